@@ -1,0 +1,37 @@
+# Every outside library, once, with the reason it is here. The installed package reads this file too.
+
+list(PREPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})  # FindSentencePiece.cmake
+
+# LibTorch: Torch_DIR and CMAKE_PREFIX_PATH come first; then the active Python's torch, then the project's own .venv.
+# The folder is asked for without importing torch, which would take seconds.
+if(NOT Torch_DIR)
+  foreach(python python3 ${CMAKE_CURRENT_LIST_DIR}/../.venv/bin/python3)
+    execute_process(
+      COMMAND ${python} -c "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
+      OUTPUT_VARIABLE lora_python_torch OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE lora_no_torch)
+    if(lora_no_torch EQUAL 0)
+      list(APPEND lora_torch_hints ${lora_python_torch})
+    endif()
+  endforeach()
+endif()
+find_package(Torch 2.6 HINTS ${lora_torch_hints})  # tensors, kernels, autograd, TorchScript
+if(NOT Torch_FOUND)
+  message(FATAL_ERROR "LibTorch 2.6 or later not found: run scripts/setup, or set Torch_DIR to its share/cmake/Torch")
+endif()
+if(TORCH_CXX_FLAGS MATCHES "_GLIBCXX_USE_CXX11_ABI=0")
+  message(FATAL_ERROR "${Torch_DIR} is a LibTorch of the old C++ ABI, which no other library here has: "
+    "take one built with the C++11 ABI (every Linux wheel of torch since 2.7), or run scripts/setup")
+endif()
+
+find_package(nlohmann_json 3.10 REQUIRED)         # config.json, JSONL, metrics, manifests
+find_package(yaml-cpp REQUIRED)                   # recipes, with line and column
+find_package(CLI11 REQUIRED)                      # argument parsing
+find_package(spdlog REQUIRED)                     # log lines, in lora/log alone
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)  # SHA-256 of checkpoint files
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)  # Perl-compatible regexes, as target_modules needs
+find_package(SentencePiece REQUIRED)              # tokenizer.model
+
+if(NOT TARGET yaml-cpp::yaml-cpp)  # its name since yaml-cpp 0.8
+  add_library(yaml-cpp::yaml-cpp ALIAS yaml-cpp)
+endif()

@@ -1,0 +1,68 @@
+# What the project's own targets are made of: rooms (one static library a folder), programs, one precompiled header.
+
+# add_room(NAME [NO_PCH] [LINKS target...] [PRIVATE target...]): one library a folder, from the folder's own sources.
+# A source file is picked up by being there, so that adding a method or a format is a file and its line of registration.
+# LINKS is what the room's headers show, PRIVATE what only its sources use. The room is installed with its headers.
+function(add_room name)
+  cmake_parse_arguments(ROOM "NO_PCH" "" "LINKS;PRIVATE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.h)
+  if(NOT sources)  # TEMPORARY
+    return()
+  endif()
+  add_library(${name} STATIC ${sources})
+  add_library(lora::${name} ALIAS ${name})
+  set_target_properties(${name} PROPERTIES OUTPUT_NAME lora_${name})
+  target_sources(${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${headers})
+  target_link_libraries(${name} PUBLIC ${ROOM_LINKS} PRIVATE ${ROOM_PRIVATE})
+  lora_compile_options(${name})
+  if(NOT ROOM_NO_PCH)
+    lora_use_pch(${name})
+  endif()
+  install_room(${name})
+endfunction()
+
+# add_program(NAME LINKS target...): an executable from NAME.cpp (dashes as underscores) beside it, at the top of the
+# build folder, installed into bin. The target `programs` is all of them.
+add_custom_target(programs)
+function(add_program name)
+  cmake_parse_arguments(PROGRAM "" "" "LINKS" ${ARGN})
+  string(REPLACE "-" "_" source ${name}.cpp)
+  add_executable(${name} ${source})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} INSTALL_RPATH_USE_LINK_PATH ON)
+  target_link_libraries(${name} PRIVATE ${PROGRAM_LINKS})
+  lora_compile_options(${name})
+  lora_use_pch(${name})
+  add_dependencies(programs ${name})
+  install(TARGETS ${name} RUNTIME)
+endfunction()
+
+function(lora_compile_options name)
+  target_compile_options(${name} PRIVATE
+    -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+    # What GCC 12's optimizer suspects of std::string and nlohmann::json is not there (its bug 105651 and like it).
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict;-Wno-stringop-overflow>
+    $<$<BOOL:${LORA_WERROR}>:-Werror;$<$<CXX_COMPILER_ID:GNU>:-Wno-error=array-bounds;-Wno-error=maybe-uninitialized>>)
+endfunction()
+
+# The precompiled header is compiled once and read by every target: LibTorch's headers alone take longer than most
+# sources. It holds no more than most sources need, since what it instantiates is instantiated again in each of them:
+# with these headers a source starts at 3 s (GCC 12), with torch/torch.h at 7 s, without any at 15 s. A source with
+# machine flags of its own sets SKIP_PRECOMPILE_HEADERS, as the header was compiled without them.
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/lora_pch.cpp CONTENT "")
+add_library(lora_pch OBJECT ${PROJECT_BINARY_DIR}/lora_pch.cpp)
+target_link_libraries(lora_pch PRIVATE torch nlohmann_json::nlohmann_json)
+target_precompile_headers(lora_pch PRIVATE
+  <torch/csrc/autograd/custom_function.h> <torch/nn/module.h> <nlohmann/json.hpp>
+  <algorithm> <cmath> <cstdint> <filesystem> <fstream> <functional> <map> <memory> <numeric> <optional> <set> <sstream>
+  <string> <string_view> <unordered_map> <utility> <variant> <vector>)
+lora_compile_options(lora_pch)
+
+# GCC: keeps the header's name in the preprocessed text, without which ccache cannot key on it.
+set(LORA_PCH_FLAGS $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+target_compile_options(lora_pch PRIVATE ${LORA_PCH_FLAGS})
+
+function(lora_use_pch name)
+  target_precompile_headers(${name} REUSE_FROM lora_pch)
+  target_compile_options(${name} PRIVATE ${LORA_PCH_FLAGS})
+endfunction()

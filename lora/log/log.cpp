@@ -1,0 +1,55 @@
+#include "lora/log/log.h"
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/dist_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+
+#include <memory>
+
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+struct Log {
+  // Colour covers what stands between %^ and %$; an info line has none.
+  Log() {
+    const auto terminal = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+    terminal->set_color(spdlog::level::info, terminal->reset);
+    terminal->set_pattern("%T %^%v%$");
+    outputs->add_sink(terminal);
+    logger.flush_on(spdlog::level::info);
+  }
+
+  std::shared_ptr<spdlog::sinks::dist_sink_mt> outputs = std::make_shared<spdlog::sinks::dist_sink_mt>();
+  spdlog::logger logger{"lora", outputs};
+  std::shared_ptr<spdlog::sinks::sink> file;
+};
+
+Log& log() {
+  static Log log;
+  return log;
+}
+
+}  // namespace
+
+void log_info(const std::string& message) { log().logger.info(message); }
+void log_warning(const std::string& message) { log().logger.warn("warning: " + message); }
+void log_error(const std::string& message) { log().logger.error("error: " + message); }
+
+void log_to_file(const std::filesystem::path& file) {
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());
+    sink->set_pattern("%Y-%m-%d %T %v");
+    Log& to = log();
+    if (to.file) to.outputs->remove_sink(to.file);
+    to.outputs->add_sink(sink);
+    to.file = sink;
+  } catch (const spdlog::spdlog_ex& error) {
+    throw StorageError(file.string() + ": found no way to write log lines (" + error.what() +
+                       "), wanted a file in a folder that can be written to");
+  }
+}
+
+}  // namespace lora
