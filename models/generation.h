@@ -1,0 +1,28 @@
+#pragma once
+// Text generation with a KV cache, for several prompts at once.
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "models/llama.h"
+
+namespace lora {
+
+struct GenerationConfig {
+  int64_t max_new_tokens = 64;
+  double temperature = 0.0;  // 0: greedy
+  double top_p = 1.0;        // the smallest set of tokens whose probability reaches this (Holtzman et al. 2020)
+  uint64_t seed = 0;         // the same seed gives the same text
+  std::vector<int64_t> eos_ids;
+};
+
+// Called for every new token, in the order of generation: the prompt's index and the token.
+using OnToken = std::function<void(size_t prompt, int64_t id)>;
+
+// New tokens of each prompt, without the end-of-sequence token that ended it. Prompts are non-empty. Deterministic; a
+// prompt's greedy answer does not depend on the prompts beside it up to floating-point ties.
+std::vector<std::vector<int64_t>> generate(LlamaForCausalLM& model, const std::vector<std::vector<int64_t>>& prompts,
+                                           const GenerationConfig& config, const OnToken& on_token = {});
+
+}  // namespace lora

@@ -1,0 +1,116 @@
+#pragma once
+// The LLaMA decoder (Touvron et al. 2023) under Hugging Face's module names: model.layers.0.self_attn.q_proj …
+//
+// Shapes: N tokens of a TokenBatch, H hidden_size, V vocab_size. Activations have the model's dtype throughout; norms,
+// softmax and the loss are computed in float32. Weights are used as the source gives them: frozen, not copied.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/config.h"
+#include "models/kv_cache.h"
+#include "models/linear.h"
+#include "models/ops/rope.h"
+#include "models/token_batch.h"
+
+namespace lora {
+
+// Gives the tensor of a Hugging Face name; throws if it has none of that shape.
+using WeightSource = std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)>;
+
+// Rotary cosines and sines of each token of a batch: (N, D/2) float32.
+struct Rotation {
+  at::Tensor cos, sin;
+};
+
+class Embedding final : public torch::nn::Module {
+ public:
+  Embedding(at::Tensor weight, at::ScalarType dtype);
+  at::Tensor forward(const at::Tensor& input_ids) const;  // (N) -> (N, H)
+  at::Tensor weight;                                      // (V, H)
+
+ private:
+  at::ScalarType dtype_;
+};
+
+class RMSNorm final : public torch::nn::Module {
+ public:
+  RMSNorm(at::Tensor weight, double eps);
+  at::Tensor forward(const at::Tensor& x) const;  // (N, H) -> (N, H)
+  at::Tensor weight;                              // (H)
+
+ private:
+  double eps_;
+};
+
+class Attention final : public LinearHost {
+ public:
+  Attention(const ModelConfig& config, const std::string& path, const WeightSource& weights);
+  at::Tensor forward(const at::Tensor& x, const Rotation& rotation, const std::vector<int64_t>& lengths, KvCache* cache,
+                     int64_t layer);
+  std::shared_ptr<Linear> q_proj, k_proj, v_proj, o_proj;
+
+ private:
+  at::Tensor attend_with_cache(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                               const std::vector<int64_t>& lengths, KvCache& cache, int64_t layer) const;
+  int64_t heads_, kv_heads_, head_dim_;
+};
+
+class Mlp final : public LinearHost {
+ public:
+  Mlp(const ModelConfig& config, const std::string& path, const WeightSource& weights);
+  at::Tensor forward(const at::Tensor& x);  // down(silu(gate(x)) · up(x))
+  std::shared_ptr<Linear> gate_proj, up_proj, down_proj;
+};
+
+class DecoderLayer final : public torch::nn::Module {
+ public:
+  DecoderLayer(const ModelConfig& config, const std::string& path, const WeightSource& weights);
+  at::Tensor forward(const at::Tensor& x, const Rotation& rotation, const std::vector<int64_t>& lengths, KvCache* cache,
+                     int64_t layer);
+  std::shared_ptr<Attention> self_attn;
+  std::shared_ptr<Mlp> mlp;
+  std::shared_ptr<RMSNorm> input_layernorm, post_attention_layernorm;
+};
+
+class LlamaModel final : public torch::nn::Module {
+ public:
+  LlamaModel(const ModelConfig& config, at::ScalarType dtype, const WeightSource& weights);
+  // -> (N, H), after the last norm. With a cache, its sequences grow by the batch's tokens.
+  at::Tensor forward(const TokenBatch& batch, KvCache* cache = nullptr);
+  std::shared_ptr<Embedding> embed_tokens;
+  std::vector<std::shared_ptr<DecoderLayer>> layers;
+  std::shared_ptr<RMSNorm> norm;
+
+ private:
+  Rotation rotation(const TokenBatch& batch, const KvCache* cache);
+  ModelConfig config_;
+  RopeTable table_;  // grown to the longest position seen
+};
+
+class LlamaForCausalLM final : public LinearHost {
+ public:
+  // Builds the network straight from `weights`, each taken once and used without a copy.
+  LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, const WeightSource& weights);
+
+  at::Tensor forward(const at::Tensor& input_ids);  // (B, T) int64 -> logits (B, T, V), the model's dtype
+  at::Tensor logits(const at::Tensor& hidden);      // (…, H) -> (…, V)
+  // Sum of the negative log-likelihoods of targets (N) int64, −100 where a token has none; float32 scalar.
+  at::Tensor loss_sum(const TokenBatch& batch, const at::Tensor& targets);
+
+  const ModelConfig& config() const { return config_; }
+  at::ScalarType dtype() const { return dtype_; }
+  // A module's whole path -> the host that holds the Linear, for replacing it.
+  void replace(const std::string& path, const std::shared_ptr<Linear>& replacement);
+
+  std::shared_ptr<LlamaModel> model;
+  std::shared_ptr<Linear> lm_head;  // null when the head is tied to embed_tokens
+
+ private:
+  ModelConfig config_;
+  at::ScalarType dtype_;
+};
+
+}  // namespace lora

@@ -1,0 +1,13 @@
+#pragma once
+// The output head and the loss as one operation that never holds the logits of more than a chunk of tokens.
+
+#include <ATen/core/Tensor.h>
+
+namespace lora {
+
+// Sum over tokens of −log softmax(x Wᵀ)[target], float32 scalar. x (M, H), weight (V, H), targets (M) int64 in [0, V).
+// The gradient of x, and of weight where it is asked for, is computed in the forward pass chunk by chunk, while that
+// chunk's logits are at hand. Softmax in float32 whatever the dtype of x. Differentiable once.
+at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets);
+
+}  // namespace lora

@@ -1,0 +1,134 @@
+#include "models/pretrained.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "models/error.h"
+#include "models/io/safetensors.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+at::ScalarType compute_dtype(const std::string& wanted, const ModelConfig& config) {
+  const std::string name = wanted == "auto" ? config.dtype : wanted;
+  if (name == "bfloat16") return at::kBFloat16;
+  if (name == "float32" || name == "float16") return at::kFloat;
+  throw ModelError("dtype '" + name + "' is not supported; wanted float32, bfloat16 or auto");
+}
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+// The files of a directory as one set of named tensors, which are ticked off as they are taken.
+class PretrainedWeights {
+ public:
+  explicit PretrainedWeights(const fs::path& directory) : directory_(directory) {
+    const fs::path single = directory / "model.safetensors", index = directory / "model.safetensors.index.json";
+    if (fs::exists(index)) {
+      open_index(index);
+    } else if (fs::exists(single)) {
+      open(single);
+    } else {
+      throw ModelError(directory.string() + ": no model.safetensors and no model.safetensors.index.json" +
+                       (fs::exists(directory / "pytorch_model.bin")
+                            ? "; pytorch_model.bin is a pickle and is not read: save the model with safetensors"
+                            : ""));
+    }
+  }
+
+  at::Tensor take(const std::string& name, at::IntArrayRef shape) {
+    const auto found = files_of_.find(name);
+    if (found == files_of_.end()) {
+      throw ModelError(directory_.string() + ": tensor '" + name + "' " + shape_text(shape) + " is missing");
+    }
+    const at::Tensor tensor = found->second->tensor(name);
+    if (tensor.sizes() != shape) {
+      throw ModelError(found->second->path().string() + ": tensor '" + name + "' is " + shape_text(tensor.sizes()) +
+                       "; config.json wants " + shape_text(shape));
+    }
+    if (!tensor.is_floating_point()) {
+      throw ModelError(found->second->path().string() + ": tensor '" + name + "' holds " +
+                       c10::toString(tensor.scalar_type()) + "; wanted F32, F16 or BF16");
+    }
+    taken_.insert(name);
+    return tensor;
+  }
+
+  void expect_all_taken(bool tied) const {
+    std::string extra;
+    for (const auto& [name, file] : files_of_) {
+      const bool buffer = name.ends_with(".rotary_emb.inv_freq");
+      if (taken_.contains(name) || buffer || (tied && name == "lm_head.weight")) continue;
+      extra += (extra.empty() ? "'" : ", '") + name + "'";
+    }
+    if (!extra.empty()) {
+      throw ModelError(directory_.string() + ": tensors that config.json has no place for: " + extra);
+    }
+  }
+
+ private:
+  void open(const fs::path& path) {
+    auto file = std::make_shared<SafetensorsFile>(path);
+    for (const auto& [name, entry] : file->entries()) {
+      if (!files_of_.emplace(name, file).second) {
+        throw ModelError(path.string() + ": tensor '" + name + "' stands in two files");
+      }
+    }
+  }
+
+  void open_index(const fs::path& index) {
+    std::set<std::string> names;
+    try {
+      std::ifstream in(index, std::ios::binary);
+      for (const auto& item : json::parse(in).at("weight_map").items()) names.insert(item.value().get<std::string>());
+    } catch (const json::exception& e) {
+      throw ModelError(index.string() + ": wanted an object with a 'weight_map': " + e.what());
+    }
+    for (const std::string& name : names) {
+      if (name.find('/') != std::string::npos || !fs::exists(directory_ / name)) {
+        throw ModelError(index.string() + ": shard '" + name + "' is not in the directory");
+      }
+      open(directory_ / name);
+    }
+  }
+
+  fs::path directory_;
+  std::map<std::string, std::shared_ptr<SafetensorsFile>> files_of_;
+  std::set<std::string> taken_;
+};
+
+}  // namespace
+
+std::shared_ptr<LlamaForCausalLM> load_pretrained(const fs::path& directory, const std::string& dtype) {
+  const ModelConfig config = read_model_config(directory);
+  const at::ScalarType type = compute_dtype(dtype, config);
+  PretrainedWeights weights(directory);
+  auto model = std::make_shared<LlamaForCausalLM>(
+      config, type, [&](const std::string& name, at::IntArrayRef shape) { return weights.take(name, shape).to(type); });
+  weights.expect_all_taken(config.tie_word_embeddings);
+  return model;
+}
+
+std::shared_ptr<LlamaForCausalLM> make_random(const fs::path& directory, const std::string& dtype, uint64_t seed) {
+  const ModelConfig config = read_model_config(directory);
+  const at::ScalarType type = compute_dtype(dtype, config);
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  return std::make_shared<LlamaForCausalLM>(config, type, [&](const std::string& name, at::IntArrayRef shape) {
+    at::Tensor tensor = at::empty(shape, at::kFloat);
+    if (name.ends_with(".bias")) return tensor.zero_().to(type);
+    if (shape.size() == 1) return tensor.fill_(1.0).to(type);
+    return tensor.normal_(0.0, config.initializer_range, generator).to(type);
+  });
+}
+
+}  // namespace lora

@@ -1,0 +1,23 @@
+#pragma once
+// A Hugging Face directory -> a network: config.json and one or sharded model.safetensors.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "models/llama.h"
+
+namespace lora {
+
+// Weights are memory-mapped and used in place where their dtype is the wanted one, else converted one by one. A
+// missing, misshapen or unexpected tensor is a ModelError that names it and its file. (Ignored: rotary inv_freq buffers
+// that old exporters wrote, and the copy of a tied head.) dtype: float32 | bfloat16 | auto (as config.json says;
+// float16 is computed in float32).
+std::shared_ptr<LlamaForCausalLM> load_pretrained(const std::filesystem::path& directory, const std::string& dtype);
+
+// The same network with fresh weights: N(0, initializer_range), norms 1, biases 0; the same for the same seed.
+std::shared_ptr<LlamaForCausalLM> make_random(const std::filesystem::path& directory, const std::string& dtype,
+                                              uint64_t seed);
+
+}  // namespace lora
