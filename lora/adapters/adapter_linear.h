@@ -1,0 +1,36 @@
+#pragma once
+// What every adapter method is to the network: a Linear that holds the frozen Linear it stands in for.
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/linear.h"
+
+namespace lora {
+
+class AdapterLinear : public Linear {
+ public:
+  AdapterLinear(std::shared_ptr<Linear> base, int64_t rank, double alpha) : rank_(rank), alpha_(alpha) {
+    base_layer_ = register_module("base_layer", std::move(base));
+  }
+
+  const std::shared_ptr<Linear>& base_layer() const { return base_layer_; }
+  at::Tensor weight_matrix() const override { return base_layer_->weight_matrix(); }
+  at::Tensor bias_vector() const override { return base_layer_->bias_vector(); }
+  int64_t rank() const { return rank_; }
+  double alpha() const { return alpha_; }
+
+  // The weight that alone gives this layer's output, (out, in) in the base's dtype, a new tensor.
+  virtual at::Tensor merged_weight() const = 0;
+  // The trained tensors under PEFT's names ("lora_A.weight"); they alias the parameters.
+  virtual std::vector<std::pair<std::string, at::Tensor>> peft_tensors() const = 0;
+
+ private:
+  std::shared_ptr<Linear> base_layer_;
+  int64_t rank_;
+  double alpha_;
+};
+
+}  // namespace lora

@@ -1,0 +1,37 @@
+#pragma once
+// What to adapt and how: the plain form of a recipe's `adapter` section and of PEFT's adapter_config.json.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace lora {
+
+// `all-linear`: every Linear but the output head.
+struct AllLinear {
+  bool operator==(const AllLinear&) const = default;
+};
+// A list matches a module's whole path or a dotted suffix of it; a string is a regular expression over the whole path.
+using ModulePatterns = std::variant<std::vector<std::string>, std::string, AllLinear>;
+
+struct AdapterConfig {
+  std::string method = "lora";  // a name of methods() in registry.h, or "full"
+  int64_t rank = 8;
+  double alpha = 16;
+  double dropout = 0.0;  // on the input of A, in training only
+  ModulePatterns target_modules = std::vector<std::string>{};
+  ModulePatterns exclude_modules = std::vector<std::string>{};
+  std::vector<int64_t> layers_to_transform;  // empty: all
+  // Pattern (a dotted suffix, as a regular expression) -> value; the first that matches a module wins.
+  std::vector<std::pair<std::string, int64_t>> rank_pattern;
+  std::vector<std::pair<std::string, double>> alpha_pattern;
+  std::vector<std::string> modules_to_save;  // trained whole beside the adapter
+  std::string init = "kaiming";              // of A: kaiming | gaussian
+  std::string init_from;                     // a PEFT adapter directory to go on from; empty: none
+  bool operator==(const AdapterConfig&) const = default;
+};
+
+}  // namespace lora

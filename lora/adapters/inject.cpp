@@ -1,0 +1,110 @@
+#include "lora/adapters/inject.h"
+
+#include <ATen/ATen.h>
+
+#include "lora/adapters/matcher.h"
+#include "lora/adapters/method.h"
+#include "lora/adapters/peft.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+uint64_t seed_for(const std::string& path, uint64_t seed) {
+  uint64_t hash = 14695981039346656037ULL ^ seed;  // FNV-1a
+  for (const char c : path) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  return hash;
+}
+
+// Trained weights are float32 and private: AdamW's small steps vanish in half precision, and the file stays as it is.
+void train_whole(torch::nn::Module& module) {
+  for (at::Tensor& parameter : module.parameters()) {
+    parameter.set_data(parameter.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true));
+    parameter.requires_grad_(true);
+  }
+}
+
+std::vector<ModulePath> module_paths(const LlamaForCausalLM& model) {
+  std::vector<ModulePath> paths;
+  for (const auto& item : model.named_modules("", /*include_self=*/false)) {
+    const bool linear = std::dynamic_pointer_cast<Linear>(item.value()) != nullptr;
+    paths.push_back({item.key(), linear, item.value() == model.lm_head});
+  }
+  return paths;
+}
+
+std::shared_ptr<torch::nn::Module> module_at(const LlamaForCausalLM& model, const std::string& path) {
+  return *model.named_modules("", /*include_self=*/false).find(path);
+}
+
+void count_parameters(const LlamaForCausalLM& model, Adaptation& adaptation) {
+  for (const at::Tensor& parameter : model.parameters()) {
+    adaptation.total_parameters += parameter.numel();
+    if (parameter.requires_grad()) adaptation.trainable_parameters += parameter.numel();
+  }
+}
+
+}  // namespace
+
+Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed) {
+  Adaptation adaptation;
+  if (config.method == "full") {
+    train_whole(model);
+    for (const auto& item : model.named_modules("", /*include_self=*/false)) {
+      if (!item.value()->parameters(/*recurse=*/false).empty()) adaptation.saved_modules.push_back(item.key());
+    }
+    count_parameters(model, adaptation);
+    return adaptation;
+  }
+
+  const auto method = methods().find(config.method);
+  if (method == methods().end()) {
+    throw Error(ExitCode::kRecipe, "adapter", "method '" + config.method + "' is not available");
+  }
+  const ModuleMatch match = match_modules(module_paths(model), config);
+  for (const AdapterTarget& target : match.targets) {
+    const MethodOptions options{target.rank, target.alpha, config.dropout, config.init, seed_for(target.path, seed)};
+    const auto base = std::dynamic_pointer_cast<Linear>(module_at(model, target.path));
+    const auto layer = method->second(base, options);
+    model.replace(target.path, layer);
+    adaptation.modules.push_back({target.path, layer});
+  }
+  for (const std::string& path : match.saved_modules) train_whole(*module_at(model, path));
+  adaptation.saved_modules = match.saved_modules;
+  if (!config.init_from.empty()) load_peft_weights(config.init_from, model, adaptation);
+  count_parameters(model, adaptation);
+  return adaptation;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> trainable_parameters(const LlamaForCausalLM& model) {
+  std::vector<std::pair<std::string, at::Tensor>> trained;
+  for (const auto& item : model.named_parameters()) {
+    if (item.value().requires_grad()) trained.emplace_back(item.key(), item.value());
+  }
+  return trained;
+}
+
+void for_each_merged_tensor(const LlamaForCausalLM& model,
+                            const std::function<void(const std::string&, const at::Tensor&)>& visit) {
+  const at::NoGradGuard no_grad;
+  const auto visit_linear = [&](const std::string& path, const at::Tensor& weight, const at::Tensor& bias) {
+    visit(path + ".weight", weight.to(model.dtype()));
+    if (bias.defined()) visit(path + ".bias", bias.to(model.dtype()));
+  };
+  std::string inside;  // path of the adapter whose base is being walked over
+  for (const auto& item : model.named_modules("", /*include_self=*/false)) {
+    if (!inside.empty() && item.key().starts_with(inside + ".")) continue;
+    if (const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(item.value())) {
+      inside = item.key();
+      visit_linear(item.key(), adapter->merged_weight(), adapter->bias_vector());
+    } else if (const auto linear = std::dynamic_pointer_cast<Linear>(item.value())) {
+      visit_linear(item.key(), linear->weight_matrix(), linear->bias_vector());
+    } else {
+      for (const auto& parameter : item.value()->named_parameters(/*recurse=*/false)) {
+        visit(item.key() + "." + parameter.key(), parameter.value().to(model.dtype()));
+      }
+    }
+  }
+}
+
+}  // namespace lora

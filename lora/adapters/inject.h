@@ -1,0 +1,41 @@
+#pragma once
+// Puts adapters into a loaded model, or opens the whole of it for training.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lora/adapters/adapter_linear.h"
+#include "lora/adapters/config.h"
+#include "models/llama.h"
+
+namespace lora {
+
+struct AdaptedModule {
+  std::string path;                      // of the layer it stands in for
+  std::shared_ptr<AdapterLinear> layer;  // also held by the model
+};
+
+// What is trained, by where it stands in the model.
+struct Adaptation {
+  std::vector<AdaptedModule> modules;
+  std::vector<std::string> saved_modules;  // trained whole (modules_to_save); for "full" every module with weights
+  int64_t trainable_parameters = 0;
+  int64_t total_parameters = 0;  // of the base and the adapters
+};
+
+// Wraps every module that `config` means and makes modules_to_save trainable; method "full" makes everything so.
+// Afterwards exactly the trained parameters require a gradient; they are float32 and own their memory. A module's fresh
+// weights depend on `seed` and its path alone. Throws Error (exit code 2) as match_modules does, ModelError for
+// init_from.
+Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed);
+
+// The trained parameters with their module paths ("model.layers.0.self_attn.q_proj.lora_A"), in the model's order.
+std::vector<std::pair<std::string, at::Tensor>> trainable_parameters(const LlamaForCausalLM& model);
+
+// Every weight under its Hugging Face name with the adapters merged in, in the model's dtype; one after another, so
+// that no more than one merged tensor need be held. Base weights are views, not copies.
+void for_each_merged_tensor(const LlamaForCausalLM& model,
+                            const std::function<void(const std::string& name, const at::Tensor& tensor)>& visit);
+
+}  // namespace lora

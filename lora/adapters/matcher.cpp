@@ -1,0 +1,194 @@
+#include "lora/adapters/matcher.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "lora/adapters/regex.h"
+#include "models/did_you_mean.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+[[noreturn]] void fail(const std::string& message) { throw Error(ExitCode::kRecipe, "adapter", message); }
+
+// "q_prj" is to be helped with "q_proj", not with a whole path.
+std::vector<std::string> names_of(const std::vector<ModulePath>& modules) {
+  std::set<std::string> names;
+  for (const ModulePath& module : modules) names.insert(module.path.substr(module.path.rfind('.') + 1));
+  return {names.begin(), names.end()};
+}
+
+[[noreturn]] void fail_no_match(const std::string& key, const std::string& pattern,
+                                const std::vector<ModulePath>& modules) {
+  std::string linears;
+  std::set<std::string> seen;
+  for (const ModulePath& module : modules) {
+    const std::string name = module.path.substr(module.path.rfind('.') + 1);
+    if (module.linear && seen.insert(name).second) linears += (linears.empty() ? "" : ", ") + name;
+  }
+  const std::string last = pattern.substr(pattern.rfind('.') + 1);
+  fail(key + ": '" + pattern + "' matches no module" + did_you_mean(last, names_of(modules)) +
+       "; this model's linear layers are " + linears);
+}
+
+// `.*?\.[^.]*\.(\d+)\.` at the start of the path, as PEFT finds a layer's index.
+std::optional<int64_t> layer_index(const std::string& path) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t dot = std::min(path.find('.', begin), path.size());
+    parts.push_back(path.substr(begin, dot - begin));
+    begin = dot + 1;
+  }
+  for (size_t i = 2; i + 1 < parts.size(); ++i) {
+    if (!parts[i].empty() && parts[i].size() < 10 &&
+        std::ranges::all_of(parts[i], [](char c) { return c >= '0' && c <= '9'; })) {
+      return std::stoll(parts[i]);
+    }
+  }
+  return {};
+}
+
+// One of target_modules / exclude_modules, remembering which of its entries matched something.
+class PatternSet {
+ public:
+  PatternSet(std::string key, ModulePatterns patterns) : key_(std::move(key)), patterns_(std::move(patterns)) {
+    if (const auto* regex = std::get_if<std::string>(&patterns_)) {
+      if (!regex->empty()) regex_.emplace(*regex);
+    }
+  }
+
+  bool matches(const ModulePath& module) {
+    if (const auto* list = std::get_if<std::vector<std::string>>(&patterns_)) {
+      bool any = false;
+      for (const std::string& name : *list) {
+        if (!is_name_or_suffix(module.path, name)) continue;
+        used_.insert(name);
+        any = true;
+      }
+      return any;
+    }
+    if (regex_) {
+      const bool hit = regex_->full_match(module.path);
+      if (hit) used_.insert(std::get<std::string>(patterns_));
+      return hit;
+    }
+    return std::holds_alternative<AllLinear>(patterns_) && module.linear && !module.output_head;
+  }
+
+  void expect_all_used(const std::vector<ModulePath>& modules) const {
+    if (const auto* list = std::get_if<std::vector<std::string>>(&patterns_)) {
+      for (const std::string& name : *list) {
+        if (!used_.contains(name)) fail_no_match(key_, name, modules);
+      }
+    } else if (regex_ && used_.empty()) {
+      fail_no_match(key_, std::get<std::string>(patterns_), modules);
+    }
+  }
+
+  bool is_list() const { return std::holds_alternative<std::vector<std::string>>(patterns_); }
+
+ private:
+  std::string key_;
+  ModulePatterns patterns_;
+  std::optional<Regex> regex_;
+  std::set<std::string> used_;
+};
+
+// rank_pattern or alpha_pattern: PEFT's re.match((.*\.)?(key)$), first entry wins.
+template <typename T>
+class ValuePattern {
+ public:
+  ValuePattern(std::string key, const std::vector<std::pair<std::string, T>>& entries) : key_(std::move(key)) {
+    for (const auto& [pattern, value] : entries)
+      entries_.push_back({pattern, Regex("(.*\\.)?(" + pattern + ")"), value, false});
+  }
+
+  T value_for(const std::string& path, T fallback) {
+    std::optional<T> value;
+    for (Entry& entry : entries_) {
+      if (!entry.regex.full_match(path)) continue;
+      entry.used = true;
+      if (!value) value = entry.value;
+    }
+    return value.value_or(fallback);
+  }
+
+  void expect_all_used(const std::vector<ModulePath>& adapted) const {
+    for (const Entry& entry : entries_) {
+      if (!entry.used) fail_no_match(key_, entry.pattern, adapted);
+    }
+  }
+
+ private:
+  struct Entry {
+    std::string pattern;
+    Regex regex;
+    T value;
+    bool used;
+  };
+  std::string key_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace
+
+bool is_name_or_suffix(const std::string& path, const std::string& name) {
+  return path == name ||
+         (path.size() > name.size() && path.ends_with(name) && path[path.size() - name.size() - 1] == '.');
+}
+
+ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterConfig& config) {
+  PatternSet excluded("exclude_modules", config.exclude_modules), targets("target_modules", config.target_modules);
+  PatternSet saved("modules_to_save", config.modules_to_save);
+  const std::set<int64_t> layers(config.layers_to_transform.begin(), config.layers_to_transform.end());
+  if (!layers.empty() && !targets.is_list()) {
+    fail("layers_to_transform: wanted with a list of target_modules only; name the layers in the expression instead");
+  }
+
+  ModuleMatch match;
+  for (const ModulePath& module : modules) {
+    if (saved.matches(module)) match.saved_modules.push_back(module.path);
+  }
+
+  ValuePattern<int64_t> ranks("rank_pattern", config.rank_pattern);
+  ValuePattern<double> alphas("alpha_pattern", config.alpha_pattern);
+  std::set<int64_t> layers_seen;
+  std::vector<ModulePath> adapted;
+  for (const ModulePath& module : modules) {
+    const bool target = targets.matches(module);
+    if (excluded.matches(module)) continue;
+    const bool saved_whole = std::ranges::any_of(match.saved_modules, [&](const std::string& path) {
+      return module.path == path || module.path.starts_with(path + ".");
+    });
+    if (!target || saved_whole) continue;
+    if (!layers.empty()) {
+      const auto index = layer_index(module.path);
+      if (!index || !layers.contains(*index)) continue;
+      layers_seen.insert(*index);
+    }
+    if (!module.linear) {
+      fail("target_modules: '" + module.path + "' is not a linear layer; an adapter needs one");
+    }
+    match.targets.push_back(
+        {module.path, ranks.value_for(module.path, config.rank), alphas.value_for(module.path, config.alpha)});
+    adapted.push_back(module);
+  }
+
+  targets.expect_all_used(modules);
+  excluded.expect_all_used(modules);
+  saved.expect_all_used(modules);
+  for (int64_t layer : layers) {
+    if (!layers_seen.contains(layer)) {
+      fail("layers_to_transform: layer " + std::to_string(layer) + " has no module that target_modules means");
+    }
+  }
+  if (match.targets.empty())
+    fail("target_modules: every module that matches is excluded or saved whole; nothing is left to adapt");
+  ranks.expect_all_used(adapted);
+  alphas.expect_all_used(adapted);
+  return match;
+}
+
+}  // namespace lora

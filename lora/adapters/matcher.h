@@ -1,0 +1,39 @@
+#pragma once
+// Which modules a recipe means: PEFT's rules for target_modules and its kin, with one difference: a pattern that
+// matches nothing is always an error (PEFT is silent as long as another one matched).
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lora/adapters/config.h"
+
+namespace lora {
+
+// A module of the network, as far as matching needs to know it.
+struct ModulePath {
+  std::string path;  // "model.layers.0.self_attn.q_proj"
+  bool linear;       // can carry an adapter
+  bool output_head;  // left out by all-linear
+};
+
+// A module to adapt, with its rank and α after rank_pattern and alpha_pattern.
+struct AdapterTarget {
+  std::string path;
+  int64_t rank;
+  double alpha;
+};
+
+struct ModuleMatch {
+  std::vector<AdapterTarget> targets;      // in the order of `modules`
+  std::vector<std::string> saved_modules;  // paths that modules_to_save means
+};
+
+// True when `path` is `name` or ends with "." + name.
+bool is_name_or_suffix(const std::string& path, const std::string& name);
+
+// Applies, in PEFT's order: exclude_modules, modules_to_save, target_modules, layers_to_transform (with lists only),
+// then the patterns for rank and α. Throws Error (exit code 2) that names the key, the pattern and the nearest names.
+ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterConfig& config);
+
+}  // namespace lora

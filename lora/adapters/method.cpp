@@ -1,0 +1,19 @@
+#include "lora/adapters/method.h"
+
+#include "lora/adapters/lora_linear.h"
+
+namespace lora {
+
+template <typename Layer>
+std::shared_ptr<AdapterLinear> wrap(std::shared_ptr<Linear> base, const MethodOptions& options) {
+  return std::make_shared<Layer>(std::move(base), options);
+}
+
+const std::map<std::string, Method>& methods() {
+  static const std::map<std::string, Method> table = {
+      {"lora", wrap<LoraLinear>},
+  };
+  return table;
+}
+
+}  // namespace lora

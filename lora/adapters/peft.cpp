@@ -1,0 +1,217 @@
+#include "lora/adapters/peft.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "lora/adapters/matcher.h"
+#include "models/error.h"
+#include "models/io/atomic_file.h"
+#include "models/io/safetensors.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr const char* kConfigFile = "adapter_config.json";
+constexpr const char* kWeightsFile = "adapter_model.safetensors";
+
+// PEFT resolves all-linear when it saves, so that the file means the same whatever loads it.
+ordered_json target_names(const ModulePatterns& patterns, const Adaptation& adaptation) {
+  if (const auto* list = std::get_if<std::vector<std::string>>(&patterns)) return *list;
+  if (const auto* regex = std::get_if<std::string>(&patterns)) return *regex;
+  std::set<std::string> names;
+  for (const AdaptedModule& module : adaptation.modules) names.insert(module.path.substr(module.path.rfind('.') + 1));
+  return names;
+}
+
+ordered_json list_or_null(const ModulePatterns& patterns) {
+  if (const auto* list = std::get_if<std::vector<std::string>>(&patterns); list && list->empty()) return nullptr;
+  if (const auto* list = std::get_if<std::vector<std::string>>(&patterns)) return *list;
+  return std::get<std::string>(patterns);
+}
+
+template <typename T>
+ordered_json pattern_object(const std::vector<std::pair<std::string, T>>& entries) {
+  ordered_json object = ordered_json::object();
+  for (const auto& [key, value] : entries) object[key] = value;
+  return object;
+}
+
+ModulePatterns parse_patterns(const json& value) {
+  if (value.is_null()) return std::vector<std::string>{};
+  if (value == "all-linear") return AllLinear{};
+  if (value.is_string()) return value.get<std::string>();
+  return value.get<std::vector<std::string>>();
+}
+
+// Options whose value leaves plain LoRA as it is: anything else is refused by name.
+bool is_neutral(const std::string& key, const json& value) {
+  static const std::set<std::string> informative = {"auto_mapping",   "base_model_name_or_path",
+                                                    "inference_mode", "peft_type",
+                                                    "task_type",      "revision",
+                                                    "peft_version",   "loftq_config",
+                                                    "runtime_config", "qalora_group_size",
+                                                    "megatron_core",  "eva_config",
+                                                    "corda_config",   "lora_ga_config",
+                                                    "layers_pattern"};
+  if (informative.contains(key)) return value.is_null() || key != "layers_pattern";
+  return value.is_null() || value == false || value == "none" ||
+         ((value.is_array() || value.is_object()) && value.empty());
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const LlamaForCausalLM& model,
+                                                                const Adaptation& adaptation) {
+  const std::string prefix = adaptation.modules.empty() ? "" : "base_model.model.";
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const AdaptedModule& module : adaptation.modules) {
+    for (const auto& [name, tensor] : module.layer->peft_tensors()) {
+      tensors.emplace_back(prefix + module.path + "." + name, tensor);
+    }
+  }
+  for (const auto& item : model.named_parameters()) {
+    const bool saved = std::ranges::any_of(adaptation.saved_modules,
+                                           [&](const std::string& path) { return item.key().starts_with(path + "."); });
+    if (saved) tensors.emplace_back(prefix + item.key(), item.value());
+  }
+  return tensors;
+}
+
+void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
+                const AdapterConfig& config, const std::string& base_model) {
+  const ordered_json file = {
+      {"peft_type", "LORA"},
+      {"task_type", "CAUSAL_LM"},
+      {"base_model_name_or_path", base_model},
+      {"revision", nullptr},
+      {"inference_mode", true},
+      {"r", config.rank},
+      {"lora_alpha", config.alpha},
+      {"lora_dropout", config.dropout},
+      {"target_modules", target_names(config.target_modules, adaptation)},
+      {"exclude_modules", list_or_null(config.exclude_modules)},
+      {"layers_to_transform",
+       config.layers_to_transform.empty() ? ordered_json() : ordered_json(config.layers_to_transform)},
+      {"rank_pattern", pattern_object(config.rank_pattern)},
+      {"alpha_pattern", pattern_object(config.alpha_pattern)},
+      {"modules_to_save", list_or_null(config.modules_to_save)},
+      {"bias", "none"},
+      {"fan_in_fan_out", false},
+      {"init_lora_weights", config.init == "gaussian" ? ordered_json("gaussian") : ordered_json(true)},
+      {"use_rslora", false},
+      {"use_dora", false},
+  };
+  write_safetensors(directory / kWeightsFile, trained_tensors(model, adaptation), {{"format", "pt"}});
+  write_file_atomically(directory / kConfigFile, file.dump(2) + "\n");
+}
+
+PeftAdapter read_peft_config(const fs::path& directory) {
+  const fs::path path = directory / kConfigFile;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw ModelError(directory.string() + ": no " + kConfigFile + "; wanted a PEFT adapter directory");
+  PeftAdapter adapter;
+  try {
+    json file = json::parse(in);
+    if (const std::string type = file.value("peft_type", ""); type != "LORA") {
+      throw ModelError(path.string() + ": 'peft_type' is '" + type + "'; supported is LORA");
+    }
+    if (file.contains("base_model_name_or_path") && file["base_model_name_or_path"].is_string()) {
+      adapter.base_model = file["base_model_name_or_path"];
+    }
+    AdapterConfig& config = adapter.config;
+    const auto take = [&](const char* key) {
+      const json value = file.value(key, json());
+      file.erase(key);
+      return value;
+    };
+    const auto take_number = [&](const char* key, double fallback) {
+      const json value = take(key);
+      return value.is_null() ? fallback : value.get<double>();
+    };
+    const json rank = take("r");
+    config.rank = rank.is_null() ? 8 : rank.get<int64_t>();
+    config.alpha = take_number("lora_alpha", 8);
+    config.dropout = take_number("lora_dropout", 0);
+    config.target_modules = parse_patterns(take("target_modules"));
+    config.exclude_modules = parse_patterns(take("exclude_modules"));
+    const json layers = take("layers_to_transform");
+    if (layers.is_number_integer()) config.layers_to_transform = {layers.get<int64_t>()};
+    if (layers.is_array()) config.layers_to_transform = layers.get<std::vector<int64_t>>();
+    for (const auto& item : take("rank_pattern").items()) config.rank_pattern.emplace_back(item.key(), item.value());
+    for (const auto& item : take("alpha_pattern").items()) config.alpha_pattern.emplace_back(item.key(), item.value());
+    if (const json saved = take("modules_to_save"); !saved.is_null()) config.modules_to_save = saved;
+    if (take("init_lora_weights") == "gaussian") config.init = "gaussian";
+    for (const auto& item : file.items()) {
+      if (!is_neutral(item.key(), item.value())) {
+        throw ModelError(path.string() + ": option '" + item.key() + "' is " + item.value().dump() +
+                         ", which is not supported");
+      }
+    }
+    if (config.rank < 1) throw ModelError(path.string() + ": 'r' is " + std::to_string(config.rank) + "; wanted >= 1");
+  } catch (const json::exception& e) {
+    throw ModelError(path.string() + ": not a PEFT adapter_config.json: " + e.what());
+  }
+  return adapter;
+}
+
+void load_trained_tensors(const fs::path& path, const LlamaForCausalLM& model, const Adaptation& adaptation) {
+  const at::NoGradGuard no_grad;
+  const SafetensorsFile file(path);
+  std::set<std::string> wanted;
+  std::string missing, extra;
+  const auto list = [](std::string& names, const std::string& name) {
+    names += (names.empty() ? "'" : ", '") + name + "'";
+  };
+  const auto tensors = trained_tensors(model, adaptation);
+  for (const auto& [name, tensor] : tensors) {
+    wanted.insert(name);
+    if (!file.entries().contains(name)) list(missing, name);
+  }
+  for (const auto& [name, entry] : file.entries()) {
+    if (!wanted.contains(name)) list(extra, name);
+  }
+  if (!missing.empty() || !extra.empty()) {
+    throw ModelError(path.string() + ": does not fit the adapted modules" +
+                     (missing.empty() ? "" : "; missing: " + missing) +
+                     (extra.empty() ? "" : "; not wanted: " + extra));
+  }
+  // Every shape is checked before the first weight is written.
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor found = file.tensor(name);
+    if (found.sizes() == tensor.sizes()) continue;
+    throw ModelError(path.string() + ": tensor '" + name + "' is " + c10::str(found.sizes()) + "; wanted " +
+                     c10::str(tensor.sizes()) + " (is the rank the same?)");
+  }
+  for (const auto& [name, tensor] : tensors) tensor.copy_(file.tensor(name));
+}
+
+void load_peft_weights(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation) {
+  const AdapterConfig config = read_peft_config(directory).config;
+  // A file's α is part of what its weights mean; tensors alone would not show a difference.
+  std::vector<ModulePath> paths;
+  for (const AdaptedModule& module : adaptation.modules) paths.push_back({module.path, true, false});
+  std::map<std::string, double> alphas;
+  AdapterConfig theirs = config;
+  theirs.exclude_modules = std::vector<std::string>{};
+  theirs.modules_to_save = {};
+  for (const AdapterTarget& target : match_modules(paths, theirs).targets) alphas[target.path] = target.alpha;
+  for (const AdaptedModule& module : adaptation.modules) {
+    const auto alpha = alphas.find(module.path);
+    if (alpha != alphas.end() && alpha->second != module.layer->alpha()) {
+      throw ModelError(directory.string() + ": alpha of '" + module.path + "' is " + std::to_string(alpha->second) +
+                       "; the recipe has " + std::to_string(module.layer->alpha()));
+    }
+  }
+  load_trained_tensors(directory / kWeightsFile, model, adaptation);
+}
+
+}  // namespace lora

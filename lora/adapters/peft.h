@@ -1,0 +1,41 @@
+#pragma once
+// Adapters on disk in PEFT's own format: adapter_config.json and adapter_model.safetensors.
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lora/adapters/config.h"
+#include "lora/adapters/inject.h"
+
+namespace lora {
+
+// Trained tensors under the names they have in a file. An adapter: PEFT's names
+// ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"); method "full": Hugging Face's
+// ("model.norm.weight"). They alias the parameters.
+std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const LlamaForCausalLM& model,
+                                                                const Adaptation& adaptation);
+
+// Writes the two files into an existing directory; PeftModel.from_pretrained reads it. `base_model` goes into
+// base_model_name_or_path.
+void write_peft(const std::filesystem::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
+                const AdapterConfig& config, const std::string& base_model);
+
+struct PeftAdapter {
+  AdapterConfig config;
+  std::string base_model;  // base_model_name_or_path, may be empty
+};
+// Reads DIR/adapter_config.json. An option that would change the result and is not supported is a ModelError by name.
+PeftAdapter read_peft_config(const std::filesystem::path& directory);
+
+// Copies the tensors of DIR/adapter_model.safetensors into the injected adapters. ModelError that lists missing and
+// extra names, or names the first tensor of another shape or an α that differs from the recipe's.
+void load_peft_weights(const std::filesystem::path& directory, const LlamaForCausalLM& model,
+                       const Adaptation& adaptation);
+
+// The same for any file of trained_tensors.
+void load_trained_tensors(const std::filesystem::path& file, const LlamaForCausalLM& model,
+                          const Adaptation& adaptation);
+
+}  // namespace lora

@@ -1,0 +1,203 @@
+// LoRA in the network: what is trained, what it computes, and that merging changes nothing.
+
+#include "lora/adapters/inject.h"
+
+#include <ATen/ATen.h>
+
+#include "lora/adapters/lora_linear.h"
+#include "lora/adapters/peft.h"
+#include "models/error.h"
+#include "models/io/safetensors.h"
+#include "models/pretrained.h"
+#include "tests/catch.h"
+#include "tests/golden.h"
+#include "tests/temporary_directory.h"
+
+using namespace lora;
+using namespace lora::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+AdapterConfig all_linear() {
+  AdapterConfig config;
+  config.target_modules = AllLinear{};
+  config.rank = 4;
+  config.alpha = 12;
+  return config;
+}
+
+// As if it had been trained: B is zero at first.
+void randomise(const Adaptation& adaptation) {
+  const at::NoGradGuard no_grad;
+  at::manual_seed(3);
+  for (const AdaptedModule& module : adaptation.modules) {
+    for (const auto& [name, tensor] : module.layer->peft_tensors()) at::Tensor(tensor).normal_(0, 0.1);
+  }
+}
+
+at::Tensor logits(LlamaForCausalLM& model) {
+  const at::NoGradGuard no_grad;
+  model.eval();
+  return model.forward(at::arange(3, 43, at::kLong).view({2, 20}));
+}
+
+double largest(const at::Tensor& difference) { return difference.abs().max().item<double>(); }
+
+}  // namespace
+
+TEST_CASE("a fresh adapter leaves the model as it was, and only it is trained") {
+  for (const char* dtype : {"float32", "bfloat16"}) {
+    const auto plain = load_pretrained(golden_model("default"), dtype);
+    const auto model = load_pretrained(golden_model("default"), dtype);
+    const Adaptation adaptation = inject(*model, all_linear(), 1);
+    CHECK(adaptation.modules.size() == 14);
+    CHECK(logits(*model).equal(logits(*plain)));
+    const auto trained = trainable_parameters(*model);
+    CHECK(trained.size() == 28);
+    int64_t count = 0;
+    for (const auto& [path, tensor] : trained) {
+      CHECK(tensor.scalar_type() == at::kFloat);
+      CHECK(path.find(".lora_") != std::string::npos);
+      count += tensor.numel();
+    }
+    CHECK(adaptation.trainable_parameters == count);
+  }
+}
+
+TEST_CASE("A is Kaiming-uniform or Gaussian, B zero, and both depend on seed and path alone") {
+  const auto model = load_pretrained(golden_model("default"), "auto");
+  const Adaptation adaptation = inject(*model, all_linear(), 1);
+  const auto* layer = dynamic_cast<const LoraLinear*>(adaptation.modules[0].layer.get());
+  REQUIRE(layer);
+  CHECK(layer->lora_A.sizes() == at::IntArrayRef({4, 16}));
+  CHECK(layer->lora_A.abs().max().item<double>() <= 1 / std::sqrt(16.0));
+  CHECK(layer->lora_A.abs().max().item<double>() > 0.15);
+  CHECK(layer->lora_B.eq(0).all().item<bool>());
+
+  const auto other = load_pretrained(golden_model("default"), "auto");
+  AdapterConfig few = all_linear();
+  few.target_modules = std::vector<std::string>{"q_proj"};
+  const Adaptation same_seed = inject(*other, few, 1);
+  CHECK(dynamic_cast<const LoraLinear*>(same_seed.modules[0].layer.get())->lora_A.equal(layer->lora_A));
+
+  const auto third = load_pretrained(golden_model("default"), "auto");
+  few.init = "gaussian";
+  few.rank = 8;
+  const Adaptation gaussian = inject(*third, few, 1);
+  const auto deviation = dynamic_cast<const LoraLinear*>(gaussian.modules[0].layer.get())->lora_A.std().item<double>();
+  CHECK(deviation == Approx(1.0 / 8).epsilon(0.25));
+}
+
+TEST_CASE("the layer computes W x + b + (alpha / r) B A x") {
+  const auto base = std::make_shared<DenseLinear>(at::randn({5, 7}), at::randn({5}));
+  LoraLinear layer(base, {.rank = 3, .alpha = 6, .dropout = 0, .init = "kaiming", .seed = 1});
+  const at::NoGradGuard no_grad;
+  layer.lora_B.normal_();
+  const at::Tensor x = at::randn({4, 7});
+  const at::Tensor wanted =
+      at::linear(x, base->weight, base->bias) + 2 * x.matmul(layer.lora_A.t()).matmul(layer.lora_B.t());
+  CHECK(largest(layer.forward(x) - wanted) < 1e-5);
+  CHECK(largest(at::linear(x, layer.merged_weight(), base->bias) - wanted) < 1e-5);
+}
+
+TEST_CASE("dropout acts in training only, and its mean is the plain output") {
+  const auto base = std::make_shared<DenseLinear>(at::zeros({5, 7}));
+  LoraLinear layer(base, {.rank = 3, .alpha = 3, .dropout = 0.5, .init = "kaiming", .seed = 1});
+  const at::NoGradGuard no_grad;
+  layer.lora_B.normal_();
+  const at::Tensor x = at::ones({20000, 7});
+  layer.eval();
+  const at::Tensor plain = layer.forward(x)[0];
+  layer.train();
+  const at::Tensor dropped = layer.forward(x);
+  CHECK_FALSE(dropped[0].equal(dropped[1]));
+  CHECK(largest(dropped.mean(0) - plain) < 0.05);
+}
+
+TEST_CASE("merged weights alone give the adapted model's logits") {
+  for (const char* name : {"default", "tied", "biases"}) {
+    const auto model = load_pretrained(golden_model(name), "auto");
+    AdapterConfig config = all_linear();
+    config.rank_pattern = {{"q_proj", 2}};
+    const Adaptation adaptation = inject(*model, config, 1);
+    const at::Tensor before = logits(*model);
+    randomise(adaptation);
+    const at::Tensor adapted = logits(*model);
+    CHECK(largest(adapted - before) > 1e-2);
+    std::map<std::string, at::Tensor> merged;
+    for_each_merged_tensor(*model, [&](const std::string& key, const at::Tensor& tensor) { merged[key] = tensor; });
+    LlamaForCausalLM plain(model->config(), at::kFloat,
+                           [&](const std::string& key, at::IntArrayRef) { return merged.at(key); });
+    CHECK(largest(logits(plain) - adapted) < 1e-5);
+  }
+}
+
+TEST_CASE("modules_to_save are trained whole, as private float32") {
+  const auto model = load_pretrained(golden_model("default"), "bfloat16");
+  AdapterConfig config = all_linear();
+  config.modules_to_save = {"lm_head", "norm"};
+  const Adaptation adaptation = inject(*model, config, 1);
+  CHECK(adaptation.saved_modules == std::vector<std::string>{"model.norm", "lm_head"});
+  CHECK(model->model->norm->weight.requires_grad());
+  CHECK(model->model->norm->weight.scalar_type() == at::kFloat);
+  CHECK(logits(*model).equal(logits(*load_pretrained(golden_model("default"), "bfloat16"))));
+}
+
+TEST_CASE("full fine-tuning trains everything and wraps nothing") {
+  const auto model = load_pretrained(golden_model("tied"), "auto");
+  AdapterConfig config;
+  config.method = "full";
+  const Adaptation adaptation = inject(*model, config, 1);
+  CHECK(adaptation.modules.empty());
+  CHECK(adaptation.trainable_parameters == adaptation.total_parameters);
+  CHECK(logits(*model).equal(logits(*load_pretrained(golden_model("tied"), "auto"))));
+}
+
+TEST_CASE("an adapter that is written and read again is the same, also through init_from") {
+  const TemporaryDirectory directory;
+  AdapterConfig config = all_linear();
+  config.alpha_pattern = {{"up_proj", 3.5}};
+  config.modules_to_save = {"lm_head"};
+  const auto model = load_pretrained(golden_model("default"), "auto");
+  const Adaptation adaptation = inject(*model, config, 1);
+  randomise(adaptation);
+  write_peft(directory.path(), *model, adaptation, config, "base");
+
+  const PeftAdapter read = read_peft_config(directory.path());
+  CHECK(read.base_model == "base");
+  CHECK(read.config.rank == 4);
+  CHECK(read.config.alpha == 12);
+  CHECK(read.config.alpha_pattern == config.alpha_pattern);
+  const auto again = load_pretrained(golden_model("default"), "auto");
+  AdapterConfig from = read.config;
+  from.init_from = directory.path().string();
+  inject(*again, from, 99);
+  CHECK(logits(*again).equal(logits(*model)));
+}
+
+TEST_CASE("an adapter that does not fit is refused with the names") {
+  const TemporaryDirectory directory;
+  const auto model = load_pretrained(golden_model("default"), "auto");
+  const Adaptation adaptation = inject(*model, all_linear(), 1);
+  write_peft(directory.path(), *model, adaptation, all_linear(), "base");
+  const auto load = [&](AdapterConfig config) {
+    config.init_from = directory.path().string();
+    inject(*load_pretrained(golden_model("default"), "auto"), config, 1);
+  };
+  AdapterConfig config = all_linear();
+  config.exclude_modules = std::vector<std::string>{"o_proj"};
+  CHECK_THROWS_WITH(load(config), Contains("not wanted") && Contains("o_proj"));
+  config = all_linear();
+  config.rank = 5;
+  CHECK_THROWS_WITH(load(config), Contains("rank"));
+  config = all_linear();
+  config.alpha = 13;
+  CHECK_THROWS_WITH(load(config), Contains("alpha"));
+  write_bytes(directory / "adapter_config.json", R"({"peft_type": "LORA", "r": 4, "use_dora": true})");
+  CHECK_THROWS_WITH(load(all_linear()), Contains("'use_dora'"));
+  write_bytes(directory / "adapter_config.json", R"({"peft_type": "IA3"})");
+  CHECK_THROWS_WITH(load(all_linear()), Contains("IA3"));
+  write_bytes(directory / "adapter_config.json", "{");
+  CHECK_THROWS_AS(load(all_linear()), ModelError);
+}
