@@ -1,0 +1,25 @@
+#pragma once
+// Where rows come from: the plain form of a recipe's `data` section.
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace lora {
+
+struct DataSource {
+  std::string path;    // a .jsonl file, or a .json file that holds one array
+  std::string format;  // a name of formats() in format.h
+  double weight = 1.0;
+  std::map<std::string, std::string> fields;  // the format's name -> the file's name of a column
+  bool operator==(const DataSource&) const = default;
+};
+
+struct DataConfig {
+  std::vector<DataSource> train;
+  std::vector<DataSource> validation;
+  bool shuffle = true;
+  bool operator==(const DataConfig&) const = default;
+};
+
+}  // namespace lora

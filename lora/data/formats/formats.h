@@ -1,0 +1,17 @@
+#pragma once
+// The makers that format.cpp registers; one file each.
+
+#include "lora/data/format.h"
+
+namespace lora {
+
+// Stanford Alpaca's two templates (github.com/tatsu-lab/stanford_alpaca, "Data Release"): with and without an input.
+Example make_alpaca(const DataRow& row);
+
+// The columns as they are.
+Example make_completion(const DataRow& row);
+
+// No prompt: the whole text is trained on.
+Example make_text(const DataRow& row);
+
+}  // namespace lora

@@ -1,0 +1,61 @@
+#include "lora/data/render.h"
+
+namespace lora {
+namespace {
+
+// Bytes of the character that starts at `at`, 0 where there is no whole valid one (a cut sample may end inside one).
+size_t utf8_length(const std::string& text, size_t at) {
+  const auto byte = static_cast<unsigned char>(text[at]);
+  const size_t length = byte < 0x80 ? 1 : byte < 0xc2 ? 0 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : byte < 0xf5 ? 4 : 0;
+  if (at + length > text.size()) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((static_cast<unsigned char>(text[at + i]) & 0xc0) != 0x80) return 0;
+  }
+  return length;
+}
+
+std::string printable(const std::string& text) {
+  std::string shown;
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = utf8_length(text, at);
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (length == 0) {
+      shown += "\uFFFD";
+    } else if (byte == '\n') {
+      shown += "↵\n";
+    } else if (byte == '\t') {
+      shown += '\t';
+    } else if (byte < 0x20) {
+      shown += "\xe2\x90";  // U+2400 and on are the pictures of U+0000 and on
+      shown += static_cast<char>(0x80 + byte);
+    } else if (byte == 0x7f) {
+      shown += "\u2421";
+    } else if (byte == 0xc2 && static_cast<unsigned char>(text[at + 1]) < 0xa0) {
+      shown += "\uFFFD";  // C1 controls have no pictures
+    } else {
+      shown.append(text, at, length);
+    }
+    at += length == 0 ? 1 : length;
+  }
+  return shown;
+}
+
+}  // namespace
+
+std::string render_sample(const Sample& sample, const Tokenizer& tokenizer, bool colour) {
+  const std::string open = colour ? "\x1b[2m" : "⟦";
+  const std::string close = colour ? "\x1b[0m" : "⟧";
+  std::string shown;
+  for (size_t begin = 0; begin < sample.ids.size();) {
+    const bool masked = !sample.supervised[begin];
+    std::string run;
+    size_t end = begin;
+    for (; end < sample.ids.size() && (sample.supervised[end] == 0) == masked; ++end)
+      run += tokenizer.piece(sample.ids[end]);
+    shown += masked ? open + printable(run) + close : printable(run);
+    begin = end;
+  }
+  return shown;
+}
+
+}  // namespace lora

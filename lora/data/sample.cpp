@@ -1,0 +1,56 @@
+#include "lora/data/sample.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace lora {
+namespace {
+
+// Rows written for other tools may spell out the BOS that we put in front ourselves.
+size_t spelled_bos(const Tokenizer& tokenizer, std::string_view text) {
+  const auto bos = tokenizer.bos_id();
+  if (!bos) return 0;
+  const std::string name = tokenizer.piece(*bos);
+  return !name.empty() && text.starts_with(name) ? name.size() : 0;
+}
+
+}  // namespace
+
+EncodedExample encode_example(const Tokenizer& tokenizer, const Example& example, int64_t max_length) {
+  const std::string whole = example.prompt + example.completion;
+  const size_t skipped = spelled_bos(tokenizer, whole);
+  const std::string_view text = std::string_view(whole).substr(skipped);
+  const size_t prompt_end = example.prompt.size() > skipped ? example.prompt.size() - skipped : 0;
+
+  EncodedExample encoded;
+  auto& [ids, supervised] = encoded.sample;
+  const auto limit = static_cast<size_t>(max_length > 0 ? max_length : 0);
+  const auto add = [&](int64_t id, bool target) {
+    if (ids.size() == limit) {
+      encoded.cut = true;
+      return;
+    }
+    // Nothing stands before the first token to predict it from.
+    supervised.push_back(target && !ids.empty());
+    ids.push_back(static_cast<int32_t>(id));
+  };
+
+  const std::vector<Token> tokens = tokenizer.encode(text);
+  ids.reserve(std::min(limit, tokens.size() + 2));
+  supervised.reserve(std::min(limit, tokens.size() + 2));
+  if (const auto bos = tokenizer.bos_id()) add(*bos, false);
+  for (const Token& token : tokens) add(token.id, token.begin >= prompt_end);
+  if (const auto eos = tokenizer.eos_id()) add(*eos, true);
+  return encoded;
+}
+
+std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt) {
+  std::vector<int64_t> ids;
+  if (const auto bos = tokenizer.bos_id()) ids.push_back(*bos);
+  const auto text = std::string_view(prompt).substr(spelled_bos(tokenizer, prompt));
+  for (const Token& token : tokenizer.encode(text)) ids.push_back(token.id);
+  return ids;
+}
+
+}  // namespace lora

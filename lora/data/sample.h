@@ -1,0 +1,33 @@
+#pragma once
+// From an example to what a model is trained on: token ids, and which of them are targets.
+
+#include <cstdint>
+#include <vector>
+
+#include "lora/data/format.h"
+#include "lora/data/tokenizer.h"
+
+namespace lora {
+
+struct Sample {
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> supervised;  // as long as ids; 1: this token is a target. The first token never is.
+
+  int64_t length() const { return static_cast<int64_t>(ids.size()); }
+};
+
+struct EncodedExample {
+  Sample sample;
+  bool cut = false;  // tokens were left out
+};
+
+// Prompt and completion tokenised as one text, so that the answer is split as it will be when it is generated in place;
+// a token that begins inside the prompt is masked, even where it reaches into the completion. One BOS in front where
+// the tokenizer has one, also when the text brings its own; EOS, trained, at the end. More than max_length tokens are
+// cut on the right, and a cut sample has no EOS: it did not end there.
+EncodedExample encode_example(const Tokenizer& tokenizer, const Example& example, int64_t max_length);
+
+// The tokens that a model is given to answer `prompt`: BOS and the prompt, no EOS.
+std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt);
+
+}  // namespace lora

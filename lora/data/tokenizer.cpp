@@ -1,0 +1,25 @@
+#include "lora/data/tokenizer.h"
+
+#include "lora/data/sentencepiece_tokenizer.h"
+#include "models/error.h"
+
+namespace lora {
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_directory) {
+  namespace fs = std::filesystem;
+  if (!fs::is_directory(model_directory)) throw ModelError(model_directory.string() + ": no such directory");
+  const fs::path model = model_directory / "tokenizer.model";
+  if (!fs::is_regular_file(model)) {
+    std::string message = model.string() + ": not found, wanted a SentencePiece model";
+    if (fs::exists(model_directory / "tokenizer.json")) message += "; tokenizer.json is there, but not supported yet";
+    throw ModelError(message);
+  }
+  std::vector<fs::path> files = {model};
+  for (const char* companion :
+       {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.json"}) {
+    if (fs::is_regular_file(model_directory / companion)) files.push_back(model_directory / companion);
+  }
+  return load_sentencepiece(model, std::move(files));
+}
+
+}  // namespace lora

@@ -1,0 +1,165 @@
+// Reading rows: every shape of file that people have, and where in it an error is.
+
+#include "lora/data/rows.h"
+
+#include <nlohmann/json.hpp>
+
+#include "lora/data/shuffle.h"
+#include "models/error.h"
+#include "tests/catch.h"
+#include "tests/shared_data.h"
+#include "tests/temporary_directory.h"
+
+namespace lora::test {
+namespace {
+
+using Catch::Matchers::Contains;
+using Catch::Matchers::EndsWith;
+
+struct ReadResult {
+  std::vector<std::string> texts;
+  std::vector<std::string> places;  // without the directory
+  std::string error;
+};
+
+ReadResult read_file(const std::filesystem::path& path, const std::string& bytes,
+                     const std::map<std::string, std::string>& fields = {}) {
+  write_bytes(path, bytes);
+  ReadResult result;
+  try {
+    for_each_row({path.string(), "text", 1.0, fields}, [&](const DataRow& row) {
+      result.texts.push_back(row.text("text"));
+      result.places.push_back(row.where().substr(path.parent_path().string().size() + 1));
+    });
+  } catch (const DataError& error) {
+    result.error = error.what();
+  }
+  return result;
+}
+
+ReadResult read(const std::string& bytes, const std::map<std::string, std::string>& fields = {}) {
+  TemporaryDirectory directory;
+  return read_file(directory / "rows.jsonl", bytes, fields);
+}
+
+using Texts = std::vector<std::string>;
+
+TEST_CASE("JSONL rows come in file order with their lines") {
+  const auto result = read("{\"text\": \"a\"}\n{\"text\": \"b\\nc\"}\n");
+  CHECK(result.texts == Texts{"a", "b\nc"});
+  CHECK(result.places == Texts{"rows.jsonl:1", "rows.jsonl:2"});
+}
+
+TEST_CASE("byte order mark, CRLF, blank lines and a missing last line end are fine") {
+  const auto result = read("\xef\xbb\xbf\r\n{\"text\": \"a\"}\r\n\r\n  \n{\"text\": \"b\"}");
+  CHECK(result.error.empty());
+  CHECK(result.texts == Texts{"a", "b"});
+  CHECK(result.places == Texts{"rows.jsonl:2", "rows.jsonl:5"});
+}
+
+TEST_CASE("one JSON array is rows too, with element numbers") {
+  const auto result = read("\xef\xbb\xbf \n[{\"text\": \"a\", \"more\": {\"deep\": [1, {}]}},\n {\"text\": \"b\"}]\n");
+  CHECK(result.error.empty());
+  CHECK(result.texts == Texts{"a", "b"});
+  CHECK(result.places == Texts{"rows.jsonl[0]", "rows.jsonl[1]"});
+}
+
+TEST_CASE("an empty file has no rows") {
+  for (const std::string bytes : {"", "\n\r\n", "\xef\xbb\xbf", "[]", " [ ] "}) {
+    const auto result = read(bytes);
+    CHECK(result.error.empty());
+    CHECK(result.texts.empty());
+  }
+}
+
+TEST_CASE("numbers and booleans become their text") {
+  const auto result = read("{\"text\": 12}\n{\"text\": -0.5}\n{\"text\": true}\n{\"text\": 1e3}");
+  CHECK(result.texts == Texts{"12", "-0.5", "true", "1000.0"});
+}
+
+TEST_CASE("columns are renamed") {
+  CHECK(read("{\"body\": \"a\", \"text\": \"no\"}", {{"text", "body"}}).texts == Texts{"a"});
+}
+
+TEST_CASE("a missing column names its place, what was found and the nearest name") {
+  const auto result = read("{\"text\": \"a\"}\n{\"txt\": \"b\", \"id\": 1}");
+  CHECK_THAT(result.error, Contains("rows.jsonl:2: no column 'text', which format 'text' reads; found: 'id', 'txt'"));
+  CHECK_THAT(result.error, Contains("did you mean 'txt'"));
+  CHECK_THAT(read("{\"text\": \"a\"}", {{"text", "body"}}).error, Contains("no column 'body'"));
+  CHECK_THAT(read("[{}]").error, Contains("rows.jsonl[0]: no column 'text'") && Contains("found: none"));
+}
+
+TEST_CASE("null, arrays and objects are no text") {
+  CHECK_THAT(read("{\"text\": null}").error, EndsWith("rows.jsonl:1: column 'text' is null, wanted text"));
+  CHECK_THAT(read("{\"text\": [\"a\"]}").error, EndsWith("column 'text' is array, wanted text"));
+  CHECK_THAT(read("{\"text\": {}}").error, EndsWith("column 'text' is object, wanted text"));
+}
+
+TEST_CASE("a row that is not an object is refused where it stands") {
+  CHECK_THAT(read("{\"text\": \"a\"}\n3").error, EndsWith("rows.jsonl:2: found number, wanted one JSON object a line"));
+  CHECK_THAT(read("\"a\"").error, EndsWith("rows.jsonl:1: found string, wanted one JSON object a line"));
+  CHECK_THAT(read("[{\"text\": \"a\"}, null]").error, EndsWith("rows.jsonl[1]: found null, wanted an object"));
+  CHECK_THAT(read("[[]]").error, EndsWith("rows.jsonl[0]: found array, wanted an object"));
+}
+
+TEST_CASE("text that is not JSON is refused with its line and column") {
+  CHECK_THAT(read("{\"text\": \"a\"}\n{\"text\": b}").error,
+             Contains("rows.jsonl:2:10: not valid JSON: syntax error") && Contains("one whole object"));
+  CHECK_THAT(read("{\n  \"text\": \"a\"\n}").error, Contains("rows.jsonl:1:"));
+  CHECK_THAT(read("{\"text\": \"a\"} {\"text\": \"b\"}").error, Contains("rows.jsonl:1:15: not valid JSON"));
+  CHECK_THAT(read("{\"text\": \"\xff\"}").error, Contains("UTF-8"));
+  CHECK_THAT(read("[{\"text\": \"a\"}, {\"text\"").error, Contains("rows.jsonl[1]: not valid JSON near byte"));
+  CHECK_THAT(read("[{\"text\": \"a\"}] {}").error, Contains("not valid JSON"));
+}
+
+TEST_CASE("a file that cannot be read is named") {
+  TemporaryDirectory directory;
+  const auto ignore = [](const DataRow&) {};
+  CHECK_THROWS_WITH(for_each_row({(directory / "no.jsonl").string(), "text", 1.0, {}}, ignore),
+                    Contains("no.jsonl: no such file"));
+  CHECK_THROWS_AS(for_each_row({directory.path().string(), "text", 1.0, {}}, ignore), DataError);
+}
+
+TEST_CASE("a deeply nested row neither crashes nor stops the reading") {
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+  CHECK(read("{\"text\": \"a\", \"x\": " + deep + "}").texts == Texts{"a"});
+  CHECK_THAT(read(deep).error, Contains("found array"));
+}
+
+TEST_CASE("damaged files end in rows or a DataError") {
+  SplitMix64 random(3);
+  TemporaryDirectory directory;
+  const std::string lines =
+      "{\"text\": \"a \\u00e9 é\", \"n\": [1, 2.5e3, null]}\r\n\n{\"text\": \"b\", \"o\": {\"k\": false}}\n";
+  const std::string array = "[{\"text\": \"a\", \"n\": [1]}, {\"text\": \"\\ud83d\\ude00\"}]";
+  for (int i = 0; i < 3000; ++i) {
+    std::string bytes = i % 2 ? lines : array;
+    for (uint64_t edits = random.below(5); edits > 0; --edits) {
+      const size_t at = random.below(bytes.size());
+      if (random.below(3) == 0) {
+        bytes.erase(at, random.below(5));
+      } else {
+        bytes[at] = random.below(2) ? "{}[]\",:\\\n0"[random.below(10)] : static_cast<char>(random.next());
+      }
+      if (bytes.empty()) break;
+    }
+    read_file(directory / std::to_string(i),
+              bytes.substr(0, random.below(4) == 0 ? random.below(bytes.size() + 1) : bytes.size()));
+  }
+}
+
+TEST_CASE("real files are read to their last row") {
+  const auto array = shared_data("instruction/instruction-data.json");
+  const auto lines = shared_data("gsm8k/test.jsonl");
+  if (!array || !lines) return;
+  int rows = 0;
+  for_each_row({array->string(), "alpaca", 1.0, {}}, [&](const DataRow& row) { rows += !row.text("output").empty(); });
+  CHECK(rows == 1100);
+  rows = 0;
+  for_each_row({lines->string(), "completion", 1.0, {{"prompt", "question"}}},
+               [&](const DataRow& row) { rows += !row.text("prompt").empty(); });
+  CHECK(rows == 1319);
+}
+
+}  // namespace
+}  // namespace lora::test
