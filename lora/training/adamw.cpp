@@ -1,0 +1,96 @@
+#include "lora/training/adamw.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+namespace lora {
+
+AdamW::AdamW(const std::vector<ParameterGroup>& groups, const TrainingConfig& config)
+    : beta1_(config.adam_beta1),
+      beta2_(config.adam_beta2),
+      epsilon_(config.adam_epsilon),
+      weight_decay_(config.weight_decay) {
+  for (const ParameterGroup& source : groups) {
+    Group group;
+    group.learning_rate = source.learning_rate;
+    int64_t total = 0;
+    for (const auto& [path, parameter] : source.parameters) {
+      group.spans.push_back({path, {total, parameter.numel()}});
+      group.shapes.push_back(parameter.sizes().vec());
+      total += parameter.numel();
+    }
+    const auto options = source.parameters.front().second.options().dtype(at::kFloat).requires_grad(false);
+    group.values = at::empty({total}, options);
+    group.grads = at::zeros({total}, options);
+    group.exp_avg = at::zeros({total}, options);
+    group.exp_avg_sq = at::zeros({total}, options);
+    group.steps = at::zeros({}, options);
+    for (size_t i = 0; i < source.parameters.size(); ++i) {
+      at::Tensor parameter = source.parameters[i].second;
+      const auto [begin, count] = group.spans[i].second;
+      const at::Tensor view = group.values.narrow(0, begin, count).view(parameter.sizes());
+      view.copy_(parameter.detach());
+      parameter.set_data(view);
+      // Autograd adds into a gradient that is already there.
+      parameter.mutable_grad() = group.grads.narrow(0, begin, count).view(parameter.sizes());
+    }
+    groups_.push_back(std::move(group));
+  }
+}
+
+void AdamW::zero_grad() {
+  for (Group& group : groups_) group.grads.zero_();
+}
+
+double AdamW::grad_norm() const {
+  double sum = 0;
+  for (const Group& group : groups_) {
+    const double norm = at::linalg_vector_norm(group.grads).item<double>();
+    sum += norm * norm;
+  }
+  return std::sqrt(sum);
+}
+
+void AdamW::scale_grad(double factor) {
+  for (Group& group : groups_) group.grads.mul_(factor);
+}
+
+void AdamW::step(double schedule) {
+  const at::NoGradGuard no_grad;
+  for (Group& group : groups_) {
+    group.steps.add_(1);
+    at::_fused_adamw_({group.values}, {group.grads}, {group.exp_avg}, {group.exp_avg_sq}, /*max_exp_avg_sqs=*/{},
+                      {group.steps}, group.learning_rate * schedule, beta1_, beta2_, weight_decay_, epsilon_,
+                      /*amsgrad=*/false, /*maximize=*/false);
+  }
+}
+
+std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const Group& group : groups_) {
+    for (size_t i = 0; i < group.spans.size(); ++i) {
+      const auto& [path, span] = group.spans[i];
+      const auto view = [&](const at::Tensor& flat) {
+        return flat.narrow(0, span.first, span.second).view(group.shapes[i]);
+      };
+      tensors.emplace_back("exp_avg." + path, view(group.exp_avg));
+      tensors.emplace_back("exp_avg_sq." + path, view(group.exp_avg_sq));
+    }
+  }
+  return tensors;
+}
+
+int64_t AdamW::steps() const { return groups_.empty() ? 0 : groups_.front().steps.item<int64_t>(); }
+
+void AdamW::set_steps(int64_t steps) {
+  for (Group& group : groups_) group.steps.fill_(static_cast<double>(steps));
+}
+
+int64_t AdamW::state_bytes() const {
+  int64_t bytes = 0;
+  for (const Group& group : groups_) bytes += static_cast<int64_t>(2 * group.exp_avg.nbytes());
+  return bytes;
+}
+
+}  // namespace lora

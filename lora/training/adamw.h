@@ -1,0 +1,49 @@
+#pragma once
+// AdamW (Loshchilov & Hutter 2019) with PyTorch's order of operations, over one flat buffer a parameter group: one
+// kernel a group for the update, one for the gradient's norm.
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lora/training/config.h"
+#include "lora/training/parameter_groups.h"
+
+namespace lora {
+
+class AdamW {
+ public:
+  // Moves the parameters' values, and their gradients from now on, into flat float32 buffers; the tensors that the
+  // model holds become views of these. The model must outlive nothing here: buffers are shared.
+  AdamW(const std::vector<ParameterGroup>& groups, const TrainingConfig& config);
+
+  void zero_grad();
+  // The 2-norm over all gradients, as it is now.
+  double grad_norm() const;
+  // Multiplies all gradients.
+  void scale_grad(double factor);
+  // One update; each group's rate is multiplied by `schedule`.
+  void step(double schedule);
+
+  // Moments under "exp_avg.PATH" and "exp_avg_sq.PATH", as views: what a checkpoint needs besides steps().
+  std::vector<std::pair<std::string, at::Tensor>> state() const;
+  int64_t steps() const;
+  void set_steps(int64_t steps);
+
+  int64_t state_bytes() const;
+
+ private:
+  struct Group {
+    double learning_rate;
+    at::Tensor values, grads, exp_avg, exp_avg_sq;                           // (total) float32
+    at::Tensor steps;                                                        // () float32, as the fused kernel wants it
+    std::vector<std::pair<std::string, std::pair<int64_t, int64_t>>> spans;  // path -> [begin, count)
+    std::vector<std::vector<int64_t>> shapes;
+  };
+  std::vector<Group> groups_;
+  double beta1_, beta2_, epsilon_, weight_decay_;
+};
+
+}  // namespace lora

@@ -1,0 +1,50 @@
+#pragma once
+// How to train: the plain form of a recipe's `training` and `evaluation` sections.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lora {
+
+struct TrainingConfig {
+  uint64_t seed = 42;
+  // Exactly one of the two is set.
+  std::optional<int64_t> max_steps;
+  std::optional<double> epochs;
+  int64_t batch_size = 8;                   // rows an optimizer step
+  std::optional<int64_t> micro_batch_size;  // rows a forward pass; none: auto
+  int64_t max_length = 512;                 // tokens a row; longer samples are cut
+  bool packing = true;                      // several samples a row, none sees another
+  std::string optimizer = "adamw";
+  double learning_rate = 2e-4;
+  // Group ("adapter", "head", "base") or module pattern (path or dotted suffix) -> its own rate; first match wins.
+  std::vector<std::pair<std::string, double>> learning_rates;
+  std::string lr_schedule = "cosine";  // constant | linear | cosine
+  int64_t warmup_steps = 0;
+  double min_lr_ratio = 0.0;  // the schedule ends at this share of the rate
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
+  double adam_epsilon = 1e-8;
+  double weight_decay = 0.0;
+  double max_grad_norm = 1.0;           // 0: no clipping
+  int64_t eval_every = 0;               // steps; 0: only at the end
+  int64_t checkpoint_every = 0;         // steps; 0: only at the end
+  int64_t checkpoint_keep = 2;          // newest kept; the best is kept beside them
+  bool keep_best = false;               // exports are of the checkpoint with the lowest validation loss
+  int64_t early_stopping_patience = 0;  // evaluations without a better loss before the run ends; 0: never
+  int64_t threads = 0;                  // 0: the physical cores
+  bool operator==(const TrainingConfig&) const = default;
+};
+
+// Answers generated greedily for held-out rows, before and after training.
+struct EvaluationConfig {
+  int64_t exact_match = 0;  // validation rows to answer; 0: none
+  int64_t show = 3;         // answers printed
+  int64_t max_new_tokens = 64;
+  bool operator==(const EvaluationConfig&) const = default;
+};
+
+}  // namespace lora

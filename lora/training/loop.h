@@ -1,0 +1,24 @@
+#pragma once
+// The training loop: steps, evaluations, checkpoints and the reasons to stop. It writes nothing itself.
+
+#include <functional>
+
+#include "lora/training/trainer.h"
+
+namespace lora {
+
+struct LoopEvents {
+  std::function<void(const StepMetrics&)> on_step;
+  std::function<void(double loss, bool best)> on_evaluation;
+  // Keep the trainer's state now; called after the evaluation of the same step.
+  std::function<void()> save;
+  std::function<bool()> stop_requested;  // asked once a step
+};
+
+enum class LoopEnd { kDone, kEarlyStopping, kStopped };
+
+// Runs from trainer.progress() to its last step. A checkpoint is due every checkpoint_every steps, at the end, when
+// asked to stop and, with keep_best, where the validation loss is the best so far.
+LoopEnd run_loop(Trainer& trainer, const TrainingConfig& config, const LoopEvents& events);
+
+}  // namespace lora

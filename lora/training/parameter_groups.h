@@ -1,0 +1,27 @@
+#pragma once
+// Which parameter learns at which rate.
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lora/training/config.h"
+
+namespace lora {
+
+struct ParameterGroup {
+  std::string name;  // "adapter", "base", or the key of learning_rates
+  double learning_rate;
+  std::vector<std::pair<std::string, at::Tensor>> parameters;
+};
+
+// Sorts trained parameters (path, tensor) into groups: the first key of learning_rates that means a parameter wins, the
+// rest train at learning_rate. Keys are the groups "adapter" (tensors an adapter method added), "head" (lm_head) and
+// "base" (every other weight of the model), or a module's path or dotted suffix. A key that means no trained parameter
+// is an Error (exit code 2) with the nearest names.
+std::vector<ParameterGroup> make_parameter_groups(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
+                                                  const TrainingConfig& config);
+
+}  // namespace lora

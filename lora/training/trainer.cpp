@@ -1,0 +1,176 @@
+#include "lora/training/trainer.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <span>
+
+#include "lora/adapters/inject.h"
+#include "lora/data/shuffle.h"
+#include "lora/training/schedule.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+// Larger passes were no faster on a CPU, and activations are most of the memory.
+constexpr int64_t kAutoMicroBatchTokens = 1024;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Splits rows into forward passes: by count, or as many rows as stay within the token budget.
+std::vector<std::span<const Row>> micro_batches(const std::vector<Row>& rows, const std::vector<int64_t>& lengths,
+                                                std::optional<int64_t> size) {
+  std::vector<std::span<const Row>> passes;
+  size_t begin = 0;
+  int64_t tokens = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    int64_t row_tokens = 0;
+    for (const int64_t sample : rows[i].samples) row_tokens += lengths[static_cast<size_t>(sample)];
+    const auto held = static_cast<int64_t>(i - begin);
+    const bool full = size ? held == *size : tokens + row_tokens > kAutoMicroBatchTokens;
+    if (held > 0 && full) {
+      passes.emplace_back(rows.data() + begin, i - begin);
+      begin = i;
+      tokens = 0;
+    }
+    tokens += row_tokens;
+  }
+  if (begin < rows.size()) passes.emplace_back(rows.data() + begin, rows.size() - begin);
+  return passes;
+}
+
+TrainBatch to_device(TrainBatch batch, const at::Device& device) {
+  batch.tokens.input_ids = batch.tokens.input_ids.to(device);
+  batch.targets = batch.targets.to(device);
+  return batch;
+}
+
+at::Device device_of(const LlamaForCausalLM& model) { return model.model->embed_tokens->weight.device(); }
+
+}  // namespace
+
+Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Dataset& train, const Dataset* validation,
+                 bool shuffle)
+    : model_(model),
+      config_(config),
+      train_(train),
+      validation_(validation),
+      shuffle_(shuffle),
+      lengths_(train.lengths()),
+      groups_(make_parameter_groups(trainable_parameters(model), config)),
+      optimizer_(groups_, config),
+      rows_per_epoch_(rows_per_epoch(lengths_, config.packing, config.max_length)) {
+  total_steps_ = config.max_steps
+                     ? *config.max_steps
+                     : static_cast<int64_t>(std::ceil(*config.epochs * static_cast<double>(steps_per_epoch()) - 1e-9));
+  resume(Progress{});
+}
+
+int64_t Trainer::steps_per_epoch() const { return ceil_div(rows_per_epoch_, config_.batch_size); }
+
+void Trainer::resume(const Progress& progress) {
+  progress_ = progress;
+  optimizer_.set_steps(progress.step);
+  rows_ = plan_epoch(lengths_, config_.packing, config_.max_length, shuffle_, config_.seed, progress.epoch);
+}
+
+std::vector<Row> Trainer::next_rows() {
+  if (progress_.row >= static_cast<int64_t>(rows_.size())) {
+    ++progress_.epoch;
+    progress_.row = 0;
+    rows_ = plan_epoch(lengths_, config_.packing, config_.max_length, shuffle_, config_.seed, progress_.epoch);
+  }
+  const auto first = rows_.begin() + progress_.row;
+  const auto count = std::min<int64_t>(config_.batch_size, rows_.end() - first);
+  progress_.row += count;
+  return {first, first + count};
+}
+
+StepMetrics Trainer::step() {
+  const auto start = std::chrono::steady_clock::now();
+  const Progress before = progress_;
+  const std::vector<Row> rows = next_rows();
+  // Dropout's randomness is a function of seed and step, so that no generator state has to be kept.
+  at::manual_seed(SplitMix64(config_.seed ^ SplitMix64(static_cast<uint64_t>(progress_.step)).next()).next());
+  model_.train();
+
+  const auto passes = micro_batches(rows, lengths_, config_.micro_batch_size);
+  int64_t supervised = 0, tokens = 0;
+  for (const Row& row : rows) {
+    for (const int64_t index : row.samples) {
+      const Sample& sample = train_.samples[static_cast<size_t>(index)];
+      tokens += sample.length();
+      supervised += std::ranges::count(sample.supervised, uint8_t{1});
+    }
+  }
+
+  optimizer_.zero_grad();
+  double loss = 0;
+  for (const std::span<const Row> pass : passes) {
+    const TrainBatch batch = to_device(make_batch(train_, pass), device_of(model_));
+    if (batch.supervised == 0) continue;
+    const at::Tensor mean = model_.loss_sum(batch.tokens, batch.targets) / static_cast<double>(supervised);
+    mean.backward();
+    loss += mean.item<double>();
+  }
+  const double norm = optimizer_.grad_norm();
+  if (!std::isfinite(loss) || !std::isfinite(norm)) {
+    progress_ = before;
+    throw NumericsError("step " + std::to_string(before.step + 1) + ": loss is " + std::to_string(loss) +
+                        " and the gradient's norm " + std::to_string(norm) +
+                        "; wanted finite numbers. The weights are as they were before this step; a lower "
+                        "training.learning_rate or model.dtype float32 usually helps");
+  }
+  if (config_.max_grad_norm > 0 && norm > config_.max_grad_norm) {
+    optimizer_.scale_grad(config_.max_grad_norm / (norm + 1e-6));
+  }
+  const double factor = schedule_factor(config_, progress_.step, total_steps_);
+  optimizer_.step(factor);
+
+  ++progress_.step;
+  progress_.tokens += tokens;
+  progress_.supervised_tokens += supervised;
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  return {.step = progress_.step,
+          .epoch = static_cast<double>(progress_.epoch) +
+                   static_cast<double>(progress_.row) / static_cast<double>(rows_.size()),
+          .loss = loss,
+          .grad_norm = norm,
+          .lr = config_.learning_rate * factor,
+          .tokens = tokens,
+          .supervised_tokens = supervised,
+          .seconds = seconds.count()};
+}
+
+double Trainer::evaluate() {
+  const at::NoGradGuard no_grad;
+  model_.eval();
+  const std::vector<int64_t> lengths = validation_->lengths();
+  const std::vector<Row> rows =
+      plan_epoch(lengths, /*packing=*/true, config_.max_length, /*shuffle=*/false, config_.seed, /*epoch=*/0);
+  double loss = 0;
+  int64_t supervised = 0;
+  for (const std::span<const Row> pass : micro_batches(rows, lengths, {})) {
+    const TrainBatch batch = to_device(make_batch(*validation_, pass), device_of(model_));
+    if (batch.supervised == 0) continue;
+    loss += model_.loss_sum(batch.tokens, batch.targets).item<double>();
+    supervised += batch.supervised;
+  }
+  return loss / static_cast<double>(supervised);
+}
+
+bool Trainer::note_evaluation(double loss) {
+  if (loss < progress_.best_loss) {
+    progress_.best_loss = loss;
+    progress_.best_step = progress_.step;
+    progress_.evaluations_without_gain = 0;
+    return true;
+  }
+  ++progress_.evaluations_without_gain;
+  return false;
+}
+
+}  // namespace lora

@@ -1,0 +1,84 @@
+#pragma once
+// Optimizer steps over a dataset. What a step does depends only on the parameters, the optimizer's moments and
+// Progress, so that those three are all a checkpoint has to hold: data order and dropout follow from the seed and the
+// step.
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "lora/data/batch.h"
+#include "lora/training/adamw.h"
+#include "lora/training/config.h"
+#include "models/llama.h"
+
+namespace lora {
+
+struct Progress {
+  int64_t step = 0;   // optimizer steps done
+  int64_t epoch = 0;  // of the next row
+  int64_t row = 0;    // next row of that epoch's plan
+  int64_t tokens = 0;
+  int64_t supervised_tokens = 0;
+  double best_loss = std::numeric_limits<double>::infinity();  // lowest validation loss
+  int64_t best_step = 0;                                       // 0: no evaluation yet
+  int64_t evaluations_without_gain = 0;
+};
+
+struct StepMetrics {
+  int64_t step;
+  double epoch;      // epochs done, with their fraction
+  double loss;       // mean over the step's supervised tokens
+  double grad_norm;  // before clipping
+  double lr;         // learning_rate on the schedule
+  int64_t tokens, supervised_tokens;
+  double seconds;
+};
+
+class Trainer {
+ public:
+  // Groups, optimizer and epoch plan for a model whose trained parameters require gradients. `train` and `validation`
+  // (may be null) must outlive it. One thread drives it.
+  Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Dataset& train, const Dataset* validation,
+          bool shuffle);
+
+  int64_t total_steps() const { return total_steps_; }
+  int64_t steps_per_epoch() const;
+  const std::vector<ParameterGroup>& groups() const { return groups_; }
+  bool has_validation() const { return validation_ != nullptr; }
+
+  // One optimizer step over batch_size rows (fewer at an epoch's end). The loss is exact over all of the step's
+  // supervised tokens, however it is split into micro-batches. Throws NumericsError, with the weights as they were,
+  // when the loss or the gradient is not finite.
+  StepMetrics step();
+
+  // Mean negative log-likelihood of the validation set's supervised tokens. Changes nothing.
+  double evaluate();
+
+  const Progress& progress() const { return progress_; }
+  // Notes a validation loss in the progress; true when it is the best so far.
+  bool note_evaluation(double loss);
+  // Takes up a checkpoint's place. Parameters and moments are copied in by the caller.
+  void resume(const Progress& progress);
+  AdamW& optimizer() { return optimizer_; }
+
+  // The rows of the first `count` steps' worth, for a preview.
+  const std::vector<Row>& epoch_rows() const { return rows_; }
+
+ private:
+  std::vector<Row> next_rows();
+
+  LlamaForCausalLM& model_;
+  TrainingConfig config_;
+  const Dataset& train_;
+  const Dataset* validation_;
+  bool shuffle_;
+  std::vector<int64_t> lengths_;
+  std::vector<ParameterGroup> groups_;
+  AdamW optimizer_;
+  int64_t rows_per_epoch_, total_steps_;
+  Progress progress_;
+  std::vector<Row> rows_;  // the plan of progress_.epoch
+};
+
+}  // namespace lora

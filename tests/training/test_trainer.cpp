@@ -1,0 +1,294 @@
+// The training step: exact accumulation, clipping, schedules, groups, and that a stopped run goes on with the same
+// bits.
+
+#include "lora/training/trainer.h"
+
+#include <ATen/ATen.h>
+
+#include "lora/adapters/inject.h"
+#include "lora/training/loop.h"
+#include "lora/training/schedule.h"
+#include "models/error.h"
+#include "models/pretrained.h"
+#include "tests/catch.h"
+#include "tests/golden.h"
+
+using namespace lora;
+using namespace lora::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+// Rows that can be learnt: each token follows from the one before; half of each sample is masked.
+Dataset make_dataset(int64_t samples) {
+  Dataset dataset;
+  for (int64_t i = 0; i < samples; ++i) {
+    Sample sample;
+    const int64_t length = 4 + i * 7 % 13;
+    for (int64_t t = 0; t < length; ++t) {
+      sample.ids.push_back(static_cast<int32_t>((i * 5 + t * 3) % 48));
+      sample.supervised.push_back(t >= length / 2);
+    }
+    dataset.samples.push_back(sample);
+  }
+  return dataset;
+}
+
+TrainingConfig base_config() {
+  TrainingConfig config;
+  config.max_steps = 6;
+  config.batch_size = 5;
+  config.max_length = 32;
+  config.packing = false;
+  config.learning_rate = 1e-2;
+  config.lr_schedule = "constant";
+  return config;
+}
+
+struct Fixture {
+  explicit Fixture(const TrainingConfig& config, double dropout = 0)
+      : train(make_dataset(23)), validation(make_dataset(9)) {
+    model = load_pretrained(golden_model("default"), "auto");
+    AdapterConfig adapter;
+    adapter.target_modules = AllLinear{};
+    adapter.dropout = dropout;
+    adaptation = inject(*model, adapter, config.seed);
+    trainer = std::make_unique<Trainer>(*model, config, train, &validation, /*shuffle=*/true);
+  }
+  std::vector<at::Tensor> weights() const {
+    std::vector<at::Tensor> copies;
+    for (const auto& [path, tensor] : trainable_parameters(*model)) copies.push_back(tensor.detach().clone());
+    return copies;
+  }
+  Dataset train, validation;
+  std::shared_ptr<LlamaForCausalLM> model;
+  Adaptation adaptation;
+  std::unique_ptr<Trainer> trainer;
+};
+
+double distance(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
+  double worst = 0;
+  for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, (a[i] - b[i]).abs().max().item<double>());
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE("the loss falls, and the validation loss with it") {
+  TrainingConfig config = base_config();
+  config.max_steps = 60;
+  Fixture run(config);
+  const double before = run.trainer->evaluate();
+  const double first = run.trainer->step().loss;
+  double last = 0;
+  while (run.trainer->progress().step < 60) last = run.trainer->step().loss;
+  CHECK(last < 0.7 * first);
+  CHECK(run.trainer->evaluate() < 0.7 * before);
+}
+
+TEST_CASE("a step does not depend on how it is split into micro-batches") {
+  TrainingConfig config = base_config();
+  config.micro_batch_size = 5;
+  Fixture whole(config);
+  config.micro_batch_size = 1;
+  Fixture split(config);
+  for (int i = 0; i < 6; ++i) {
+    const StepMetrics a = whole.trainer->step(), b = split.trainer->step();
+    CHECK(a.loss == Approx(b.loss).epsilon(1e-5));
+    CHECK(a.grad_norm == Approx(b.grad_norm).epsilon(1e-4));
+    CHECK(a.supervised_tokens == b.supervised_tokens);
+  }
+  CHECK(distance(whole.weights(), split.weights()) < 1e-4);
+}
+
+TEST_CASE("packed rows give the loss of the same samples unpacked") {
+  TrainingConfig config = base_config();
+  config.batch_size = 1000;
+  Fixture plain(config);
+  config.packing = true;
+  Fixture packed(config);
+  const StepMetrics a = plain.trainer->step(), b = packed.trainer->step();
+  CHECK(a.tokens == b.tokens);
+  CHECK(a.loss == Approx(b.loss).epsilon(1e-5));
+  CHECK(a.grad_norm == Approx(b.grad_norm).epsilon(1e-4));
+}
+
+TEST_CASE("the same recipe gives the same bits, dropout included") {
+  Fixture a(base_config(), 0.3), b(base_config(), 0.3);
+  for (int i = 0; i < 6; ++i) CHECK(a.trainer->step().loss == b.trainer->step().loss);
+  CHECK(distance(a.weights(), b.weights()) == 0);
+}
+
+TEST_CASE("a run taken up from its parameters, moments and progress goes on with the same bits") {
+  TrainingConfig config = base_config();
+  config.max_steps = 14;  // over more than two epochs
+  config.lr_schedule = "cosine";
+  Fixture whole(config, 0.2);
+  std::vector<double> losses;
+  for (int i = 0; i < 14; ++i) losses.push_back(whole.trainer->step().loss);
+  for (const int stop : {1, 5, 7}) {
+    Fixture first(config, 0.2), second(config, 0.2);
+    for (int i = 0; i < stop; ++i) first.trainer->step();
+    const at::NoGradGuard no_grad;
+    const auto from = trainable_parameters(*first.model), to = trainable_parameters(*second.model);
+    for (size_t i = 0; i < from.size(); ++i) at::Tensor(to[i].second).copy_(from[i].second);
+    const auto moments = first.trainer->optimizer().state(), copies = second.trainer->optimizer().state();
+    for (size_t i = 0; i < moments.size(); ++i) at::Tensor(copies[i].second).copy_(moments[i].second);
+    second.trainer->resume(first.trainer->progress());
+    at::manual_seed(12345);  // whatever the generators were at
+    const at::AutoGradMode grad(true);
+    for (int i = stop; i < 14; ++i) CHECK(second.trainer->step().loss == losses[static_cast<size_t>(i)]);
+    CHECK(distance(second.weights(), whole.weights()) == 0);
+  }
+}
+
+TEST_CASE("gradients are clipped to max_grad_norm, and the norm before is reported") {
+  TrainingConfig config = base_config();
+  Fixture free_run(config);
+  config.max_grad_norm = 1e-3;
+  Fixture clipped(config);
+  const double norm = free_run.trainer->step().grad_norm;
+  CHECK(norm > 1e-3);
+  CHECK(clipped.trainer->step().grad_norm == Approx(norm));
+  CHECK(clipped.trainer->optimizer().grad_norm() == Approx(1e-3).epsilon(1e-3));
+}
+
+TEST_CASE("the update is that of torch's AdamW") {
+  TrainingConfig config = base_config();
+  config.weight_decay = 0.1;
+  config.adam_epsilon = 1e-6;
+  Fixture run(config);
+  // AdamW by hand, in double precision, from the gradients of each step.
+  auto reference = run.weights();
+  std::vector<at::Tensor> m, v;
+  for (auto& w : reference) {
+    w = w.to(at::kDouble);
+    m.push_back(at::zeros_like(w));
+    v.push_back(at::zeros_like(w));
+  }
+  for (int step = 1; step <= 5; ++step) {
+    run.trainer->step();
+    const auto parameters = trainable_parameters(*run.model);
+    for (size_t i = 0; i < reference.size(); ++i) {
+      const at::Tensor g = parameters[i].second.grad().to(at::kDouble);
+      reference[i].mul_(1 - 1e-2 * 0.1);
+      m[i] = 0.9 * m[i] + 0.1 * g;
+      v[i] = 0.999 * v[i] + 0.001 * g * g;
+      const at::Tensor denominator = (v[i] / (1 - std::pow(0.999, step))).sqrt() + 1e-6;
+      reference[i].sub_(1e-2 * (m[i] / (1 - std::pow(0.9, step))) / denominator);
+    }
+  }
+  const auto found = run.weights();
+  for (size_t i = 0; i < found.size(); ++i) CHECK((found[i] - reference[i]).abs().max().item<double>() < 1e-5);
+}
+
+TEST_CASE("each learning_rates key takes its own parameters, and one that takes none is an error") {
+  TrainingConfig config = base_config();
+  config.learning_rates = {{"v_proj", 1e-3}, {"layers.1", 5e-3}};
+  Fixture run(config);
+  const auto& groups = run.trainer->groups();
+  REQUIRE(groups.size() == 3);
+  CHECK(groups[0].parameters.size() == 4);
+  CHECK(groups[1].parameters.size() == 12);
+  CHECK(groups[2].name == "adapter");
+  CHECK(groups[2].parameters.size() == 12);
+  config.learning_rates = {{"v_prj", 1e-3}};
+  CHECK_THROWS_WITH(Fixture(config), Contains("'v_prj'") && Contains("v_proj"));
+  config.learning_rates = {{"head", 1e-3}};
+  CHECK_THROWS_AS(Fixture(config), Error);
+}
+
+TEST_CASE("a rate of zero leaves its group as it was") {
+  TrainingConfig config = base_config();
+  config.learning_rates = {{"q_proj", 0.0}};
+  Fixture run(config);
+  const auto before = run.weights();
+  for (int i = 0; i < 3; ++i) run.trainer->step();
+  const auto after = run.weights();
+  const auto names = trainable_parameters(*run.model);
+  for (size_t i = 0; i < after.size(); ++i) {
+    const bool frozen = names[i].first.find("q_proj") != std::string::npos;
+    CHECK(after[i].equal(before[i]) == frozen);
+  }
+}
+
+TEST_CASE("a loss that is not finite is an error and leaves the weights as they were") {
+  Fixture run(base_config());
+  const auto before = run.weights();
+  {
+    const at::NoGradGuard no_grad;
+    run.model->model->norm->weight.set_data(at::full({16}, std::numeric_limits<float>::infinity()));
+  }
+  CHECK_THROWS_AS(run.trainer->step(), NumericsError);
+  CHECK(distance(run.weights(), before) == 0);
+  CHECK(run.trainer->progress().step == 0);
+}
+
+TEST_CASE("schedules have the numbers of transformers") {
+  TrainingConfig config;
+  config.warmup_steps = 10;
+  config.lr_schedule = "cosine";
+  CHECK(schedule_factor(config, 0, 110) == 0);
+  CHECK(schedule_factor(config, 5, 110) == Approx(0.5));
+  CHECK(schedule_factor(config, 10, 110) == Approx(1));
+  CHECK(schedule_factor(config, 60, 110) == Approx(0.5));
+  CHECK(schedule_factor(config, 35, 110) == Approx(0.85355339));
+  config.lr_schedule = "linear";
+  CHECK(schedule_factor(config, 35, 110) == Approx(0.75));
+  CHECK(schedule_factor(config, 109, 110) == Approx(0.01));
+  config.min_lr_ratio = 0.1;
+  CHECK(schedule_factor(config, 60, 110) == Approx(0.55));
+  config.lr_schedule = "constant";
+  CHECK(schedule_factor(config, 109, 110) == 1);
+}
+
+TEST_CASE("epochs become steps, the last of an epoch with the rows that are left") {
+  TrainingConfig config = base_config();
+  config.max_steps.reset();
+  config.epochs = 2;
+  Fixture run(config);
+  CHECK(run.trainer->steps_per_epoch() == 5);
+  CHECK(run.trainer->total_steps() == 10);
+  int64_t tokens = 0;
+  for (int i = 0; i < 5; ++i) tokens += run.trainer->step().tokens;
+  CHECK(tokens == run.train.tokens());
+}
+
+TEST_CASE("the loop evaluates, saves and stops when it should") {
+  TrainingConfig config = base_config();
+  config.max_steps = 7;
+  config.eval_every = 2;
+  config.checkpoint_every = 3;
+  Fixture run(config);
+  std::vector<int64_t> evaluated, saved;
+  bool stop = false;
+  LoopEvents events;
+  events.on_step = [&](const StepMetrics& metrics) { stop = metrics.step == 5; };
+  events.on_evaluation = [&](double, bool) { evaluated.push_back(run.trainer->progress().step); };
+  events.save = [&] { saved.push_back(run.trainer->progress().step); };
+  events.stop_requested = [&] { return stop; };
+  CHECK(run_loop(*run.trainer, config, events) == LoopEnd::kStopped);
+  CHECK(evaluated == std::vector<int64_t>{2, 4});
+  CHECK(saved == std::vector<int64_t>{3, 5});
+  CHECK(run_loop(*run.trainer, config, events) == LoopEnd::kDone);
+  CHECK(evaluated == std::vector<int64_t>{2, 4, 6, 7});
+  CHECK(saved == std::vector<int64_t>{3, 5, 6, 7});
+}
+
+TEST_CASE("early stopping ends a run that no longer improves") {
+  TrainingConfig config = base_config();
+  config.max_steps = 50;
+  config.eval_every = 1;
+  config.early_stopping_patience = 3;
+  config.learning_rates = {{"adapter", 0.0}};
+  Fixture run(config);
+  int evaluations = 0;
+  LoopEvents events;
+  events.on_step = [](const StepMetrics&) {};
+  events.on_evaluation = [&](double, bool) { ++evaluations; };
+  events.save = [] {};
+  events.stop_requested = [] { return false; };
+  CHECK(run_loop(*run.trainer, config, events) == LoopEnd::kEarlyStopping);
+  CHECK(evaluations == 4);
+  CHECK(run.trainer->progress().best_step == 1);
+}
