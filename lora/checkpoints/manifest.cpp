@@ -1,0 +1,88 @@
+#include "lora/checkpoints/manifest.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "lora/checkpoints/sha256.h"
+#include "models/error.h"
+#include "models/io/atomic_file.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr char kManifest[] = "manifest.json";
+
+// A name that leads out of the checkpoint would make an edited manifest vouch for another file.
+bool stays_inside(const fs::path& name) {
+  return !name.empty() && name.is_relative() && *name.lexically_normal().begin() != "..";
+}
+
+std::optional<std::string> file_damage(const fs::path& directory, const std::string& name, const json& wanted) {
+  if (!stays_inside(name)) return name + ": the manifest names a file outside the checkpoint";
+  std::error_code error;
+  const fs::path path = directory / name;
+  const auto status = fs::status(path, error);
+  if (!fs::exists(status)) return name + ": missing";
+  if (!fs::is_regular_file(status)) return name + ": no regular file";
+  const auto size = fs::file_size(path, error);
+  const auto wanted_size = wanted.at("size").get<uint64_t>();
+  if (error) return name + ": " + error.message();
+  if (size != wanted_size) {
+    return name + ": found " + std::to_string(size) + " bytes, wanted " + std::to_string(wanted_size);
+  }
+  if (sha256_of_file(path) != wanted.at("sha256").get_ref<const std::string&>()) {
+    return name + ": its SHA-256 is not the one in the manifest";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void write_manifest(const fs::path& directory, int64_t step) try {
+  json files = json::object();
+  for (const auto& item : fs::recursive_directory_iterator(directory)) {
+    const fs::path name = item.path().lexically_relative(directory);
+    if (item.is_directory() && !item.is_symlink()) {
+      sync_directory(item.path());
+    } else if (item.is_regular_file() && !item.is_symlink()) {
+      sync_file(item.path());
+      files[name.generic_string()] = {{"size", item.file_size()}, {"sha256", sha256_of_file(item.path())}};
+    } else {
+      throw StorageError(item.path().string() + ": a checkpoint holds regular files and directories only");
+    }
+  }
+  const json manifest = {{"format_version", kCheckpointFormat}, {"step", step}, {"files", files}};
+  write_file_atomically(directory / kManifest, manifest.dump(2) + "\n");
+} catch (const fs::filesystem_error& error) {
+  throw_storage_error(directory, "read", error.code().value());
+} catch (const json::exception&) {
+  throw StorageError(directory.string() + ": found a file name that is no UTF-8 text");
+}
+
+std::optional<std::string> find_damage(const fs::path& directory, int64_t step) try {
+  std::ifstream file(directory / kManifest);
+  if (!file) return std::string(kManifest) + ": missing or not readable";
+  const json manifest = json::parse(file);
+  const auto version = manifest.at("format_version").get<int64_t>();
+  if (version != kCheckpointFormat) {
+    return std::string(kManifest) + ": found format_version " + std::to_string(version) + ", wanted " +
+           std::to_string(kCheckpointFormat);
+  }
+  if (manifest.at("step").get<int64_t>() != step) return std::string(kManifest) + ": of another step";
+  const json& files = manifest.at("files");
+  if (!files.is_object()) return std::string(kManifest) + ": not a manifest";
+  for (const auto& [name, wanted] : files.items()) {
+    if (auto damage = file_damage(directory, name, wanted)) return damage;
+  }
+  return std::nullopt;
+} catch (const json::exception&) {
+  return std::string(kManifest) + ": not a manifest";
+} catch (const StorageError& error) {
+  return error.what();
+}
+
+}  // namespace lora

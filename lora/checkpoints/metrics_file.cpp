@@ -1,0 +1,75 @@
+#include "lora/checkpoints/metrics_file.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "models/error.h"
+#include "models/io/atomic_file.h"
+
+namespace lora {
+namespace {
+
+std::optional<int64_t> step_of(const std::string& line) {
+  const auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!row.is_object()) return std::nullopt;
+  const auto step = row.find("step");
+  if (step == row.end() || !step->is_number_integer()) return std::nullopt;
+  return step->get<int64_t>();
+}
+
+}  // namespace
+
+MetricsFile::MetricsFile(std::filesystem::path path)
+    : path_(std::move(path)), file_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+  if (file_.get() < 0) throw_storage_error(path_, "open", errno);
+}
+
+void MetricsFile::append(std::string_view row) {
+  const std::string line = std::string(row) + "\n";
+  const off_t before = ::lseek(file_.get(), 0, SEEK_END);
+  try {
+    write_all(file_.get(), line.data(), line.size(), path_);
+  } catch (const StorageError&) {
+    // A full disk may have taken half of the line.
+    if (before >= 0 && ::ftruncate(file_.get(), before) != 0) throw_storage_error(path_, "undo half a row", errno);
+    throw;
+  }
+}
+
+void MetricsFile::sync() {
+  if (::fsync(file_.get()) != 0) throw_storage_error(path_, "flush to disk", errno);
+}
+
+DroppedRows drop_rows_after(const std::filesystem::path& path, int64_t step) {
+  DroppedRows dropped;
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) && !error) return dropped;
+  std::ifstream lines(path);
+  if (!lines) throw_storage_error(path, "read", errno);
+
+  AtomicFile kept(path);
+  std::string line;
+  bool last_line_ended = true;
+  while (std::getline(lines, line)) {
+    last_line_ended = !lines.eof();
+    const auto row_step = step_of(line);
+    if (!row_step) {
+      ++dropped.unreadable;
+    } else if (*row_step > step) {
+      ++dropped.after_step;
+    } else {
+      kept.write(line + "\n");
+    }
+  }
+  if (lines.bad()) throw_storage_error(path, "read", errno);
+  if (dropped.after_step > 0 || dropped.unreadable > 0 || !last_line_ended) kept.commit();
+  return dropped;
+}
+
+}  // namespace lora

@@ -1,0 +1,93 @@
+#include "lora/checkpoints/training_state.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "lora/adapters/peft.h"
+#include "models/error.h"
+#include "models/io/atomic_file.h"
+#include "models/io/safetensors.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+fs::path weights_file(const fs::path& directory, const Adaptation& adaptation) {
+  return directory / (adaptation.modules.empty() ? "model.safetensors" : "adapter_model.safetensors");
+}
+
+std::string to_text(const Progress& progress) {
+  const ordered_json state = {
+      {"step", progress.step},
+      {"epoch", progress.epoch},
+      {"row", progress.row},
+      {"tokens", progress.tokens},
+      {"supervised_tokens", progress.supervised_tokens},
+      {"best_loss", std::isfinite(progress.best_loss) ? ordered_json(progress.best_loss) : ordered_json()},
+      {"best_step", progress.best_step},
+      {"evaluations_without_gain", progress.evaluations_without_gain},
+  };
+  return state.dump(2) + "\n";
+}
+
+Progress read_progress(const fs::path& path) {
+  try {
+    std::ifstream in(path, std::ios::binary);
+    const json state = json::parse(in);
+    Progress progress;
+    state.at("step").get_to(progress.step);
+    state.at("epoch").get_to(progress.epoch);
+    state.at("row").get_to(progress.row);
+    state.at("tokens").get_to(progress.tokens);
+    state.at("supervised_tokens").get_to(progress.supervised_tokens);
+    if (!state.at("best_loss").is_null()) state.at("best_loss").get_to(progress.best_loss);
+    state.at("best_step").get_to(progress.best_step);
+    state.at("evaluations_without_gain").get_to(progress.evaluations_without_gain);
+    return progress;
+  } catch (const json::exception& e) {
+    throw StorageError(path.string() + ": not a checkpoint's state: " + e.what());
+  }
+}
+
+}  // namespace
+
+void write_training_state(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
+                          const AdapterConfig& adapter, Trainer& trainer, const std::string& base_model,
+                          const std::string& recipe_yaml) {
+  if (adaptation.modules.empty()) {
+    write_safetensors(weights_file(directory, adaptation), trained_tensors(model, adaptation), {{"format", "pt"}});
+  } else {
+    write_peft(directory, model, adaptation, adapter, base_model);
+  }
+  write_safetensors(directory / "optimizer.safetensors", trainer.optimizer().state());
+  write_file_atomically(directory / "state.json", to_text(trainer.progress()));
+  write_file_atomically(directory / "recipe.yaml", recipe_yaml);
+}
+
+void read_trained_weights(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation) {
+  load_trained_tensors(weights_file(directory, adaptation), model, adaptation);
+}
+
+void read_training_state(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
+                         Trainer& trainer) {
+  const at::NoGradGuard no_grad;
+  const fs::path moments = directory / "optimizer.safetensors";
+  const SafetensorsFile file(moments);
+  const auto state = trainer.optimizer().state();
+  for (const auto& [name, tensor] : state) {
+    if (!file.contains(name) || file.tensor(name).sizes() != tensor.sizes()) {
+      throw StorageError(moments.string() + ": '" + name + "' is missing or of another shape; is the recipe the same?");
+    }
+  }
+  read_trained_weights(directory, model, adaptation);
+  for (const auto& [name, tensor] : state) tensor.copy_(file.tensor(name));
+  trainer.resume(read_progress(directory / "state.json"));
+}
+
+}  // namespace lora

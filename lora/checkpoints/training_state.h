@@ -1,0 +1,31 @@
+#pragma once
+// What a run needs to go on, as files in a checkpoint's directory:
+//   adapter_config.json, adapter_model.safetensors   the adapter as PEFT reads it (method full: model.safetensors)
+//   optimizer.safetensors                            AdamW's moments
+//   state.json                                       Progress
+//   recipe.yaml                                      the recipe as it ran
+// Random-number generators need no file: they are derived from the seed and the step.
+
+#include <filesystem>
+#include <string>
+
+#include "lora/adapters/inject.h"
+#include "lora/training/trainer.h"
+
+namespace lora {
+
+// Into an existing directory. `recipe_yaml` and `base_model` are written as given.
+void write_training_state(const std::filesystem::path& directory, const LlamaForCausalLM& model,
+                          const Adaptation& adaptation, const AdapterConfig& adapter, Trainer& trainer,
+                          const std::string& base_model, const std::string& recipe_yaml);
+
+// The trained weights alone, copied into the model. ModelError where they do not fit.
+void read_trained_weights(const std::filesystem::path& directory, const LlamaForCausalLM& model,
+                          const Adaptation& adaptation);
+
+// Weights, moments and progress: the trainer's next step is the one that would have followed. StorageError or
+// ModelError where a file does not fit.
+void read_training_state(const std::filesystem::path& directory, const LlamaForCausalLM& model,
+                         const Adaptation& adaptation, Trainer& trainer);
+
+}  // namespace lora

@@ -1,0 +1,70 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "lora/checkpoints/run_lock.h"
+#include "models/error.h"
+#include "tests/catch.h"
+#include "tests/temporary_directory.h"
+
+namespace lora {
+namespace {
+
+using test::TemporaryDirectory;
+using test::write_bytes;
+
+using Catch::Matchers::Contains;
+
+std::string lock_error(const std::filesystem::path& run) {
+  try {
+    const RunLock lock(run);
+  } catch (const StorageError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("a run directory that another process writes to cannot be locked", "[checkpoints]") {
+  const TemporaryDirectory directory;
+  const auto run = directory / "runs/a";
+  int ready[2];
+  REQUIRE(::pipe(ready) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const RunLock lock(run);
+    if (::write(ready[1], "x", 1) == 1) ::pause();
+    ::_exit(0);
+  }
+  char byte = 0;
+  REQUIRE(::read(ready[0], &byte, 1) == 1);
+  CHECK_THAT(lock_error(run), Contains("runs/a: another process (pid " + std::to_string(child) + ") is writing"));
+
+  // A killed process holds nothing.
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ::close(ready[0]);
+  ::close(ready[1]);
+  CHECK(lock_error(run).empty());
+}
+
+TEST_CASE("a run lock ends with its object", "[checkpoints]") {
+  const TemporaryDirectory directory;
+  {
+    const RunLock lock(directory.path());
+    CHECK_THAT(lock_error(directory.path()), Contains("another process"));
+  }
+  CHECK(lock_error(directory.path()).empty());
+}
+
+TEST_CASE("a run directory that cannot be made is a storage error that names it", "[checkpoints]") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "file", "");
+  CHECK_THAT(lock_error(directory / "file/run"), Contains("file/run") && Contains("Not a directory"));
+}
+
+}  // namespace lora
