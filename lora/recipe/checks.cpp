@@ -1,0 +1,115 @@
+#include "lora/recipe/checks.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "lora/recipe/failure.h"
+#include "lora/recipe/known_names.h"
+#include "models/did_you_mean.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+class Checker {
+ public:
+  Checker(const Recipe& recipe, const Node& root) : recipe_(recipe), root_(root) {}
+
+  void check_adapter() const {
+    const AdapterConfig& adapter = recipe_.adapter;
+    const auto* targets = std::get_if<std::vector<std::string>>(&adapter.target_modules);
+    const bool full = adapter.method == "full";
+    if (!full && targets && targets->empty()) {
+      fail("adapter.target_modules",
+           "missing key 'target_modules' in 'adapter'; expected a list of names, a regular expression or all-linear");
+    }
+    if (std::holds_alternative<AllLinear>(adapter.exclude_modules)) {
+      fail("adapter.exclude_modules", "adapter.exclude_modules: all-linear would leave nothing to adapt");
+    }
+    if (!adapter.layers_to_transform.empty() && !targets) {
+      fail("adapter.layers_to_transform",
+           "adapter.layers_to_transform: only with a list in target_modules; "
+           "name the layers in the regular expression, or list the modules");
+    }
+    if (full && !adapter.init_from.empty()) {
+      fail("adapter.init_from",
+           "adapter.init_from: method full has no adapter to go on from; put the model in model.path");
+    }
+    const auto peft = std::ranges::find(recipe_.exports, "peft");
+    if (full && peft != recipe_.exports.end()) {
+      fail("export." + std::to_string(peft - recipe_.exports.begin()),
+           "export: method full has no adapter for peft; huggingface writes the whole model");
+    }
+  }
+
+  void check_data() const {
+    if (recipe_.data.train.empty()) {
+      fail("data.train", "missing key 'train' in 'data'; expected a list of at least one {path: ..., format: ...}");
+    }
+    check_sources("data.train", recipe_.data.train);
+    check_sources("data.validation", recipe_.data.validation);
+  }
+
+  void check_training() const {
+    const TrainingConfig& training = recipe_.training;
+    if (training.max_steps && training.epochs) {
+      fail("training.epochs", "training.epochs: max_steps is given too; a run ends by one of the two");
+    }
+    if (!training.max_steps && !training.epochs) {
+      fail("training", "missing key 'max_steps' or 'epochs' in 'training'");
+    }
+    if (training.micro_batch_size.value_or(1) > training.batch_size) {
+      fail("training.micro_batch_size", "training.micro_batch_size: " + std::to_string(*training.micro_batch_size) +
+                                            " is more than the batch_size of " + std::to_string(training.batch_size));
+    }
+    if (training.early_stopping_patience > 0 && training.eval_every == 0) {
+      fail("training.early_stopping_patience",
+           "training.early_stopping_patience: counts evaluations during the run, and eval_every asks for none");
+    }
+    if (training.keep_best) expect_validation("training.keep_best");
+    if (training.early_stopping_patience > 0) expect_validation("training.early_stopping_patience");
+    if (recipe_.evaluation.exact_match > 0) expect_validation("evaluation.exact_match");
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& path, const std::string& message) const {
+    throw RecipeError(place_of(root_, path) + ": " + message);
+  }
+
+  void expect_validation(const std::string& path) const {
+    if (recipe_.data.validation.empty()) fail(path, path + ": needs data.validation, which is empty");
+  }
+
+  void check_sources(const std::string& list, const std::vector<DataSource>& sources) const {
+    for (size_t i = 0; i < sources.size(); ++i) {
+      const std::string path = list + "." + std::to_string(i);
+      if (sources[i].weight != 1.0) {
+        fail(path + ".weight", path + ".weight: mixing by weight is not available yet; expected 1.0");
+      }
+      const auto& columns = format_columns(sources[i].format);
+      for (const auto& [column, name] : sources[i].fields) {
+        if (std::ranges::count(columns, column) > 0) continue;
+        std::string known;
+        for (const std::string& one : columns) known += (known.empty() ? "" : ", ") + one;
+        fail(path + ".fields." + column, "unknown key '" + shown(column) + "' in '" + path + ".fields'" +
+                                             did_you_mean(column, columns) + "; format " + sources[i].format + " has " +
+                                             known);
+      }
+    }
+  }
+
+  const Recipe& recipe_;
+  const Node& root_;
+};
+
+}  // namespace
+
+void check_recipe(const Recipe& recipe, const Node& root) {
+  const Checker checker(recipe, root);
+  checker.check_adapter();
+  checker.check_data();
+  checker.check_training();
+}
+
+}  // namespace lora

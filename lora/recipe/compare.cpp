@@ -1,0 +1,74 @@
+// differing_keys: both recipes as lists of keys with their printed values, side by side.
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "lora/recipe/fields.h"
+
+namespace lora {
+namespace {
+
+using KeysAndValues = std::vector<std::pair<std::string, std::string>>;
+
+class Flattener {
+ public:
+  Flattener(KeysAndValues& out, std::string path) : out_(out), path_(std::move(path)) {}
+
+  template <typename T, typename Rule>
+  void value(const std::string& key, const T& member, const Rule& rule) {
+    out_.emplace_back(path_ + key, print_value(member, rule));
+  }
+  template <typename T, typename Rule>
+  void required(const std::string& key, const T& member, const Rule& rule) {
+    value(key, member, rule);
+  }
+  template <typename Section>
+  void section(const std::string& key, Section& member) {
+    Flattener inner(out_, path_ + key + ".");
+    describe(inner, member);
+  }
+  // A list is one value: where an entry is added, that of every later one would differ.
+  template <typename Section>
+  void sections(const std::string& key, std::vector<Section>& members) {
+    std::string all;
+    for (Section& member : members) {
+      KeysAndValues one;
+      Flattener inner(one, "");
+      describe(inner, member);
+      for (const auto& [inner_key, text] : one) all += inner_key + ": " + text + "\n";
+    }
+    out_.emplace_back(path_ + key, all);
+  }
+
+ private:
+  KeysAndValues& out_;
+  std::string path_;
+};
+
+KeysAndValues flatten(Recipe recipe) {
+  KeysAndValues flat;
+  Flattener flattener(flat, "");
+  describe(flattener, recipe);
+  return flat;
+}
+
+bool decides_what_is_trained(const std::string& key) {
+  static constexpr std::array<std::string_view, 5> training = {
+      "training.seed", "training.batch_size", "training.max_length", "training.packing", "training.optimizer"};
+  return key.starts_with("model.") || key.starts_with("adapter.") || key.starts_with("data.") ||
+         std::ranges::find(training, key) != training.end();
+}
+
+}  // namespace
+
+std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b) {
+  const KeysAndValues left = flatten(a), right = flatten(b);
+  std::vector<std::string> keys;
+  for (size_t i = 0; i < left.size(); ++i) {
+    if (left[i].second != right[i].second && decides_what_is_trained(left[i].first)) keys.push_back(left[i].first);
+  }
+  return keys;
+}
+
+}  // namespace lora

@@ -1,0 +1,186 @@
+#include "lora/recipe/document.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/mark.h>
+#include <yaml-cpp/parser.h>
+
+#include <map>
+#include <sstream>
+#include <utility>
+
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+std::string position(const Source& source, int line, int column) {
+  return source.has_lines ? source.name + ":" + std::to_string(line) + ":" + std::to_string(column) : source.name;
+}
+
+std::string position(const Source& source, const YAML::Mark& mark) {
+  return mark.is_null() ? source.name : position(source, mark.line + 1, mark.column + 1);
+}
+
+// Bytes that continue a UTF-8 character that starts with `first`; -1 where none starts so.
+int continuation_bytes(unsigned char first) {
+  if (first < 0x80) return 0;
+  if (first >= 0xC2 && first < 0xE0) return 1;
+  if (first >= 0xE0 && first < 0xF0) return 2;
+  return first >= 0xF0 && first < 0xF5 ? 3 : -1;
+}
+
+// The library takes some control characters for the end of the file and reads other encodings by guess, and what it
+// says of a tab depends on the line before: all three are better said here.
+void refuse_strange_bytes(const std::string& text, const Source& source) {
+  int line = 1, column = 1, continues = 0;
+  bool indentation = true;
+  for (size_t i = 0; i < text.size(); ++i, ++column) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto fail = [&](const std::string& what) { throw RecipeError(position(source, line, column) + ": " + what); };
+    if (continues > 0 ? (byte & 0xC0) != 0x80 : continuation_bytes(byte) < 0) {
+      fail("this byte is not UTF-8 text; expected a recipe in YAML");
+    }
+    continues = continues > 0 ? continues - 1 : continuation_bytes(byte);
+    if (byte == '\n') {
+      ++line;
+      column = 0;
+      indentation = true;
+      continue;
+    }
+    if ((byte < 0x20 && byte != '\t' && byte != '\r') || byte == 0x7F) {
+      fail("control character " + std::to_string(byte) + "; expected a recipe in YAML");
+    }
+    if (byte == '\t' && indentation && source.has_lines) {
+      const size_t next = text.find_first_not_of(" \t\r", i);
+      if (next != std::string::npos && text[next] != '\n' && text[next] != '#') {
+        fail("a tab in the indentation; YAML is indented by spaces");
+      }
+    }
+    if (byte != ' ' && byte != '\t') indentation = false;
+  }
+  if (continues > 0) throw RecipeError(position(source, line, column) + ": ends within a UTF-8 character");
+}
+
+// Builds the tree from the parser's events. Events come before any expansion of aliases, so that a small file cannot
+// become a large tree.
+class TreeBuilder : public YAML::EventHandler {
+ public:
+  explicit TreeBuilder(const Source& source) : source_(source) {}
+
+  Node take() { return std::move(root_); }
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (std::exchange(started_, true)) fail(mark, "a second document; a recipe is one");
+  }
+  void OnDocumentEnd() override {}
+  void OnAnchor(const YAML::Mark& mark, const std::string& name) override { fail_alias(mark, "&" + name); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { fail_alias(mark, "*"); }
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    begin(mark, "?", anchor);
+    add(node(Node::Kind::kNull, mark), mark);
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    begin(mark, tag, anchor);
+    Node scalar = node(Node::Kind::kScalar, mark);
+    scalar.text = value;
+    scalar.quoted = tag == "!";
+    add(std::move(scalar), mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    begin(mark, tag, anchor);
+    open(Node::Kind::kList, mark);
+  }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    begin(mark, tag, anchor);
+    open(Node::Kind::kMap, mark);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapEnd() override { close(); }
+
+ private:
+  struct Open {
+    Node node;
+    YAML::Mark mark;
+    std::map<std::string, std::string> keys;  // of a map, with where each stands
+    bool has_key = false;                     // a key was read, its value not yet
+  };
+
+  [[noreturn]] void fail(const YAML::Mark& mark, const std::string& message) const {
+    throw RecipeError(position(source_, mark) + ": " + message);
+  }
+  [[noreturn]] void fail_alias(const YAML::Mark& mark, const std::string& what) const {
+    fail(mark, "'" + what + "' is an anchor or alias, which a recipe cannot have; write the value out, or quote it");
+  }
+  void begin(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) const {
+    if (anchor != 0) fail_alias(mark, "&");
+    if (tag != "?" && tag != "!" && !tag.empty()) fail(mark, "a tag ('" + tag + "'), which a recipe cannot have");
+  }
+
+  Node node(Node::Kind kind, const YAML::Mark& mark) const {
+    Node node;
+    node.kind = kind;
+    node.where = position(source_, mark);
+    return node;
+  }
+  void open(Node::Kind kind, const YAML::Mark& mark) { open_.push_back({node(kind, mark), mark, {}, false}); }
+  void close() {
+    Open done = std::move(open_.back());
+    open_.pop_back();
+    add(std::move(done.node), done.mark);
+  }
+
+  void add(Node node, const YAML::Mark& mark) {
+    if (open_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    Open& parent = open_.back();
+    if (parent.node.is(Node::Kind::kList)) {
+      parent.node.items.push_back(std::move(node));
+    } else if (parent.has_key) {
+      parent.node.entries.back().value = std::move(node);
+      parent.has_key = false;
+    } else {
+      if (!node.is(Node::Kind::kScalar)) fail(mark, "expected a key, which is a plain name");
+      const auto [first, is_new] = parent.keys.emplace(node.text, node.where);
+      if (!is_new) fail(mark, "duplicate key '" + node.text + "', first given at " + first->second);
+      parent.node.entries.push_back({node.text, node.where, std::move(node)});
+      parent.has_key = true;
+    }
+  }
+
+  const Source& source_;
+  bool started_ = false;
+  Node root_;
+  std::vector<Open> open_;
+};
+
+}  // namespace
+
+const Node* Node::find(const std::string& key) const {
+  for (const Entry& entry : entries) {
+    if (entry.key == key) return &entry.value;
+  }
+  return nullptr;
+}
+
+Node parse_document(const std::string& text, const Source& source) {
+  refuse_strange_bytes(text, source);
+  std::istringstream stream(text);
+  TreeBuilder builder(source);
+  try {
+    YAML::Parser parser(stream);
+    while (parser.HandleNextDocument(builder)) {
+    }
+  } catch (const YAML::Exception& error) {
+    throw RecipeError(position(source, error.mark) + ": not valid YAML: " + error.msg);
+  }
+  return builder.take();
+}
+
+}  // namespace lora

@@ -1,0 +1,109 @@
+#pragma once
+// What a recipe consists of: every key with its place in the structs and the rule for its value. Reading, printing and
+// the hints for misspelt keys all go by these lists, so that a new key is one line here and a member there.
+//
+// describe(fields, part) calls, in the order of printing,
+//   fields.value(key, member, rule)     a value, see values.h
+//   fields.required(key, member, rule)  the same, without a default
+//   fields.section(key, member)         a map described in its turn
+//   fields.sections(key, member)        a list of such maps
+// Rules that tie keys together are in checks.cpp.
+
+#include "lora/recipe/known_names.h"
+#include "lora/recipe/recipe.h"
+#include "lora/recipe/values.h"
+
+namespace lora {
+
+inline constexpr Numbers kPositive{.min = 0, .above_min = true};
+inline constexpr Numbers kNotNegative{.min = 0};
+inline constexpr Numbers kBelowOne{.min = 0, .max = 1, .below_max = true};
+inline constexpr Numbers kShare{.min = 0, .max = 1};
+
+template <typename Fields>
+void describe(Fields& fields, ModelSection& model) {
+  fields.required("path", model.path, Any{});
+  fields.value("dtype", model.dtype, known_dtypes());
+  fields.value("quantization", model.quantization, known_quantizations());
+  fields.value("head", model.head, known_heads());
+  fields.value("init", model.init, known_model_inits());
+}
+
+template <typename Fields>
+void describe(Fields& fields, AdapterConfig& adapter) {
+  fields.value("method", adapter.method, known_methods());
+  fields.value("rank", adapter.rank, Integers{1});
+  fields.value("alpha", adapter.alpha, kPositive);
+  fields.value("dropout", adapter.dropout, kBelowOne);
+  fields.value("target_modules", adapter.target_modules, Any{});
+  fields.value("exclude_modules", adapter.exclude_modules, Any{});
+  fields.value("layers_to_transform", adapter.layers_to_transform, Integers{0});
+  fields.value("rank_pattern", adapter.rank_pattern, Integers{1});
+  fields.value("alpha_pattern", adapter.alpha_pattern, kPositive);
+  fields.value("modules_to_save", adapter.modules_to_save, Any{});
+  fields.value("init", adapter.init, known_adapter_inits());
+  fields.value("init_from", adapter.init_from, OrNull{});
+}
+
+template <typename Fields>
+void describe(Fields& fields, DataSource& source) {
+  fields.required("path", source.path, Any{});
+  fields.required("format", source.format, known_formats());
+  fields.value("weight", source.weight, kPositive);
+  fields.value("fields", source.fields, Any{});
+}
+
+template <typename Fields>
+void describe(Fields& fields, DataConfig& data) {
+  fields.sections("train", data.train);
+  fields.sections("validation", data.validation);
+  fields.value("shuffle", data.shuffle, Any{});
+}
+
+template <typename Fields>
+void describe(Fields& fields, TrainingConfig& training) {
+  fields.value("seed", training.seed, Any{});
+  fields.value("max_steps", training.max_steps, Integers{1});
+  fields.value("epochs", training.epochs, kPositive);
+  fields.value("batch_size", training.batch_size, Integers{1});
+  fields.value("micro_batch_size", training.micro_batch_size, OrAuto{{1}});
+  fields.value("max_length", training.max_length, Integers{2});
+  fields.value("packing", training.packing, Any{});
+  fields.value("optimizer", training.optimizer, known_optimizers());
+  fields.value("learning_rate", training.learning_rate, kPositive);
+  fields.value("learning_rates", training.learning_rates, kPositive);
+  fields.value("lr_schedule", training.lr_schedule, known_schedules());
+  fields.value("warmup_steps", training.warmup_steps, Integers{0});
+  fields.value("min_lr_ratio", training.min_lr_ratio, kShare);
+  fields.value("adam_beta1", training.adam_beta1, kBelowOne);
+  fields.value("adam_beta2", training.adam_beta2, kBelowOne);
+  fields.value("adam_epsilon", training.adam_epsilon, kPositive);
+  fields.value("weight_decay", training.weight_decay, kNotNegative);
+  fields.value("max_grad_norm", training.max_grad_norm, kNotNegative);
+  fields.value("eval_every", training.eval_every, Integers{0});
+  fields.value("checkpoint_every", training.checkpoint_every, Integers{0});
+  fields.value("checkpoint_keep", training.checkpoint_keep, Integers{1});
+  fields.value("keep_best", training.keep_best, Any{});
+  fields.value("early_stopping_patience", training.early_stopping_patience, Integers{0});
+  fields.value("threads", training.threads, Integers{0, 4096});
+}
+
+template <typename Fields>
+void describe(Fields& fields, EvaluationConfig& evaluation) {
+  fields.value("exact_match", evaluation.exact_match, Integers{0});
+  fields.value("show", evaluation.show, Integers{0});
+  fields.value("max_new_tokens", evaluation.max_new_tokens, Integers{1});
+}
+
+template <typename Fields>
+void describe(Fields& fields, Recipe& recipe) {
+  fields.section("model", recipe.model);
+  fields.section("adapter", recipe.adapter);
+  fields.section("data", recipe.data);
+  fields.section("training", recipe.training);
+  fields.section("evaluation", recipe.evaluation);
+  fields.required("output_dir", recipe.output_dir, Any{});
+  fields.value("export", recipe.exports, known_exports());
+}
+
+}  // namespace lora

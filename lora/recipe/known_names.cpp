@@ -1,0 +1,84 @@
+#include "lora/recipe/known_names.h"
+
+#include <map>
+
+namespace lora {
+namespace {
+
+// Data format -> its columns.
+const std::map<std::string, std::vector<std::string>>& formats() {
+  static const std::map<std::string, std::vector<std::string>> table = {
+      {"alpaca", {"instruction", "input", "output"}},
+      {"completion", {"prompt", "completion"}},
+      {"text", {"text"}},
+  };
+  return table;
+}
+
+}  // namespace
+
+const Names& known_formats() {
+  static const Names names = [] {
+    Names made{
+        {}, {"chat"}, {{"messages", "chat"}, {"sharegpt", "chat"}, {"chat_template", "chat"}, {"pretrain", "text"}}};
+    for (const auto& [name, columns] : formats()) made.available.push_back(name);
+    return made;
+  }();
+  return names;
+}
+
+const std::vector<std::string>& format_columns(const std::string& format) { return formats().at(format); }
+
+const Names& known_methods() {
+  static const Names names = {
+      {"lora", "full"}, {"rslora", "dora", "adalora", "lora_fa"}, {{"qlora", "lora"}, {"full_finetune", "full"}}};
+  return names;
+}
+
+const Names& known_adapter_inits() {
+  static const Names names = {
+      {"kaiming", "gaussian"}, {"pissa", "olora"}, {{"true", "kaiming"}, {"normal", "gaussian"}}};
+  return names;
+}
+
+const Names& known_exports() {
+  static const Names names = {
+      {"peft", "torchscript", "huggingface"}, {"gguf"}, {{"hf", "huggingface"}, {"jit", "torchscript"}}};
+  return names;
+}
+
+const Names& known_optimizers() {
+  static const Names names = {
+      {"adamw"}, {}, {{"adamw_torch", "adamw"}, {"adamw_torch_fused", "adamw"}, {"adamw_hf", "adamw"}}};
+  return names;
+}
+
+const Names& known_schedules() {
+  static const Names names = {
+      {"constant", "linear", "cosine"}, {}, {{"constant_with_warmup", "constant"}, {"cosine_with_min_lr", "cosine"}}};
+  return names;
+}
+
+const Names& known_dtypes() {
+  static const Names names = {{"auto", "float32", "bfloat16"},
+                              {},
+                              {{"fp32", "float32"}, {"f32", "float32"}, {"float", "float32"}, {"bf16", "bfloat16"}}};
+  return names;
+}
+
+const Names& known_quantizations() {
+  static const Names names = {{"none"}, {"int8", "nf4"}, {{"8bit", "int8"}, {"4bit", "nf4"}, {"fp4", "nf4"}}};
+  return names;
+}
+
+const Names& known_heads() {
+  static const Names names = {{"none"}, {"sequence_classification"}, {{"SEQ_CLS", "sequence_classification"}}};
+  return names;
+}
+
+const Names& known_model_inits() {
+  static const Names names = {{"pretrained", "random"}, {}, {{"scratch", "random"}}};
+  return names;
+}
+
+}  // namespace lora

@@ -1,0 +1,129 @@
+// load_recipe: file -> tree -> overrides -> structs -> checks.
+
+#include <algorithm>
+#include <fstream>
+#include <system_error>
+
+#include "lora/recipe/checks.h"
+#include "lora/recipe/document.h"
+#include "lora/recipe/failure.h"
+#include "lora/recipe/fields.h"
+#include "lora/recipe/keys.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+// Fills the structs from a map of the tree. Where the map is absent, every key of it is.
+class Reader {
+ public:
+  // `where` and `path` are the section's own; `schema` is its name in known_keys().
+  Reader(const Node* map, std::string where, std::string path, std::string schema)
+      : map_(map), where_(std::move(where)), path_(std::move(path)), schema_(std::move(schema)) {
+    if (!map_) return;
+    const auto& known = known_keys().at(schema_);
+    for (const Entry& entry : map_->entries) {
+      if (std::ranges::count(known, entry.key) > 0) continue;
+      const std::string in_section = path_.empty() ? "" : " in '" + path_ + "'";
+      throw RecipeError(entry.where + ": unknown key '" + shown(entry.key) + "'" + in_section +
+                        key_hint(schema_, entry.key));
+    }
+  }
+
+  template <typename T, typename Rule>
+  void value(const std::string& key, T& member, const Rule& rule) {
+    if (const Entry* entry = find(key)) read_value(entry->value, inside(path_, key), member, rule);
+  }
+
+  template <typename T, typename Rule>
+  void required(const std::string& key, T& member, const Rule& rule) {
+    if (!find(key)) {
+      throw RecipeError(where_ + ": missing key '" + key + "'" + (path_.empty() ? "" : " in '" + path_ + "'"));
+    }
+    value(key, member, rule);
+  }
+
+  template <typename Section>
+  void section(const std::string& key, Section& member) {
+    const Entry* entry = find(key);
+    read_map(entry ? &entry->value : nullptr, entry ? entry->where : where_, inside(path_, key), inside(schema_, key),
+             member);
+  }
+
+  template <typename Section>
+  void sections(const std::string& key, std::vector<Section>& member) {
+    const Entry* entry = find(key);
+    if (!entry || entry->value.is(Node::Kind::kNull)) return;
+    const Node& list = entry->value;
+    const std::string path = inside(path_, key);
+    if (!list.is(Node::Kind::kList)) fail_at(list, path, "expected a list of maps, found " + found(list));
+    for (size_t i = 0; i < list.items.size(); ++i) {
+      const Node& item = list.items[i];
+      const std::string item_path = path + "." + std::to_string(i);
+      if (!item.is(Node::Kind::kMap)) fail_at(item, item_path, "expected a map, found " + found(item));
+      read_map(&item, item.where, item_path, inside(schema_, key), member.emplace_back());
+    }
+  }
+
+ private:
+  static std::string inside(const std::string& path, const std::string& key) {
+    return path.empty() ? key : path + "." + key;
+  }
+
+  template <typename Section>
+  static void read_map(const Node* node, const std::string& where, const std::string& path, const std::string& schema,
+                       Section& member) {
+    if (node && node->is(Node::Kind::kNull)) node = nullptr;
+    if (node && !node->is(Node::Kind::kMap)) fail_at(*node, path, "expected a map, found " + found(*node));
+    Reader reader(node, where, path, schema);
+    describe(reader, member);
+  }
+
+  const Entry* find(const std::string& key) const {
+    if (!map_) return nullptr;
+    const auto entry = std::ranges::find(map_->entries, key, &Entry::key);
+    return entry == map_->entries.end() || entry->value.unset ? nullptr : &*entry;
+  }
+
+  const Node* map_;
+  std::string where_, path_, schema_;
+};
+
+std::string read_text(const std::filesystem::path& file) {
+  constexpr size_t kMost = size_t{1} << 20;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored)) {
+    throw RecipeError(file.string() + ": a directory; expected a recipe file");
+  }
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) {
+    const bool exists = std::filesystem::exists(file, ignored);
+    throw RecipeError(file.string() + ": " + (exists ? "cannot be read" : "no such file") + "; expected a recipe");
+  }
+  std::string text(kMost + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(stream.gcount()));
+  if (stream.bad()) throw RecipeError(file.string() + ": cannot be read; expected a recipe");
+  if (text.size() > kMost) throw RecipeError(file.string() + ": larger than 1 MiB; expected a recipe");
+  return text;
+}
+
+}  // namespace
+
+Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  Node root = parse_document(read_text(file), {file.string(), true});
+  if (!root.is(Node::Kind::kMap)) {
+    throw RecipeError(root.is(Node::Kind::kNull)
+                          ? file.string() + ": empty; expected a recipe, with model, adapter, data and training"
+                          : root.where + ": expected a map with model, adapter, data, training; found " + found(root));
+  }
+  for (const std::string& override_text : overrides) apply_override(root, override_text);
+
+  Recipe recipe;
+  Reader reader(&root, root.where, "", "");
+  describe(reader, recipe);
+  check_recipe(recipe, root);
+  return recipe;
+}
+
+}  // namespace lora

@@ -1,0 +1,59 @@
+// Overrides from the command line, put into the tree before it is read.
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+#include "lora/recipe/document.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+// The value at one step of a path; a map gains the key where it lacks it.
+Node& step(Node& parent, const std::string& key, const std::string& parent_path, const std::string& where) {
+  if (parent.is(Node::Kind::kNull)) parent.kind = Node::Kind::kMap;
+  if (parent.is(Node::Kind::kScalar)) {
+    throw RecipeError(where + ": '" + parent_path + "' is a single value and has no '" + key + "'");
+  }
+  if (parent.is(Node::Kind::kList)) {
+    size_t index = 0;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), index);
+    if (error != std::errc() || end != key.data() + key.size() || index >= parent.items.size()) {
+      throw RecipeError(where + ": no entry '" + key + "' in '" + parent_path + "', which is a list of " +
+                        std::to_string(parent.items.size()) + " counted from 0");
+    }
+    return parent.items[index];
+  }
+  for (Entry& entry : parent.entries) {
+    if (entry.key == key) return entry.value;
+  }
+  Node added;
+  added.where = where;
+  parent.entries.push_back({key, where, std::move(added)});
+  return parent.entries.back().value;
+}
+
+}  // namespace
+
+void apply_override(Node& root, const std::string& text) {
+  const std::string where = "override '" + text + "'";
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) throw RecipeError(where + ": expected key.path=value");
+  const std::string path = text.substr(0, equals);
+
+  Node* node = &root;
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t dot = std::min(path.find('.', begin), path.size());
+    if (dot == begin) throw RecipeError(where + ": an empty name in the path; expected key.path=value");
+    const std::string parent_path = begin == 0 ? "" : path.substr(0, begin - 1);
+    node = &step(*node, path.substr(begin, dot - begin), parent_path, where);
+    begin = dot + 1;
+  }
+  *node = parse_document(text.substr(equals + 1), {where, false});
+  node->where = where;
+  node->unset = node->is(Node::Kind::kNull);
+}
+
+}  // namespace lora

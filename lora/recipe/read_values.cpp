@@ -1,0 +1,232 @@
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <concepts>
+
+#include "lora/recipe/failure.h"
+#include "lora/recipe/scalars.h"
+#include "lora/recipe/values.h"
+#include "models/did_you_mean.h"
+
+namespace lora {
+namespace {
+
+using Kind = Node::Kind;
+
+[[noreturn]] void fail_expected(const Node& node, const std::string& path, const std::string& wanted,
+                                const std::string& hint = "") {
+  fail_at(node, path, "expected " + wanted + ", found " + found(node) + hint);
+}
+
+bool is_plain(const Node& node) { return node.is(Kind::kScalar) && !node.quoted; }
+
+// Nothing where the digits do not fit.
+template <std::integral T>
+std::optional<T> to_integer(const std::string& digits) {
+  T value{};
+  const char* begin = digits.data() + (digits.starts_with('+') ? 1 : 0);
+  const auto [end, error] = std::from_chars(begin, digits.data() + digits.size(), value);
+  if (error != std::errc() || end != digits.data() + digits.size()) return {};
+  return value;
+}
+
+std::string bound(double number) {
+  const std::string text = print_number(number);
+  return text.ends_with(".0") ? text.substr(0, text.size() - 2) : text;
+}
+
+std::string range_of(const Numbers& rule) {
+  std::string text = std::isinf(rule.max) ? "a finite number" : "a number";
+  text += (rule.above_min ? " > " : " >= ") + bound(rule.min);
+  if (!std::isinf(rule.max)) text += (rule.below_max ? " and < " : " and <= ") + bound(rule.max);
+  return text;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+std::string name_hint(const std::string& text, const Names& names) {
+  for (const auto& [other, ours] : names.elsewhere) {
+    if (text == other) return " (did you mean '" + ours + "'?)";
+  }
+  std::vector<std::string> all = names.available;
+  all.insert(all.end(), names.planned.begin(), names.planned.end());
+  return did_you_mean(text, all);
+}
+
+// Reads each item of a list; a single value in its place is a common slip with an easy remedy.
+template <typename Read>
+void for_each_item(const Node& node, const std::string& path, const Read& read) {
+  if (node.is(Kind::kNull)) return;
+  if (!node.is(Kind::kList)) {
+    fail_expected(node, path, "a list", node.is(Kind::kScalar) ? "; write [" + shown(node.text) + "]" : "");
+  }
+  for (size_t i = 0; i < node.items.size(); ++i) read(node.items[i], path + "." + std::to_string(i));
+}
+
+template <typename Read>
+void for_each_entry(const Node& node, const std::string& path, const std::string& wanted, const Read& read) {
+  if (node.is(Kind::kNull)) return;
+  if (!node.is(Kind::kMap)) fail_expected(node, path, wanted);
+  for (const Entry& entry : node.entries) {
+    if (entry.value.unset) continue;
+    if (entry.key.empty()) fail_at(entry.value, path, "expected " + wanted + ", found an empty key");
+    read(entry.key, entry.value, path + "." + entry.key);
+  }
+}
+
+template <typename T, typename Rule>
+void read_pairs(const Node& node, const std::string& path, std::vector<std::pair<std::string, T>>& value,
+                const Rule& rule) {
+  value.clear();
+  for_each_entry(node, path, "a map of module to number",
+                 [&](const auto& key, const Node& item, const auto& item_path) {
+                   value.emplace_back(key, T{});
+                   read_value(item, item_path, value.back().second, rule);
+                 });
+}
+
+}  // namespace
+
+void read_value(const Node& node, const std::string& path, bool& value, Any) {
+  if (!is_plain(node) || (node.text != "true" && node.text != "false")) fail_expected(node, path, "true or false");
+  value = node.text == "true";
+}
+
+void read_value(const Node& node, const std::string& path, uint64_t& value, Any) {
+  if (!is_plain(node) || !is_integer(node.text)) fail_expected(node, path, "an integer");
+  const auto integer = to_integer<uint64_t>(node.text);
+  if (!integer) fail_expected(node, path, "an integer from 0 to " + std::to_string(UINT64_MAX));
+  value = *integer;
+}
+
+void read_value(const Node& node, const std::string& path, int64_t& value, const Integers& rule) {
+  if (!is_plain(node) || !is_integer(node.text)) fail_expected(node, path, "an integer");
+  const auto integer = to_integer<int64_t>(node.text);
+  if (integer && *integer < rule.min) fail_expected(node, path, "an integer >= " + std::to_string(rule.min));
+  if (!integer || *integer > rule.max) {
+    fail_expected(node, path, "an integer from " + std::to_string(rule.min) + " to " + std::to_string(rule.max));
+  }
+  value = *integer;
+}
+
+void read_value(const Node& node, const std::string& path, double& value, const Numbers& rule) {
+  if (!is_plain(node)) fail_expected(node, path, "a number");
+  const bool spelt_out = node.text == "nan" || node.text == "NaN" || node.text == "inf" || node.text == "Infinity";
+  if (!is_number(node.text) && !spelt_out) fail_expected(node, path, "a number");
+  const char* begin = node.text.data() + (node.text.starts_with('+') ? 1 : 0);
+  const char* const last = node.text.data() + node.text.size();
+  const auto [end, error] = std::from_chars(begin, last, value);
+  const bool finite = error == std::errc() && end == last && std::isfinite(value);
+  const bool in_range = finite && (rule.above_min ? value > rule.min : value >= rule.min) &&
+                        (rule.below_max ? value < rule.max : value <= rule.max);
+  if (!in_range) fail_expected(node, path, range_of(rule));
+}
+
+void read_value(const Node& node, const std::string& path, std::string& value, Any) {
+  if (!node.is(Kind::kScalar)) fail_expected(node, path, "a string");
+  if (!node.quoted && (is_number(node.text) || is_bool(node.text))) {
+    fail_expected(node, path, "a string", "; put it in quotes if it is one");
+  }
+  if (node.text.empty()) fail_at(node, path, "expected a string that is not empty");
+  // A path would end there without a word.
+  if (node.text.find('\0') != std::string::npos) fail_at(node, path, "a NUL character in a string");
+  value = node.text;
+}
+
+void read_value(const Node& node, const std::string& path, std::string& value, OrNull) {
+  value.clear();
+  if (!node.is(Kind::kNull)) read_value(node, path, value, Any{});
+}
+
+void read_value(const Node& node, const std::string& path, std::string& value, const Names& rule) {
+  if (node.is(Kind::kScalar) && std::ranges::count(rule.planned, node.text) > 0) {
+    fail_at(node, path, "'" + node.text + "' is not available yet; available: " + joined(rule.available));
+  }
+  if (!node.is(Kind::kScalar) || std::ranges::count(rule.available, node.text) == 0) {
+    const std::string one_of = rule.available.size() > 1 ? "one of " : "";
+    fail_expected(node, path, one_of + joined(rule.available),
+                  node.is(Kind::kScalar) ? name_hint(node.text, rule) : "");
+  }
+  value = node.text;
+}
+
+void read_value(const Node& node, const std::string& path, std::optional<int64_t>& value, const Integers& rule) {
+  value.reset();
+  if (!node.is(Kind::kNull)) read_value(node, path, value.emplace(), rule);
+}
+
+void read_value(const Node& node, const std::string& path, std::optional<double>& value, const Numbers& rule) {
+  value.reset();
+  if (!node.is(Kind::kNull)) read_value(node, path, value.emplace(), rule);
+}
+
+void read_value(const Node& node, const std::string& path, std::optional<int64_t>& value, const OrAuto& rule) {
+  value.reset();
+  if (node.is(Kind::kScalar) && node.text == "auto") return;
+  if (!is_plain(node) || !is_integer(node.text)) fail_expected(node, path, "an integer or auto");
+  read_value(node, path, value.emplace(), Integers(rule));
+}
+
+void read_value(const Node& node, const std::string& path, std::vector<std::string>& value, Any rule) {
+  value.clear();
+  for_each_item(node, path, [&](const Node& item, const std::string& item_path) {
+    read_value(item, item_path, value.emplace_back(), rule);
+  });
+}
+
+void read_value(const Node& node, const std::string& path, std::vector<std::string>& value, const Names& rule) {
+  value.clear();
+  for_each_item(node, path, [&](const Node& item, const std::string& item_path) {
+    std::string name;
+    read_value(item, item_path, name, rule);
+    if (std::ranges::count(value, name) > 0) fail_at(item, item_path, "'" + name + "' is named twice");
+    value.push_back(name);
+  });
+}
+
+void read_value(const Node& node, const std::string& path, std::vector<int64_t>& value, const Integers& rule) {
+  value.clear();
+  for_each_item(node, path, [&](const Node& item, const std::string& item_path) {
+    read_value(item, item_path, value.emplace_back(), rule);
+  });
+}
+
+void read_value(const Node& node, const std::string& path, ModulePatterns& value, Any rule) {
+  if (!node.is(Kind::kScalar)) {
+    if (node.is(Kind::kMap)) fail_expected(node, path, "a list of names, a regular expression or all-linear");
+    read_value(node, path, value.emplace<std::vector<std::string>>(), rule);
+    return;
+  }
+  if (node.text == "all-linear") {
+    value = AllLinear{};
+    return;
+  }
+  // As an expression it would match nothing.
+  if (edit_distance(node.text, "all-linear") <= 2) {
+    fail_expected(node, path, "a list of names, a regular expression or all-linear", " (did you mean 'all-linear'?)");
+  }
+  read_value(node, path, value.emplace<std::string>(), rule);
+}
+
+void read_value(const Node& node, const std::string& path, std::vector<std::pair<std::string, int64_t>>& value,
+                const Integers& rule) {
+  read_pairs(node, path, value, rule);
+}
+
+void read_value(const Node& node, const std::string& path, std::vector<std::pair<std::string, double>>& value,
+                const Numbers& rule) {
+  read_pairs(node, path, value, rule);
+}
+
+void read_value(const Node& node, const std::string& path, std::map<std::string, std::string>& value, Any rule) {
+  value.clear();
+  for_each_entry(
+      node, path, "a map of column to column",
+      [&](const auto& key, const Node& item, const auto& item_path) { read_value(item, item_path, value[key], rule); });
+}
+
+}  // namespace lora

@@ -1,0 +1,47 @@
+#pragma once
+// A recipe: YAML to plain structs, once, and back. Nothing outside this folder sees a YAML type.
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "lora/adapters/config.h"
+#include "lora/data/config.h"
+#include "lora/training/config.h"
+
+namespace lora {
+
+struct ModelSection {
+  std::string path;                   // a Hugging Face directory
+  std::string dtype = "auto";         // of the frozen base: float32 | bfloat16 | auto (as stored)
+  std::string quantization = "none";  // none
+  std::string head = "none";          // none
+  std::string init = "pretrained";    // pretrained | random (config.json and tokenizer only, no weights read)
+  bool operator==(const ModelSection&) const = default;
+};
+
+struct Recipe {
+  ModelSection model;
+  AdapterConfig adapter;
+  DataConfig data;
+  TrainingConfig training;
+  EvaluationConfig evaluation;
+  std::string output_dir;
+  std::vector<std::string> exports;  // key `export`: peft | torchscript | huggingface
+  bool operator==(const Recipe&) const = default;
+};
+
+// Reads and validates a recipe; relative paths stay as written and are resolved against the current directory.
+// `overrides` are "key.path=value" in order, value in YAML. Throws RecipeError
+// "FILE:LINE:COLUMN: unknown key 'lora_rnak' in 'adapter' (did you mean 'rank'?)" before anything heavy is loaded.
+Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+// The recipe as YAML with every default written out; load_recipe reads it back to an equal recipe.
+std::string to_yaml(const Recipe& recipe);
+
+// Keys whose values differ and that decide what a run trains, so that a checkpoint of one recipe is no start for the
+// other: all of model, adapter and data, and of training seed, batch_size, max_length, packing, optimizer. Rates,
+// lengths of the run, evaluation, checkpoints and exports may change.
+std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b);
+
+}  // namespace lora

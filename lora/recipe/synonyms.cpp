@@ -1,0 +1,112 @@
+#include "lora/recipe/synonyms.h"
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace lora {
+namespace {
+
+struct Group {
+  const char* path;
+  const char* note;
+  std::vector<const char*> names;
+};
+
+const std::vector<Group>& groups() {
+  static const char* const kStepNote = "it counts the rows of a whole optimizer step";
+  static const std::vector<Group> table = {
+      {"model.path",
+       "",
+       {"base_model", "model_name_or_path", "pretrained_model_name_or_path", "model_name", "model_path", "model_dir",
+        "checkpoint_dir"}},
+      {"model.dtype", "", {"torch_dtype", "bf16", "fp16", "precision"}},
+      {"model.quantization",
+       "",
+       {"load_in_4bit", "load_in_8bit", "quantization_bit", "quantization_config", "bnb_4bit_quant_type"}},
+      {"adapter.method", "", {"peft_type", "adapter_type", "finetuning_type", "lora_method", "use_dora", "use_rslora"}},
+      {"adapter.rank", "", {"r", "lora_r", "lora_rank", "lora_dim"}},
+      {"adapter.alpha", "", {"lora_alpha"}},
+      {"adapter.dropout", "", {"lora_dropout"}},
+      {"adapter.target_modules",
+       "",
+       {"target_module", "lora_target_modules", "lora_target_module", "lora_target", "lora_attn_modules",
+        "lora_target_linear"}},
+      {"adapter.exclude_modules", "", {"exclude_module", "lora_exclude_modules"}},
+      {"adapter.layers_to_transform", "", {"peft_layers_to_transform", "layers"}},
+      {"adapter.modules_to_save", "", {"lora_modules_to_save", "additional_target"}},
+      {"adapter.init", "", {"init_lora_weights", "peft_init_lora_weights"}},
+      {"adapter.init_from", "", {"lora_model_dir", "adapter_name_or_path", "adapter_path"}},
+      {"data.train",
+       "",
+       {"datasets", "dataset", "train_file", "train_files", "train_data", "train_dataset", "training_data"}},
+      {"data.validation", "it lists files of its own", {"val_set_size", "val_size"}},
+      {"data.validation",
+       "",
+       {"eval_dataset", "validation_file", "valid_file", "validation_data", "val_data", "test_datasets", "valid"}},
+      {"data.train.path", "", {"file", "filename", "data_files", "dataset_path"}},
+      {"data.train.format", "", {"type", "prompt_style", "template"}},
+      {"data.train.fields", "", {"column_map", "columns", "field_map", "field_messages"}},
+      {"training.seed", "", {"random_seed", "data_seed"}},
+      {"training.max_steps", "", {"max_train_steps", "max_iters", "iters", "num_steps", "steps", "num_training_steps"}},
+      {"training.epochs", "", {"num_train_epochs", "num_epochs", "n_epochs", "max_epochs", "epoch"}},
+      {"training.batch_size",
+       kStepNote,
+       {"gradient_accumulation_steps", "gradient_accumulation", "global_batch_size", "train_batch_size"}},
+      {"training.micro_batch_size", "", {"per_device_train_batch_size", "per_device_batch_size"}},
+      {"training.max_length",
+       "",
+       {"sequence_len", "sequence_length", "seq_len", "seq_length", "max_seq_length", "max_seq_len", "cutoff_len",
+        "model_max_length", "block_size"}},
+      {"training.packing", "", {"sample_packing", "packed", "pack"}},
+      {"training.optimizer", "", {"optim"}},
+      {"training.learning_rate", "", {"lr"}},
+      {"training.learning_rates",
+       "it gives a group its own rate",
+       {"loraplus_lr_ratio", "loraplus_lr_embedding", "embedding_learning_rate", "lr_groups"}},
+      {"training.lr_schedule", "", {"lr_scheduler", "lr_scheduler_type", "scheduler"}},
+      {"training.warmup_steps", "it counts optimizer steps", {"warmup_ratio", "warmup_epochs"}},
+      {"training.warmup_steps", "", {"num_warmup_steps", "lr_warmup_steps", "warmup"}},
+      {"training.min_lr_ratio", "", {"cosine_min_lr_ratio", "min_lr", "min_learning_rate", "min_lr_rate"}},
+      {"training.adam_beta1", "", {"beta1", "betas", "adam_betas"}},
+      {"training.adam_beta2", "", {"beta2"}},
+      {"training.adam_epsilon", "", {"adam_eps", "eps", "epsilon"}},
+      {"training.weight_decay", "", {"decay", "wd"}},
+      {"training.max_grad_norm",
+       "",
+       {"grad_clip", "clip_grad_norm", "gradient_clipping", "gradient_clip_val", "max_norm"}},
+      {"training.eval_every",
+       "",
+       {"eval_steps", "eval_interval", "run_val_every_n_steps", "steps_per_eval", "val_interval"}},
+      {"training.checkpoint_every", "", {"save_steps", "save_every", "save_interval", "save_every_n_steps"}},
+      {"training.checkpoint_keep", "", {"save_total_limit", "keep_last", "keep_last_n_checkpoints", "max_checkpoints"}},
+      {"training.keep_best", "", {"load_best_model_at_end", "save_best", "keep_best_checkpoint"}},
+      {"training.early_stopping_patience", "", {"early_stopping", "patience"}},
+      {"training.threads", "", {"num_threads", "n_threads", "omp_num_threads", "cpu_threads"}},
+      {"evaluation.max_new_tokens",
+       "",
+       {"eval_max_new_tokens", "generation_max_length", "max_tokens", "max_completion_length"}},
+      {"evaluation.show", "", {"num_samples", "samples", "show_samples"}},
+      {"adapter", "", {"lora", "peft", "adapters", "lora_config", "peft_config"}},
+      {"training", "", {"trainer", "training_args", "training_arguments"}},
+      {"evaluation", "", {"eval", "evaluate"}},
+      {"output_dir", "", {"output", "out_dir", "output_directory", "output_path", "save_dir", "run_dir"}},
+      {"export", "", {"exports", "export_format", "export_formats", "formats"}},
+  };
+  return table;
+}
+
+}  // namespace
+
+const std::map<std::string, Synonym>& key_synonyms() {
+  static const std::map<std::string, Synonym> table = [] {
+    std::map<std::string, Synonym> made;
+    for (const Group& group : groups()) {
+      for (const char* name : group.names) made.emplace(name, Synonym{group.path, group.note});
+    }
+    return made;
+  }();
+  return table;
+}
+
+}  // namespace lora

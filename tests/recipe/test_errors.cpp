@@ -1,0 +1,337 @@
+#include "tests/catch.h"
+#include "tests/recipe/recipe_file.h"
+
+namespace lora::test {
+namespace {
+
+struct BadLine {
+  int line;
+  std::string text;
+  std::string message;
+};
+
+void check_all(const std::vector<BadLine>& table) {
+  for (const auto& [line, text, message] : table) {
+    INFO(text);
+    CHECK(error_of(with_line(line, text)) == "[recipe] a.yaml:" + message);
+  }
+}
+
+// Line 4 is the adapter's last, 9 the training's.
+BadLine adapter(const std::string& text, const std::string& message) {
+  return {4, "  target_modules: [q_proj]\n  " + text, "5:" + message};
+}
+BadLine training(const std::string& text, const std::string& message) {
+  return {9, "  max_steps: 200\n  " + text, "10:" + message};
+}
+
+TEST_CASE("an unknown key is refused with the nearest one") {
+  check_all({
+      adapter("lora_rnak: 4", "3: unknown key 'lora_rnak' in 'adapter' (did you mean 'rank'?)"),
+      adapter("aplha: 4", "3: unknown key 'aplha' in 'adapter' (did you mean 'alpha'?)"),
+      training("bath_size: 4", "3: unknown key 'bath_size' in 'training' (did you mean 'batch_size'?)"),
+      training("xyzzy: 4", "3: unknown key 'xyzzy' in 'training'"),
+      {10, "ouput_dir: x", "10:1: unknown key 'ouput_dir' (did you mean 'output_dir'?)"},
+      {7, "    - {path: train.jsonl, frmat: text}",
+       "7:27: unknown key 'frmat' in 'data.train.0' (did you mean 'format'?)"},
+      {7, "    - {path: train.jsonl, format: completion, fields: {promt: x}}",
+       "7:63: unknown key 'promt' in 'data.train.0.fields' (did you mean 'prompt'?); "
+       "format completion has prompt, completion"},
+  });
+}
+
+TEST_CASE("another tool's name for a key is refused with ours") {
+  const std::vector<std::pair<std::string, std::string>> in_adapter = {
+      {"r", "rank"},
+      {"lora_r", "rank"},
+      {"lora_rank", "rank"},
+      {"lora_alpha", "alpha"},
+      {"lora_dropout", "dropout"},
+      {"lora_target_modules", "target_modules"},
+      {"target_module", "target_modules"},
+      {"init_lora_weights", "init"},
+  };
+  for (const auto& [other, ours] : in_adapter) {
+    check_all({adapter(other + ": 4", "3: unknown key '" + other + "' in 'adapter' (did you mean '" + ours + "'?)")});
+  }
+  const std::vector<std::pair<std::string, std::string>> in_training = {
+      {"num_train_epochs", "epochs"},
+      {"num_epochs", "epochs"},
+      {"per_device_train_batch_size", "micro_batch_size"},
+      {"sequence_len", "max_length"},
+      {"sample_packing", "packing"},
+      {"save_total_limit", "checkpoint_keep"},
+      {"save_steps", "checkpoint_every"},
+      {"eval_steps", "eval_every"},
+      {"lr", "learning_rate"},
+      {"lr_scheduler", "lr_schedule"},
+      {"lr_scheduler_type", "lr_schedule"},
+      {"adam_eps", "adam_epsilon"},
+      {"load_best_model_at_end", "keep_best"},
+  };
+  for (const auto& [other, ours] : in_training) {
+    check_all({training(other + ": 4", "3: unknown key '" + other + "' in 'training' (did you mean '" + ours + "'?)")});
+  }
+  check_all({
+      training("gradient_accumulation_steps: 4",
+               "3: unknown key 'gradient_accumulation_steps' in 'training' "
+               "(did you mean 'batch_size'? it counts the rows of a whole optimizer step)"),
+      training("warmup_ratio: 0.1",
+               "3: unknown key 'warmup_ratio' in 'training' "
+               "(did you mean 'warmup_steps'? it counts optimizer steps)"),
+      {10, "base_model: x", "10:1: unknown key 'base_model' (did you mean 'path' in 'model'?)"},
+      {10, "datasets: x", "10:1: unknown key 'datasets' (did you mean 'train' in 'data'?)"},
+      {10, "val_set_size: x",
+       "10:1: unknown key 'val_set_size' (did you mean 'validation' in 'data'? it lists files of its own)"},
+      {10, "lora: {}", "10:1: unknown key 'lora' (did you mean 'adapter'?)"},
+  });
+}
+
+TEST_CASE("a key in the wrong section is sent to its own") {
+  check_all({
+      training("rank: 4", "3: unknown key 'rank' in 'training' ('rank' belongs in 'adapter')"),
+      adapter("output_dir: x", "3: unknown key 'output_dir' in 'adapter' ('output_dir' belongs at the top level)"),
+      {10, "micro_batch_size: 2", "10:1: unknown key 'micro_batch_size' ('micro_batch_size' belongs in 'training')"},
+      {6, "  format: text\n  train:",
+       "6:3: unknown key 'format' in 'data' ('format' belongs in 'data.train' or in 'data.validation')"},
+  });
+}
+
+TEST_CASE("a key given twice is refused at the second") {
+  check_all({
+      {4, "  target_modules: [q_proj]\n  rank: 4\n  rank: 4", "6:3: duplicate key 'rank', first given at a.yaml:5:3"},
+      {10, "output_dir: x\nmodel: {path: y}", "11:1: duplicate key 'model', first given at a.yaml:1:1"},
+      {7, "    - {path: a, format: text, path: b}", "7:32: duplicate key 'path', first given at a.yaml:7:8"},
+  });
+}
+
+TEST_CASE("a value of the wrong type is refused") {
+  check_all({
+      adapter("rank: abc", "9: adapter.rank: expected an integer, found 'abc'"),
+      adapter("rank: 1e3", "9: adapter.rank: expected an integer, found '1e3'"),
+      adapter("rank: 1_000", "9: adapter.rank: expected an integer, found '1_000'"),
+      adapter("rank: 8.0", "9: adapter.rank: expected an integer, found '8.0'"),
+      adapter("rank: 0x10", "9: adapter.rank: expected an integer, found '0x10'"),
+      adapter("rank: '8'", "9: adapter.rank: expected an integer, found the string '8'"),
+      adapter("rank: [8]", "9: adapter.rank: expected an integer, found a list"),
+      adapter("rank: {a: 8}", "9: adapter.rank: expected an integer, found a map"),
+      adapter("rank: null", "9: adapter.rank: expected an integer, found nothing"),
+      adapter("alpha: high", "10: adapter.alpha: expected a number, found 'high'"),
+      adapter("alpha: 1_0.5", "10: adapter.alpha: expected a number, found '1_0.5'"),
+      adapter("modules_to_save: lm_head",
+              "20: adapter.modules_to_save: expected a list, found 'lm_head'; write [lm_head]"),
+      adapter("modules_to_save: [3]",
+              "21: adapter.modules_to_save.0: expected a string, found '3'; put it in quotes if it is one"),
+      adapter("layers_to_transform: [0, x]", "28: adapter.layers_to_transform.1: expected an integer, found 'x'"),
+      adapter("rank_pattern: {q: 0}", "21: adapter.rank_pattern.q: expected an integer >= 1, found '0'"),
+      adapter("alpha_pattern: [1]", "18: adapter.alpha_pattern: expected a map of module to number, found a list"),
+      training("packing: yes", "12: training.packing: expected true or false, found 'yes'"),
+      training("packing: True", "12: training.packing: expected true or false, found 'True'"),
+      training("packing: 'true'", "12: training.packing: expected true or false, found the string 'true'"),
+      training("micro_batch_size: automatic",
+               "21: training.micro_batch_size: expected an integer or auto, found 'automatic'"),
+      {2, "  path: 123", "2:9: model.path: expected a string, found '123'; put it in quotes if it is one"},
+      {2, "  path: true", "2:9: model.path: expected a string, found 'true'; put it in quotes if it is one"},
+      {2, "  path: null", "2:9: model.path: expected a string, found nothing"},
+      {2, "  path: ''", "2:9: model.path: expected a string that is not empty"},
+      {2, "  path: \"a\\0b\"", "2:9: model.path: a NUL character in a string"},
+      {7, "    - train.jsonl", "7:7: data.train.0: expected a map, found 'train.jsonl'"},
+      {7, "    path: train.jsonl", "7:5: data.train: expected a list of maps, found a map"},
+      {4, "  target_modules: {q_proj: 1}",
+       "4:19: adapter.target_modules: expected a list of names, a regular expression or all-linear, found a map"},
+      {4, "  target_modules: all_linear",
+       "4:19: adapter.target_modules: expected a list of names, a regular expression or all-linear, "
+       "found 'all_linear' (did you mean 'all-linear'?)"},
+  });
+  CHECK(error_of("model: models/tiny\n") == "[recipe] a.yaml:1:8: model: expected a map, found 'models/tiny'");
+}
+
+TEST_CASE("a value out of its range is refused") {
+  check_all({
+      adapter("rank: 0", "9: adapter.rank: expected an integer >= 1, found '0'"),
+      adapter("rank: -4", "9: adapter.rank: expected an integer >= 1, found '-4'"),
+      adapter("rank: 2147483648", "9: adapter.rank: expected an integer from 1 to 2147483647, found '2147483648'"),
+      adapter("rank: 99999999999999999999",
+              "9: adapter.rank: expected an integer from 1 to 2147483647, found '99999999999999999999'"),
+      adapter("alpha: 0", "10: adapter.alpha: expected a finite number > 0, found '0'"),
+      adapter("alpha: .inf", "10: adapter.alpha: expected a finite number > 0, found '.inf'"),
+      adapter("alpha: 1e999", "10: adapter.alpha: expected a finite number > 0, found '1e999'"),
+      adapter("dropout: 1", "12: adapter.dropout: expected a number >= 0 and < 1, found '1'"),
+      adapter("dropout: -0.1", "12: adapter.dropout: expected a number >= 0 and < 1, found '-0.1'"),
+      adapter("dropout: .nan", "12: adapter.dropout: expected a number >= 0 and < 1, found '.nan'"),
+      adapter("layers_to_transform: [-1]", "25: adapter.layers_to_transform.0: expected an integer >= 0, found '-1'"),
+      training("seed: -1", "9: training.seed: expected an integer from 0 to 18446744073709551615, found '-1'"),
+      training("seed: 18446744073709551616",
+               "9: training.seed: expected an integer from 0 to 18446744073709551615, found '18446744073709551616'"),
+      training("batch_size: 0", "15: training.batch_size: expected an integer >= 1, found '0'"),
+      training("micro_batch_size: 0", "21: training.micro_batch_size: expected an integer >= 1, found '0'"),
+      training("max_length: 1", "15: training.max_length: expected an integer >= 2, found '1'"),
+      training("learning_rate: 0", "18: training.learning_rate: expected a finite number > 0, found '0'"),
+      training("learning_rate: -1e-4", "18: training.learning_rate: expected a finite number > 0, found '-1e-4'"),
+      training("learning_rate: .nan", "18: training.learning_rate: expected a finite number > 0, found '.nan'"),
+      training("learning_rate: NaN", "18: training.learning_rate: expected a finite number > 0, found 'NaN'"),
+      training("learning_rate: -.inf", "18: training.learning_rate: expected a finite number > 0, found '-.inf'"),
+      training("learning_rates: {head: .nan}",
+               "26: training.learning_rates.head: expected a finite number > 0, found '.nan'"),
+      training("warmup_steps: -1", "17: training.warmup_steps: expected an integer >= 0, found '-1'"),
+      training("min_lr_ratio: 1.1", "17: training.min_lr_ratio: expected a number >= 0 and <= 1, found '1.1'"),
+      training("adam_beta2: 1.0", "15: training.adam_beta2: expected a number >= 0 and < 1, found '1.0'"),
+      training("adam_epsilon: 0.0", "17: training.adam_epsilon: expected a finite number > 0, found '0.0'"),
+      training("weight_decay: -1", "17: training.weight_decay: expected a finite number >= 0, found '-1'"),
+      training("checkpoint_keep: 0", "20: training.checkpoint_keep: expected an integer >= 1, found '0'"),
+      {9, "  max_steps: 0", "9:14: training.max_steps: expected an integer >= 1, found '0'"},
+      {9, "  epochs: 0", "9:11: training.epochs: expected a finite number > 0, found '0'"},
+      {7, "    - {path: a, format: text, weight: 0}",
+       "7:39: data.train.0.weight: expected a finite number > 0, found '0'"},
+      {10, "output_dir: x\nevaluation: {max_new_tokens: 0}",
+       "11:30: evaluation.max_new_tokens: expected an integer >= 1, found '0'"},
+  });
+}
+
+TEST_CASE("a name that is none of the known ones is refused with the nearest") {
+  check_all({
+      adapter("method: lroa", "11: adapter.method: expected one of lora, full, found 'lroa' (did you mean 'lora'?)"),
+      adapter("init: kaimng",
+              "9: adapter.init: expected one of kaiming, gaussian, found 'kaimng' (did you mean 'kaiming'?)"),
+      training(
+          "lr_schedule: cosin",
+          "16: training.lr_schedule: expected one of constant, linear, cosine, found 'cosin' (did you mean 'cosine'?)"),
+      training("lr_schedule: [cosine]",
+               "16: training.lr_schedule: expected one of constant, linear, cosine, found a list"),
+      training("optimizer: adamw_torch",
+               "14: training.optimizer: expected adamw, found 'adamw_torch' (did you mean 'adamw'?)"),
+      {2, "  path: x\n  dtype: bf16",
+       "3:10: model.dtype: expected one of auto, float32, bfloat16, found 'bf16' (did you mean 'bfloat16'?)"},
+      {7, "    - {path: a, format: alpca}",
+       "7:25: data.train.0.format: expected one of alpaca, completion, text, found 'alpca' (did you mean 'alpaca'?)"},
+      {10, "output_dir: x\nexport: [hf]",
+       "11:10: export.0: expected one of peft, torchscript, huggingface, found 'hf' (did you mean 'huggingface'?)"},
+      {10, "output_dir: x\nexport: [peft, peft]", "11:16: export.1: 'peft' is named twice"},
+  });
+}
+
+TEST_CASE("what a later version will have is told apart from a misspelling") {
+  const std::string not_yet = " is not available yet; available: ";
+  for (const char* method : {"rslora", "dora", "adalora", "lora_fa"}) {
+    check_all({adapter(std::string("method: ") + method,
+                       "11: adapter.method: '" + std::string(method) + "'" + not_yet + "lora, full")});
+  }
+  check_all({
+      adapter("init: pissa", "9: adapter.init: 'pissa'" + not_yet + "kaiming, gaussian"),
+      adapter("init: olora", "9: adapter.init: 'olora'" + not_yet + "kaiming, gaussian"),
+      {2, "  path: x\n  quantization: nf4", "3:17: model.quantization: 'nf4'" + not_yet + "none"},
+      {2, "  path: x\n  quantization: int8", "3:17: model.quantization: 'int8'" + not_yet + "none"},
+      {2, "  path: x\n  head: sequence_classification",
+       "3:9: model.head: 'sequence_classification'" + not_yet + "none"},
+      {7, "    - {path: a, format: chat}", "7:25: data.train.0.format: 'chat'" + not_yet + "alpaca, completion, text"},
+      {7, "    - {path: a, format: text, weight: 0.5}",
+       "7:39: data.train.0.weight: mixing by weight is not available yet; expected 1.0"},
+      {10, "output_dir: x\nexport: [peft, gguf]",
+       "11:16: export.1: 'gguf'" + not_yet + "peft, torchscript, huggingface"},
+  });
+}
+
+TEST_CASE("a required key that is missing is named where its section stands") {
+  check_all({
+      {2, "  dtype: auto", "1:1: missing key 'path' in 'model'"},
+      {10, "export: []", "1:1: missing key 'output_dir'"},
+      {7, "    - {path: train.jsonl}", "7:7: missing key 'format' in 'data.train.0'"},
+      {7, "    - {format: text}", "7:7: missing key 'path' in 'data.train.0'"},
+      {4, "  rank: 4",
+       "3:1: missing key 'target_modules' in 'adapter'; "
+       "expected a list of names, a regular expression or all-linear"},
+      {4, "  target_modules: []",
+       "4:19: missing key 'target_modules' in 'adapter'; "
+       "expected a list of names, a regular expression or all-linear"},
+      {9, "  seed: 3", "8:1: missing key 'max_steps' or 'epochs' in 'training'"},
+      {9, "  max_steps: null", "8:1: missing key 'max_steps' or 'epochs' in 'training'"},
+  });
+  const std::string no_train =
+      "missing key 'train' in 'data'; expected a list of at least one {path: ..., format: ...}";
+  const std::string before = kMinimal.substr(0, kMinimal.find("data:")),
+                    after = "training: {max_steps: 1}\noutput_dir: x\n";
+  CHECK(error_of(before + "data: {train: []}\n" + after) == "[recipe] a.yaml:5:15: " + no_train);
+  CHECK(error_of(before + "data: {shuffle: true}\n" + after) == "[recipe] a.yaml:5:1: " + no_train);
+  CHECK(error_of(before + after) == "[recipe] a.yaml:1:1: " + no_train);
+}
+
+TEST_CASE("keys that contradict each other are refused") {
+  check_all({
+      training("epochs: 3", "11: training.epochs: max_steps is given too; a run ends by one of the two"),
+      training("micro_batch_size: 9", "21: training.micro_batch_size: 9 is more than the batch_size of 8"),
+      training("keep_best: true", "14: training.keep_best: needs data.validation, which is empty"),
+      training("early_stopping_patience: 2",
+               "28: training.early_stopping_patience: counts evaluations during the run, and eval_every asks for none"),
+      training("early_stopping_patience: 2\n  eval_every: 5",
+               "28: training.early_stopping_patience: needs data.validation, which is empty"),
+      {10, "output_dir: x\nevaluation: {exact_match: 10}",
+       "11:27: evaluation.exact_match: needs data.validation, which is empty"},
+      adapter("exclude_modules: all-linear", "20: adapter.exclude_modules: all-linear would leave nothing to adapt"),
+      {4, "  target_modules: all-linear\n  layers_to_transform: [0]",
+       "5:24: adapter.layers_to_transform: only with a list in target_modules; "
+       "name the layers in the regular expression, or list the modules"},
+      {4, "  method: full\n  init_from: runs/a",
+       "5:14: adapter.init_from: method full has no adapter to go on from; put the model in model.path"},
+  });
+  CHECK(error_of(with_line(4, "  method: full") + "export: [huggingface, peft]\n") ==
+        "[recipe] a.yaml:11:23: export: method full has no adapter for peft; huggingface writes the whole model");
+}
+
+TEST_CASE("a file that is no recipe is refused") {
+  const TemporaryDirectory directory;
+  const auto error = [](const std::filesystem::path& file) -> std::string {
+    try {
+      load_recipe(file);
+    } catch (const RecipeError& e) {
+      return e.what();
+    }
+    return "loaded";
+  };
+  const std::string at = "[recipe] " + directory.path().string();
+  CHECK(error(directory.path()) == at + ": a directory; expected a recipe file");
+  CHECK(error(directory / "no.yaml") == at + "/no.yaml: no such file; expected a recipe");
+  CHECK(error_of(std::string((size_t{1} << 20) + 1, '\n')) == "[recipe] a.yaml: larger than 1 MiB; expected a recipe");
+  for (const char* empty : {"", "\n\n", "# nothing\n", "---\n", "null\n"}) {
+    CHECK(error_of(empty) == "[recipe] a.yaml: empty; expected a recipe, with model, adapter, data and training");
+  }
+  CHECK(error_of("- a\n- b\n") ==
+        "[recipe] a.yaml:1:1: expected a map with model, adapter, data, training; found a list");
+  CHECK(error_of("hello\n") ==
+        "[recipe] a.yaml:1:1: expected a map with model, adapter, data, training; found 'hello'");
+}
+
+TEST_CASE("text that is no YAML, or more than a recipe may use of it, is refused where it stands") {
+  const std::vector<std::pair<std::string, std::string>> table = {
+      {"model:\n\tpath: x\n", "2:1: a tab in the indentation; YAML is indented by spaces"},
+      {"model:\n  \tpath: x\n", "2:3: a tab in the indentation; YAML is indented by spaces"},
+      {"model: {path: x}\n---\nadapter: {}\n", "2:1: a second document; a recipe is one"},
+      {"model: &base {path: x}\n",
+       "1:8: '&base' is an anchor or alias, which a recipe cannot have; write the value out, or quote it"},
+      {"model: {path: &p x}\n",
+       "1:15: '&p' is an anchor or alias, which a recipe cannot have; write the value out, or quote it"},
+      {"model: {path: !!str x}\n", "1:15: a tag ('tag:yaml.org,2002:str'), which a recipe cannot have"},
+      {"? [model]\n: {}\n", "1:3: expected a key, which is a plain name"},
+      {"model: {path: \x01}\n", "1:15: control character 1; expected a recipe in YAML"},
+      {"model: {path: \xFF}\n", "1:15: this byte is not UTF-8 text; expected a recipe in YAML"},
+      {"model: {path: \xC3(}\n", "1:16: this byte is not UTF-8 text; expected a recipe in YAML"},
+  };
+  for (const auto& [yaml, message] : table) {
+    INFO(yaml);
+    CHECK(error_of(yaml) == "[recipe] a.yaml:" + message);
+  }
+  CHECK(error_of("model:\n  path: [x\n").starts_with("[recipe] a.yaml:3:1: not valid YAML: "));
+  CHECK(error_of("model: *base\n").starts_with("[recipe] a.yaml:1:8: not valid YAML: "));
+}
+
+TEST_CASE("a tab elsewhere than in the indentation does no harm") {
+  CHECK(error_of(with_line(2, "  path: x\t# the model\n\t\n\t# done")) == "loaded");
+}
+
+TEST_CASE("a message stays one line of moderate length whatever the file holds") {
+  const std::string message = error_of("\"a\\nb" + std::string(500, 'x') + "\": 1\n");
+  CHECK(message.find('\n') == std::string::npos);
+  CHECK(message.size() < 200);
+}
+
+}  // namespace
+}  // namespace lora::test

@@ -1,0 +1,252 @@
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "tests/catch.h"
+#include "tests/recipe/recipe_file.h"
+
+namespace lora::test {
+namespace {
+
+// Valid recipes at random, with the values that are hard to write down.
+class RandomRecipes {
+ public:
+  explicit RandomRecipes(uint32_t seed) : random_(seed) {}
+
+  Recipe next() {
+    Recipe recipe;
+    recipe.model = {text(), pick<std::string>({"auto", "float32", "bfloat16"}), "none", "none",
+                    pick<std::string>({"pretrained", "random"})};
+    AdapterConfig& adapter = recipe.adapter;
+    adapter.rank = integer(1);
+    adapter.alpha = positive();
+    adapter.dropout = share();
+    adapter.target_modules = patterns();
+    if (coin()) adapter.target_modules = AllLinear{};
+    if (coin()) adapter.exclude_modules = patterns();
+    if (std::holds_alternative<std::vector<std::string>>(adapter.target_modules) && coin()) {
+      adapter.layers_to_transform = {integer(0), integer(0)};
+    }
+    adapter.rank_pattern = {{"b" + text(), integer(1)}, {"a" + text(), integer(1)}};
+    adapter.alpha_pattern = {{"b" + text(), positive()}, {"a" + text(), positive()}};
+    adapter.modules_to_save = {text(), text()};
+    adapter.init = pick<std::string>({"kaiming", "gaussian"});
+    if (coin()) adapter.init_from = text();
+    recipe.data.train = {source(), source()};
+    recipe.data.validation = {source()};
+    recipe.data.shuffle = coin();
+    training(recipe.training);
+    recipe.evaluation = {integer(0), integer(0), integer(1)};
+    recipe.output_dir = text();
+    if (coin()) recipe.exports = {"peft", "huggingface", "torchscript"};
+    return recipe;
+  }
+
+ private:
+  template <typename T>
+  T pick(const std::vector<T>& values) {
+    return values[random_() % values.size()];
+  }
+  bool coin() { return random_() % 2 == 0; }
+  int64_t integer(int64_t min) { return pick<int64_t>({min, min + 1, 7, 4096, INT32_MAX}); }
+  double share() { return std::uniform_real_distribution<double>(0.0, 1.0)(random_); }
+  double positive() {
+    const double any = std::ldexp(share() + 0.5, static_cast<int>(random_() % 200) - 100);
+    return pick<double>({any, any, any, 1.0, 1e300, 5e-324, 0.1, 1.0 / 3.0, 2e-4, 1e22,
+                         std::numeric_limits<double>::max(), std::numeric_limits<double>::min()});
+  }
+  std::string text() {
+    static const std::vector<std::string> hard = {"123",
+                                                  "null",
+                                                  "~",
+                                                  "true",
+                                                  "No",
+                                                  "1e3",
+                                                  ".5",
+                                                  ".inf",
+                                                  "-",
+                                                  "- a",
+                                                  "a: b",
+                                                  "a #b",
+                                                  "#a",
+                                                  "'",
+                                                  "\"",
+                                                  "it's",
+                                                  "a\\b",
+                                                  "{a}",
+                                                  "[a]",
+                                                  "a, b",
+                                                  "&a",
+                                                  "*a",
+                                                  "!a",
+                                                  "%a",
+                                                  "@a",
+                                                  "`a",
+                                                  "|",
+                                                  ">",
+                                                  "?",
+                                                  "? a",
+                                                  ":",
+                                                  " a ",
+                                                  "  ",
+                                                  "\t",
+                                                  "a\nb",
+                                                  "\n",
+                                                  "a\r\nb",
+                                                  "\x01\x1f\x7f",
+                                                  "é模型",
+                                                  "...",
+                                                  "---",
+                                                  "=",
+                                                  "<<",
+                                                  "C:\\models",
+                                                  "/abs/path",
+                                                  "./rel",
+                                                  "../up",
+                                                  "all-linears",
+                                                  ".*\\.(q|v)_proj",
+                                                  "0x1F",
+                                                  "1_000",
+                                                  "2020-01-01",
+                                                  "a/b.c-d_e",
+                                                  "path with spaces",
+                                                  "-1",
+                                                  "+1"};
+    if (coin()) return pick(hard);
+    std::string made;
+    const size_t length = 1 + random_() % 12;
+    for (size_t i = 0; i < length; ++i) made += static_cast<char>(1 + random_() % 127);
+    return made;
+  }
+  ModulePatterns patterns() {
+    if (coin()) return "model.*" + text();
+    return std::vector<std::string>{text(), text()};
+  }
+  DataSource source() {
+    DataSource source{text(), "text", 1.0, {}};
+    if (coin()) source = {text(), "alpaca", 1.0, {{"input", text()}, {"output", text()}}};
+    return source;
+  }
+  void training(TrainingConfig& training) {
+    training.seed = pick<uint64_t>({0, 1, 42, UINT64_MAX});
+    if (coin()) {
+      training.max_steps = integer(1);
+    } else {
+      training.epochs = positive();
+    }
+    training.batch_size = integer(1);
+    if (coin()) training.micro_batch_size = 1;
+    training.max_length = integer(2);
+    training.packing = coin();
+    training.learning_rate = positive();
+    training.learning_rates = {{"b" + text(), positive()}, {"a" + text(), positive()}};
+    training.lr_schedule = pick<std::string>({"constant", "linear", "cosine"});
+    training.warmup_steps = integer(0);
+    training.min_lr_ratio = share();
+    training.adam_beta1 = share();
+    training.adam_beta2 = share();
+    training.adam_epsilon = positive();
+    training.weight_decay = coin() ? 0.0 : positive();
+    training.max_grad_norm = coin() ? 0.0 : positive();
+    training.eval_every = integer(1);
+    training.checkpoint_every = integer(0);
+    training.checkpoint_keep = integer(1);
+    training.keep_best = coin();
+    training.early_stopping_patience = integer(0);
+    training.threads = coin() ? 0 : 16;
+  }
+
+  std::mt19937 random_;
+};
+
+TEST_CASE("a printed recipe reads back to the very same recipe") {
+  RandomRecipes recipes(1);
+  for (int i = 0; i < 500; ++i) {
+    const Recipe recipe = recipes.next();
+    const std::string yaml = to_yaml(recipe);
+    INFO(yaml);
+    const Recipe back = load_text(yaml);
+    REQUIRE(back == recipe);
+    REQUIRE(to_yaml(back) == yaml);
+  }
+}
+
+TEST_CASE("a printed recipe has every default written out") {
+  CHECK(to_yaml(load_text(kMinimal)) == R"(model:
+  path: models/tiny
+  dtype: auto
+  quantization: none
+  head: none
+  init: pretrained
+adapter:
+  method: lora
+  rank: 8
+  alpha: 16.0
+  dropout: 0.0
+  target_modules: [q_proj, v_proj]
+  exclude_modules: []
+  layers_to_transform: []
+  rank_pattern: {}
+  alpha_pattern: {}
+  modules_to_save: []
+  init: kaiming
+  init_from: null
+data:
+  train:
+    - path: train.jsonl
+      format: completion
+      weight: 1.0
+      fields: {}
+  validation: []
+  shuffle: true
+training:
+  seed: 42
+  max_steps: 200
+  epochs: null
+  batch_size: 8
+  micro_batch_size: auto
+  max_length: 512
+  packing: true
+  optimizer: adamw
+  learning_rate: 2.0e-04
+  learning_rates: {}
+  lr_schedule: cosine
+  warmup_steps: 0
+  min_lr_ratio: 0.0
+  adam_beta1: 0.9
+  adam_beta2: 0.999
+  adam_epsilon: 1.0e-08
+  weight_decay: 0.0
+  max_grad_norm: 1.0
+  eval_every: 0
+  checkpoint_every: 0
+  checkpoint_keep: 2
+  keep_best: false
+  early_stopping_patience: 0
+  threads: 0
+evaluation:
+  exact_match: 0
+  show: 3
+  max_new_tokens: 64
+output_dir: runs/example
+export: []
+)");
+}
+
+TEST_CASE("only keys that decide what is trained make two recipes differ") {
+  const auto differing = [](const Overrides& overrides) {
+    return differing_keys(load_text(kMinimal), load_text(kMinimal, overrides));
+  };
+  using Keys = std::vector<std::string>;
+  CHECK(differing({}) == Keys{});
+  CHECK(differing({"training.max_steps=5", "training.learning_rate=1", "export=[peft]", "evaluation.show=0",
+                   "output_dir=x", "training.checkpoint_every=3"}) == Keys{});
+  CHECK(differing({"training.seed=1", "adapter.rank=4", "model.path=x"}) ==
+        Keys{"model.path", "adapter.rank", "training.seed"});
+  CHECK(differing({"data.train.0.fields={prompt: q}"}) == Keys{"data.train"});
+  CHECK(differing({"data.validation=[{path: a, format: text}]", "training.packing=false"}) ==
+        Keys{"data.validation", "training.packing"});
+}
+
+}  // namespace
+}  // namespace lora::test
