@@ -1,0 +1,171 @@
+// lora-train RECIPE.yaml [key.path=value …] [--resume] [--dry-run]
+
+#include <ATen/Parallel.h>
+#include <torch/version.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "lora/checkpoints/training_state.h"
+#include "lora/cli/program.h"
+#include "lora/data/render.h"
+#include "lora/log/log.h"
+#include "lora/run/exact_match.h"
+#include "lora/run/report.h"
+#include "lora/run/run_directory.h"
+#include "lora/run/session.h"
+#include "lora/run/signals.h"
+#include "lora/run/text.h"
+#include "lora/training/loop.h"
+
+namespace lora {
+namespace {
+
+void say(const std::string& text) {
+  std::fputs((text + "\n").c_str(), stdout);
+  std::fflush(stdout);
+}
+
+// The first steps' rows as the model will see them.
+void preview(const Trainer& trainer, const Dataset& train, const Tokenizer& tokenizer, const TrainingConfig& config) {
+  const bool colour = isatty(STDOUT_FILENO) != 0;
+  const auto rows = static_cast<size_t>(std::min<int64_t>(config.batch_size, 4));
+  say("First rows (" + std::string(colour ? "dim" : "in ⟦ ⟧") + ": read, not trained on)");
+  for (size_t i = 0; i < std::min(rows, trainer.epoch_rows().size()); ++i) {
+    say("\n  row " + std::to_string(i + 1));
+    for (const int64_t sample : trainer.epoch_rows()[i].samples) {
+      say(render_sample(train.samples[static_cast<size_t>(sample)], tokenizer, colour));
+    }
+  }
+}
+
+int train(const std::string& recipe_file, const std::vector<std::string>& overrides, bool resume, bool dry_run) {
+  const Recipe recipe = load_recipe(recipe_file, overrides);
+  set_threads(recipe.training.threads);
+  std::optional<RunDirectory> run;
+  if (!dry_run) {
+    run.emplace(recipe.output_dir, resume);
+    run->expect_same_run(recipe);
+    for (const std::string& warning : run->warnings()) log_warning(warning);
+  }
+
+  Session session;
+  session.tokenizer = load_tokenizer(recipe.model.path);
+  const Dataset train_set = load_dataset(recipe.data.train, *session.tokenizer, recipe.training.max_length);
+  const bool validate = !recipe.data.validation.empty();
+  const Dataset validation_set =
+      validate ? load_dataset(recipe.data.validation, *session.tokenizer, recipe.training.max_length) : Dataset{};
+  session.model = load_model(recipe.model, *session.tokenizer, recipe.training.seed);
+  session.adaptation = inject(*session.model, recipe.adapter, recipe.training.seed);
+  Trainer trainer(*session.model, recipe.training, train_set, validate ? &validation_set : nullptr,
+                  recipe.data.shuffle);
+
+  if (dry_run) say(to_yaml(recipe));
+  say(std::string("lora-train ") + LORA_VERSION + ", LibTorch " + TORCH_VERSION + ", " +
+      std::to_string(at::get_num_threads()) + " threads");
+  say("Model       " + recipe.model.path + ": " + model_line(*session.model));
+  say("Training    " + dataset_line(train_set));
+  if (validate) say("Validation  " + dataset_line(validation_set));
+  say("Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(session.adaptation));
+  if (trainer.groups().size() > 1) say(groups_table(trainer.groups()));
+  say(std::to_string(trainer.total_steps()) + " steps of " + std::to_string(recipe.training.batch_size) + " rows, " +
+      std::to_string(trainer.steps_per_epoch()) + " steps an epoch\n");
+  if (dry_run) {
+    preview(trainer, train_set, *session.tokenizer, recipe.training);
+    return 0;
+  }
+
+  std::vector<Example> examples;
+  if (recipe.evaluation.exact_match > 0) {
+    examples = load_examples(recipe.data.validation);
+    examples.resize(std::min(examples.size(), static_cast<size_t>(recipe.evaluation.exact_match)));
+  }
+  const auto answer = [&] {
+    return answer_examples(*session.model, *session.tokenizer, examples, recipe.evaluation.max_new_tokens);
+  };
+  std::optional<Answers> before;
+  if (run->resume_from()) {
+    read_training_state(run->resume_from()->directory, *session.model, session.adaptation, trainer);
+    say("Resuming after step " + std::to_string(trainer.progress().step));
+  } else if (!examples.empty()) {
+    before = answer();
+  }
+  run->begin(recipe);
+  if (before) run->write_exact_match(0, before->exact, static_cast<int64_t>(examples.size()));
+
+  note_stop_signals();
+  const std::string recipe_yaml = to_yaml(recipe);
+  double epoch = 0;
+  LoopEnd end;
+  {
+    ProgressDisplay display(trainer.progress().step, trainer.total_steps());
+    LoopEvents events;
+    events.on_step = [&](const StepMetrics& metrics) {
+      epoch = metrics.epoch;
+      run->write_step(metrics);
+      display.step(metrics);
+    };
+    events.on_evaluation = [&](double loss, bool best) {
+      run->write_evaluation(trainer.progress(), epoch, loss);
+      display.evaluation(trainer.progress().step, loss, best);
+    };
+    events.save = [&] {
+      run->sync_metrics();
+      const Progress& progress = trainer.progress();
+      run->checkpoints().write(progress.step, [&](const std::filesystem::path& directory) {
+        write_training_state(directory, *session.model, session.adaptation, recipe.adapter, trainer, recipe.model.path,
+                             recipe_yaml);
+      });
+      run->checkpoints().prune(recipe.training.checkpoint_keep, {progress.best_step});
+    };
+    events.stop_requested = [] { return stop_signal() != 0; };
+    end = run_loop(trainer, recipe.training, events);
+  }
+  const Progress progress = trainer.progress();
+  if (end == LoopEnd::kStopped) {
+    say("Stopped after step " + std::to_string(progress.step) + "; the checkpoint is written, go on with --resume");
+    return 128 + stop_signal();
+  }
+  if (end == LoopEnd::kEarlyStopping) {
+    say("Stopped early: no better validation loss in " + std::to_string(progress.evaluations_without_gain) +
+        " evaluations");
+  }
+  if (recipe.training.keep_best && progress.best_step > 0 && progress.best_step != progress.step) {
+    read_trained_weights(run->checkpoints().verified(progress.best_step), *session.model, session.adaptation);
+    say("The best weights are those of step " + std::to_string(progress.best_step) + ", with a validation loss of " +
+        fixed(progress.best_loss, 4));
+  }
+
+  if (!examples.empty()) {
+    const Answers after = answer();
+    run->write_exact_match(progress.step, after.exact, static_cast<int64_t>(examples.size()));
+    say("\n" + answers_report(examples, before ? &*before : nullptr, after, recipe.evaluation.show));
+  }
+  std::vector<std::vector<std::string>> written;
+  for (const std::string& name : recipe.exports) {
+    const ExportFormat& format = export_formats().at(name);
+    const auto output = run->path() / format.default_name;
+    const std::string line = format.write(export_source(session, recipe.adapter, recipe.model.path), output);
+    written.push_back({"wrote", output.string(), line});
+  }
+  const auto newest = run->checkpoints().directory(progress.step);
+  written.push_back({"wrote", newest.string(), "go on from here with --resume"});
+  say(table(written, {false, false, false}));
+  return 0;
+}
+
+}  // namespace
+}  // namespace lora
+
+int main(int argc, char** argv) {
+  CLI::App app("Fine-tunes a LLaMA-style model with LoRA as a recipe says.", "lora-train");
+  std::string recipe;
+  std::vector<std::string> overrides;
+  bool resume = false, dry_run = false;
+  app.add_option("RECIPE", recipe, "The recipe, a YAML file")->required();
+  app.add_option("OVERRIDES", overrides, "key.path=value, in place of what the recipe says; value is YAML");
+  app.add_flag("--resume", resume, "Go on from the newest whole checkpoint in output_dir; afresh where there is none");
+  app.add_flag("--dry-run", dry_run, "Show the resolved recipe, what is adapted and the first rows; train nothing");
+  return lora::run_program(app, argc, argv, [&] { return lora::train(recipe, overrides, resume, dry_run); });
+}

@@ -1,0 +1,44 @@
+#pragma once
+// What every program's main shares: command line in, exit code out.
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <new>
+
+#include "models/error.h"
+
+namespace lora {
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 done, 2 usage or recipe, 3 data, 4 model or tokenizer, 5 storage, 6 numerics (non-finite),\n"
+    "7 distributed, 130/143 stopped by SIGINT/SIGTERM after a checkpoint.";
+
+// Parses the command line, then runs `body` and turns what it throws into one message on stderr and an exit code.
+inline int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
+  app.footer(kExitCodes);
+  app.set_version_flag("--version", std::string(app.get_name()) + " " + LORA_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : static_cast<int>(ExitCode::kRecipe);
+  }
+  // A file-size limit is an error like any other failed write, not the end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
+  try {
+    return body();
+  } catch (const Error& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return static_cast<int>(e.code());
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "[memory] not enough memory; a smaller training.max_length or micro_batch_size needs less\n");
+    return static_cast<int>(ExitCode::kModel);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "[internal] %s: %s\n", app.get_name().c_str(), e.what());
+    return 1;
+  }
+}
+
+}  // namespace lora

@@ -1,0 +1,14 @@
+#pragma once
+// Facts about the machine and this process.
+
+#include <cstdint>
+
+namespace lora {
+
+// Cores this process may use, counting the two threads of one core once; at least 1.
+int64_t physical_cores();
+
+// The largest resident memory of this process so far, in bytes.
+int64_t peak_memory_bytes();
+
+}  // namespace lora

@@ -1,0 +1,171 @@
+#include "lora/run/report.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdio>
+#include <map>
+
+#include "lora/run/machine.h"
+#include "lora/run/text.h"
+
+namespace lora {
+namespace {
+
+// "model.layers.3.mlp.up_proj" -> "model.layers.*.mlp.up_proj"
+std::string kind_of(const std::string& path) {
+  std::string kind;
+  for (size_t begin = 0; begin < path.size();) {
+    const size_t dot = std::min(path.find('.', begin), path.size());
+    const std::string part = path.substr(begin, dot - begin);
+    const bool index = std::all_of(part.begin(), part.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+    kind += (kind.empty() ? "" : ".") + (index ? "*" : part);
+    begin = dot + 1;
+  }
+  return kind;
+}
+
+// Short enough to read, exact enough to copy into a recipe.
+std::string plain(double value) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%g", value);
+  return buffer;
+}
+
+int terminal_width() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+}  // namespace
+
+std::string adaptation_table(const Adaptation& adaptation) {
+  struct Kind {
+    std::string name, rank, alpha, shape;
+    int64_t modules = 0, parameters = 0;
+  };
+  std::vector<Kind> kinds;
+  for (const AdaptedModule& module : adaptation.modules) {
+    const AdapterLinear& layer = *module.layer;
+    Kind kind{kind_of(module.path), std::to_string(layer.rank()), plain(layer.alpha()),
+              std::to_string(layer.out_features()) + " × " + std::to_string(layer.in_features())};
+    auto same = std::ranges::find_if(kinds, [&](const Kind& k) {
+      return k.name == kind.name && k.rank == kind.rank && k.alpha == kind.alpha && k.shape == kind.shape;
+    });
+    if (same == kinds.end()) same = kinds.insert(kinds.end(), kind);
+    ++same->modules;
+    for (const auto& [name, tensor] : layer.peft_tensors()) same->parameters += tensor.numel();
+  }
+  std::vector<std::vector<std::string>> rows;
+  if (!kinds.empty()) rows.push_back({"adapted", "modules", "rank", "alpha", "shape", "trained"});
+  for (const Kind& kind : kinds) {
+    rows.push_back(
+        {kind.name, std::to_string(kind.modules), kind.rank, kind.alpha, kind.shape, with_commas(kind.parameters)});
+  }
+  std::string text = table(rows, {false, true, true, true, true, true});
+  std::map<std::string, int64_t> saved;
+  for (const std::string& path : adaptation.saved_modules) ++saved[kind_of(path)];
+  std::vector<std::vector<std::string>> saved_rows;
+  if (!saved.empty()) saved_rows.push_back({"trained whole", "modules"});
+  for (const auto& [name, count] : saved) saved_rows.push_back({name, std::to_string(count)});
+  text += table(saved_rows, {false, true});
+  const double share =
+      100.0 * static_cast<double>(adaptation.trainable_parameters) / static_cast<double>(adaptation.total_parameters);
+  return text + "  " + with_commas(adaptation.trainable_parameters) + " of " +
+         with_commas(adaptation.total_parameters) + " parameters are trained (" + fixed(share, share < 1 ? 3 : 1) +
+         " %)\n";
+}
+
+std::string dataset_line(const Dataset& dataset) {
+  std::string line = with_commas(static_cast<int64_t>(dataset.samples.size())) + " samples, " +
+                     with_commas(dataset.tokens()) + " tokens, " + with_commas(dataset.supervised_tokens()) +
+                     " of them trained";
+  if (dataset.cut > 0) line += "; " + with_commas(dataset.cut) + " cut at max_length";
+  if (dataset.dropped > 0) line += "; " + with_commas(dataset.dropped) + " dropped: nothing in them is trained";
+  return line;
+}
+
+std::string groups_table(const std::vector<ParameterGroup>& groups) {
+  std::vector<std::vector<std::string>> rows = {{"group", "tensors", "parameters", "rate"}};
+  for (const ParameterGroup& group : groups) {
+    int64_t count = 0;
+    for (const auto& [path, tensor] : group.parameters) count += tensor.numel();
+    rows.push_back(
+        {group.name, std::to_string(group.parameters.size()), with_commas(count), plain(group.learning_rate)});
+  }
+  return table(rows, {false, true, true, true});
+}
+
+std::string answers_report(const std::vector<Example>& examples, const Answers* before, const Answers& after,
+                           int64_t show) {
+  const auto percent = [&](const Answers& answers) {
+    return fixed(100.0 * static_cast<double>(answers.exact) / static_cast<double>(examples.size()), 1) + " %";
+  };
+  std::string text =
+      "Answers to " + with_commas(static_cast<int64_t>(examples.size())) + " held-out rows, exact match: ";
+  text += before ? percent(*before) + " before, " + percent(after) + " after training\n" : percent(after) + "\n";
+  for (size_t i = 0; i < std::min(examples.size(), static_cast<size_t>(std::max<int64_t>(0, show))); ++i) {
+    std::vector<std::vector<std::string>> rows = {{"prompt", one_line(strip(examples[i].prompt), 300)},
+                                                  {"wanted", one_line(strip(examples[i].completion), 100)}};
+    if (before) rows.push_back({"before", one_line(before->texts[i], 100)});
+    rows.push_back({before ? "after" : "answer", one_line(after.texts[i], 100)});
+    text += "\n" + table(rows, {false, false});
+  }
+  return text;
+}
+
+ProgressDisplay::ProgressDisplay(int64_t first_step, int64_t total_steps)
+    : terminal_(isatty(STDOUT_FILENO) != 0), first_step_(first_step), total_steps_(total_steps) {}
+
+ProgressDisplay::~ProgressDisplay() {
+  if (drawn_) std::fputs("\n", stdout);
+}
+
+void ProgressDisplay::clear() {
+  if (drawn_) std::fputs("\r\x1b[K", stdout);
+  drawn_ = false;
+}
+
+void ProgressDisplay::line(const std::string& text) {
+  clear();
+  std::fputs((text + "\n").c_str(), stdout);
+  std::fflush(stdout);
+}
+
+void ProgressDisplay::step(const StepMetrics& metrics) {
+  // A decaying mean: steady enough to read, quick enough to follow the machine.
+  rate_seconds_ = 0.9 * rate_seconds_ + metrics.seconds;
+  rate_tokens_ = 0.9 * rate_tokens_ + static_cast<double>(metrics.tokens);
+  seconds_ += metrics.seconds;
+  const int64_t done = metrics.step - first_step_, left = total_steps_ - metrics.step;
+  const double eta = seconds_ / static_cast<double>(done) * static_cast<double>(left);
+  const std::string numbers = "loss " + fixed(metrics.loss, 4) + "  lr " + as_scientific(metrics.lr) + "  " +
+                              with_commas(std::llround(rate_tokens_ / rate_seconds_)) + " tok/s  " +
+                              as_bytes(peak_memory_bytes()) + "  ETA " + as_duration(eta);
+  const std::string count = std::to_string(metrics.step) + "/" + std::to_string(total_steps_);
+  if (!terminal_) {
+    const int64_t every = std::max<int64_t>(1, total_steps_ / 20);
+    if (metrics.step % every == 0 || left == 0 || done == 1) line("step " + count + "  " + numbers);
+    return;
+  }
+  const int space = terminal_width() - static_cast<int>(count.size() + numbers.size()) - 6;
+  const int width = std::clamp(space, 0, 30);
+  const auto full = static_cast<int>(static_cast<double>(width) * static_cast<double>(metrics.step) /
+                                     static_cast<double>(total_steps_));
+  std::string bar;
+  for (int i = 0; i < width; ++i) bar += i < full ? "█" : "░";
+  clear();
+  std::fputs((count + " " + bar + "  " + numbers).c_str(), stdout);
+  std::fflush(stdout);
+  drawn_ = true;
+}
+
+void ProgressDisplay::evaluation(int64_t step, double loss, bool best) {
+  line("step " + std::to_string(step) + "/" + std::to_string(total_steps_) + "  validation loss " + fixed(loss, 4) +
+       "  perplexity " + fixed(std::exp(loss), 3) + (best ? "  (best so far)" : ""));
+}
+
+}  // namespace lora

@@ -1,0 +1,48 @@
+#pragma once
+// What a run tells the person at the terminal, as text.
+
+#include <string>
+#include <vector>
+
+#include "lora/adapters/inject.h"
+#include "lora/data/dataset.h"
+#include "lora/run/exact_match.h"
+#include "lora/training/trainer.h"
+
+namespace lora {
+
+// One line a kind of module, layers counted together: what was adapted, rank, α, shape and parameters; then the
+// trainable share.
+std::string adaptation_table(const Adaptation& adaptation);
+
+// "7,473 samples, 1,204,113 tokens, 901,113 of them trained; 3 cut at max_length, 1 dropped"
+std::string dataset_line(const Dataset& dataset);
+
+// Groups and their rates.
+std::string groups_table(const std::vector<ParameterGroup>& groups);
+
+// Exact matches, and `show` rows with what was wanted and what was answered. `before` may be null.
+std::string answers_report(const std::vector<Example>& examples, const Answers* before, const Answers& after,
+                           int64_t show);
+
+// Training as it goes: one line that is redrawn on a terminal, and some twenty plain lines in all elsewhere. Speed and
+// the time left are of this process's own steps; tokens are real ones.
+class ProgressDisplay {
+ public:
+  ProgressDisplay(int64_t first_step, int64_t total_steps);
+  ~ProgressDisplay();
+  void step(const StepMetrics& metrics);
+  void evaluation(int64_t step, double loss, bool best);
+  // A line of its own above the bar.
+  void line(const std::string& text);
+
+ private:
+  void clear();
+  bool terminal_;
+  bool drawn_ = false;
+  int64_t first_step_, total_steps_;
+  double seconds_ = 0, rate_seconds_ = 0;
+  double rate_tokens_ = 0;
+};
+
+}  // namespace lora

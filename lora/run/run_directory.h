@@ -1,0 +1,49 @@
+#pragma once
+// The run directory: who may write to it, what is in it, where a run goes on.
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "lora/checkpoints/metrics_file.h"
+#include "lora/checkpoints/run_lock.h"
+#include "lora/checkpoints/store.h"
+#include "lora/recipe/recipe.h"
+#include "lora/training/trainer.h"
+
+namespace lora {
+
+class RunDirectory {
+ public:
+  // Locks the directory for this process. Without `resume`, one that already holds a run is refused (StorageError).
+  // Damaged checkpoints that are newer than the one to go on from are reported in `warnings`.
+  RunDirectory(const std::filesystem::path& path, bool resume);
+
+  const std::filesystem::path& path() const { return path_; }
+  // Where a resumed run goes on; none: from the beginning.
+  const std::optional<Checkpoint>& resume_from() const { return resume_from_; }
+  const std::vector<std::string>& warnings() const { return warnings_; }
+  CheckpointStore& checkpoints() { return checkpoints_; }
+
+  // Throws RecipeError when the checkpoint was made by a recipe that means another training; names the keys.
+  void expect_same_run(const Recipe& recipe) const;
+  // Writes recipe.yaml and opens metrics.jsonl, without the rows after the checkpoint's step.
+  void begin(const Recipe& recipe);
+
+  void write_step(const StepMetrics& metrics);
+  void write_evaluation(const Progress& progress, double epoch, double loss);
+  void write_exact_match(int64_t step, int64_t exact, int64_t rows);
+  // Metrics so far to the disk, before the checkpoint that relies on them.
+  void sync_metrics() { metrics_->sync(); }
+
+ private:
+  std::filesystem::path path_;
+  std::unique_ptr<RunLock> lock_;
+  CheckpointStore checkpoints_;
+  std::optional<Checkpoint> resume_from_;
+  std::vector<std::string> warnings_;
+  std::unique_ptr<MetricsFile> metrics_;
+};
+
+}  // namespace lora

@@ -1,0 +1,43 @@
+#pragma once
+// A recipe's model with its tokenizer and adapters, put together the same way by every program.
+
+#include <memory>
+#include <string>
+
+#include "lora/adapters/inject.h"
+#include "lora/data/tokenizer.h"
+#include "lora/export/export.h"
+#include "lora/recipe/recipe.h"
+#include "models/llama.h"
+
+namespace lora {
+
+struct Session {
+  std::shared_ptr<LlamaForCausalLM> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  Adaptation adaptation;
+};
+
+// Loads the network of a `model` section, and checks that it has a row for each of the tokenizer's ids.
+std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed);
+
+// "llama, 5 layers, hidden 64, vocabulary 512, float32"
+std::string model_line(const LlamaForCausalLM& model);
+
+// The threads of ATen: as asked for, or the physical cores.
+void set_threads(int64_t wanted);
+
+ExportSource export_source(const Session& session, const AdapterConfig& adapter, const std::string& model_directory);
+
+// From what a person names as RUN_OR_ADAPTER: a run directory (its newest whole checkpoint, or the best one where the
+// recipe says keep_best), one of its checkpoints, or a PEFT adapter directory. `model_path` overrides where the base
+// is.
+struct TrainedModel {
+  Session session;
+  AdapterConfig adapter;
+  std::string model_directory;
+  std::string line;  // what was loaded
+};
+TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path);
+
+}  // namespace lora

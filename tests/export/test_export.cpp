@@ -1,0 +1,132 @@
+// Exports: the TorchScript file gives the trained model's logits for any batch and length, and the Hugging Face
+// directory is a model again.
+
+#include "lora/export/export.h"
+
+#include <ATen/ATen.h>
+#include <torch/script.h>
+
+#include "lora/adapters/peft.h"
+#include "models/error.h"
+#include "models/generation.h"
+#include "models/pretrained.h"
+#include "tests/catch.h"
+#include "tests/golden.h"
+#include "tests/temporary_directory.h"
+
+using namespace lora;
+using namespace lora::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Trained {
+  explicit Trained(const std::string& name, const std::string& dtype = "auto") : directory(golden_model(name)) {
+    model = load_pretrained(directory, dtype);
+    config.target_modules = AllLinear{};
+    adaptation = inject(*model, config, 1);
+    const at::NoGradGuard no_grad;
+    at::manual_seed(3);
+    for (const AdaptedModule& module : adaptation.modules) {
+      for (const auto& [key, tensor] : module.layer->peft_tensors()) at::Tensor(tensor).normal_(0, 0.1);
+    }
+    model->eval();
+  }
+  ExportSource source() const { return {*model, adaptation, config, directory, {}}; }
+  at::Tensor logits(const at::Tensor& ids) const {
+    const at::NoGradGuard no_grad;
+    return model->forward(ids);
+  }
+
+  fs::path directory;
+  std::shared_ptr<LlamaForCausalLM> model;
+  AdapterConfig config;
+  Adaptation adaptation;
+};
+
+double largest(const at::Tensor& difference) { return difference.to(at::kFloat).abs().max().item<double>(); }
+
+}  // namespace
+
+TEST_CASE("the TorchScript file computes the trained model, whatever batch and length") {
+  for (const char* name : {"default", "tied", "biases", "head_dim", "rope_linear", "rope_llama3", "qwen2"}) {
+    DYNAMIC_SECTION(name) {
+      const TemporaryDirectory directory;
+      const Trained trained(name);
+      const auto before = trained.logits(at::arange(3, 13, at::kLong).unsqueeze(0));
+      export_torchscript(trained.source(), directory / "merged.pt");
+      torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
+      for (const int64_t length : {1, 2, 40}) {
+        const at::Tensor ids = (at::arange(3 * length, at::kLong) * 7 + 3).remainder(48).view({3, length});
+        CHECK(largest(loaded.forward({ids}).toTensor() - trained.logits(ids)) < 1e-5);
+      }
+      CHECK(trained.logits(at::arange(3, 13, at::kLong).unsqueeze(0)).equal(before));
+    }
+  }
+}
+
+TEST_CASE("the TorchScript file's generate gives the greedy tokens of the trained model") {
+  const TemporaryDirectory directory;
+  const Trained trained("default");
+  export_torchscript(trained.source(), directory / "merged.pt");
+  torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
+  const std::vector<std::vector<int64_t>> prompts = {{5, 6, 7}, {9, 10, 11}};
+  const auto wanted = generate(*trained.model, prompts, {.max_new_tokens = 10});
+  const at::Tensor ids = at::tensor({5, 6, 7, 9, 10, 11}, at::kLong).view({2, 3});
+  const at::Tensor found = loaded.get_method("generate")({ids, 10, 0.0, 1.0, -1}).toTensor();
+  REQUIRE(found.sizes() == at::IntArrayRef({2, 13}));
+  for (int64_t i = 0; i < 2; ++i) {
+    CHECK(found[i].slice(0, 3).equal(at::tensor(wanted[static_cast<size_t>(i)], at::kLong)));
+  }
+  // With an end token, a row that has ended is filled with it.
+  const int64_t end = wanted[0][2];
+  const at::Tensor ended = loaded.get_method("generate")({ids, 10, 0.0, 1.0, end}).toTensor();
+  CHECK(ended[0].slice(0, 5).eq(end).all().item<bool>());
+}
+
+TEST_CASE("the TorchScript file carries config and weights under Hugging Face's names") {
+  const TemporaryDirectory directory;
+  const Trained trained("default");
+  export_torchscript(trained.source(), directory / "merged.pt");
+  torch::jit::ExtraFilesMap extra = {{"config.json", ""}};
+  const torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string(), at::kCPU, extra);
+  CHECK(extra["config.json"] == read_bytes(trained.directory / "config.json"));
+  std::set<std::string> names;
+  for (const auto& item : loaded.named_parameters()) names.insert(item.name);
+  CHECK(names.contains("model.layers.1.self_attn.q_proj.weight"));
+  CHECK(names.contains("lm_head.weight"));
+  CHECK(names.size() == 2 * 9 + 3);
+}
+
+TEST_CASE("a bfloat16 model is exported in bfloat16") {
+  const TemporaryDirectory directory;
+  const Trained trained("default", "bfloat16");
+  export_torchscript(trained.source(), directory / "merged.pt");
+  torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
+  CHECK(loaded.forward({at::ones({1, 4}, at::kLong)}).toTensor().scalar_type() == at::kBFloat16);
+}
+
+TEST_CASE("the Hugging Face directory is the merged model, and replaces an earlier export") {
+  for (const char* name : {"default", "tied", "qwen2"}) {
+    const TemporaryDirectory directory;
+    const Trained trained(name);
+    fs::create_directories(directory / "merged");
+    write_bytes(directory / "merged" / "stale", "old");
+    export_huggingface(trained.source(), directory / "merged");
+    CHECK_FALSE(fs::exists(directory / "merged" / "stale"));
+    const auto again = load_pretrained(directory / "merged", "auto");
+    const at::NoGradGuard no_grad;
+    const at::Tensor ids = at::arange(3, 43, at::kLong).view({2, 20});
+    CHECK(largest(again->forward(ids) - trained.logits(ids)) < 1e-5);
+  }
+}
+
+TEST_CASE("exports that cannot be written are storage errors and leave nothing behind") {
+  const TemporaryDirectory directory;
+  const Trained trained("default");
+  write_bytes(directory / "file", "in the way");
+  CHECK_THROWS_AS(export_torchscript(trained.source(), directory / "file" / "merged.pt"), StorageError);
+  CHECK_THROWS_AS(export_huggingface(trained.source(), directory / "file"), StorageError);
+  CHECK(read_bytes(directory / "file") == "in the way");
+  CHECK(std::distance(fs::directory_iterator(directory.path()), fs::directory_iterator()) == 1);
+}

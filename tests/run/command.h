@@ -1,0 +1,53 @@
+#pragma once
+// Runs one of the programs as a person would, and keeps what it said.
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/paths.h"
+#include "tests/temporary_directory.h"
+
+namespace lora::test {
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out, err;
+};
+
+// Starts `arguments[0]` (a program of this build); wait() collects it.
+class Command {
+ public:
+  explicit Command(std::vector<std::string> arguments) {
+    arguments[0] = program(arguments[0]).string();
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    const std::string out = (files_ / "out").string(), err = (files_ / "err").string();
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      if (!std::freopen(out.c_str(), "w", stdout) || !std::freopen(err.c_str(), "w", stderr)) ::_exit(126);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+  }
+  void send(int signal) const { ::kill(pid_, signal); }
+  std::string out_so_far() const { return read_bytes(files_ / "out"); }
+  Outcome wait() {
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status), read_bytes(files_ / "out"),
+            read_bytes(files_ / "err")};
+  }
+
+ private:
+  TemporaryDirectory files_;
+  pid_t pid_;
+};
+
+inline Outcome run(std::vector<std::string> arguments) { return Command(std::move(arguments)).wait(); }
+
+}  // namespace lora::test

@@ -1,0 +1,260 @@
+// The programs from outside, on the quickstart's model: what they write, how they stop and go on, and what bad input
+// gets.
+
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "lora/checkpoints/store.h"
+#include "models/io/safetensors.h"
+#include "tests/catch.h"
+#include "tests/golden.h"
+#include "tests/run/command.h"
+#include "tests/temporary_directory.h"
+
+using namespace lora;
+using namespace lora::test;
+using Catch::Matchers::Contains;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path quickstart() { return source_dir() / "recipes/quickstart"; }
+
+// A short run over the quickstart's data.
+std::string write_recipe(const TemporaryDirectory& directory, const std::string& changes = "") {
+  const fs::path data = quickstart() / "data";
+  write_bytes(directory / "recipe.yaml", "model: {path: " + (quickstart() / "model").string() + R"(, dtype: float32}
+adapter: {method: lora, rank: 4, alpha: 8, dropout: 0.1, target_modules: [q_proj, v_proj]}
+data:
+  train: [{path: )" + (data / "train.jsonl").string() +
+                                             R"(, format: completion}]
+  validation: [{path: )" + (data / "validation.jsonl").string() +
+                                             R"(, format: completion}]
+training: {max_steps: 6, batch_size: 2, max_length: 256, learning_rate: 1.0e-3, eval_every: 3, checkpoint_every: 2}
+output_dir: )" + (directory / "run").string() +
+                                             "\n" + changes);
+  return (directory / "recipe.yaml").string();
+}
+
+std::vector<json> metrics(const fs::path& run) {
+  std::vector<json> rows;
+  std::ifstream in(run / "metrics.jsonl");
+  for (std::string line; std::getline(in, line);) rows.push_back(json::parse(line));
+  return rows;
+}
+
+// Times and memory apart, which may differ.
+std::vector<json> comparable(const fs::path& run) {
+  std::vector<json> rows = metrics(run);
+  for (json& row : rows) {
+    row.erase("tokens_per_second");
+    row.erase("peak_memory_bytes");
+  }
+  return rows;
+}
+
+std::string weights(const fs::path& run, int64_t step) {
+  return read_bytes(CheckpointStore(run).directory(step) / "adapter_model.safetensors") +
+         read_bytes(CheckpointStore(run).directory(step) / "optimizer.safetensors");
+}
+
+// Exit code, and one line on stderr that holds each of `parts`.
+void check_refused(const std::vector<std::string>& arguments, int code, const std::vector<std::string>& parts) {
+  const Outcome outcome = run(arguments);
+  CAPTURE(outcome.err, outcome.out);
+  CHECK(outcome.exit_code == code);
+  for (const std::string& part : parts) CHECK_THAT(outcome.err, Contains(part));
+  CHECK(std::ranges::count(outcome.err, '\n') == 1);
+}
+
+}  // namespace
+
+TEST_CASE("a run writes its recipe, metrics, checkpoints and exports") {
+  const TemporaryDirectory directory;
+  const std::string recipe = write_recipe(directory, "export: [peft, torchscript, huggingface]\n");
+  const Outcome outcome = run({"lora-train", recipe});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  const fs::path out = directory / "run";
+  for (const char* file : {"recipe.yaml", "metrics.jsonl", "adapter/adapter_config.json",
+                           "adapter/adapter_model.safetensors", "merged.pt", "merged/model.safetensors",
+                           "merged/config.json", "merged/tokenizer.model", "checkpoints/step-000006/manifest.json"}) {
+    CAPTURE(file);
+    CHECK(fs::exists(out / file));
+  }
+  int steps = 0, evaluations = 0;
+  for (const json& row : metrics(out)) {
+    for (const char* key : {"step", "epoch"}) CHECK(row.contains(key));
+    if (row.contains("eval_loss")) {
+      ++evaluations;
+      continue;
+    }
+    ++steps;
+    for (const char* key :
+         {"loss", "grad_norm", "lr", "tokens", "supervised_tokens", "tokens_per_second", "peak_memory_bytes"}) {
+      CHECK(row.contains(key));
+    }
+  }
+  CHECK(steps == 6);
+  CHECK(evaluations == 2);
+  CHECK(CheckpointStore(out).steps() == std::vector<int64_t>{4, 6});
+
+  // The resolved recipe means the same run.
+  const Outcome again = run({"lora-train", (out / "recipe.yaml").string(), "output_dir=" + (directory / "b").string()});
+  CHECK(again.exit_code == 0);
+  CHECK(comparable(directory / "b") == comparable(out));
+}
+
+TEST_CASE("a run that is stopped and resumed gives the bits of one that never stopped") {
+  const TemporaryDirectory whole, parts;
+  REQUIRE(run({"lora-train", write_recipe(whole)}).exit_code == 0);
+  // By its end: fewer steps first. The schedule is part of the future, so that it has to be the same.
+  const std::string recipe = write_recipe(parts);
+  Command first({"lora-train", recipe});
+  while (first.out_so_far().find("step 1/6") == std::string::npos) std::this_thread::yield();
+  first.send(SIGTERM);
+  const Outcome stopped = first.wait();
+  CAPTURE(stopped.out, stopped.err);
+  CHECK((stopped.exit_code == 143 || stopped.exit_code == 0));
+  const Outcome resumed = run({"lora-train", recipe, "--resume"});
+  CAPTURE(resumed.out, resumed.err);
+  REQUIRE(resumed.exit_code == 0);
+  CHECK(comparable(parts / "run") == comparable(whole / "run"));
+  CHECK(weights(parts / "run", 6) == weights(whole / "run", 6));
+}
+
+TEST_CASE("a damaged newest checkpoint is passed over on resume, with a warning") {
+  const TemporaryDirectory directory;
+  const std::string recipe = write_recipe(directory);
+  REQUIRE(run({"lora-train", recipe}).exit_code == 0);
+  const fs::path out = directory / "run";
+  const std::string wanted = weights(out, 6);
+  const auto rows = comparable(out);
+  fs::resize_file(CheckpointStore(out).directory(6) / "optimizer.safetensors", 100);
+  const Outcome outcome = run({"lora-train", recipe, "--resume"});
+  CHECK(outcome.exit_code == 0);
+  CHECK_THAT(outcome.err, Contains("step-000006") && Contains("damaged"));
+  CHECK_THAT(outcome.out, Contains("Resuming after step 4"));
+  CHECK(weights(out, 6) == wanted);
+  CHECK(comparable(out) == rows);
+}
+
+TEST_CASE("a dry run shows the resolved recipe, the adapters and masked rows, and writes nothing") {
+  const TemporaryDirectory directory;
+  const Outcome outcome = run({"lora-train", write_recipe(directory), "--dry-run", "adapter.rank=5"});
+  CHECK(outcome.exit_code == 0);
+  CHECK_THAT(outcome.out, Contains("rank: 5") && Contains("model.layers.*.self_attn.q_proj") && Contains("⟦"));
+  CHECK_FALSE(fs::exists(directory / "run"));
+}
+
+TEST_CASE("bad recipes are refused with exit code 2 before anything is written") {
+  const TemporaryDirectory directory;
+  const std::string recipe = write_recipe(directory);
+  check_refused({"lora-train", recipe, "adapter.rank=0"}, 2, {"rank"});
+  check_refused({"lora-train", recipe, "training.learning_rate=.nan"}, 2, {"learning_rate"});
+  check_refused({"lora-train", recipe, "adapter.rnak=4"}, 2, {"rnak", "did you mean 'rank'"});
+  check_refused({"lora-train", (directory / "none.yaml").string()}, 2, {"none.yaml"});
+  CHECK_FALSE(fs::exists(directory / "run"));
+  write_bytes(directory / "typo.yaml", read_bytes(recipe) + "optput_dir: x\n");
+  check_refused({"lora-train", (directory / "typo.yaml").string()}, 2, {"typo.yaml:", "optput_dir", "output_dir"});
+  CHECK(run({"lora-train"}).exit_code == 2);
+  CHECK(run({"lora-train", recipe, "--no-such-flag"}).exit_code == 2);
+}
+
+TEST_CASE("a target that matches nothing is refused with the nearest name") {
+  const TemporaryDirectory directory;
+  check_refused({"lora-train", write_recipe(directory), "adapter.target_modules=[q_proj, v_prj]"}, 2,
+                {"'v_prj' matches no module", "v_proj"});
+}
+
+TEST_CASE("missing and useless data are refused with exit code 3") {
+  const TemporaryDirectory directory;
+  const std::string recipe = write_recipe(directory);
+  check_refused({"lora-train", recipe, "data.train.0.path=/no/such/file.jsonl"}, 3, {"/no/such/file.jsonl"});
+  write_bytes(directory / "empty.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\"");
+  check_refused({"lora-train", recipe, "data.train.0.path=" + (directory / "empty.jsonl").string()}, 3,
+                {"empty.jsonl:2"});
+  // Cut so short that only masked prompt tokens are left.
+  check_refused({"lora-train", recipe, "training.max_length=4"}, 3, {"max_length"});
+}
+
+TEST_CASE("a model that is damaged or missing is refused with exit code 4") {
+  const TemporaryDirectory directory;
+  const std::string recipe = write_recipe(directory);
+  check_refused({"lora-train", recipe, "model.path=/no/such/model"}, 4, {"/no/such/model"});
+  fs::copy(quickstart() / "model", directory / "model", fs::copy_options::recursive);
+  const fs::path file = directory / "model/model.safetensors";
+  fs::permissions(file, fs::perms::owner_write, fs::perm_options::add);
+  fs::resize_file(file, fs::file_size(file) / 2);
+  check_refused({"lora-train", recipe, "model.path=" + (directory / "model").string()}, 4, {"model.safetensors"});
+}
+
+TEST_CASE("a second run into a used directory is refused and loses nothing") {
+  const TemporaryDirectory directory;
+  const std::string recipe = write_recipe(directory);
+  REQUIRE(run({"lora-train", recipe}).exit_code == 0);
+  const std::string before = read_bytes(directory / "run/metrics.jsonl");
+  check_refused({"lora-train", recipe}, 5, {"already holds a run", "--resume"});
+  CHECK(read_bytes(directory / "run/metrics.jsonl") == before);
+  check_refused({"lora-train", recipe, "--resume", "adapter.rank=8"}, 2, {"adapter.rank"});
+  CHECK(run({"lora-train", recipe, "--resume"}).exit_code == 0);
+  CHECK(read_bytes(directory / "run/metrics.jsonl") == before);
+}
+
+TEST_CASE("keep_best exports the weights of the best evaluation and keeps its checkpoint") {
+  const TemporaryDirectory directory;
+  // A rate that ruins the model soon.
+  const Outcome outcome = run({"lora-train", write_recipe(directory, "export: [peft]\n"), "training.keep_best=true",
+                               "training.eval_every=1", "training.max_steps=8", "training.learning_rate=0.3",
+                               "training.checkpoint_keep=1", "training.lr_schedule=constant"});
+  CAPTURE(outcome.out, outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  std::map<double, int64_t> by_loss;
+  for (const json& row : metrics(directory / "run")) {
+    if (row.contains("eval_loss")) by_loss[row["eval_loss"]] = row["step"];
+  }
+  const int64_t best = by_loss.begin()->second;
+  REQUIRE(best < 8);
+  const auto steps = CheckpointStore(directory / "run").steps();
+  CHECK(steps == std::vector<int64_t>{best, 8});
+  CHECK(read_bytes(directory / "run/adapter/adapter_model.safetensors") ==
+        read_bytes(CheckpointStore(directory / "run").directory(best) / "adapter_model.safetensors"));
+}
+
+TEST_CASE("lora-export writes from a run or an adapter what the run itself exports") {
+  const TemporaryDirectory directory;
+  REQUIRE(run({"lora-train", write_recipe(directory, "export: [peft, huggingface]\n")}).exit_code == 0);
+  const std::string run_directory = (directory / "run").string();
+  const Outcome outcome =
+      run({"lora-export", run_directory, "--format", "huggingface", "--output", (directory / "a").string()});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  REQUIRE(run({"lora-export", run_directory + "/adapter", "--format", "huggingface", "--output",
+               (directory / "b").string()})
+              .exit_code == 0);
+  const std::string wanted = read_bytes(directory / "run/merged/model.safetensors");
+  CHECK(read_bytes(directory / "a/model.safetensors") == wanted);
+  CHECK(SafetensorsFile(directory / "b/model.safetensors").entries().size() ==
+        SafetensorsFile(directory / "a/model.safetensors").entries().size());
+  check_refused({"lora-export", (directory / "a").string(), "--format", "peft", "--output", (directory / "c").string()},
+                5, {"neither a run directory"});
+  CHECK(run({"lora-export", run_directory, "--format", "onnx", "--output", "x"}).exit_code == 2);
+}
+
+TEST_CASE("lora-generate answers with and without an adapter, the same each time") {
+  const TemporaryDirectory directory;
+  REQUIRE(run({"lora-train", write_recipe(directory, "export: [peft]\n")}).exit_code == 0);
+  const std::string model = (quickstart() / "model").string();
+  const std::vector<std::string> plain = {"lora-generate", model, "--prompt", "One day", "--max-new-tokens", "12"};
+  const Outcome first = run(plain);
+  CHECK(first.exit_code == 0);
+  CHECK(first.out.size() > 4);
+  CHECK(run(plain).out == first.out);
+  std::vector<std::string> adapted = plain;
+  adapted.insert(adapted.end(), {"--adapter", (directory / "run/adapter").string()});
+  CHECK(run(adapted).exit_code == 0);
+  check_refused({"lora-generate", "/no/such/model", "--prompt", "x"}, 4, {"/no/such/model"});
+}
