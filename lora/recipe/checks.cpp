@@ -14,7 +14,7 @@ namespace {
 
 class Checker {
  public:
-  Checker(const Recipe& recipe, const Node& root) : recipe_(recipe), root_(root) {}
+  Checker(const Recipe& recipe, const YamlNode& root) : recipe_(recipe), root_(root) {}
 
   void check_adapter() const {
     const AdapterConfig& adapter = recipe_.adapter;
@@ -100,12 +100,12 @@ class Checker {
   }
 
   const Recipe& recipe_;
-  const Node& root_;
+  const YamlNode& root_;
 };
 
 }  // namespace
 
-void check_recipe(const Recipe& recipe, const Node& root) {
+void check_recipe(const Recipe& recipe, const YamlNode& root) {
   const Checker checker(recipe, root);
   checker.check_adapter();
   checker.check_data();

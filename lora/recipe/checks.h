@@ -7,6 +7,6 @@
 namespace lora {
 
 // Throws RecipeError at the place in `root`, the tree that `recipe` was read from, of the key to change.
-void check_recipe(const Recipe& recipe, const Node& root);
+void check_recipe(const Recipe& recipe, const YamlNode& root);
 
 }  // namespace lora

@@ -14,11 +14,11 @@
 namespace lora {
 namespace {
 
-std::string position(const Source& source, int line, int column) {
+std::string position(const YamlSource& source, int line, int column) {
   return source.has_lines ? source.name + ":" + std::to_string(line) + ":" + std::to_string(column) : source.name;
 }
 
-std::string position(const Source& source, const YAML::Mark& mark) {
+std::string position(const YamlSource& source, const YAML::Mark& mark) {
   return mark.is_null() ? source.name : position(source, mark.line + 1, mark.column + 1);
 }
 
@@ -32,7 +32,7 @@ int continuation_bytes(unsigned char first) {
 
 // The library takes some control characters for the end of the file and reads other encodings by guess, and what it
 // says of a tab depends on the line before: all three are better said here.
-void refuse_strange_bytes(const std::string& text, const Source& source) {
+void refuse_strange_bytes(const std::string& text, const YamlSource& source) {
   int line = 1, column = 1, continues = 0;
   bool indentation = true;
   for (size_t i = 0; i < text.size(); ++i, ++column) {
@@ -66,9 +66,9 @@ void refuse_strange_bytes(const std::string& text, const Source& source) {
 // become a large tree.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(const Source& source) : source_(source) {}
+  explicit TreeBuilder(const YamlSource& source) : source_(source) {}
 
-  Node take() { return std::move(root_); }
+  YamlNode take() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (std::exchange(started_, true)) fail(mark, "a second document; a recipe is one");
@@ -79,12 +79,12 @@ class TreeBuilder : public YAML::EventHandler {
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     begin(mark, "?", anchor);
-    add(node(Node::Kind::kNull, mark), mark);
+    add(node(YamlNode::Kind::kNull, mark), mark);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     begin(mark, tag, anchor);
-    Node scalar = node(Node::Kind::kScalar, mark);
+    YamlNode scalar = node(YamlNode::Kind::kScalar, mark);
     scalar.text = value;
     scalar.quoted = tag == "!";
     add(std::move(scalar), mark);
@@ -92,19 +92,19 @@ class TreeBuilder : public YAML::EventHandler {
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
     begin(mark, tag, anchor);
-    open(Node::Kind::kList, mark);
+    open(YamlNode::Kind::kList, mark);
   }
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
     begin(mark, tag, anchor);
-    open(Node::Kind::kMap, mark);
+    open(YamlNode::Kind::kMap, mark);
   }
   void OnSequenceEnd() override { close(); }
   void OnMapEnd() override { close(); }
 
  private:
   struct Open {
-    Node node;
+    YamlNode node;
     YAML::Mark mark;
     std::map<std::string, std::string> keys;  // of a map, with where each stands
     bool has_key = false;                     // a key was read, its value not yet
@@ -121,32 +121,32 @@ class TreeBuilder : public YAML::EventHandler {
     if (tag != "?" && tag != "!" && !tag.empty()) fail(mark, "a tag ('" + tag + "'), which a recipe cannot have");
   }
 
-  Node node(Node::Kind kind, const YAML::Mark& mark) const {
-    Node node;
+  YamlNode node(YamlNode::Kind kind, const YAML::Mark& mark) const {
+    YamlNode node;
     node.kind = kind;
     node.where = position(source_, mark);
     return node;
   }
-  void open(Node::Kind kind, const YAML::Mark& mark) { open_.push_back({node(kind, mark), mark, {}, false}); }
+  void open(YamlNode::Kind kind, const YAML::Mark& mark) { open_.push_back({node(kind, mark), mark, {}, false}); }
   void close() {
     Open done = std::move(open_.back());
     open_.pop_back();
     add(std::move(done.node), done.mark);
   }
 
-  void add(Node node, const YAML::Mark& mark) {
+  void add(YamlNode node, const YAML::Mark& mark) {
     if (open_.empty()) {
       root_ = std::move(node);
       return;
     }
     Open& parent = open_.back();
-    if (parent.node.is(Node::Kind::kList)) {
+    if (parent.node.is(YamlNode::Kind::kList)) {
       parent.node.items.push_back(std::move(node));
     } else if (parent.has_key) {
       parent.node.entries.back().value = std::move(node);
       parent.has_key = false;
     } else {
-      if (!node.is(Node::Kind::kScalar)) fail(mark, "expected a key, which is a plain name");
+      if (!node.is(YamlNode::Kind::kScalar)) fail(mark, "expected a key, which is a plain name");
       const auto [first, is_new] = parent.keys.emplace(node.text, node.where);
       if (!is_new) fail(mark, "duplicate key '" + node.text + "', first given at " + first->second);
       parent.node.entries.push_back({node.text, node.where, std::move(node)});
@@ -154,22 +154,22 @@ class TreeBuilder : public YAML::EventHandler {
     }
   }
 
-  const Source& source_;
+  const YamlSource& source_;
   bool started_ = false;
-  Node root_;
+  YamlNode root_;
   std::vector<Open> open_;
 };
 
 }  // namespace
 
-const Node* Node::find(const std::string& key) const {
-  for (const Entry& entry : entries) {
+const YamlNode* YamlNode::find(const std::string& key) const {
+  for (const YamlEntry& entry : entries) {
     if (entry.key == key) return &entry.value;
   }
   return nullptr;
 }
 
-Node parse_document(const std::string& text, const Source& source) {
+YamlNode parse_document(const std::string& text, const YamlSource& source) {
   refuse_strange_bytes(text, source);
   std::istringstream stream(text);
   TreeBuilder builder(source);

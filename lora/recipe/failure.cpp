@@ -16,41 +16,41 @@ std::string shown(const std::string& text) {
   return result;
 }
 
-std::string found(const Node& node) {
+std::string found(const YamlNode& node) {
   switch (node.kind) {
-    case Node::Kind::kNull:
+    case YamlNode::Kind::kNull:
       return "nothing";
-    case Node::Kind::kScalar:
+    case YamlNode::Kind::kScalar:
       return (node.quoted ? "the string '" : "'") + shown(node.text) + "'";
-    case Node::Kind::kList:
+    case YamlNode::Kind::kList:
       return "a list";
-    case Node::Kind::kMap:
+    case YamlNode::Kind::kMap:
       return "a map";
   }
   return "";
 }
 
-void fail_at(const Node& node, const std::string& path, const std::string& message) {
+void fail_at(const YamlNode& node, const std::string& path, const std::string& message) {
   const bool says_path = path.empty() || node.where.starts_with("override '" + path + "=");
   throw RecipeError(node.where + ": " + (says_path ? "" : path + ": ") + message);
 }
 
-std::string place_of(const Node& root, const std::string& path) {
-  const Node* node = &root;
+std::string place_of(const YamlNode& root, const std::string& path) {
+  const YamlNode* node = &root;
   std::string place = root.where;
   for (size_t begin = 0; begin < path.size();) {
     const size_t dot = std::min(path.find('.', begin), path.size());
     const std::string key = path.substr(begin, dot - begin);
     begin = dot + 1;
-    if (node->is(Node::Kind::kList)) {
+    if (node->is(YamlNode::Kind::kList)) {
       node = &node->items.at(std::stoul(key));
       place = node->where;
       continue;
     }
-    const auto entry = std::ranges::find(node->entries, key, &Entry::key);
+    const auto entry = std::ranges::find(node->entries, key, &YamlEntry::key);
     if (entry == node->entries.end() || entry->value.unset) break;
     node = &entry->value;
-    place = node->is(Node::Kind::kMap) ? entry->where : node->where;
+    place = node->is(YamlNode::Kind::kMap) ? entry->where : node->where;
   }
   return place;
 }

@@ -18,11 +18,11 @@ namespace {
 class Reader {
  public:
   // `where` and `path` are the section's own; `schema` is its name in known_keys().
-  Reader(const Node* map, std::string where, std::string path, std::string schema)
+  Reader(const YamlNode* map, std::string where, std::string path, std::string schema)
       : map_(map), where_(std::move(where)), path_(std::move(path)), schema_(std::move(schema)) {
     if (!map_) return;
     const auto& known = known_keys().at(schema_);
-    for (const Entry& entry : map_->entries) {
+    for (const YamlEntry& entry : map_->entries) {
       if (std::ranges::count(known, entry.key) > 0) continue;
       const std::string in_section = path_.empty() ? "" : " in '" + path_ + "'";
       throw RecipeError(entry.where + ": unknown key '" + shown(entry.key) + "'" + in_section +
@@ -32,7 +32,7 @@ class Reader {
 
   template <typename T, typename Rule>
   void value(const std::string& key, T& member, const Rule& rule) {
-    if (const Entry* entry = find(key)) read_value(entry->value, inside(path_, key), member, rule);
+    if (const YamlEntry* entry = find(key)) read_value(entry->value, inside(path_, key), member, rule);
   }
 
   template <typename T, typename Rule>
@@ -45,22 +45,22 @@ class Reader {
 
   template <typename Section>
   void section(const std::string& key, Section& member) {
-    const Entry* entry = find(key);
+    const YamlEntry* entry = find(key);
     read_map(entry ? &entry->value : nullptr, entry ? entry->where : where_, inside(path_, key), inside(schema_, key),
              member);
   }
 
   template <typename Section>
   void sections(const std::string& key, std::vector<Section>& member) {
-    const Entry* entry = find(key);
-    if (!entry || entry->value.is(Node::Kind::kNull)) return;
-    const Node& list = entry->value;
+    const YamlEntry* entry = find(key);
+    if (!entry || entry->value.is(YamlNode::Kind::kNull)) return;
+    const YamlNode& list = entry->value;
     const std::string path = inside(path_, key);
-    if (!list.is(Node::Kind::kList)) fail_at(list, path, "expected a list of maps, found " + found(list));
+    if (!list.is(YamlNode::Kind::kList)) fail_at(list, path, "expected a list of maps, found " + found(list));
     for (size_t i = 0; i < list.items.size(); ++i) {
-      const Node& item = list.items[i];
+      const YamlNode& item = list.items[i];
       const std::string item_path = path + "." + std::to_string(i);
-      if (!item.is(Node::Kind::kMap)) fail_at(item, item_path, "expected a map, found " + found(item));
+      if (!item.is(YamlNode::Kind::kMap)) fail_at(item, item_path, "expected a map, found " + found(item));
       read_map(&item, item.where, item_path, inside(schema_, key), member.emplace_back());
     }
   }
@@ -71,21 +71,21 @@ class Reader {
   }
 
   template <typename Section>
-  static void read_map(const Node* node, const std::string& where, const std::string& path, const std::string& schema,
-                       Section& member) {
-    if (node && node->is(Node::Kind::kNull)) node = nullptr;
-    if (node && !node->is(Node::Kind::kMap)) fail_at(*node, path, "expected a map, found " + found(*node));
+  static void read_map(const YamlNode* node, const std::string& where, const std::string& path,
+                       const std::string& schema, Section& member) {
+    if (node && node->is(YamlNode::Kind::kNull)) node = nullptr;
+    if (node && !node->is(YamlNode::Kind::kMap)) fail_at(*node, path, "expected a map, found " + found(*node));
     Reader reader(node, where, path, schema);
     describe(reader, member);
   }
 
-  const Entry* find(const std::string& key) const {
+  const YamlEntry* find(const std::string& key) const {
     if (!map_) return nullptr;
-    const auto entry = std::ranges::find(map_->entries, key, &Entry::key);
+    const auto entry = std::ranges::find(map_->entries, key, &YamlEntry::key);
     return entry == map_->entries.end() || entry->value.unset ? nullptr : &*entry;
   }
 
-  const Node* map_;
+  const YamlNode* map_;
   std::string where_, path_, schema_;
 };
 
@@ -111,9 +111,9 @@ std::string read_text(const std::filesystem::path& file) {
 }  // namespace
 
 Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-  Node root = parse_document(read_text(file), {file.string(), true});
-  if (!root.is(Node::Kind::kMap)) {
-    throw RecipeError(root.is(Node::Kind::kNull)
+  YamlNode root = parse_document(read_text(file), {file.string(), true});
+  if (!root.is(YamlNode::Kind::kMap)) {
+    throw RecipeError(root.is(YamlNode::Kind::kNull)
                           ? file.string() + ": empty; expected a recipe, with model, adapter, data and training"
                           : root.where + ": expected a map with model, adapter, data, training; found " + found(root));
   }

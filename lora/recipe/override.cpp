@@ -12,12 +12,12 @@ namespace lora {
 namespace {
 
 // The value at one step of a path; a map gains the key where it lacks it.
-Node& step(Node& parent, const std::string& key, const std::string& parent_path, const std::string& where) {
-  if (parent.is(Node::Kind::kNull)) parent.kind = Node::Kind::kMap;
-  if (parent.is(Node::Kind::kScalar)) {
+YamlNode& step(YamlNode& parent, const std::string& key, const std::string& parent_path, const std::string& where) {
+  if (parent.is(YamlNode::Kind::kNull)) parent.kind = YamlNode::Kind::kMap;
+  if (parent.is(YamlNode::Kind::kScalar)) {
     throw RecipeError(where + ": '" + parent_path + "' is a single value and has no '" + key + "'");
   }
-  if (parent.is(Node::Kind::kList)) {
+  if (parent.is(YamlNode::Kind::kList)) {
     size_t index = 0;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), index);
     if (error != std::errc() || end != key.data() + key.size() || index >= parent.items.size()) {
@@ -26,10 +26,10 @@ Node& step(Node& parent, const std::string& key, const std::string& parent_path,
     }
     return parent.items[index];
   }
-  for (Entry& entry : parent.entries) {
+  for (YamlEntry& entry : parent.entries) {
     if (entry.key == key) return entry.value;
   }
-  Node added;
+  YamlNode added;
   added.where = where;
   parent.entries.push_back({key, where, std::move(added)});
   return parent.entries.back().value;
@@ -37,13 +37,13 @@ Node& step(Node& parent, const std::string& key, const std::string& parent_path,
 
 }  // namespace
 
-void apply_override(Node& root, const std::string& text) {
+void apply_override(YamlNode& root, const std::string& text) {
   const std::string where = "override '" + text + "'";
   const size_t equals = text.find('=');
   if (equals == std::string::npos) throw RecipeError(where + ": expected key.path=value");
   const std::string path = text.substr(0, equals);
 
-  Node* node = &root;
+  YamlNode* node = &root;
   for (size_t begin = 0; begin <= path.size();) {
     const size_t dot = std::min(path.find('.', begin), path.size());
     if (dot == begin) throw RecipeError(where + ": an empty name in the path; expected key.path=value");
@@ -53,7 +53,7 @@ void apply_override(Node& root, const std::string& text) {
   }
   *node = parse_document(text.substr(equals + 1), {where, false});
   node->where = where;
-  node->unset = node->is(Node::Kind::kNull);
+  node->unset = node->is(YamlNode::Kind::kNull);
 }
 
 }  // namespace lora

@@ -11,14 +11,14 @@
 namespace lora {
 namespace {
 
-using Kind = Node::Kind;
+using Kind = YamlNode::Kind;
 
-[[noreturn]] void fail_expected(const Node& node, const std::string& path, const std::string& wanted,
+[[noreturn]] void fail_expected(const YamlNode& node, const std::string& path, const std::string& wanted,
                                 const std::string& hint = "") {
   fail_at(node, path, "expected " + wanted + ", found " + found(node) + hint);
 }
 
-bool is_plain(const Node& node) { return node.is(Kind::kScalar) && !node.quoted; }
+bool is_plain(const YamlNode& node) { return node.is(Kind::kScalar) && !node.quoted; }
 
 // Nothing where the digits do not fit.
 template <std::integral T>
@@ -59,7 +59,7 @@ std::string name_hint(const std::string& text, const Names& names) {
 
 // Reads each item of a list; a single value in its place is a common slip with an easy remedy.
 template <typename Read>
-void for_each_item(const Node& node, const std::string& path, const Read& read) {
+void for_each_item(const YamlNode& node, const std::string& path, const Read& read) {
   if (node.is(Kind::kNull)) return;
   if (!node.is(Kind::kList)) {
     fail_expected(node, path, "a list", node.is(Kind::kScalar) ? "; write [" + shown(node.text) + "]" : "");
@@ -68,10 +68,10 @@ void for_each_item(const Node& node, const std::string& path, const Read& read) 
 }
 
 template <typename Read>
-void for_each_entry(const Node& node, const std::string& path, const std::string& wanted, const Read& read) {
+void for_each_entry(const YamlNode& node, const std::string& path, const std::string& wanted, const Read& read) {
   if (node.is(Kind::kNull)) return;
   if (!node.is(Kind::kMap)) fail_expected(node, path, wanted);
-  for (const Entry& entry : node.entries) {
+  for (const YamlEntry& entry : node.entries) {
     if (entry.value.unset) continue;
     if (entry.key.empty()) fail_at(entry.value, path, "expected " + wanted + ", found an empty key");
     read(entry.key, entry.value, path + "." + entry.key);
@@ -79,11 +79,11 @@ void for_each_entry(const Node& node, const std::string& path, const std::string
 }
 
 template <typename T, typename Rule>
-void read_pairs(const Node& node, const std::string& path, std::vector<std::pair<std::string, T>>& value,
+void read_pairs(const YamlNode& node, const std::string& path, std::vector<std::pair<std::string, T>>& value,
                 const Rule& rule) {
   value.clear();
   for_each_entry(node, path, "a map of module to number",
-                 [&](const auto& key, const Node& item, const auto& item_path) {
+                 [&](const auto& key, const YamlNode& item, const auto& item_path) {
                    value.emplace_back(key, T{});
                    read_value(item, item_path, value.back().second, rule);
                  });
@@ -91,19 +91,19 @@ void read_pairs(const Node& node, const std::string& path, std::vector<std::pair
 
 }  // namespace
 
-void read_value(const Node& node, const std::string& path, bool& value, Any) {
+void read_value(const YamlNode& node, const std::string& path, bool& value, Any) {
   if (!is_plain(node) || (node.text != "true" && node.text != "false")) fail_expected(node, path, "true or false");
   value = node.text == "true";
 }
 
-void read_value(const Node& node, const std::string& path, uint64_t& value, Any) {
+void read_value(const YamlNode& node, const std::string& path, uint64_t& value, Any) {
   if (!is_plain(node) || !is_integer(node.text)) fail_expected(node, path, "an integer");
   const auto integer = to_integer<uint64_t>(node.text);
   if (!integer) fail_expected(node, path, "an integer from 0 to " + std::to_string(UINT64_MAX));
   value = *integer;
 }
 
-void read_value(const Node& node, const std::string& path, int64_t& value, const Integers& rule) {
+void read_value(const YamlNode& node, const std::string& path, int64_t& value, const Integers& rule) {
   if (!is_plain(node) || !is_integer(node.text)) fail_expected(node, path, "an integer");
   const auto integer = to_integer<int64_t>(node.text);
   if (integer && *integer < rule.min) fail_expected(node, path, "an integer >= " + std::to_string(rule.min));
@@ -113,7 +113,7 @@ void read_value(const Node& node, const std::string& path, int64_t& value, const
   value = *integer;
 }
 
-void read_value(const Node& node, const std::string& path, double& value, const Numbers& rule) {
+void read_value(const YamlNode& node, const std::string& path, double& value, const Numbers& rule) {
   if (!is_plain(node)) fail_expected(node, path, "a number");
   const bool spelt_out = node.text == "nan" || node.text == "NaN" || node.text == "inf" || node.text == "Infinity";
   if (!is_number(node.text) && !spelt_out) fail_expected(node, path, "a number");
@@ -126,7 +126,7 @@ void read_value(const Node& node, const std::string& path, double& value, const 
   if (!in_range) fail_expected(node, path, range_of(rule));
 }
 
-void read_value(const Node& node, const std::string& path, std::string& value, Any) {
+void read_value(const YamlNode& node, const std::string& path, std::string& value, Any) {
   if (!node.is(Kind::kScalar)) fail_expected(node, path, "a string");
   if (!node.quoted && (is_number(node.text) || is_bool(node.text))) {
     fail_expected(node, path, "a string", "; put it in quotes if it is one");
@@ -137,12 +137,12 @@ void read_value(const Node& node, const std::string& path, std::string& value, A
   value = node.text;
 }
 
-void read_value(const Node& node, const std::string& path, std::string& value, OrNull) {
+void read_value(const YamlNode& node, const std::string& path, std::string& value, OrNull) {
   value.clear();
   if (!node.is(Kind::kNull)) read_value(node, path, value, Any{});
 }
 
-void read_value(const Node& node, const std::string& path, std::string& value, const Names& rule) {
+void read_value(const YamlNode& node, const std::string& path, std::string& value, const Names& rule) {
   if (node.is(Kind::kScalar) && std::ranges::count(rule.planned, node.text) > 0) {
     fail_at(node, path, "'" + node.text + "' is not available yet; available: " + joined(rule.available));
   }
@@ -154,33 +154,33 @@ void read_value(const Node& node, const std::string& path, std::string& value, c
   value = node.text;
 }
 
-void read_value(const Node& node, const std::string& path, std::optional<int64_t>& value, const Integers& rule) {
+void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const Integers& rule) {
   value.reset();
   if (!node.is(Kind::kNull)) read_value(node, path, value.emplace(), rule);
 }
 
-void read_value(const Node& node, const std::string& path, std::optional<double>& value, const Numbers& rule) {
+void read_value(const YamlNode& node, const std::string& path, std::optional<double>& value, const Numbers& rule) {
   value.reset();
   if (!node.is(Kind::kNull)) read_value(node, path, value.emplace(), rule);
 }
 
-void read_value(const Node& node, const std::string& path, std::optional<int64_t>& value, const OrAuto& rule) {
+void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const OrAuto& rule) {
   value.reset();
   if (node.is(Kind::kScalar) && node.text == "auto") return;
   if (!is_plain(node) || !is_integer(node.text)) fail_expected(node, path, "an integer or auto");
   read_value(node, path, value.emplace(), Integers(rule));
 }
 
-void read_value(const Node& node, const std::string& path, std::vector<std::string>& value, Any rule) {
+void read_value(const YamlNode& node, const std::string& path, std::vector<std::string>& value, Any rule) {
   value.clear();
-  for_each_item(node, path, [&](const Node& item, const std::string& item_path) {
+  for_each_item(node, path, [&](const YamlNode& item, const std::string& item_path) {
     read_value(item, item_path, value.emplace_back(), rule);
   });
 }
 
-void read_value(const Node& node, const std::string& path, std::vector<std::string>& value, const Names& rule) {
+void read_value(const YamlNode& node, const std::string& path, std::vector<std::string>& value, const Names& rule) {
   value.clear();
-  for_each_item(node, path, [&](const Node& item, const std::string& item_path) {
+  for_each_item(node, path, [&](const YamlNode& item, const std::string& item_path) {
     std::string name;
     read_value(item, item_path, name, rule);
     if (std::ranges::count(value, name) > 0) fail_at(item, item_path, "'" + name + "' is named twice");
@@ -188,14 +188,14 @@ void read_value(const Node& node, const std::string& path, std::vector<std::stri
   });
 }
 
-void read_value(const Node& node, const std::string& path, std::vector<int64_t>& value, const Integers& rule) {
+void read_value(const YamlNode& node, const std::string& path, std::vector<int64_t>& value, const Integers& rule) {
   value.clear();
-  for_each_item(node, path, [&](const Node& item, const std::string& item_path) {
+  for_each_item(node, path, [&](const YamlNode& item, const std::string& item_path) {
     read_value(item, item_path, value.emplace_back(), rule);
   });
 }
 
-void read_value(const Node& node, const std::string& path, ModulePatterns& value, Any rule) {
+void read_value(const YamlNode& node, const std::string& path, ModulePatterns& value, Any rule) {
   if (!node.is(Kind::kScalar)) {
     if (node.is(Kind::kMap)) fail_expected(node, path, "a list of names, a regular expression or all-linear");
     read_value(node, path, value.emplace<std::vector<std::string>>(), rule);
@@ -212,21 +212,22 @@ void read_value(const Node& node, const std::string& path, ModulePatterns& value
   read_value(node, path, value.emplace<std::string>(), rule);
 }
 
-void read_value(const Node& node, const std::string& path, std::vector<std::pair<std::string, int64_t>>& value,
+void read_value(const YamlNode& node, const std::string& path, std::vector<std::pair<std::string, int64_t>>& value,
                 const Integers& rule) {
   read_pairs(node, path, value, rule);
 }
 
-void read_value(const Node& node, const std::string& path, std::vector<std::pair<std::string, double>>& value,
+void read_value(const YamlNode& node, const std::string& path, std::vector<std::pair<std::string, double>>& value,
                 const Numbers& rule) {
   read_pairs(node, path, value, rule);
 }
 
-void read_value(const Node& node, const std::string& path, std::map<std::string, std::string>& value, Any rule) {
+void read_value(const YamlNode& node, const std::string& path, std::map<std::string, std::string>& value, Any rule) {
   value.clear();
-  for_each_entry(
-      node, path, "a map of column to column",
-      [&](const auto& key, const Node& item, const auto& item_path) { read_value(item, item_path, value[key], rule); });
+  for_each_entry(node, path, "a map of column to column",
+                 [&](const auto& key, const YamlNode& item, const auto& item_path) {
+                   read_value(item, item_path, value[key], rule);
+                 });
 }
 
 }  // namespace lora

@@ -33,27 +33,27 @@ struct Numbers {
 struct OrAuto : Integers {};  // `auto` stands for no value
 struct OrNull {};             // null stands for the empty string
 
-void read_value(const Node& node, const std::string& path, bool& value, Any);
-void read_value(const Node& node, const std::string& path, uint64_t& value, Any);
-void read_value(const Node& node, const std::string& path, int64_t& value, const Integers& rule);
-void read_value(const Node& node, const std::string& path, double& value, const Numbers& rule);
-void read_value(const Node& node, const std::string& path, std::string& value, Any);
-void read_value(const Node& node, const std::string& path, std::string& value, OrNull);
-void read_value(const Node& node, const std::string& path, std::string& value, const Names& rule);
+void read_value(const YamlNode& node, const std::string& path, bool& value, Any);
+void read_value(const YamlNode& node, const std::string& path, uint64_t& value, Any);
+void read_value(const YamlNode& node, const std::string& path, int64_t& value, const Integers& rule);
+void read_value(const YamlNode& node, const std::string& path, double& value, const Numbers& rule);
+void read_value(const YamlNode& node, const std::string& path, std::string& value, Any);
+void read_value(const YamlNode& node, const std::string& path, std::string& value, OrNull);
+void read_value(const YamlNode& node, const std::string& path, std::string& value, const Names& rule);
 // null: none.
-void read_value(const Node& node, const std::string& path, std::optional<int64_t>& value, const Integers& rule);
-void read_value(const Node& node, const std::string& path, std::optional<double>& value, const Numbers& rule);
-void read_value(const Node& node, const std::string& path, std::optional<int64_t>& value, const OrAuto& rule);
+void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const Integers& rule);
+void read_value(const YamlNode& node, const std::string& path, std::optional<double>& value, const Numbers& rule);
+void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const OrAuto& rule);
 // Lists and maps: null is an empty one; a map keeps the order it is written in.
-void read_value(const Node& node, const std::string& path, std::vector<std::string>& value, Any);
-void read_value(const Node& node, const std::string& path, std::vector<std::string>& value, const Names& rule);
-void read_value(const Node& node, const std::string& path, std::vector<int64_t>& value, const Integers& rule);
-void read_value(const Node& node, const std::string& path, ModulePatterns& value, Any);
-void read_value(const Node& node, const std::string& path, std::vector<std::pair<std::string, int64_t>>& value,
+void read_value(const YamlNode& node, const std::string& path, std::vector<std::string>& value, Any);
+void read_value(const YamlNode& node, const std::string& path, std::vector<std::string>& value, const Names& rule);
+void read_value(const YamlNode& node, const std::string& path, std::vector<int64_t>& value, const Integers& rule);
+void read_value(const YamlNode& node, const std::string& path, ModulePatterns& value, Any);
+void read_value(const YamlNode& node, const std::string& path, std::vector<std::pair<std::string, int64_t>>& value,
                 const Integers& rule);
-void read_value(const Node& node, const std::string& path, std::vector<std::pair<std::string, double>>& value,
+void read_value(const YamlNode& node, const std::string& path, std::vector<std::pair<std::string, double>>& value,
                 const Numbers& rule);
-void read_value(const Node& node, const std::string& path, std::map<std::string, std::string>& value, Any);
+void read_value(const YamlNode& node, const std::string& path, std::map<std::string, std::string>& value, Any);
 
 std::string print_value(bool value, Any);
 std::string print_value(uint64_t value, Any);

@@ -101,7 +101,7 @@ TEST_CASE("a key given twice is refused at the second") {
   check_all({
       {4, "  target_modules: [q_proj]\n  rank: 4\n  rank: 4", "6:3: duplicate key 'rank', first given at a.yaml:5:3"},
       {10, "output_dir: x\nmodel: {path: y}", "11:1: duplicate key 'model', first given at a.yaml:1:1"},
-      {7, "    - {path: a, format: text, path: b}", "7:32: duplicate key 'path', first given at a.yaml:7:8"},
+      {7, "    - {path: a, format: text, path: b}", "7:31: duplicate key 'path', first given at a.yaml:7:8"},
   });
 }
 
