@@ -14,7 +14,7 @@ struct GenerationConfig {
   double temperature = 0.0;  // 0: greedy
   double top_p = 1.0;        // the smallest set of tokens whose probability reaches this (Holtzman et al. 2020)
   uint64_t seed = 0;         // the same seed gives the same text
-  std::vector<int64_t> eos_ids;
+  std::vector<int64_t> eos_ids = {};
 };
 
 // Called for every new token, in the order of generation: the prompt's index and the token.

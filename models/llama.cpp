@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include "models/error.h"
-#include "models/ops/attention.h"
 #include "models/ops/linear_cross_entropy.h"
 
 namespace lora {
@@ -52,19 +51,20 @@ Attention::Attention(const ModelConfig& config, const std::string& path, const W
   register_linear("o_proj", o_proj, make_linear(weights, path + ".o_proj", hidden, q, config.o_bias));
 }
 
-at::Tensor Attention::forward(const at::Tensor& x, const Rotation& rotation, const std::vector<int64_t>& lengths,
-                              KvCache* cache, int64_t layer) {
+at::Tensor Attention::forward(const at::Tensor& x, const BatchContext& batch, int64_t layer) {
   const int64_t n = x.size(0);
-  const at::Tensor q = apply_rope(q_proj->forward(x).view({n, heads_, head_dim_}), rotation.cos, rotation.sin);
-  const at::Tensor k = apply_rope(k_proj->forward(x).view({n, kv_heads_, head_dim_}), rotation.cos, rotation.sin);
+  const at::Tensor q = apply_rope(q_proj->forward(x).view({n, heads_, head_dim_}), batch.cos, batch.sin);
+  const at::Tensor k = apply_rope(k_proj->forward(x).view({n, kv_heads_, head_dim_}), batch.cos, batch.sin);
   const at::Tensor v = v_proj->forward(x).view({n, kv_heads_, head_dim_});
   const at::Tensor out =
-      cache ? attend_with_cache(q, k, v, lengths, *cache, layer) : causal_attention(q, k, v, lengths);
+      batch.cache ? attend_with_cache(q, k, v, batch, layer) : causal_attention(q, k, v, batch.attention);
   return o_proj->forward(out.reshape({n, heads_ * head_dim_}));
 }
 
 at::Tensor Attention::attend_with_cache(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                        const std::vector<int64_t>& lengths, KvCache& cache, int64_t layer) const {
+                                        const BatchContext& batch, int64_t layer) const {
+  const std::vector<int64_t>& lengths = batch.lengths;
+  const KvCache& cache = *batch.cache;
   std::vector<at::Tensor> outputs;
   int64_t begin = 0;
   for (size_t i = 0; i < lengths.size(); ++i) {
@@ -102,9 +102,8 @@ DecoderLayer::DecoderLayer(const ModelConfig& config, const std::string& path, c
   post_attention_layernorm = register_module("post_attention_layernorm", norm("post_attention_layernorm"));
 }
 
-at::Tensor DecoderLayer::forward(const at::Tensor& x, const Rotation& rotation, const std::vector<int64_t>& lengths,
-                                 KvCache* cache, int64_t layer) {
-  const at::Tensor h = x + self_attn->forward(input_layernorm->forward(x), rotation, lengths, cache, layer);
+at::Tensor DecoderLayer::forward(const at::Tensor& x, const BatchContext& batch, int64_t layer) {
+  const at::Tensor h = x + self_attn->forward(input_layernorm->forward(x), batch, layer);
   return h + mlp->forward(post_attention_layernorm->forward(h));
 }
 
@@ -122,7 +121,7 @@ LlamaModel::LlamaModel(const ModelConfig& config, at::ScalarType dtype, const We
       "norm", std::make_shared<RMSNorm>(weights("model.norm.weight", {config.hidden_size}), config.rms_norm_eps));
 }
 
-Rotation LlamaModel::rotation(const TokenBatch& batch, const KvCache* cache) {
+BatchContext LlamaModel::context(const TokenBatch& batch, KvCache* cache) {
   std::vector<at::Tensor> spans;
   int64_t longest = 0;
   for (size_t i = 0; i < batch.lengths.size(); ++i) {
@@ -137,14 +136,15 @@ Rotation LlamaModel::rotation(const TokenBatch& batch, const KvCache* cache) {
     table_ = {table_.cos.to(device), table_.sin.to(device)};
   }
   const at::Tensor positions = at::cat(spans).to(device);
-  return {table_.cos.index_select(0, positions), table_.sin.index_select(0, positions)};
+  return {batch.lengths, table_.cos.index_select(0, positions), table_.sin.index_select(0, positions),
+          cache ? AttentionPlan{} : make_attention_plan(batch.lengths, device), cache};
 }
 
 at::Tensor LlamaModel::forward(const TokenBatch& batch, KvCache* cache) {
-  const Rotation turn = rotation(batch, cache);
+  const BatchContext shared = context(batch, cache);
   at::Tensor x = embed_tokens->forward(batch.input_ids);
   for (size_t i = 0; i < layers.size(); ++i) {
-    x = layers[i]->forward(x, turn, batch.lengths, cache, static_cast<int64_t>(i));
+    x = layers[i]->forward(x, shared, static_cast<int64_t>(i));
   }
   if (cache) {
     for (size_t i = 0; i < batch.lengths.size(); ++i) {

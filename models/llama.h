@@ -12,6 +12,7 @@
 #include "models/config.h"
 #include "models/kv_cache.h"
 #include "models/linear.h"
+#include "models/ops/attention.h"
 #include "models/ops/rope.h"
 #include "models/token_batch.h"
 
@@ -20,9 +21,12 @@ namespace lora {
 // Gives the tensor of a Hugging Face name; throws if it has none of that shape.
 using WeightSource = std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)>;
 
-// Rotary cosines and sines of each token of a batch: (N, D/2) float32.
-struct Rotation {
-  at::Tensor cos, sin;
+// What every layer needs to know of a batch besides its hidden states.
+struct BatchContext {
+  const std::vector<int64_t>& lengths;
+  at::Tensor cos, sin;      // rotary embedding of each token: (N, D/2) float32
+  AttentionPlan attention;  // without a cache
+  KvCache* cache;           // null in training
 };
 
 class Embedding final : public torch::nn::Module {
@@ -48,13 +52,12 @@ class RMSNorm final : public torch::nn::Module {
 class Attention final : public LinearHost {
  public:
   Attention(const ModelConfig& config, const std::string& path, const WeightSource& weights);
-  at::Tensor forward(const at::Tensor& x, const Rotation& rotation, const std::vector<int64_t>& lengths, KvCache* cache,
-                     int64_t layer);
+  at::Tensor forward(const at::Tensor& x, const BatchContext& batch, int64_t layer);
   std::shared_ptr<Linear> q_proj, k_proj, v_proj, o_proj;
 
  private:
-  at::Tensor attend_with_cache(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                               const std::vector<int64_t>& lengths, KvCache& cache, int64_t layer) const;
+  at::Tensor attend_with_cache(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const BatchContext& batch,
+                               int64_t layer) const;
   int64_t heads_, kv_heads_, head_dim_;
 };
 
@@ -68,8 +71,7 @@ class Mlp final : public LinearHost {
 class DecoderLayer final : public torch::nn::Module {
  public:
   DecoderLayer(const ModelConfig& config, const std::string& path, const WeightSource& weights);
-  at::Tensor forward(const at::Tensor& x, const Rotation& rotation, const std::vector<int64_t>& lengths, KvCache* cache,
-                     int64_t layer);
+  at::Tensor forward(const at::Tensor& x, const BatchContext& batch, int64_t layer);
   std::shared_ptr<Attention> self_attn;
   std::shared_ptr<Mlp> mlp;
   std::shared_ptr<RMSNorm> input_layernorm, post_attention_layernorm;
@@ -85,7 +87,7 @@ class LlamaModel final : public torch::nn::Module {
   std::shared_ptr<RMSNorm> norm;
 
  private:
-  Rotation rotation(const TokenBatch& batch, const KvCache* cache);
+  BatchContext context(const TokenBatch& batch, KvCache* cache);
   ModelConfig config_;
   RopeTable table_;  // grown to the longest position seen
 };

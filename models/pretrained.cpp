@@ -90,7 +90,8 @@ class PretrainedWeights {
     std::set<std::string> names;
     try {
       std::ifstream in(index, std::ios::binary);
-      for (const auto& item : json::parse(in).at("weight_map").items()) names.insert(item.value().get<std::string>());
+      const json content = json::parse(in);
+      for (const auto& item : content.at("weight_map").items()) names.insert(item.value().get<std::string>());
     } catch (const json::exception& e) {
       throw ModelError(index.string() + ": wanted an object with a 'weight_map': " + e.what());
     }

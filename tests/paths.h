@@ -10,8 +10,6 @@ namespace lora::test {
 inline std::filesystem::path source_dir() { return LORA_SOURCE_DIR; }
 
 // A program of this build: program("lora-train").
-inline std::filesystem::path program(const std::string& name) {
-  return std::filesystem::path(LORA_BINARY_DIR) / name;
-}
+inline std::filesystem::path program(const std::string& name) { return std::filesystem::path(LORA_BINARY_DIR) / name; }
 
 }  // namespace lora::test

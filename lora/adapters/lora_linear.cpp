@@ -35,7 +35,9 @@ at::Tensor LoraLinear::forward(const at::Tensor& x) {
 at::Tensor LoraLinear::merged_weight() const {
   const at::NoGradGuard no_grad;
   const at::Tensor w = weight_matrix();
-  return at::addmm(w.to(at::kFloat), lora_B, lora_A, /*beta=*/1, /*alpha=*/scaling_).to(w.scalar_type());
+  // In double, so that the sum is rounded once.
+  const at::Tensor delta = at::mm(lora_B.to(at::kDouble), lora_A.to(at::kDouble)).mul_(scaling_);
+  return delta.add_(w).to(w.scalar_type());
 }
 
 std::vector<std::pair<std::string, at::Tensor>> LoraLinear::peft_tensors() const {

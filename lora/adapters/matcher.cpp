@@ -139,6 +139,11 @@ bool is_name_or_suffix(const std::string& path, const std::string& name) {
          (path.size() > name.size() && path.ends_with(name) && path[path.size() - name.size() - 1] == '.');
 }
 
+AdapterTarget adapter_target(const std::string& path, const AdapterConfig& config) {
+  return {path, ValuePattern<int64_t>("rank_pattern", config.rank_pattern).value_for(path, config.rank),
+          ValuePattern<double>("alpha_pattern", config.alpha_pattern).value_for(path, config.alpha)};
+}
+
 ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterConfig& config) {
   PatternSet excluded("exclude_modules", config.exclude_modules), targets("target_modules", config.target_modules);
   PatternSet saved("modules_to_save", config.modules_to_save);

@@ -32,6 +32,9 @@ struct ModuleMatch {
 // True when `path` is `name` or ends with "." + name.
 bool is_name_or_suffix(const std::string& path, const std::string& name);
 
+// Rank and α of a module that is adapted, after the patterns.
+AdapterTarget adapter_target(const std::string& path, const AdapterConfig& config);
+
 // Applies, in PEFT's order: exclude_modules, modules_to_save, target_modules, layers_to_transform (with lists only),
 // then the patterns for rank and α. Throws Error (exit code 2) that names the key, the pattern and the nearest names.
 ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterConfig& config);

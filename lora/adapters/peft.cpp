@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -146,8 +145,9 @@ PeftAdapter read_peft_config(const fs::path& directory) {
     const json layers = take("layers_to_transform");
     if (layers.is_number_integer()) config.layers_to_transform = {layers.get<int64_t>()};
     if (layers.is_array()) config.layers_to_transform = layers.get<std::vector<int64_t>>();
-    for (const auto& item : take("rank_pattern").items()) config.rank_pattern.emplace_back(item.key(), item.value());
-    for (const auto& item : take("alpha_pattern").items()) config.alpha_pattern.emplace_back(item.key(), item.value());
+    const json ranks = take("rank_pattern"), alphas = take("alpha_pattern");
+    for (const auto& item : ranks.items()) config.rank_pattern.emplace_back(item.key(), item.value());
+    for (const auto& item : alphas.items()) config.alpha_pattern.emplace_back(item.key(), item.value());
     if (const json saved = take("modules_to_save"); !saved.is_null()) config.modules_to_save = saved;
     if (take("init_lora_weights") == "gaussian") config.init = "gaussian";
     for (const auto& item : file.items()) {
@@ -197,17 +197,10 @@ void load_trained_tensors(const fs::path& path, const LlamaForCausalLM& model, c
 void load_peft_weights(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation) {
   const AdapterConfig config = read_peft_config(directory).config;
   // A file's α is part of what its weights mean; tensors alone would not show a difference.
-  std::vector<ModulePath> paths;
-  for (const AdaptedModule& module : adaptation.modules) paths.push_back({module.path, true, false});
-  std::map<std::string, double> alphas;
-  AdapterConfig theirs = config;
-  theirs.exclude_modules = std::vector<std::string>{};
-  theirs.modules_to_save = {};
-  for (const AdapterTarget& target : match_modules(paths, theirs).targets) alphas[target.path] = target.alpha;
   for (const AdaptedModule& module : adaptation.modules) {
-    const auto alpha = alphas.find(module.path);
-    if (alpha != alphas.end() && alpha->second != module.layer->alpha()) {
-      throw ModelError(directory.string() + ": alpha of '" + module.path + "' is " + std::to_string(alpha->second) +
+    const double alpha = adapter_target(module.path, config).alpha;
+    if (alpha != module.layer->alpha()) {
+      throw ModelError(directory.string() + ": alpha of '" + module.path + "' is " + std::to_string(alpha) +
                        "; the recipe has " + std::to_string(module.layer->alpha()));
     }
   }

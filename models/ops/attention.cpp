@@ -2,17 +2,72 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <numeric>
+
 namespace lora {
 namespace {
 
-// (T, kv_heads, D) -> (1, heads, T, D): each key head serves heads / kv_heads query heads.
+// (B, T, kv_heads, D) -> (B, heads, T, D): each key head serves heads / kv_heads query heads.
 at::Tensor spread_heads(const at::Tensor& x, int64_t heads) {
-  const int64_t groups = heads / x.size(1);
-  const at::Tensor spread = groups == 1 ? x : x.repeat_interleave(groups, /*dim=*/1);
-  return spread.transpose(0, 1).unsqueeze(0);
+  const int64_t groups = heads / x.size(2);
+  return (groups == 1 ? x : x.repeat_interleave(groups, /*dim=*/2)).transpose(1, 2);
 }
 
+// Few calls against little filling: a group takes samples down to four fifths of its longest, and short ones anyhow.
+bool fits_group(int64_t length, int64_t longest) { return 5 * length >= 4 * longest || longest - length <= 8; }
+
 }  // namespace
+
+AttentionPlan make_attention_plan(const std::vector<int64_t>& lengths, const at::Device& device) {
+  AttentionPlan plan;
+  const auto on_device = [&](const std::vector<int64_t>& values) { return at::tensor(values, at::kLong).to(device); };
+  if (lengths.size() == 1) {
+    plan.groups.push_back({1, lengths[0], at::Tensor()});
+    return plan;
+  }
+  std::vector<int64_t> begins(lengths.size());
+  std::exclusive_scan(lengths.begin(), lengths.end(), begins.begin(), int64_t{0});
+  std::vector<size_t> order(lengths.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return lengths[a] > lengths[b]; });
+
+  std::vector<int64_t> places(static_cast<size_t>(begins.back() + lengths.back()));
+  int64_t place = 0;
+  for (size_t first = 0; first < order.size();) {
+    const int64_t longest = lengths[order[first]];
+    std::vector<int64_t> tokens;
+    size_t next = first;
+    for (; next < order.size() && fits_group(lengths[order[next]], longest); ++next) {
+      const int64_t begin = begins[order[next]], length = lengths[order[next]];
+      for (int64_t t = 0; t < longest; ++t) {
+        tokens.push_back(begin + std::min(t, length - 1));
+        if (t < length) places[static_cast<size_t>(begin + t)] = place + t;
+      }
+      place += longest;
+    }
+    plan.groups.push_back({static_cast<int64_t>(next - first), longest, on_device(tokens)});
+    first = next;
+  }
+  plan.places = on_device(places);
+  return plan;
+}
+
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan) {
+  const int64_t heads = q.size(1), dim = q.size(2);
+  std::vector<at::Tensor> outputs;
+  for (const AttentionPlan::Group& group : plan.groups) {
+    const auto pick = [&](const at::Tensor& x) {
+      const at::Tensor rows = group.tokens.defined() ? x.index_select(0, group.tokens) : x;
+      return rows.view({group.samples, group.length, x.size(1), dim});
+    };
+    const at::Tensor out =
+        at::scaled_dot_product_attention(pick(q).transpose(1, 2), spread_heads(pick(k), heads),
+                                         spread_heads(pick(v), heads), {}, /*dropout_p=*/0.0, /*is_causal=*/true);
+    outputs.push_back(out.transpose(1, 2).reshape({group.samples * group.length, heads, dim}));
+  }
+  return plan.places.defined() ? at::cat(outputs).index_select(0, plan.places) : outputs[0];
+}
 
 at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   const int64_t heads = q.size(1), queries = q.size(0), keys = k.size(0);
@@ -21,20 +76,10 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::
   if (!square && queries > 1) {
     mask = at::ones({queries, keys}, q.options().dtype(at::kBool)).tril(keys - queries);
   }
-  const at::Tensor out =
-      at::scaled_dot_product_attention(q.transpose(0, 1).unsqueeze(0), spread_heads(k, heads), spread_heads(v, heads),
-                                       mask, /*dropout_p=*/0.0, /*is_causal=*/square);
+  const at::Tensor out = at::scaled_dot_product_attention(
+      q.unsqueeze(0).transpose(1, 2), spread_heads(k.unsqueeze(0), heads), spread_heads(v.unsqueeze(0), heads), mask,
+      /*dropout_p=*/0.0, /*is_causal=*/square);
   return out.squeeze(0).transpose(0, 1);
-}
-
-at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const std::vector<int64_t>& lengths) {
-  if (lengths.size() == 1) return cached_attention(q, k, v);
-  const auto qs = q.split_with_sizes(lengths), ks = k.split_with_sizes(lengths), vs = v.split_with_sizes(lengths);
-  std::vector<at::Tensor> outputs;
-  outputs.reserve(lengths.size());
-  for (size_t i = 0; i < lengths.size(); ++i) outputs.push_back(cached_attention(qs[i], ks[i], vs[i]));
-  return at::cat(outputs);
 }
 
 }  // namespace lora

@@ -8,10 +8,23 @@
 
 namespace lora {
 
+// How the samples of a batch are attended to, made once and used by every layer. Samples of nearly one length form a
+// group that is attended to in one call, the shorter ones filled up at their end: a causal query never sees what comes
+// after it, so the filling needs no mask and changes nothing.
+struct AttentionPlan {
+  struct Group {
+    int64_t samples, length;
+    at::Tensor tokens;  // (samples · length) int64: each place's token in the batch
+  };
+  std::vector<Group> groups;
+  at::Tensor
+      places;  // (N) int64: each token's place in the groups' outputs, one after another; undefined for one sample
+};
+AttentionPlan make_attention_plan(const std::vector<int64_t>& lengths, const at::Device& device);
+
 // q (N, heads, D), k and v (N, kv_heads, D), heads a multiple of kv_heads -> (N, heads, D). Token t of a sample sees
 // tokens 0 … t of that sample and nothing else. Differentiable.
-at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const std::vector<int64_t>& lengths);
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan);
 
 // One sample's new queries against all of its keys: q (T, heads, D), k and v (S, kv_heads, D), S >= T; query t is at
 // position S - T + t.

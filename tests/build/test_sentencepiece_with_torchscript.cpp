@@ -25,9 +25,8 @@ std::string piece(const std::string& text, float score, char type) {
 }  // namespace
 
 TEST_CASE("sentencepiece and a TorchScript module work in one program") {
-  const std::string model = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) +
-                            piece("\u2581ab", -1, 1) + piece("a", -2, 1) + piece("b", -2, 1) +
-                            piece("\u2581", -3, 1);
+  const std::string model = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece("\u2581ab", -1, 1) +
+                            piece("a", -2, 1) + piece("b", -2, 1) + piece("\u2581", -3, 1);
   sentencepiece::SentencePieceProcessor tokenizer;
   REQUIRE(tokenizer.LoadFromSerializedProto(model).ok());
   CHECK(tokenizer.EncodeAsIds("ab a") == std::vector<int>{3, 6, 4});

@@ -110,7 +110,7 @@ TEST_CASE("loss_sum and its gradients equal cross-entropy over the logits") {
       at::Tensor targets = (ids * 5 + 2).remainder(48);
       targets.slice(0, 4, 20) = -100;
       const auto grads = [&](const at::Tensor& loss) {
-        for (at::Tensor& p : model->parameters()) p.mutable_grad() = {};
+        for (at::Tensor& p : model->parameters()) p.mutable_grad() = at::Tensor();
         loss.backward();
         std::vector<at::Tensor> copies;
         for (const at::Tensor& p : model->parameters()) copies.push_back(p.grad().clone());

@@ -11,6 +11,7 @@
 #include "tests/catch.h"
 #include "tests/golden.h"
 #include "tests/run/command.h"
+#include "tests/shared_data.h"
 #include "tests/temporary_directory.h"
 
 using namespace lora;
@@ -140,6 +141,28 @@ TEST_CASE("a damaged newest checkpoint is passed over on resume, with a warning"
   CHECK_THAT(outcome.out, Contains("Resuming after step 4"));
   CHECK(weights(out, 6) == wanted);
   CHECK(comparable(out) == rows);
+}
+
+TEST_CASE("LoRA takes the loss of a real model on real instructions down") {
+  const auto model = shared_data("stories260k"), rows = shared_data("instruction/instruction-data.json");
+  if (!model || !rows) return;
+  const TemporaryDirectory directory;
+  write_bytes(directory / "recipe.yaml", "model: {path: " + model->string() + R"(}
+adapter: {rank: 8, alpha: 16, target_modules: all-linear}
+data: {train: [{path: )" + rows->string() + R"(, format: alpaca}]}
+training: {max_steps: 60, batch_size: 4, max_length: 384, learning_rate: 5.0e-3}
+output_dir: )" + (directory / "run").string() + "\n");
+  const Outcome outcome = run({"lora-train", (directory / "recipe.yaml").string()});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  double first = 0, last = 0;
+  const auto steps = metrics(directory / "run");
+  REQUIRE(steps.size() == 60);
+  for (size_t i = 0; i < 10; ++i) {
+    first += steps[i]["loss"].get<double>() / 10;
+    last += steps[50 + i]["loss"].get<double>() / 10;
+  }
+  CHECK(last < first - 0.5);
 }
 
 TEST_CASE("a dry run shows the resolved recipe, the adapters and masked rows, and writes nothing") {
