@@ -14,7 +14,10 @@ if(NOT Torch_DIR)
     endif()
   endforeach()
 endif()
-find_package(Torch 2.6 HINTS ${lora_torch_hints})  # tensors, kernels, autograd, TorchScript
+set(lora_log_level ${CMAKE_MESSAGE_LOG_LEVEL})
+set(CMAKE_MESSAGE_LOG_LEVEL ERROR)  # LibTorch warns of profilers that it was built without
+find_package(Torch 2.6 QUIET HINTS ${lora_torch_hints})  # tensors, kernels, autograd, TorchScript
+set(CMAKE_MESSAGE_LOG_LEVEL ${lora_log_level})
 if(NOT Torch_FOUND)
   message(FATAL_ERROR "LibTorch 2.6 or later not found: run scripts/setup, or set Torch_DIR to its share/cmake/Torch")
 endif()

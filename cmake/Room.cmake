@@ -7,9 +7,6 @@ function(add_room name)
   cmake_parse_arguments(ROOM "NO_PCH" "" "LINKS;PRIVATE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.h)
-  if(NOT sources)  # TEMPORARY
-    return()
-  endif()
   add_library(${name} STATIC ${sources})
   add_library(lora::${name} ALIAS ${name})
   set_target_properties(${name} PROPERTIES OUTPUT_NAME lora_${name})
@@ -29,7 +26,8 @@ function(add_program name)
   cmake_parse_arguments(PROGRAM "" "" "LINKS" ${ARGN})
   string(REPLACE "-" "_" source ${name}.cpp)
   add_executable(${name} ${source})
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} INSTALL_RPATH_USE_LINK_PATH ON)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} INSTALL_RPATH $<TARGET_FILE_DIR:torch>)
   target_link_libraries(${name} PRIVATE ${PROGRAM_LINKS})
   lora_compile_options(${name})
   lora_use_pch(${name})
@@ -59,7 +57,9 @@ target_precompile_headers(lora_pch PRIVATE
 lora_compile_options(lora_pch)
 
 # GCC: keeps the header's name in the preprocessed text, without which ccache cannot key on it.
-set(LORA_PCH_FLAGS $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
+  set(LORA_PCH_FLAGS -fpch-preprocess)
+endif()
 target_compile_options(lora_pch PRIVATE ${LORA_PCH_FLAGS})
 
 function(lora_use_pch name)

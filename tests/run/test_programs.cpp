@@ -151,7 +151,8 @@ TEST_CASE("LoRA takes the loss of a real model on real instructions down") {
 adapter: {rank: 8, alpha: 16, target_modules: all-linear}
 data: {train: [{path: )" + rows->string() + R"(, format: alpaca}]}
 training: {max_steps: 60, batch_size: 4, max_length: 384, learning_rate: 5.0e-3}
-output_dir: )" + (directory / "run").string() + "\n");
+output_dir: )" + (directory / "run").string() +
+                                             "\n");
   const Outcome outcome = run({"lora-train", (directory / "recipe.yaml").string()});
   CAPTURE(outcome.err);
   REQUIRE(outcome.exit_code == 0);
@@ -229,10 +230,14 @@ TEST_CASE("a second run into a used directory is refused and loses nothing") {
 
 TEST_CASE("keep_best exports the weights of the best evaluation and keeps its checkpoint") {
   const TemporaryDirectory directory;
-  // A rate that ruins the model soon.
-  const Outcome outcome = run({"lora-train", write_recipe(directory, "export: [peft]\n"), "training.keep_best=true",
-                               "training.eval_every=1", "training.max_steps=8", "training.learning_rate=0.3",
-                               "training.checkpoint_keep=1", "training.lr_schedule=constant"});
+  // Held out is what the model was pretrained on: the more it learns of the questions, the less it knows of that.
+  write_bytes(directory / "village.jsonl",
+              "{\"text\": \"Anna keeps a goat. The door of Anna is red. By trade Anna is a baker.\"}\n");
+  const Outcome outcome =
+      run({"lora-train", write_recipe(directory, "export: [peft]\n"), "training.keep_best=true",
+           "training.eval_every=1", "training.max_steps=8", "training.learning_rate=0.02", "training.checkpoint_keep=1",
+           "training.lr_schedule=constant",
+           "data.validation=[{path: " + (directory / "village.jsonl").string() + ", format: text}]"});
   CAPTURE(outcome.out, outcome.err);
   REQUIRE(outcome.exit_code == 0);
   std::map<double, int64_t> by_loss;
