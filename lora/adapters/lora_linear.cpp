@@ -35,9 +35,8 @@ at::Tensor LoraLinear::forward(const at::Tensor& x) {
 at::Tensor LoraLinear::merged_weight() const {
   const at::NoGradGuard no_grad;
   const at::Tensor w = weight_matrix();
-  // In double, so that the sum is rounded once.
-  const at::Tensor delta = at::mm(lora_B.to(at::kDouble), lora_A.to(at::kDouble)).mul_(scaling_);
-  return delta.add_(w).to(w.scalar_type());
+  // PEFT's order of operations, so that a float32 merge has PEFT's bits; half precision is rounded once, at the end.
+  return at::mm(lora_B, lora_A).mul_(scaling_).add_(w).to(w.scalar_type());
 }
 
 std::vector<std::pair<std::string, at::Tensor>> LoraLinear::peft_tensors() const {

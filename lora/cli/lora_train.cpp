@@ -92,7 +92,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
     before = answer();
   }
   run->begin(recipe);
-  if (before) run->write_exact_match(0, before->exact, static_cast<int64_t>(examples.size()));
+  if (before) run->write_exact_match(0, 0.0, trainer.evaluate(), before->exact, static_cast<int64_t>(examples.size()));
 
   note_stop_signals();
   const std::string recipe_yaml = to_yaml(recipe);
@@ -139,7 +139,8 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
 
   if (!examples.empty()) {
     const Answers after = answer();
-    run->write_exact_match(progress.step, after.exact, static_cast<int64_t>(examples.size()));
+    run->write_exact_match(progress.step, epoch, trainer.evaluate(), after.exact,
+                           static_cast<int64_t>(examples.size()));
     say("\n" + answers_report(examples, before ? &*before : nullptr, after, recipe.evaluation.show));
   }
   std::vector<std::vector<std::string>> written;

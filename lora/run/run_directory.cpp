@@ -75,8 +75,9 @@ void RunDirectory::write_evaluation(const Progress& progress, double epoch, doub
   metrics_->append(row.dump());
 }
 
-void RunDirectory::write_exact_match(int64_t step, int64_t exact, int64_t rows) {
-  const ordered_json row = {{"step", step}, {"exact_match", exact}, {"exact_match_rows", rows}};
+void RunDirectory::write_exact_match(int64_t step, double epoch, double loss, int64_t exact, int64_t rows) {
+  const ordered_json row = {
+      {"step", step}, {"epoch", epoch}, {"eval_loss", loss}, {"exact_match", exact}, {"exact_match_rows", rows}};
   metrics_->append(row.dump());
 }
 

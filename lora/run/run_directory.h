@@ -33,7 +33,8 @@ class RunDirectory {
 
   void write_step(const StepMetrics& metrics);
   void write_evaluation(const Progress& progress, double epoch, double loss);
-  void write_exact_match(int64_t step, int64_t exact, int64_t rows);
+  // An evaluation row that also says how many held-out rows were answered exactly.
+  void write_exact_match(int64_t step, double epoch, double loss, int64_t exact, int64_t rows);
   // Metrics so far to the disk, before the checkpoint that relies on them.
   void sync_metrics() { metrics_->sync(); }
 
