@@ -16,7 +16,7 @@ namespace lora {
 class AdamW {
  public:
   // Moves the parameters' values, and their gradients from now on, into flat float32 buffers; the tensors that the
-  // model holds become views of these. The model must outlive nothing here: buffers are shared.
+  // model holds become views of these, and keep them alive.
   AdamW(const std::vector<ParameterGroup>& groups, const TrainingConfig& config);
 
   void zero_grad();
