@@ -82,16 +82,8 @@ std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
   return tensors;
 }
 
-int64_t AdamW::steps() const { return groups_.empty() ? 0 : groups_.front().steps.item<int64_t>(); }
-
 void AdamW::set_steps(int64_t steps) {
   for (Group& group : groups_) group.steps.fill_(static_cast<double>(steps));
-}
-
-int64_t AdamW::state_bytes() const {
-  int64_t bytes = 0;
-  for (const Group& group : groups_) bytes += static_cast<int64_t>(2 * group.exp_avg.nbytes());
-  return bytes;
 }
 
 }  // namespace lora

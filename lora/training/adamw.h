@@ -27,12 +27,10 @@ class AdamW {
   // One update; each group's rate is multiplied by `schedule`.
   void step(double schedule);
 
-  // Moments under "exp_avg.PATH" and "exp_avg_sq.PATH", as views: what a checkpoint needs besides steps().
+  // Moments under "exp_avg.PATH" and "exp_avg_sq.PATH", as views: what a checkpoint needs besides
+  // the number of steps.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
-  int64_t steps() const;
   void set_steps(int64_t steps);
-
-  int64_t state_bytes() const;
 
  private:
   struct Group {

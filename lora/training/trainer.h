@@ -62,7 +62,7 @@ class Trainer {
   void resume(const Progress& progress);
   AdamW& optimizer() { return optimizer_; }
 
-  // The rows of the first `count` steps' worth, for a preview.
+  // The plan of the current epoch, for a preview.
   const std::vector<Row>& epoch_rows() const { return rows_; }
 
  private:
