@@ -15,7 +15,7 @@
 namespace lora {
 namespace {
 
-// Activations are most of the memory; passes much smaller than this leave the cores idle between products.
+// Activations grow with this and are most of the memory.
 constexpr int64_t kAutoMicroBatchTokens = 1024;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
