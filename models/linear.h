@@ -6,7 +6,10 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+
+#include "models/ops/linear_group.h"
 
 namespace lora {
 
@@ -17,6 +20,9 @@ class Linear : public torch::nn::Module {
   // What the layer multiplies by, (out, in), without adapters; for merging and export. May be a view: do not write.
   virtual at::Tensor weight_matrix() const = 0;
   virtual at::Tensor bias_vector() const = 0;  // (out), or undefined
+  // The tensors that make up the layer, where y = x Wᵀ + b + low rank says all of it: then a fused operation may do the
+  // layer's work together with its neighbours'. Otherwise nothing, and forward is called.
+  virtual std::optional<LinearParts> parts() const { return std::nullopt; }
   int64_t in_features() const { return weight_matrix().size(1); }
   int64_t out_features() const { return weight_matrix().size(0); }
 };
@@ -29,6 +35,7 @@ class DenseLinear final : public Linear {
   at::Tensor forward(const at::Tensor& x) override;
   at::Tensor weight_matrix() const override { return weight; }
   at::Tensor bias_vector() const override { return bias; }
+  std::optional<LinearParts> parts() const override { return LinearParts{.weight = weight, .bias = bias}; }
 
   at::Tensor weight;  // (out, in)
   at::Tensor bias;    // (out), or undefined

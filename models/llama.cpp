@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "models/error.h"
+#include "models/ops/kernels/dispatch.h"
 #include "models/ops/linear_cross_entropy.h"
 
 namespace lora {
@@ -89,7 +90,10 @@ Mlp::Mlp(const ModelConfig& config, const std::string& path, const WeightSource&
 }
 
 at::Tensor Mlp::forward(const at::Tensor& x) {
-  return down_proj->forward(at::silu(gate_proj->forward(x)) * up_proj->forward(x));
+  // In this order: dropout draws its keys as it goes.
+  const at::Tensor gate = gate_proj->forward(x);
+  const at::Tensor up = up_proj->forward(x);
+  return down_proj->forward(at::silu(gate) * up);
 }
 
 DecoderLayer::DecoderLayer(const ModelConfig& config, const std::string& path, const WeightSource& weights) {
@@ -102,7 +106,28 @@ DecoderLayer::DecoderLayer(const ModelConfig& config, const std::string& path, c
   post_attention_layernorm = register_module("post_attention_layernorm", norm("post_attention_layernorm"));
 }
 
+std::optional<FusedLayerParts> DecoderLayer::parts() const {
+  FusedLayerParts all;
+  const std::pair<const std::shared_ptr<Linear>&, LinearParts&> places[] = {
+      {self_attn->q_proj, all.q}, {self_attn->k_proj, all.k}, {self_attn->v_proj, all.v}, {self_attn->o_proj, all.o},
+      {mlp->gate_proj, all.gate}, {mlp->up_proj, all.up},     {mlp->down_proj, all.down},
+  };
+  for (const auto& [linear, place] : places) {
+    std::optional<LinearParts> parts = linear->parts();
+    if (!parts) return std::nullopt;
+    place = std::move(*parts);
+  }
+  all.input_norm = input_layernorm->weight;
+  all.post_attention_norm = post_attention_layernorm->weight;
+  all.eps = input_layernorm->eps();
+  all.layout = self_attn->layout();
+  return all;
+}
+
 at::Tensor DecoderLayer::forward(const at::Tensor& x, const BatchContext& batch, int64_t layer) {
+  if (batch.fused && kernels::serves(x)) {
+    if (const auto all = parts()) return fused_layer(x, *all, {batch.lengths, batch.cos, batch.sin, batch.recompute});
+  }
   const at::Tensor h = x + self_attn->forward(input_layernorm->forward(x), batch, layer);
   return h + mlp->forward(post_attention_layernorm->forward(h));
 }
@@ -136,8 +161,13 @@ BatchContext LlamaModel::context(const TokenBatch& batch, KvCache* cache) {
     table_ = {table_.cos.to(device), table_.sin.to(device)};
   }
   const at::Tensor positions = at::cat(spans).to(device);
-  return {batch.lengths, table_.cos.index_select(0, positions), table_.sin.index_select(0, positions),
-          cache ? AttentionPlan{} : make_attention_plan(batch.lengths, device), cache};
+  return {batch.lengths,
+          table_.cos.index_select(0, positions),
+          table_.sin.index_select(0, positions),
+          cache ? AttentionPlan{} : make_attention_plan(batch.lengths, device),
+          cache,
+          fused && !cache,
+          recompute};
 }
 
 at::Tensor LlamaModel::forward(const TokenBatch& batch, KvCache* cache) {

@@ -13,6 +13,7 @@
 #include "models/kv_cache.h"
 #include "models/linear.h"
 #include "models/ops/attention.h"
+#include "models/ops/fused_layer.h"
 #include "models/ops/rope.h"
 #include "models/token_batch.h"
 
@@ -27,6 +28,8 @@ struct BatchContext {
   at::Tensor cos, sin;      // rotary embedding of each token: (N, D/2) float32
   AttentionPlan attention;  // without a cache
   KvCache* cache;           // null in training
+  bool fused;               // layers that can be done as one operation are
+  Recompute recompute;
 };
 
 class Embedding final : public torch::nn::Module {
@@ -43,7 +46,8 @@ class RMSNorm final : public torch::nn::Module {
  public:
   RMSNorm(at::Tensor weight, double eps);
   at::Tensor forward(const at::Tensor& x) const;  // (N, H) -> (N, H)
-  at::Tensor weight;                              // (H)
+  double eps() const { return eps_; }
+  at::Tensor weight;  // (H)
 
  private:
   double eps_;
@@ -54,6 +58,7 @@ class Attention final : public LinearHost {
   Attention(const ModelConfig& config, const std::string& path, const WeightSource& weights);
   at::Tensor forward(const at::Tensor& x, const BatchContext& batch, int64_t layer);
   std::shared_ptr<Linear> q_proj, k_proj, v_proj, o_proj;
+  HeadLayout layout() const { return {heads_, kv_heads_, head_dim_}; }
 
  private:
   at::Tensor attend_with_cache(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const BatchContext& batch,
@@ -72,6 +77,8 @@ class DecoderLayer final : public torch::nn::Module {
  public:
   DecoderLayer(const ModelConfig& config, const std::string& path, const WeightSource& weights);
   at::Tensor forward(const at::Tensor& x, const BatchContext& batch, int64_t layer);
+  // The layer's tensors, where all of its projections have parts().
+  std::optional<FusedLayerParts> parts() const;
   std::shared_ptr<Attention> self_attn;
   std::shared_ptr<Mlp> mlp;
   std::shared_ptr<RMSNorm> input_layernorm, post_attention_layernorm;
@@ -85,6 +92,10 @@ class LlamaModel final : public torch::nn::Module {
   std::shared_ptr<Embedding> embed_tokens;
   std::vector<std::shared_ptr<DecoderLayer>> layers;
   std::shared_ptr<RMSNorm> norm;
+
+  // How layers are computed; see ops/fused_layer.h. The results are the same up to rounding.
+  bool fused = true;
+  Recompute recompute = Recompute::kNone;
 
  private:
   BatchContext context(const TokenBatch& batch, KvCache* cache);

@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "models/ops/dropout.h"
+
 namespace lora {
 
 LoraLinear::LoraLinear(std::shared_ptr<Linear> base, const MethodOptions& options)
@@ -27,9 +29,19 @@ LoraLinear::LoraLinear(std::shared_ptr<Linear> base, const MethodOptions& option
 at::Tensor LoraLinear::forward(const at::Tensor& x) {
   const at::Tensor y = base_layer()->forward(x);
   at::Tensor input = x.to(at::kFloat);
-  if (dropout_ > 0 && is_training()) input = at::dropout(input, dropout_, /*train=*/true);
+  if (dropout_ > 0 && is_training()) input = keyed_dropout(input, dropout_, draw_dropout_key());
   const at::Tensor delta = at::linear(at::linear(input, lora_A), lora_B);
   return (y + delta * scaling_).to(y.scalar_type());
+}
+
+std::optional<LinearParts> LoraLinear::parts() const {
+  std::optional<LinearParts> parts = base_layer()->parts();
+  if (!parts || parts->lora_A.defined()) return std::nullopt;
+  parts->lora_A = lora_A;
+  parts->lora_B = lora_B;
+  parts->scaling = scaling_;
+  parts->dropout = is_training() ? dropout_ : 0.0;
+  return parts;
 }
 
 at::Tensor LoraLinear::merged_weight() const {

@@ -13,6 +13,7 @@ class LoraLinear final : public AdapterLinear {
  public:
   LoraLinear(std::shared_ptr<Linear> base, const MethodOptions& options);
   at::Tensor forward(const at::Tensor& x) override;
+  std::optional<LinearParts> parts() const override;
   at::Tensor merged_weight() const override;
   std::vector<std::pair<std::string, at::Tensor>> peft_tensors() const override;
 

@@ -12,6 +12,7 @@
 #include "lora/data/render.h"
 #include "lora/log/log.h"
 #include "lora/run/exact_match.h"
+#include "lora/run/machine.h"
 #include "lora/run/report.h"
 #include "lora/run/run_directory.h"
 #include "lora/run/session.h"
@@ -40,7 +41,8 @@ void preview(const Trainer& trainer, const Dataset& train, const Tokenizer& toke
   }
 }
 
-int train(const std::string& recipe_file, const std::vector<std::string>& overrides, bool resume, bool dry_run) {
+int train(const std::string& recipe_file, const std::vector<std::string>& overrides, bool resume, bool dry_run,
+          bool profile) {
   const Recipe recipe = load_recipe(recipe_file, overrides);
   set_threads(recipe.training.threads);
   std::optional<RunDirectory> run;
@@ -97,6 +99,9 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   note_stop_signals();
   const std::string recipe_yaml = to_yaml(recipe);
   double epoch = 0;
+  WorkTimes times;
+  double profiled_seconds = 0;
+  int64_t profiled_steps = 0;
   LoopEnd end;
   {
     ProgressDisplay display(trainer.progress().step, trainer.total_steps());
@@ -105,6 +110,12 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
       epoch = metrics.epoch;
       run->write_step(metrics);
       display.step(metrics);
+      // The first step also touches every weight for the first time.
+      if (profile && profiled_steps++ == 0) {
+        trainer.set_profile(&times);
+      } else {
+        profiled_seconds += metrics.seconds;
+      }
     };
     events.on_evaluation = [&](double loss, bool best) {
       run->write_evaluation(trainer.progress(), epoch, loss);
@@ -121,6 +132,9 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
     };
     events.stop_requested = [] { return stop_signal() != 0; };
     end = run_loop(trainer, recipe.training, events);
+  }
+  if (profile && profiled_steps > 1) {
+    say("\n" + profile_table(times, profiled_steps - 1, profiled_seconds, measured_peak(session.model->dtype())));
   }
   const Progress progress = trainer.progress();
   if (end == LoopEnd::kStopped) {
@@ -163,10 +177,11 @@ int main(int argc, char** argv) {
   CLI::App app("Fine-tunes a LLaMA-style model with LoRA as a recipe says.", "lora-train");
   std::string recipe;
   std::vector<std::string> overrides;
-  bool resume = false, dry_run = false;
+  bool resume = false, dry_run = false, profile = false;
   app.add_option("RECIPE", recipe, "The recipe, a YAML file")->required();
   app.add_option("OVERRIDES", overrides, "key.path=value, in place of what the recipe says; value is YAML");
   app.add_flag("--resume", resume, "Go on from the newest whole checkpoint in output_dir; afresh where there is none");
   app.add_flag("--dry-run", dry_run, "Show the resolved recipe, what is adapted and the first rows; train nothing");
-  return lora::run_program(app, argc, argv, [&] { return lora::train(recipe, overrides, resume, dry_run); });
+  app.add_flag("--profile", profile, "Show at the end where the time of the steps went");
+  return lora::run_program(app, argc, argv, [&] { return lora::train(recipe, overrides, resume, dry_run, profile); });
 }

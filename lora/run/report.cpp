@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 #include <cstdio>
@@ -86,6 +87,32 @@ std::string dataset_line(const Dataset& dataset) {
   if (dataset.cut > 0) line += "; " + with_commas(dataset.cut) + " cut at max_length";
   if (dataset.dropped > 0) line += "; " + with_commas(dataset.dropped) + " dropped: nothing in them is trained";
   return line;
+}
+
+std::string profile_table(const WorkTimes& times, int64_t steps, double seconds, double peak) {
+  const std::array<const char*, static_cast<size_t>(Work::kCount)> names = {
+      "products", "adapters", "attention", "head and loss", "elementwise", "optimizer", "data"};
+  std::vector<std::vector<std::string>> rows = {{"a step", "ms", "share", "GFLOP/s", "of the peak"}};
+  double rest = seconds;
+  const auto add = [&](const std::string& name, double s, double flops) {
+    std::vector<std::string> row = {name, fixed(1e3 * s / static_cast<double>(steps), 1),
+                                    fixed(100 * s / seconds, 1) + " %", "", ""};
+    if (flops > 0 && s > 0) {
+      row[3] = fixed(flops / s / 1e9, 0);
+      row[4] = fixed(100 * flops / s / peak, 0) + " %";
+    }
+    rows.push_back(row);
+  };
+  double flops = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    add(names[i], times.seconds[i], times.flops[i]);
+    rest -= times.seconds[i];
+    flops += times.flops[i];
+  }
+  add("everything else", rest, 0);
+  add("all", seconds, flops);
+  return table(rows, {false, true, true, true, true}) + "  the peak is " + fixed(peak / 1e9, 0) +
+         " GFLOP/s, measured on a product of this machine's and this dtype\n";
 }
 
 std::string groups_table(const std::vector<ParameterGroup>& groups) {

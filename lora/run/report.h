@@ -18,6 +18,10 @@ std::string adaptation_table(const Adaptation& adaptation);
 // "7,473 samples, 1,204,113 tokens, 901,113 of them trained; 3 cut at max_length, 1 dropped"
 std::string dataset_line(const Dataset& dataset);
 
+// Where the time of `steps` steps went, in milliseconds a step, with the rate of what is products beside `peak`
+// (FLOP/s).
+std::string profile_table(const WorkTimes& times, int64_t steps, double seconds, double peak);
+
 // Groups and their rates.
 std::string groups_table(const std::vector<ParameterGroup>& groups);
 

@@ -15,30 +15,29 @@
 namespace lora {
 namespace {
 
-// Activations grow with this and are most of the memory.
-constexpr int64_t kAutoMicroBatchTokens = 1024;
+// Products are as fast with so few tokens as with many more, and activations are most of the memory.
+constexpr int64_t kAutoMicroBatchTokens = 512;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Splits rows into forward passes: by count, or as many rows as stay within the token budget.
-std::vector<std::span<const Row>> micro_batches(const std::vector<Row>& rows, const std::vector<int64_t>& lengths,
-                                                std::optional<int64_t> size) {
-  std::vector<std::span<const Row>> passes;
-  size_t begin = 0;
-  int64_t tokens = 0;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    int64_t row_tokens = 0;
-    for (const int64_t sample : rows[i].samples) row_tokens += lengths[static_cast<size_t>(sample)];
-    const auto held = static_cast<int64_t>(i - begin);
-    const bool full = size ? held == *size : tokens + row_tokens > kAutoMicroBatchTokens;
-    if (held > 0 && full) {
-      passes.emplace_back(rows.data() + begin, i - begin);
-      begin = i;
-      tokens = 0;
+// Splits a step's rows into forward passes: by count of rows, or as many samples as stay within the token budget. Where
+// a row is split changes nothing, for its samples do not see one another.
+std::vector<Row> micro_batches(std::span<const Row> rows, const std::vector<int64_t>& lengths,
+                               std::optional<int64_t> size, int64_t token_budget) {
+  std::vector<Row> passes;
+  int64_t held = 0, tokens = 0;
+  for (const Row& row : rows) {
+    if (size && held++ % *size == 0) passes.emplace_back();
+    for (const int64_t sample : row.samples) {
+      const int64_t length = lengths[static_cast<size_t>(sample)];
+      if (!size && (passes.empty() || tokens + length > token_budget)) {
+        passes.emplace_back();
+        tokens = 0;
+      }
+      tokens += length;
+      passes.back().samples.push_back(sample);
     }
-    tokens += row_tokens;
   }
-  if (begin < rows.size()) passes.emplace_back(rows.data() + begin, rows.size() - begin);
   return passes;
 }
 
@@ -66,6 +65,7 @@ Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Da
   total_steps_ = config.max_steps
                      ? *config.max_steps
                      : static_cast<int64_t>(std::ceil(*config.epochs * static_cast<double>(steps_per_epoch()) - 1e-9));
+  model_.model->fused = config_.fused;
   resume(Progress{});
 }
 
@@ -91,13 +91,14 @@ std::vector<Row> Trainer::next_rows() {
 
 StepMetrics Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
+  const ProfileTo profile(profile_);
   const Progress before = progress_;
   const std::vector<Row> rows = next_rows();
   // Dropout's randomness is a function of seed and step, so that no generator state has to be kept.
   at::manual_seed(SplitMix64(config_.seed ^ SplitMix64(static_cast<uint64_t>(progress_.step)).next()).next());
   model_.train();
 
-  const auto passes = micro_batches(rows, lengths_, config_.micro_batch_size);
+  const auto passes = micro_batches(rows, lengths_, config_.micro_batch_size, kAutoMicroBatchTokens);
   int64_t supervised = 0, tokens = 0;
   for (const Row& row : rows) {
     for (const int64_t index : row.samples) {
@@ -109,8 +110,8 @@ StepMetrics Trainer::step() {
 
   optimizer_.zero_grad();
   double loss = 0;
-  for (const std::span<const Row> pass : passes) {
-    const TrainBatch batch = to_device(make_batch(train_, pass), device_of(model_));
+  for (const Row& pass : passes) {
+    const TrainBatch batch = to_device(make_batch(train_, {&pass, 1}), device_of(model_));
     if (batch.supervised == 0) continue;
     const at::Tensor mean = model_.loss_sum(batch.tokens, batch.targets) / static_cast<double>(supervised);
     mean.backward();
@@ -128,7 +129,10 @@ StepMetrics Trainer::step() {
     optimizer_.scale_grad(config_.max_grad_norm / (norm + 1e-6));
   }
   const double factor = schedule_factor(config_, progress_.step, total_steps_);
-  optimizer_.step(factor);
+  {
+    const WorkScope scope(Work::kOptimizer);
+    optimizer_.step(factor);
+  }
 
   ++progress_.step;
   progress_.tokens += tokens;
@@ -153,8 +157,8 @@ double Trainer::evaluate() {
       plan_epoch(lengths, /*packing=*/true, config_.max_length, /*shuffle=*/false, config_.seed, /*epoch=*/0);
   double loss = 0;
   int64_t supervised = 0;
-  for (const std::span<const Row> pass : micro_batches(rows, lengths, {})) {
-    const TrainBatch batch = to_device(make_batch(*validation_, pass), device_of(model_));
+  for (const Row& pass : micro_batches(rows, lengths, {}, kAutoMicroBatchTokens)) {
+    const TrainBatch batch = to_device(make_batch(*validation_, {&pass, 1}), device_of(model_));
     if (batch.supervised == 0) continue;
     loss += model_.loss_sum(batch.tokens, batch.targets).item<double>();
     supervised += batch.supervised;

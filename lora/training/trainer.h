@@ -11,6 +11,7 @@
 #include "lora/training/adamw.h"
 #include "lora/training/config.h"
 #include "models/llama.h"
+#include "models/ops/profile.h"
 
 namespace lora {
 
@@ -62,6 +63,9 @@ class Trainer {
   void resume(const Progress& progress);
   AdamW& optimizer() { return optimizer_; }
 
+  // Collects where the time of steps goes from now on; null: no longer.
+  void set_profile(WorkTimes* times) { profile_ = times; }
+
   // The plan of the current epoch, for a preview.
   const std::vector<Row>& epoch_rows() const { return rows_; }
 
@@ -78,6 +82,7 @@ class Trainer {
   AdamW optimizer_;
   int64_t rows_per_epoch_, total_steps_;
   Progress progress_;
+  WorkTimes* profile_ = nullptr;
   std::vector<Row> rows_;  // the plan of progress_.epoch
 };
 

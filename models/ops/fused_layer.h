@@ -1,0 +1,43 @@
+#pragma once
+// A whole decoder layer, forward and backward written by hand, as one node of autograd: no node a small product, no
+// gradient for what is frozen, and only those activations kept that are dearer to compute again than to hold.
+//
+// x (N, H) -> h = x + o(attention(q, k, v of norm(x))) -> h + down(silu(gate(norm(h))) · up(norm(h))). The plain path
+// is DecoderLayer::forward; tests hold the two equal.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "models/ops/linear_group.h"
+#include "models/ops/packed_attention.h"
+
+namespace lora {
+
+// What the forward pass drops and the backward pass computes again; norms and SwiGLU always are. Bytes kept a token, in
+// elements of the activations' dtype, with F the inner size of the MLP:
+enum class Recompute {
+  kNone,    // 2 H + attention's width + heads·dim + 2 F
+  kGateUp,  // the same without 2 F: the products of gate and up are done twice
+  kLayer,   // H: the whole forward pass is done twice
+};
+
+struct FusedLayerParts {
+  LinearParts q, k, v, o, gate, up, down;
+  at::Tensor input_norm, post_attention_norm;  // (H)
+  double eps;
+  HeadLayout layout;
+};
+
+struct FusedBatch {
+  std::vector<int64_t> lengths;
+  at::Tensor cos, sin;  // (N, dim/2) float32
+  Recompute recompute = Recompute::kNone;
+};
+
+// x (N, H) float32 or bfloat16 on the CPU, contiguous -> (N, H). Differentiable once, with respect to x and to every
+// tensor of `parts` that requires a gradient.
+at::Tensor fused_layer(const at::Tensor& x, const FusedLayerParts& parts, const FusedBatch& batch);
+
+}  // namespace lora

@@ -1,0 +1,88 @@
+// Loads, stores and loops that every kernel uses, for whichever instruction set this inclusion compiles for. Highway
+// includes the kernels' sources once an instruction set and picks one of the results at run time.
+
+#if defined(LORA_SIMD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LORA_SIMD_INL_H_
+#undef LORA_SIMD_INL_H_
+#else
+#define LORA_SIMD_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "models/ops/kernels/bf16.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lora::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using Floats = hn::ScalableTag<float>;
+using OneFloat = hn::CappedTag<float, 1>;
+using Vec = hn::Vec<Floats>;
+
+template <class D>
+HWY_INLINE hn::Vec<D> LoadFloats(D d, const float* from) {
+  return hn::LoadU(d, from);
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> LoadFloats(D d, const Bf16* from) {
+  const hn::Rebind<uint16_t, D> half;
+  const hn::Rebind<uint32_t, D> whole;
+  const auto bits = hn::LoadU(half, reinterpret_cast<const uint16_t*>(from));
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(whole, bits)));
+}
+
+// A float32's bits rounded to the nearest bfloat16 (ties to even), which then are the upper half.
+template <class D>
+HWY_INLINE hn::Vec<hn::Rebind<uint32_t, D>> RoundedBits(D d, hn::Vec<D> v) {
+  const hn::Rebind<uint32_t, D> whole;
+  (void)d;
+  const auto bits = hn::BitCast(whole, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(whole, 1u));
+  return hn::Add(bits, hn::Add(odd, hn::Set(whole, 0x7fffu)));
+}
+
+template <class D>
+HWY_INLINE void StoreFloats(D d, hn::Vec<D> v, float* to) {
+  hn::StoreU(v, d, to);
+}
+
+template <class D>
+HWY_INLINE void StoreFloats(D d, hn::Vec<D> v, Bf16* to) {
+  const hn::Rebind<uint16_t, D> half;
+  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(RoundedBits(d, v))), half, reinterpret_cast<uint16_t*>(to));
+}
+
+// Calls f(tag, i) over [0, n): whole vectors, then what is left one by one.
+template <class F>
+HWY_INLINE void ForEach(size_t n, F f) {
+  const Floats d;
+  const OneFloat one;
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) f(d, i);
+  for (; i < n; ++i) f(one, i);
+}
+
+// The sum over [0, n) of f(tag, i).
+template <class F>
+HWY_INLINE float SumOf(size_t n, F f) {
+  const Floats d;
+  const OneFloat one;
+  const size_t lanes = hn::Lanes(d);
+  Vec wide = hn::Zero(d);
+  auto narrow = hn::Zero(one);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) wide = hn::Add(wide, f(d, i));
+  for (; i < n; ++i) narrow = hn::Add(narrow, f(one, i));
+  return hn::GetLane(hn::SumOfLanes(d, wide)) + hn::GetLane(narrow);
+}
+
+}  // namespace lora::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // LORA_SIMD_INL_H_

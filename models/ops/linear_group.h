@@ -1,0 +1,68 @@
+#pragma once
+// Several projections of one input done together, each with or without a low-rank adapter (Hu et al. 2021, §4.1):
+// y_i = x W_iᵀ + b_i + s_i · dropout(x) A_iᵀ B_iᵀ. Forward and gradients as plain functions: the caller is the
+// autograd.
+//
+// Shapes: N tokens, I input features, O_i output features and r_i the rank of projection i; O and r without an index
+// are sums over the projections. Products are in the dtype of x with float32 sums; adapters are kept in float32 and
+// rounded to that dtype once a call.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace lora {
+
+// A projection as the tensors it consists of.
+struct LinearParts {
+  at::Tensor weight = {};               // (O_i, I), frozen or trained
+  at::Tensor bias = {};                 // (O_i), or undefined
+  at::Tensor lora_A = {}, lora_B = {};  // (r_i, I) and (O_i, r_i) float32, or undefined
+  double scaling = 0;                   // s_i
+  double dropout = 0;                   // probability; 0 outside training
+};
+
+class LinearGroup {
+ public:
+  // The tensors are used as they are at each call. dtype: of the activations.
+  LinearGroup(std::vector<LinearParts> parts, at::ScalarType dtype);
+
+  // What the gradients need besides x: kept by the caller.
+  struct Kept {
+    at::Tensor low;                      // (N, r): dropout(x) A_iᵀ side by side; undefined without adapters
+    std::vector<uint64_t> dropout_keys;  // of each projection that drops
+  };
+
+  // Writes y (N, O), the projections side by side; `add` adds to it instead.
+  Kept forward(const at::Tensor& x, at::Tensor& y, bool add) const;
+  // The same, with the masks of an earlier call: for recomputing.
+  void forward_again(const at::Tensor& x, at::Tensor& y, bool add, const Kept& kept) const;
+
+  // The gradient of `low`, from that of y: (N, r), undefined without adapters.
+  at::Tensor low_gradient(const at::Tensor& dy) const;
+  // Writes the gradient of x (N, I).
+  void input_gradient(const at::Tensor& dy, const at::Tensor& dlow, const Kept& kept, at::Tensor& dx) const;
+  // Appends the gradients of parameters(), in that order.
+  void parameter_gradients(const at::Tensor& dy, const at::Tensor& dlow, const at::Tensor& x, const Kept& kept,
+                           std::vector<at::Tensor>& grads) const;
+
+  // The tensors that require a gradient: weight, bias, lora_A, lora_B of each projection where they do.
+  std::vector<at::Tensor> parameters() const;
+  int64_t out_features() const { return out_; }
+  bool reads_input() const;  // whether parameter_gradients uses x at all
+
+ private:
+  void project(const at::Tensor& x, at::Tensor& y, bool add) const;
+  void low_activations(const at::Tensor& x, Kept& kept) const;
+  void add_low(const at::Tensor& low, at::Tensor& y) const;
+  void through_weights(const at::Tensor& dy, at::Tensor& dx) const;
+  double flops(const at::Tensor& x) const;  // of one product with all weights
+
+  std::vector<LinearParts> parts_;
+  at::ScalarType dtype_;
+  int64_t out_ = 0, rank_ = 0;
+  bool drops_ = false, trains_weights_ = false;
+};
+
+}  // namespace lora

@@ -1,0 +1,197 @@
+#include "models/ops/packed_attention.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+#include "models/ops/kernels/attention.h"
+#include "models/ops/kernels/dispatch.h"
+#include "models/ops/kernels/elementwise.h"
+#include "models/ops/profile.h"
+
+namespace lora {
+namespace {
+
+using kernels::AttentionHead;
+using kernels::AttentionPanels;
+
+// Threads take the next piece of work when they are done with one: pieces differ in size, the largest come first.
+void share_out(int64_t pieces, const std::function<void(int64_t piece, int64_t thread)>& work) {
+  std::atomic<int64_t> next{0};
+  const int64_t threads = std::min<int64_t>(pieces, at::get_num_threads());
+  at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
+    for (int64_t thread = first; thread < last; ++thread) {
+      for (int64_t piece = next++; piece < pieces; piece = next++) work(piece, thread);
+    }
+  });
+}
+
+at::Tensor floats(int64_t n) { return at::empty({n}, at::kFloat); }
+
+// Where everything of one call lies.
+template <class T>
+struct Call {
+  Call(const at::Tensor& qkv, const std::vector<int64_t>& sample_lengths, const HeadLayout& head_layout,
+       int64_t panels_each)
+      : lengths(sample_lengths), layout(head_layout), n(qkv.size(0)), begins(lengths.size()), order(lengths.size()) {
+    std::exclusive_scan(lengths.begin(), lengths.end(), begins.begin(), int64_t{0});
+    std::iota(order.begin(), order.end(), int64_t{0});
+    std::ranges::stable_sort(order, [&](int64_t a, int64_t b) { return length(a) > length(b); });
+    // A sample's panels begin at panel_begin times the number of panels and key heads.
+    panel_begins.resize(lengths.size());
+    int64_t total = 0;
+    for (size_t i = 0; i < lengths.size(); ++i) {
+      panel_begins[i] = total;
+      total += panel_floats(static_cast<int64_t>(i));
+    }
+    panels = floats(total * panels_each * layout.kv_heads);
+    scratch_each = static_cast<int64_t>(
+        kernels::attention_scratch_floats(static_cast<size_t>(length(order[0])), static_cast<size_t>(layout.dim)));
+    scratch = floats(scratch_each * at::get_num_threads());
+    per_sample = panels_each;
+  }
+
+  int64_t length(int64_t sample) const { return lengths[static_cast<size_t>(sample)]; }
+  int64_t begin(int64_t sample) const { return begins[static_cast<size_t>(sample)]; }
+  int64_t panel_floats(int64_t sample) const {
+    return static_cast<int64_t>(
+        kernels::attention_panel_floats(static_cast<size_t>(length(sample)), static_cast<size_t>(layout.dim)));
+  }
+  float* panel(int64_t sample, int64_t kv_head, int64_t which) const {
+    const int64_t each = panel_floats(sample);
+    return panels.data_ptr<float>() + panel_begins[static_cast<size_t>(sample)] * per_sample * layout.kv_heads +
+           (kv_head * per_sample + which) * each;
+  }
+  int64_t pieces(int64_t heads) const { return static_cast<int64_t>(lengths.size()) * heads; }
+
+  AttentionHead<T> head(const at::Tensor& qkv, int64_t sample, int64_t query_head, int64_t thread) const {
+    const int64_t kv = query_head / (layout.heads / layout.kv_heads), width = layout.width();
+    const T* row = reinterpret_cast<const T*>(qkv.const_data_ptr()) + begin(sample) * width;
+    AttentionHead<T> h{};
+    h.tokens = static_cast<size_t>(length(sample));
+    h.dim = static_cast<size_t>(layout.dim);
+    h.scale = 1.0f / std::sqrt(static_cast<float>(layout.dim));
+    h.q = row + query_head * layout.dim;
+    h.k = row + (layout.heads + kv) * layout.dim;
+    h.v = row + (layout.heads + layout.kv_heads + kv) * layout.dim;
+    h.stride = static_cast<size_t>(width);
+    h.scratch = scratch.data_ptr<float>() + thread * scratch_each;
+    return h;
+  }
+
+  const std::vector<int64_t>& lengths;
+  const HeadLayout& layout;
+  int64_t n, per_sample = 0, scratch_each = 0;
+  std::vector<int64_t> begins, order, panel_begins;
+  at::Tensor panels, scratch;
+};
+
+template <class T>
+T* element(const at::Tensor& tensor, int64_t offset) {
+  return reinterpret_cast<T*>(tensor.data_ptr()) + offset;
+}
+
+template <class T>
+void forward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+             const AttentionResult& result) {
+  const Call<T> call(qkv, lengths, layout, 2);
+  const int64_t group = layout.heads / layout.kv_heads, out_width = layout.heads * layout.dim;
+  const auto panels = [&](int64_t sample, int64_t kv) {
+    return AttentionPanels{call.panel(sample, kv, 0), call.panel(sample, kv, 1), nullptr, nullptr};
+  };
+  share_out(call.pieces(layout.kv_heads), [&](int64_t piece, int64_t thread) {
+    const int64_t sample = call.order[static_cast<size_t>(piece / layout.kv_heads)], kv = piece % layout.kv_heads;
+    kernels::attention_pack(call.head(qkv, sample, kv * group, thread), panels(sample, kv), /*backward=*/false);
+  });
+  share_out(call.pieces(layout.heads), [&](int64_t piece, int64_t thread) {
+    const int64_t sample = call.order[static_cast<size_t>(piece / layout.heads)], h = piece % layout.heads;
+    AttentionHead<T> head = call.head(qkv, sample, h, thread);
+    head.out = element<T>(result.out, call.begin(sample) * out_width + h * layout.dim);
+    head.out_stride = static_cast<size_t>(out_width);
+    head.log_sum = result.log_sum.data_ptr<float>() + h * call.n + call.begin(sample);
+    kernels::attention_forward(head, panels(sample, h / group));
+  });
+}
+
+template <class T>
+void backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+              const AttentionResult& result, const at::Tensor& dout, const at::Tensor& dqkv) {
+  const Call<T> call(qkv, lengths, layout, 3);
+  const int64_t group = layout.heads / layout.kv_heads, out_width = layout.heads * layout.dim;
+  const auto padded = static_cast<int64_t>(kernels::attention_padded(static_cast<size_t>(layout.dim)));
+  // Each query head sums the gradients of its keys and values apart; a group's sums are added in order afterwards.
+  const at::Tensor dkv = floats(2 * layout.heads * call.n * padded);
+  const auto sums = [&](int64_t h, int64_t which, int64_t token) {
+    return dkv.data_ptr<float>() + ((h * 2 + which) * call.n + token) * padded;
+  };
+  const auto panels = [&](int64_t sample, int64_t kv) {
+    return AttentionPanels{call.panel(sample, kv, 0), nullptr, call.panel(sample, kv, 1), call.panel(sample, kv, 2)};
+  };
+  share_out(call.pieces(layout.kv_heads), [&](int64_t piece, int64_t thread) {
+    const int64_t sample = call.order[static_cast<size_t>(piece / layout.kv_heads)], kv = piece % layout.kv_heads;
+    kernels::attention_pack(call.head(qkv, sample, kv * group, thread), panels(sample, kv), /*backward=*/true);
+  });
+  share_out(call.pieces(layout.heads), [&](int64_t piece, int64_t thread) {
+    const int64_t sample = call.order[static_cast<size_t>(piece / layout.heads)], h = piece % layout.heads;
+    const int64_t begin = call.begin(sample);
+    AttentionHead<T> head = call.head(qkv, sample, h, thread);
+    head.out = element<T>(result.out, begin * out_width + h * layout.dim);
+    head.out_stride = static_cast<size_t>(out_width);
+    head.log_sum = result.log_sum.data_ptr<float>() + h * call.n + begin;
+    head.dout = element<const T>(dout, begin * out_width + h * layout.dim);
+    head.dq = element<T>(dqkv, begin * layout.width() + h * layout.dim);
+    head.dk = sums(h, 0, begin);
+    head.dv = sums(h, 1, begin);
+    kernels::attention_backward(head, panels(sample, h / group));
+  });
+  at::parallel_for(0, call.n, 16, [&](int64_t first, int64_t last) {
+    for (int64_t token = first; token < last; ++token) {
+      for (int64_t kv = 0; kv < layout.kv_heads; ++kv) {
+        for (int64_t which = 0; which < 2; ++which) {
+          float* sum = sums(kv * group, which, token);
+          for (int64_t h = kv * group + 1; h < (kv + 1) * group; ++h) {
+            const float* more = sums(h, which, token);
+            for (int64_t i = 0; i < layout.dim; ++i) sum[i] += more[i];
+          }
+          kernels::store(
+              sum,
+              element<T>(dqkv, token * layout.width() + (layout.heads + which * layout.kv_heads + kv) * layout.dim),
+              static_cast<size_t>(layout.dim));
+        }
+      }
+    }
+  });
+}
+
+// Of `products` products over the pairs that a causal mask lets through.
+double flops(const std::vector<int64_t>& lengths, const HeadLayout& layout, int products) {
+  double pairs = 0;
+  for (const int64_t t : lengths) pairs += 0.5 * static_cast<double>(t) * static_cast<double>(t + 1);
+  return 2.0 * products * pairs * static_cast<double>(layout.heads * layout.dim);
+}
+
+}  // namespace
+
+AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout) {
+  const WorkScope scope(Work::kAttention, flops(lengths, layout, 2));
+  AttentionResult result{at::empty({qkv.size(0), layout.heads * layout.dim}, qkv.options()),
+                         at::empty({layout.heads, qkv.size(0)}, at::kFloat)};
+  kernels::for_type(qkv, [&](auto type) { forward<decltype(type)>(qkv, lengths, layout, result); });
+  return result;
+}
+
+at::Tensor packed_attention_backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths,
+                                     const HeadLayout& layout, const AttentionResult& result, const at::Tensor& dout) {
+  const WorkScope scope(Work::kAttention, flops(lengths, layout, 5));
+  at::Tensor dqkv = at::empty_like(qkv);
+  kernels::for_type(qkv, [&](auto type) { backward<decltype(type)>(qkv, lengths, layout, result, dout, dqkv); });
+  return dqkv;
+}
+
+}  // namespace lora
