@@ -1,12 +1,12 @@
 #include "lora/data/dataset.h"
 
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
 #include "models/error.h"
+#include "models/parallel.h"
 
 namespace lora {
 namespace {
@@ -49,7 +49,7 @@ class DatasetBuilder {
  private:
   void flush() {
     std::vector<EncodedExample> encoded(pending_.size());
-    at::parallel_for(0, static_cast<int64_t>(pending_.size()), kGrain, [&](int64_t begin, int64_t end) {
+    parallel_for(static_cast<int64_t>(pending_.size()), kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) encoded[i] = encode_example(tokenizer_, pending_[i], max_length_);
     });
     pending_.clear();

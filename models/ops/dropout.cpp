@@ -1,7 +1,6 @@
 #include "models/ops/dropout.h"
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/bitwise_right_shift.h>
 #include <ATen/ops/empty_like.h>
@@ -13,6 +12,7 @@
 
 #include "models/ops/kernels/dispatch.h"
 #include "models/ops/kernels/elementwise.h"
+#include "models/parallel.h"
 
 namespace lora {
 namespace {
@@ -60,7 +60,7 @@ at::Tensor dropout_values(const at::Tensor& x, double p, uint64_t key) {
   at::Tensor to = at::empty_like(from);
   kernels::for_type(from, [&](auto type) {
     using T = decltype(type);
-    at::parallel_for(0, from.numel(), 1 << 15, [&](int64_t first, int64_t last) {
+    parallel_for(from.numel(), 1 << 15, [&](int64_t first, int64_t last) {
       kernels::dropout(kernels::data<T>(from) + first, kernels::data<T>(to) + first, static_cast<size_t>(last - first),
                        static_cast<float>(p), key, static_cast<uint32_t>(first));
     });

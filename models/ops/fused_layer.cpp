@@ -1,13 +1,13 @@
 #include "models/ops/fused_layer.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
 #include "models/ops/kernels/dispatch.h"
 #include "models/ops/kernels/elementwise.h"
 #include "models/ops/profile.h"
+#include "models/parallel.h"
 
 namespace lora {
 namespace {
@@ -20,8 +20,7 @@ constexpr int64_t kRowGrain = 16;
 template <class F>
 void for_rows(int64_t rows, F f) {
   const WorkScope scope(Work::kElementwise);
-  at::parallel_for(0, rows, kRowGrain,
-                   [&](int64_t first, int64_t last) { f(first, static_cast<size_t>(last - first)); });
+  parallel_for(rows, kRowGrain, [&](int64_t first, int64_t last) { f(first, static_cast<size_t>(last - first)); });
 }
 
 at::Tensor norm(const at::Tensor& x, const at::Tensor& weight, double eps) {

@@ -1,6 +1,5 @@
 #include "models/ops/linear_cross_entropy.h"
 
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
 
@@ -9,6 +8,7 @@
 #include "models/ops/kernels/dispatch.h"
 #include "models/ops/kernels/elementwise.h"
 #include "models/ops/profile.h"
+#include "models/parallel.h"
 
 namespace lora {
 namespace {
@@ -16,9 +16,12 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// A chunk holds its logits, and their gradient in their place: some 12 MiB in bfloat16, twice that in float32. Larger
-// chunks are no faster.
-int64_t chunk_rows(int64_t vocab) { return std::max<int64_t>(1, (6 << 20) / vocab); }
+// A chunk holds its logits, and their gradient in their place: at most 32 MiB in bfloat16, twice that in float32. Chunks
+// are of one size, since a product with few rows is slow.
+int64_t chunk_rows(int64_t rows, int64_t vocab) {
+  const int64_t most = std::max<int64_t>(1, (16 << 20) / vocab), chunks = std::max<int64_t>(1, (rows + most - 1) / most);
+  return (rows + chunks - 1) / chunks;
+}
 
 // Losses of the rows of logits, summed; the logits become their gradient.
 at::Tensor chunk_loss(at::Tensor& logits, const at::Tensor& targets, bool gradient) {
@@ -36,7 +39,7 @@ at::Tensor chunk_loss(at::Tensor& logits, const at::Tensor& targets, bool gradie
   const at::Tensor losses = at::empty({rows}, at::kFloat);
   kernels::for_type(logits, [&](auto type) {
     using T = decltype(type);
-    at::parallel_for(0, rows, 1, [&](int64_t first, int64_t last) {
+    parallel_for(rows, 1, [&](int64_t first, int64_t last) {
       kernels::cross_entropy(kernels::data<T>(logits) + first * vocab, targets.const_data_ptr<int64_t>() + first,
                              losses.data_ptr<float>() + first, static_cast<size_t>(last - first),
                              static_cast<size_t>(vocab), gradient);
@@ -53,7 +56,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     at::Tensor dx = x_needs_grad ? at::empty_like(x) : at::Tensor();
     at::Tensor dw = weight_needs_grad ? at::zeros(weight.sizes(), weight.options().dtype(at::kFloat)) : at::Tensor();
     const bool gradient = x_needs_grad || weight_needs_grad;
-    const int64_t chunk = std::min(rows, chunk_rows(weight.size(0)));
+    const int64_t chunk = chunk_rows(rows, weight.size(0));
     const WorkScope scope(Work::kLoss, 2.0 * (1 + x_needs_grad + weight_needs_grad) * static_cast<double>(x.numel()) *
                                            static_cast<double>(weight.size(0)));
     at::Tensor buffer = at::empty({chunk, weight.size(0)}, x.options());

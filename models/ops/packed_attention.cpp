@@ -5,32 +5,20 @@
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <functional>
 #include <numeric>
 
 #include "models/ops/kernels/attention.h"
 #include "models/ops/kernels/dispatch.h"
 #include "models/ops/kernels/elementwise.h"
 #include "models/ops/profile.h"
+#include "models/parallel.h"
 
 namespace lora {
 namespace {
 
 using kernels::AttentionHead;
 using kernels::AttentionPanels;
-
-// Threads take the next piece of work when they are done with one: pieces differ in size, the largest come first.
-void share_out(int64_t pieces, const std::function<void(int64_t piece, int64_t thread)>& work) {
-  std::atomic<int64_t> next{0};
-  const int64_t threads = std::min<int64_t>(pieces, at::get_num_threads());
-  at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
-    for (int64_t thread = first; thread < last; ++thread) {
-      for (int64_t piece = next++; piece < pieces; piece = next++) work(piece, thread);
-    }
-  });
-}
 
 at::Tensor floats(int64_t n) { return at::empty({n}, at::kFloat); }
 
@@ -150,7 +138,7 @@ void backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const 
     head.dv = sums(h, 1, begin);
     kernels::attention_backward(head, panels(sample, h / group));
   });
-  at::parallel_for(0, call.n, 16, [&](int64_t first, int64_t last) {
+  parallel_for(call.n, 16, [&](int64_t first, int64_t last) {
     for (int64_t token = first; token < last; ++token) {
       for (int64_t kv = 0; kv < layout.kv_heads; ++kv) {
         for (int64_t which = 0; which < 2; ++which) {
