@@ -1,6 +1,5 @@
 #include "lora/data/dataset.h"
 
-
 #include <algorithm>
 #include <numeric>
 #include <utility>

@@ -16,10 +16,11 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// A chunk holds its logits, and their gradient in their place: at most 32 MiB in bfloat16, twice that in float32. Chunks
-// are of one size, since a product with few rows is slow.
+// A chunk holds its logits, and their gradient in their place: at most 32 MiB in bfloat16, twice that in float32.
+// Chunks are of one size, since a product with few rows is slow.
 int64_t chunk_rows(int64_t rows, int64_t vocab) {
-  const int64_t most = std::max<int64_t>(1, (16 << 20) / vocab), chunks = std::max<int64_t>(1, (rows + most - 1) / most);
+  const int64_t most = std::max<int64_t>(1, (16 << 20) / vocab),
+                chunks = std::max<int64_t>(1, (rows + most - 1) / most);
   return (rows + chunks - 1) / chunks;
 }
 

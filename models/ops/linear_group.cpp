@@ -3,23 +3,103 @@
 #include <ATen/ATen.h>
 
 #include "models/ops/dropout.h"
+#include "models/ops/kernels/dispatch.h"
+#include "models/ops/kernels/low_rank.h"
 #include "models/ops/profile.h"
+#include "models/parallel.h"
 
 namespace lora {
 namespace {
 
 bool trained(const at::Tensor& t) { return t.defined() && t.requires_grad(); }
 
+size_t at_size(int64_t n) { return static_cast<size_t>(n); }
+int64_t padded(int64_t rank) { return static_cast<int64_t>(kernels::padded_rank(at_size(rank))); }
+
+constexpr int64_t kRowGrain = 32, kColumnGrain = 64;
+
+// Room for one call of a kernel by this thread.
+float* scratch(int64_t floats) {
+  thread_local std::vector<float> room;
+  if (room.size() < at_size(floats)) room.resize(at_size(floats));
+  return room.data();
+}
+
+// y (N, columns) = x (N, depth) · panel; slices of wider rows.
+void project_rows(const at::Tensor& x, const at::Tensor& panel, at::Tensor y) {
+  const int64_t depth = x.size(1);
+  kernels::for_type(x, [&](auto type) {
+    using T = decltype(type);
+    parallel_for(x.size(0), kRowGrain, [&](int64_t first, int64_t last) {
+      kernels::low_rank_project(kernels::data<T>(x) + first * x.stride(0), at_size(x.stride(0)), at_size(last - first),
+                                at_size(depth), panel.const_data_ptr<float>(), at_size(y.size(1)),
+                                kernels::data<T>(y) + first * y.stride(0), at_size(y.stride(0)),
+                                scratch(32 * (depth + 1)));
+    });
+  });
+}
+
+// y (N, columns) += x (N, depth) · panel, depth a padded rank.
+void add_rows(const at::Tensor& x, const at::Tensor& panel, at::Tensor y) {
+  kernels::for_type(x, [&](auto type) {
+    using T = decltype(type);
+    parallel_for(x.size(0), kRowGrain, [&](int64_t first, int64_t last) {
+      kernels::low_rank_add(kernels::data<T>(x) + first * x.stride(0), at_size(x.stride(0)), at_size(last - first),
+                            at_size(x.size(1)), panel.const_data_ptr<float>(), at_size(y.size(1)),
+                            kernels::data<T>(y) + first * y.stride(0), at_size(y.stride(0)),
+                            scratch(32 * (x.size(1) + 1)));
+    });
+  });
+}
+
+// scale · pᵀ · x: (rank, columns) float32 from p (N, rank) and x (N, columns).
+at::Tensor thin_gradient(const at::Tensor& p, const at::Tensor& x, double scale) {
+  at::Tensor out = at::empty({p.size(1), x.size(1)}, at::kFloat);
+  kernels::for_type(x, [&](auto type) {
+    using T = decltype(type);
+    parallel_for((x.size(1) + kColumnGrain - 1) / kColumnGrain, 1, [&](int64_t first, int64_t last) {
+      const int64_t begin = first * kColumnGrain, end = std::min(last * kColumnGrain, x.size(1));
+      kernels::low_rank_gradient(kernels::data<T>(p), at_size(p.stride(0)), at_size(p.size(1)),
+                                 kernels::data<T>(x) + begin, at_size(x.stride(0)), at_size(x.size(0)),
+                                 at_size(end - begin), static_cast<float>(scale), out.data_ptr<float>() + begin,
+                                 at_size(out.size(1)), scratch((x.size(0) + 1) * p.size(1)));
+    });
+  });
+  return out;
+}
+
+// Writes the panel of a float32 matrix (depth, columns), a view of any strides.
+template <class T>
+void write_panel(const at::Tensor& m, double scale, float* panel, int64_t panel_row) {
+  kernels::low_rank_panel<T>(m.const_data_ptr<float>(), at_size(m.size(0)), at_size(m.size(1)), at_size(m.stride(0)),
+                             at_size(m.stride(1)), static_cast<float>(scale), panel, at_size(panel_row));
+}
+
+at::Tensor one_panel(const at::Tensor& m, double scale, at::ScalarType dtype) {
+  const int64_t row = padded(m.size(1));
+  // The depth may be a rank that is padded beyond m's rows.
+  at::Tensor panel = at::zeros({padded(m.size(0)) * row}, at::kFloat);
+  if (dtype == at::kBFloat16) {
+    write_panel<kernels::Bf16>(m, scale, panel.data_ptr<float>(), row);
+  } else {
+    write_panel<float>(m, scale, panel.data_ptr<float>(), row);
+  }
+  return panel;
+}
+
 }  // namespace
 
 LinearGroup::LinearGroup(std::vector<LinearParts> parts, at::ScalarType dtype)
     : parts_(std::move(parts)), dtype_(dtype) {
   for (const LinearParts& part : parts_) {
-    out_ += part.weight.size(0);
+    const int64_t out = part.weight.size(0);
     trains_weights_ |= trained(part.weight);
-    if (!part.lora_A.defined()) continue;
-    rank_ += part.lora_A.size(0);
-    drops_ |= part.dropout > 0;
+    if (part.lora_A.defined()) {
+      adapters_.push_back({&part, out_, out, rank_, part.lora_A.size(0)});
+      rank_ += padded(part.lora_A.size(0));
+      drops_ |= part.dropout > 0;
+    }
+    out_ += out;
   }
 }
 
@@ -46,15 +126,9 @@ void LinearGroup::project(const at::Tensor& x, at::Tensor& y, bool add) const {
 
 void LinearGroup::add_low(const at::Tensor& low, at::Tensor& y) const {
   const WorkScope scope(Work::kAdapters);
-  int64_t column = 0, begin = 0;
-  for (const LinearParts& part : parts_) {
-    const int64_t out = part.weight.size(0);
-    if (part.lora_A.defined()) {
-      const int64_t rank = part.lora_A.size(0);
-      y.narrow(1, column, out).addmm_(low.narrow(1, begin, rank), (part.lora_B * part.scaling).to(dtype_).t());
-      begin += rank;
-    }
-    column += out;
+  for (const Adapter& a : adapters_) {
+    const at::Tensor panel = one_panel(a.part->lora_B.detach().t(), a.part->scaling, dtype_);
+    add_rows(low.narrow(1, a.low, padded(a.rank)), panel, y.narrow(1, a.column, a.out));
   }
 }
 
@@ -70,22 +144,22 @@ LinearGroup::Kept LinearGroup::forward(const at::Tensor& x, at::Tensor& y, bool 
 void LinearGroup::low_activations(const at::Tensor& x, Kept& kept) const {
   const WorkScope scope(Work::kAdapters);
   kept.low = at::empty({x.size(0), rank_}, x.options());
-  int64_t begin = 0;
   if (drops_) {
-    for (const LinearParts& part : parts_) {
-      if (!part.lora_A.defined()) continue;
-      at::Tensor slice = kept.low.narrow(1, begin, part.lora_A.size(0));
-      begin += part.lora_A.size(0);
-      kept.dropout_keys.push_back(part.dropout > 0 ? draw_dropout_key() : 0);
-      at::mm_out(slice, dropout_values(x, part.dropout, kept.dropout_keys.back()), part.lora_A.to(dtype_).t());
+    for (const Adapter& a : adapters_) {
+      kept.dropout_keys.push_back(a.part->dropout > 0 ? draw_dropout_key() : 0);
+      project_rows(dropout_values(x, a.part->dropout, kept.dropout_keys.back()),
+                   one_panel(a.part->lora_A.detach().t(), 1, dtype_), kept.low.narrow(1, a.low, padded(a.rank)));
     }
-  } else {
-    std::vector<at::Tensor> rows;
-    for (const LinearParts& part : parts_) {
-      if (part.lora_A.defined()) rows.push_back(part.lora_A);
-    }
-    at::mm_out(kept.low, x, at::cat(rows).to(dtype_).t());
+    return;
   }
+  // All at once: x is read a single time.
+  const at::Tensor panel = at::empty({(x.size(1) + 1) * rank_}, at::kFloat);
+  kernels::for_type(x, [&](auto type) {
+    for (const Adapter& a : adapters_) {
+      write_panel<decltype(type)>(a.part->lora_A.detach().t(), 1, panel.data_ptr<float>() + a.low, rank_);
+    }
+  });
+  project_rows(x, panel, kept.low);
 }
 
 void LinearGroup::forward_again(const at::Tensor& x, at::Tensor& y, bool add, const Kept& kept) const {
@@ -97,15 +171,9 @@ at::Tensor LinearGroup::low_gradient(const at::Tensor& dy) const {
   if (rank_ == 0) return {};
   const WorkScope scope(Work::kAdapters);
   at::Tensor dlow = at::empty({dy.size(0), rank_}, dy.options());
-  int64_t column = 0, begin = 0;
-  for (const LinearParts& part : parts_) {
-    const int64_t out = part.weight.size(0);
-    if (part.lora_A.defined()) {
-      at::Tensor slice = dlow.narrow(1, begin, part.lora_A.size(0));
-      at::mm_out(slice, dy.narrow(1, column, out), (part.lora_B * part.scaling).to(dtype_));
-      begin += part.lora_A.size(0);
-    }
-    column += out;
+  for (const Adapter& a : adapters_) {
+    project_rows(dy.narrow(1, a.column, a.out), one_panel(a.part->lora_B.detach(), a.part->scaling, dtype_),
+                 dlow.narrow(1, a.low, padded(a.rank)));
   }
   return dlow;
 }
@@ -130,21 +198,25 @@ void LinearGroup::input_gradient(const at::Tensor& dy, const at::Tensor& dlow, c
   through_weights(dy, dx);
   if (rank_ == 0) return;
   const WorkScope scope(Work::kAdapters);
-  std::vector<at::Tensor> rows;
-  int64_t begin = 0;
-  size_t key = 0;
-  for (const LinearParts& part : parts_) {
-    if (!part.lora_A.defined()) continue;
-    const int64_t rank = part.lora_A.size(0);
-    if (drops_) {
-      const at::Tensor through = at::mm(dlow.narrow(1, begin, rank), part.lora_A.to(dtype_));
-      dx.add_(dropout_values(through, part.dropout, kept.dropout_keys[key++]));
-    } else {
-      rows.push_back(part.lora_A);
+  if (drops_) {
+    for (size_t i = 0; i < adapters_.size(); ++i) {
+      const Adapter& a = adapters_[i];
+      at::Tensor through = at::zeros_like(dx);
+      add_rows(dlow.narrow(1, a.low, padded(a.rank)), one_panel(a.part->lora_A.detach(), 1, dtype_), through);
+      dx.add_(dropout_values(through, a.part->dropout, kept.dropout_keys[i]));
     }
-    begin += rank;
+    return;
   }
-  if (!drops_) dx.addmm_(dlow, at::cat(rows).to(dtype_));
+  const int64_t row = padded(dx.size(1));
+  at::Tensor panel = at::zeros({rank_ * row}, at::kFloat);
+  kernels::for_type(dx, [&](auto type) {
+    using T = decltype(type);
+    for (const Adapter& a : adapters_) {
+      write_panel<T>(a.part->lora_A.detach(), 1,
+                     panel.data_ptr<float>() + kernels::low_rank_panel_step<T>(at_size(a.low), at_size(row)), row);
+    }
+  });
+  add_rows(dlow, panel, dx);
 }
 
 void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dlow, const at::Tensor& x,
@@ -152,9 +224,9 @@ void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dl
   const WorkScope scope(rank_ > 0 ? Work::kAdapters : Work::kProducts, trains_weights_ ? flops(x) : 0);
   // Without dropout the gradients of all A are one product.
   at::Tensor all_a;
-  if (rank_ > 0 && !drops_ && reads_input()) all_a = at::mm(dlow.t(), x);
-  int64_t column = 0, begin = 0;
-  size_t key = 0;
+  if (rank_ > 0 && !drops_ && reads_input()) all_a = thin_gradient(dlow, x, 1);
+  int64_t column = 0;
+  size_t next = 0;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.size(0);
     const at::Tensor slice = dy.narrow(1, column, out);
@@ -162,18 +234,16 @@ void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dl
     if (trained(part.weight)) grads.push_back(at::mm(slice.t(), x).to(part.weight.scalar_type()));
     if (trained(part.bias)) grads.push_back(slice.sum(0, false, at::kFloat).to(part.bias.scalar_type()));
     if (!part.lora_A.defined()) continue;
-    const int64_t rank = part.lora_A.size(0);
+    const size_t index = next++;
+    const Adapter& a = adapters_[index];
     if (trained(part.lora_A)) {
-      const at::Tensor da =
-          drops_ ? at::mm(dlow.narrow(1, begin, rank).t(), dropout_values(x, part.dropout, kept.dropout_keys[key]))
-                 : all_a.narrow(0, begin, rank);
-      grads.push_back(da.to(at::kFloat));
+      grads.push_back(drops_ ? thin_gradient(dlow.narrow(1, a.low, a.rank),
+                                             dropout_values(x, part.dropout, kept.dropout_keys[index]), 1)
+                             : all_a.narrow(0, a.low, a.rank));
     }
     if (trained(part.lora_B)) {
-      grads.push_back(at::mm(slice.t(), kept.low.narrow(1, begin, rank)).to(at::kFloat).mul_(part.scaling));
+      grads.push_back(thin_gradient(kept.low.narrow(1, a.low, a.rank), slice, part.scaling).t());
     }
-    begin += rank;
-    ++key;
   }
 }
 

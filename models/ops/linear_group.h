@@ -4,8 +4,9 @@
 // autograd.
 //
 // Shapes: N tokens, I input features, O_i output features and r_i the rank of projection i; O and r without an index
-// are sums over the projections. Products are in the dtype of x with float32 sums; adapters are kept in float32 and
-// rounded to that dtype once a call.
+// are sums over the projections, ranks padded to 16. x is on the CPU, float32 or bfloat16, contiguous. Products are in
+// its dtype with float32 sums; adapters are kept in float32 and rounded to that dtype once a call, their gradients are
+// float32 throughout.
 
 #include <ATen/core/Tensor.h>
 
@@ -27,10 +28,12 @@ class LinearGroup {
  public:
   // The tensors are used as they are at each call. dtype: of the activations.
   LinearGroup(std::vector<LinearParts> parts, at::ScalarType dtype);
+  LinearGroup(LinearGroup&&) = default;  // adapters_ points into parts_, which stays where it is
+  LinearGroup& operator=(LinearGroup&&) = default;
 
   // What the gradients need besides x: kept by the caller.
   struct Kept {
-    at::Tensor low;                      // (N, r): dropout(x) A_iᵀ side by side; undefined without adapters
+    at::Tensor low;                      // (N, r): dropout(x) A_iᵀ side by side, each padded to 16 columns
     std::vector<uint64_t> dropout_keys;  // of each projection that drops
   };
 
@@ -39,7 +42,7 @@ class LinearGroup {
   // The same, with the masks of an earlier call: for recomputing.
   void forward_again(const at::Tensor& x, at::Tensor& y, bool add, const Kept& kept) const;
 
-  // The gradient of `low`, from that of y: (N, r), undefined without adapters.
+  // The gradient of `low`, from that of y: shaped alike, undefined without adapters.
   at::Tensor low_gradient(const at::Tensor& dy) const;
   // Writes the gradient of x (N, I).
   void input_gradient(const at::Tensor& dy, const at::Tensor& dlow, const Kept& kept, at::Tensor& dx) const;
@@ -54,12 +57,18 @@ class LinearGroup {
 
  private:
   void project(const at::Tensor& x, at::Tensor& y, bool add) const;
+  // A projection with an adapter, where its columns and those of its rank begin, and how many columns the rank has.
+  struct Adapter {
+    const LinearParts* part;
+    int64_t column, out, low, rank;
+  };
   void low_activations(const at::Tensor& x, Kept& kept) const;
   void add_low(const at::Tensor& low, at::Tensor& y) const;
   void through_weights(const at::Tensor& dy, at::Tensor& dx) const;
   double flops(const at::Tensor& x) const;  // of one product with all weights
 
   std::vector<LinearParts> parts_;
+  std::vector<Adapter> adapters_;
   at::ScalarType dtype_;
   int64_t out_ = 0, rank_ = 0;
   bool drops_ = false, trains_weights_ = false;

@@ -33,7 +33,7 @@ std::shared_ptr<LlamaForCausalLM> random_model(const Shape& shape, const std::st
                                                           {"num_key_value_heads", shape.kv_heads},
                                                           {"head_dim", shape.head_dim},
                                                           {"rms_norm_eps", 1e-5},
-                                                          {"initializer_range", 0.15},
+                                                          {"initializer_range", 0.08},
                                                           {"attention_bias", shape.biases},
                                                           {"mlp_bias", shape.biases}};
   auto model = make_random(directory.path(), dtype, 3);

@@ -1,49 +1,6 @@
 // The body of attention, included once for each kind of word (see attention.cpp): `Words` says what a word is.
 
 struct Tiles {
-  // C (R rows, V vectors) = or += A · B over `depth` words. A's word (row, k) is at a[row·a_row + k·a_k].
-  template <size_t R, size_t V>
-  static HWY_INLINE void Tile(const float* a, size_t a_row, size_t a_k, const float* b, size_t b_row, float* c,
-                              size_t c_row, size_t depth, bool add) {
-    const Lanes d;
-    const size_t lanes = hn::Lanes(d);
-    Wide sums[R][V];
-    for (size_t r = 0; r < R; ++r) {
-      for (size_t v = 0; v < V; ++v) sums[r][v] = add ? hn::LoadU(d, c + r * c_row + v * lanes) : hn::Zero(d);
-    }
-    for (size_t k = 0; k < depth; ++k) {
-      Wide columns[V];
-      for (size_t v = 0; v < V; ++v) columns[v] = hn::LoadU(d, b + k * b_row + v * lanes);
-      for (size_t r = 0; r < R; ++r) {
-        const Wide word = hn::Set(d, a[r * a_row + k * a_k]);
-        for (size_t v = 0; v < V; ++v) sums[r][v] = Words::Dot(word, columns[v], sums[r][v]);
-      }
-    }
-    for (size_t r = 0; r < R; ++r) {
-      for (size_t v = 0; v < V; ++v) hn::StoreU(sums[r][v], d, c + r * c_row + v * lanes);
-    }
-  }
-
-  template <size_t V>
-  static HWY_INLINE void Rows(size_t rows, const float* a, size_t a_row, size_t a_k, const float* b, size_t b_row,
-                              float* c, size_t c_row, size_t depth, bool add) {
-    size_t r = 0;
-    for (; r + 4 <= rows; r += 4) Tile<4, V>(a + r * a_row, a_row, a_k, b, b_row, c + r * c_row, c_row, depth, add);
-    for (; r < rows; ++r) Tile<1, V>(a + r * a_row, a_row, a_k, b, b_row, c + r * c_row, c_row, depth, add);
-  }
-
-  // C (rows, columns) = or += A · B; `columns` is whole vectors.
-  static void Product(size_t rows, size_t columns, size_t depth, const float* a, size_t a_row, size_t a_k,
-                      const float* b, size_t b_row, float* c, size_t c_row, bool add) {
-    const size_t lanes = hn::Lanes(Lanes());
-    constexpr size_t kWide = HWY_MAX_BYTES >= 64 ? 4 : 2;  // as many registers as there are
-    size_t n = 0;
-    for (; n + kWide * lanes <= columns; n += kWide * lanes) {
-      Rows<kWide>(rows, a, a_row, a_k, b + n, b_row, c + n, c_row, depth, add);
-    }
-    for (; n < columns; n += lanes) Rows<1>(rows, a, a_row, a_k, b + n, b_row, c + n, c_row, depth, add);
-  }
-
   template <class T>
   static void Pack(const AttentionHead<T>& head, const AttentionPanels& panels, bool backward) {
     const size_t row = attention_padded(head.tokens), dim_row = attention_padded(head.dim);
@@ -70,7 +27,7 @@ struct Tiles {
       const size_t rows = HWY_MIN(kQueryBlock, head.tokens - first);
       const size_t keys = first + rows, width = attention_padded(keys);
       Words::Across(head.q + first * head.stride, head.stride, rows, head.dim, queries, word_row);
-      Product(rows, width, depth, queries, word_row, 1, panels.k_transposed, row, scores, row, false);
+      Products::Product(rows, width, depth, queries, word_row, 1, panels.k_transposed, row, scores, row, false);
       float inverse[kQueryBlock];
       for (size_t r = 0; r < rows; ++r) {
         float* const s = scores + r * row;
@@ -92,8 +49,8 @@ struct Tiles {
         head.log_sum[first + r] = max * head.scale + std::log(sum);
       }
       const float* p = Words::RowsOf(scores, rows, width, row, words);
-      Product(rows, dim_row, (keys + Words::kStep - 1) / Words::kStep, p, row / Words::kStep, 1, panels.v_rows, dim_row,
-              sums, dim_row, false);
+      Products::Product(rows, dim_row, (keys + Words::kStep - 1) / Words::kStep, p, row / Words::kStep, 1,
+                        panels.v_rows, dim_row, sums, dim_row, false);
       for (size_t r = 0; r < rows; ++r) {
         T* const out = head.out + (first + r) * head.out_stride;
         ForEach(head.dim, [&](auto tag, size_t i) HWY_ATTR {
@@ -127,8 +84,8 @@ struct Tiles {
       const T* const dout = head.dout + first * head.out_stride;
       Words::Across(q, head.stride, rows, head.dim, queries, word_row);
       Words::Across(dout, head.out_stride, rows, head.dim, douts, word_row);
-      Product(rows, width, depth, queries, word_row, 1, panels.k_transposed, row, scores, row, false);
-      Product(rows, width, depth, douts, word_row, 1, panels.v_transposed, row, slopes, row, false);
+      Products::Product(rows, width, depth, queries, word_row, 1, panels.k_transposed, row, scores, row, false);
+      Products::Product(rows, width, depth, douts, word_row, 1, panels.v_transposed, row, slopes, row, false);
       for (size_t r = 0; r < rows; ++r) {
         float* const s = scores + r * row;
         float* const g = slopes + r * row;
@@ -153,13 +110,13 @@ struct Tiles {
       // dV += Pᵀ·dO, dK += dSᵀ·Q, dQ = dS·K
       const float* a = Words::ColumnsOf(scores, rows, width, row, words);
       Words::Down(dout, head.out_stride, rows, head.dim, down, dim_row);
-      Product(keys, dim_row, row_words, a, 1, row, down, dim_row, head.dv, dim_row, true);
+      Products::Product(keys, dim_row, row_words, a, 1, row, down, dim_row, head.dv, dim_row, true);
       a = Words::ColumnsOf(slopes, rows, width, row, words);
       Words::Down(q, head.stride, rows, head.dim, down, dim_row);
-      Product(keys, dim_row, row_words, a, 1, row, down, dim_row, head.dk, dim_row, true);
+      Products::Product(keys, dim_row, row_words, a, 1, row, down, dim_row, head.dk, dim_row, true);
       a = Words::RowsOf(slopes, rows, width, row, words);
-      Product(rows, dim_row, (keys + Words::kStep - 1) / Words::kStep, a, row / Words::kStep, 1, panels.k_rows, dim_row,
-              sums, dim_row, false);
+      Products::Product(rows, dim_row, (keys + Words::kStep - 1) / Words::kStep, a, row / Words::kStep, 1,
+                        panels.k_rows, dim_row, sums, dim_row, false);
       for (size_t r = 0; r < rows; ++r) {
         T* const dq = head.dq + (first + r) * head.stride;
         ForEach(head.dim, [&](auto tag, size_t i)
