@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <unordered_set>
 
 #include "lora/checkpoints/training_state.h"
 #include "lora/cli/program.h"
@@ -41,6 +42,21 @@ void preview(const Trainer& trainer, const Dataset& train, const Tokenizer& toke
   }
 }
 
+DataNeed data_need(const Dataset& train, const Dataset& validation) {
+  DataNeed need;
+  std::unordered_set<int64_t> distinct;
+  for (const Dataset* set : {&train, &validation}) {
+    for (const Sample& sample : set->samples) {
+      need.longest = std::max(need.longest, sample.length());
+      distinct.insert(sample.ids.begin(), sample.ids.end());
+    }
+    need.samples += static_cast<int64_t>(set->samples.size());
+    need.tokens += set->tokens();
+  }
+  need.distinct = static_cast<int64_t>(distinct.size());
+  return need;
+}
+
 int train(const std::string& recipe_file, const std::vector<std::string>& overrides, bool resume, bool dry_run,
           bool profile) {
   const Recipe recipe = load_recipe(recipe_file, overrides);
@@ -63,12 +79,17 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   Trainer trainer(*session.model, recipe.training, train_set, validate ? &validation_set : nullptr,
                   recipe.data.shuffle);
 
+  const MemoryPlan plan = plan_memory(*session.model, trainer.groups(), recipe.training,
+                                      data_need(train_set, validation_set), machine_memory_bytes());
+  trainer.set_plan(plan.tokens, plan.recompute);
+
   if (dry_run) say(to_yaml(recipe));
   say(std::string("lora-train ") + LORA_VERSION + ", LibTorch " + TORCH_VERSION + ", " +
       std::to_string(at::get_num_threads()) + " threads");
   say("Model       " + recipe.model.path + ": " + model_line(*session.model));
   say("Training    " + dataset_line(train_set));
   if (validate) say("Validation  " + dataset_line(validation_set));
+  say("Memory      " + memory_line(plan, recipe.training));
   say("Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(session.adaptation));
   if (trainer.groups().size() > 1) say(groups_table(trainer.groups()));
   say(std::to_string(trainer.total_steps()) + " steps of " + std::to_string(recipe.training.batch_size) + " rows, " +

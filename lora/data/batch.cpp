@@ -1,6 +1,7 @@
 #include "lora/data/batch.h"
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <numeric>
@@ -58,7 +59,7 @@ int64_t rows_per_epoch(const std::vector<int64_t>& lengths, bool packing, int64_
   return static_cast<int64_t>(plan_epoch(lengths, packing, max_length, /*shuffled=*/false, 0, 0).size());
 }
 
-TrainBatch make_batch(const Dataset& dataset, std::span<const Row> rows) {
+TrainBatch make_batch(const Dataset& dataset, std::span<const Row> rows, int64_t multiple_of) {
   TrainBatch batch;
   int64_t total = 0;
   for (const Row& row : rows) {
@@ -67,8 +68,10 @@ TrainBatch make_batch(const Dataset& dataset, std::span<const Row> rows) {
       total += batch.tokens.lengths.back();
     }
   }
-  batch.tokens.input_ids = at::empty({total}, at::kLong);
-  batch.targets = at::empty({total}, at::kLong);
+  const int64_t filler = (multiple_of - total % multiple_of) % multiple_of;
+  if (filler > 0) batch.tokens.lengths.push_back(filler);
+  batch.tokens.input_ids = at::zeros({total + filler}, at::kLong);
+  batch.targets = at::full({total + filler}, kIgnoredTarget, at::kLong);
   auto* input = batch.tokens.input_ids.mutable_data_ptr<int64_t>();
   auto* target = batch.targets.mutable_data_ptr<int64_t>();
   for (const Row& row : rows) {

@@ -36,7 +36,8 @@ struct TrainBatch {
   int64_t supervised = 0;  // targets that are not ignored
 };
 
-// The rows' samples back to back, in order, on the CPU.
-TrainBatch make_batch(const Dataset& dataset, std::span<const Row> rows);
+// The rows' samples back to back, in order, on the CPU; then, where that is no multiple of `multiple_of` tokens, one
+// sample of zeros that fills it up: nothing in it is trained, so it changes neither loss nor gradients.
+TrainBatch make_batch(const Dataset& dataset, std::span<const Row> rows, int64_t multiple_of = 1);
 
 }  // namespace lora

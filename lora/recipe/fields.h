@@ -85,6 +85,8 @@ void describe(Fields& fields, TrainingConfig& training) {
   fields.value("checkpoint_keep", training.checkpoint_keep, Integers{1});
   fields.value("keep_best", training.keep_best, Any{});
   fields.value("early_stopping_patience", training.early_stopping_patience, Integers{0});
+  fields.value("memory", training.memory, known_memory_modes());
+  fields.value("memory_limit", training.memory_limit, Bytes{});
   fields.value("fused", training.fused, Any{});
   fields.value("threads", training.threads, Integers{0, 4096});
 }

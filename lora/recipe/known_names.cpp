@@ -59,6 +59,11 @@ const Names& known_schedules() {
   return names;
 }
 
+const Names& known_memory_modes() {
+  static const Names names = {{"auto", "low", "fast"}, {}, {{"minimal", "low"}, {"high", "fast"}}};
+  return names;
+}
+
 const Names& known_dtypes() {
   static const Names names = {{"auto", "float32", "bfloat16"},
                               {},

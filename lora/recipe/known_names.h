@@ -22,6 +22,7 @@ const Names& known_methods();
 const Names& known_adapter_inits();
 const Names& known_optimizers();
 const Names& known_schedules();
+const Names& known_memory_modes();
 const Names& known_exports();
 const Names& known_formats();
 

@@ -39,6 +39,8 @@ std::string print_value(const std::optional<int64_t>& value, const OrAuto&) {
   return value ? std::to_string(*value) : "auto";
 }
 
+std::string print_value(const std::optional<int64_t>& value, Bytes) { return value ? std::to_string(*value) : "null"; }
+
 std::string print_value(const std::vector<std::string>& value, Any) { return flow("[]", value, print_text); }
 std::string print_value(const std::vector<std::string>& value, const Names&) { return flow("[]", value, print_text); }
 std::string print_value(const std::vector<int64_t>& value, const Integers&) {

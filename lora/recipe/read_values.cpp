@@ -171,6 +171,30 @@ void read_value(const YamlNode& node, const std::string& path, std::optional<int
   read_value(node, path, value.emplace(), Integers(rule));
 }
 
+void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, Bytes) {
+  value.reset();
+  if (node.is(Kind::kNull)) return;
+  const std::string wanted = "a number of bytes such as 2GiB, 1500MB or 800000000";
+  if (!is_plain(node)) fail_expected(node, path, wanted);
+  static const std::pair<const char*, double> units[] = {{"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30},
+                                                         {"TiB", 0x1p40}, {"KB", 1e3},     {"MB", 1e6},
+                                                         {"GB", 1e9},     {"TB", 1e12}};
+  std::string digits = node.text;
+  double unit = 1;
+  for (const auto& [name, factor] : units) {
+    if (!digits.ends_with(name)) continue;
+    digits.resize(digits.size() - std::string(name).size());
+    unit = factor;
+    break;
+  }
+  while (digits.ends_with(' ')) digits.pop_back();
+  double number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool whole = error == std::errc() && end == digits.data() + digits.size();
+  if (!whole || !(number * unit >= 1) || number * unit > 1e18) fail_expected(node, path, wanted);
+  value = static_cast<int64_t>(number * unit);
+}
+
 void read_value(const YamlNode& node, const std::string& path, std::vector<std::string>& value, Any rule) {
   value.clear();
   for_each_item(node, path, [&](const YamlNode& item, const std::string& item_path) {

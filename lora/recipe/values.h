@@ -31,6 +31,7 @@ struct Numbers {
   bool below_max = false;  // max itself is out
 };
 struct OrAuto : Integers {};  // `auto` stands for no value
+struct Bytes {};              // a number of bytes, alone or with a unit: 2GiB, 1.5 GB
 struct OrNull {};             // null stands for the empty string
 
 void read_value(const YamlNode& node, const std::string& path, bool& value, Any);
@@ -44,6 +45,7 @@ void read_value(const YamlNode& node, const std::string& path, std::string& valu
 void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const Integers& rule);
 void read_value(const YamlNode& node, const std::string& path, std::optional<double>& value, const Numbers& rule);
 void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const OrAuto& rule);
+void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, Bytes);
 // Lists and maps: null is an empty one; a map keeps the order it is written in.
 void read_value(const YamlNode& node, const std::string& path, std::vector<std::string>& value, Any);
 void read_value(const YamlNode& node, const std::string& path, std::vector<std::string>& value, const Names& rule);
@@ -65,6 +67,7 @@ std::string print_value(const std::string& value, const Names&);
 std::string print_value(const std::optional<int64_t>& value, const Integers&);
 std::string print_value(const std::optional<double>& value, const Numbers&);
 std::string print_value(const std::optional<int64_t>& value, const OrAuto&);
+std::string print_value(const std::optional<int64_t>& value, Bytes);
 std::string print_value(const std::vector<std::string>& value, Any);
 std::string print_value(const std::vector<std::string>& value, const Names&);
 std::string print_value(const std::vector<int64_t>& value, const Integers&);

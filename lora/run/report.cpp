@@ -115,6 +115,17 @@ std::string profile_table(const WorkTimes& times, int64_t steps, double seconds,
          " GFLOP/s, measured on a product of this machine's and this dtype\n";
 }
 
+std::string memory_line(const MemoryPlan& plan, const TrainingConfig& config) {
+  std::string line = "about " + as_bytes(plan.total()) + " at the peak: weights " + as_bytes(plan.weights) +
+                     ", optimizer " + as_bytes(plan.optimizer) + ", activations " +
+                     as_bytes(plan.activations + plan.workspace) + ", program and data " + as_bytes(plan.process) +
+                     "; ";
+  line += with_commas(plan.tokens) + " tokens a pass";
+  if (!config.fused) return line + ", plain autograd: activations are a rough guess";
+  if (plan.recompute == Recompute::kNone) return line + ", nothing computed twice";
+  return line + (plan.recompute == Recompute::kGateUp ? ", gate and up computed twice" : ", layers computed twice");
+}
+
 std::string groups_table(const std::vector<ParameterGroup>& groups) {
   std::vector<std::vector<std::string>> rows = {{"group", "tensors", "parameters", "rate"}};
   for (const ParameterGroup& group : groups) {

@@ -7,6 +7,7 @@
 #include "lora/adapters/inject.h"
 #include "lora/data/dataset.h"
 #include "lora/run/exact_match.h"
+#include "lora/training/memory_plan.h"
 #include "lora/training/trainer.h"
 
 namespace lora {
@@ -21,6 +22,9 @@ std::string dataset_line(const Dataset& dataset);
 // Where the time of `steps` steps went, in milliseconds a step, with the rate of what is products beside `peak`
 // (FLOP/s).
 std::string profile_table(const WorkTimes& times, int64_t steps, double seconds, double peak);
+
+// How a step will be computed and what it will hold, by what for.
+std::string memory_line(const MemoryPlan& plan, const TrainingConfig& config);
 
 // Groups and their rates.
 std::string groups_table(const std::vector<ParameterGroup>& groups);

@@ -35,6 +35,8 @@ struct TrainingConfig {
   int64_t checkpoint_keep = 2;          // newest kept; the best is kept beside them
   bool keep_best = false;               // exports are of the checkpoint with the lowest validation loss
   int64_t early_stopping_patience = 0;  // evaluations without a better loss before the run ends; 0: never
+  std::string memory = "auto";          // auto | low | fast: see memory_plan.h
+  std::optional<int64_t> memory_limit;  // bytes of resident memory; none: four fifths of the machine's
   bool fused = true;                    // decoder layers as one operation where they can be; false: plain autograd
   int64_t threads = 0;                  // 0: the physical cores
   bool operator==(const TrainingConfig&) const = default;

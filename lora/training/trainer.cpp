@@ -11,12 +11,12 @@
 #include "lora/data/shuffle.h"
 #include "lora/training/schedule.h"
 #include "models/error.h"
+#include "models/ops/row_counts.h"
 
 namespace lora {
 namespace {
 
-// Products are as fast with so few tokens as with many more, and activations are most of the memory.
-constexpr int64_t kAutoMicroBatchTokens = 512;
+constexpr int64_t kPassTokens = 512;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -61,12 +61,18 @@ Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Da
       lengths_(train.lengths()),
       groups_(make_parameter_groups(trainable_parameters(model), config)),
       optimizer_(groups_, config),
-      rows_per_epoch_(rows_per_epoch(lengths_, config.packing, config.max_length)) {
+      rows_per_epoch_(rows_per_epoch(lengths_, config.packing, config.max_length)),
+      pass_tokens_(kPassTokens) {
   total_steps_ = config.max_steps
                      ? *config.max_steps
                      : static_cast<int64_t>(std::ceil(*config.epochs * static_cast<double>(steps_per_epoch()) - 1e-9));
   model_.model->fused = config_.fused;
   resume(Progress{});
+}
+
+void Trainer::set_plan(int64_t tokens, Recompute recompute) {
+  pass_tokens_ = tokens;
+  model_.model->recompute = recompute;
 }
 
 int64_t Trainer::steps_per_epoch() const { return ceil_div(rows_per_epoch_, config_.batch_size); }
@@ -98,7 +104,7 @@ StepMetrics Trainer::step() {
   at::manual_seed(SplitMix64(config_.seed ^ SplitMix64(static_cast<uint64_t>(progress_.step)).next()).next());
   model_.train();
 
-  const auto passes = micro_batches(rows, lengths_, config_.micro_batch_size, kAutoMicroBatchTokens);
+  const auto passes = micro_batches(rows, lengths_, config_.micro_batch_size, pass_tokens_);
   int64_t supervised = 0, tokens = 0;
   for (const Row& row : rows) {
     for (const int64_t index : row.samples) {
@@ -111,7 +117,7 @@ StepMetrics Trainer::step() {
   optimizer_.zero_grad();
   double loss = 0;
   for (const Row& pass : passes) {
-    const TrainBatch batch = to_device(make_batch(train_, {&pass, 1}), device_of(model_));
+    const TrainBatch batch = to_device(make_batch(train_, {&pass, 1}, kRowStep), device_of(model_));
     if (batch.supervised == 0) continue;
     const at::Tensor mean = model_.loss_sum(batch.tokens, batch.targets) / static_cast<double>(supervised);
     mean.backward();
@@ -157,8 +163,8 @@ double Trainer::evaluate() {
       plan_epoch(lengths, /*packing=*/true, config_.max_length, /*shuffle=*/false, config_.seed, /*epoch=*/0);
   double loss = 0;
   int64_t supervised = 0;
-  for (const Row& pass : micro_batches(rows, lengths, {}, kAutoMicroBatchTokens)) {
-    const TrainBatch batch = to_device(make_batch(*validation_, {&pass, 1}), device_of(model_));
+  for (const Row& pass : micro_batches(rows, lengths, {}, pass_tokens_)) {
+    const TrainBatch batch = to_device(make_batch(*validation_, {&pass, 1}, kRowStep), device_of(model_));
     if (batch.supervised == 0) continue;
     loss += model_.loss_sum(batch.tokens, batch.targets).item<double>();
     supervised += batch.supervised;

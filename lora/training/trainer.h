@@ -63,6 +63,9 @@ class Trainer {
   void resume(const Progress& progress);
   AdamW& optimizer() { return optimizer_; }
 
+  // How steps are computed from now on; before, 512 tokens a pass and nothing twice.
+  void set_plan(int64_t tokens, Recompute recompute);
+
   // Collects where the time of steps goes from now on; null: no longer.
   void set_profile(WorkTimes* times) { profile_ = times; }
 
@@ -82,6 +85,7 @@ class Trainer {
   AdamW optimizer_;
   int64_t rows_per_epoch_, total_steps_;
   Progress progress_;
+  int64_t pass_tokens_;
   WorkTimes* profile_ = nullptr;
   std::vector<Row> rows_;  // the plan of progress_.epoch
 };

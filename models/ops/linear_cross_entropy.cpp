@@ -8,6 +8,7 @@
 #include "models/ops/kernels/dispatch.h"
 #include "models/ops/kernels/elementwise.h"
 #include "models/ops/profile.h"
+#include "models/ops/row_counts.h"
 #include "models/parallel.h"
 
 namespace lora {
@@ -15,14 +16,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// A chunk holds its logits, and their gradient in their place: at most 32 MiB in bfloat16, twice that in float32.
-// Chunks are of one size, since a product with few rows is slow.
-int64_t chunk_rows(int64_t rows, int64_t vocab) {
-  const int64_t most = std::max<int64_t>(1, (16 << 20) / vocab),
-                chunks = std::max<int64_t>(1, (rows + most - 1) / most);
-  return (rows + chunks - 1) / chunks;
-}
 
 // Losses of the rows of logits, summed; the logits become their gradient.
 at::Tensor chunk_loss(at::Tensor& logits, const at::Tensor& targets, bool gradient) {
@@ -53,27 +46,29 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& targets, bool x_needs_grad, bool weight_needs_grad) {
     const at::Tensor w = weight.to(x.scalar_type());
-    const int64_t rows = x.size(0);
-    at::Tensor dx = x_needs_grad ? at::empty_like(x) : at::Tensor();
-    at::Tensor dw = weight_needs_grad ? at::zeros(weight.sizes(), weight.options().dtype(at::kFloat)) : at::Tensor();
+    const int64_t tokens = x.size(0), rows = rounded_rows(tokens);
     const bool gradient = x_needs_grad || weight_needs_grad;
-    const int64_t chunk = chunk_rows(rows, weight.size(0));
     const WorkScope scope(Work::kLoss, 2.0 * (1 + x_needs_grad + weight_needs_grad) * static_cast<double>(x.numel()) *
                                            static_cast<double>(weight.size(0)));
+    // Rows of zeros at the end, whose logits are not looked at and whose gradients are zero.
+    at::Tensor padded = at::zeros({rows, x.size(1)}, x.options());
+    padded.narrow(0, 0, tokens).copy_(x);
+    at::Tensor dw = weight_needs_grad ? at::zeros(weight.sizes(), weight.options().dtype(at::kFloat)) : at::Tensor();
+    const int64_t chunk = linear_cross_entropy_chunk(rows, weight.size(0));
     at::Tensor buffer = at::empty({chunk, weight.size(0)}, x.options());
     at::Tensor loss = at::zeros({}, x.options().dtype(at::kDouble));
     for (int64_t begin = 0; begin < rows; begin += chunk) {
-      const int64_t n = std::min(chunk, rows - begin);
-      const at::Tensor xs = x.narrow(0, begin, n);
+      const int64_t n = std::min(chunk, rows - begin), real = std::min(n, tokens - begin);
+      at::Tensor xs = padded.narrow(0, begin, n);
       at::Tensor logits = buffer.narrow(0, 0, n);
       at::mm_out(logits, xs, w.t());
-      loss.add_(chunk_loss(logits, targets.narrow(0, begin, n), gradient));
-      if (x_needs_grad) {
-        at::Tensor out = dx.narrow(0, begin, n);
-        at::mm_out(out, logits, w);
-      }
+      at::Tensor counted = logits.narrow(0, 0, real);
+      loss.add_(chunk_loss(counted, targets.narrow(0, begin, real), gradient));
+      logits.narrow(0, real, n - real).zero_();
       if (weight_needs_grad) dw.add_(at::mm(logits.t(), xs));
+      if (x_needs_grad) at::mm_out(xs, logits, w);  // x's rows are done with: their gradient takes their place
     }
+    const at::Tensor dx = x_needs_grad ? padded.narrow(0, 0, tokens) : at::Tensor();
     ctx->save_for_backward({dx, dw});
     ctx->saved_data["weight_dtype"] = static_cast<int64_t>(weight.scalar_type());
     return loss.to(at::kFloat);
@@ -90,6 +85,13 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
 };
 
 }  // namespace
+
+// At most 32 MiB of bfloat16 or twice that of float32. Chunks are of one size: a product with few rows is slow.
+int64_t linear_cross_entropy_chunk(int64_t rows, int64_t vocabulary) {
+  const int64_t most = std::max<int64_t>(1, (16 << 20) / vocabulary);
+  const int64_t chunks = std::max<int64_t>(1, (rows + most - 1) / most);
+  return rounded_rows((rows + chunks - 1) / chunks);
+}
 
 at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets) {
   const bool track = at::GradMode::is_enabled();

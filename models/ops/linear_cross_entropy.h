@@ -10,4 +10,7 @@ namespace lora {
 // chunk's logits are at hand. Softmax in float32 whatever the dtype of x. Differentiable once.
 at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets);
 
+// How many of `rows` tokens have their logits held at once, with that vocabulary.
+int64_t linear_cross_entropy_chunk(int64_t rows, int64_t vocabulary);
+
 }  // namespace lora

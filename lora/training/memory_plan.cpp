@@ -1,0 +1,152 @@
+#include "lora/training/memory_plan.h"
+
+#include <algorithm>
+
+#include "models/error.h"
+#include "models/ops/linear_cross_entropy.h"
+
+namespace lora {
+namespace {
+
+// LibTorch and the program at work, without any model: measured with LibTorch 2.13 on Linux, within 10 MB.
+constexpr int64_t kProcessBytes = 130'000'000;
+// What the allocator holds back, and oneDNN's copies of weights in blocks, as a share of activations and workspace.
+constexpr double kSlack = 1.15;
+
+// oneDNN's compiled kernels, in bfloat16: a few row counts times the shapes of a layer and of the head.
+constexpr int64_t kCompiledBytes = 45'000'000;
+
+constexpr int64_t kManyTokens = 512, kFewTokens = 256;  // fewer make products slower, more make them no faster
+
+int64_t padded_rank(const std::optional<LinearParts>& parts) {
+  return parts && parts->lora_A.defined() ? (parts->lora_A.size(0) + 15) / 16 * 16 : 0;
+}
+
+struct Shapes {
+  int64_t element;                               // bytes of an activation
+  int64_t hidden, qkv, heads, kv, inner, vocab;  // widths
+  int64_t head_count, padded_dim;
+  int64_t layers, ranks;  // ranks: of all projections of a layer, padded
+};
+
+Shapes shapes_of(const LlamaForCausalLM& model) {
+  const ModelConfig& c = model.config();
+  Shapes s{};
+  s.element = static_cast<int64_t>(c10::elementSize(model.dtype()));
+  s.hidden = c.hidden_size;
+  s.heads = c.num_attention_heads * c.head_dim;
+  s.kv = c.num_key_value_heads * c.head_dim;
+  s.qkv = s.heads + 2 * s.kv;
+  s.inner = c.intermediate_size;
+  s.vocab = c.vocab_size;
+  s.head_count = c.num_attention_heads;
+  s.padded_dim = (c.head_dim + 15) / 16 * 16;
+  s.layers = c.num_hidden_layers;
+  for (const auto& layer : model.model->layers) {
+    int64_t ranks = 0;
+    for (const Linear* linear : {layer->self_attn->q_proj.get(), layer->self_attn->k_proj.get(),
+                                 layer->self_attn->v_proj.get(), layer->self_attn->o_proj.get(),
+                                 layer->mlp->gate_proj.get(), layer->mlp->up_proj.get(), layer->mlp->down_proj.get()}) {
+      ranks += padded_rank(linear->parts());
+    }
+    s.ranks = std::max(s.ranks, ranks);
+  }
+  return s;
+}
+
+// Elements kept of a token and layer besides the layer's input.
+int64_t kept_beyond_input(const Shapes& s, Recompute level) {
+  const int64_t without_gate_up = s.qkv + s.heads + s.hidden;
+  switch (level) {
+    case Recompute::kNone:
+      return without_gate_up + 2 * s.inner;
+    case Recompute::kGateUp:
+      return without_gate_up;
+    case Recompute::kLayer:
+      return 0;
+  }
+  return 0;
+}
+
+int64_t activation_bytes(const Shapes& s, int64_t tokens, Recompute level, bool fused) {
+  if (!fused) {
+    // Autograd keeps the input of every operation: roughly, with norms and adapters in float32.
+    return tokens * s.layers * (s.element * (8 * s.hidden + 3 * s.qkv + 2 * s.heads + 6 * s.inner) + 8 * s.hidden);
+  }
+  const int64_t log_sums = level == Recompute::kLayer ? 0 : 4 * s.head_count;
+  const int64_t token = s.element * (s.hidden + kept_beyond_input(s, level) + s.ranks) + log_sums;
+  return tokens * (s.layers * token + s.element * s.hidden);
+}
+
+// The larger of what the backward pass of one layer and what the head hold beside the kept activations.
+int64_t workspace_bytes(const Shapes& s, int64_t tokens, Recompute level) {
+  const int64_t again = kept_beyond_input(s, Recompute::kNone) - kept_beyond_input(s, level);
+  const int64_t gradients = s.element * (again + s.inner + 3 * s.hidden + s.qkv + s.heads);
+  const int64_t attention = 4 * (2 * s.head_count * s.padded_dim) + 4 * 3 * (s.kv + 16);
+  const int64_t layer = tokens * (gradients + attention);
+  const int64_t rows = linear_cross_entropy_chunk(tokens, s.vocab);
+  const int64_t head = rows * s.vocab * s.element + 3 * tokens * s.hidden * 4;
+  return std::max(layer, head);
+}
+
+MemoryPlan with(MemoryPlan plan, const Shapes& s, int64_t tokens, int64_t longest, Recompute level, bool fused) {
+  plan.tokens = tokens;
+  plan.recompute = level;
+  const int64_t most = std::max(tokens, longest);
+  plan.activations = static_cast<int64_t>(kSlack * static_cast<double>(activation_bytes(s, most, level, fused)));
+  plan.workspace += static_cast<int64_t>(kSlack * static_cast<double>(workspace_bytes(s, most, level)));
+  return plan;
+}
+
+std::string megabytes(int64_t bytes) { return std::to_string((bytes + 999'999) / 1'000'000) + " MB"; }
+
+}  // namespace
+
+MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
+                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes) {
+  const Shapes s = shapes_of(model);
+  MemoryPlan base;
+  base.process = kProcessBytes + (s.element < 4 ? kCompiledBytes : 0) + 5 * data.tokens + 120 * data.samples;
+  for (const auto& parameter : model.named_parameters()) {
+    const at::Tensor& p = parameter.value();
+    const bool read_in_part = model.lm_head && parameter.key() == "model.embed_tokens.weight" && !p.requires_grad();
+    base.weights += read_in_part ? data.distinct * s.hidden * static_cast<int64_t>(p.element_size())
+                                 : p.numel() * static_cast<int64_t>(p.element_size());
+    // Of a whole weight that is trained: its copy in the model's dtype, and its gradient on the way to the optimizer.
+    if (p.requires_grad() && p.dim() == 2 && parameter.key().find(".lora_") == std::string::npos) {
+      base.workspace = std::max<int64_t>(base.workspace, p.numel() * (4 + 4 + (s.element < 4 ? s.element : 0)));
+    }
+  }
+  for (const ParameterGroup& group : groups) {
+    for (const auto& [path, p] : group.parameters) base.optimizer += 3 * 4 * p.numel();  // gradient, two moments
+  }
+
+  if (config.micro_batch_size) {
+    return with(base, s, *config.micro_batch_size * config.max_length, data.longest,
+                config.memory == "low" ? Recompute::kLayer : Recompute::kNone, config.fused);
+  }
+  const MemoryPlan fast = with(base, s, kManyTokens, data.longest, Recompute::kNone, config.fused);
+  const MemoryPlan low = with(base, s, kFewTokens, data.longest, Recompute::kLayer, config.fused);
+  const int64_t limit = config.memory_limit.value_or(machine_bytes / 5 * 4);
+  const auto within = [&](const MemoryPlan& plan) {
+    if (config.memory_limit && plan.total() > limit) {
+      throw RecipeError("training.memory_limit: this run needs " + megabytes(plan.total()) + " (weights " +
+                        megabytes(plan.weights) + ", optimizer " + megabytes(plan.optimizer) + ", activations " +
+                        megabytes(plan.activations + plan.workspace) + ", program and data " + megabytes(plan.process) +
+                        "), which is more than " + megabytes(limit) +
+                        "; a smaller max_length, a lower rank or model.dtype bfloat16 needs less" +
+                        (config.memory == "fast" ? ", or training.memory: auto" : ""));
+    }
+    return plan;
+  };
+  if (config.memory == "fast" || !config.fused) return within(fast);
+  if (config.memory == "low") return within(low);
+  const MemoryPlan by_speed[] = {fast, with(base, s, kFewTokens, data.longest, Recompute::kNone, true),
+                                 with(base, s, kFewTokens, data.longest, Recompute::kGateUp, true)};
+  for (const MemoryPlan& plan : by_speed) {
+    if (plan.total() <= limit) return plan;
+  }
+  return within(low);
+}
+
+}  // namespace lora

@@ -1,0 +1,43 @@
+#pragma once
+// What a run will hold in memory, from shapes alone, and the choice that follows: how many tokens a forward pass takes
+// and what of it is computed twice. Depends on the recipe, the model and the machine's memory, not on what happens to
+// be free: the same run is planned the same again.
+
+#include <cstdint>
+#include <vector>
+
+#include "lora/training/config.h"
+#include "lora/training/parameter_groups.h"
+#include "models/llama.h"
+
+namespace lora {
+
+// What the data asks for.
+struct DataNeed {
+  int64_t longest = 0;   // tokens of the longest sample
+  int64_t samples = 0;   // training and validation together
+  int64_t tokens = 0;    // likewise
+  int64_t distinct = 0;  // different token ids
+};
+
+// Bytes at the peak, by what they are held for.
+struct MemoryPlan {
+  int64_t tokens = 0;  // of a forward pass: at most this, or one sample
+  Recompute recompute = Recompute::kNone;
+  int64_t process = 0;      // the program, its libraries and the data set
+  int64_t weights = 0;      // of the frozen and trained model, as the steps read them
+  int64_t optimizer = 0;    // gradients and moments
+  int64_t activations = 0;  // kept from the forward for the backward pass
+  int64_t workspace = 0;    // of the one layer, or the chunk of the head, that is being computed
+  int64_t total() const { return process + weights + optimizer + activations + workspace; }
+};
+
+// The plan of `training.memory`: fast keeps everything for 512 tokens a pass; low computes whole layers twice and takes
+// 256; auto takes the first of fast, then fewer tokens, then recomputing gate and up, then whole layers, that stays
+// within memory_limit, or four fifths of `machine_bytes` where the recipe sets none. A micro_batch_size fixes the
+// tokens. Throws RecipeError where even the least is more than memory_limit. With `fused` false (plain autograd) tokens
+// alone are planned, activations only roughly.
+MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
+                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes);
+
+}  // namespace lora
