@@ -106,6 +106,21 @@ DecoderLayer::DecoderLayer(const ModelConfig& config, const std::string& path, c
   post_attention_layernorm = register_module("post_attention_layernorm", norm("post_attention_layernorm"));
 }
 
+std::string DecoderLayer::why_plain(at::ScalarType dtype) const {
+  const at::Device device = input_layernorm->weight.device();
+  if (!kernels::serves(at::empty({0}, at::TensorOptions(dtype).device(device)))) {
+    return std::string("there is no kernel for ") + c10::toString(dtype) + " on " + device.str();
+  }
+  for (const torch::nn::Module* host :
+       {static_cast<torch::nn::Module*>(self_attn.get()), static_cast<torch::nn::Module*>(mlp.get())}) {
+    for (const auto& child : host->named_children()) {
+      const auto linear = std::dynamic_pointer_cast<Linear>(child.value());
+      if (linear && !linear->parts()) return child.key() + " has a forward pass of its own";
+    }
+  }
+  return "";
+}
+
 std::optional<FusedLayerParts> DecoderLayer::parts() const {
   FusedLayerParts all;
   const std::pair<const std::shared_ptr<Linear>&, LinearParts&> places[] = {

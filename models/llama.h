@@ -79,6 +79,8 @@ class DecoderLayer final : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& x, const BatchContext& batch, int64_t layer);
   // The layer's tensors, where all of its projections have parts().
   std::optional<FusedLayerParts> parts() const;
+  // Empty where forward is one operation in training; otherwise why it is not.
+  std::string why_plain(at::ScalarType dtype) const;
   std::shared_ptr<Attention> self_attn;
   std::shared_ptr<Mlp> mlp;
   std::shared_ptr<RMSNorm> input_layernorm, post_attention_layernorm;

@@ -90,6 +90,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   say("Training    " + dataset_line(train_set));
   if (validate) say("Validation  " + dataset_line(validation_set));
   say("Memory      " + memory_line(plan, recipe.training));
+  say("Layers      " + layers_line(*session.model));
   say("Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(session.adaptation));
   if (trainer.groups().size() > 1) say(groups_table(trainer.groups()));
   say(std::to_string(trainer.total_steps()) + " steps of " + std::to_string(recipe.training.batch_size) + " rows, " +
@@ -118,6 +119,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   if (before) run->write_exact_match(0, 0.0, trainer.evaluate(), before->exact, static_cast<int64_t>(examples.size()));
 
   note_stop_signals();
+  const double peak_flops = measured_peak(session.model->dtype());
   const std::string recipe_yaml = to_yaml(recipe);
   double epoch = 0;
   WorkTimes times;
@@ -129,7 +131,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
     LoopEvents events;
     events.on_step = [&](const StepMetrics& metrics) {
       epoch = metrics.epoch;
-      run->write_step(metrics);
+      run->write_step(metrics, peak_flops);
       display.step(metrics);
       // The first step also touches every weight for the first time.
       if (profile && profiled_steps++ == 0) {
@@ -155,7 +157,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
     end = run_loop(trainer, recipe.training, events);
   }
   if (profile && profiled_steps > 1) {
-    say("\n" + profile_table(times, profiled_steps - 1, profiled_seconds, measured_peak(session.model->dtype())));
+    say("\n" + profile_table(times, profiled_steps - 1, profiled_seconds, peak_flops));
   }
   const Progress progress = trainer.progress();
   if (end == LoopEnd::kStopped) {

@@ -115,6 +115,25 @@ std::string profile_table(const WorkTimes& times, int64_t steps, double seconds,
          " GFLOP/s, measured on a product of this machine's and this dtype\n";
 }
 
+std::string layers_line(const LlamaForCausalLM& model) {
+  std::map<std::string, std::vector<size_t>> plain;  // why -> layers
+  const auto& layers = model.model->layers;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const std::string why = model.model->fused ? layers[i]->why_plain(model.dtype()) : "training.fused is false";
+    if (!why.empty()) plain[why].push_back(i);
+  }
+  size_t count = 0;
+  std::string reasons;
+  for (const auto& [why, which] : plain) {
+    count += which.size();
+    const bool run = which.back() - which.front() + 1 == which.size();
+    std::string range = std::to_string(which.front());
+    if (which.size() > 1) range += run ? " to " + std::to_string(which.back()) : " and others";
+    reasons += "; plain: " + (which.size() == layers.size() ? "all" : range) + ", as " + why;
+  }
+  return std::to_string(layers.size() - count) + " of " + std::to_string(layers.size()) + " fused" + reasons;
+}
+
 std::string memory_line(const MemoryPlan& plan, const TrainingConfig& config) {
   std::string line = "about " + as_bytes(plan.total()) + " at the peak: weights " + as_bytes(plan.weights) +
                      ", optimizer " + as_bytes(plan.optimizer) + ", activations " +

@@ -23,6 +23,9 @@ std::string dataset_line(const Dataset& dataset);
 // (FLOP/s).
 std::string profile_table(const WorkTimes& times, int64_t steps, double seconds, double peak);
 
+// How many decoder layers are one fused operation, and why the others are not.
+std::string layers_line(const LlamaForCausalLM& model);
+
 // How a step will be computed and what it will hold, by what for.
 std::string memory_line(const MemoryPlan& plan, const TrainingConfig& config);
 

@@ -51,7 +51,7 @@ void RunDirectory::begin(const Recipe& recipe) {
   metrics_ = std::make_unique<MetricsFile>(path_ / "metrics.jsonl");
 }
 
-void RunDirectory::write_step(const StepMetrics& metrics) {
+void RunDirectory::write_step(const StepMetrics& metrics, double peak_flops) {
   const ordered_json row = {
       {"step", metrics.step},
       {"epoch", metrics.epoch},
@@ -61,6 +61,7 @@ void RunDirectory::write_step(const StepMetrics& metrics) {
       {"tokens", metrics.tokens},
       {"supervised_tokens", metrics.supervised_tokens},
       {"tokens_per_second", static_cast<double>(metrics.tokens) / metrics.seconds},
+      {"mfu", metrics.flops / metrics.seconds / peak_flops},
       {"peak_memory_bytes", peak_memory_bytes()},
   };
   metrics_->append(row.dump());

@@ -31,7 +31,7 @@ class RunDirectory {
   // Writes recipe.yaml and opens metrics.jsonl, without the rows after the checkpoint's step.
   void begin(const Recipe& recipe);
 
-  void write_step(const StepMetrics& metrics);
+  void write_step(const StepMetrics& metrics, double peak_flops);
   void write_evaluation(const Progress& progress, double epoch, double loss);
   // An evaluation row that also says how many held-out rows were answered exactly.
   void write_exact_match(int64_t step, double epoch, double loss, int64_t exact, int64_t rows);

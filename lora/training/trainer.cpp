@@ -9,6 +9,7 @@
 
 #include "lora/adapters/inject.h"
 #include "lora/data/shuffle.h"
+#include "lora/training/flops.h"
 #include "lora/training/schedule.h"
 #include "models/error.h"
 #include "models/ops/row_counts.h"
@@ -106,10 +107,12 @@ StepMetrics Trainer::step() {
 
   const auto passes = micro_batches(rows, lengths_, config_.micro_batch_size, pass_tokens_);
   int64_t supervised = 0, tokens = 0;
+  std::vector<int64_t> step_lengths;
   for (const Row& row : rows) {
     for (const int64_t index : row.samples) {
       const Sample& sample = train_.samples[static_cast<size_t>(index)];
       tokens += sample.length();
+      step_lengths.push_back(sample.length());
       supervised += std::ranges::count(sample.supervised, uint8_t{1});
     }
   }
@@ -152,6 +155,7 @@ StepMetrics Trainer::step() {
           .lr = config_.learning_rate * factor,
           .tokens = tokens,
           .supervised_tokens = supervised,
+          .flops = pass_flops(model_, step_lengths, supervised),
           .seconds = seconds.count()};
 }
 

@@ -33,6 +33,7 @@ struct StepMetrics {
   double grad_norm;  // before clipping
   double lr;         // learning_rate on the schedule
   int64_t tokens, supervised_tokens;
+  double flops;  // see flops.h
   double seconds;
 };
 

@@ -55,7 +55,8 @@ at::Tensor dropout_values(const at::Tensor& x, double p, uint64_t key) {
     h = scramble(h ^ static_cast<int64_t>(key & 0xffffffff));
     h = scramble(h ^ static_cast<int64_t>(key >> 32));
     const auto threshold = static_cast<int64_t>(kernels::dropout_threshold(p));
-    return (from * (at::bitwise_right_shift(h, 1) >= threshold).to(from.scalar_type()) / (1 - p)).view(x.sizes());
+    return (from.flatten() * (at::bitwise_right_shift(h, 1) >= threshold).to(from.scalar_type()) / (1 - p))
+        .view(x.sizes());
   }
   at::Tensor to = at::empty_like(from);
   kernels::for_type(from, [&](auto type) {

@@ -54,6 +54,9 @@ training:
   checkpoint_keep: 3
   keep_best: true
   early_stopping_patience: 4
+  memory: low
+  memory_limit: 1.5 GiB
+  fused: false
   threads: 2
 evaluation:
   exact_match: 100
@@ -119,6 +122,20 @@ TEST_CASE("every key of the contract reaches its member") {
   CHECK(recipe.evaluation == EvaluationConfig{100, 5, 16});
   CHECK(recipe.output_dir == "runs/example");
   CHECK(recipe.exports == std::vector<std::string>{"peft", "torchscript", "huggingface"});
+}
+
+TEST_CASE("memory_limit is a number of bytes with or without a unit") {
+  const auto limit = [](const std::string& text) {
+    return load_text(std::string(kMinimal) + "\n", {"training.memory_limit=" + text}).training.memory_limit;
+  };
+  CHECK(limit("800000000") == 800000000);
+  CHECK(limit("2GiB") == int64_t{2} << 30);
+  CHECK(limit("1.5 GB") == 1500000000);
+  CHECK(limit("null") == std::nullopt);
+  for (const char* bad : {"2 gigs", "-1GB", "0", "GiB", "nan", "1e30", "[1]", "\"\""}) {
+    INFO(bad);
+    CHECK_THROWS_AS(limit(bad), RecipeError);
+  }
 }
 
 TEST_CASE("a key that is left out keeps the struct's default") {

@@ -153,6 +153,9 @@ class RandomRecipes {
     training.checkpoint_keep = integer(1);
     training.keep_best = coin();
     training.early_stopping_patience = integer(0);
+    training.memory = coin() ? "auto" : "low";
+    if (coin()) training.memory_limit = 3'000'000'000;
+    training.fused = coin();
     training.threads = coin() ? 0 : 16;
   }
 
@@ -223,6 +226,9 @@ training:
   checkpoint_keep: 2
   keep_best: false
   early_stopping_patience: 0
+  memory: auto
+  memory_limit: null
+  fused: true
   threads: 0
 evaluation:
   exact_match: 0

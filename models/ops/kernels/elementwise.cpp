@@ -123,7 +123,7 @@ void CrossEntropy(T* logits, const int64_t* targets, float* losses, size_t rows,
     const float sum = SumOf(vocabulary, [&](auto tag, size_t i) HWY_ATTR {
       return hn::Exp(tag, hn::Sub(LoadFloats(tag, logits + i), hn::Set(tag, max)));
     });
-    losses[r] = max + std::log(sum) - wanted;
+    losses[r] = std::log(sum) + (max - wanted);
     if (!gradient) continue;
     const float inverse = 1.0f / sum;
     ForEach(vocabulary, [&](auto tag, size_t i) HWY_ATTR {

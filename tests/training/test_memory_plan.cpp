@@ -1,0 +1,89 @@
+// The memory plan: what it chooses under which limit, and that a run keeps to it.
+
+#include "lora/training/memory_plan.h"
+
+#include <fstream>
+
+#include "lora/adapters/inject.h"
+#include "models/error.h"
+#include "models/pretrained.h"
+#include "tests/catch.h"
+#include "tests/temporary_directory.h"
+
+using namespace lora;
+using namespace lora::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+// Large enough for activations to matter beside the program itself.
+struct Planned {
+  Planned() {
+    const TemporaryDirectory directory;
+    std::ofstream(directory.path() / "config.json")
+        << R"({"model_type": "llama", "vocab_size": 1000, "hidden_size": 256, "intermediate_size": 1024,
+               "num_hidden_layers": 24, "num_attention_heads": 4, "num_key_value_heads": 2})";
+    model = make_random(directory.path(), "float32", 1);
+    AdapterConfig adapter;
+    adapter.target_modules = AllLinear{};
+    inject(*model, adapter, 1);
+    config.max_steps = 1;
+    groups = make_parameter_groups(trainable_parameters(*model), config);
+  }
+  MemoryPlan plan() const {
+    return plan_memory(*model, groups, config, {.longest = 100, .samples = 10, .tokens = 900, .distinct = 50},
+                       24LL << 30);
+  }
+  std::shared_ptr<LlamaForCausalLM> model;
+  TrainingConfig config;
+  std::vector<ParameterGroup> groups;
+};
+
+}  // namespace
+
+TEST_CASE("auto is fast where there is room, and gives up tokens, then work, step by step") {
+  Planned p;
+  const MemoryPlan fast = p.plan();
+  CHECK(fast.tokens == 512);
+  CHECK(fast.recompute == Recompute::kNone);
+  std::vector<std::pair<int64_t, int>> choices;
+  MemoryPlan plan = fast;
+  while (true) {
+    p.config.memory_limit = plan.total() - 1;
+    try {
+      plan = p.plan();
+    } catch (const RecipeError&) {
+      break;
+    }
+    CHECK(plan.total() <= *p.config.memory_limit);
+    choices.emplace_back(plan.tokens, static_cast<int>(plan.recompute));
+  }
+  CHECK(choices == std::vector<std::pair<int64_t, int>>{{256, static_cast<int>(Recompute::kNone)},
+                                                        {256, static_cast<int>(Recompute::kGateUp)},
+                                                        {256, static_cast<int>(Recompute::kLayer)}});
+}
+
+TEST_CASE("a limit that cannot be kept is refused with what is needed") {
+  Planned p;
+  p.config.memory_limit = 100'000'000;
+  CHECK_THROWS_WITH(p.plan(), Contains("training.memory_limit: this run needs") && Contains("more than 100 MB"));
+}
+
+TEST_CASE("fast and low are taken at their word, and micro_batch_size fixes the tokens") {
+  Planned p;
+  p.config.memory = "low";
+  CHECK(p.plan().recompute == Recompute::kLayer);
+  p.config.micro_batch_size = 2;
+  p.config.max_length = 64;
+  CHECK(p.plan().tokens == 128);
+  p.config.micro_batch_size.reset();
+  p.config.memory = "fast";
+  CHECK(p.plan().recompute == Recompute::kNone);
+}
+
+TEST_CASE("a longer sample than a pass has tokens is planned for") {
+  Planned p;
+  const int64_t short_samples = p.plan().activations;
+  const MemoryPlan plan = plan_memory(*p.model, p.groups, p.config, {.longest = 2048}, 24LL << 30);
+  CHECK(std::abs(plan.activations - 4 * short_samples) <= 4);
+}
