@@ -74,7 +74,7 @@ int64_t activation_bytes(const Shapes& s, int64_t tokens, Recompute level, bool 
     return tokens * s.layers * (s.element * (8 * s.hidden + 3 * s.qkv + 2 * s.heads + 6 * s.inner) + 8 * s.hidden);
   }
   const int64_t log_sums = level == Recompute::kLayer ? 0 : 4 * s.head_count;
-  const int64_t token = s.element * (s.hidden + kept_beyond_input(s, level) + s.ranks) + log_sums;
+  const int64_t token = s.element * (s.hidden + kept_beyond_input(s, level)) + 4 * s.ranks + log_sums;
   return tokens * (s.layers * token + s.element * s.hidden);
 }
 

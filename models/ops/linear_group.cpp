@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "models/ops/dropout.h"
 #include "models/ops/kernels/dispatch.h"
 #include "models/ops/kernels/low_rank.h"
@@ -25,7 +27,7 @@ float* scratch(int64_t floats) {
   return room.data();
 }
 
-// y (N, columns) = x (N, depth) · panel; slices of wider rows.
+// y (N, columns) float32 = x (N, depth) · panel.
 void project_rows(const at::Tensor& x, const at::Tensor& panel, at::Tensor y) {
   const int64_t depth = x.size(1);
   kernels::for_type(x, [&](auto type) {
@@ -33,57 +35,46 @@ void project_rows(const at::Tensor& x, const at::Tensor& panel, at::Tensor y) {
     parallel_for(x.size(0), kRowGrain, [&](int64_t first, int64_t last) {
       kernels::low_rank_project(kernels::data<T>(x) + first * x.stride(0), at_size(x.stride(0)), at_size(last - first),
                                 at_size(depth), panel.const_data_ptr<float>(), at_size(y.size(1)),
-                                kernels::data<T>(y) + first * y.stride(0), at_size(y.stride(0)),
-                                scratch(32 * (depth + 1)));
+                                y.data_ptr<float>() + first * y.stride(0), at_size(y.stride(0)), scratch(32 * depth));
     });
   });
 }
 
-// y (N, columns) += x (N, depth) · panel, depth a padded rank.
+// y (N, columns) += x (N, depth) float32 · panel.
 void add_rows(const at::Tensor& x, const at::Tensor& panel, at::Tensor y) {
-  kernels::for_type(x, [&](auto type) {
+  kernels::for_type(y, [&](auto type) {
     using T = decltype(type);
     parallel_for(x.size(0), kRowGrain, [&](int64_t first, int64_t last) {
-      kernels::low_rank_add(kernels::data<T>(x) + first * x.stride(0), at_size(x.stride(0)), at_size(last - first),
-                            at_size(x.size(1)), panel.const_data_ptr<float>(), at_size(y.size(1)),
-                            kernels::data<T>(y) + first * y.stride(0), at_size(y.stride(0)),
-                            scratch(32 * (x.size(1) + 1)));
+      kernels::low_rank_add(x.const_data_ptr<float>() + first * x.stride(0), at_size(x.stride(0)),
+                            at_size(last - first), at_size(x.size(1)), panel.const_data_ptr<float>(),
+                            at_size(y.size(1)), kernels::data<T>(y) + first * y.stride(0), at_size(y.stride(0)));
     });
   });
 }
 
-// scale · pᵀ · x: (rank, columns) float32 from p (N, rank) and x (N, columns).
+// scale · pᵀ · x: (rank, columns) float32 from p (N, rank) float32 and x (N, columns).
 at::Tensor thin_gradient(const at::Tensor& p, const at::Tensor& x, double scale) {
   at::Tensor out = at::empty({p.size(1), x.size(1)}, at::kFloat);
   kernels::for_type(x, [&](auto type) {
     using T = decltype(type);
     parallel_for((x.size(1) + kColumnGrain - 1) / kColumnGrain, 1, [&](int64_t first, int64_t last) {
       const int64_t begin = first * kColumnGrain, end = std::min(last * kColumnGrain, x.size(1));
-      kernels::low_rank_gradient(kernels::data<T>(p), at_size(p.stride(0)), at_size(p.size(1)),
+      kernels::low_rank_gradient(p.const_data_ptr<float>(), at_size(p.stride(0)), at_size(p.size(1)),
                                  kernels::data<T>(x) + begin, at_size(x.stride(0)), at_size(x.size(0)),
                                  at_size(end - begin), static_cast<float>(scale), out.data_ptr<float>() + begin,
-                                 at_size(out.size(1)), scratch((x.size(0) + 1) * p.size(1)));
+                                 at_size(out.size(1)));
     });
   });
   return out;
 }
 
-// Writes the panel of a float32 matrix (depth, columns), a view of any strides.
-template <class T>
-void write_panel(const at::Tensor& m, double scale, float* panel, int64_t panel_row) {
-  kernels::low_rank_panel<T>(m.const_data_ptr<float>(), at_size(m.size(0)), at_size(m.size(1)), at_size(m.stride(0)),
-                             at_size(m.stride(1)), static_cast<float>(scale), panel, at_size(panel_row));
-}
-
-at::Tensor one_panel(const at::Tensor& m, double scale, at::ScalarType dtype) {
-  const int64_t row = padded(m.size(1));
-  // The depth may be a rank that is padded beyond m's rows.
-  at::Tensor panel = at::zeros({padded(m.size(0)) * row}, at::kFloat);
-  if (dtype == at::kBFloat16) {
-    write_panel<kernels::Bf16>(m, scale, panel.data_ptr<float>(), row);
-  } else {
-    write_panel<float>(m, scale, panel.data_ptr<float>(), row);
-  }
+// scale · m (depth, columns) with columns padded to whole vectors; m may be a view of any strides.
+at::Tensor one_panel(const at::Tensor& m, double scale) {
+  const int64_t columns = padded(m.size(1));
+  at::Tensor panel = columns == m.size(1) ? at::empty({m.size(0), columns}, m.options())
+                                          : at::zeros({m.size(0), columns}, m.options());
+  at::Tensor real = panel.narrow(1, 0, m.size(1));
+  at::mul_out(real, m, at::scalar_tensor(scale, m.options()));
   return panel;
 }
 
@@ -127,8 +118,8 @@ void LinearGroup::project(const at::Tensor& x, at::Tensor& y, bool add) const {
 void LinearGroup::add_low(const at::Tensor& low, at::Tensor& y) const {
   const WorkScope scope(Work::kAdapters);
   for (const Adapter& a : adapters_) {
-    const at::Tensor panel = one_panel(a.part->lora_B.detach().t(), a.part->scaling, dtype_);
-    add_rows(low.narrow(1, a.low, padded(a.rank)), panel, y.narrow(1, a.column, a.out));
+    add_rows(low.narrow(1, a.low, a.rank), one_panel(a.part->lora_B.detach().t(), a.part->scaling),
+             y.narrow(1, a.column, a.out));
   }
 }
 
@@ -143,23 +134,19 @@ LinearGroup::Kept LinearGroup::forward(const at::Tensor& x, at::Tensor& y, bool 
 
 void LinearGroup::low_activations(const at::Tensor& x, Kept& kept) const {
   const WorkScope scope(Work::kAdapters);
-  kept.low = at::empty({x.size(0), rank_}, x.options());
+  kept.low = at::empty({x.size(0), rank_}, at::kFloat);
   if (drops_) {
     for (const Adapter& a : adapters_) {
       kept.dropout_keys.push_back(a.part->dropout > 0 ? draw_dropout_key() : 0);
       project_rows(dropout_values(x, a.part->dropout, kept.dropout_keys.back()),
-                   one_panel(a.part->lora_A.detach().t(), 1, dtype_), kept.low.narrow(1, a.low, padded(a.rank)));
+                   one_panel(a.part->lora_A.detach().t(), 1), kept.low.narrow(1, a.low, padded(a.rank)));
     }
     return;
   }
   // All at once: x is read a single time.
-  const at::Tensor panel = at::empty({(x.size(1) + 1) * rank_}, at::kFloat);
-  kernels::for_type(x, [&](auto type) {
-    for (const Adapter& a : adapters_) {
-      write_panel<decltype(type)>(a.part->lora_A.detach().t(), 1, panel.data_ptr<float>() + a.low, rank_);
-    }
-  });
-  project_rows(x, panel, kept.low);
+  std::vector<at::Tensor> panels;
+  for (const Adapter& a : adapters_) panels.push_back(one_panel(a.part->lora_A.detach().t(), 1));
+  project_rows(x, panels.size() == 1 ? panels[0] : at::cat(panels, 1), kept.low);
 }
 
 void LinearGroup::forward_again(const at::Tensor& x, at::Tensor& y, bool add, const Kept& kept) const {
@@ -170,9 +157,9 @@ void LinearGroup::forward_again(const at::Tensor& x, at::Tensor& y, bool add, co
 at::Tensor LinearGroup::low_gradient(const at::Tensor& dy) const {
   if (rank_ == 0) return {};
   const WorkScope scope(Work::kAdapters);
-  at::Tensor dlow = at::empty({dy.size(0), rank_}, dy.options());
+  at::Tensor dlow = at::empty({dy.size(0), rank_}, at::kFloat);
   for (const Adapter& a : adapters_) {
-    project_rows(dy.narrow(1, a.column, a.out), one_panel(a.part->lora_B.detach(), a.part->scaling, dtype_),
+    project_rows(dy.narrow(1, a.column, a.out), one_panel(a.part->lora_B.detach(), a.part->scaling),
                  dlow.narrow(1, a.low, padded(a.rank)));
   }
   return dlow;
@@ -202,20 +189,16 @@ void LinearGroup::input_gradient(const at::Tensor& dy, const at::Tensor& dlow, c
     for (size_t i = 0; i < adapters_.size(); ++i) {
       const Adapter& a = adapters_[i];
       at::Tensor through = at::zeros_like(dx);
-      add_rows(dlow.narrow(1, a.low, padded(a.rank)), one_panel(a.part->lora_A.detach(), 1, dtype_), through);
+      add_rows(dlow.narrow(1, a.low, a.rank), one_panel(a.part->lora_A.detach(), 1), through);
       dx.add_(dropout_values(through, a.part->dropout, kept.dropout_keys[i]));
     }
     return;
   }
-  const int64_t row = padded(dx.size(1));
-  at::Tensor panel = at::zeros({rank_ * row}, at::kFloat);
-  kernels::for_type(dx, [&](auto type) {
-    using T = decltype(type);
-    for (const Adapter& a : adapters_) {
-      write_panel<T>(a.part->lora_A.detach(), 1,
-                     panel.data_ptr<float>() + kernels::low_rank_panel_step<T>(at_size(a.low), at_size(row)), row);
-    }
-  });
+  // All at once: dx is read and written a single time.
+  at::Tensor panel = at::zeros({rank_, padded(dx.size(1))}, at::kFloat);
+  for (const Adapter& a : adapters_) {
+    panel.narrow(0, a.low, a.rank).narrow(1, 0, dx.size(1)).copy_(a.part->lora_A.detach());
+  }
   add_rows(dlow, panel, dx);
 }
 

@@ -4,8 +4,8 @@
 // autograd.
 //
 // Shapes: N tokens, I input features, O_i output features and r_i the rank of projection i; O and r without an index
-// are sums over the projections, ranks padded to 16. x is on the CPU, float32 or bfloat16, contiguous. Products are in
-// its dtype with float32 sums; adapters are kept in float32 and rounded to that dtype once a call, their gradients are
+// are sums over the projections, ranks padded to 16. x is on the CPU, float32 or bfloat16, contiguous. Products
+// with the weights are in its dtype with float32 sums; adapters, their activations of rank r and their gradients are
 // float32 throughout.
 
 #include <ATen/core/Tensor.h>
@@ -33,7 +33,7 @@ class LinearGroup {
 
   // What the gradients need besides x: kept by the caller.
   struct Kept {
-    at::Tensor low;                      // (N, r): dropout(x) A_iᵀ side by side, each padded to 16 columns
+    at::Tensor low;                      // (N, r) float32: dropout(x) A_iᵀ side by side
     std::vector<uint64_t> dropout_keys;  // of each projection that drops
   };
 

@@ -121,6 +121,15 @@ TEST_CASE("a token whose probability is nearly one keeps its small gradient") {
   CHECK(std::abs(x.grad()[0][0].item<double>() / (-16 * rest) - 1) < 0.2);  // float32 has no more digits of it
 }
 
+TEST_CASE("one logit that is no number makes the loss none") {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    at::Tensor w = at::randn({70, 8}).to(dtype);
+    w[40][3] = NAN;
+    const at::Tensor x = at::randn({5, 8}).to(dtype);
+    on_every_target([&] { CHECK(std::isnan(linear_cross_entropy(x, w, at::zeros({5}, at::kLong)).item<double>())); });
+  }
+}
+
 TEST_CASE("dropout by key is the same on every instruction set, drops its share and repeats") {
   const at::Tensor x = at::ones({1000, 37});
   const at::Tensor first = dropout_values(x, 0.3, 12345);

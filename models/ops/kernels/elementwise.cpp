@@ -121,7 +121,9 @@ void CrossEntropy(T* logits, const int64_t* targets, float* losses, size_t rows,
     });
     const float max = hn::GetLane(hn::MaxOfLanes(d, most));
     const float sum = SumOf(vocabulary, [&](auto tag, size_t i) HWY_ATTR {
-      return hn::Exp(tag, hn::Sub(LoadFloats(tag, logits + i), hn::Set(tag, max)));
+      const auto logit = LoadFloats(tag, logits + i);
+      // Exp takes NaN to 0; 0 · NaN keeps it, so that a loss that is no number is seen to be none.
+      return hn::MulAdd(logit, hn::Zero(tag), hn::Exp(tag, hn::Sub(logit, hn::Set(tag, max))));
     });
     losses[r] = std::log(sum) + (max - wanted);
     if (!gradient) continue;

@@ -74,12 +74,6 @@ struct Words {
     Across(from, stride, rows, dim, scratch, dim);
     return scratch;
   }
-  // One vector of a row of x.
-  template <class T>
-  static HWY_INLINE Wide Stacked(const T* x, size_t, bool) {
-    return LoadFloats(Lanes(), x);
-  }
-  static HWY_INLINE float Word(float low, float) { return low; }
   static const float* RowsOf(const float* from, size_t, size_t, size_t, float*) { return from; }
   static const float* ColumnsOf(const float* from, size_t, size_t, size_t, float*) { return from; }
 };
@@ -123,40 +117,6 @@ struct Words {
       for (size_t i = 0; i < dim / 2; ++i) std::memcpy(to + i * to_row + r, row + 2 * i, sizeof(float));
     }
     for (size_t i = 0; i < dim / 2; ++i) std::fill(to + i * to_row + rows, to + (i + 1) * to_row, 0.0f);
-  }
-  static const float* AsWords(const Bf16* from, size_t stride, size_t rows, size_t dim, float* scratch, size_t& row) {
-    if (stride % 2 == 0 && dim % 2 == 0 && reinterpret_cast<uintptr_t>(from) % sizeof(float) == 0) {
-      row = stride / 2;
-      return reinterpret_cast<const float*>(from);
-    }
-    row = (dim + 1) / 2;
-    for (size_t r = 0; r < rows; ++r) {
-      scratch[r * row + row - 1] = 0;
-      std::memcpy(scratch + r * row, from + r * stride, dim * sizeof(Bf16));
-    }
-    return scratch;
-  }
-  // One vector of a row of x in the lower halves, of the row below in the upper ones.
-  static HWY_INLINE Wide Stacked(const Bf16* x, size_t stride, bool below) {
-    const hn::Rebind<uint32_t, Lanes> bits;
-    const hn::Rebind<uint16_t, Lanes> half;
-    auto word = hn::PromoteTo(bits, hn::LoadU(half, reinterpret_cast<const uint16_t*>(x)));
-    if (below) {
-      const auto high = hn::PromoteTo(bits, hn::LoadU(half, reinterpret_cast<const uint16_t*>(x + stride)));
-      word = hn::Or(word, hn::ShiftLeft<16>(high));
-    }
-    return hn::BitCast(Lanes(), word);
-  }
-  static HWY_INLINE float Word(float low, float high) {
-    const auto rounded = [](float f) {
-      uint32_t bits;
-      std::memcpy(&bits, &f, sizeof bits);
-      return (bits + ((bits >> 16) & 1) + 0x7fff) >> 16;
-    };
-    const uint32_t word = rounded(low) | rounded(high) << 16;
-    float bits;
-    std::memcpy(&bits, &word, sizeof bits);
-    return bits;
   }
   static const float* RowsOf(const float* from, size_t rows, size_t width, size_t row, float* words) {
     const Lanes d;
