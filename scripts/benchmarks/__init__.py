@@ -1,0 +1,1 @@
+"""lora-train beside PEFT, torchtune and plain LibTorch: what `scripts/bench` runs."""

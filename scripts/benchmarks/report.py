@@ -1,0 +1,303 @@
+"""From results to docs/benchmarks.md and its plots."""
+
+from __future__ import annotations
+
+import pathlib
+import statistics
+import textwrap
+from dataclasses import dataclass
+
+from benchmarks.workloads import LENGTHS, RANKS, Configuration, Workload
+
+# Largest relative difference from lora-train over all steps, of losses and of gradient norms, up to which a run counts
+# as the same work. In float32 the sides differ by the order of additions alone; in bfloat16 by where each rounds.
+BOUNDS = {"float32": (1e-5, 1e-3), "bfloat16": (1e-4, 5e-3)}
+
+
+def key_of(configuration: Configuration) -> str:
+    return f"{configuration.name}, {configuration.dtype}"
+
+
+def timed(configuration: Configuration, run: dict) -> list[dict]:
+    """The steps that count: all but the first; of compiled configurations all but two."""
+    return run["steps"][2 if configuration.compiled else 1:]
+
+
+def speed_of(configuration: Configuration, run: dict) -> float:
+    """Tokens a second; padding is no token."""
+    steps = timed(configuration, run)
+    return sum(step["tokens"] for step in steps) / sum(step["seconds"] for step in steps)
+
+
+def line_of(configuration: Configuration, run: dict) -> str:
+    """A run in a few words, for the terminal."""
+    if "error" in run:
+        return f"did not run: {run['error']}"
+    losses = " ".join(f"{step['loss']:.6f}" for step in run["steps"])
+    return f"{speed_of(configuration, run):,.0f} tok/s, {run['peak_memory_bytes'] / 1e6:,.0f} MB, losses {losses}"
+
+
+def largest_difference(key: str, run: dict, reference: dict) -> float:
+    return max(abs(a[key] - b[key]) / abs(b[key]) for a, b in zip(run["steps"], reference["steps"]))
+
+
+@dataclass
+class Measured:
+    """All runs of one configuration, summed up."""
+
+    configuration: Configuration
+    speeds: list[float]
+    memory: float  # bytes, the median
+    loss_difference: float
+    norm_difference: float
+
+    @property
+    def speed(self) -> float:
+        return statistics.median(self.speeds)
+
+    @property
+    def counts(self) -> bool:
+        loss, norm = BOUNDS[self.configuration.dtype]
+        return self.loss_difference <= loss and self.norm_difference <= norm
+
+    @property
+    def is_peer(self) -> bool:
+        return self.configuration.engine != "lora-train"
+
+
+def summed_up(workload: Workload, stored: dict, dtype: str) -> list[Measured]:
+    """Configurations that ran, the fastest first."""
+    runs = {c: [run for run in stored["runs"].get(key_of(c), []) if "error" not in run]
+            for c in workload.configurations if c.dtype == dtype}
+    runs = {c: r for c, r in runs.items() if r}
+    if not runs:
+        return []
+    reference = next(iter(runs.values()))[0]  # lora-train comes first
+    measured = [
+        Measured(c, [speed_of(c, run) for run in r], statistics.median(run["peak_memory_bytes"] for run in r),
+                 max(largest_difference("loss", run, reference) for run in r),
+                 max(largest_difference("grad_norm", run, reference) for run in r))
+        for c, r in runs.items()]
+    return sorted(measured, key=lambda m: -m.speed)
+
+
+def flop_a_token(workload: Workload, counts: dict) -> float:
+    """What training a token cannot do without; docs/benchmarks.md states the formula."""
+    shape = workload.shape
+    tokens = sum(counts["tokens"])
+    trained = sum(counts["supervised_tokens"]) / tokens
+    attention = 6 * sum(counts["pairs"]) / tokens * shape.layers * shape.heads * shape.head_dim
+    if workload.method == "full":
+        return 6 * shape.linear_parameters + 6 * shape.head_parameters * trained + attention
+    adapters = 6 * shape.adapter_parameters(workload.rank)
+    return 4 * shape.linear_parameters + 4 * shape.head_parameters * trained + adapters + attention
+
+
+def bound(workload: Workload, stored: dict, dtype: str) -> float:
+    """Tokens a second if every product ran at the machine's measured peak and all else took no time."""
+    return stored["machine"]["peak_gflops"][dtype] * 1e9 / flop_a_token(workload, stored["counts"])
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Markdown whose columns line up; all but the first are numbers."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    cells = [[row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))]
+             for row in [head, *rows]]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [cells[0], rule, *cells[1:]])
+
+
+def paragraph(*sentences: str) -> str:
+    return textwrap.fill(" ".join(sentences), 120, break_long_words=False, break_on_hyphens=False)
+
+
+def comparison(workload: Workload, stored: dict, dtype: str) -> str:
+    """One table, and what it does not show."""
+    measured = summed_up(workload, stored, dtype)
+    if not measured:
+        return ""
+    peers = [m for m in measured if m.is_peer and m.configuration.engine != "torchtune" and m.counts]
+    fastest = max((m.speed for m in peers), default=None)
+    leanest = min((m.memory for m in peers), default=None)
+    whose = "transformers" if workload.method == "full" else "PEFT"
+    rows = []
+    for m in measured:
+        spread = f"{m.speed:,.0f}"
+        if len(m.speeds) > 1:
+            spread += f" ({min(m.speeds):,.0f}–{max(m.speeds):,.0f})"
+        first = not m.is_peer and m.configuration.fused
+        rows.append([m.configuration.name, spread, f"{m.speed / fastest:.2f}" if fastest and m.counts else "–",
+                     f"{m.memory / 1e6:,.0f}", f"{m.memory / leanest:.2f}" if leanest and m.counts else "–",
+                     "–" if first else f"{m.loss_difference:.0e}", "–" if first else f"{m.norm_difference:.0e}"])
+    head = [f"{dtype}", "tokens/s", f"× {whose}'s fastest", "peak MB", f"× {whose}'s leanest", "Δ loss", "Δ gradient"]
+    parts = [table(head, rows)]
+    limit = bound(workload, stored, dtype)
+    parts.append(paragraph(f"Bound: {limit:,.0f} tokens/s, from {flop_a_token(workload, stored['counts']) / 1e6:,.0f} "
+                           f"MFLOP a token at {stored['machine']['peak_gflops'][dtype]:,.0f} GFLOP/s."))
+    differ = [m for m in measured if not m.counts]
+    if differ:
+        loss, norm = BOUNDS[dtype]
+        names = "; ".join(m.configuration.name for m in differ)
+        parts.append(paragraph(f"Does not count, as losses differ by more than {loss:.0e} or gradient norms by more "
+                               f"than {norm:.0e}: {names}."))
+    return "\n\n".join(parts)
+
+
+def failures(workload: Workload, stored: dict) -> str:
+    lines = []
+    for configuration in workload.configurations:
+        errors = [run["error"] for run in stored["runs"].get(key_of(configuration), []) if "error" in run]
+        if errors:
+            lines.append(f"- Did not run: {key_of(configuration)}: `{errors[-1]}`")
+    return "\n".join(lines)
+
+
+def ahead(workload: Workload, stored: dict) -> str:
+    """Where a peer is faster or leaner than lora-train, in words."""
+    sentences = []
+    for dtype in ("bfloat16", "float32"):
+        measured = summed_up(workload, stored, dtype)
+        own = next((m for m in measured if not m.is_peer and m.configuration.fused), None)
+        if own is None:
+            continue
+        others = [m for m in measured if m is not own and m.counts]
+        for words, better in (("Faster", [m for m in others if m.speed > own.speed]),
+                              ("Leaner", [m for m in others if m.memory < own.memory])):
+            if better:
+                names = "; ".join(m.configuration.name for m in better)
+                sentences.append(f"{words} than lora-train in {dtype}: {names}.")
+    return paragraph(*sentences) if sentences else ""
+
+
+def dates(stored: dict) -> str:
+    found = sorted({run["date"] for runs in stored["runs"].values() for run in runs if "date" in run})
+    return found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def provenance(stored: dict) -> str:
+    """When, on what and with which versions a workload was measured."""
+    machine = stored["machine"]
+    programs = {run["program"] for runs in stored["runs"].values() for run in runs if "program" in run}
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    counted = [len([r for r in runs if "error" not in r]) for runs in stored["runs"].values()]
+    counted = [count for count in counted if count]
+    number = f"{min(counted)}" if min(counted) == max(counted) else f"{min(counted)} to {max(counted)}"
+    steps = {len(run["steps"]) for runs in stored["runs"].values() for run in runs if "steps" in run}
+    return paragraph(
+        f"Measured {dates(stored)} on {machine['cpu']}, {machine['threads']} threads; {number} "
+        f"run{'' if number == '1' else 's'} of {' or '.join(map(str, sorted(steps)))} steps each.",
+        f"{'; '.join(sorted(programs))}; {versions}.")
+
+
+def growth(planned: list[Workload], results: dict, kind: str) -> str:
+    """lora-train alone against row length or rank."""
+    rows = []
+    for workload in planned:
+        stored = results.get(workload.key)
+        if not workload.key.startswith(f"growth-{kind}") or not stored:
+            continue
+        for m in summed_up(workload, stored, "bfloat16"):
+            limit = bound(workload, stored, "bfloat16")
+            rows.append([f"{workload.row_length if kind == 'length' else workload.rank}",
+                         f"{m.speed:,.0f} ({min(m.speeds):,.0f}–{max(m.speeds):,.0f})", f"{limit:,.0f}",
+                         f"{m.speed / limit:.0%}", f"{m.memory / 1e6:,.0f}"])
+    return table(["row length" if kind == "length" else "rank", "tokens/s", "bound", "of bound", "peak MB"],
+                 rows) if rows else ""
+
+
+INTRODUCTION = """\
+# Benchmarks
+
+lora-train beside PEFT, torchtune and plain LibTorch, each given the same work on the same CPU. All tables and plots are
+written by `scripts/bench`:
+
+```
+scripts/bench --work DIR                      # everything; hours on two cores
+scripts/bench --work DIR --only w1 --quick    # minutes: one run each of the likely fastest and leanest
+scripts/bench --work DIR --report             # measures nothing, writes this file from what DIR holds
+```
+
+`--data` names the directory that holds `gsm8k/train.jsonl`, `--lora-train` the program. A run that DIR already holds is
+not run again, so that a long measurement can be done in parts.
+
+## What is the same on all sides
+
+- The model: a llama's shape with random weights ~ N(0, 0.02), read from one directory in the dtype named.
+- The adapters: rank 16, alpha 32, no dropout, on all seven projections, read from one PEFT adapter whose B is not zero.
+- The rows: gsm8k tokenised as one text a sample, the question masked, packed by best-fit decreasing, attention inside
+  each sample only, in one order. The script makes ids, masks and packing itself and compares each step's counts of
+  tokens and of trained tokens with lora-train's.
+- The step: mean loss over the step's trained tokens, gradients clipped to a norm of 1, AdamW at a constant 2e-4.
+- **Equal losses or it does not count.** Δ loss and Δ gradient are the largest relative differences of a step's loss and
+  of its gradient norm before clipping from lora-train's first run. Bounds: {bounds}.
+  {teeth}
+
+lora-train runs with its defaults; `plain LibTorch` is the same program with `training.fused: false`. PEFT and torchtune
+are given rows padded to full length, an additive mask and positions that start again with each sample. `compiled` is
+`torch.compile` with static shapes, warmed up before and its compilation in nobody's time; `checkpointed` computes
+activations again. `bf16 adapters` is PEFT's `autocast_adapter_dtype=False`; PEFT's default, and lora-train's way, is
+float32 adapters. `trained tokens' logits` computes the head for these alone (`logits_to_keep`). torchtune's adapters
+are bfloat16, its loss is the chunked one.
+
+Each run is a process of its own. Tokens are real ones, never padding; speed is tokens over seconds without the first
+step, for compiled configurations without the first two; tables give the median and the range of the runs. Memory is
+the process's peak resident set, loading and libraries included. Configurations take turns.
+
+## The bound
+
+A step cannot be faster than its products at the machine's peak. A token costs, forward and backward,
+
+    4·P + 4·H·s + 6·A + 6·L·h·(Σ n²)/N   FLOP     frozen weights
+    6·P + 6·H·s       + 6·L·h·(Σ n²)/N   FLOP     full fine-tuning
+
+with P the parameters of the seven projections of all layers, H those of the head, s the share of trained tokens, A the
+adapters' parameters, L layers, h heads times head size, and Σ n² over the N tokens' samples of length n: half of a
+square, as attention is causal, times two products forward and four backward. The peak is that of the fastest product
+found, by `torch.mm` or by oneDNN with a packed weight, at shapes like the workloads'.
+"""
+
+# Measured once with PEFT on W1's model and first step: what an error that the check should find looks like.
+TEETH = """For scale: on W1's first step bfloat16 moves PEFT's own loss by 1e-05 and its gradient norm by 1e-03 against
+  float32; letting samples of a row see one another moves them by 4e-04 and 1e-02."""
+
+
+def write(planned: list[Workload], results: dict, docs: pathlib.Path) -> None:
+    """Writes docs/benchmarks.md and docs/benchmarks/*.svg from whatever was measured."""
+    from benchmarks import plots
+
+    bounds = "; ".join(f"{loss:.0e} and {norm:.0e} in {dtype}" for dtype, (loss, norm) in BOUNDS.items())
+    parts = [INTRODUCTION.format(bounds=bounds, teeth=TEETH).rstrip()]
+    drawn = plots.draw(planned, results, docs / "benchmarks")
+    for workload in planned:
+        stored = results.get(workload.key)
+        if workload.group == "growth" or not stored or not any(stored["runs"].values()):
+            continue
+        parts.append(f"## {workload.key.upper()}: {workload.title}")
+        shape = workload.shape
+        held = "packed samples" if workload.data == "packed" else "one sample each"
+        parts.append(paragraph(
+            f"Hidden {shape.hidden}, FFN {shape.ffn}, {shape.layers} layers, {shape.heads} heads, {shape.kv_heads} "
+            f"key-value heads, vocabulary {shape.vocab:,}{', tied' if shape.tied else ''}; {workload.rows_a_step} rows "
+            f"of {workload.row_length} tokens a step, {held}."))
+        if workload.method == "full":
+            parts.append(paragraph(
+                "lora-train holds float32 weights and computes in bfloat16; transformers does so under",
+                "`torch.autocast`. `all bf16` holds weights, gradients and AdamW's moments in bfloat16, which is less",
+                "work and memory, and loses small updates."))
+        for dtype in ("bfloat16", "float32"):
+            parts.append(comparison(workload, stored, dtype))
+        parts += [ahead(workload, stored), failures(workload, stored)]
+        if workload.key in drawn:
+            parts.append(f"![{workload.key.upper()}: speed against memory](benchmarks/{drawn[workload.key]})")
+        parts.append(provenance(stored))
+    for kind, words, points in (("length", "row length", LENGTHS), ("rank", "rank", RANKS)):
+        grown = growth(planned, results, kind)
+        if grown:
+            parts.append(f"## lora-train against {words}")
+            fixed = "One sample a row, rank 16, about as many tokens a step." if kind == "length" else "W1's rows."
+            parts += [f"W1's model in bfloat16. {fixed}", grown]
+            parts.append(f"![speed and memory against {words}](benchmarks/{drawn[kind]})")
+            parts.append(provenance(next(results[w.key] for w in planned
+                                         if w.key.startswith(f"growth-{kind}") and w.key in results)))
+    docs.mkdir(parents=True, exist_ok=True)
+    (docs / "benchmarks.md").write_text("\n\n".join(part for part in parts if part) + "\n")
