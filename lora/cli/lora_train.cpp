@@ -89,7 +89,8 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   say("Model       " + recipe.model.path + ": " + model_line(*session.model));
   say("Training    " + dataset_line(train_set));
   if (validate) say("Validation  " + dataset_line(validation_set));
-  say("Memory      " + memory_line(plan, recipe.training));
+  say("Memory      " + memory_line(plan));
+  say("Passes      " + passes_line(plan, recipe.training));
   say("Layers      " + layers_line(*session.model));
   say("Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(session.adaptation));
   if (trainer.groups().size() > 1) say(groups_table(trainer.groups()));

@@ -134,15 +134,17 @@ std::string layers_line(const LlamaForCausalLM& model) {
   return std::to_string(layers.size() - count) + " of " + std::to_string(layers.size()) + " fused" + reasons;
 }
 
-std::string memory_line(const MemoryPlan& plan, const TrainingConfig& config) {
-  std::string line = "about " + as_bytes(plan.total()) + " at the peak: weights " + as_bytes(plan.weights) +
-                     ", optimizer " + as_bytes(plan.optimizer) + ", activations " +
-                     as_bytes(plan.activations + plan.workspace) + ", program and data " + as_bytes(plan.process) +
-                     "; ";
-  line += with_commas(plan.tokens) + " tokens a pass";
-  if (!config.fused) return line + ", plain autograd: activations are a rough guess";
-  if (plan.recompute == Recompute::kNone) return line + ", nothing computed twice";
-  return line + (plan.recompute == Recompute::kGateUp ? ", gate and up computed twice" : ", layers computed twice");
+std::string memory_line(const MemoryPlan& plan) {
+  return "about " + as_bytes(plan.total()) + " at the peak: weights " + as_bytes(plan.weights) + ", optimizer " +
+         as_bytes(plan.optimizer) + ", activations " + as_bytes(plan.activations + plan.workspace) +
+         ", program and data " + as_bytes(plan.process);
+}
+
+std::string passes_line(const MemoryPlan& plan, const TrainingConfig& config) {
+  const std::string line = with_commas(plan.tokens) + " tokens each, ";
+  if (!config.fused) return line + "plain autograd: what activations need is a rough guess";
+  if (plan.recompute == Recompute::kNone) return line + "nothing computed twice";
+  return line + (plan.recompute == Recompute::kGateUp ? "gate and up computed twice" : "layers computed twice");
 }
 
 std::string groups_table(const std::vector<ParameterGroup>& groups) {

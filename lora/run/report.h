@@ -26,8 +26,9 @@ std::string profile_table(const WorkTimes& times, int64_t steps, double seconds,
 // How many decoder layers are one fused operation, and why the others are not.
 std::string layers_line(const LlamaForCausalLM& model);
 
-// How a step will be computed and what it will hold, by what for.
-std::string memory_line(const MemoryPlan& plan, const TrainingConfig& config);
+// What a run will hold, by what for, and how its passes will be computed.
+std::string memory_line(const MemoryPlan& plan);
+std::string passes_line(const MemoryPlan& plan, const TrainingConfig& config);
 
 // Groups and their rates.
 std::string groups_table(const std::vector<ParameterGroup>& groups);
