@@ -186,6 +186,13 @@ def torchtune_adapter(tensors: dict[str, torch.Tensor], shape: Shape) -> dict[st
     return adapter
 
 
+def gradient_norm(parameters: list[torch.nn.Parameter]) -> torch.Tensor:
+    """The norm of all gradients, a piece at a time: torch's norm of one large float32 tensor (and with it
+    clip_grad_norm_) adds small squares to a large sum and is too low, by 1e-03 at 5M elements and 2e-02 at 134M."""
+    pieces = [piece for parameter in parameters for piece in parameter.grad.flatten().split(1 << 16)]
+    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(p, dtype=torch.float32) for p in pieces]))
+
+
 def train(job: dict) -> dict:
     """Runs the steps; AdamW and clipping as lora-train has them."""
     configuration = Configuration(**job["configuration"])
@@ -205,11 +212,12 @@ def train(job: dict) -> dict:
             loss = loss_of(batch)
             loss.backward()
             total += loss.item()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, CLIP).item()
+        norm = gradient_norm(parameters)
+        torch.nn.utils.clip_grads_with_norm_(parameters, CLIP, norm)
         optimizer.step()
         optimizer.zero_grad()
-        steps.append({"seconds": time.perf_counter() - begin, "loss": total, "grad_norm": norm})
-        print(f"step {len(steps)}: loss {total:.6f}, gradient {norm:.5f}, {steps[-1]['seconds']:.2f} s", flush=True)
+        steps.append({"seconds": time.perf_counter() - begin, "loss": total, "grad_norm": norm.item()})
+        print(f"step {len(steps)}: loss {total:.6f}, gradient {norm.item():.5f}", flush=True)
     return {"steps": steps, "trained_parameters": sum(p.numel() for p in parameters),
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 

@@ -51,8 +51,9 @@ def scatter(workload: Workload, stored: dict, directory: pathlib.Path) -> str:
     for axis, (dtype, measured) in zip(axes[:, 0], panels):
         limit = report.bound(workload, stored, dtype)
         top = 1.08 * max(limit, *(m.speed for m in measured))
-        axis.set(xlim=(0, 1.6 * max(m.memory for m in measured) / 1e9), ylim=(0, top), xlabel="peak memory, GB",
-                 ylabel="tokens/s", title=f"{workload.title}, {dtype}")
+        right = max(m.memory for m in measured) / 1e9
+        axis.set(xlim=(0, 1.75 * right), ylim=(0, top), xlabel="peak memory, GB", ylabel="tokens/s",
+                 title=f"{workload.title}, {dtype}")
         axis.axhline(limit, color="#777777", linestyle="--", linewidth=1)
         axis.text(axis.get_xlim()[1], limit, "bound ", ha="right", va="bottom", color="#777777")
         heights = spread_out([m.speed for m in measured], 0.032 * top)
@@ -61,9 +62,10 @@ def scatter(workload: Workload, stored: dict, directory: pathlib.Path) -> str:
             x = m.memory / 1e9
             axis.plot(x, m.speed, MARKERS[dtype], color=colour, markersize=6,
                       markerfacecolor=colour if m.configuration.fused else "white")
-            axis.annotate(m.configuration.name, (x, m.speed), (x + 0.02 * axis.get_xlim()[1], height),
+            axis.annotate(m.configuration.name, (x, m.speed), (1.08 * right, height),
                           va="center", color=colour, fontsize=7.5,
-                          arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "shrinkA": 0})
+                          arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.3, "shrinkA": 0, "shrinkB": 4,
+                                      "relpos": (0, 0.5)})
     return save(figure, directory / f"{workload.key}.svg")
 
 

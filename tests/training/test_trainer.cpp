@@ -292,3 +292,12 @@ TEST_CASE("early stopping ends a run that no longer improves") {
   CHECK(evaluations == 4);
   CHECK(run.trainer->progress().best_step == 1);
 }
+
+TEST_CASE("the gradient's norm is exact over millions of elements") {
+  at::Tensor weight = at::zeros({5'000'000}).requires_grad_(true);
+  AdamW optimizer({{"adapter", 1e-3, {{"weight", weight}}}}, base_config());
+  at::manual_seed(1);
+  weight.mutable_grad().normal_(0.0, 1e-4);
+  const double exact = weight.grad().to(at::kDouble).norm().item<double>();
+  CHECK(std::abs(optimizer.grad_norm() / exact - 1) < 1e-6);
+}
