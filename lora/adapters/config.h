@@ -18,7 +18,7 @@ struct AllLinear {
 using ModulePatterns = std::variant<std::vector<std::string>, std::string, AllLinear>;
 
 struct AdapterConfig {
-  std::string method = "lora";  // a name of methods() in registry.h, or "full"
+  std::string method = "lora";  // a name of methods() in method.h, or "full"
   int64_t rank = 8;
   double alpha = 16;
   double dropout = 0.0;  // on the input of A, in training only

@@ -63,9 +63,9 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
   }
   const ModuleMatch match = match_modules(module_paths(model), config);
   for (const AdapterTarget& target : match.targets) {
-    const MethodOptions options{target.rank, target.alpha, config.dropout, config.init, seed_for(target.path, seed)};
+    const MethodOptions options{config, target.rank, target.alpha, seed_for(target.path, seed)};
     const auto base = std::dynamic_pointer_cast<Linear>(module_at(model, target.path));
-    const auto layer = method->second(base, options);
+    const auto layer = method->second.wrap(base, options);
     model.replace(target.path, layer);
     adaptation.modules.push_back({target.path, layer});
   }

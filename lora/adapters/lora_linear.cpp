@@ -12,11 +12,11 @@ namespace lora {
 LoraLinear::LoraLinear(std::shared_ptr<Linear> base, const MethodOptions& options)
     : AdapterLinear(std::move(base), options.rank, options.alpha),
       scaling_(options.alpha / static_cast<double>(options.rank)),
-      dropout_(options.dropout) {
+      dropout_(options.config.dropout) {
   const at::Device device = weight_matrix().device();
   at::Generator generator = at::detail::createCPUGenerator(options.seed);
   at::Tensor a = at::empty({options.rank, in_features()}, at::kFloat);
-  if (options.init == "gaussian") {
+  if (options.config.init == "gaussian") {
     a.normal_(0.0, 1.0 / static_cast<double>(options.rank), generator);
   } else {
     const double bound = 1.0 / std::sqrt(static_cast<double>(in_features()));

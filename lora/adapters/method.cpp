@@ -3,15 +3,18 @@
 #include "lora/adapters/lora_linear.h"
 
 namespace lora {
+namespace {
 
 template <typename Layer>
 std::shared_ptr<AdapterLinear> wrap(std::shared_ptr<Linear> base, const MethodOptions& options) {
   return std::make_shared<Layer>(std::move(base), options);
 }
 
+}  // namespace
+
 const std::map<std::string, Method>& methods() {
   static const std::map<std::string, Method> table = {
-      {"lora", wrap<LoraLinear>},
+      {"lora", {.wrap = wrap<LoraLinear>}},
   };
   return table;
 }

@@ -6,23 +6,30 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "lora/adapters/adapter_linear.h"
+#include "lora/adapters/config.h"
 
 namespace lora {
 
+// What one layer's adapter is made from.
 struct MethodOptions {
-  int64_t rank;
-  double alpha;
-  double dropout;
-  std::string init;  // kaiming | gaussian
-  uint64_t seed;     // of this module's fresh weights
+  const AdapterConfig& config;
+  int64_t rank;   // of this module, after rank_pattern
+  double alpha;   // likewise
+  uint64_t seed;  // of this module's fresh weights
 };
 
-// Wraps a frozen Linear.
-using Method = std::function<std::shared_ptr<AdapterLinear>(std::shared_ptr<Linear> base, const MethodOptions&)>;
+struct Method {
+  // Wraps a frozen Linear.
+  std::function<std::shared_ptr<AdapterLinear>(std::shared_ptr<Linear> base, const MethodOptions& options)> wrap;
+  // How PEFT's adapter_config.json names the method: its peft_type, and the keys that are true there.
+  std::string peft_type = "LORA";
+  std::vector<std::string> peft_flags = {};
+};
 
-// `adapter.method` -> how to wrap one layer. ("full" trains the network itself and wraps nothing; see inject.h.)
+// `adapter.method` -> the method. ("full" trains the network itself and wraps nothing; see inject.h.)
 const std::map<std::string, Method>& methods();
 
 }  // namespace lora

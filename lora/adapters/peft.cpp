@@ -8,6 +8,7 @@
 #include <set>
 
 #include "lora/adapters/matcher.h"
+#include "lora/adapters/method.h"
 #include "models/error.h"
 #include "models/io/atomic_file.h"
 #include "models/io/safetensors.h"
@@ -51,6 +52,12 @@ ModulePatterns parse_patterns(const json& value) {
   return value.get<std::vector<std::string>>();
 }
 
+std::string joined(const std::set<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 // Options whose value leaves plain LoRA as it is: anything else is refused by name.
 bool is_neutral(const std::string& key, const json& value) {
   static const std::set<std::string> informative = {"auto_mapping",   "base_model_name_or_path",
@@ -64,6 +71,26 @@ bool is_neutral(const std::string& key, const json& value) {
   if (informative.contains(key)) return value.is_null() || key != "layers_pattern";
   return value.is_null() || value == false || value == "none" ||
          ((value.is_array() || value.is_object()) && value.empty());
+}
+
+// The method that the file's peft_type and flags say; takes the flags out of it.
+std::string take_method(json& file, const fs::path& path) {
+  const std::string type = file.value("peft_type", "");
+  std::set<std::string> types, set;
+  for (const auto& [name, method] : methods()) {
+    types.insert(method.peft_type);
+    for (const std::string& flag : method.peft_flags) {
+      if (file.value(flag, json()) == true) set.insert(flag);
+    }
+  }
+  for (const auto& [name, method] : methods()) {
+    if (method.peft_type != type || std::set(method.peft_flags.begin(), method.peft_flags.end()) != set) continue;
+    for (const std::string& flag : set) file.erase(flag);
+    return name;
+  }
+  if (!types.contains(type))
+    throw ModelError(path.string() + ": 'peft_type' is '" + type + "'; supported is " + joined(types));
+  throw ModelError(path.string() + ": " + joined(set) + " together are not supported");
 }
 
 }  // namespace
@@ -87,8 +114,9 @@ std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const LlamaForCa
 
 void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
                 const AdapterConfig& config, const std::string& base_model) {
-  const ordered_json file = {
-      {"peft_type", "LORA"},
+  const Method& method = methods().at(config.method);
+  ordered_json file = {
+      {"peft_type", method.peft_type},
       {"task_type", "CAUSAL_LM"},
       {"base_model_name_or_path", base_model},
       {"revision", nullptr},
@@ -109,6 +137,7 @@ void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const 
       {"use_rslora", false},
       {"use_dora", false},
   };
+  for (const std::string& flag : method.peft_flags) file[flag] = true;
   write_safetensors(directory / kWeightsFile, trained_tensors(model, adaptation), {{"format", "pt"}});
   write_file_atomically(directory / kConfigFile, file.dump(2) + "\n");
 }
@@ -120,9 +149,7 @@ PeftAdapter read_peft_config(const fs::path& directory) {
   PeftAdapter adapter;
   try {
     json file = json::parse(in);
-    if (const std::string type = file.value("peft_type", ""); type != "LORA") {
-      throw ModelError(path.string() + ": 'peft_type' is '" + type + "'; supported is LORA");
-    }
+    adapter.config.method = take_method(file, path);
     if (file.contains("base_model_name_or_path") && file["base_model_name_or_path"].is_string()) {
       adapter.base_model = file["base_model_name_or_path"];
     }
