@@ -5,6 +5,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "models/ops/kernels/targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/ops/kernels/attention.cpp"
 #include <hwy/foreach_target.h>

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <type_traits>
 
+#include "models/ops/kernels/targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/ops/kernels/elementwise.cpp"
 #include <hwy/foreach_target.h>

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "models/ops/kernels/targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/ops/kernels/low_rank.cpp"
 #include <hwy/foreach_target.h>
