@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/: small random models with the logits that transformers computes for them, and the modules that
-PEFT picks for a list of patterns. Run again after a change here:
+"""Writes tests/golden/: small random models with the logits that transformers computes for them, the modules that
+PEFT picks for a list of patterns, and short runs of PEFT's training methods. Run again after a change here:
 
     pip install torch==2.13.0 transformers peft==0.21.2
     scripts/make_golden.py
@@ -89,11 +89,92 @@ def write_matches():
         {"made_with": f"peft {peft.__version__}", "layers": 3, "cases": cases}, indent=1) + "\n")
 
 
+def training_rows():
+    torch.manual_seed(5)
+    return torch.randint(3, SHAPE["vocab_size"], (4, 12))
+
+
+def golden_base():
+    return LlamaForCausalLM.from_pretrained(GOLDEN / "models" / "default", dtype=torch.float32)
+
+
+def save_adapter(model, directory):
+    shutil.rmtree(directory, ignore_errors=True)
+    model.save_pretrained(directory)
+    (directory / "README.md").unlink(missing_ok=True)
+    config = json.loads((directory / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = "tests/golden/models/default"
+    config["target_modules"].sort()
+    (directory / "adapter_config.json").write_text(json.dumps(config, sort_keys=True) + "\n")
+
+
+def write_lora_fa():
+    """Steps of PEFT's LoRA-FA optimizer. Its correction is computed in bfloat16 wherever there is support for it, on
+    the CPU too; switched off here, so that the numbers are those of the method."""
+    from peft.optimizers import lorafa
+    lorafa.is_bf16_available = lambda: False
+    directory = GOLDEN / "lora_fa"
+    torch.manual_seed(7)
+    model = peft.get_peft_model(golden_base(), peft.LoraConfig(
+        r=4, lora_alpha=8, target_modules="all-linear", alpha_pattern={"up_proj": 6}, task_type="CAUSAL_LM"))
+    save_adapter(model, directory / "start")
+    rate, decay = 1e-2, 0.1
+    optimizer = lorafa.create_lorafa_optimizer(model, r=4, lora_alpha=8, lr=rate, weight_decay=decay)
+    rows, losses = training_rows(), []
+    for _ in range(8):
+        loss = model(input_ids=rows, labels=rows).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    save_adapter(model, directory / "end")
+    (directory / "expected.json").write_text(json.dumps(
+        {"made_with": f"peft {peft.__version__}", "rows": rows.tolist(), "learning_rate": rate, "weight_decay": decay,
+         "adam_epsilon": optimizer.defaults["eps"], "loss": losses}) + "\n")
+
+
+def write_adalora():
+    """Every step of a short AdaLoRA run: init phase, pruning, final phase."""
+    directory = GOLDEN / "adalora"
+    schedule = dict(target_r=2, tinit=2, tfinal=4, deltaT=2, beta1=0.8, beta2=0.7, orth_reg_weight=0.3)
+    torch.manual_seed(7)
+    model = peft.get_peft_model(golden_base(), peft.AdaLoraConfig(
+        init_r=6, lora_alpha=48, target_modules="all-linear", total_step=16, task_type="CAUSAL_LM", **schedule))
+    save_adapter(model, directory / "start")
+    rate = 2e-2
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=rate, weight_decay=0.0)
+    tuner, rows, steps = model.base_model, training_rows(), []
+    allocator = tuner.rankallocator
+    for step in range(1, 17):
+        output = model(input_ids=rows, labels=rows)
+        output.loss.backward()
+        nll = torch.nn.functional.cross_entropy(output.logits[:, :-1].flatten(0, 1), rows[:, 1:].flatten()).item()
+        optimizer.step()
+        tuner.update_and_allocate(step)
+        optimizer.zero_grad()
+        budget, masks = allocator.budget_schedule(step)
+        pattern = tuner.peft_config["default"].rank_pattern if masks else None
+        steps.append({"loss": nll, "orth_loss": output.loss.item() - nll, "budget": budget,
+                      "ranks": pattern and {name.removesuffix(".lora_E.default"): sum(mask)
+                                            for name, mask in pattern.items()},
+                      "importance": {name.replace(".default", ""): (average * allocator.exp_avg_unc[name]).sum().item()
+                                     for name, average in allocator.exp_avg_ipt.items()} if step in (1, 7, 11) else None})
+    save_adapter(model, directory / "end")
+    model.eval()
+    with torch.no_grad():
+        logits = model(input_ids=rows).logits[:, -1]
+    (directory / "expected.json").write_text(json.dumps(
+        {"made_with": f"peft {peft.__version__}", "rows": rows.tolist(), "learning_rate": rate, "steps": steps,
+         "logits_last": logits.tolist()}) + "\n")
+
+
 def main():
     transformers.logging.set_verbosity_error()
     GOLDEN.mkdir(parents=True, exist_ok=True)
     write_models()
     write_matches()
+    write_lora_fa()
+    write_adalora()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ class LoraLinear final : public AdapterLinear {
   at::Tensor merged_weight() const override;
   std::vector<std::pair<std::string, at::Tensor>> peft_tensors() const override;
 
+  double scaling() const { return scaling_; }
+
   at::Tensor lora_A, lora_B;
 
  private:

@@ -1,6 +1,8 @@
 #include "lora/adapters/method.h"
 
+#include "lora/adapters/lora_fa.h"
 #include "lora/adapters/lora_linear.h"
+#include "lora/adapters/training_hooks.h"
 
 namespace lora {
 namespace {
@@ -15,8 +17,18 @@ std::shared_ptr<AdapterLinear> wrap(std::shared_ptr<Linear> base, const MethodOp
 const std::map<std::string, Method>& methods() {
   static const std::map<std::string, Method> table = {
       {"lora", {.wrap = wrap<LoraLinear>}},
+      {"lora_fa",
+       {.wrap = wrap_lora_fa,
+        .hooks = [](const Adaptation& adaptation, const AdapterConfig&, int64_t) { return lora_fa_hooks(adaptation); }}},
   };
   return table;
+}
+
+std::unique_ptr<TrainingHooks> training_hooks(const Adaptation& adaptation, const AdapterConfig& config,
+                                              int64_t total_steps) {
+  const auto method = methods().find(config.method);
+  if (method == methods().end() || !method->second.hooks) return nullptr;
+  return method->second.hooks(adaptation, config, total_steps);
 }
 
 }  // namespace lora

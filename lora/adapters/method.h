@@ -13,6 +13,9 @@
 
 namespace lora {
 
+struct Adaptation;
+class TrainingHooks;
+
 // What one layer's adapter is made from.
 struct MethodOptions {
   const AdapterConfig& config;
@@ -27,9 +30,17 @@ struct Method {
   // How PEFT's adapter_config.json names the method: its peft_type, and the keys that are true there.
   std::string peft_type = "LORA";
   std::vector<std::string> peft_flags = {};
+  // The method's part in the steps of a run of `total_steps`; null: none.
+  std::function<std::unique_ptr<TrainingHooks>(const Adaptation& adaptation, const AdapterConfig& config,
+                                               int64_t total_steps)>
+      hooks = nullptr;
 };
 
 // `adapter.method` -> the method. ("full" trains the network itself and wraps nothing; see inject.h.)
 const std::map<std::string, Method>& methods();
+
+// The hooks of config.method, or null. Throws RecipeError where a run of that many steps cannot do what is asked.
+std::unique_ptr<TrainingHooks> training_hooks(const Adaptation& adaptation, const AdapterConfig& config,
+                                              int64_t total_steps);
 
 }  // namespace lora

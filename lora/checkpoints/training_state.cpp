@@ -55,6 +55,23 @@ Progress read_progress(const fs::path& path) {
   }
 }
 
+NamedTensors method_state(Trainer& trainer) {
+  return trainer.hooks() ? trainer.hooks()->state() : NamedTensors{};
+}
+
+// Each tensor of `wanted` with what the file holds for it.
+std::vector<std::pair<at::Tensor, at::Tensor>> fitting(const fs::path& path, const NamedTensors& wanted) {
+  const SafetensorsFile file(path);
+  std::vector<std::pair<at::Tensor, at::Tensor>> pairs;
+  for (const auto& [name, tensor] : wanted) {
+    if (!file.contains(name) || file.tensor(name).sizes() != tensor.sizes()) {
+      throw StorageError(path.string() + ": '" + name + "' is missing or of another shape; is the recipe the same?");
+    }
+    pairs.emplace_back(tensor, file.tensor(name));
+  }
+  return pairs;
+}
+
 }  // namespace
 
 void write_training_state(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
@@ -66,6 +83,9 @@ void write_training_state(const fs::path& directory, const LlamaForCausalLM& mod
     write_peft(directory, model, adaptation, adapter, base_model);
   }
   write_safetensors(directory / "optimizer.safetensors", trainer.optimizer().state());
+  if (const auto state = method_state(trainer); !state.empty()) {
+    write_safetensors(directory / "method.safetensors", state);
+  }
   write_file_atomically(directory / "state.json", to_text(trainer.progress()));
   write_file_atomically(directory / "recipe.yaml", recipe_yaml);
 }
@@ -77,17 +97,13 @@ void read_trained_weights(const fs::path& directory, const LlamaForCausalLM& mod
 void read_training_state(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
                          Trainer& trainer) {
   const at::NoGradGuard no_grad;
-  const fs::path moments = directory / "optimizer.safetensors";
-  const SafetensorsFile file(moments);
-  const auto state = trainer.optimizer().state();
-  for (const auto& [name, tensor] : state) {
-    if (!file.contains(name) || file.tensor(name).sizes() != tensor.sizes()) {
-      throw StorageError(moments.string() + ": '" + name + "' is missing or of another shape; is the recipe the same?");
-    }
-  }
+  const auto moments = fitting(directory / "optimizer.safetensors", trainer.optimizer().state());
   read_trained_weights(directory, model, adaptation);
-  for (const auto& [name, tensor] : state) tensor.copy_(file.tensor(name));
+  for (const auto& [tensor, stored] : moments) tensor.copy_(stored);
   trainer.resume(read_progress(directory / "state.json"));
+  const NamedTensors state = method_state(trainer);  // what it is depends on the step
+  if (state.empty()) return;
+  for (const auto& [tensor, stored] : fitting(directory / "method.safetensors", state)) tensor.copy_(stored);
 }
 
 }  // namespace lora

@@ -2,6 +2,7 @@
 // What a run needs to go on, as files in a checkpoint's directory:
 //   adapter_config.json, adapter_model.safetensors   the adapter as PEFT reads it (method full: model.safetensors)
 //   optimizer.safetensors                            AdamW's moments
+//   method.safetensors                               state of the method's own (TrainingHooks), where it has any
 //   state.json                                       Progress
 //   recipe.yaml                                      the recipe as it ran
 // Random-number generators need no file: they are derived from the seed and the step.
@@ -23,7 +24,7 @@ void write_training_state(const std::filesystem::path& directory, const LlamaFor
 void read_trained_weights(const std::filesystem::path& directory, const LlamaForCausalLM& model,
                           const Adaptation& adaptation);
 
-// Weights, moments and progress: the trainer's next step is the one that would have followed. StorageError or
+// Weights, moments, the method's state and progress: the trainer's next step is the one that would have followed. StorageError or
 // ModelError where a file does not fit.
 void read_training_state(const std::filesystem::path& directory, const LlamaForCausalLM& model,
                          const Adaptation& adaptation, Trainer& trainer);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <unordered_set>
 
+#include "lora/adapters/method.h"
 #include "lora/checkpoints/training_state.h"
 #include "lora/cli/program.h"
 #include "lora/data/render.h"
@@ -78,6 +79,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   session.adaptation = inject(*session.model, recipe.adapter, recipe.training.seed);
   Trainer trainer(*session.model, recipe.training, train_set, validate ? &validation_set : nullptr,
                   recipe.data.shuffle);
+  trainer.set_hooks(training_hooks(session.adaptation, recipe.adapter, trainer.total_steps()));
 
   const MemoryPlan plan = plan_memory(*session.model, trainer.groups(), recipe.training,
                                       data_need(train_set, validation_set), machine_memory_bytes());

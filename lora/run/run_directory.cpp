@@ -52,7 +52,7 @@ void RunDirectory::begin(const Recipe& recipe) {
 }
 
 void RunDirectory::write_step(const StepMetrics& metrics, double peak_flops) {
-  const ordered_json row = {
+  ordered_json row = {
       {"step", metrics.step},
       {"epoch", metrics.epoch},
       {"loss", metrics.loss},
@@ -64,6 +64,7 @@ void RunDirectory::write_step(const StepMetrics& metrics, double peak_flops) {
       {"mfu", metrics.flops / metrics.seconds / peak_flops},
       {"peak_memory_bytes", peak_memory_bytes()},
   };
+  row.update(metrics.method);
   metrics_->append(row.dump());
 }
 

@@ -63,11 +63,17 @@ void AdamW::scale_grad(double factor) {
 
 void AdamW::step(double schedule) {
   const at::NoGradGuard no_grad;
+  ++steps_;
+  // The kernel divides √v by the root of its bias correction and adds ε then.
+  const double epsilon =
+      transformers_form_ ? epsilon_ / std::sqrt(1 - std::pow(beta2_, static_cast<double>(steps_))) : epsilon_;
   for (Group& group : groups_) {
+    const double rate = group.learning_rate * schedule;
     group.steps.add_(1);
     at::_fused_adamw_({group.values}, {group.grads}, {group.exp_avg}, {group.exp_avg_sq}, /*max_exp_avg_sqs=*/{},
-                      {group.steps}, group.learning_rate * schedule, beta1_, beta2_, weight_decay_, epsilon_,
+                      {group.steps}, rate, beta1_, beta2_, transformers_form_ ? 0.0 : weight_decay_, epsilon,
                       /*amsgrad=*/false, /*maximize=*/false);
+    if (transformers_form_ && weight_decay_ > 0) group.values.mul_(1 - rate * weight_decay_);
   }
 }
 
@@ -87,6 +93,7 @@ std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
 }
 
 void AdamW::set_steps(int64_t steps) {
+  steps_ = steps;
   for (Group& group : groups_) group.steps.fill_(static_cast<double>(steps));
 }
 

@@ -19,6 +19,10 @@ class AdamW {
   // model holds become views of these, and keep them alive.
   AdamW(const std::vector<ParameterGroup>& groups, const TrainingConfig& config);
 
+  // The form that transformers' AdamW had, and PEFT's LoRA-FA optimizer has: ε is added to √v before v's bias is
+  // corrected, and the weights decay after the update instead of before.
+  void use_transformers_form() { transformers_form_ = true; }
+
   void zero_grad();
   // The 2-norm over all gradients, as it is now.
   double grad_norm() const;
@@ -41,6 +45,8 @@ class AdamW {
     std::vector<std::vector<int64_t>> shapes;
   };
   std::vector<Group> groups_;
+  int64_t steps_ = 0;
+  bool transformers_form_ = false;
   double beta1_, beta2_, epsilon_, weight_decay_;
 };
 

@@ -76,11 +76,19 @@ void Trainer::set_plan(int64_t tokens, Recompute recompute) {
   model_.model->recompute = recompute;
 }
 
+void Trainer::set_hooks(std::unique_ptr<TrainingHooks> hooks) {
+  hooks_ = std::move(hooks);
+  if (!hooks_) return;
+  if (hooks_->wants_transformers_adamw()) optimizer_.use_transformers_form();
+  hooks_->resume(progress_.step);
+}
+
 int64_t Trainer::steps_per_epoch() const { return ceil_div(rows_per_epoch_, config_.batch_size); }
 
 void Trainer::resume(const Progress& progress) {
   progress_ = progress;
   optimizer_.set_steps(progress.step);
+  if (hooks_) hooks_->resume(progress.step);
   rows_ = plan_epoch(lengths_, config_.packing, config_.max_length, shuffle_, config_.seed, progress.epoch);
 }
 
@@ -126,6 +134,7 @@ StepMetrics Trainer::step() {
     mean.backward();
     loss += mean.item<double>();
   }
+  if (hooks_) hooks_->after_backward();
   const double norm = optimizer_.grad_norm();
   if (!std::isfinite(loss) || !std::isfinite(norm)) {
     progress_ = before;
@@ -140,7 +149,9 @@ StepMetrics Trainer::step() {
   const double factor = schedule_factor(config_, progress_.step, total_steps_);
   {
     const WorkScope scope(Work::kOptimizer);
+    if (hooks_) hooks_->before_update();
     optimizer_.step(factor);
+    if (hooks_) hooks_->after_update(progress_.step + 1);
   }
 
   ++progress_.step;
@@ -156,7 +167,8 @@ StepMetrics Trainer::step() {
           .tokens = tokens,
           .supervised_tokens = supervised,
           .flops = pass_flops(model_, step_lengths, supervised),
-          .seconds = seconds.count()};
+          .seconds = seconds.count(),
+          .method = hooks_ ? hooks_->metrics() : nlohmann::ordered_json::object()};
 }
 
 double Trainer::evaluate() {

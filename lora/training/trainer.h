@@ -1,12 +1,15 @@
 #pragma once
 // Optimizer steps over a dataset. What a step does depends only on the parameters, the optimizer's moments and
-// Progress, so that those three are all a checkpoint has to hold: data order and dropout follow from the seed and the
-// step.
+// Progress, and the method's own state where it has hooks, so that these are all a checkpoint has to hold: data order
+// and dropout follow from the seed and the step.
 
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <vector>
 
+#include "lora/adapters/training_hooks.h"
 #include "lora/data/batch.h"
 #include "lora/training/adamw.h"
 #include "lora/training/config.h"
@@ -35,6 +38,7 @@ struct StepMetrics {
   int64_t tokens, supervised_tokens;
   double flops;  // see flops.h
   double seconds;
+  nlohmann::ordered_json method;  // columns of the adapter method's own
 };
 
 class Trainer {
@@ -60,7 +64,11 @@ class Trainer {
   const Progress& progress() const { return progress_; }
   // Notes a validation loss in the progress; true when it is the best so far.
   bool note_evaluation(double loss);
-  // Takes up a checkpoint's place. Parameters and moments are copied in by the caller.
+  // The method's part in every step from now on; null: none.
+  void set_hooks(std::unique_ptr<TrainingHooks> hooks);
+  TrainingHooks* hooks() { return hooks_.get(); }
+
+  // Takes up a checkpoint's place. Parameters, moments and the hooks' state are copied in by the caller, afterwards.
   void resume(const Progress& progress);
   AdamW& optimizer() { return optimizer_; }
 
@@ -84,6 +92,7 @@ class Trainer {
   std::vector<int64_t> lengths_;
   std::vector<ParameterGroup> groups_;
   AdamW optimizer_;
+  std::unique_ptr<TrainingHooks> hooks_;
   int64_t rows_per_epoch_, total_steps_;
   Progress progress_;
   int64_t pass_tokens_;

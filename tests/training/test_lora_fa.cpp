@@ -1,0 +1,79 @@
+// LoRA-FA: the numbers of PEFT's optimizer, a frozen A, and files that are plain LoRA.
+
+#include <ATen/ATen.h>
+
+#include "lora/adapters/lora_linear.h"
+#include "lora/adapters/peft.h"
+#include "tests/temporary_directory.h"
+#include "tests/training/golden_run.h"
+
+using namespace lora;
+using namespace lora::test;
+
+namespace {
+
+std::filesystem::path golden() { return source_dir() / "tests/golden/lora_fa"; }
+
+AdapterConfig golden_adapter() {
+  AdapterConfig adapter = read_peft_config(golden() / "start").config;
+  adapter.method = "lora_fa";
+  adapter.init_from = (golden() / "start").string();
+  return adapter;
+}
+
+}  // namespace
+
+TEST_CASE("LoRA-FA takes the steps of PEFT's optimizer") {
+  const auto expected = read_json(golden() / "expected.json");
+  TrainingConfig config = golden_training(expected, static_cast<int64_t>(expected["loss"].size()));
+  config.weight_decay = expected["weight_decay"];
+  config.adam_epsilon = expected["adam_epsilon"];
+  for (const bool fused : {true, false}) {
+    config.fused = fused;
+    GoldenRun run(expected, golden_adapter(), config);
+    for (const double wanted : expected["loss"]) CHECK(std::abs(run.trainer->step().loss - wanted) < 1e-5);
+    const SafetensorsFile end(golden() / "end" / "adapter_model.safetensors");
+    const auto tensors = trained_tensors(*run.model, run.adaptation);
+    CHECK(tensors.size() == end.entries().size());
+    for (const auto& [name, tensor] : tensors) {
+      CAPTURE(name);
+      CHECK(largest_difference(tensor.detach(), end.tensor(name)) < 1e-5);
+    }
+  }
+}
+
+TEST_CASE("LoRA-FA trains B alone, and the layer keeps nothing of its input") {
+  const auto expected = read_json(golden() / "expected.json");
+  GoldenRun run(expected, golden_adapter(), golden_training(expected, 3));
+  GoldenRun lora(expected, read_peft_config(golden() / "start").config, golden_training(expected, 3));
+  CHECK(run.adaptation.trainable_parameters < lora.adaptation.trainable_parameters);
+  for (const auto& [path, tensor] : trainable_parameters(*run.model)) CHECK(path.ends_with(".lora_B"));
+
+  // What autograd saves of the plain path: the input of A is not among it.
+  const auto layer = run.adaptation.modules[0].layer;
+  at::Tensor x = at::randn({3, layer->in_features()});
+  const size_t before = x.use_count();
+  const at::Tensor y = layer->forward(x);
+  CHECK(y.requires_grad());
+  CHECK(x.use_count() == before);
+  const at::Tensor with_a = lora.adaptation.modules[0].layer->forward(x);
+  CHECK(x.use_count() > before);
+
+  for (const AdaptedModule& module : run.adaptation.modules) CHECK_FALSE(LinearGroup({*module.layer->parts()}, at::kFloat).reads_input());
+}
+
+TEST_CASE("a LoRA-FA adapter on disk is a plain LoRA adapter") {
+  const TemporaryDirectory directory;
+  const auto expected = read_json(golden() / "expected.json");
+  GoldenRun run(expected, golden_adapter(), golden_training(expected, 2));
+  run.trainer->step();
+  run.trainer->step();
+  write_peft(directory.path(), *run.model, run.adaptation, golden_adapter(), "base");
+  AdapterConfig read = read_peft_config(directory.path()).config;
+  CHECK(read.method == "lora");
+  read.init_from = directory.path().string();
+  GoldenRun again(expected, read, golden_training(expected, 2));
+  const auto wanted = trained_tensors(*run.model, run.adaptation), found = trained_tensors(*again.model, again.adaptation);
+  REQUIRE(found.size() == wanted.size());
+  for (size_t i = 0; i < found.size(); ++i) CHECK(found[i].second.equal(wanted[i].second));
+}
