@@ -17,6 +17,19 @@ struct AllLinear {
 // A list matches a module's whole path or a dotted suffix of it; a string is a regular expression over the whole path.
 using ModulePatterns = std::variant<std::vector<std::string>, std::string, AllLinear>;
 
+// The budget schedule of method adalora, with PEFT's names (deltaT apart) and defaults. Steps are optimizer steps.
+struct AdaLoraConfig {
+  int64_t target_r = 8;          // mean rank of a module at the end; AdapterConfig::rank is the one to begin with
+  int64_t tinit = 0;             // steps before the first pruning
+  int64_t tfinal = 0;            // steps after the last
+  int64_t delta_t = 1;           // steps from one pruning to the next
+  double beta1 = 0.85;           // of the moving average of sensitivity
+  double beta2 = 0.85;           // of its uncertainty's
+  double orth_reg_weight = 0.5;  // of the orthogonality term in the loss
+  int64_t total_step = 0;        // of the run, which fills it in; no key of a recipe
+  bool operator==(const AdaLoraConfig&) const = default;
+};
+
 struct AdapterConfig {
   std::string method = "lora";  // a name of methods() in method.h, or "full"
   int64_t rank = 8;
@@ -31,6 +44,7 @@ struct AdapterConfig {
   std::vector<std::string> modules_to_save;  // trained whole beside the adapter
   std::string init = "kaiming";              // of A: kaiming | gaussian
   std::string init_from;                     // a PEFT adapter directory to go on from; empty: none
+  AdaLoraConfig adalora;
   bool operator==(const AdapterConfig&) const = default;
 };
 

@@ -24,6 +24,12 @@ struct Adaptation {
   int64_t total_parameters = 0;  // of the base and the adapters
 };
 
+// An adapter that may be another than the model's own, with what its files say of it.
+struct AdapterForm {
+  Adaptation adaptation;
+  AdapterConfig config;
+};
+
 // Wraps every module that `config` means and makes modules_to_save trainable; method "full" makes everything so.
 // Afterwards exactly the trained parameters require a gradient; they are float32 and own their memory. A module's fresh
 // weights depend on `seed` and its path alone. Throws Error (exit code 2) as match_modules does, ModelError for

@@ -1,5 +1,8 @@
 #include "lora/adapters/method.h"
 
+#include "lora/adapters/adalora.h"
+#include "lora/adapters/adalora_linear.h"
+#include "lora/adapters/adalora_peft.h"
 #include "lora/adapters/lora_fa.h"
 #include "lora/adapters/lora_linear.h"
 #include "lora/adapters/training_hooks.h"
@@ -17,9 +20,17 @@ std::shared_ptr<AdapterLinear> wrap(std::shared_ptr<Linear> base, const MethodOp
 const std::map<std::string, Method>& methods() {
   static const std::map<std::string, Method> table = {
       {"lora", {.wrap = wrap<LoraLinear>}},
+      {"adalora",
+       {.wrap = wrap<AdaLoraLinear>,
+        .peft_type = "ADALORA",
+        .hooks = adalora_hooks,
+        .write_config = write_adalora_config,
+        .take_config = take_adalora_config,
+        .finished = pruned_adalora}},
       {"lora_fa",
        {.wrap = wrap_lora_fa,
-        .hooks = [](const Adaptation& adaptation, const AdapterConfig&, int64_t) { return lora_fa_hooks(adaptation); }}},
+        .hooks = [](const Adaptation& adaptation, const AdapterConfig&,
+                    int64_t) { return lora_fa_hooks(adaptation); }}},
   };
   return table;
 }

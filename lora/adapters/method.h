@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 namespace lora {
 
 struct Adaptation;
+struct AdapterForm;
 class TrainingHooks;
 
 // What one layer's adapter is made from.
@@ -34,6 +36,12 @@ struct Method {
   std::function<std::unique_ptr<TrainingHooks>(const Adaptation& adaptation, const AdapterConfig& config,
                                                int64_t total_steps)>
       hooks = nullptr;
+  // What adapter_config.json says of the method beyond LoRA's keys, written and taken out of it; null: nothing.
+  std::function<void(nlohmann::ordered_json& file, const Adaptation& adaptation, const AdapterConfig& config)>
+      write_config = nullptr;
+  std::function<void(nlohmann::json& file, AdapterConfig& config)> take_config = nullptr;
+  // The adapter as others are given it, where that is not the one that is trained; null: as it is.
+  std::function<AdapterForm(const Adaptation& adaptation, const AdapterConfig& config)> finished = nullptr;
 };
 
 // `adapter.method` -> the method. ("full" trains the network itself and wraps nothing; see inject.h.)

@@ -138,6 +138,7 @@ void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const 
       {"use_dora", false},
   };
   for (const std::string& flag : method.peft_flags) file[flag] = true;
+  if (method.write_config) method.write_config(file, adaptation, config);
   write_safetensors(directory / kWeightsFile, trained_tensors(model, adaptation), {{"format", "pt"}});
   write_file_atomically(directory / kConfigFile, file.dump(2) + "\n");
 }
@@ -154,6 +155,7 @@ PeftAdapter read_peft_config(const fs::path& directory) {
       adapter.base_model = file["base_model_name_or_path"];
     }
     AdapterConfig& config = adapter.config;
+    const Method& method = methods().at(config.method);
     const auto take = [&](const char* key) {
       const json value = file.value(key, json());
       file.erase(key);
@@ -163,8 +165,12 @@ PeftAdapter read_peft_config(const fs::path& directory) {
       const json value = take(key);
       return value.is_null() ? fallback : value.get<double>();
     };
-    const json rank = take("r");
-    config.rank = rank.is_null() ? 8 : rank.get<int64_t>();
+    if (method.take_config) {
+      method.take_config(file, config);
+    } else {
+      const json rank = take("r");
+      config.rank = rank.is_null() ? 8 : rank.get<int64_t>();
+    }
     config.alpha = take_number("lora_alpha", 8);
     config.dropout = take_number("lora_dropout", 0);
     config.target_modules = parse_patterns(take("target_modules"));
@@ -225,7 +231,12 @@ void load_peft_weights(const fs::path& directory, const LlamaForCausalLM& model,
   const AdapterConfig config = read_peft_config(directory).config;
   // A file's α is part of what its weights mean; tensors alone would not show a difference.
   for (const AdaptedModule& module : adaptation.modules) {
-    const double alpha = adapter_target(module.path, config).alpha;
+    const auto [path, rank, alpha] = adapter_target(module.path, config);
+    if (config.method == "adalora" && rank < module.layer->rank()) {
+      throw ModelError(directory.string() + ": '" + path + "' is pruned to rank " + std::to_string(rank) +
+                       " already; wanted an AdaLoRA adapter with all of its ranks. lora-export --format lora makes a "
+                       "LoRA adapter of it, to go on from with method lora");
+    }
     if (alpha != module.layer->alpha()) {
       throw ModelError(directory.string() + ": alpha of '" + module.path + "' is " + std::to_string(alpha) +
                        "; the recipe has " + std::to_string(module.layer->alpha()));

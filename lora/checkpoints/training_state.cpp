@@ -55,9 +55,7 @@ Progress read_progress(const fs::path& path) {
   }
 }
 
-NamedTensors method_state(Trainer& trainer) {
-  return trainer.hooks() ? trainer.hooks()->state() : NamedTensors{};
-}
+NamedTensors method_state(Trainer& trainer) { return trainer.hooks() ? trainer.hooks()->state() : NamedTensors{}; }
 
 // Each tensor of `wanted` with what the file holds for it.
 std::vector<std::pair<at::Tensor, at::Tensor>> fitting(const fs::path& path, const NamedTensors& wanted) {

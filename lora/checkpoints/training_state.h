@@ -24,8 +24,8 @@ void write_training_state(const std::filesystem::path& directory, const LlamaFor
 void read_trained_weights(const std::filesystem::path& directory, const LlamaForCausalLM& model,
                           const Adaptation& adaptation);
 
-// Weights, moments, the method's state and progress: the trainer's next step is the one that would have followed. StorageError or
-// ModelError where a file does not fit.
+// Weights, moments, the method's state and progress: the trainer's next step is the one that would have followed.
+// StorageError or ModelError where a file does not fit.
 void read_training_state(const std::filesystem::path& directory, const LlamaForCausalLM& model,
                          const Adaptation& adaptation, Trainer& trainer);
 

@@ -60,7 +60,7 @@ DataNeed data_need(const Dataset& train, const Dataset& validation) {
 
 int train(const std::string& recipe_file, const std::vector<std::string>& overrides, bool resume, bool dry_run,
           bool profile) {
-  const Recipe recipe = load_recipe(recipe_file, overrides);
+  Recipe recipe = load_recipe(recipe_file, overrides);
   set_threads(recipe.training.threads);
   std::optional<RunDirectory> run;
   if (!dry_run) {
@@ -79,6 +79,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   session.adaptation = inject(*session.model, recipe.adapter, recipe.training.seed);
   Trainer trainer(*session.model, recipe.training, train_set, validate ? &validation_set : nullptr,
                   recipe.data.shuffle);
+  recipe.adapter.adalora.total_step = trainer.total_steps();
   trainer.set_hooks(training_hooks(session.adaptation, recipe.adapter, trainer.total_steps()));
 
   const MemoryPlan plan = plan_memory(*session.model, trainer.groups(), recipe.training,

@@ -11,6 +11,7 @@ namespace fs = std::filesystem;
 
 const std::map<std::string, ExportFormat>& export_formats() {
   static const std::map<std::string, ExportFormat> formats = {
+      {"lora", {"adapter-lora", export_lora}},
       {"peft", {"adapter", export_peft}},
       {"huggingface", {"merged", export_huggingface}},
       {"torchscript", {"merged.pt", export_torchscript}},

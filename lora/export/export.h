@@ -31,6 +31,8 @@ struct ExportFormat {
 // By the names of a recipe's `export` list.
 const std::map<std::string, ExportFormat>& export_formats();
 
+// AdaLoRA's adapter as a plain LoRA one. Error (exit code 2) for another method.
+std::string export_lora(const ExportSource& source, const std::filesystem::path& output);
 std::string export_peft(const ExportSource& source, const std::filesystem::path& output);
 std::string export_huggingface(const ExportSource& source, const std::filesystem::path& output);
 std::string export_torchscript(const ExportSource& source, const std::filesystem::path& output);

@@ -2,10 +2,24 @@
 
 #include "lora/adapters/peft.h"
 
+#include "lora/adapters/adalora_peft.h"
+#include "lora/adapters/method.h"
 #include "lora/export/export.h"
 #include "models/error.h"
 
 namespace lora {
+
+namespace {
+
+std::string write_form(const ExportSource& source, const AdapterForm& form, const std::filesystem::path& output) {
+  write_directory(output, [&](const std::filesystem::path& directory) {
+    write_peft(directory, source.model, form.adaptation, form.config,
+               std::filesystem::absolute(source.model_directory).lexically_normal().string());
+  });
+  return std::to_string(form.adaptation.modules.size()) + " adapted layers";
+}
+
+}  // namespace
 
 std::string export_peft(const ExportSource& source, const std::filesystem::path& output) {
   if (source.adaptation.modules.empty()) {
@@ -13,11 +27,20 @@ std::string export_peft(const ExportSource& source, const std::filesystem::path&
         ExitCode::kRecipe, "export",
         "peft: method '" + source.adapter.method + "' trains no adapter; export huggingface or torchscript instead");
   }
-  write_directory(output, [&](const std::filesystem::path& directory) {
-    write_peft(directory, source.model, source.adaptation, source.adapter,
-               std::filesystem::absolute(source.model_directory).lexically_normal().string());
-  });
-  return std::to_string(source.adaptation.modules.size()) + " adapted layers";
+  const Method& method = methods().at(source.adapter.method);
+  return write_form(source,
+                    method.finished ? method.finished(source.adaptation, source.adapter)
+                                    : AdapterForm{source.adaptation, source.adapter},
+                    output);
+}
+
+std::string export_lora(const ExportSource& source, const std::filesystem::path& output) {
+  if (source.adapter.method != "adalora") {
+    throw Error(ExitCode::kRecipe, "export",
+                "lora: makes a LoRA adapter of an AdaLoRA one, and the method here is '" + source.adapter.method +
+                    "'; wanted the format peft");
+  }
+  return write_form(source, adalora_as_lora(source.adaptation, source.adapter), output);
 }
 
 }  // namespace lora

@@ -37,6 +37,7 @@ class Checker {
            "adapter.init_from: method full has no adapter to go on from; put the model in model.path");
     }
     const auto peft = std::ranges::find(recipe_.exports, "peft");
+    check_adalora();
     if (full && peft != recipe_.exports.end()) {
       fail("export." + std::to_string(peft - recipe_.exports.begin()),
            "export: method full has no adapter for peft; huggingface writes the whole model");
@@ -75,6 +76,31 @@ class Checker {
  private:
   [[noreturn]] void fail(const std::string& path, const std::string& message) const {
     throw RecipeError(place_of(root_, path) + ": " + message);
+  }
+
+  void check_adalora() const {
+    const AdapterConfig& adapter = recipe_.adapter;
+    if (adapter.method != "adalora") {
+      if (adapter.adalora != AdaLoraConfig{}) fail("adapter.adalora", "adapter.adalora: only with method adalora");
+      const auto lora = std::ranges::find(recipe_.exports, "lora");
+      if (lora == recipe_.exports.end()) return;
+      fail("export." + std::to_string(lora - recipe_.exports.begin()),
+           "export: lora makes a LoRA adapter of an AdaLoRA one; wanted peft with method " + adapter.method);
+    }
+    const auto refuse = [&](const std::string& key, const std::string& reason) {
+      fail("adapter." + key, "adapter." + key + ": " + reason);
+    };
+    if (adapter.adalora.target_r >= adapter.rank) {
+      refuse("adalora.target_r",
+             "expected less than adapter.rank, the rank that AdaLoRA begins with, for there to be "
+             "something to prune; found " +
+                 std::to_string(adapter.adalora.target_r) + " and a rank of " + std::to_string(adapter.rank) +
+                 " (PEFT has 8 and 12)");
+    }
+    if (!adapter.rank_pattern.empty()) refuse("rank_pattern", "not with method adalora, which finds the ranks itself");
+    if (!adapter.alpha_pattern.empty()) refuse("alpha_pattern", "not with method adalora, which has one alpha for all");
+    if (adapter.init != AdapterConfig{}.init)
+      refuse("init", "not with method adalora, which has initial values of its own");
   }
 
   void expect_validation(const std::string& path) const {

@@ -66,7 +66,10 @@ std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b) {
   const KeysAndValues left = flatten(a), right = flatten(b);
   std::vector<std::string> keys;
   for (size_t i = 0; i < left.size(); ++i) {
-    if (left[i].second != right[i].second && decides_what_is_trained(left[i].first)) keys.push_back(left[i].first);
+    const std::string& key = left[i].first;
+    // AdaLoRA's schedule is one of the whole run.
+    const bool length = a.adapter.method == "adalora" && (key == "training.max_steps" || key == "training.epochs");
+    if (left[i].second != right[i].second && (length || decides_what_is_trained(key))) keys.push_back(key);
   }
   return keys;
 }

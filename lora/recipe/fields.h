@@ -18,6 +18,7 @@ namespace lora {
 inline constexpr Numbers kPositive{.min = 0, .above_min = true};
 inline constexpr Numbers kNotNegative{.min = 0};
 inline constexpr Numbers kBelowOne{.min = 0, .max = 1, .below_max = true};
+inline constexpr Numbers kInsideOne{.min = 0, .above_min = true, .max = 1, .below_max = true};
 inline constexpr Numbers kShare{.min = 0, .max = 1};
 
 template <typename Fields>
@@ -27,6 +28,17 @@ void describe(Fields& fields, ModelSection& model) {
   fields.value("quantization", model.quantization, known_quantizations());
   fields.value("head", model.head, known_heads());
   fields.value("init", model.init, known_model_inits());
+}
+
+template <typename Fields>
+void describe(Fields& fields, AdaLoraConfig& adalora) {
+  fields.value("target_r", adalora.target_r, Integers{1});
+  fields.value("tinit", adalora.tinit, Integers{0});
+  fields.value("tfinal", adalora.tfinal, Integers{0});
+  fields.value("delta_t", adalora.delta_t, Integers{1});
+  fields.value("beta1", adalora.beta1, kInsideOne);
+  fields.value("beta2", adalora.beta2, kInsideOne);
+  fields.value("orth_reg_weight", adalora.orth_reg_weight, kNotNegative);
 }
 
 template <typename Fields>
@@ -43,6 +55,7 @@ void describe(Fields& fields, AdapterConfig& adapter) {
   fields.value("modules_to_save", adapter.modules_to_save, Any{});
   fields.value("init", adapter.init, known_adapter_inits());
   fields.value("init_from", adapter.init_from, OrNull{});
+  fields.section("adalora", adapter.adalora);
 }
 
 template <typename Fields>

@@ -31,7 +31,7 @@ const std::vector<std::string>& format_columns(const std::string& format) { retu
 
 const Names& known_methods() {
   static const Names names = {
-      {"lora", "lora_fa", "full"}, {"rslora", "dora", "adalora"}, {{"qlora", "lora"}, {"full_finetune", "full"}}};
+      {"lora", "lora_fa", "adalora", "full"}, {"rslora", "dora"}, {{"qlora", "lora"}, {"full_finetune", "full"}}};
   return names;
 }
 
@@ -43,7 +43,7 @@ const Names& known_adapter_inits() {
 
 const Names& known_exports() {
   static const Names names = {
-      {"peft", "torchscript", "huggingface"}, {"gguf"}, {{"hf", "huggingface"}, {"jit", "torchscript"}}};
+      {"peft", "lora", "torchscript", "huggingface"}, {"gguf"}, {{"hf", "huggingface"}, {"jit", "torchscript"}}};
   return names;
 }
 

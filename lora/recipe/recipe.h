@@ -27,7 +27,7 @@ struct Recipe {
   TrainingConfig training;
   EvaluationConfig evaluation;
   std::string output_dir;
-  std::vector<std::string> exports;  // key `export`: peft | torchscript | huggingface
+  std::vector<std::string> exports;  // key `export`: peft | lora | torchscript | huggingface
   bool operator==(const Recipe&) const = default;
 };
 
@@ -40,8 +40,8 @@ Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::str
 std::string to_yaml(const Recipe& recipe);
 
 // Keys whose values differ and that decide what a run trains, so that a checkpoint of one recipe is no start for the
-// other: all of model, adapter and data, and of training seed, batch_size, max_length, packing, optimizer. Rates,
-// lengths of the run, evaluation, checkpoints and exports may change.
+// other: all of model, adapter and data, and of training seed, batch_size, max_length, packing, optimizer; with method
+// adalora also the length of the run, which may change otherwise, as rates, evaluation, checkpoints and exports may.
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b);
 
 }  // namespace lora

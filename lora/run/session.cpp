@@ -68,6 +68,10 @@ TrainedModel load_checkpoint(const fs::path& directory, const std::string& model
   trained.session.tokenizer = load_tokenizer(recipe.model.path);
   trained.session.model = load_model(recipe.model, *trained.session.tokenizer, recipe.training.seed);
   trained.adapter = recipe.adapter;
+  // The one thing of the adapter that follows from the run's data, not from its recipe alone.
+  if (recipe.adapter.method == "adalora") {
+    trained.adapter.adalora.total_step = read_peft_config(directory).config.adalora.total_step;
+  }
   AdapterConfig adapter = recipe.adapter;
   adapter.init_from.clear();  // the checkpoint's weights follow
   trained.session.adaptation = inject(*trained.session.model, adapter, recipe.training.seed);

@@ -47,13 +47,13 @@ std::shared_ptr<LlamaForCausalLM> random_model(const Shape& shape, const std::st
   return model;
 }
 
-// B starts at zero, where the gradient of A is zero too: fill it.
+// B starts at zero, where the gradient of A is zero too: fill it. Likewise AdaLoRA's Λ.
 void adapt(LlamaForCausalLM& model, const AdapterConfig& config) {
   inject(model, config, 11);
   const at::NoGradGuard no_grad;
   at::manual_seed(7);
   for (const auto& [name, p] : trainable_parameters(model)) {
-    if (name.ends_with("lora_B")) at::Tensor(p).normal_(0.0, 0.1);
+    if (name.ends_with("lora_B") || name.ends_with("lora_E")) at::Tensor(p).normal_(0.0, 0.1);
   }
 }
 
@@ -125,6 +125,22 @@ TEST_CASE("fused layers give the plain path's loss and gradients") {
         }
       }
     }
+  }
+}
+
+TEST_CASE("fused layers give the plain path's gradients in LoRA-FA and AdaLoRA") {
+  const std::string method = GENERATE("lora_fa", "adalora");
+  for (const double dropout : {0.0, 0.2}) {
+    const auto model = random_model(kShapes[1], "float32");
+    AdapterConfig config;
+    config.method = method;
+    config.target_modules = AllLinear{};
+    config.rank = 5;
+    config.dropout = dropout;
+    adapt(*model, config);
+    const Result plain = run(*model, {20, 9}, false, Recompute::kNone);
+    CHECK(plain.grads.size() == (method == "lora_fa" ? 14U : 42U));
+    for (const Recompute level : kLevels) check_equal(run(*model, {20, 9}, true, level), plain, 1e-6, 1e-5);
   }
 }
 

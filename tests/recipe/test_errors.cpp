@@ -190,7 +190,8 @@ TEST_CASE("a value out of its range is refused") {
 
 TEST_CASE("a name that is none of the known ones is refused with the nearest") {
   check_all({
-      adapter("method: lroa", "11: adapter.method: expected one of lora, full, found 'lroa' (did you mean 'lora'?)"),
+      adapter("method: lroa",
+              "11: adapter.method: expected one of lora, lora_fa, adalora, full, found 'lroa' (did you mean 'lora'?)"),
       adapter("init: kaimng",
               "9: adapter.init: expected one of kaiming, gaussian, found 'kaimng' (did you mean 'kaiming'?)"),
       training(
@@ -205,16 +206,17 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
       {7, "    - {path: a, format: alpca}",
        "7:25: data.train.0.format: expected one of alpaca, completion, text, found 'alpca' (did you mean 'alpaca'?)"},
       {10, "output_dir: x\nexport: [hf]",
-       "11:10: export.0: expected one of peft, torchscript, huggingface, found 'hf' (did you mean 'huggingface'?)"},
+       "11:10: export.0: expected one of peft, lora, torchscript, huggingface, found 'hf' (did you mean "
+       "'huggingface'?)"},
       {10, "output_dir: x\nexport: [peft, peft]", "11:16: export.1: 'peft' is named twice"},
   });
 }
 
 TEST_CASE("what a later version will have is told apart from a misspelling") {
   const std::string not_yet = " is not available yet; available: ";
-  for (const char* method : {"rslora", "dora", "adalora", "lora_fa"}) {
-    check_all({adapter(std::string("method: ") + method,
-                       "11: adapter.method: '" + std::string(method) + "'" + not_yet + "lora, full")});
+  for (const char* method : {"rslora", "dora"}) {
+    check_all({adapter(std::string("method: ") + method, "11: adapter.method: '" + std::string(method) + "'" + not_yet +
+                                                             "lora, lora_fa, adalora, full")});
   }
   check_all({
       adapter("init: pissa", "9: adapter.init: 'pissa'" + not_yet + "kaiming, gaussian"),
@@ -227,7 +229,7 @@ TEST_CASE("what a later version will have is told apart from a misspelling") {
       {7, "    - {path: a, format: text, weight: 0.5}",
        "7:39: data.train.0.weight: mixing by weight is not available yet; expected 1.0"},
       {10, "output_dir: x\nexport: [peft, gguf]",
-       "11:16: export.1: 'gguf'" + not_yet + "peft, torchscript, huggingface"},
+       "11:16: export.1: 'gguf'" + not_yet + "peft, lora, torchscript, huggingface"},
   });
 }
 
@@ -275,6 +277,30 @@ TEST_CASE("keys that contradict each other are refused") {
   });
   CHECK(error_of(with_line(4, "  method: full") + "export: [huggingface, peft]\n") ==
         "[recipe] a.yaml:11:23: export: method full has no adapter for peft; huggingface writes the whole model");
+}
+
+TEST_CASE("AdaLoRA's options are refused where they contradict each other, or another method is trained") {
+  const auto adalora = [](const std::string& rest) {
+    return error_of(with_line(4, "  target_modules: [q_proj]\n  method: adalora\n  " + rest));
+  };
+  CHECK(adalora("rank: 12") == "loaded");
+  CHECK(adalora("{}").find("loaded") == std::string::npos);
+  CHECK(adalora("rank: 8") ==
+        "[recipe] a.yaml:3:1: adapter.adalora.target_r: expected less than adapter.rank, the rank that AdaLoRA begins "
+        "with, for there to be something to prune; found 8 and a rank of 8 (PEFT has 8 and 12)");
+  CHECK_THAT(adalora("adalora: {target_r: 20}"), Catch::Matchers::Contains("a.yaml:6:23: adapter.adalora.target_r"));
+  CHECK_THAT(adalora("rank: 12\n  rank_pattern: {q_proj: 3}"), Catch::Matchers::Contains("7:17: adapter.rank_pattern"));
+  CHECK_THAT(adalora("rank: 12\n  alpha_pattern: {q_proj: 3}"), Catch::Matchers::Contains("adapter.alpha_pattern"));
+  CHECK_THAT(adalora("rank: 12\n  init: gaussian"), Catch::Matchers::Contains("7:9: adapter.init"));
+  CHECK_THAT(adalora("rank: 12\n  adalora: {beta1: 1}"), Catch::Matchers::Contains("adapter.adalora.beta1"));
+  CHECK_THAT(
+      adalora("rank: 12\n  adalora: {init_r: 12}"),
+      Catch::Matchers::Contains("did you mean 'rank' in 'adapter'? with method adalora it is the rank to begin"));
+  check_all({
+      adapter("adalora: {target_r: 4}", "12: adapter.adalora: only with method adalora"),
+      {10, "output_dir: x\nexport: [peft, lora]",
+       "11:16: export: lora makes a LoRA adapter of an AdaLoRA one; wanted peft with method lora"},
+  });
 }
 
 TEST_CASE("a file that is no recipe is refused") {

@@ -32,6 +32,19 @@ class RandomRecipes {
     adapter.modules_to_save = {text(), text()};
     adapter.init = pick<std::string>({"kaiming", "gaussian"});
     if (coin()) adapter.init_from = text();
+    if (adapter.rank > 1 && coin()) {
+      adapter.method = "adalora";
+      adapter.rank_pattern.clear();
+      adapter.alpha_pattern.clear();
+      adapter.init = "kaiming";
+      adapter.adalora = {.target_r = 1,
+                         .tinit = integer(0),
+                         .tfinal = integer(0),
+                         .delta_t = integer(1),
+                         .beta1 = 0.5,
+                         .beta2 = 1.0 / 3.0,
+                         .orth_reg_weight = positive()};
+    }
     recipe.data.train = {source(), source()};
     recipe.data.validation = {source()};
     recipe.data.shuffle = coin();
@@ -194,6 +207,14 @@ adapter:
   modules_to_save: []
   init: kaiming
   init_from: null
+  adalora:
+    target_r: 8
+    tinit: 0
+    tfinal: 0
+    delta_t: 1
+    beta1: 0.85
+    beta2: 0.85
+    orth_reg_weight: 0.5
 data:
   train:
     - path: train.jsonl
@@ -249,6 +270,10 @@ TEST_CASE("only keys that decide what is trained make two recipes differ") {
                    "output_dir=x", "training.checkpoint_every=3"}) == Keys{});
   CHECK(differing({"training.seed=1", "adapter.rank=4", "model.path=x"}) ==
         Keys{"model.path", "adapter.rank", "training.seed"});
+  const Overrides adalora = {"adapter.method=adalora", "adapter.rank=12"};
+  CHECK(differing_keys(load_text(kMinimal, adalora),
+                       load_text(kMinimal, {adalora[0], adalora[1], "training.max_steps=5"})) ==
+        Keys{"training.max_steps"});
   CHECK(differing({"data.train.0.fields={prompt: q}"}) == Keys{"data.train"});
   CHECK(differing({"data.validation=[{path: a, format: text}]", "training.packing=false"}) ==
         Keys{"data.validation", "training.packing"});

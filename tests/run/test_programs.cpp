@@ -1,6 +1,8 @@
 // The programs from outside, on the quickstart's model: what they write, how they stop and go on, and what bad input
 // gets.
 
+#include <ATen/ATen.h>
+
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -108,6 +110,76 @@ TEST_CASE("a run writes its recipe, metrics, checkpoints and exports") {
   const Outcome again = run({"lora-train", (out / "recipe.yaml").string(), "output_dir=" + (directory / "b").string()});
   CHECK(again.exit_code == 0);
   CHECK(comparable(directory / "b") == comparable(out));
+}
+
+TEST_CASE("an AdaLoRA run prunes to its budget, resumes in every phase with the same bits, and exports both ways") {
+  const TemporaryDirectory directory;
+  const std::string recipe = write_recipe(directory, "export: [peft, lora]\n");
+  const std::vector<std::string> arguments = {"lora-train", recipe, "adapter.method=adalora",
+                                              "adapter.adalora={target_r: 2, tinit: 1, tfinal: 2}",
+                                              "training.checkpoint_keep=9"};
+  const Outcome whole = run(arguments);
+  CAPTURE(whole.err);
+  REQUIRE(whole.exit_code == 0);
+  const fs::path out = directory / "run";
+
+  int64_t modules = 0, total = 0, choices = 0;
+  for (const json& row : metrics(out)) {
+    if (row.contains("loss")) CHECK(row.contains("orth_loss"));
+    choices += row.contains("rank_budget");
+    if (!row.contains("rank_pattern")) continue;
+    CHECK(row["step"] == 4);
+    for (const auto& [path, rank] : row["rank_pattern"].items()) ++modules, total += rank.get<int64_t>();
+    CHECK(row["rank_total"] == total);
+    CHECK(row["rank_budget"] == 2 * modules);
+  }
+  CHECK(choices == 3);
+  CHECK(modules > 0);
+  CHECK(total == 2 * modules);
+
+  const json peft = read_json(out / "adapter/adapter_config.json");
+  CHECK(peft["peft_type"] == "ADALORA");
+  CHECK(peft["total_step"] == 6);
+  CHECK(static_cast<int64_t>(peft["rank_pattern"].size()) == modules);
+  const json lora = read_json(out / "adapter-lora/adapter_config.json");
+  CHECK(lora["peft_type"] == "LORA");
+  int64_t ranks = 0;
+  for (const auto& [path, rank] : lora["rank_pattern"].items()) ranks += rank.get<int64_t>();
+  CHECK(ranks == total);
+
+  for (const int64_t step : {2, 4}) {  // while it prunes, and when it has
+    const fs::path again = directory / ("again-" + std::to_string(step));
+    fs::copy(out, again, fs::copy_options::recursive);
+    for (int64_t later = step + 2; later <= 6; later += 2) fs::remove_all(CheckpointStore(again).directory(later));
+    std::vector<std::string> resumed = arguments;
+    resumed.insert(resumed.end(), {"--resume", "output_dir=" + again.string()});
+    const Outcome outcome = run(resumed);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    CHECK(comparable(again) == comparable(out));
+    CHECK(weights(again, 6) == weights(out, 6));
+    CHECK(read_bytes(again / "adapter/adapter_model.safetensors") ==
+          read_bytes(out / "adapter/adapter_model.safetensors"));
+  }
+
+  // A checkpoint's adapter has every triplet; lora-export prunes it as the run did.
+  REQUIRE(run({"lora-export", out.string(), "--format", "peft", "--output", (directory / "peft").string()}).exit_code ==
+          0);
+  for (const char* file : {"adapter_config.json", "adapter_model.safetensors"}) {
+    CHECK(read_bytes(directory / "peft" / file) == read_bytes(out / "adapter" / file));
+  }
+  for (const char* from : {"adapter", "adapter-lora"}) {
+    CHECK(
+        run({"lora-export", (out / from).string(), "--format", "huggingface", "--output", (directory / from).string()})
+            .exit_code == 0);
+  }
+  const SafetensorsFile a(directory / "adapter/model.safetensors"), b(directory / "adapter-lora/model.safetensors");
+  for (const auto& [name, entry] : a.entries()) CHECK(at::allclose(a.tensor(name), b.tensor(name), 1e-5, 1e-6));
+
+  check_refused({"lora-train", recipe, "adapter.method=adalora", "adapter.adalora={target_r: 2, tinit: 5, tfinal: 1}",
+                 "output_dir=" + (directory / "none").string()},
+                2, {"adapter.adalora.tinit", "6 steps"});
+  CHECK_FALSE(fs::exists(directory / "none/metrics.jsonl"));
 }
 
 TEST_CASE("a run that is stopped and resumed gives the bits of one that never stopped") {

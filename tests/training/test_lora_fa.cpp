@@ -59,7 +59,8 @@ TEST_CASE("LoRA-FA trains B alone, and the layer keeps nothing of its input") {
   const at::Tensor with_a = lora.adaptation.modules[0].layer->forward(x);
   CHECK(x.use_count() > before);
 
-  for (const AdaptedModule& module : run.adaptation.modules) CHECK_FALSE(LinearGroup({*module.layer->parts()}, at::kFloat).reads_input());
+  for (const AdaptedModule& module : run.adaptation.modules)
+    CHECK_FALSE(LinearGroup({*module.layer->parts()}, at::kFloat).reads_input());
 }
 
 TEST_CASE("a LoRA-FA adapter on disk is a plain LoRA adapter") {
@@ -73,7 +74,8 @@ TEST_CASE("a LoRA-FA adapter on disk is a plain LoRA adapter") {
   CHECK(read.method == "lora");
   read.init_from = directory.path().string();
   GoldenRun again(expected, read, golden_training(expected, 2));
-  const auto wanted = trained_tensors(*run.model, run.adaptation), found = trained_tensors(*again.model, again.adaptation);
+  const auto wanted = trained_tensors(*run.model, run.adaptation),
+             found = trained_tensors(*again.model, again.adaptation);
   REQUIRE(found.size() == wanted.size());
   for (size_t i = 0; i < found.size(); ++i) CHECK(found[i].second.equal(wanted[i].second));
 }
