@@ -13,6 +13,7 @@
 #include "lora/cli/program.h"
 #include "lora/data/render.h"
 #include "lora/log/log.h"
+#include "lora/run/comparison.h"
 #include "lora/run/exact_match.h"
 #include "lora/run/machine.h"
 #include "lora/run/report.h"
@@ -82,8 +83,9 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   recipe.adapter.adalora.total_step = trainer.total_steps();
   trainer.set_hooks(training_hooks(session.adaptation, recipe.adapter, trainer.total_steps()));
 
-  const MemoryPlan plan = plan_memory(*session.model, trainer.groups(), recipe.training,
-                                      data_need(train_set, validation_set), machine_memory_bytes());
+  const DataNeed need = data_need(train_set, validation_set);
+  const MemoryPlan plan = plan_memory(*session.model, trainer.groups(), recipe.training, need, machine_memory_bytes(),
+                                      trainer.method_bytes());
   trainer.set_plan(plan.tokens, plan.recompute);
 
   if (dry_run) say(to_yaml(recipe));
@@ -96,6 +98,8 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   say("Passes      " + passes_line(plan, recipe.training));
   say("Layers      " + layers_line(*session.model));
   say("Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(session.adaptation));
+  say(comparison_table(session.adaptation, recipe.adapter, plan,
+                       baselines(*session.model, session.adaptation, recipe.adapter, recipe.training, need, plan)));
   if (trainer.groups().size() > 1) say(groups_table(trainer.groups()));
   say(std::to_string(trainer.total_steps()) + " steps of " + std::to_string(recipe.training.batch_size) + " rows, " +
       std::to_string(trainer.steps_per_epoch()) + " steps an epoch\n");

@@ -26,7 +26,8 @@ struct Shapes {
   int64_t element;                               // bytes of an activation
   int64_t hidden, qkv, heads, kv, inner, vocab;  // widths
   int64_t head_count, padded_dim;
-  int64_t layers, ranks;  // ranks: of all projections of a layer, padded
+  int64_t layers, ranks;   // ranks: of all projections of a layer, padded
+  int64_t adapter_inputs;  // widths of the inputs of A, of all projections of a layer whose A is trained
 };
 
 Shapes shapes_of(const LlamaForCausalLM& model) {
@@ -43,13 +44,16 @@ Shapes shapes_of(const LlamaForCausalLM& model) {
   s.padded_dim = (c.head_dim + 15) / 16 * 16;
   s.layers = c.num_hidden_layers;
   for (const auto& layer : model.model->layers) {
-    int64_t ranks = 0;
+    int64_t ranks = 0, inputs = 0;
     for (const Linear* linear : {layer->self_attn->q_proj.get(), layer->self_attn->k_proj.get(),
                                  layer->self_attn->v_proj.get(), layer->self_attn->o_proj.get(),
                                  layer->mlp->gate_proj.get(), layer->mlp->up_proj.get(), layer->mlp->down_proj.get()}) {
-      ranks += padded_rank(linear->parts());
+      const std::optional<LinearParts> parts = linear->parts();
+      ranks += padded_rank(parts);
+      if (parts && parts->lora_A.defined() && parts->lora_A.requires_grad()) inputs += parts->lora_A.size(1);
     }
     s.ranks = std::max(s.ranks, ranks);
+    s.adapter_inputs = std::max(s.adapter_inputs, inputs);
   }
   return s;
 }
@@ -70,8 +74,11 @@ int64_t kept_beyond_input(const Shapes& s, Recompute level) {
 
 int64_t activation_bytes(const Shapes& s, int64_t tokens, Recompute level, bool fused) {
   if (!fused) {
-    // Autograd keeps the input of every operation: roughly, with norms and adapters in float32.
-    return tokens * s.layers * (s.element * (8 * s.hidden + 3 * s.qkv + 2 * s.heads + 6 * s.inner) + 8 * s.hidden);
+    // Autograd keeps the input of every operation: roughly, with norms and adapters in float32. That of A is a copy of
+    // its own in half precision, and not kept at all where A is frozen (LoRA-FA); a fused layer keeps none of them.
+    const int64_t inputs = s.element < 4 ? 4 * s.adapter_inputs : 0;
+    return tokens * s.layers *
+           (s.element * (8 * s.hidden + 3 * s.qkv + 2 * s.heads + 6 * s.inner) + 8 * s.hidden + inputs);
   }
   const int64_t log_sums = level == Recompute::kLayer ? 0 : 4 * s.head_count;
   const int64_t token = s.element * (s.hidden + kept_beyond_input(s, level)) + 4 * s.ranks + log_sums;
@@ -103,7 +110,8 @@ std::string megabytes(int64_t bytes) { return std::to_string((bytes + 999'999) /
 }  // namespace
 
 MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
-                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes) {
+                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes,
+                       int64_t method_bytes) {
   const Shapes s = shapes_of(model);
   MemoryPlan base;
   base.process = kProcessBytes + (s.element < 4 ? kCompiledBytes : 0) + 5 * data.tokens + 120 * data.samples;
@@ -117,6 +125,7 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
       base.workspace = std::max<int64_t>(base.workspace, p.numel() * (4 + 4 + (s.element < 4 ? s.element : 0)));
     }
   }
+  base.optimizer = method_bytes;
   for (const ParameterGroup& group : groups) {
     for (const auto& [path, p] : group.parameters) base.optimizer += 3 * 4 * p.numel();  // gradient, two moments
   }

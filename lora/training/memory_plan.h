@@ -26,7 +26,7 @@ struct MemoryPlan {
   Recompute recompute = Recompute::kNone;
   int64_t process = 0;      // the program, its libraries and the data set
   int64_t weights = 0;      // of the frozen and trained model, as the steps read them
-  int64_t optimizer = 0;    // gradients and moments
+  int64_t optimizer = 0;    // gradients, moments and state of the method's own
   int64_t activations = 0;  // kept from the forward for the backward pass
   int64_t workspace = 0;    // of the one layer, or the chunk of the head, that is being computed
   int64_t total() const { return process + weights + optimizer + activations + workspace; }
@@ -36,8 +36,9 @@ struct MemoryPlan {
 // 256; auto takes the first of fast, then fewer tokens, then recomputing gate and up, then whole layers, that stays
 // within memory_limit, or four fifths of `machine_bytes` where the recipe sets none. A micro_batch_size fixes the
 // tokens. Throws RecipeError where even the least is more than memory_limit. With `fused` false (plain autograd) tokens
-// alone are planned, activations only roughly.
+// alone are planned, activations only roughly. `method_bytes`: Trainer::method_bytes().
 MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
-                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes);
+                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes,
+                       int64_t method_bytes = 0);
 
 }  // namespace lora

@@ -83,6 +83,14 @@ void Trainer::set_hooks(std::unique_ptr<TrainingHooks> hooks) {
   hooks_->resume(progress_.step);
 }
 
+int64_t Trainer::method_bytes() const {
+  int64_t bytes = 0;
+  if (hooks_) {
+    for (const auto& [name, tensor] : hooks_->state()) bytes += static_cast<int64_t>(tensor.nbytes());
+  }
+  return bytes;
+}
+
 int64_t Trainer::steps_per_epoch() const { return ceil_div(rows_per_epoch_, config_.batch_size); }
 
 void Trainer::resume(const Progress& progress) {

@@ -66,6 +66,7 @@ class Trainer {
   bool note_evaluation(double loss);
   // The method's part in every step from now on; null: none.
   void set_hooks(std::unique_ptr<TrainingHooks> hooks);
+  int64_t method_bytes() const;  // of the hooks' state
   TrainingHooks* hooks() { return hooks_.get(); }
 
   // Takes up a checkpoint's place. Parameters, moments and the hooks' state are copied in by the caller, afterwards.

@@ -87,3 +87,12 @@ TEST_CASE("a longer sample than a pass has tokens is planned for") {
   const MemoryPlan plan = plan_memory(*p.model, p.groups, p.config, {.longest = 2048}, 24LL << 30);
   CHECK(std::abs(plan.activations - 4 * short_samples) <= 4);
 }
+
+TEST_CASE("the state of a method counts") {
+  Planned p;
+  const auto plan = [&](int64_t method_bytes) {
+    return plan_memory(*p.model, p.groups, p.config, {.longest = 100}, 24LL << 30, method_bytes);
+  };
+  CHECK(plan(1000).optimizer == plan(0).optimizer + 1000);
+  CHECK(plan(1000).total() == plan(0).total() + 1000);
+}
