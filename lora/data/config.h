@@ -8,7 +8,7 @@
 namespace lora {
 
 struct DataSource {
-  std::string path;    // a .jsonl file, or a .json file that holds one array
+  std::string path;    // .csv with a header, .jsonl, or .json that holds one array
   std::string format;  // a name of formats() in format.h
   double weight = 1.0;
   std::map<std::string, std::string> fields;  // the format's name -> the file's name of a column

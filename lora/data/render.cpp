@@ -1,18 +1,9 @@
 #include "lora/data/render.h"
 
+#include "lora/data/utf8.h"
+
 namespace lora {
 namespace {
-
-// Bytes of the character that starts at `at`, 0 where there is no whole valid one (a cut sample may end inside one).
-size_t utf8_length(const std::string& text, size_t at) {
-  const auto byte = static_cast<unsigned char>(text[at]);
-  const size_t length = byte < 0x80 ? 1 : byte < 0xc2 ? 0 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : byte < 0xf5 ? 4 : 0;
-  if (at + length > text.size()) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((static_cast<unsigned char>(text[at + i]) & 0xc0) != 0x80) return 0;
-  }
-  return length;
-}
 
 std::string printable(const std::string& text) {
   std::string shown;

@@ -3,8 +3,10 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <vector>
 
+#include "lora/data/csv.h"
 #include "models/did_you_mean.h"
 #include "models/error.h"
 
@@ -102,6 +104,42 @@ void read_array(std::ifstream& file, const DataSource& source, const std::functi
   }
 }
 
+bool is_csv(const std::string& path) {
+  std::string extension = std::filesystem::path(path).extension().string();
+  for (char& c : extension) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return extension == ".csv";
+}
+
+std::vector<std::string> read_header(CsvReader& reader, const std::string& path) {
+  std::vector<std::string> columns;
+  if (!reader.next(columns)) throw DataError(path + ": empty; wanted a first line that names the columns");
+  std::set<std::string> seen;
+  for (const std::string& column : columns) {
+    // A column without a name is an index that someone wrote along; nothing can ask for it.
+    if (!column.empty() && !seen.insert(column).second) {
+      throw DataError(reader.where() + ": two columns are named '" + column + "'");
+    }
+  }
+  return columns;
+}
+
+void read_csv(std::ifstream& file, const DataSource& source, const std::function<void(const DataRow&)>& visit) {
+  CsvReader reader(file, source.path);
+  const std::vector<std::string> columns = read_header(reader, source.path);
+  std::vector<std::string> fields;
+  while (reader.next(fields)) {
+    const std::string where = reader.where();
+    if (fields.size() != columns.size()) {
+      throw DataError(where + ": found " + std::to_string(fields.size()) + (fields.size() == 1 ? " field" : " fields") +
+                      ", wanted " + std::to_string(columns.size()) +
+                      " as in the first line; a field with a comma in it stands in quotes");
+    }
+    json object = json::object();
+    for (size_t i = 0; i < columns.size(); ++i) object[columns[i]] = std::move(fields[i]);
+    visit(DataRow(source, object, where));
+  }
+}
+
 }  // namespace
 
 const std::string& DataRow::name_in_file(const std::string& column) const {
@@ -131,7 +169,9 @@ std::string DataRow::optional_text(const std::string& column) const {
 void for_each_row(const DataSource& source, const std::function<void(const DataRow&)>& visit) {
   std::ifstream file = open_regular(source.path);
   skip_byte_order_mark(file);
-  if (holds_array(file)) {
+  if (is_csv(source.path)) {
+    read_csv(file, source, visit);
+  } else if (holds_array(file)) {
     read_array(file, source, visit);
   } else {
     read_lines(file, source, visit);

@@ -1,6 +1,7 @@
 #pragma once
-// Rows of a data file, one at a time: JSONL (one object a line) or one JSON array of objects, told apart by the first
-// character. A byte order mark, CRLF line ends and blank lines are fine.
+// Rows of a data file, one at a time: CSV (csv.h) whose first line names the columns, by the file's name; else JSONL
+// (one object a line) or one JSON array of objects, told apart by the first character. A byte order mark, CRLF line
+// ends and blank lines are fine.
 
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
@@ -36,7 +37,8 @@ class DataRow {
 };
 
 // Calls `visit` for every row of source.path in file order, holding one row in memory. Throws DataError for a file that
-// cannot be read, text that is not JSON and a row that is not an object, with its place in the file.
+// cannot be read, text that is not JSON or CSV, a row that is not an object or has not the header's number of fields,
+// with its place in the file.
 void for_each_row(const DataSource& source, const std::function<void(const DataRow&)>& visit);
 
 }  // namespace lora

@@ -1,0 +1,92 @@
+#include "lora/data/csv.h"
+
+#include "lora/data/utf8.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+constexpr int kEnd = std::istream::traits_type::eof();
+// One quote that is not closed makes a record of the rest of the file: memory must not follow.
+constexpr size_t kMostRecordBytes = size_t{16} << 20;
+
+bool is_utf8(const std::string& text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = utf8_length(text, at);
+    if (length == 0) return false;
+    at += length;
+  }
+  return true;
+}
+
+bool ends_field(int c) { return c == ',' || c == '\n' || c == kEnd; }
+
+}  // namespace
+
+void CsvReader::fail(int64_t line, const std::string& message) const { throw DataError(place(line) + ": " + message); }
+
+int CsvReader::get() {
+  const int c = in_.rdbuf()->sbumpc();
+  if (c == '\n') ++line_;
+  if (++record_bytes_ > kMostRecordBytes) {
+    fail(record_line_, "a record of more than 16 MiB begins here; is a quote not closed?");
+  }
+  return c;
+}
+
+// CRLF and LF are the same; `c` is any other character as it was.
+int CsvReader::end_of_line(int c) {
+  if (c != '\r') return c;
+  const int next = get();
+  if (next == '\n' || next == kEnd) return next;
+  fail(line_, "found a carriage return without a line feed; wanted lines that end in LF or CRLF");
+}
+
+int CsvReader::read_quoted(std::string& field) {
+  const int64_t opened = line_;
+  while (true) {
+    int c = get();
+    if (c == kEnd) fail(opened, "a quote opens here and is never closed");
+    if (c == '"') {
+      c = get();
+      if (c != '"') {
+        c = end_of_line(c);
+        if (ends_field(c)) return c;
+        fail(line_, "found text after a closing quote; within quotes, a quote is written twice");
+      }
+    }
+    field += static_cast<char>(c);
+  }
+}
+
+int CsvReader::read_plain(std::string& field, int c) {
+  for (;; c = get()) {
+    c = end_of_line(c);
+    if (ends_field(c)) return c;
+    if (c == '"') {
+      fail(line_, "found a quote within a field; a field with quotes stands in quotes, with each of its own twice");
+    }
+    field += static_cast<char>(c);
+  }
+}
+
+bool CsvReader::next(std::vector<std::string>& fields) {
+  fields.clear();
+  int c;
+  do {
+    record_line_ = line_;
+    record_bytes_ = 0;
+    c = end_of_line(get());
+  } while (c == '\n');
+  if (c == kEnd) return false;
+  for (bool first = true; first || c == ','; first = false) {
+    if (!first) c = get();
+    const int64_t field_line = line_;
+    std::string& field = fields.emplace_back();
+    c = c == '"' ? read_quoted(field) : read_plain(field, c);
+    if (!is_utf8(field)) fail(field_line, "this field is not UTF-8 text; save the file as UTF-8");
+  }
+  return true;
+}
+
+}  // namespace lora
