@@ -107,6 +107,19 @@ std::vector<int64_t> parse_ids(const Fields& fields, const char* key) {
   return ids;
 }
 
+// Of a …ForSequenceClassification. transformers leaves out its default of two labels.
+LabelNames parse_labels(const Fields& fields, const std::string& where) {
+  if (!fields.has("architectures")) return {};
+  const json& names = fields["architectures"];
+  if (!names.is_array() || names.empty() || !names[0].is_string()) return {};
+  if (!names[0].get<std::string>().ends_with("ForSequenceClassification")) return {};
+  const std::string problem = fields.text("problem_type", "single_label_classification");
+  if (problem != "single_label_classification") {
+    fields.fail("problem_type", "is '" + problem + "'; supported is single_label_classification");
+  }
+  return fields.has("id2label") ? parse_id2label(fields["id2label"], where) : LabelNames{"LABEL_0", "LABEL_1"};
+}
+
 }  // namespace
 
 ModelConfig parse_model_config(const std::string& text, const std::string& where) {
@@ -162,6 +175,7 @@ ModelConfig parse_model_config(const std::string& text, const std::string& where
   if (const auto bos = parse_ids(fields, "bos_token_id"); !bos.empty()) config.bos_token_id = bos.front();
   config.eos_token_ids = parse_ids(fields, "eos_token_id");
   config.dtype = fields.text("dtype", fields.text("torch_dtype", "float32"));
+  config.labels = parse_labels(fields, where);
   return config;
 }
 

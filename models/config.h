@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "models/labels.h"
+
 namespace lora {
 
 // Rotary position embedding: which frequencies are used (transformers' `rope_type`).
@@ -40,6 +42,7 @@ struct ModelConfig {
   std::optional<int64_t> bos_token_id;
   std::vector<int64_t> eos_token_ids;  // config.json gives one or a list
   std::string dtype = "float32";       // as stored: float32 | float16 | bfloat16
+  LabelNames labels;                   // of …ForSequenceClassification's `score`; empty: a language model
 };
 
 // Reads DIR/config.json. Throws ModelError that names the file, the key, what was found and what is supported.

@@ -202,7 +202,10 @@ at::Tensor LlamaModel::forward(const TokenBatch& batch, KvCache* cache) {
 LlamaForCausalLM::LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, const WeightSource& weights)
     : config_(std::move(config)), dtype_(dtype) {
   model = register_module("model", std::make_shared<LlamaModel>(config_, dtype, weights));
-  if (!config_.tie_word_embeddings) {
+  if (!config_.labels.empty()) {
+    const auto rows = static_cast<int64_t>(config_.labels.size());
+    register_linear("score", score, make_linear(weights, "score", rows, config_.hidden_size, /*bias=*/false));
+  } else if (!config_.tie_word_embeddings) {
     register_linear("lm_head", lm_head,
                     make_linear(weights, "lm_head", config_.vocab_size, config_.hidden_size, /*bias=*/false));
   }
@@ -211,19 +214,24 @@ LlamaForCausalLM::LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, con
 at::Tensor LlamaForCausalLM::forward(const at::Tensor& input_ids) {
   const int64_t b = input_ids.size(0), t = input_ids.size(1);
   const TokenBatch batch{input_ids.reshape({b * t}), std::vector<int64_t>(static_cast<size_t>(b), t)};
-  return logits(model->forward(batch)).view({b, t, config_.vocab_size});
+  return logits(model->forward(batch)).view({b, t, -1});
 }
 
 at::Tensor LlamaForCausalLM::logits(const at::Tensor& hidden) {
-  return lm_head ? lm_head->forward(hidden) : at::linear(hidden, model->embed_tokens->weight.to(hidden.scalar_type()));
+  const auto& head = output_head();
+  return head ? head->forward(hidden) : at::linear(hidden, model->embed_tokens->weight.to(hidden.scalar_type()));
+}
+
+at::Tensor LlamaForCausalLM::logits_at(const TokenBatch& batch, const at::Tensor& positions) {
+  return logits(model->forward(batch).index_select(0, positions)).to(at::kFloat);
 }
 
 at::Tensor LlamaForCausalLM::loss_sum(const TokenBatch& batch, const at::Tensor& targets) {
   const at::Tensor supervised = (targets != -100).nonzero().squeeze(1);
   const at::Tensor hidden = model->forward(batch).index_select(0, supervised);
   const at::Tensor wanted = targets.index_select(0, supervised);
-  const auto dense = std::dynamic_pointer_cast<DenseLinear>(lm_head);
-  if (!lm_head || dense) {
+  const auto dense = std::dynamic_pointer_cast<DenseLinear>(output_head());
+  if (!output_head() || dense) {
     return linear_cross_entropy(hidden, dense ? dense->weight : model->embed_tokens->weight, wanted);
   }
   // An adapted head: its own forward, with logits of the supervised tokens.

@@ -105,13 +105,18 @@ class LlamaModel final : public torch::nn::Module {
   RopeTable table_;  // grown to the longest position seen
 };
 
+// The decoder with what stands on it: a language model's head or, where the config has labels, the `score` of
+// transformers' LlamaForSequenceClassification, a row a label, read at a sample's last token.
 class LlamaForCausalLM final : public LinearHost {
  public:
   // Builds the network straight from `weights`, each taken once and used without a copy.
   LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, const WeightSource& weights);
 
+  // V stands for the labels in a classifier.
   at::Tensor forward(const at::Tensor& input_ids);  // (B, T) int64 -> logits (B, T, V), the model's dtype
   at::Tensor logits(const at::Tensor& hidden);      // (…, H) -> (…, V)
+  // Logits of the tokens at `positions` (M) int64 of a batch: (M, V) float32.
+  at::Tensor logits_at(const TokenBatch& batch, const at::Tensor& positions);
   // Sum of the negative log-likelihoods of targets (N) int64, −100 where a token has none; float32 scalar.
   at::Tensor loss_sum(const TokenBatch& batch, const at::Tensor& targets);
 
@@ -121,7 +126,9 @@ class LlamaForCausalLM final : public LinearHost {
   void replace(const std::string& path, const std::shared_ptr<Linear>& replacement);
 
   std::shared_ptr<LlamaModel> model;
-  std::shared_ptr<Linear> lm_head;  // null when the head is tied to embed_tokens
+  // At most one is there; none where the language model's head is tied to embed_tokens.
+  std::shared_ptr<Linear> lm_head, score;
+  const std::shared_ptr<Linear>& output_head() const { return score ? score : lm_head; }
 
  private:
   ModelConfig config_;

@@ -64,11 +64,11 @@ class PretrainedWeights {
     return tensor;
   }
 
-  void expect_all_taken(bool tied) const {
+  void expect_all_taken(bool ignore_lm_head) const {
     std::string extra;
     for (const auto& [name, file] : files_of_) {
       const bool buffer = name.ends_with(".rotary_emb.inv_freq");
-      if (taken_.contains(name) || buffer || (tied && name == "lm_head.weight")) continue;
+      if (taken_.contains(name) || buffer || (ignore_lm_head && name == "lm_head.weight")) continue;
       extra += (extra.empty() ? "'" : ", '") + name + "'";
     }
     if (!extra.empty()) {
@@ -110,18 +110,31 @@ class PretrainedWeights {
 
 }  // namespace
 
-std::shared_ptr<LlamaForCausalLM> load_pretrained(const fs::path& directory, const std::string& dtype) {
-  const ModelConfig config = read_model_config(directory);
+std::shared_ptr<LlamaForCausalLM> load_pretrained(const fs::path& directory, const std::string& dtype,
+                                                  const HeadOptions& head) {
+  ModelConfig config = read_model_config(directory);
+  const bool classifier = !config.labels.empty();
+  if (classifier && head.labels.empty()) {
+    throw ModelError(directory.string() + ": is a classifier of " + std::to_string(config.labels.size()) +
+                     " labels; wanted a language model (model.head: sequence_classification trains a classifier, "
+                     "lora-classify asks it)");
+  }
+  config.labels = head.labels;
   const at::ScalarType type = compute_dtype(dtype, config);
   PretrainedWeights weights(directory);
-  auto model = std::make_shared<LlamaForCausalLM>(
-      config, type, [&](const std::string& name, at::IntArrayRef shape) { return weights.take(name, shape).to(type); });
-  weights.expect_all_taken(config.tie_word_embeddings);
+  auto model = std::make_shared<LlamaForCausalLM>(config, type, [&](const std::string& name, at::IntArrayRef shape) {
+    if (name != "score.weight" || classifier) return weights.take(name, shape).to(type);
+    at::Generator generator = at::detail::createCPUGenerator(head.seed);
+    return at::empty(shape, at::kFloat).normal_(0.0, config.initializer_range, generator).to(type);
+  });
+  weights.expect_all_taken(/*ignore_lm_head=*/config.tie_word_embeddings || !head.labels.empty());
   return model;
 }
 
-std::shared_ptr<LlamaForCausalLM> make_random(const fs::path& directory, const std::string& dtype, uint64_t seed) {
-  const ModelConfig config = read_model_config(directory);
+std::shared_ptr<LlamaForCausalLM> make_random(const fs::path& directory, const std::string& dtype, uint64_t seed,
+                                              const LabelNames& labels) {
+  ModelConfig config = read_model_config(directory);
+  config.labels = labels;
   const at::ScalarType type = compute_dtype(dtype, config);
   at::Generator generator = at::detail::createCPUGenerator(seed);
   return std::make_shared<LlamaForCausalLM>(config, type, [&](const std::string& name, at::IntArrayRef shape) {

@@ -10,14 +10,23 @@
 
 namespace lora {
 
+// What is to stand on the decoder.
+struct HeadOptions {
+  LabelNames labels = {};  // of a classification head; empty: the language model's
+  uint64_t seed = 0;       // of a fresh classification head, drawn as transformers does: N(0, initializer_range)
+};
+
+// A directory that holds a classifier keeps its own `score`, so the labels must be as many as its. Asking it for a
+// language model is a ModelError; from a language model's directory only the decoder is taken for a classifier.
 // Weights are memory-mapped and used in place where their dtype is the wanted one, else converted one by one. A
 // missing, misshapen or unexpected tensor is a ModelError that names it and its file. (Ignored: rotary inv_freq buffers
 // that old exporters wrote, and the copy of a tied head.) dtype: float32 | bfloat16 | auto (as config.json says;
 // float16 is computed in float32).
-std::shared_ptr<LlamaForCausalLM> load_pretrained(const std::filesystem::path& directory, const std::string& dtype);
+std::shared_ptr<LlamaForCausalLM> load_pretrained(const std::filesystem::path& directory, const std::string& dtype,
+                                                  const HeadOptions& head = {});
 
 // The same network with fresh weights: N(0, initializer_range), norms 1, biases 0; the same for the same seed.
 std::shared_ptr<LlamaForCausalLM> make_random(const std::filesystem::path& directory, const std::string& dtype,
-                                              uint64_t seed);
+                                              uint64_t seed, const LabelNames& labels = {});
 
 }  // namespace lora

@@ -13,7 +13,8 @@ import shutil
 import peft
 import torch
 import transformers
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, Qwen2Config, Qwen2ForCausalLM,
+                          Qwen2ForSequenceClassification)
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden"
 
@@ -168,6 +169,49 @@ def write_adalora():
          "logits_last": logits.tolist()}) + "\n")
 
 
+CLASSIFIERS = {
+    "classifier": (LlamaForSequenceClassification, LlamaConfig(**SHAPE, pad_token_id=0, id2label={
+        0: "low", 1: "high", 2: "none"})),
+    "classifier_qwen2": (Qwen2ForSequenceClassification, Qwen2Config(**SHAPE, pad_token_id=0, tie_word_embeddings=True)),
+}
+
+
+def write_classifiers():
+    """Texts of 1 to 20 tokens, padded by 0, with their logits and mean loss; and the same with a PEFT adapter."""
+    for name, (cls, config) in CLASSIFIERS.items():
+        torch.manual_seed(len(name))
+        model = cls(config).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+        directory = GOLDEN / "models" / name
+        shutil.rmtree(directory, ignore_errors=True)
+        model.save_pretrained(directory)
+        lengths = [20, 1, 7, 13, 2]
+        ids = torch.zeros(len(lengths), 20, dtype=torch.long)
+        for row, length in enumerate(lengths):
+            ids[row, :length] = torch.randint(3, config.vocab_size, (length,))
+        labels = torch.tensor([0, 1, 1, config.num_labels - 1, 0])
+
+        def forward(classifier):
+            with torch.no_grad():
+                output = classifier(input_ids=ids, labels=labels)
+            return {"logits": output.logits.tolist(), "loss": output.loss.item()}
+
+        expected = {"input_ids": [ids[row, :length].tolist() for row, length in enumerate(lengths)],
+                    "labels": labels.tolist(), "plain": forward(model)}
+        wrapped = peft.get_peft_model(model, peft.LoraConfig(r=3, lora_alpha=6, target_modules=["q_proj", "down_proj"],
+                                                             task_type="SEQ_CLS")).eval()
+        with torch.no_grad():
+            for parameter in wrapped.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(torch.randn_like(parameter) * 0.3)
+        expected["adapted"] = forward(wrapped)
+        wrapped.save_pretrained(directory / "adapter")
+        (directory / "adapter" / "README.md").unlink(missing_ok=True)
+        (directory / "expected.json").write_text(json.dumps(expected) + "\n")
+
+
 def main():
     transformers.logging.set_verbosity_error()
     GOLDEN.mkdir(parents=True, exist_ok=True)
@@ -175,6 +219,7 @@ def main():
     write_matches()
     write_lora_fa()
     write_adalora()
+    write_classifiers()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "lora/adapters/matcher.h"
 #include "lora/adapters/method.h"
 #include "lora/adapters/peft.h"
@@ -28,7 +30,7 @@ std::vector<ModulePath> module_paths(const LlamaForCausalLM& model) {
   std::vector<ModulePath> paths;
   for (const auto& item : model.named_modules("", /*include_self=*/false)) {
     const bool linear = std::dynamic_pointer_cast<Linear>(item.value()) != nullptr;
-    paths.push_back({item.key(), linear, item.value() == model.lm_head});
+    paths.push_back({item.key(), linear, item.value() == model.output_head()});
   }
   return paths;
 }
@@ -46,6 +48,14 @@ void count_parameters(const LlamaForCausalLM& model, Adaptation& adaptation) {
 
 }  // namespace
 
+std::string task_type(const LlamaForCausalLM& model) { return model.score ? "SEQ_CLS" : "CAUSAL_LM"; }
+
+std::vector<std::string> modules_to_save(const LlamaForCausalLM& model, const AdapterConfig& config) {
+  std::vector<std::string> names = config.modules_to_save;
+  if (model.score && std::ranges::count(names, "score") == 0) names.push_back("score");
+  return names;
+}
+
 Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed) {
   Adaptation adaptation;
   if (config.method == "full") {
@@ -61,7 +71,9 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
   if (method == methods().end()) {
     throw Error(ExitCode::kRecipe, "adapter", "method '" + config.method + "' is not available");
   }
-  const ModuleMatch match = match_modules(module_paths(model), config);
+  AdapterConfig wanted = config;
+  wanted.modules_to_save = modules_to_save(model, config);
+  const ModuleMatch match = match_modules(module_paths(model), wanted);
   for (const AdapterTarget& target : match.targets) {
     const MethodOptions options{config, target.rank, target.alpha, seed_for(target.path, seed)};
     const auto base = std::dynamic_pointer_cast<Linear>(module_at(model, target.path));

@@ -16,6 +16,12 @@ struct AdaptedModule {
   std::shared_ptr<AdapterLinear> layer;  // also held by the model
 };
 
+// PEFT's name for what is adapted, "CAUSAL_LM" or "SEQ_CLS".
+std::string task_type(const LlamaForCausalLM& model);
+
+// modules_to_save and, in a classifier, its head: an adapter of one always trains that whole, as PEFT's do.
+std::vector<std::string> modules_to_save(const LlamaForCausalLM& model, const AdapterConfig& config);
+
 // What is trained, by where it stands in the model.
 struct Adaptation {
   std::vector<AdaptedModule> modules;
@@ -30,10 +36,10 @@ struct AdapterForm {
   AdapterConfig config;
 };
 
-// Wraps every module that `config` means and makes modules_to_save trainable; method "full" makes everything so.
-// Afterwards exactly the trained parameters require a gradient; they are float32 and own their memory. A module's fresh
-// weights depend on `seed` and its path alone. Throws Error (exit code 2) as match_modules does, ModelError for
-// init_from.
+// Wraps every module that `config` means and makes modules_to_save(model, config) trainable; method "full" makes
+// everything so. Afterwards exactly the trained parameters require a gradient; they are float32 and own their memory. A
+// module's fresh weights depend on `seed` and its path alone. Throws Error (exit code 2) as match_modules does,
+// ModelError for init_from.
 Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed);
 
 // The trained parameters with their module paths ("model.layers.0.self_attn.q_proj.lora_A"), in the model's order.

@@ -117,7 +117,7 @@ void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const 
   const Method& method = methods().at(config.method);
   ordered_json file = {
       {"peft_type", method.peft_type},
-      {"task_type", "CAUSAL_LM"},
+      {"task_type", task_type(model)},
       {"base_model_name_or_path", base_model},
       {"revision", nullptr},
       {"inference_mode", true},
@@ -130,7 +130,7 @@ void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const 
        config.layers_to_transform.empty() ? ordered_json() : ordered_json(config.layers_to_transform)},
       {"rank_pattern", pattern_object(config.rank_pattern)},
       {"alpha_pattern", pattern_object(config.alpha_pattern)},
-      {"modules_to_save", list_or_null(config.modules_to_save)},
+      {"modules_to_save", list_or_null(modules_to_save(model, config))},
       {"bias", "none"},
       {"fan_in_fan_out", false},
       {"init_lora_weights", config.init == "gaussian" ? ordered_json("gaussian") : ordered_json(true)},
@@ -141,6 +141,7 @@ void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const 
   if (method.write_config) method.write_config(file, adaptation, config);
   write_safetensors(directory / kWeightsFile, trained_tensors(model, adaptation), {{"format", "pt"}});
   write_file_atomically(directory / kConfigFile, file.dump(2) + "\n");
+  write_labels(directory, model.config().labels);
 }
 
 PeftAdapter read_peft_config(const fs::path& directory) {
@@ -154,6 +155,7 @@ PeftAdapter read_peft_config(const fs::path& directory) {
     if (file.contains("base_model_name_or_path") && file["base_model_name_or_path"].is_string()) {
       adapter.base_model = file["base_model_name_or_path"];
     }
+    if (const json task = file.value("task_type", json()); task.is_string()) adapter.task_type = task;
     AdapterConfig& config = adapter.config;
     const Method& method = methods().at(config.method);
     const auto take = [&](const char* key) {
@@ -182,6 +184,11 @@ PeftAdapter read_peft_config(const fs::path& directory) {
     for (const auto& item : ranks.items()) config.rank_pattern.emplace_back(item.key(), item.value());
     for (const auto& item : alphas.items()) config.alpha_pattern.emplace_back(item.key(), item.value());
     if (const json saved = take("modules_to_save"); !saved.is_null()) config.modules_to_save = saved;
+    // PEFT lists the heads of every family there.
+    if (adapter.task_type == "SEQ_CLS") {
+      std::erase_if(config.modules_to_save,
+                    [](const std::string& name) { return name == "score" || name == "classifier"; });
+    }
     if (take("init_lora_weights") == "gaussian") config.init = "gaussian";
     for (const auto& item : file.items()) {
       if (!is_neutral(item.key(), item.value())) {
@@ -228,7 +235,10 @@ void load_trained_tensors(const fs::path& path, const LlamaForCausalLM& model, c
 }
 
 void load_peft_weights(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation) {
-  const AdapterConfig config = read_peft_config(directory).config;
+  const auto [config, base_model, task] = read_peft_config(directory);
+  if (task == "SEQ_CLS" && !model.score) {
+    throw ModelError(directory.string() + ": is a classifier's adapter; wanted one of a language model");
+  }
   // A file's α is part of what its weights mean; tensors alone would not show a difference.
   for (const AdaptedModule& module : adaptation.modules) {
     const auto [path, rank, alpha] = adapter_target(module.path, config);

@@ -17,14 +17,15 @@ namespace lora {
 std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const LlamaForCausalLM& model,
                                                                 const Adaptation& adaptation);
 
-// Writes the two files into an existing directory; PeftModel.from_pretrained reads it. `base_model` goes into
-// base_model_name_or_path.
+// Writes the two files, and a classifier's labels.json, into an existing directory; PeftModel.from_pretrained reads it.
+// `base_model` goes into base_model_name_or_path.
 void write_peft(const std::filesystem::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
                 const AdapterConfig& config, const std::string& base_model);
 
 struct PeftAdapter {
   AdapterConfig config;
   std::string base_model;  // base_model_name_or_path, may be empty
+  std::string task_type;   // "SEQ_CLS": its head is not in modules_to_save here, see inject.h; may be empty
 };
 // Reads DIR/adapter_config.json. An option that would change the result and is not supported is a ModelError by name.
 PeftAdapter read_peft_config(const std::filesystem::path& directory);

@@ -77,6 +77,7 @@ void write_training_state(const fs::path& directory, const LlamaForCausalLM& mod
                           const std::string& recipe_yaml) {
   if (adaptation.modules.empty()) {
     write_safetensors(weights_file(directory, adaptation), trained_tensors(model, adaptation), {{"format", "pt"}});
+    write_labels(directory, model.config().labels);
   } else {
     write_peft(directory, model, adaptation, adapter, base_model);
   }
@@ -95,6 +96,10 @@ void read_trained_weights(const fs::path& directory, const LlamaForCausalLM& mod
 void read_training_state(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
                          Trainer& trainer) {
   const at::NoGradGuard no_grad;
+  if (read_labels(directory) != model.config().labels) {
+    throw StorageError((directory / kLabelsFile).string() +
+                       ": other labels than this run's; has the training data changed?");
+  }
   const auto moments = fitting(directory / "optimizer.safetensors", trainer.optimizer().state());
   read_trained_weights(directory, model, adaptation);
   for (const auto& [tensor, stored] : moments) tensor.copy_(stored);

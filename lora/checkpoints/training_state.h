@@ -1,6 +1,7 @@
 #pragma once
 // What a run needs to go on, as files in a checkpoint's directory:
 //   adapter_config.json, adapter_model.safetensors   the adapter as PEFT reads it (method full: model.safetensors)
+//   labels.json                                      a classifier's labels
 //   optimizer.safetensors                            AdamW's moments
 //   method.safetensors                               state of the method's own (TrainingHooks), where it has any
 //   state.json                                       Progress

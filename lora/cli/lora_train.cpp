@@ -14,6 +14,7 @@
 #include "lora/data/render.h"
 #include "lora/log/log.h"
 #include "lora/run/comparison.h"
+#include "lora/run/confusion_report.h"
 #include "lora/run/exact_match.h"
 #include "lora/run/machine.h"
 #include "lora/run/report.h"
@@ -32,14 +33,17 @@ void say(const std::string& text) {
 }
 
 // The first steps' rows as the model will see them.
-void preview(const Trainer& trainer, const Dataset& train, const Tokenizer& tokenizer, const TrainingConfig& config) {
+void preview(const Trainer& trainer, const Dataset& train, const Tokenizer& tokenizer, const Labels& labels,
+             const TrainingConfig& config) {
   const bool colour = isatty(STDOUT_FILENO) != 0;
   const auto rows = static_cast<size_t>(std::min<int64_t>(config.batch_size, 4));
   say("First rows (" + std::string(colour ? "dim" : "in ⟦ ⟧") + ": read, not trained on)");
   for (size_t i = 0; i < std::min(rows, trainer.epoch_rows().size()); ++i) {
     say("\n  row " + std::to_string(i + 1));
     for (const int64_t sample : trainer.epoch_rows()[i].samples) {
-      say(render_sample(train.samples[static_cast<size_t>(sample)], tokenizer, colour));
+      const Sample& one = train.samples[static_cast<size_t>(sample)];
+      const std::string label = one.label == kNoLabel ? "" : "  → " + labels.names()[static_cast<size_t>(one.label)];
+      say(render_sample(one, tokenizer, colour) + label);
     }
   }
 }
@@ -72,11 +76,12 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
 
   Session session;
   session.tokenizer = load_tokenizer(recipe.model.path);
-  const Dataset train_set = load_dataset(recipe.data.train, *session.tokenizer, recipe.training.max_length);
+  const Labels labels = choose_labels(recipe);
+  const int64_t max_length = recipe.training.max_length;
+  const Dataset train_set = load_dataset(recipe.data.train, *session.tokenizer, max_length, labels);
   const bool validate = !recipe.data.validation.empty();
-  const Dataset validation_set =
-      validate ? load_dataset(recipe.data.validation, *session.tokenizer, recipe.training.max_length) : Dataset{};
-  session.model = load_model(recipe.model, *session.tokenizer, recipe.training.seed);
+  const Dataset validation_set = load_dataset(recipe.data.validation, *session.tokenizer, max_length, labels);
+  session.model = load_model(recipe.model, *session.tokenizer, recipe.training.seed, labels.names());
   session.adaptation = inject(*session.model, recipe.adapter, recipe.training.seed);
   Trainer trainer(*session.model, recipe.training, train_set, validate ? &validation_set : nullptr,
                   recipe.data.shuffle);
@@ -94,6 +99,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   say("Model       " + recipe.model.path + ": " + model_line(*session.model));
   say("Training    " + dataset_line(train_set));
   if (validate) say("Validation  " + dataset_line(validation_set));
+  if (!labels.empty()) say("Labels      " + labels_line(train_set, labels.names()));
   say("Memory      " + memory_line(plan));
   say("Passes      " + passes_line(plan, recipe.training));
   say("Layers      " + layers_line(*session.model));
@@ -104,7 +110,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   say(std::to_string(trainer.total_steps()) + " steps of " + std::to_string(recipe.training.batch_size) + " rows, " +
       std::to_string(trainer.steps_per_epoch()) + " steps an epoch\n");
   if (dry_run) {
-    preview(trainer, train_set, *session.tokenizer, recipe.training);
+    preview(trainer, train_set, *session.tokenizer, labels, recipe.training);
     return 0;
   }
 
@@ -124,7 +130,8 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
     before = answer();
   }
   run->begin(recipe);
-  if (before) run->write_exact_match(0, 0.0, trainer.evaluate(), before->exact, static_cast<int64_t>(examples.size()));
+  const auto rows = static_cast<int64_t>(examples.size());
+  if (before) run->write_exact_match(0, 0.0, trainer.evaluate().loss, before->exact, rows);
 
   note_stop_signals();
   const double peak_flops = measured_peak(session.model->dtype());
@@ -133,6 +140,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   WorkTimes times;
   double profiled_seconds = 0;
   int64_t profiled_steps = 0;
+  std::optional<Evaluation> evaluated;  // of the weights as they are
   LoopEnd end;
   {
     ProgressDisplay display(trainer.progress().step, trainer.total_steps());
@@ -148,9 +156,10 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
         profiled_seconds += metrics.seconds;
       }
     };
-    events.on_evaluation = [&](double loss, bool best) {
-      run->write_evaluation(trainer.progress(), epoch, loss);
-      display.evaluation(trainer.progress().step, loss, best);
+    events.on_evaluation = [&](const Evaluation& evaluation, bool best) {
+      evaluated = evaluation;
+      run->write_evaluation(trainer.progress(), epoch, evaluation);
+      display.evaluation(trainer.progress().step, evaluation, best);
     };
     events.save = [&] {
       run->sync_metrics();
@@ -180,13 +189,18 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
     read_trained_weights(run->checkpoints().verified(progress.best_step), *session.model, session.adaptation);
     say("The best weights are those of step " + std::to_string(progress.best_step) + ", with a validation loss of " +
         fixed(progress.best_loss, 4));
+    evaluated.reset();
   }
 
   if (!examples.empty()) {
     const Answers after = answer();
-    run->write_exact_match(progress.step, epoch, trainer.evaluate(), after.exact,
-                           static_cast<int64_t>(examples.size()));
+    run->write_exact_match(progress.step, epoch, trainer.evaluate().loss, after.exact, rows);
     say("\n" + answers_report(examples, before ? &*before : nullptr, after, recipe.evaluation.show));
+  }
+  if (validate && !labels.empty()) {
+    // None where a finished run was resumed.
+    if (!evaluated) evaluated = trainer.evaluate();
+    say("\n" + confusion_report(evaluated->confusion, labels.names()));
   }
   std::vector<std::vector<std::string>> written;
   for (const std::string& name : recipe.exports) {

@@ -29,6 +29,12 @@ void require_fit(const std::vector<int64_t>& lengths, int64_t max_length) {
   }
 }
 
+// What the model is to say at token i.
+int64_t target_of(const Sample& sample, size_t i) {
+  if (sample.label != kNoLabel) return sample.supervised[i] ? sample.label : kIgnoredTarget;
+  return i + 1 < sample.ids.size() && sample.supervised[i + 1] ? sample.ids[i + 1] : kIgnoredTarget;
+}
+
 }  // namespace
 
 std::vector<Row> plan_epoch(const std::vector<int64_t>& lengths, bool packing, int64_t max_length, bool shuffled,
@@ -78,10 +84,9 @@ TrainBatch make_batch(const Dataset& dataset, std::span<const Row> rows, int64_t
     for (const int64_t index : row.samples) {
       const Sample& sample = dataset.samples[index];
       for (size_t i = 0; i < sample.ids.size(); ++i) {
-        const bool trained = i + 1 < sample.ids.size() && sample.supervised[i + 1];
         *input++ = sample.ids[i];
-        *target++ = trained ? sample.ids[i + 1] : kIgnoredTarget;
-        batch.supervised += trained;
+        *target = target_of(sample, i);
+        batch.supervised += *target++ != kIgnoredTarget;
       }
     }
   }

@@ -32,7 +32,9 @@ constexpr int64_t kIgnoredTarget = -100;
 
 struct TrainBatch {
   TokenBatch tokens;
-  at::Tensor targets;      // (N) int64: the id of the next token of the same sample, kIgnoredTarget where not trained
+  // (N) int64: the id of the next token of the same sample, or the sample's label at its last token; kIgnoredTarget
+  // where not trained.
+  at::Tensor targets;
   int64_t supervised = 0;  // targets that are not ignored
 };
 

@@ -20,6 +20,7 @@ std::string quoted_list(const std::vector<std::string>& names) {
 const std::vector<Format>& formats() {
   static const std::vector<Format> all = {
       {"alpaca", {"instruction", "input", "output"}, make_alpaca},
+      {"classification", {"text", "label"}, make_classification},
       {"completion", {"prompt", "completion"}, make_completion},
       {"text", {"text"}, make_text},
   };

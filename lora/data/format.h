@@ -1,6 +1,8 @@
 #pragma once
-// From the columns of a row to a prompt and its answer. A new format is one file in formats/ and one line in formats().
+// From the columns of a row to a prompt and its answer, or to a text and its label. A new format is one file in
+// formats/ and one line in formats().
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,7 @@ namespace lora {
 struct Example {
   std::string prompt;
   std::string completion;
+  std::optional<std::string> label = {};  // classification: of the prompt, which is then all of the text
 };
 
 struct Format {

@@ -24,7 +24,8 @@ EncodedExample encode_example(const Tokenizer& tokenizer, const Example& example
   const size_t prompt_end = example.prompt.size() > skipped ? example.prompt.size() - skipped : 0;
 
   EncodedExample encoded;
-  auto& [ids, supervised] = encoded.sample;
+  auto& ids = encoded.sample.ids;
+  auto& supervised = encoded.sample.supervised;
   const auto limit = static_cast<size_t>(max_length > 0 ? max_length : 0);
   const auto add = [&](int64_t id, bool target) {
     if (ids.size() == limit) {
@@ -51,6 +52,18 @@ std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string
   const auto text = std::string_view(prompt).substr(spelled_bos(tokenizer, prompt));
   for (const Token& token : tokenizer.encode(text)) ids.push_back(token.id);
   return ids;
+}
+
+EncodedExample encode_labelled(const Tokenizer& tokenizer, const std::string& text, int32_t label, int64_t max_length) {
+  const std::vector<int64_t> ids = encode_prompt(tokenizer, text);
+  const size_t kept = std::min(ids.size(), static_cast<size_t>(max_length));
+  EncodedExample encoded;
+  encoded.cut = kept < ids.size();
+  encoded.sample.ids.assign(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(kept));
+  encoded.sample.supervised.assign(kept, 0);
+  if (kept > 0) encoded.sample.supervised.back() = 1;
+  encoded.sample.label = label;
+  return encoded;
 }
 
 }  // namespace lora

@@ -9,9 +9,14 @@
 
 namespace lora {
 
+constexpr int32_t kNoLabel = -1;
+
 struct Sample {
   std::vector<int32_t> ids;
-  std::vector<uint8_t> supervised;  // as long as ids; 1: this token is a target. The first token never is.
+  // As long as ids; 1: this token is a target. The first token never is. With a label: 1 at the last token alone, where
+  // the label is read.
+  std::vector<uint8_t> supervised;
+  int32_t label = kNoLabel;  // a row of the classification head
 
   int64_t length() const { return static_cast<int64_t>(ids.size()); }
 };
@@ -26,6 +31,10 @@ struct EncodedExample {
 // the tokenizer has one, also when the text brings its own; EOS, trained, at the end. More than max_length tokens are
 // cut on the right, and a cut sample has no EOS: it did not end there.
 EncodedExample encode_example(const Tokenizer& tokenizer, const Example& example, int64_t max_length);
+
+// A text to classify: BOS where the tokenizer has one and the text, no EOS. More than max_length tokens are cut on the
+// right, and the label is then read at the last one kept.
+EncodedExample encode_labelled(const Tokenizer& tokenizer, const std::string& text, int32_t label, int64_t max_length);
 
 // The tokens that a model is given to answer `prompt`: BOS and the prompt, no EOS.
 std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt);

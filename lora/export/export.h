@@ -37,6 +37,10 @@ std::string export_peft(const ExportSource& source, const std::filesystem::path&
 std::string export_huggingface(const ExportSource& source, const std::filesystem::path& output);
 std::string export_torchscript(const ExportSource& source, const std::filesystem::path& output);
 
+// config.json of the merged model: the base's, with the merged dtype and, for a classifier, its architecture, labels
+// and a pad_token_id (eos where the base has none), without which transformers classifies no batches.
+std::string merged_config(const ExportSource& source);
+
 // Fills a hidden directory beside `output` and renames it into place once `fill` returns; an earlier `output` that is a
 // directory is replaced. Throws StorageError.
 void write_directory(const std::filesystem::path& output,

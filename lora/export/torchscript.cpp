@@ -4,6 +4,9 @@
 //   m(input_ids)                              (B, T) int64 -> logits (B, T, V)
 //   m.generate(input_ids, 32)                 (B, T) -> (B, T + n), greedy; temperature, top_p and eos_token_id follow
 //
+// A classifier: m(input_ids) or m(input_ids, lengths) -> logits (B, labels), read at the last token of each row, or at
+// token lengths[i] - 1 of row i where rows are filled up on the right with whatever token; lengths (B) int64.
+//
 // Modules have Hugging Face's names, so that state_dict() reads like the original's. config.json and the tokenizer
 // travel as extra files.
 
@@ -166,6 +169,17 @@ def logits(self, hidden: Tensor) -> Tensor:
     return torch.linear(hidden, self.model.embed_tokens.weight)
 )";
 
+constexpr const char* kClassifier = R"(
+def forward(self, input_ids: Tensor, lengths: Optional[Tensor] = None) -> Tensor:
+    cache: List[Tensor] = []
+    hidden = self.model.forward(input_ids, cache, 0)
+    if lengths is None:
+        last = hidden[:, -1]
+    else:
+        last = hidden[torch.arange(hidden.size(0), device=hidden.device), lengths - 1]
+    return self.score.forward(last)
+)";
+
 // Builds the module tree. Layers share their types, so that each kind of module is compiled once, whatever the depth.
 class Builder {
  public:
@@ -173,6 +187,13 @@ class Builder {
       : config_(config), tensors_(tensors), unit_(std::make_shared<jit::CompilationUnit>()) {}
 
   jit::Module build() {
+    if (!config_.labels.empty()) {
+      jit::Module classifier("__torch__.LlamaForSequenceClassification", unit_);
+      classifier.register_module("model", model());
+      classifier.register_module("score", linear("score"));
+      classifier.define(kClassifier);
+      return classifier;
+    }
     jit::Module root("__torch__.LlamaForCausalLM", unit_);
     root.register_module("model", model());
     if (!config_.tie_word_embeddings) root.register_module("lm_head", linear("lm_head"));
@@ -278,10 +299,12 @@ double check_written(const fs::path& file, LlamaForCausalLM& model) {
   model.eval();
   jit::Module loaded = jit::load(file.string());
   double worst = 0, largest = 1;
-  const int64_t vocab = model.config().vocab_size;
+  const ModelConfig& config = model.config();
   for (const int64_t length : {1, 23}) {
-    const at::Tensor ids = (at::arange(2 * length, at::kLong) * 7919 + 13).remainder(vocab).view({2, length});
-    const at::Tensor wanted = model.forward(ids).to(at::kFloat);
+    const at::Tensor ids =
+        (at::arange(2 * length, at::kLong) * 7919 + 13).remainder(config.vocab_size).view({2, length});
+    const at::Tensor logits = model.forward(ids).to(at::kFloat);
+    const at::Tensor wanted = config.labels.empty() ? logits : logits.select(1, -1);
     const at::Tensor found = loaded.forward({ids}).toTensor().to(at::kFloat);
     worst = std::max(worst, (found - wanted).abs().max().item<double>());
     largest = std::max(largest, wanted.abs().max().item<double>());
@@ -304,7 +327,7 @@ std::string export_torchscript(const ExportSource& source, const fs::path& outpu
   module.eval();
 
   jit::ExtraFilesMap extra;
-  extra["config.json"] = read_file(source.model_directory / "config.json");
+  extra["config.json"] = merged_config(source);
   for (const fs::path& file : source.tokenizer_files) extra[file.filename().string()] = read_file(file);
 
   const fs::path absolute = fs::absolute(output);

@@ -71,6 +71,10 @@ class Checker {
     if (training.keep_best) expect_validation("training.keep_best");
     if (training.early_stopping_patience > 0) expect_validation("training.early_stopping_patience");
     if (recipe_.evaluation.exact_match > 0) expect_validation("evaluation.exact_match");
+    if (recipe_.evaluation.exact_match > 0 && classifies()) {
+      fail("evaluation.exact_match",
+           "evaluation.exact_match: a classifier writes no answers; its accuracy is part of every evaluation");
+    }
   }
 
  private:
@@ -103,6 +107,8 @@ class Checker {
       refuse("init", "not with method adalora, which has initial values of its own");
   }
 
+  bool classifies() const { return recipe_.model.head == "sequence_classification"; }
+
   void expect_validation(const std::string& path) const {
     if (recipe_.data.validation.empty()) fail(path, path + ": needs data.validation, which is empty");
   }
@@ -112,6 +118,10 @@ class Checker {
       const std::string path = list + "." + std::to_string(i);
       if (sources[i].weight != 1.0) {
         fail(path + ".weight", path + ".weight: mixing by weight is not available yet; expected 1.0");
+      }
+      if (classifies() != (sources[i].format == "classification")) {
+        fail(path + ".format", path + ".format: " + sources[i].format + " does not go with model.head " +
+                                   recipe_.model.head + "; sequence_classification and format classification do");
       }
       const auto& columns = format_columns(sources[i].format);
       for (const auto& [column, name] : sources[i].fields) {

@@ -9,6 +9,7 @@ namespace {
 const std::map<std::string, std::vector<std::string>>& formats() {
   static const std::map<std::string, std::vector<std::string>> table = {
       {"alpaca", {"instruction", "input", "output"}},
+      {"classification", {"text", "label"}},
       {"completion", {"prompt", "completion"}},
       {"text", {"text"}},
   };
@@ -77,7 +78,10 @@ const Names& known_quantizations() {
 }
 
 const Names& known_heads() {
-  static const Names names = {{"none"}, {"sequence_classification"}, {{"SEQ_CLS", "sequence_classification"}}};
+  static const Names names = {
+      {"none", "sequence_classification"},
+      {},
+      {{"SEQ_CLS", "sequence_classification"}, {"classification", "sequence_classification"}, {"CAUSAL_LM", "none"}}};
   return names;
 }
 

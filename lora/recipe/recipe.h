@@ -15,7 +15,7 @@ struct ModelSection {
   std::string path;                   // a Hugging Face directory
   std::string dtype = "auto";         // of the frozen base: float32 | bfloat16 | auto (as stored)
   std::string quantization = "none";  // none
-  std::string head = "none";          // none
+  std::string head = "none";          // none | sequence_classification
   std::string init = "pretrained";    // pretrained | random (config.json and tokenizer only, no weights read)
   bool operator==(const ModelSection&) const = default;
 };

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <map>
 
+#include "lora/run/confusion_report.h"
 #include "lora/run/machine.h"
 #include "lora/run/text.h"
 
@@ -83,11 +84,29 @@ std::string adaptation_table(const Adaptation& adaptation) {
 
 std::string dataset_line(const Dataset& dataset) {
   std::string line = with_commas(static_cast<int64_t>(dataset.samples.size())) + " samples, " +
-                     with_commas(dataset.tokens()) + " tokens, " + with_commas(dataset.supervised_tokens()) +
-                     " of them trained";
+                     with_commas(dataset.tokens()) + " tokens";
+  const bool labelled = !dataset.samples.empty() && dataset.samples.front().label != kNoLabel;
+  if (!labelled) line += ", " + with_commas(dataset.supervised_tokens()) + " of them trained";
   if (dataset.cut > 0) line += "; " + with_commas(dataset.cut) + " cut at max_length";
   if (dataset.dropped > 0) line += "; " + with_commas(dataset.dropped) + " dropped: nothing in them is trained";
   return line;
+}
+
+std::string labels_line(const Dataset& dataset, const LabelNames& names) {
+  std::vector<int64_t> counts(names.size(), 0);
+  for (const Sample& sample : dataset.samples) ++counts[static_cast<size_t>(sample.label)];
+  constexpr size_t kWidth = 100;
+  std::string text, line = std::to_string(names.size()) + ": ";
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string item =
+        one_line(names[i], 60) + " (" + with_commas(counts[i]) + ")" + (i + 1 < names.size() ? ", " : "");
+    if (line.size() + item.size() > kWidth) {
+      text += line + "\n            ";
+      line.clear();
+    }
+    line += item;
+  }
+  return text + line;
 }
 
 std::string profile_table(const WorkTimes& times, int64_t steps, double seconds, double peak) {
@@ -223,9 +242,12 @@ void ProgressDisplay::step(const StepMetrics& metrics) {
   drawn_ = true;
 }
 
-void ProgressDisplay::evaluation(int64_t step, double loss, bool best) {
-  line("step " + std::to_string(step) + "/" + std::to_string(total_steps_) + "  validation loss " + fixed(loss, 4) +
-       "  perplexity " + fixed(std::exp(loss), 3) + (best ? "  (best so far)" : ""));
+void ProgressDisplay::evaluation(int64_t step, const Evaluation& evaluation, bool best) {
+  const Confusion& confusion = evaluation.confusion;
+  line("step " + std::to_string(step) + "/" + std::to_string(total_steps_) + "  validation loss " +
+       fixed(evaluation.loss, 4) + "  " +
+       (confusion.empty() ? "perplexity " + fixed(std::exp(evaluation.loss), 3) : accuracy_line(confusion)) +
+       (best ? "  (best so far)" : ""));
 }
 
 }  // namespace lora

@@ -19,6 +19,10 @@ std::string adaptation_table(const Adaptation& adaptation);
 // "7,473 samples, 1,204,113 tokens, 901,113 of them trained; 3 cut at max_length, 1 dropped"
 std::string dataset_line(const Dataset& dataset);
 
+// "3: high (12), low (1,204), middle (0)": how many samples have each label; over lines of some 100 characters,
+// indented as the report's other lines are.
+std::string labels_line(const Dataset& dataset, const LabelNames& names);
+
 // Where the time of `steps` steps went, in milliseconds a step, with the rate of what is products beside `peak`
 // (FLOP/s).
 std::string profile_table(const WorkTimes& times, int64_t steps, double seconds, double peak);
@@ -44,7 +48,7 @@ class ProgressDisplay {
   ProgressDisplay(int64_t first_step, int64_t total_steps);
   ~ProgressDisplay();
   void step(const StepMetrics& metrics);
-  void evaluation(int64_t step, double loss, bool best);
+  void evaluation(int64_t step, const Evaluation& evaluation, bool best);
   // A line of its own above the bar.
   void line(const std::string& text);
 

@@ -68,12 +68,15 @@ void RunDirectory::write_step(const StepMetrics& metrics, double peak_flops) {
   metrics_->append(row.dump());
 }
 
-void RunDirectory::write_evaluation(const Progress& progress, double epoch, double loss) {
-  const ordered_json row = {{"step", progress.step},
-                            {"epoch", epoch},
-                            {"eval_loss", loss},
-                            {"eval_perplexity", std::exp(loss)},
-                            {"best_step", progress.best_step}};
+void RunDirectory::write_evaluation(const Progress& progress, double epoch, const Evaluation& evaluation) {
+  ordered_json row = {{"step", progress.step}, {"epoch", epoch}, {"eval_loss", evaluation.loss}};
+  if (evaluation.confusion.empty()) {
+    row["eval_perplexity"] = std::exp(evaluation.loss);
+  } else {
+    row["eval_accuracy"] = evaluation.confusion.accuracy();
+    row["eval_macro_f1"] = evaluation.confusion.macro_f1();
+  }
+  row["best_step"] = progress.best_step;
   metrics_->append(row.dump());
 }
 

@@ -32,7 +32,8 @@ class RunDirectory {
   void begin(const Recipe& recipe);
 
   void write_step(const StepMetrics& metrics, double peak_flops);
-  void write_evaluation(const Progress& progress, double epoch, double loss);
+  // With accuracy and macro-F1 for a classifier, perplexity for a language model.
+  void write_evaluation(const Progress& progress, double epoch, const Evaluation& evaluation);
   // An evaluation row that also says how many held-out rows were answered exactly.
   void write_exact_match(int64_t step, double epoch, double loss, int64_t exact, int64_t rows);
   // Metrics so far to the disk, before the checkpoint that relies on them.

@@ -10,15 +10,27 @@
 #include "lora/checkpoints/training_state.h"
 #include "lora/run/machine.h"
 #include "models/error.h"
+#include "models/io/safetensors.h"
 #include "models/pretrained.h"
 
 namespace lora {
 
 namespace fs = std::filesystem;
 
-std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed) {
-  auto model = section.init == "random" ? make_random(section.path, section.dtype, seed)
-                                        : load_pretrained(section.path, section.dtype);
+Labels choose_labels(const Recipe& recipe) {
+  if (recipe.model.head == "none") return {};
+  if (!recipe.adapter.init_from.empty()) {
+    LabelNames names = read_labels(recipe.adapter.init_from);
+    if (!names.empty()) return Labels(std::move(names));
+  }
+  LabelNames names = read_model_config(recipe.model.path).labels;
+  return Labels(names.empty() ? collect_labels(recipe.data.train) : std::move(names));
+}
+
+std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
+                                             const LabelNames& labels) {
+  auto model = section.init == "random" ? make_random(section.path, section.dtype, seed, labels)
+                                        : load_pretrained(section.path, section.dtype, {labels, seed});
   if (tokenizer.vocab_size() > model->config().vocab_size) {
     throw ModelError(section.path + ": the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
                      " ids, config.json a 'vocab_size' of " + std::to_string(model->config().vocab_size) +
@@ -31,6 +43,7 @@ std::string model_line(const LlamaForCausalLM& model) {
   const ModelConfig& config = model.config();
   return config.model_type + ", " + std::to_string(config.num_hidden_layers) + " layers, hidden " +
          std::to_string(config.hidden_size) + ", vocabulary " + std::to_string(config.vocab_size) + ", " +
+         (config.labels.empty() ? "" : "classifier of " + std::to_string(config.labels.size()) + " labels, ") +
          (model.dtype() == at::kBFloat16 ? "bfloat16" : "float32");
 }
 
@@ -42,6 +55,19 @@ ExportSource export_source(const Session& session, const AdapterConfig& adapter,
 
 namespace {
 
+// Of an adapter that PEFT wrote, which knows the number of labels alone, unless its base is a classifier.
+LabelNames adapter_labels(const fs::path& directory, const PeftAdapter& adapter, const fs::path& base) {
+  LabelNames names = read_labels(directory);
+  if (!names.empty() || adapter.task_type != "SEQ_CLS") return names;
+  names = read_model_config(base).labels;
+  if (!names.empty()) return names;
+  const SafetensorsFile weights(directory / "adapter_model.safetensors");
+  const char* head = "base_model.model.score.weight";
+  if (!weights.contains(head)) throw ModelError(directory.string() + ": tensor '" + head + "' is missing");
+  for (int64_t id = 0; id < weights.tensor(head).size(0); ++id) names.push_back("LABEL_" + std::to_string(id));
+  return names;
+}
+
 TrainedModel load_peft_directory(const fs::path& directory, const std::string& model_path) {
   PeftAdapter peft = read_peft_config(directory);
   const std::string base = model_path.empty() ? peft.base_model : model_path;
@@ -52,7 +78,8 @@ TrainedModel load_peft_directory(const fs::path& directory, const std::string& m
   TrainedModel trained;
   trained.model_directory = base;
   trained.session.tokenizer = load_tokenizer(base);
-  trained.session.model = load_model({.path = base}, *trained.session.tokenizer, 0);
+  trained.session.model =
+      load_model({.path = base}, *trained.session.tokenizer, 0, adapter_labels(directory, peft, base));
   trained.adapter = peft.config;
   trained.adapter.init_from = directory.string();
   trained.session.adaptation = inject(*trained.session.model, trained.adapter, 0);
@@ -66,7 +93,8 @@ TrainedModel load_checkpoint(const fs::path& directory, const std::string& model
   TrainedModel trained;
   trained.model_directory = recipe.model.path;
   trained.session.tokenizer = load_tokenizer(recipe.model.path);
-  trained.session.model = load_model(recipe.model, *trained.session.tokenizer, recipe.training.seed);
+  trained.session.model =
+      load_model(recipe.model, *trained.session.tokenizer, recipe.training.seed, read_labels(directory));
   trained.adapter = recipe.adapter;
   // The one thing of the adapter that follows from the run's data, not from its recipe alone.
   if (recipe.adapter.method == "adalora") {

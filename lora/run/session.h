@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lora/adapters/inject.h"
+#include "lora/data/labels.h"
 #include "lora/data/tokenizer.h"
 #include "lora/export/export.h"
 #include "lora/recipe/recipe.h"
@@ -18,8 +19,14 @@ struct Session {
   Adaptation adaptation;
 };
 
-// Loads the network of a `model` section, and checks that it has a row for each of the tokenizer's ids.
-std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed);
+// The classes of a recipe whose model.head is sequence_classification: those of the adapter that it goes on from, else
+// of the model directory where that is a classifier, else of the training data. None for another recipe.
+Labels choose_labels(const Recipe& recipe);
+
+// Loads the network of a `model` section, and checks that it has a row for each of the tokenizer's ids. With labels it
+// is a classifier, whose head is fresh unless the directory has one.
+std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
+                                             const LabelNames& labels = {});
 
 // "llama, 5 layers, hidden 64, vocabulary 512, float32"
 std::string model_line(const LlamaForCausalLM& model);

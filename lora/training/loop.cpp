@@ -19,12 +19,13 @@ LoopEnd run_loop(Trainer& trainer, const TrainingConfig& config, const LoopEvent
 
     bool best = false;
     if (trainer.has_validation() && (last || (config.eval_every > 0 && step % config.eval_every == 0))) {
-      const double loss = trainer.evaluate();
-      if (!std::isfinite(loss)) {
-        throw NumericsError("step " + std::to_string(step) + ": the validation loss is " + std::to_string(loss));
+      const Evaluation evaluation = trainer.evaluate();
+      if (!std::isfinite(evaluation.loss)) {
+        throw NumericsError("step " + std::to_string(step) + ": the validation loss is " +
+                            std::to_string(evaluation.loss));
       }
-      best = trainer.note_evaluation(loss);
-      events.on_evaluation(loss, best);
+      best = trainer.note_evaluation(evaluation.loss);
+      events.on_evaluation(evaluation, best);
     }
     const bool stop = events.stop_requested();
     const bool due = config.checkpoint_every > 0 && step % config.checkpoint_every == 0;

@@ -9,7 +9,7 @@ namespace lora {
 
 struct LoopEvents {
   std::function<void(const StepMetrics&)> on_step;
-  std::function<void(double loss, bool best)> on_evaluation;
+  std::function<void(const Evaluation&, bool best)> on_evaluation;
   // Keep the trainer's state now; called after the evaluation of the same step.
   std::function<void()> save;
   std::function<bool()> stop_requested;  // asked once a step

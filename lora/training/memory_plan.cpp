@@ -24,7 +24,7 @@ int64_t padded_rank(const std::optional<LinearParts>& parts) {
 
 struct Shapes {
   int64_t element;                               // bytes of an activation
-  int64_t hidden, qkv, heads, kv, inner, vocab;  // widths
+  int64_t hidden, qkv, heads, kv, inner, vocab;  // widths; vocab: of the head
   int64_t head_count, padded_dim;
   int64_t layers, ranks;   // ranks: of all projections of a layer, padded
   int64_t adapter_inputs;  // widths of the inputs of A, of all projections of a layer whose A is trained
@@ -39,7 +39,7 @@ Shapes shapes_of(const LlamaForCausalLM& model) {
   s.kv = c.num_key_value_heads * c.head_dim;
   s.qkv = s.heads + 2 * s.kv;
   s.inner = c.intermediate_size;
-  s.vocab = c.vocab_size;
+  s.vocab = c.labels.empty() ? c.vocab_size : static_cast<int64_t>(c.labels.size());
   s.head_count = c.num_attention_heads;
   s.padded_dim = (c.head_dim + 15) / 16 * 16;
   s.layers = c.num_hidden_layers;
@@ -117,7 +117,8 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
   base.process = kProcessBytes + (s.element < 4 ? kCompiledBytes : 0) + 5 * data.tokens + 120 * data.samples;
   for (const auto& parameter : model.named_parameters()) {
     const at::Tensor& p = parameter.value();
-    const bool read_in_part = model.lm_head && parameter.key() == "model.embed_tokens.weight" && !p.requires_grad();
+    const bool read_in_part =
+        model.output_head() && parameter.key() == "model.embed_tokens.weight" && !p.requires_grad();
     base.weights += read_in_part ? data.distinct * s.hidden * static_cast<int64_t>(p.element_size())
                                  : p.numel() * static_cast<int64_t>(p.element_size());
     // Of a whole weight that is trained: its copy in the model's dtype, and its gradient on the way to the optimizer.

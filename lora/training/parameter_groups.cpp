@@ -12,7 +12,7 @@ namespace {
 
 std::string kind_of(const std::string& parameter) {
   if (parameter.find(".lora_") != std::string::npos) return "adapter";
-  return parameter.starts_with("lm_head.") ? "head" : "base";
+  return parameter.starts_with("lm_head.") || parameter.starts_with("score.") ? "head" : "base";
 }
 
 // A key may name the parameter itself, its module, or any module around it.

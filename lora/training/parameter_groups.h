@@ -18,9 +18,9 @@ struct ParameterGroup {
 };
 
 // Sorts trained parameters (path, tensor) into groups: the first key of learning_rates that means a parameter wins, the
-// rest train at learning_rate. Keys are the groups "adapter" (tensors an adapter method added), "head" (lm_head) and
-// "base" (every other weight of the model), or a module's path or dotted suffix. A key that means no trained parameter
-// is an Error (exit code 2) with the nearest names.
+// rest train at learning_rate. Keys are the groups "adapter" (tensors an adapter method added), "head" (lm_head or
+// score) and "base" (every other weight of the model), or a module's path or dotted suffix. A key that means no trained
+// parameter is an Error (exit code 2) with the nearest names.
 std::vector<ParameterGroup> make_parameter_groups(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
                                                   const TrainingConfig& config);
 

@@ -48,6 +48,17 @@ TrainBatch to_device(TrainBatch batch, const at::Device& device) {
   return batch;
 }
 
+// Notes what is predicted; returns the sum of the samples' losses.
+double classify(LlamaForCausalLM& model, const TrainBatch& batch, Confusion& confusion) {
+  const at::Tensor ends = (batch.targets != kIgnoredTarget).nonzero().squeeze(1);
+  const at::Tensor wanted = batch.targets.index_select(0, ends), logits = model.logits_at(batch.tokens, ends);
+  const at::Tensor labels = wanted.cpu(), predicted = logits.argmax(1).cpu();
+  for (int64_t i = 0; i < labels.size(0); ++i) {
+    confusion.add(labels.const_data_ptr<int64_t>()[i], predicted.const_data_ptr<int64_t>()[i]);
+  }
+  return at::cross_entropy_loss(logits, wanted, /*weight=*/{}, at::Reduction::Sum).item<double>();
+}
+
 at::Device device_of(const LlamaForCausalLM& model) { return model.model->embed_tokens->weight.device(); }
 
 }  // namespace
@@ -179,21 +190,23 @@ StepMetrics Trainer::step() {
           .method = hooks_ ? hooks_->metrics() : nlohmann::ordered_json::object()};
 }
 
-double Trainer::evaluate() {
+Evaluation Trainer::evaluate() {
   const at::NoGradGuard no_grad;
   model_.eval();
   const std::vector<int64_t> lengths = validation_->lengths();
   const std::vector<Row> rows =
       plan_epoch(lengths, /*packing=*/true, config_.max_length, /*shuffle=*/false, config_.seed, /*epoch=*/0);
-  double loss = 0;
+  Evaluation evaluation{0, Confusion(static_cast<int64_t>(model_.config().labels.size()))};
   int64_t supervised = 0;
   for (const Row& pass : micro_batches(rows, lengths, {}, pass_tokens_)) {
     const TrainBatch batch = to_device(make_batch(*validation_, {&pass, 1}, kRowStep), device_of(model_));
     if (batch.supervised == 0) continue;
-    loss += model_.loss_sum(batch.tokens, batch.targets).item<double>();
+    evaluation.loss += evaluation.confusion.empty() ? model_.loss_sum(batch.tokens, batch.targets).item<double>()
+                                                    : classify(model_, batch, evaluation.confusion);
     supervised += batch.supervised;
   }
-  return loss / static_cast<double>(supervised);
+  evaluation.loss /= static_cast<double>(supervised);
+  return evaluation;
 }
 
 bool Trainer::note_evaluation(double loss) {

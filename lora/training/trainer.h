@@ -13,6 +13,7 @@
 #include "lora/data/batch.h"
 #include "lora/training/adamw.h"
 #include "lora/training/config.h"
+#include "lora/training/confusion.h"
 #include "models/llama.h"
 #include "models/ops/profile.h"
 
@@ -41,6 +42,12 @@ struct StepMetrics {
   nlohmann::ordered_json method;  // columns of the adapter method's own
 };
 
+// Of the validation set.
+struct Evaluation {
+  double loss;          // mean negative log-likelihood of its supervised tokens, or of its samples' labels
+  Confusion confusion;  // empty for a language model
+};
+
 class Trainer {
  public:
   // Groups, optimizer and epoch plan for a model whose trained parameters require gradients. `train` and `validation`
@@ -58,8 +65,8 @@ class Trainer {
   // when the loss or the gradient is not finite.
   StepMetrics step();
 
-  // Mean negative log-likelihood of the validation set's supervised tokens. Changes nothing.
-  double evaluate();
+  // Changes nothing.
+  Evaluation evaluate();
 
   const Progress& progress() const { return progress_; }
   // Notes a validation loss in the progress; true when it is the best so far.

@@ -47,6 +47,14 @@ TEST_CASE("completion and text take their columns as they are") {
   CHECK(text.completion == " as it is\n");
 }
 
+TEST_CASE("classification takes a text and its label, which may not be empty") {
+  const auto example = make("classification", R"({"text": "Where is my card?", "label": 3})");
+  CHECK(example.prompt == "Where is my card?");
+  CHECK(example.label == "3");
+  CHECK_THROWS_WITH(make("classification", R"({"text": "x", "label": ""})"),
+                    Contains("rows.jsonl:1: the label is empty"));
+}
+
 TEST_CASE("an unknown format and a renamed column that no format reads are the recipe's errors") {
   CHECK_THROWS_WITH(make("alpacca", "{}"), Contains("unknown format 'alpacca'") && Contains("'completion'"));
   CHECK_THROWS_AS(make("alpacca", "{}"), RecipeError);
@@ -61,7 +69,7 @@ TEST_CASE("every format is registered once, with the columns it reads") {
     CHECK_FALSE(format.columns.empty());
     CHECK(format.make != nullptr);
   }
-  CHECK(names == std::vector<std::string>{"alpaca", "completion", "text"});
+  CHECK(names == std::vector<std::string>{"alpaca", "classification", "completion", "text"});
 }
 
 }  // namespace

@@ -93,7 +93,7 @@ TEST_CASE("the TorchScript file carries config and weights under Hugging Face's 
   export_torchscript(trained.source(), directory / "merged.pt");
   torch::jit::ExtraFilesMap extra = {{"config.json", ""}};
   const torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string(), at::kCPU, extra);
-  CHECK(extra["config.json"] == read_bytes(trained.directory / "config.json"));
+  CHECK(extra["config.json"] == merged_config(trained.source()));
   std::set<std::string> names;
   for (const auto& item : loaded.named_parameters()) names.insert(item.name);
   CHECK(names.contains("model.layers.1.self_attn.q_proj.weight"));

@@ -204,7 +204,8 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
       {2, "  path: x\n  dtype: bf16",
        "3:10: model.dtype: expected one of auto, float32, bfloat16, found 'bf16' (did you mean 'bfloat16'?)"},
       {7, "    - {path: a, format: alpca}",
-       "7:25: data.train.0.format: expected one of alpaca, completion, text, found 'alpca' (did you mean 'alpaca'?)"},
+       "7:25: data.train.0.format: expected one of alpaca, classification, completion, text, found 'alpca' (did you "
+       "mean 'alpaca'?)"},
       {10, "output_dir: x\nexport: [hf]",
        "11:10: export.0: expected one of peft, lora, torchscript, huggingface, found 'hf' (did you mean "
        "'huggingface'?)"},
@@ -223,9 +224,8 @@ TEST_CASE("what a later version will have is told apart from a misspelling") {
       adapter("init: olora", "9: adapter.init: 'olora'" + not_yet + "kaiming, gaussian"),
       {2, "  path: x\n  quantization: nf4", "3:17: model.quantization: 'nf4'" + not_yet + "none"},
       {2, "  path: x\n  quantization: int8", "3:17: model.quantization: 'int8'" + not_yet + "none"},
-      {2, "  path: x\n  head: sequence_classification",
-       "3:9: model.head: 'sequence_classification'" + not_yet + "none"},
-      {7, "    - {path: a, format: chat}", "7:25: data.train.0.format: 'chat'" + not_yet + "alpaca, completion, text"},
+      {7, "    - {path: a, format: chat}",
+       "7:25: data.train.0.format: 'chat'" + not_yet + "alpaca, classification, completion, text"},
       {7, "    - {path: a, format: text, weight: 0.5}",
        "7:39: data.train.0.weight: mixing by weight is not available yet; expected 1.0"},
       {10, "output_dir: x\nexport: [peft, gguf]",
@@ -301,6 +301,25 @@ TEST_CASE("AdaLoRA's options are refused where they contradict each other, or an
       {10, "output_dir: x\nexport: [peft, lora]",
        "11:16: export: lora makes a LoRA adapter of an AdaLoRA one; wanted peft with method lora"},
   });
+}
+
+TEST_CASE("a classifier wants labelled rows, and only it") {
+  check_all({
+      {7, "    - {path: a.csv, format: classification}",
+       "7:29: data.train.0.format: classification does not go with model.head none; "
+       "sequence_classification and format classification do"},
+      {2, "  path: x\n  head: sequence_classification",
+       "8:35: data.train.0.format: completion does not go with model.head sequence_classification; "
+       "sequence_classification and format classification do"},
+      {2, "  path: x\n  head: classification",
+       "3:9: model.head: expected one of none, sequence_classification, found 'classification' "
+       "(did you mean 'sequence_classification'?)"},
+  });
+  const std::string labelled = with_line(
+      7, "    - {path: a.csv, format: classification}\n  validation: [{path: b.csv, format: classification}]");
+  CHECK(error_of(labelled, {"model.head=sequence_classification"}) == "loaded");
+  CHECK_THAT(error_of(labelled, {"model.head=sequence_classification", "evaluation.exact_match=5"}),
+             Catch::Matchers::Contains("evaluation.exact_match: a classifier writes no answers"));
 }
 
 TEST_CASE("a file that is no recipe is refused") {

@@ -50,6 +50,13 @@ class RandomRecipes {
     recipe.data.shuffle = coin();
     training(recipe.training);
     recipe.evaluation = {integer(0), integer(0), integer(1)};
+    if (coin()) {
+      recipe.model.head = "sequence_classification";
+      recipe.evaluation.exact_match = 0;
+      for (auto* list : {&recipe.data.train, &recipe.data.validation}) {
+        for (DataSource& one : *list) one = {text(), "classification", 1.0, {{"label", text()}}};
+      }
+    }
     recipe.output_dir = text();
     if (coin()) recipe.exports = {"peft", "huggingface", "torchscript"};
     return recipe;

@@ -78,12 +78,12 @@ TEST_CASE("the loss falls, and the validation loss with it") {
   TrainingConfig config = base_config();
   config.max_steps = 60;
   Fixture run(config);
-  const double before = run.trainer->evaluate();
+  const double before = run.trainer->evaluate().loss;
   const double first = run.trainer->step().loss;
   double last = 0;
   while (run.trainer->progress().step < 60) last = run.trainer->step().loss;
   CHECK(last < 0.7 * first);
-  CHECK(run.trainer->evaluate() < 0.7 * before);
+  CHECK(run.trainer->evaluate().loss < 0.7 * before);
 }
 
 TEST_CASE("a step does not depend on how it is split into micro-batches") {
@@ -264,7 +264,7 @@ TEST_CASE("the loop evaluates, saves and stops when it should") {
   bool stop = false;
   LoopEvents events;
   events.on_step = [&](const StepMetrics& metrics) { stop = metrics.step == 5; };
-  events.on_evaluation = [&](double, bool) { evaluated.push_back(run.trainer->progress().step); };
+  events.on_evaluation = [&](const Evaluation&, bool) { evaluated.push_back(run.trainer->progress().step); };
   events.save = [&] { saved.push_back(run.trainer->progress().step); };
   events.stop_requested = [&] { return stop; };
   CHECK(run_loop(*run.trainer, config, events) == LoopEnd::kStopped);
@@ -285,7 +285,7 @@ TEST_CASE("early stopping ends a run that no longer improves") {
   int evaluations = 0;
   LoopEvents events;
   events.on_step = [](const StepMetrics&) {};
-  events.on_evaluation = [&](double, bool) { ++evaluations; };
+  events.on_evaluation = [&](const Evaluation&, bool) { ++evaluations; };
   events.save = [] {};
   events.stop_requested = [] { return false; };
   CHECK(run_loop(*run.trainer, config, events) == LoopEnd::kEarlyStopping);

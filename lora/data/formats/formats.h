@@ -11,6 +11,9 @@ Example make_alpaca(const DataRow& row);
 // The columns as they are.
 Example make_completion(const DataRow& row);
 
+// The text to classify as the prompt, and its label, which may not be empty.
+Example make_classification(const DataRow& row);
+
 // No prompt: the whole text is trained on.
 Example make_text(const DataRow& row);
 

@@ -1,0 +1,32 @@
+#pragma once
+// The classes that a classifier's samples are of, by the rows of its head.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lora/data/config.h"
+#include "models/labels.h"
+
+namespace lora {
+
+class Labels {
+ public:
+  Labels() = default;
+  explicit Labels(LabelNames names);
+  const LabelNames& names() const { return names_; }
+  bool empty() const { return names_.empty(); }
+  // Throws DataError "WHERE: …" with the nearest names for a label that is none of these.
+  int32_t id(const std::string& label, const std::string& where) const;
+
+ private:
+  LabelNames names_;
+  std::map<std::string, int32_t> ids_;
+};
+
+// Every label of the sources' rows once: by value where all are whole numbers, else in byte order. Throws as
+// load_dataset does, and DataError for fewer than two.
+LabelNames collect_labels(const std::vector<DataSource>& sources);
+
+}  // namespace lora

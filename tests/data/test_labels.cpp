@@ -1,0 +1,108 @@
+// Rows with labels: which labels there are, what is trained, and what an unknown one gets.
+
+#include "lora/data/labels.h"
+
+#include <ATen/ATen.h>
+
+#include "lora/data/batch.h"
+#include "lora/data/dataset.h"
+#include "models/error.h"
+#include "tests/catch.h"
+#include "tests/data/piece_tokenizer.h"
+#include "tests/temporary_directory.h"
+
+namespace lora::test {
+namespace {
+
+using Catch::Matchers::Contains;
+
+struct Files {
+  DataSource add(const std::string& name, const std::string& bytes) const {
+    write_bytes(directory / name, bytes);
+    return {(directory / name).string(), "classification", 1.0, {}};
+  }
+  TemporaryDirectory directory;
+};
+
+TEST_CASE("labels are those of all sources, sorted by bytes") {
+  const Files files;
+  const std::vector<DataSource> sources = {
+      files.add("a.csv", "text,label\nx,low\ny,high\nz,low\n"),
+      files.add("b.jsonl", "{\"text\": \"w\", \"label\": \"none\"}\n{\"text\": \"v\", \"label\": \"High\"}\n")};
+  CHECK(collect_labels(sources) == LabelNames{"High", "high", "low", "none"});
+}
+
+TEST_CASE("labels that are whole numbers are sorted by value") {
+  const Files files;
+  CHECK(collect_labels({files.add("a.jsonl",
+                                  "{\"text\": \"x\", \"label\": 10}\n{\"text\": \"y\", \"label\": 9}\n"
+                                  "{\"text\": \"z\", \"label\": 0}\n")}) == LabelNames{"0", "9", "10"});
+  CHECK(collect_labels({files.add("a.csv", "text,label\nx,10\ny,9\nz,09\n")}) == LabelNames{"09", "10", "9"});
+}
+
+TEST_CASE("a set without two labels, and a row with an empty one, are refused") {
+  const Files files;
+  CHECK_THROWS_WITH(collect_labels({files.add("a.csv", "text,label\nx,a\ny,a\n")}),
+                    Contains("a.csv: every row has the label 'a'; a classifier wants at least two"));
+  CHECK_THROWS_WITH(collect_labels({files.add("a.csv", "text,label\nx,a\ny,\n")}),
+                    Contains("a.csv:3: the label is empty"));
+  CHECK_THROWS_WITH(collect_labels({files.add("a.csv", "text,label\n")}), Contains("holds no rows"));
+  CHECK_THROWS_WITH(collect_labels({files.add("a.csv", "text,category\nx,a\n")}),
+                    Contains("a.csv:2: no column 'label'") && Contains("`fields` renames columns"));
+}
+
+TEST_CASE("an unknown label is named with its place and the nearest known ones") {
+  const Files files;
+  const Labels labels({"card_arrival", "card_linking", "top_up"});
+  const DataSource source = files.add("valid.csv", "text,label\nx,top_up\n\"y\ny\",card_arival\n");
+  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), 20, labels),
+                    Contains("valid.csv:3: unknown label 'card_arival'") && Contains("did you mean 'card_arrival'") &&
+                        Contains("the 3 labels are 'card_arrival'"));
+}
+
+TEST_CASE("a text is BOS and its tokens, its label read at the last one; the right end is cut") {
+  const Files files;
+  const Labels labels({"no", "yes"});
+  const DataSource source = files.add("a.csv", "text,label\nabc,yes\n\"\",no\nabcdefgh,no\n<s>ab,yes\n");
+  const Dataset dataset = load_dataset({source}, PieceTokenizer(), 6, labels);
+  REQUIRE(dataset.samples.size() == 4);
+  const auto bos = static_cast<int32_t>(PieceTokenizer::kBos);
+  CHECK(dataset.samples[0].ids == std::vector<int32_t>{bos, 'a', 'b', 'c'});
+  CHECK(dataset.samples[0].supervised == std::vector<uint8_t>{0, 0, 0, 1});
+  CHECK(dataset.samples[0].label == 1);
+  CHECK(dataset.samples[1].ids == std::vector<int32_t>{bos});
+  CHECK(dataset.samples[1].supervised == std::vector<uint8_t>{1});
+  CHECK(dataset.samples[2].ids == std::vector<int32_t>{bos, 'a', 'b', 'c', 'd', 'e'});
+  CHECK(dataset.samples[2].supervised == std::vector<uint8_t>{0, 0, 0, 0, 0, 1});
+  CHECK(dataset.samples[3].ids == std::vector<int32_t>{bos, 'a', 'b'});
+  CHECK(dataset.cut == 1);
+  CHECK(dataset.supervised_tokens() == 4);
+
+  const std::vector<Row> rows = {{{0, 3}}};
+  const TrainBatch batch = make_batch(dataset, rows, 8);
+  CHECK(batch.supervised == 2);
+  CHECK(batch.tokens.lengths == std::vector<int64_t>{4, 3, 1});
+  CHECK(batch.targets.equal(at::tensor({-100, -100, -100, 1, -100, -100, 1, -100}, at::kLong)));
+}
+
+TEST_CASE("texts without a token are left out, and said to be where nothing is left") {
+  const Files files;
+  const Labels labels({"no", "yes"});
+  const DataSource source = files.add("a.csv", "text,label\n\"\",yes\nx,no\n");
+  CHECK(load_dataset({source}, PieceTokenizer({}, false), 6, labels).dropped == 1);
+  const DataSource empty = files.add("b.csv", "text,label\n\"\",yes\n");
+  CHECK_THROWS_WITH(load_dataset({empty}, PieceTokenizer({}, false), 6, labels), Contains("text without a token"));
+}
+
+TEST_CASE("rows with labels and rows without do not mix") {
+  const Files files;
+  DataSource source = files.add("a.csv", "text,label\nx,no\ny,yes\n");
+  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), 6), Contains("a.csv:2: a row with a label"));
+  source.format = "text";
+  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), 6, Labels({"no", "yes"})),
+                    Contains("a.csv:2: a row without a label"));
+  CHECK_THROWS_WITH(collect_labels({source}), Contains("a.csv:2: a row without a label"));
+}
+
+}  // namespace
+}  // namespace lora::test
