@@ -1,0 +1,98 @@
+// lora-classify MODEL_OR_RUN [TEXT …] [--input FILE]
+
+#include <iostream>
+
+#include "lora/cli/program.h"
+#include "lora/data/rows.h"
+#include "lora/run/classify.h"
+#include "lora/run/session.h"
+#include "lora/run/text.h"
+
+namespace lora {
+namespace {
+
+constexpr size_t kTextsAtOnce = 256;
+
+struct Options {
+  std::string source, model, input, column = "text", dtype = "auto";
+  std::vector<std::string> texts;
+  int64_t max_length = 512, threads = 0;
+};
+
+// One line a text: its label, the label's probability and the text, between tabs.
+class Printer {
+ public:
+  Printer(Session session, int64_t max_length) : session_(std::move(session)), max_length_(max_length) {}
+
+  void add(std::string text) {
+    texts_.push_back(std::move(text));
+    if (texts_.size() == kTextsAtOnce) flush();
+  }
+
+  void flush() {
+    const auto found = classify(*session_.model, *session_.tokenizer, texts_, max_length_);
+    for (size_t i = 0; i < texts_.size(); ++i) {
+      const std::string& name = session_.model->config().labels[static_cast<size_t>(found[i].label)];
+      std::printf("%s\t%s\t%s\n", name.c_str(), fixed(found[i].probability, 4).c_str(),
+                  one_line(texts_[i], 100).c_str());
+    }
+    std::fflush(stdout);
+    texts_.clear();
+  }
+
+ private:
+  Session session_;
+  int64_t max_length_;
+  std::vector<std::string> texts_;
+};
+
+Session load(const Options& options) {
+  Session session;
+  const std::filesystem::path path = options.source;
+  if (std::filesystem::exists(path / "config.json")) {
+    session.tokenizer = load_tokenizer(path);
+    session.model = load_model({.path = options.source, .dtype = options.dtype}, *session.tokenizer, 0,
+                               read_model_config(path).labels);
+  } else {
+    session = load_trained(options.source, options.model).session;
+  }
+  if (session.model->score) return session;
+  throw ModelError(options.source + ": is a language model; wanted a classifier (lora-generate continues texts)");
+}
+
+int classify_all(const Options& options) {
+  set_threads(options.threads);
+  Printer printer(load(options), options.max_length);
+  if (!options.input.empty()) {
+    for_each_row({.path = options.input, .format = "text", .fields = {{"text", options.column}}},
+                 [&](const DataRow& row) { printer.add(row.text("text")); });
+  } else if (!options.texts.empty()) {
+    for (const std::string& text : options.texts) printer.add(text);
+  } else {
+    for (std::string line; std::getline(std::cin, line);) printer.add(line);
+  }
+  printer.flush();
+  return 0;
+}
+
+}  // namespace
+}  // namespace lora
+
+int main(int argc, char** argv) {
+  CLI::App app("Says which label each text has: the label, its probability and the text, a line each.",
+               "lora-classify");
+  lora::Options options;
+  app.add_option("MODEL_OR_RUN", options.source,
+                 "A classifier: a run directory, one of its checkpoints, a PEFT adapter or a Hugging Face directory")
+      ->required();
+  app.add_option("TEXT", options.texts, "Texts; without them and without --input, the lines of standard input");
+  app.add_option("--input", options.input, "A .csv, .jsonl or .json file of texts");
+  app.add_option("--column", options.column, "The texts' column in that file");
+  app.add_option("--model", options.model, "The base model's directory, where the run or adapter does not find it");
+  app.add_option("--max-length", options.max_length, "Tokens of a text at most; more are cut on the right")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--dtype", options.dtype, "Of a Hugging Face directory: float32, bfloat16 or auto")
+      ->check(CLI::IsMember({"float32", "bfloat16", "auto"}));
+  app.add_option("--threads", options.threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
+  return lora::run_program(app, argc, argv, [&] { return lora::classify_all(options); });
+}
