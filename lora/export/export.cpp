@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 const std::map<std::string, ExportFormat>& export_formats() {
   static const std::map<std::string, ExportFormat> formats = {
-      {"peft", {"adapter", export_peft}},
+      {"peft", {"adapter", export_peft, /*merges=*/false}},
       {"huggingface", {"merged", export_huggingface}},
       {"torchscript", {"merged.pt", export_torchscript}},
   };

@@ -8,6 +8,7 @@
 #include "lora/adapters/peft.h"
 #include "lora/checkpoints/store.h"
 #include "lora/checkpoints/training_state.h"
+#include "lora/quantization/quantizer.h"
 #include "lora/run/machine.h"
 #include "models/error.h"
 #include "models/pretrained.h"
@@ -17,8 +18,9 @@ namespace lora {
 namespace fs = std::filesystem;
 
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed) {
-  auto model = section.init == "random" ? make_random(section.path, section.dtype, seed)
-                                        : load_pretrained(section.path, section.dtype);
+  const Quantizer quantizer = make_quantizer({section.quantization, section.double_quantization});
+  auto model = section.init == "random" ? make_random(section.path, section.dtype, seed, quantizer)
+                                        : load_pretrained(section.path, section.dtype, quantizer);
   if (tokenizer.vocab_size() > model->config().vocab_size) {
     throw ModelError(section.path + ": the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
                      " ids, config.json a 'vocab_size' of " + std::to_string(model->config().vocab_size) +
@@ -50,7 +52,7 @@ TrainedModel load_peft_directory(const fs::path& directory, const std::string& m
                      "' is not a directory here; name the base model's directory with --model");
   }
   TrainedModel trained;
-  trained.model_directory = base;
+  trained.model.path = base;
   trained.session.tokenizer = load_tokenizer(base);
   trained.session.model = load_model({.path = base}, *trained.session.tokenizer, 0);
   trained.adapter = peft.config;
@@ -64,7 +66,8 @@ TrainedModel load_checkpoint(const fs::path& directory, const std::string& model
   Recipe recipe = load_recipe(directory / "recipe.yaml");
   if (!model_path.empty()) recipe.model.path = model_path;
   TrainedModel trained;
-  trained.model_directory = recipe.model.path;
+  trained.model = recipe.model;
+  trained.seed = recipe.training.seed;
   trained.session.tokenizer = load_tokenizer(recipe.model.path);
   trained.session.model = load_model(recipe.model, *trained.session.tokenizer, recipe.training.seed);
   trained.adapter = recipe.adapter;
