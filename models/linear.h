@@ -17,14 +17,17 @@ class Linear : public torch::nn::Module {
  public:
   // x (..., in) of the model's dtype -> (..., out) of the same dtype.
   virtual at::Tensor forward(const at::Tensor& x) = 0;
-  // What the layer multiplies by, (out, in), without adapters; for merging and export. May be a view: do not write.
-  virtual at::Tensor weight_matrix() const = 0;
+  // What the layer multiplies by, without adapters.
+  virtual WeightHandle weight_handle() const = 0;
   virtual at::Tensor bias_vector() const = 0;  // (out), or undefined
   // The tensors that make up the layer, where y = x Wᵀ + b + low rank says all of it: then a fused operation may do the
   // layer's work together with its neighbours'. Otherwise nothing, and forward is called.
   virtual std::optional<LinearParts> parts() const { return std::nullopt; }
-  int64_t in_features() const { return weight_matrix().size(1); }
-  int64_t out_features() const { return weight_matrix().size(0); }
+
+  // The weight as a dense matrix (out, in), for merging and export. May be a view: do not write.
+  at::Tensor weight_matrix() const { return weight_handle().matrix(); }
+  int64_t in_features() const { return weight_handle().in_features(); }
+  int64_t out_features() const { return weight_handle().out_features(); }
 };
 
 // y = x Wᵀ + b. The weight is used as given: no copy, and frozen unless the caller asks for its gradient. A trainable
@@ -33,7 +36,7 @@ class DenseLinear final : public Linear {
  public:
   explicit DenseLinear(at::Tensor weight, at::Tensor bias = {});
   at::Tensor forward(const at::Tensor& x) override;
-  at::Tensor weight_matrix() const override { return weight; }
+  WeightHandle weight_handle() const override { return weight; }
   at::Tensor bias_vector() const override { return bias; }
   std::optional<LinearParts> parts() const override { return LinearParts{.weight = weight, .bias = bias}; }
 

@@ -9,10 +9,11 @@
 namespace lora {
 namespace {
 
-std::shared_ptr<Linear> make_linear(const WeightSource& weights, const std::string& path, int64_t out, int64_t in,
-                                    bool bias) {
-  const at::Tensor weight = weights(path + ".weight", {out, in});
-  return std::make_shared<DenseLinear>(weight, bias ? weights(path + ".bias", {out}) : at::Tensor());
+LinearSource dense_linears(const WeightSource& weights) {
+  return [weights](const std::string& path, int64_t out, int64_t in, bool bias) {
+    const at::Tensor weight = weights(path + ".weight", {out, in});
+    return std::make_shared<DenseLinear>(weight, bias ? weights(path + ".bias", {out}) : at::Tensor());
+  };
 }
 
 }  // namespace
@@ -43,13 +44,13 @@ at::Tensor RMSNorm::forward(const at::Tensor& x) const {
   return weight.to(x.scalar_type()) * (wide * scale).to(x.scalar_type());
 }
 
-Attention::Attention(const ModelConfig& config, const std::string& path, const WeightSource& weights)
+Attention::Attention(const ModelConfig& config, const std::string& path, const LinearSource& linears)
     : heads_(config.num_attention_heads), kv_heads_(config.num_key_value_heads), head_dim_(config.head_dim) {
   const int64_t hidden = config.hidden_size, q = heads_ * head_dim_, kv = kv_heads_ * head_dim_;
-  register_linear("q_proj", q_proj, make_linear(weights, path + ".q_proj", q, hidden, config.qkv_bias));
-  register_linear("k_proj", k_proj, make_linear(weights, path + ".k_proj", kv, hidden, config.qkv_bias));
-  register_linear("v_proj", v_proj, make_linear(weights, path + ".v_proj", kv, hidden, config.qkv_bias));
-  register_linear("o_proj", o_proj, make_linear(weights, path + ".o_proj", hidden, q, config.o_bias));
+  register_linear("q_proj", q_proj, linears(path + ".q_proj", q, hidden, config.qkv_bias));
+  register_linear("k_proj", k_proj, linears(path + ".k_proj", kv, hidden, config.qkv_bias));
+  register_linear("v_proj", v_proj, linears(path + ".v_proj", kv, hidden, config.qkv_bias));
+  register_linear("o_proj", o_proj, linears(path + ".o_proj", hidden, q, config.o_bias));
 }
 
 at::Tensor Attention::forward(const at::Tensor& x, const BatchContext& batch, int64_t layer) {
@@ -82,11 +83,11 @@ at::Tensor Attention::attend_with_cache(const at::Tensor& q, const at::Tensor& k
   return at::cat(outputs);
 }
 
-Mlp::Mlp(const ModelConfig& config, const std::string& path, const WeightSource& weights) {
+Mlp::Mlp(const ModelConfig& config, const std::string& path, const LinearSource& linears) {
   const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
-  register_linear("gate_proj", gate_proj, make_linear(weights, path + ".gate_proj", inner, hidden, config.mlp_bias));
-  register_linear("up_proj", up_proj, make_linear(weights, path + ".up_proj", inner, hidden, config.mlp_bias));
-  register_linear("down_proj", down_proj, make_linear(weights, path + ".down_proj", hidden, inner, config.mlp_bias));
+  register_linear("gate_proj", gate_proj, linears(path + ".gate_proj", inner, hidden, config.mlp_bias));
+  register_linear("up_proj", up_proj, linears(path + ".up_proj", inner, hidden, config.mlp_bias));
+  register_linear("down_proj", down_proj, linears(path + ".down_proj", hidden, inner, config.mlp_bias));
 }
 
 at::Tensor Mlp::forward(const at::Tensor& x) {
@@ -96,9 +97,10 @@ at::Tensor Mlp::forward(const at::Tensor& x) {
   return down_proj->forward(at::silu(gate) * up);
 }
 
-DecoderLayer::DecoderLayer(const ModelConfig& config, const std::string& path, const WeightSource& weights) {
-  self_attn = register_module("self_attn", std::make_shared<Attention>(config, path + ".self_attn", weights));
-  mlp = register_module("mlp", std::make_shared<Mlp>(config, path + ".mlp", weights));
+DecoderLayer::DecoderLayer(const ModelConfig& config, const std::string& path, const WeightSource& weights,
+                           const LinearSource& linears) {
+  self_attn = register_module("self_attn", std::make_shared<Attention>(config, path + ".self_attn", linears));
+  mlp = register_module("mlp", std::make_shared<Mlp>(config, path + ".mlp", linears));
   const auto norm = [&](const std::string& name) {
     return std::make_shared<RMSNorm>(weights(path + "." + name + ".weight", {config.hidden_size}), config.rms_norm_eps);
   };
@@ -147,15 +149,17 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x, const BatchContext& batch,
   return h + mlp->forward(post_attention_layernorm->forward(h));
 }
 
-LlamaModel::LlamaModel(const ModelConfig& config, at::ScalarType dtype, const WeightSource& weights) : config_(config) {
+LlamaModel::LlamaModel(const ModelConfig& config, at::ScalarType dtype, const WeightSource& weights,
+                       const LinearSource& linears)
+    : config_(config) {
   embed_tokens = register_module(
       "embed_tokens", std::make_shared<Embedding>(
                           weights("model.embed_tokens.weight", {config.vocab_size, config.hidden_size}), dtype));
   const auto list = register_module("layers", std::make_shared<torch::nn::Module>("layers"));
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     const std::string index = std::to_string(i);
-    layers.push_back(
-        list->register_module(index, std::make_shared<DecoderLayer>(config, "model.layers." + index, weights)));
+    layers.push_back(list->register_module(
+        index, std::make_shared<DecoderLayer>(config, "model.layers." + index, weights, linears)));
   }
   norm = register_module(
       "norm", std::make_shared<RMSNorm>(weights("model.norm.weight", {config.hidden_size}), config.rms_norm_eps));
@@ -199,15 +203,17 @@ at::Tensor LlamaModel::forward(const TokenBatch& batch, KvCache* cache) {
   return norm->forward(x);
 }
 
-LlamaForCausalLM::LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, const WeightSource& weights)
+LlamaForCausalLM::LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, const WeightSource& weights,
+                                   LinearSource linears)
     : config_(std::move(config)), dtype_(dtype) {
-  model = register_module("model", std::make_shared<LlamaModel>(config_, dtype, weights));
+  const LinearSource dense = dense_linears(weights);
+  if (!linears) linears = dense;
+  model = register_module("model", std::make_shared<LlamaModel>(config_, dtype, weights, linears));
   if (!config_.labels.empty()) {
     const auto rows = static_cast<int64_t>(config_.labels.size());
-    register_linear("score", score, make_linear(weights, "score", rows, config_.hidden_size, /*bias=*/false));
+    register_linear("score", score, dense("score", rows, config_.hidden_size, /*bias=*/false));
   } else if (!config_.tie_word_embeddings) {
-    register_linear("lm_head", lm_head,
-                    make_linear(weights, "lm_head", config_.vocab_size, config_.hidden_size, /*bias=*/false));
+    register_linear("lm_head", lm_head, dense("lm_head", config_.vocab_size, config_.hidden_size, /*bias=*/false));
   }
 }
 

@@ -21,6 +21,9 @@ namespace lora {
 
 // Gives the tensor of a Hugging Face name; throws if it has none of that shape.
 using WeightSource = std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)>;
+// Makes the projection of a module's path.
+using LinearSource =
+    std::function<std::shared_ptr<Linear>(const std::string& path, int64_t out, int64_t in, bool bias)>;
 
 // What every layer needs to know of a batch besides its hidden states.
 struct BatchContext {
@@ -55,7 +58,7 @@ class RMSNorm final : public torch::nn::Module {
 
 class Attention final : public LinearHost {
  public:
-  Attention(const ModelConfig& config, const std::string& path, const WeightSource& weights);
+  Attention(const ModelConfig& config, const std::string& path, const LinearSource& linears);
   at::Tensor forward(const at::Tensor& x, const BatchContext& batch, int64_t layer);
   std::shared_ptr<Linear> q_proj, k_proj, v_proj, o_proj;
   HeadLayout layout() const { return {heads_, kv_heads_, head_dim_}; }
@@ -68,14 +71,15 @@ class Attention final : public LinearHost {
 
 class Mlp final : public LinearHost {
  public:
-  Mlp(const ModelConfig& config, const std::string& path, const WeightSource& weights);
+  Mlp(const ModelConfig& config, const std::string& path, const LinearSource& linears);
   at::Tensor forward(const at::Tensor& x);  // down(silu(gate(x)) · up(x))
   std::shared_ptr<Linear> gate_proj, up_proj, down_proj;
 };
 
 class DecoderLayer final : public torch::nn::Module {
  public:
-  DecoderLayer(const ModelConfig& config, const std::string& path, const WeightSource& weights);
+  DecoderLayer(const ModelConfig& config, const std::string& path, const WeightSource& weights,
+               const LinearSource& linears);
   at::Tensor forward(const at::Tensor& x, const BatchContext& batch, int64_t layer);
   // The layer's tensors, where all of its projections have parts().
   std::optional<FusedLayerParts> parts() const;
@@ -88,7 +92,7 @@ class DecoderLayer final : public torch::nn::Module {
 
 class LlamaModel final : public torch::nn::Module {
  public:
-  LlamaModel(const ModelConfig& config, at::ScalarType dtype, const WeightSource& weights);
+  LlamaModel(const ModelConfig& config, at::ScalarType dtype, const WeightSource& weights, const LinearSource& linears);
   // -> (N, H), after the last norm. With a cache, its sequences grow by the batch's tokens.
   at::Tensor forward(const TokenBatch& batch, KvCache* cache = nullptr);
   std::shared_ptr<Embedding> embed_tokens;
@@ -109,8 +113,9 @@ class LlamaModel final : public torch::nn::Module {
 // transformers' LlamaForSequenceClassification, a row a label, read at a sample's last token.
 class LlamaForCausalLM final : public LinearHost {
  public:
-  // Builds the network straight from `weights`, each taken once and used without a copy.
-  LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, const WeightSource& weights);
+  // Builds the network straight from `weights`, each taken once and used without a copy. The layers' projections come
+  // from `linears` where it is given, else they are dense; the head is dense always.
+  LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, const WeightSource& weights, LinearSource linears = {});
 
   // V stands for the labels in a classifier.
   at::Tensor forward(const at::Tensor& input_ids);  // (B, T) int64 -> logits (B, T, V), the model's dtype

@@ -16,6 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+constexpr const char* kSingleFile = "model.safetensors";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
+
 at::ScalarType compute_dtype(const std::string& wanted, const ModelConfig& config) {
   const std::string name = wanted == "auto" ? config.dtype : wanted;
   if (name == "bfloat16") return at::kBFloat16;
@@ -33,7 +36,7 @@ std::string shape_text(at::IntArrayRef shape) {
 class PretrainedWeights {
  public:
   explicit PretrainedWeights(const fs::path& directory) : directory_(directory) {
-    const fs::path single = directory / "model.safetensors", index = directory / "model.safetensors.index.json";
+    const fs::path single = directory / kSingleFile, index = directory / kIndexFile;
     if (fs::exists(index)) {
       open_index(index);
     } else if (fs::exists(single)) {
@@ -62,6 +65,11 @@ class PretrainedWeights {
     }
     taken_.insert(name);
     return tensor;
+  }
+
+  void release(const std::string& name) const {
+    const auto found = files_of_.find(name);
+    if (found != files_of_.end()) found->second->release(name);
   }
 
   void expect_all_taken(bool ignore_lm_head) const {
@@ -108,10 +116,36 @@ class PretrainedWeights {
   std::set<std::string> taken_;
 };
 
+// The network of raw tensors; `release` is told which of them is not needed any more.
+std::shared_ptr<LlamaForCausalLM> build(const ModelConfig& config, at::ScalarType dtype, const WeightSource& raw,
+                                        const std::function<void(const std::string& name)>& release,
+                                        const Quantizer& quantizer) {
+  const WeightSource weights = [&](const std::string& name, at::IntArrayRef shape) {
+    const at::Tensor found = raw(name, shape);
+    at::Tensor tensor = found.to(dtype);
+    if (!tensor.is_same(found)) release(name);
+    return tensor;
+  };
+  LinearSource linears;
+  if (quantizer) {
+    linears = [&](const std::string& path, int64_t out, int64_t in, bool bias) {
+      const auto linear = quantizer(path, raw(path + ".weight", {out, in}),
+                                    bias ? weights(path + ".bias", {out}) : at::Tensor(), dtype);
+      release(path + ".weight");
+      return linear;
+    };
+  }
+  return std::make_shared<LlamaForCausalLM>(config, dtype, weights, linears);
+}
+
 }  // namespace
 
+bool has_weights(const fs::path& directory) {
+  return fs::exists(directory / kSingleFile) || fs::exists(directory / kIndexFile);
+}
+
 std::shared_ptr<LlamaForCausalLM> load_pretrained(const fs::path& directory, const std::string& dtype,
-                                                  const HeadOptions& head) {
+                                                  const HeadOptions& head, const Quantizer& quantizer) {
   ModelConfig config = read_model_config(directory);
   const bool classifier = !config.labels.empty();
   if (classifier && head.labels.empty()) {
@@ -120,29 +154,41 @@ std::shared_ptr<LlamaForCausalLM> load_pretrained(const fs::path& directory, con
                      "lora-classify asks it)");
   }
   config.labels = head.labels;
-  const at::ScalarType type = compute_dtype(dtype, config);
   PretrainedWeights weights(directory);
-  auto model = std::make_shared<LlamaForCausalLM>(config, type, [&](const std::string& name, at::IntArrayRef shape) {
-    if (name != "score.weight" || classifier) return weights.take(name, shape).to(type);
+  const auto raw = [&](const std::string& name, at::IntArrayRef shape) {
+    if (name != "score.weight" || classifier) return weights.take(name, shape);
     at::Generator generator = at::detail::createCPUGenerator(head.seed);
-    return at::empty(shape, at::kFloat).normal_(0.0, config.initializer_range, generator).to(type);
-  });
+    return at::empty(shape, at::kFloat).normal_(0.0, config.initializer_range, generator);
+  };
+  auto model = build(
+      config, compute_dtype(dtype, config), raw, [&](const std::string& name) { weights.release(name); }, quantizer);
   weights.expect_all_taken(/*ignore_lm_head=*/config.tie_word_embeddings || !head.labels.empty());
   return model;
 }
 
 std::shared_ptr<LlamaForCausalLM> make_random(const fs::path& directory, const std::string& dtype, uint64_t seed,
-                                              const LabelNames& labels) {
+                                              const LabelNames& labels, const Quantizer& quantizer) {
   ModelConfig config = read_model_config(directory);
   config.labels = labels;
-  const at::ScalarType type = compute_dtype(dtype, config);
   at::Generator generator = at::detail::createCPUGenerator(seed);
-  return std::make_shared<LlamaForCausalLM>(config, type, [&](const std::string& name, at::IntArrayRef shape) {
+  const auto draw = [&](const std::string& name, at::IntArrayRef shape) {
     at::Tensor tensor = at::empty(shape, at::kFloat);
-    if (name.ends_with(".bias")) return tensor.zero_().to(type);
-    if (shape.size() == 1) return tensor.fill_(1.0).to(type);
-    return tensor.normal_(0.0, config.initializer_range, generator).to(type);
-  });
+    if (name.ends_with(".bias")) return tensor.zero_();
+    if (shape.size() == 1) return tensor.fill_(1.0);
+    return tensor.normal_(0.0, config.initializer_range, generator);
+  };
+  return build(
+      config, compute_dtype(dtype, config), draw, [](const std::string&) {}, quantizer);
+}
+
+std::shared_ptr<LlamaForCausalLM> make_meta(const fs::path& directory, const std::string& dtype,
+                                            const Quantizer& quantizer) {
+  const ModelConfig config = read_model_config(directory);
+  const auto shape_only = [](const std::string&, at::IntArrayRef shape) {
+    return at::empty(shape, at::TensorOptions(at::kFloat).device(at::kMeta));
+  };
+  return build(
+      config, compute_dtype(dtype, config), shape_only, [](const std::string&) {}, quantizer);
 }
 
 }  // namespace lora

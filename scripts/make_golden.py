@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes tests/golden/: small random models with the logits that transformers computes for them, the modules that
-PEFT picks for a list of patterns, and short runs of PEFT's training methods. Run again after a change here:
+PEFT picks for a list of patterns, short runs of PEFT's training methods, classifiers, and weights as bitsandbytes
+encodes them. Run again after a change here:
 
-    pip install torch==2.13.0 transformers peft==0.21.2
+    pip install torch==2.13.0 transformers peft==0.21.2 bitsandbytes==0.50.2
     scripts/make_golden.py
 """
 
@@ -10,7 +11,9 @@ import json
 import pathlib
 import shutil
 
+import bitsandbytes.functional
 import peft
+import safetensors.torch
 import torch
 import transformers
 from transformers import (LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, Qwen2Config, Qwen2ForCausalLM,
@@ -212,6 +215,31 @@ def write_classifiers():
         (directory / "expected.json").write_text(json.dumps(expected) + "\n")
 
 
+def write_quantization():
+    """The nested scales' codes are those of bitsandbytes' CUDA kernels and of its fallback in torch, which take the
+    nearest level; its CPU library rounds to a grid of 16 bits first and is off by one level in about one of 400. Given
+    float64 it takes the fallback."""
+    functional = bitsandbytes.functional
+    torch.manual_seed(5)
+    weight = (torch.randn(266, 63) * torch.rand(266, 1).exp() * 0.02).bfloat16()  # rows that no block divides, two nested blocks
+    weight[3] = 0  # a whole block of zeros among them
+    codes, state = functional.quantize_4bit(weight, blocksize=64, quant_type="nf4")
+    offset = state.absmax.mean()
+    levels = functional.create_dynamic_map()
+    nested, nested_absmax = torch.ops.bitsandbytes.quantize_blockwise.default(
+        (state.absmax - offset).double(), levels, 256)
+    scales = functional.dequantize_blockwise(nested, absmax=nested_absmax, code=levels, blocksize=256) + offset
+    values = lambda absmax: torch.ops.bitsandbytes.dequantize_4bit.default(
+        codes, absmax, 64, "nf4", weight.shape, torch.float32)
+    rows, row_scales, _ = functional.int8_vectorwise_quant(weight[:5].float())
+    safetensors.torch.save_file({
+        "weight": weight, "nf4_codes": codes.flatten(), "nf4_absmax": state.absmax, "nf4_offset": offset.reshape(1),
+        "nf4_nested_codes": nested, "nf4_nested_absmax": nested_absmax, "dynamic_levels": levels,
+        "nf4_values": values(state.absmax)[:5].clone(), "nf4_nested_values": values(scales)[:5].clone(),
+        "int8_codes": rows, "int8_absmax": row_scales,
+        "int8_values": functional.int8_vectorwise_dequant(rows, row_scales)}, GOLDEN / "quantization.safetensors")
+
+
 def main():
     transformers.logging.set_verbosity_error()
     GOLDEN.mkdir(parents=True, exist_ok=True)
@@ -220,6 +248,7 @@ def main():
     write_lora_fa()
     write_adalora()
     write_classifiers()
+    write_quantization()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ class AdapterLinear : public Linear {
   }
 
   const std::shared_ptr<Linear>& base_layer() const { return base_layer_; }
-  at::Tensor weight_matrix() const override { return base_layer_->weight_matrix(); }
+  WeightHandle weight_handle() const override { return base_layer_->weight_handle(); }
   at::Tensor bias_vector() const override { return base_layer_->bias_vector(); }
   int64_t rank() const { return rank_; }
   double alpha() const { return alpha_; }

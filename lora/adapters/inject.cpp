@@ -39,7 +39,24 @@ std::shared_ptr<torch::nn::Module> module_at(const LlamaForCausalLM& model, cons
   return *model.named_modules("", /*include_self=*/false).find(path);
 }
 
+// A weight in few bits has no room for an optimizer's steps.
+void expect_trainable(const torch::nn::Module& module, const std::string& path, const std::string& key) {
+  for (const auto& item : module.named_modules(path)) {
+    const auto linear = std::dynamic_pointer_cast<Linear>(item.value());
+    if (!linear || !linear->weight_handle().packed()) continue;
+    throw Error(ExitCode::kRecipe, "adapter",
+                key + ": '" + item.key() +
+                    "' is quantized and cannot be trained whole; adapt it through target_modules, or set "
+                    "model.quantization: none");
+  }
+}
+
 void count_parameters(const LlamaForCausalLM& model, Adaptation& adaptation) {
+  for (const auto& module : model.modules(/*include_self=*/false)) {
+    const auto linear = std::dynamic_pointer_cast<Linear>(module);
+    if (!linear || std::dynamic_pointer_cast<AdapterLinear>(module) || !linear->weight_handle().packed()) continue;
+    adaptation.total_parameters += linear->out_features() * linear->in_features();
+  }
   for (const at::Tensor& parameter : model.parameters()) {
     adaptation.total_parameters += parameter.numel();
     if (parameter.requires_grad()) adaptation.trainable_parameters += parameter.numel();
@@ -59,6 +76,7 @@ std::vector<std::string> modules_to_save(const LlamaForCausalLM& model, const Ad
 Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed) {
   Adaptation adaptation;
   if (config.method == "full") {
+    expect_trainable(model, "", "method full");
     train_whole(model);
     for (const auto& item : model.named_modules("", /*include_self=*/false)) {
       if (!item.value()->parameters(/*recurse=*/false).empty()) adaptation.saved_modules.push_back(item.key());
@@ -81,7 +99,10 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
     model.replace(target.path, layer);
     adaptation.modules.push_back({target.path, layer});
   }
-  for (const std::string& path : match.saved_modules) train_whole(*module_at(model, path));
+  for (const std::string& path : match.saved_modules) {
+    expect_trainable(*module_at(model, path), path, "modules_to_save");
+    train_whole(*module_at(model, path));
+  }
   adaptation.saved_modules = match.saved_modules;
   if (!config.init_from.empty()) load_peft_weights(config.init_from, model, adaptation);
   count_parameters(model, adaptation);

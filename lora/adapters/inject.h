@@ -27,7 +27,7 @@ struct Adaptation {
   std::vector<AdaptedModule> modules;
   std::vector<std::string> saved_modules;  // trained whole (modules_to_save); for "full" every module with weights
   int64_t trainable_parameters = 0;
-  int64_t total_parameters = 0;  // of the base and the adapters
+  int64_t total_parameters = 0;  // of the base and the adapters; a quantized weight counts as what it stands for
 };
 
 // An adapter that may be another than the model's own, with what its files say of it.
@@ -38,8 +38,8 @@ struct AdapterForm {
 
 // Wraps every module that `config` means and makes modules_to_save(model, config) trainable; method "full" makes
 // everything so. Afterwards exactly the trained parameters require a gradient; they are float32 and own their memory. A
-// module's fresh weights depend on `seed` and its path alone. Throws Error (exit code 2) as match_modules does,
-// ModelError for init_from.
+// module's fresh weights depend on `seed` and its path alone. Throws Error (exit code 2) as match_modules does and
+// where a quantized weight would be trained whole, ModelError for init_from.
 Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed);
 
 // The trained parameters with their module paths ("model.layers.0.self_attn.q_proj.lora_A"), in the model's order.

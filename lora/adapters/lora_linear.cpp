@@ -13,7 +13,7 @@ LoraLinear::LoraLinear(std::shared_ptr<Linear> base, const MethodOptions& option
     : AdapterLinear(std::move(base), options.rank, options.alpha),
       scaling_(options.alpha / static_cast<double>(options.rank)),
       dropout_(options.config.dropout) {
-  const at::Device device = weight_matrix().device();
+  const at::Device device = weight_handle().device();
   at::Generator generator = at::detail::createCPUGenerator(options.seed);
   at::Tensor a = at::empty({options.rank, in_features()}, at::kFloat);
   if (options.config.init == "gaussian") {

@@ -112,6 +112,13 @@ std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const LlamaForCa
   return tensors;
 }
 
+void copy_trained_tensors(const LlamaForCausalLM& from, const Adaptation& from_adaptation, const LlamaForCausalLM& to,
+                          const Adaptation& to_adaptation) {
+  const at::NoGradGuard no_grad;
+  const auto tensors = trained_tensors(from, from_adaptation), places = trained_tensors(to, to_adaptation);
+  for (size_t i = 0; i < places.size(); ++i) at::Tensor(places[i].second).copy_(tensors[i].second);
+}
+
 void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
                 const AdapterConfig& config, const std::string& base_model) {
   const Method& method = methods().at(config.method);

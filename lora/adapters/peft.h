@@ -22,6 +22,10 @@ std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const LlamaForCa
 void write_peft(const std::filesystem::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
                 const AdapterConfig& config, const std::string& base_model);
 
+// Puts the trained tensors of one model into another that was adapted as it was.
+void copy_trained_tensors(const LlamaForCausalLM& from, const Adaptation& from_adaptation, const LlamaForCausalLM& to,
+                          const Adaptation& to_adaptation);
+
 struct PeftAdapter {
   AdapterConfig config;
   std::string base_model;  // base_model_name_or_path, may be empty

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <unordered_set>
 
 #include "lora/adapters/method.h"
 #include "lora/checkpoints/training_state.h"
@@ -14,9 +13,12 @@
 #include "lora/data/render.h"
 #include "lora/log/log.h"
 #include "lora/run/comparison.h"
+#include "lora/run/config_plan.h"
 #include "lora/run/confusion_report.h"
 #include "lora/run/exact_match.h"
 #include "lora/run/machine.h"
+#include "lora/run/merging.h"
+#include "lora/run/quantization_report.h"
 #include "lora/run/report.h"
 #include "lora/run/run_directory.h"
 #include "lora/run/session.h"
@@ -48,25 +50,14 @@ void preview(const Trainer& trainer, const Dataset& train, const Tokenizer& toke
   }
 }
 
-DataNeed data_need(const Dataset& train, const Dataset& validation) {
-  DataNeed need;
-  std::unordered_set<int64_t> distinct;
-  for (const Dataset* set : {&train, &validation}) {
-    for (const Sample& sample : set->samples) {
-      need.longest = std::max(need.longest, sample.length());
-      distinct.insert(sample.ids.begin(), sample.ids.end());
-    }
-    need.samples += static_cast<int64_t>(set->samples.size());
-    need.tokens += set->tokens();
-  }
-  need.distinct = static_cast<int64_t>(distinct.size());
-  return need;
-}
-
 int train(const std::string& recipe_file, const std::vector<std::string>& overrides, bool resume, bool dry_run,
           bool profile) {
   Recipe recipe = load_recipe(recipe_file, overrides);
   set_threads(recipe.training.threads);
+  if (dry_run && has_config_alone(recipe.model)) {
+    say(to_yaml(recipe) + config_plan(recipe));
+    return 0;
+  }
   std::optional<RunDirectory> run;
   if (!dry_run) {
     run.emplace(recipe.output_dir, resume);
@@ -97,6 +88,8 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   say(std::string("lora-train ") + LORA_VERSION + ", LibTorch " + TORCH_VERSION + ", " +
       std::to_string(at::get_num_threads()) + " threads");
   say("Model       " + recipe.model.path + ": " + model_line(*session.model));
+  const auto quantized = quantized_modules(*session.model);
+  if (!quantized.empty()) say("Quantized   " + quantization_line(quantized));
   say("Training    " + dataset_line(train_set));
   if (validate) say("Validation  " + dataset_line(validation_set));
   if (!labels.empty()) say("Labels      " + labels_line(train_set, labels.names()));
@@ -110,6 +103,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   say(std::to_string(trainer.total_steps()) + " steps of " + std::to_string(recipe.training.batch_size) + " rows, " +
       std::to_string(trainer.steps_per_epoch()) + " steps an epoch\n");
   if (dry_run) {
+    if (!quantized.empty()) say(quantization_table(quantized));
     preview(trainer, train_set, *session.tokenizer, labels, recipe.training);
     return 0;
   }
@@ -204,9 +198,9 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   }
   std::vector<std::vector<std::string>> written;
   for (const std::string& name : recipe.exports) {
-    const ExportFormat& format = export_formats().at(name);
-    const auto output = run->path() / format.default_name;
-    const std::string line = format.write(export_source(session, recipe.adapter, recipe.model.path), output);
+    const auto output = run->path() / export_formats().at(name).default_name;
+    const std::string line =
+        write_export(name, session, {recipe.model, recipe.adapter, recipe.training.seed}, MergeInto::kOriginal, output);
     written.push_back({"wrote", output.string(), line});
   }
   const auto newest = run->checkpoints().directory(progress.step);

@@ -11,8 +11,8 @@ namespace fs = std::filesystem;
 
 const std::map<std::string, ExportFormat>& export_formats() {
   static const std::map<std::string, ExportFormat> formats = {
-      {"lora", {"adapter-lora", export_lora}},
-      {"peft", {"adapter", export_peft}},
+      {"lora", {"adapter-lora", export_lora, /*merges=*/false}},
+      {"peft", {"adapter", export_peft, /*merges=*/false}},
       {"huggingface", {"merged", export_huggingface}},
       {"torchscript", {"merged.pt", export_torchscript}},
   };

@@ -26,6 +26,7 @@ struct ExportFormat {
   std::string default_name;  // in the run directory
   // Writes `output`, whole or not at all, in place of an earlier export. Returns a line for the person.
   std::function<std::string(const ExportSource&, const std::filesystem::path& output)> write;
+  bool merges = true;  // the adapters into the base
 };
 
 // By the names of a recipe's `export` list.

@@ -32,6 +32,10 @@ class Checker {
            "adapter.layers_to_transform: only with a list in target_modules; "
            "name the layers in the regular expression, or list the modules");
     }
+    if (full && recipe_.model.quantization != "none") {
+      fail("model.quantization", "model.quantization: method full trains the weights themselves, which " +
+                                     recipe_.model.quantization + " freezes; expected none, or an adapter");
+    }
     if (full && !adapter.init_from.empty()) {
       fail("adapter.init_from",
            "adapter.init_from: method full has no adapter to go on from; put the model in model.path");

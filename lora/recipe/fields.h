@@ -26,6 +26,7 @@ void describe(Fields& fields, ModelSection& model) {
   fields.required("path", model.path, Any{});
   fields.value("dtype", model.dtype, known_dtypes());
   fields.value("quantization", model.quantization, known_quantizations());
+  fields.value("double_quantization", model.double_quantization, Any{});
   fields.value("head", model.head, known_heads());
   fields.value("init", model.init, known_model_inits());
 }

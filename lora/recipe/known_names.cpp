@@ -73,7 +73,7 @@ const Names& known_dtypes() {
 }
 
 const Names& known_quantizations() {
-  static const Names names = {{"none"}, {"int8", "nf4"}, {{"8bit", "int8"}, {"4bit", "nf4"}, {"fp4", "nf4"}}};
+  static const Names names = {{"none", "int8", "nf4"}, {}, {{"8bit", "int8"}, {"4bit", "nf4"}, {"fp4", "nf4"}}};
   return names;
 }
 

@@ -14,7 +14,8 @@ namespace lora {
 struct ModelSection {
   std::string path;                   // a Hugging Face directory
   std::string dtype = "auto";         // of the frozen base: float32 | bfloat16 | auto (as stored)
-  std::string quantization = "none";  // none
+  std::string quantization = "none";  // of the layers' projections: none | int8 | nf4
+  bool double_quantization = true;    // nf4: its scales in eight bits too
   std::string head = "none";          // none | sequence_classification
   std::string init = "pretrained";    // pretrained | random (config.json and tokenizer only, no weights read)
   bool operator==(const ModelSection&) const = default;

@@ -24,6 +24,7 @@ const std::vector<Group>& groups() {
       {"model.quantization",
        "",
        {"load_in_4bit", "load_in_8bit", "quantization_bit", "quantization_config", "bnb_4bit_quant_type"}},
+      {"model.double_quantization", "", {"bnb_4bit_use_double_quant", "double_quant", "use_double_quant"}},
       {"model.head", "", {"task_type", "task", "num_labels", "reward_model"}},
       {"adapter.method", "", {"peft_type", "adapter_type", "finetuning_type", "lora_method", "use_dora", "use_rslora"}},
       {"adapter.rank", "", {"r", "lora_r", "lora_rank", "lora_dim"}},

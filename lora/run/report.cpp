@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -16,19 +15,6 @@
 
 namespace lora {
 namespace {
-
-// "model.layers.3.mlp.up_proj" -> "model.layers.*.mlp.up_proj"
-std::string kind_of(const std::string& path) {
-  std::string kind;
-  for (size_t begin = 0; begin < path.size();) {
-    const size_t dot = std::min(path.find('.', begin), path.size());
-    const std::string part = path.substr(begin, dot - begin);
-    const bool index = std::all_of(part.begin(), part.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-    kind += (kind.empty() ? "" : ".") + (index ? "*" : part);
-    begin = dot + 1;
-  }
-  return kind;
-}
 
 // Short enough to read, exact enough to copy into a recipe.
 std::string plain(double value) {

@@ -8,6 +8,7 @@
 #include "lora/adapters/peft.h"
 #include "lora/checkpoints/store.h"
 #include "lora/checkpoints/training_state.h"
+#include "lora/quantization/quantizer.h"
 #include "lora/run/machine.h"
 #include "models/error.h"
 #include "models/io/safetensors.h"
@@ -29,8 +30,9 @@ Labels choose_labels(const Recipe& recipe) {
 
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
                                              const LabelNames& labels) {
-  auto model = section.init == "random" ? make_random(section.path, section.dtype, seed, labels)
-                                        : load_pretrained(section.path, section.dtype, {labels, seed});
+  const Quantizer quantizer = make_quantizer({section.quantization, section.double_quantization});
+  auto model = section.init == "random" ? make_random(section.path, section.dtype, seed, labels, quantizer)
+                                        : load_pretrained(section.path, section.dtype, {labels, seed}, quantizer);
   if (tokenizer.vocab_size() > model->config().vocab_size) {
     throw ModelError(section.path + ": the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
                      " ids, config.json a 'vocab_size' of " + std::to_string(model->config().vocab_size) +
@@ -76,7 +78,7 @@ TrainedModel load_peft_directory(const fs::path& directory, const std::string& m
                      "' is not a directory here; name the base model's directory with --model");
   }
   TrainedModel trained;
-  trained.model_directory = base;
+  trained.model.path = base;
   trained.session.tokenizer = load_tokenizer(base);
   trained.session.model =
       load_model({.path = base}, *trained.session.tokenizer, 0, adapter_labels(directory, peft, base));
@@ -91,7 +93,8 @@ TrainedModel load_checkpoint(const fs::path& directory, const std::string& model
   Recipe recipe = load_recipe(directory / "recipe.yaml");
   if (!model_path.empty()) recipe.model.path = model_path;
   TrainedModel trained;
-  trained.model_directory = recipe.model.path;
+  trained.model = recipe.model;
+  trained.seed = recipe.training.seed;
   trained.session.tokenizer = load_tokenizer(recipe.model.path);
   trained.session.model =
       load_model(recipe.model, *trained.session.tokenizer, recipe.training.seed, read_labels(directory));

@@ -42,7 +42,8 @@ ExportSource export_source(const Session& session, const AdapterConfig& adapter,
 struct TrainedModel {
   Session session;
   AdapterConfig adapter;
-  std::string model_directory;
+  ModelSection model;
+  uint64_t seed = 0;
   std::string line;  // what was loaded
 };
 TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path);

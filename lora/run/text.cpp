@@ -1,6 +1,7 @@
 #include "lora/run/text.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 
@@ -50,6 +51,18 @@ std::string as_duration(double seconds) {
 std::string as_scientific(double value) { return format("%.2e", value); }
 
 std::string fixed(double value, int digits) { return format("%.*f", digits, value); }
+
+std::string kind_of(const std::string& path) {
+  std::string kind;
+  for (size_t begin = 0; begin < path.size();) {
+    const size_t dot = std::min(path.find('.', begin), path.size());
+    const std::string part = path.substr(begin, dot - begin);
+    const bool index = std::all_of(part.begin(), part.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+    kind += (kind.empty() ? "" : ".") + (index ? "*" : part);
+    begin = dot + 1;
+  }
+  return kind;
+}
 
 std::string one_line(const std::string& text, size_t width) {
   std::string line;

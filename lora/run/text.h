@@ -13,6 +13,9 @@ std::string as_duration(double seconds);      // 0:42, 1:02:03
 std::string as_scientific(double value);      // 2.0e-04
 std::string fixed(double value, int digits);  // 1.2346
 
+// A module's path with its layer left open: "model.layers.3.mlp.up_proj" -> "model.layers.*.mlp.up_proj"
+std::string kind_of(const std::string& path);
+
 // One line, at most `width` characters of it, with line ends shown as ↵.
 std::string one_line(const std::string& text, size_t width);
 

@@ -19,6 +19,11 @@ double pass_flops(const LlamaForCausalLM& model, const std::vector<int64_t>& sam
     flops += (p.requires_grad() ? 6.0 : 4.0) * static_cast<double>(p.numel()) *
              (head ? static_cast<double>(supervised) : tokens);
   }
+  for (const auto& module : model.modules(/*include_self=*/false)) {
+    const auto linear = std::dynamic_pointer_cast<Linear>(module);
+    if (!linear || !linear->children().empty() || !linear->weight_handle().packed()) continue;
+    flops += 4.0 * static_cast<double>(linear->out_features() * linear->in_features()) * tokens;
+  }
   const ModelConfig& c = model.config();
   return flops + 2.0 * 6.0 * pairs * static_cast<double>(c.num_attention_heads * c.head_dim * c.num_hidden_layers);
 }

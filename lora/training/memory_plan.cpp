@@ -1,6 +1,7 @@
 #include "lora/training/memory_plan.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "models/error.h"
 #include "models/ops/linear_cross_entropy.h"
@@ -105,9 +106,35 @@ MemoryPlan with(MemoryPlan plan, const Shapes& s, int64_t tokens, int64_t longes
   return plan;
 }
 
+// Of the largest projection that is made dense for its product.
+int64_t unpacked_bytes(const LlamaForCausalLM& model, int64_t element) {
+  int64_t most = 0;
+  for (const auto& module : model.modules(/*include_self=*/false)) {
+    const auto linear = std::dynamic_pointer_cast<Linear>(module);
+    if (!linear || !linear->weight_handle().packed()) continue;
+    most = std::max(most, linear->out_features() * linear->in_features() * element);
+  }
+  return most;
+}
+
 std::string megabytes(int64_t bytes) { return std::to_string((bytes + 999'999) / 1'000'000) + " MB"; }
 
 }  // namespace
+
+DataNeed data_need(const Dataset& train, const Dataset& validation) {
+  DataNeed need;
+  std::unordered_set<int64_t> distinct;
+  for (const Dataset* set : {&train, &validation}) {
+    for (const Sample& sample : set->samples) {
+      need.longest = std::max(need.longest, sample.length());
+      distinct.insert(sample.ids.begin(), sample.ids.end());
+    }
+    need.samples += static_cast<int64_t>(set->samples.size());
+    need.tokens += set->tokens();
+  }
+  need.distinct = static_cast<int64_t>(distinct.size());
+  return need;
+}
 
 MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
                        const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes,
@@ -127,6 +154,8 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
     }
   }
   base.optimizer = method_bytes;
+  for (const auto& buffer : model.named_buffers()) base.weights += static_cast<int64_t>(buffer.value().nbytes());
+  base.workspace = std::max(base.workspace, unpacked_bytes(model, s.element));
   for (const ParameterGroup& group : groups) {
     for (const auto& [path, p] : group.parameters) base.optimizer += 3 * 4 * p.numel();  // gradient, two moments
   }

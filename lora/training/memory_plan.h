@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "lora/data/dataset.h"
 #include "lora/training/config.h"
 #include "lora/training/parameter_groups.h"
 #include "models/llama.h"
@@ -19,6 +20,8 @@ struct DataNeed {
   int64_t tokens = 0;    // likewise
   int64_t distinct = 0;  // different token ids
 };
+
+DataNeed data_need(const Dataset& train, const Dataset& validation);
 
 // Bytes at the peak, by what they are held for.
 struct MemoryPlan {

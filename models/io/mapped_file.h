@@ -21,6 +21,9 @@ class MappedFile {
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }
 
+  // Gives back the memory of the whole pages within bytes [begin, end); what was written into them is lost.
+  void release(size_t begin, size_t end) const;
+
  private:
   std::byte* data_ = nullptr;
   size_t size_ = 0;

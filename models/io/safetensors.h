@@ -41,6 +41,9 @@ class SafetensorsFile {
   // has it misaligned for its dtype. All views of one file share memory; writes into them stay in this process.
   // Throws ModelError when there is no such tensor.
   at::Tensor tensor(const std::string& name) const;
+  // Takes the tensor's pages out of this process's memory. Views stay valid and read the file again when touched, but
+  // for what was written into them, which is lost.
+  void release(const std::string& name) const;
 
  private:
   [[noreturn]] void fail(const std::string& what) const;

@@ -198,6 +198,12 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
       data, entry.shape, [file = file_](void*) {}, options);
 }
 
+void SafetensorsFile::release(const std::string& name) const {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) fail("found no tensor " + quoted(name));
+  file_->release(data_offset_ + found->second.begin, data_offset_ + found->second.end);
+}
+
 void SafetensorsFile::fail(const std::string& what) const { throw ModelError(path_.string() + ": " + what); }
 
 }  // namespace lora

@@ -83,8 +83,8 @@ at::Tensor one_panel(const at::Tensor& m, double scale) {
 LinearGroup::LinearGroup(std::vector<LinearParts> parts, at::ScalarType dtype)
     : parts_(std::move(parts)), dtype_(dtype) {
   for (const LinearParts& part : parts_) {
-    const int64_t out = part.weight.size(0);
-    trains_weights_ |= trained(part.weight);
+    const int64_t out = part.weight.out_features();
+    trains_weights_ |= trained(part.weight.dense());
     if (part.lora_A.defined()) {
       adapters_.push_back({&part, out_, out, rank_, part.lora_A.size(0)});
       rank_ += padded(part.lora_A.size(0));
@@ -102,10 +102,10 @@ void LinearGroup::project(const at::Tensor& x, at::Tensor& y, bool add) const {
   const WorkScope scope(Work::kProducts, flops(x));
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
-    const int64_t out = part.weight.size(0);
+    const int64_t out = part.weight.out_features();
     at::Tensor slice = y.narrow(1, column, out);
     column += out;
-    const at::Tensor weight = part.weight.to(dtype_).t();
+    const at::Tensor weight = part.weight.for_product(dtype_).t();
     if (add) {
       slice.addmm_(x, weight);
     } else {
@@ -170,12 +170,12 @@ void LinearGroup::through_weights(const at::Tensor& dy, at::Tensor& dx) const {
   const WorkScope scope(Work::kProducts, flops(dx));
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
-    const int64_t out = part.weight.size(0);
+    const int64_t out = part.weight.out_features();
     const at::Tensor slice = dy.narrow(1, column, out);
     if (column == 0) {
-      at::mm_out(dx, slice, part.weight.to(dtype_));
+      at::mm_out(dx, slice, part.weight.for_product(dtype_));
     } else {
-      dx.addmm_(slice, part.weight.to(dtype_));
+      dx.addmm_(slice, part.weight.for_product(dtype_));
     }
     column += out;
   }
@@ -211,10 +211,10 @@ void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dl
   int64_t column = 0;
   size_t next = 0;
   for (const LinearParts& part : parts_) {
-    const int64_t out = part.weight.size(0);
+    const int64_t out = part.weight.out_features();
     const at::Tensor slice = dy.narrow(1, column, out);
     column += out;
-    if (trained(part.weight)) grads.push_back(at::mm(slice.t(), x).to(part.weight.scalar_type()));
+    if (trained(part.weight.dense())) grads.push_back(at::mm(slice.t(), x).to(part.weight.dense().scalar_type()));
     if (trained(part.bias)) grads.push_back(slice.sum(0, false, at::kFloat).to(part.bias.scalar_type()));
     if (!part.lora_A.defined()) continue;
     const size_t index = next++;
@@ -233,7 +233,7 @@ void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dl
 std::vector<at::Tensor> LinearGroup::parameters() const {
   std::vector<at::Tensor> all;
   for (const LinearParts& part : parts_) {
-    for (const at::Tensor* t : {&part.weight, &part.bias, &part.lora_A, &part.lora_B}) {
+    for (const at::Tensor* t : {&part.weight.dense(), &part.bias, &part.lora_A, &part.lora_B}) {
       if (trained(*t)) all.push_back(*t);
     }
   }
@@ -242,7 +242,7 @@ std::vector<at::Tensor> LinearGroup::parameters() const {
 
 bool LinearGroup::reads_input() const {
   for (const LinearParts& part : parts_) {
-    if (trained(part.weight) || trained(part.lora_A)) return true;
+    if (trained(part.weight.dense()) || trained(part.lora_A)) return true;
   }
   return false;
 }

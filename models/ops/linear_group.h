@@ -13,11 +13,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/ops/weight_handle.h"
+
 namespace lora {
 
 // A projection as the tensors it consists of.
 struct LinearParts {
-  at::Tensor weight = {};               // (O_i, I), frozen or trained
+  WeightHandle weight = {};             // (O_i, I), frozen or trained
   at::Tensor bias = {};                 // (O_i), or undefined
   at::Tensor lora_A = {}, lora_B = {};  // (r_i, I) and (O_i, r_i) float32, or undefined
   double scaling = 0;                   // s_i

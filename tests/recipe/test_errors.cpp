@@ -192,6 +192,8 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
   check_all({
       adapter("method: lroa",
               "11: adapter.method: expected one of lora, lora_fa, adalora, full, found 'lroa' (did you mean 'lora'?)"),
+      {2, "  path: x\n  quantization: 4bit",
+       "3:17: model.quantization: expected one of none, int8, nf4, found '4bit' (did you mean 'nf4'?)"},
       adapter("init: kaimng",
               "9: adapter.init: expected one of kaiming, gaussian, found 'kaimng' (did you mean 'kaiming'?)"),
       training(
@@ -222,8 +224,6 @@ TEST_CASE("what a later version will have is told apart from a misspelling") {
   check_all({
       adapter("init: pissa", "9: adapter.init: 'pissa'" + not_yet + "kaiming, gaussian"),
       adapter("init: olora", "9: adapter.init: 'olora'" + not_yet + "kaiming, gaussian"),
-      {2, "  path: x\n  quantization: nf4", "3:17: model.quantization: 'nf4'" + not_yet + "none"},
-      {2, "  path: x\n  quantization: int8", "3:17: model.quantization: 'int8'" + not_yet + "none"},
       {7, "    - {path: a, format: chat}",
        "7:25: data.train.0.format: 'chat'" + not_yet + "alpaca, classification, completion, text"},
       {7, "    - {path: a, format: text, weight: 0.5}",
@@ -277,6 +277,9 @@ TEST_CASE("keys that contradict each other are refused") {
   });
   CHECK(error_of(with_line(4, "  method: full") + "export: [huggingface, peft]\n") ==
         "[recipe] a.yaml:11:23: export: method full has no adapter for peft; huggingface writes the whole model");
+  CHECK(error_of(with_line(2, "  path: x\n  quantization: nf4"), {"adapter.method=full"}) ==
+        "[recipe] a.yaml:3:17: model.quantization: method full trains the weights themselves, which nf4 freezes; "
+        "expected none, or an adapter");
 }
 
 TEST_CASE("AdaLoRA's options are refused where they contradict each other, or another method is trained") {

@@ -15,8 +15,9 @@ class RandomRecipes {
 
   Recipe next() {
     Recipe recipe;
-    recipe.model = {text(), pick<std::string>({"auto", "float32", "bfloat16"}), "none", "none",
-                    pick<std::string>({"pretrained", "random"})};
+    recipe.model = {
+        text(), pick<std::string>({"auto", "float32", "bfloat16"}), pick<std::string>({"none", "int8", "nf4"}), coin(),
+        "none", pick<std::string>({"pretrained", "random"})};
     AdapterConfig& adapter = recipe.adapter;
     adapter.rank = integer(1);
     adapter.alpha = positive();
@@ -199,6 +200,7 @@ TEST_CASE("a printed recipe has every default written out") {
   path: models/tiny
   dtype: auto
   quantization: none
+  double_quantization: true
   head: none
   init: pretrained
 adapter:

@@ -1,0 +1,55 @@
+#include "lora/quantization/int8.h"
+
+#include <ATen/ATen.h>
+
+#include <atomic>
+#include <limits>
+
+#include "lora/quantization/pieces.h"
+#include "models/ops/kernels/dispatch.h"
+#include "models/ops/kernels/quantized.h"
+#include "models/parallel.h"
+
+namespace lora {
+
+Int8Weight::Int8Weight(const at::Tensor& weight, at::ScalarType dtype)
+    : dtype_(dtype),
+      codes_(at::empty(weight.sizes(), at::TensorOptions(at::kChar).device(weight.device()))),
+      scales_(at::empty({weight.size(0)}, at::TensorOptions(at::kFloat).device(weight.device()))) {
+  if (weight.is_meta()) {
+    error_ = std::numeric_limits<double>::quiet_NaN();
+    return;
+  }
+  const int64_t in = weight.size(1);
+  std::atomic<bool> finite = true;
+  auto* const codes = codes_.mutable_data_ptr<int8_t>();
+  auto* const scales = scales_.mutable_data_ptr<float>();
+  for_each_piece(weight, in, [&](int64_t first, const float* values, int64_t count) {
+    if (!kernels::int8_encode(values, static_cast<size_t>(count), codes + first, scales + first / in)) finite = false;
+  });
+  if (!finite) throw NotFinite();
+  error_ = relative_difference(weight, in, [&](int64_t first, float* to, int64_t count) {
+    kernels::int8_decode(codes + first, scales[first / in], to, static_cast<size_t>(count));
+  });
+}
+
+void Int8Weight::unpack(at::Tensor& to) const {
+  constexpr int64_t kRowGrain = 16;
+  const int64_t in = in_features();
+  const auto* const codes = codes_.const_data_ptr<int8_t>();
+  const auto* const scales = scales_.const_data_ptr<float>();
+  kernels::for_type(to, [&](auto type) {
+    using T = decltype(type);
+    parallel_for(out_features(), kRowGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        kernels::int8_decode(codes + row * in, scales[row], kernels::data<T>(to) + row * in, static_cast<size_t>(in));
+      }
+    });
+  });
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Int8Weight::tensors() const {
+  return {{"weight", codes_}, {"absmax", scales_}};
+}
+
+}  // namespace lora

@@ -1,0 +1,32 @@
+#pragma once
+// Eight bits a parameter: each row of the weight by its largest magnitude, as LLM.int8 (Dettmers et al. 2022) holds
+// weights. Activations stay in the model's dtype, so there is nothing to do about their outlier features, which the
+// paper's decomposition into an int8 and a half-precision product is for; a large weight costs its own row precision,
+// not the others.
+
+#include "lora/quantization/quantized_weight.h"
+
+namespace lora {
+
+class Int8Weight final : public QuantizedWeight {
+ public:
+  // As Nf4Weight.
+  Int8Weight(const at::Tensor& weight, at::ScalarType dtype);
+
+  int64_t out_features() const override { return codes_.size(0); }
+  int64_t in_features() const override { return codes_.size(1); }
+  at::ScalarType dtype() const override { return dtype_; }
+  at::Device device() const override { return codes_.device(); }
+  void unpack(at::Tensor& to) const override;
+  std::string encoding() const override { return "int8"; }
+  std::vector<std::pair<std::string, at::Tensor>> tensors() const override;
+  double relative_error() const override { return error_; }
+
+ private:
+  at::ScalarType dtype_;
+  at::Tensor codes_;   // (out, in) int8
+  at::Tensor scales_;  // (out) float32: the largest magnitude of a row
+  double error_;
+};
+
+}  // namespace lora

@@ -1,0 +1,87 @@
+#include "lora/quantization/nf4.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <limits>
+
+#include "lora/quantization/pieces.h"
+#include "models/ops/kernels/dispatch.h"
+#include "models/ops/kernels/quantized.h"
+#include "models/parallel.h"
+
+namespace lora {
+namespace {
+
+constexpr int64_t kBlock = kernels::kNf4Block;
+constexpr int64_t kPiece = kBlock * kNestedBlock;  // values of one nested block
+
+}  // namespace
+
+Nf4Weight::Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double_quantization)
+    : out_(weight.size(0)), in_(weight.size(1)), dtype_(dtype) {
+  const int64_t n = weight.numel(), blocks = (n + kBlock - 1) / kBlock;
+  const auto options = at::TensorOptions().device(weight.device());
+  codes_ = at::empty({(n + 1) / 2}, options.dtype(at::kByte));
+  scales_ = at::empty({blocks}, options.dtype(at::kFloat));
+  if (weight.is_meta()) {
+    error_ = std::numeric_limits<double>::quiet_NaN();
+    if (!double_quantization) return;
+    nested_ = {at::empty({blocks}, codes_.options()),
+               at::empty({(blocks + kNestedBlock - 1) / kNestedBlock}, scales_.options())};
+    scales_.reset();
+    return;
+  }
+
+  std::atomic<bool> finite = true;
+  auto* const codes = codes_.mutable_data_ptr<uint8_t>();
+  auto* const scales = scales_.mutable_data_ptr<float>();
+  for_each_piece(weight, kPiece, [&](int64_t first, const float* values, int64_t count) {
+    if (!kernels::nf4_encode(values, static_cast<size_t>(count), codes + first / 2, scales + first / kBlock)) {
+      finite = false;
+    }
+  });
+  if (!finite) throw NotFinite();
+  if (double_quantization) {
+    nested_ = nest_scales(scales_);
+    scales_.reset();
+  }
+  error_ = relative_difference(weight, kPiece, [&](int64_t first, float* to, int64_t count) {
+    std::array<float, kNestedBlock> room{};
+    decode_scales(first / kBlock, (first + count + kBlock - 1) / kBlock, room.data());
+    kernels::nf4_decode(codes + first / 2, room.data(), to, static_cast<size_t>(count));
+  });
+}
+
+void Nf4Weight::decode_scales(int64_t begin, int64_t end, float* scales) const {
+  if (nested_) return nested_->decode(begin, end, scales);
+  std::copy_n(scales_.const_data_ptr<float>() + begin, end - begin, scales);
+}
+
+void Nf4Weight::unpack(at::Tensor& to) const {
+  const int64_t n = out_ * in_;
+  const auto* const codes = codes_.const_data_ptr<uint8_t>();
+  kernels::for_type(to, [&](auto type) {
+    using T = decltype(type);
+    parallel_for((n + kPiece - 1) / kPiece, 1, [&](int64_t begin, int64_t end) {
+      std::array<float, kNestedBlock> scales{};
+      for (int64_t first = begin * kPiece; first < std::min(end * kPiece, n); first += kPiece) {
+        const int64_t count = std::min(kPiece, n - first);
+        decode_scales(first / kBlock, (first + count + kBlock - 1) / kBlock, scales.data());
+        kernels::nf4_decode(codes + first / 2, scales.data(), kernels::data<T>(to) + first, static_cast<size_t>(count));
+      }
+    });
+  });
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Nf4Weight::tensors() const {
+  if (!nested_) return {{"weight", codes_}, {"absmax", scales_}};
+  return {{"weight", codes_},
+          {"absmax", nested_->codes},
+          {"nested_absmax", nested_->absmax},
+          {"offset", at::scalar_tensor(nested_->offset)}};
+}
+
+}  // namespace lora

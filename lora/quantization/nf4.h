@@ -1,0 +1,39 @@
+#pragma once
+// NF4, the four-bit NormalFloat of QLoRA (Dettmers et al. 2023, §3): see models/ops/kernels/quantized.h for the codes.
+// 4.5 bits a parameter with plain scales, 4.127 with nested ones.
+
+#include <memory>
+#include <optional>
+
+#include "lora/quantization/nested_scales.h"
+#include "lora/quantization/quantized_weight.h"
+
+namespace lora {
+
+class Nf4Weight final : public QuantizedWeight {
+ public:
+  // weight (out, in): float32, float16 or bfloat16, contiguous; read once, piece by piece, and not kept. On the meta
+  // device the result is on it too. `dtype`: of the model. Throws NotFinite.
+  Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double_quantization);
+
+  int64_t out_features() const override { return out_; }
+  int64_t in_features() const override { return in_; }
+  at::ScalarType dtype() const override { return dtype_; }
+  at::Device device() const override { return codes_.device(); }
+  void unpack(at::Tensor& to) const override;
+  std::string encoding() const override { return "nf4"; }
+  std::vector<std::pair<std::string, at::Tensor>> tensors() const override;
+  double relative_error() const override { return error_; }
+
+ private:
+  void decode_scales(int64_t begin, int64_t end, float* scales) const;
+
+  int64_t out_, in_;
+  at::ScalarType dtype_;
+  at::Tensor codes_;   // (⌈out·in / 2⌉) uint8
+  at::Tensor scales_;  // (⌈out·in / 64⌉) float32, unless they are nested
+  std::optional<NestedScales> nested_;
+  double error_;
+};
+
+}  // namespace lora

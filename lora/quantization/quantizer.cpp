@@ -1,0 +1,43 @@
+#include "lora/quantization/quantizer.h"
+
+#include "lora/quantization/int8.h"
+#include "lora/quantization/nf4.h"
+#include "lora/quantization/quantized_linear.h"
+#include "models/error.h"
+
+namespace lora {
+
+Quantizer make_quantizer(const QuantizationConfig& config) {
+  if (config.encoding == "none") return {};
+  return [config](const std::string& path, const at::Tensor& weight, const at::Tensor& bias,
+                  at::ScalarType dtype) -> std::shared_ptr<Linear> {
+    std::shared_ptr<const QuantizedWeight> packed;
+    try {
+      if (config.encoding == "nf4") {
+        packed = std::make_shared<Nf4Weight>(weight, dtype, config.double_quantization);
+      } else {
+        packed = std::make_shared<Int8Weight>(weight, dtype);
+      }
+    } catch (const NotFinite&) {
+      throw ModelError("tensor '" + path + ".weight' has a value that is infinite or not a number, and " +
+                       config.encoding +
+                       " cannot hold it; look at the model's file, or load it with quantization none");
+    }
+    return std::make_shared<QuantizedLinear>(std::move(packed), bias);
+  };
+}
+
+std::vector<QuantizedModule> quantized_modules(const LlamaForCausalLM& model) {
+  std::vector<QuantizedModule> found;
+  for (const auto& item : model.named_modules("", /*include_self=*/false)) {
+    const auto linear = std::dynamic_pointer_cast<QuantizedLinear>(item.value());
+    if (!linear) continue;
+    std::string path = item.key();
+    constexpr std::string_view kUnderAdapter = ".base_layer";
+    while (path.ends_with(kUnderAdapter)) path.resize(path.size() - kUnderAdapter.size());
+    found.push_back({path, linear});
+  }
+  return found;
+}
+
+}  // namespace lora

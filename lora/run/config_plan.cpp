@@ -1,0 +1,58 @@
+#include "lora/run/config_plan.h"
+
+#include <filesystem>
+
+#include "lora/data/dataset.h"
+#include "lora/data/tokenizer.h"
+#include "lora/quantization/quantizer.h"
+#include "lora/run/machine.h"
+#include "lora/run/quantization_report.h"
+#include "lora/run/report.h"
+#include "lora/run/session.h"
+#include "lora/run/text.h"
+
+namespace lora {
+
+namespace fs = std::filesystem;
+
+bool has_config_alone(const ModelSection& section) {
+  return section.init == "pretrained" && fs::exists(fs::path(section.path) / "config.json") &&
+         !has_weights(section.path);
+}
+
+std::string config_plan(const Recipe& recipe) {
+  const TrainingConfig& training = recipe.training;
+  const fs::path directory = recipe.model.path;
+  const auto model = make_meta(directory, recipe.model.dtype,
+                               make_quantizer({recipe.model.quantization, recipe.model.double_quantization}));
+  AdapterConfig adapter = recipe.adapter;
+  adapter.init_from.clear();  // of the same shapes, and not read
+  const Adaptation adaptation = inject(*model, adapter, training.seed);
+  const auto groups = make_parameter_groups(trainable_parameters(*model), training);
+
+  std::string text = "Not read    weights: " + directory.string() + " has none; shapes are those of its config.json\n";
+  DataNeed need{.longest = training.max_length, .distinct = model->config().vocab_size};
+  if (fs::exists(directory / "tokenizer.model")) {
+    const auto tokenizer = load_tokenizer(directory);
+    const Dataset train = load_dataset(recipe.data.train, *tokenizer, training.max_length);
+    const Dataset validation = load_dataset(recipe.data.validation, *tokenizer, training.max_length);
+    need = data_need(train, validation);
+    text += "Training    " + dataset_line(train) + "\n";
+  } else {
+    text += "Not read    data: " + directory.string() + " has no tokenizer.model; supposed are samples of " +
+            with_commas(training.max_length) + " tokens that use every id\n";
+  }
+  const int64_t machine = machine_memory_bytes();
+  const MemoryPlan plan = plan_memory(*model, groups, training, need, machine);
+
+  text += "Model       " + directory.string() + ": " + model_line(*model) + "\n";
+  if (const auto quantized = quantized_modules(*model); !quantized.empty()) {
+    text += "Quantized   " + quantization_line(quantized) + "\n";
+  }
+  text += "Memory      " + memory_line(plan) + "\n";
+  if (plan.total() > machine) text += "            this machine has " + as_bytes(machine) + "\n";
+  text += "Passes      " + passes_line(plan, training) + "\n";
+  return text + "Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(adaptation);
+}
+
+}  // namespace lora

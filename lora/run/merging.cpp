@@ -1,0 +1,70 @@
+#include "lora/run/merging.h"
+
+#include <ATen/ATen.h>
+
+#include <map>
+#include <sstream>
+
+#include "lora/adapters/peft.h"
+#include "lora/quantization/quantizer.h"
+
+namespace lora {
+namespace {
+
+// A network of the merged weights alone.
+std::shared_ptr<LlamaForCausalLM> merged_model(const LlamaForCausalLM& model) {
+  std::map<std::string, at::Tensor> tensors;
+  for_each_merged_tensor(model, [&](const std::string& name, const at::Tensor& t) { tensors.emplace(name, t); });
+  return std::make_shared<LlamaForCausalLM>(model.config(), model.dtype(),
+                                            [&](const std::string& name, at::IntArrayRef) { return tensors.at(name); });
+}
+
+// "differ by 0.031 at most, 0.0042 on average", on fixed ids.
+std::string logit_difference(LlamaForCausalLM& found, LlamaForCausalLM& wanted) {
+  const at::NoGradGuard no_grad;
+  found.eval();
+  wanted.eval();
+  constexpr int64_t kRows = 4, kLength = 64;
+  const int64_t vocab = wanted.config().vocab_size;
+  const at::Tensor ids = (at::arange(kRows * kLength, at::kLong) * 7919 + 13).remainder(vocab).view({kRows, kLength});
+  const at::Tensor difference = (found.forward(ids).to(at::kFloat) - wanted.forward(ids).to(at::kFloat)).abs();
+  std::ostringstream text;
+  text.precision(3);
+  text << "differ by " << difference.max().item<double>() << " at most, " << difference.mean().item<double>()
+       << " on average";
+  return text.str();
+}
+
+}  // namespace
+
+Session on_original_base(const Session& session, SessionRecipe recipe) {
+  recipe.model.quantization = "none";
+  recipe.adapter.init_from.clear();  // the trained weights follow
+  Session original;
+  original.tokenizer = load_tokenizer(recipe.model.path);
+  original.model = load_model(recipe.model, *original.tokenizer, recipe.seed);
+  original.adaptation = inject(*original.model, recipe.adapter, recipe.seed);
+  copy_trained_tensors(*session.model, session.adaptation, *original.model, original.adaptation);
+  return original;
+}
+
+std::string write_export(const std::string& format, const Session& session, const SessionRecipe& recipe, MergeInto into,
+                         const std::filesystem::path& output) {
+  const ExportFormat& writer = export_formats().at(format);
+  const auto quantized = quantized_modules(*session.model);
+  if (!writer.merges || quantized.empty()) {
+    return writer.write(export_source(session, recipe.adapter, recipe.model.path), output);
+  }
+  const std::string encoding = quantized.front().layer->quantized_weight().encoding();
+  if (into == MergeInto::kDequantized) {
+    const std::string line = writer.write(export_source(session, recipe.adapter, recipe.model.path), output);
+    return line + "; merged into the dequantized weights, whose logits " +
+           logit_difference(*merged_model(*session.model), *session.model) + " from those trained on " + encoding;
+  }
+  const Session original = on_original_base(session, recipe);
+  const std::string line = writer.write(export_source(original, recipe.adapter, recipe.model.path), output);
+  return line + "; merged into the original weights, whose logits " +
+         logit_difference(*original.model, *session.model) + " from those trained on " + encoding;
+}
+
+}  // namespace lora

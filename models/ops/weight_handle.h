@@ -1,0 +1,50 @@
+#pragma once
+// What a projection multiplies by, as operations see it: a dense matrix, or one that is held in fewer bits and made
+// dense for one product at a time.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+
+namespace lora {
+
+// A frozen matrix (out, in) in some encoding; immutable, so that threads may share it.
+class PackedWeight {
+ public:
+  virtual ~PackedWeight() = default;
+  virtual int64_t out_features() const = 0;
+  virtual int64_t in_features() const = 0;
+  virtual at::ScalarType dtype() const = 0;  // of the model that it is part of
+  virtual at::Device device() const = 0;
+  // Writes the whole matrix to `to` (out, in): contiguous, floating point, on this device.
+  virtual void unpack(at::Tensor& to) const = 0;
+};
+
+class WeightHandle {
+ public:
+  WeightHandle() = default;
+  WeightHandle(at::Tensor dense) : dense_(std::move(dense)) {}  // NOLINT: a dense matrix is a weight as it is
+  WeightHandle(std::shared_ptr<const PackedWeight> packed) : packed_(std::move(packed)) {}  // NOLINT: likewise
+
+  int64_t out_features() const { return packed_ ? packed_->out_features() : dense_.size(0); }
+  int64_t in_features() const { return packed_ ? packed_->in_features() : dense_.size(1); }
+  at::Device device() const { return packed_ ? packed_->device() : dense_.device(); }
+
+  // The matrix that may be trained; undefined where the weight is packed.
+  const at::Tensor& dense() const { return dense_; }
+  // Null where the weight is dense.
+  const std::shared_ptr<const PackedWeight>& packed() const { return packed_; }
+
+  // The matrix (out, in) for a product that is done at once: a dense weight of that dtype is itself, a packed one is
+  // unpacked into memory that this thread's next call uses again. Do not keep it.
+  at::Tensor for_product(at::ScalarType dtype) const;
+  // The matrix to keep, in its own dtype; a view where the weight is dense, else a new tensor.
+  at::Tensor matrix() const;
+
+ private:
+  at::Tensor dense_;
+  std::shared_ptr<const PackedWeight> packed_;
+};
+
+}  // namespace lora
