@@ -71,7 +71,7 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
   }
   for (const std::string& path : match.saved_modules) train_whole(*module_at(model, path));
   adaptation.saved_modules = match.saved_modules;
-  if (!config.init_from.empty()) load_peft_weights(config.init_from, model, adaptation);
+  if (!config.init_from.empty()) load_peft_weights(config.init_from, model, adaptation, config);
   count_parameters(model, adaptation);
   return adaptation;
 }

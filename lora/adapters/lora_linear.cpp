@@ -11,7 +11,7 @@ namespace lora {
 
 LoraLinear::LoraLinear(std::shared_ptr<Linear> base, const MethodOptions& options)
     : AdapterLinear(std::move(base), options.rank, options.alpha),
-      scaling_(options.alpha / static_cast<double>(options.rank)),
+      scaling_(lora_scaling(options.config, options.rank, options.alpha)),
       dropout_(options.config.dropout) {
   const at::Device device = weight_matrix().device();
   at::Generator generator = at::detail::createCPUGenerator(options.seed);

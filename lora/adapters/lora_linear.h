@@ -1,12 +1,12 @@
 #pragma once
-// LoRA (Hu et al. 2021, §4.1): W' = W + (α/r)·B·A.
+// LoRA (Hu et al. 2021, §4.1): W' = W + s·B·A, with s of lora_scaling.
 
 #include "lora/adapters/adapter_linear.h"
 #include "lora/adapters/method.h"
 
 namespace lora {
 
-// y = W x + (α/r)·B·A·dropout(x). A (r, in) and B (out, r) are float32 whatever the base's dtype, as PEFT has them, and
+// y = W x + s·B·A·dropout(x). A (r, in) and B (out, r) are float32 whatever the base's dtype, as PEFT has them, and
 // their product is computed in float32. B starts at zero; A Kaiming-uniform with a = √5, that is U(±1/√in), or N(0,
 // 1/r).
 class LoraLinear final : public AdapterLinear {

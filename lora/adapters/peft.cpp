@@ -134,7 +134,7 @@ void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const 
       {"bias", "none"},
       {"fan_in_fan_out", false},
       {"init_lora_weights", config.init == "gaussian" ? ordered_json("gaussian") : ordered_json(true)},
-      {"use_rslora", false},
+      {"use_rslora", config.use_rslora},
       {"use_dora", false},
   };
   for (const std::string& flag : method.peft_flags) file[flag] = true;
@@ -176,6 +176,7 @@ PeftAdapter read_peft_config(const fs::path& directory) {
     for (const auto& item : ranks.items()) config.rank_pattern.emplace_back(item.key(), item.value());
     for (const auto& item : alphas.items()) config.alpha_pattern.emplace_back(item.key(), item.value());
     if (const json saved = take("modules_to_save"); !saved.is_null()) config.modules_to_save = saved;
+    config.use_rslora = take("use_rslora") == true;
     if (take("init_lora_weights") == "gaussian") config.init = "gaussian";
     for (const auto& item : file.items()) {
       if (!is_neutral(item.key(), item.value())) {
@@ -221,9 +222,19 @@ void load_trained_tensors(const fs::path& path, const LlamaForCausalLM& model, c
   for (const auto& [name, tensor] : tensors) tensor.copy_(file.tensor(name));
 }
 
-void load_peft_weights(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation) {
+void load_peft_weights(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
+                       const AdapterConfig& recipe) {
   const AdapterConfig config = read_peft_config(directory).config;
-  // A file's α is part of what its weights mean; tensors alone would not show a difference.
+  const Method &found = methods().at(config.method), &wanted = methods().at(recipe.method);
+  if (found.peft_type != wanted.peft_type || found.peft_flags != wanted.peft_flags) {
+    throw ModelError(directory.string() + ": an adapter of method " + config.method + "; the recipe has " +
+                     recipe.method);
+  }
+  // A file's scaling is part of what its weights mean; tensors alone would not show a difference.
+  if (config.use_rslora != recipe.use_rslora) {
+    throw ModelError(directory.string() + ": 'use_rslora' is " + (config.use_rslora ? "true" : "false") +
+                     "; the recipe has " + (recipe.use_rslora ? "true" : "false"));
+  }
   for (const AdaptedModule& module : adaptation.modules) {
     const double alpha = adapter_target(module.path, config).alpha;
     if (alpha != module.layer->alpha()) {

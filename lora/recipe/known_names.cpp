@@ -31,7 +31,7 @@ const std::vector<std::string>& format_columns(const std::string& format) { retu
 
 const Names& known_methods() {
   static const Names names = {
-      {"lora", "full"}, {"rslora", "dora", "adalora", "lora_fa"}, {{"qlora", "lora"}, {"full_finetune", "full"}}};
+      {"lora", "rslora", "full"}, {"dora", "adalora", "lora_fa"}, {{"qlora", "lora"}, {"full_finetune", "full"}}};
   return names;
 }
 

@@ -91,7 +91,7 @@ TEST_CASE("A is Kaiming-uniform or Gaussian, B zero, and both depend on seed and
 
 TEST_CASE("the layer computes W x + b + (alpha / r) B A x") {
   const auto base = std::make_shared<DenseLinear>(at::randn({5, 7}), at::randn({5}));
-  LoraLinear layer(base, {.rank = 3, .alpha = 6, .dropout = 0, .init = "kaiming", .seed = 1});
+  LoraLinear layer(base, {.config = {}, .rank = 3, .alpha = 6, .seed = 1});
   const at::NoGradGuard no_grad;
   layer.lora_B.normal_();
   const at::Tensor x = at::randn({4, 7});
@@ -101,9 +101,22 @@ TEST_CASE("the layer computes W x + b + (alpha / r) B A x") {
   CHECK(largest(at::linear(x, layer.merged_weight(), base->bias) - wanted) < 1e-5);
 }
 
+TEST_CASE("with use_rslora the scaling is alpha / sqrt(r)") {
+  const auto base = std::make_shared<DenseLinear>(at::randn({5, 7}));
+  const AdapterConfig config{.use_rslora = true};
+  LoraLinear layer(base, {.config = config, .rank = 4, .alpha = 6, .seed = 1});
+  const at::NoGradGuard no_grad;
+  layer.lora_B.normal_();
+  const at::Tensor x = at::randn({4, 7});
+  const at::Tensor wanted = at::linear(x, base->weight + 3 * at::mm(layer.lora_B, layer.lora_A));
+  CHECK(largest(layer.forward(x) - wanted) < 1e-5);
+  CHECK(largest(at::linear(x, layer.merged_weight()) - wanted) < 1e-5);
+}
+
 TEST_CASE("dropout acts in training only, and its mean is the plain output") {
   const auto base = std::make_shared<DenseLinear>(at::zeros({5, 7}));
-  LoraLinear layer(base, {.rank = 3, .alpha = 3, .dropout = 0.5, .init = "kaiming", .seed = 1});
+  const AdapterConfig config{.dropout = 0.5};
+  LoraLinear layer(base, {.config = config, .rank = 3, .alpha = 3, .seed = 1});
   const at::NoGradGuard no_grad;
   layer.lora_B.normal_();
   const at::Tensor x = at::ones({20000, 7});
@@ -158,6 +171,7 @@ TEST_CASE("an adapter that is written and read again is the same, also through i
   const TemporaryDirectory directory;
   AdapterConfig config = all_linear();
   config.alpha_pattern = {{"up_proj", 3.5}};
+  config.use_rslora = true;
   config.modules_to_save = {"lm_head"};
   const auto model = load_pretrained(golden_model("default"), "auto");
   const Adaptation adaptation = inject(*model, config, 1);
@@ -168,6 +182,7 @@ TEST_CASE("an adapter that is written and read again is the same, also through i
   CHECK(read.base_model == "base");
   CHECK(read.config.rank == 4);
   CHECK(read.config.alpha == 12);
+  CHECK(read.config.use_rslora);
   CHECK(read.config.alpha_pattern == config.alpha_pattern);
   const auto again = load_pretrained(golden_model("default"), "auto");
   AdapterConfig from = read.config;
@@ -194,6 +209,9 @@ TEST_CASE("an adapter that does not fit is refused with the names") {
   config = all_linear();
   config.alpha = 13;
   CHECK_THROWS_WITH(load(config), Contains("alpha"));
+  config = all_linear();
+  config.use_rslora = true;
+  CHECK_THROWS_WITH(load(config), Contains("'use_rslora' is false"));
   write_bytes(directory / "adapter_config.json", R"({"peft_type": "LORA", "r": 4, "use_dora": true})");
   CHECK_THROWS_WITH(load(all_linear()), Contains("'use_dora'"));
   write_bytes(directory / "adapter_config.json", R"({"peft_type": "IA3"})");

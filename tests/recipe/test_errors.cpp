@@ -1,3 +1,4 @@
+#include "lora/recipe/known_names.h"
 #include "tests/catch.h"
 #include "tests/recipe/recipe_file.h"
 
@@ -212,9 +213,14 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
 
 TEST_CASE("what a later version will have is told apart from a misspelling") {
   const std::string not_yet = " is not available yet; available: ";
-  for (const char* method : {"rslora", "dora", "adalora", "lora_fa"}) {
-    check_all({adapter(std::string("method: ") + method,
-                       "11: adapter.method: '" + std::string(method) + "'" + not_yet + "lora, full")});
+  const auto available = [](const Names& names) {
+    std::string text;
+    for (const std::string& name : names.available) text += (text.empty() ? "" : ", ") + name;
+    return text;
+  };
+  for (const std::string& method : known_methods().planned) {
+    check_all(
+        {adapter("method: " + method, "11: adapter.method: '" + method + "'" + not_yet + available(known_methods()))});
   }
   check_all({
       adapter("init: pissa", "9: adapter.init: 'pissa'" + not_yet + "kaiming, gaussian"),
@@ -272,7 +278,13 @@ TEST_CASE("keys that contradict each other are refused") {
        "name the layers in the regular expression, or list the modules"},
       {4, "  method: full\n  init_from: runs/a",
        "5:14: adapter.init_from: method full has no adapter to go on from; put the model in model.path"},
+      {4, "  method: full\n  use_rslora: true", "5:15: adapter.use_rslora: method full has no adapter to scale"},
+      {4, "  target_modules: [q_proj]\n  method: rslora\n  use_rslora: false",
+       "6:15: adapter.use_rslora: false contradicts method rslora; leave it out, or use method lora"},
   });
+  CHECK(error_of(with_line(9, "  max_steps: 1\n  loraplus_lr_ratio: 16"), {"adapter.method=full"}) ==
+        "[recipe] a.yaml:10:22: training.loraplus_lr_ratio: is between the rates of an adapter's B and A, and method "
+        "full has none");
   CHECK(error_of(with_line(4, "  method: full") + "export: [huggingface, peft]\n") ==
         "[recipe] a.yaml:11:23: export: method full has no adapter for peft; huggingface writes the whole model");
 }

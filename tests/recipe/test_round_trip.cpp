@@ -20,6 +20,7 @@ class RandomRecipes {
     AdapterConfig& adapter = recipe.adapter;
     adapter.rank = integer(1);
     adapter.alpha = positive();
+    adapter.use_rslora = coin();
     adapter.dropout = share();
     adapter.target_modules = patterns();
     if (coin()) adapter.target_modules = AllLinear{};
@@ -140,6 +141,7 @@ class RandomRecipes {
     training.packing = coin();
     training.learning_rate = positive();
     training.learning_rates = {{"b" + text(), positive()}, {"a" + text(), positive()}};
+    training.loraplus_lr_ratio = positive();
     training.lr_schedule = pick<std::string>({"constant", "linear", "cosine"});
     training.warmup_steps = integer(0);
     training.min_lr_ratio = share();
@@ -185,6 +187,7 @@ adapter:
   method: lora
   rank: 8
   alpha: 16.0
+  use_rslora: false
   dropout: 0.0
   target_modules: [q_proj, v_proj]
   exclude_modules: []
@@ -213,6 +216,7 @@ training:
   optimizer: adamw
   learning_rate: 2.0e-04
   learning_rates: {}
+  loraplus_lr_ratio: 1.0
   lr_schedule: cosine
   warmup_steps: 0
   min_lr_ratio: 0.0
