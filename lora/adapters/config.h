@@ -31,10 +31,15 @@ struct AdapterConfig {
   std::vector<std::pair<std::string, int64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;
   std::vector<std::string> modules_to_save;  // trained whole beside the adapter
-  std::string init = "kaiming";              // of A: kaiming | gaussian
+  std::string init = "kaiming";              // kaiming | gaussian | pissa | pissa_niter_N | olora: see initialise.h
   std::string init_from;                     // a PEFT adapter directory to go on from; empty: none
   bool operator==(const AdapterConfig&) const = default;
 };
+
+// Whether the initial pair comes out of the base weight: W = (W − s·B₀·A₀) + s·B₀·A₀.
+inline bool starts_from_base(const AdapterConfig& config) {
+  return config.init.starts_with("pissa") || config.init == "olora";
+}
 
 // s in W + s·B·A: α/r (Hu et al. 2021, §4.1), or α/√r with use_rslora (Kalajdzievski 2023, theorem 3.2), where the
 // update's size does not fall as the rank grows.

@@ -37,6 +37,16 @@ std::shared_ptr<torch::nn::Module> module_at(const LlamaForCausalLM& model, cons
   return *model.named_modules("", /*include_self=*/false).find(path);
 }
 
+// More than the smaller side gives B·A no more freedom. (A file may have more: PiSSA's is of twice the rank.)
+void expect_possible_rank(const AdapterTarget& target, const Linear& base) {
+  const int64_t out = base.out_features(), in = base.in_features(), most = std::min(out, in);
+  if (target.rank <= most) return;
+  throw Error(ExitCode::kRecipe, "adapter",
+              "rank " + std::to_string(target.rank) + " of '" + target.path + "' is more than " + std::to_string(most) +
+                  ", the smaller side of its weight of " + std::to_string(out) + " × " + std::to_string(in) +
+                  "; rank_pattern gives a module a rank of its own");
+}
+
 void count_parameters(const LlamaForCausalLM& model, Adaptation& adaptation) {
   for (const at::Tensor& parameter : model.parameters()) {
     adaptation.total_parameters += parameter.numel();
@@ -46,7 +56,7 @@ void count_parameters(const LlamaForCausalLM& model, Adaptation& adaptation) {
 
 }  // namespace
 
-Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed) {
+Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed, bool fresh) {
   Adaptation adaptation;
   if (config.method == "full") {
     train_whole(model);
@@ -63,8 +73,9 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
   }
   const ModuleMatch match = match_modules(module_paths(model), config);
   for (const AdapterTarget& target : match.targets) {
-    const MethodOptions options{config, target.rank, target.alpha, seed_for(target.path, seed)};
     const auto base = std::dynamic_pointer_cast<Linear>(module_at(model, target.path));
+    if (config.init_from.empty()) expect_possible_rank(target, *base);
+    const MethodOptions options{config, target.rank, target.alpha, seed_for(target.path, seed), fresh};
     const auto layer = method->second.wrap(base, options);
     model.replace(target.path, layer);
     adaptation.modules.push_back({target.path, layer});

@@ -1,5 +1,6 @@
 #include "lora/adapters/method.h"
 
+#include "lora/adapters/dora_linear.h"
 #include "lora/adapters/lora_linear.h"
 
 namespace lora {
@@ -15,6 +16,7 @@ std::shared_ptr<AdapterLinear> wrap(std::shared_ptr<Linear> base, const MethodOp
 const std::map<std::string, Method>& methods() {
   static const std::map<std::string, Method> table = {
       {"lora", {.wrap = wrap<LoraLinear>}},
+      {"dora", {.wrap = wrap<DoraLinear>, .peft_flags = {"use_dora"}}},
   };
   return table;
 }

@@ -13,7 +13,7 @@ namespace lora {
 
 // Trained tensors under the names they have in a file. An adapter: PEFT's names
 // ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"); method "full": Hugging Face's
-// ("model.norm.weight"). They alias the parameters.
+// ("model.norm.weight"). Some alias the parameters: do not write.
 std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const LlamaForCausalLM& model,
                                                                 const Adaptation& adaptation);
 

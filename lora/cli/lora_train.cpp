@@ -75,7 +75,10 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   const Dataset validation_set =
       validate ? load_dataset(recipe.data.validation, *session.tokenizer, recipe.training.max_length) : Dataset{};
   session.model = load_model(recipe.model, *session.tokenizer, recipe.training.seed);
-  session.adaptation = inject(*session.model, recipe.adapter, recipe.training.seed);
+  const bool fresh = run && !run->resume_from();
+  if (fresh && starts_from_base(recipe.adapter))
+    say("Start       from the base's weights (" + recipe.adapter.init + ")");
+  session.adaptation = inject(*session.model, recipe.adapter, recipe.training.seed, fresh);
   Trainer trainer(*session.model, recipe.training, train_set, validate ? &validation_set : nullptr,
                   recipe.data.shuffle);
 

@@ -45,6 +45,14 @@ class Checker {
       fail("adapter.use_rslora",
            "adapter.use_rslora: false contradicts method rslora; leave it out, or use method lora");
     }
+    if (starts_from_base(adapter) && adapter.method != "lora" && adapter.method != "rslora") {
+      fail("adapter.init",
+           "adapter.init: " + adapter.init + " is for methods lora and rslora, found " + adapter.method);
+    }
+    if (starts_from_base(adapter) && !adapter.init_from.empty()) {
+      fail("adapter.init_from",
+           "adapter.init_from: init " + adapter.init + " starts from the base, not from an adapter");
+    }
     const auto peft = std::ranges::find(recipe_.exports, "peft");
     if (full && peft != recipe_.exports.end()) {
       fail("export." + std::to_string(peft - recipe_.exports.begin()),

@@ -31,13 +31,13 @@ const std::vector<std::string>& format_columns(const std::string& format) { retu
 
 const Names& known_methods() {
   static const Names names = {
-      {"lora", "rslora", "full"}, {"dora", "adalora", "lora_fa"}, {{"qlora", "lora"}, {"full_finetune", "full"}}};
+      {"lora", "rslora", "dora", "full"}, {"adalora", "lora_fa"}, {{"qlora", "lora"}, {"full_finetune", "full"}}};
   return names;
 }
 
 const Names& known_adapter_inits() {
   static const Names names = {
-      {"kaiming", "gaussian"}, {"pissa", "olora"}, {{"true", "kaiming"}, {"normal", "gaussian"}}};
+      {"kaiming", "gaussian", "pissa", "pissa_niter_N", "olora"}, {}, {{"true", "kaiming"}, {"normal", "gaussian"}}};
   return names;
 }
 

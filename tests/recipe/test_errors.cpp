@@ -26,6 +26,12 @@ BadLine training(const std::string& text, const std::string& message) {
   return {9, "  max_steps: 200\n  " + text, "10:" + message};
 }
 
+std::string available(const Names& names) {
+  std::string text;
+  for (const std::string& name : names.available) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 TEST_CASE("an unknown key is refused with the nearest one") {
   check_all({
       adapter("lora_rnak: 4", "3: unknown key 'lora_rnak' in 'adapter' (did you mean 'rank'?)"),
@@ -191,9 +197,14 @@ TEST_CASE("a value out of its range is refused") {
 
 TEST_CASE("a name that is none of the known ones is refused with the nearest") {
   check_all({
-      adapter("method: lroa", "11: adapter.method: expected one of lora, full, found 'lroa' (did you mean 'lora'?)"),
+      adapter("method: lroa", "11: adapter.method: expected one of " + available(known_methods()) +
+                                  ", found 'lroa' (did you mean 'lora'?)"),
+      adapter("init: pissa_niter_",
+              "9: adapter.init: expected one of kaiming, gaussian, pissa, pissa_niter_N, olora, found 'pissa_niter_' "
+              "(did you mean 'pissa_niter_N'?)"),
       adapter("init: kaimng",
-              "9: adapter.init: expected one of kaiming, gaussian, found 'kaimng' (did you mean 'kaiming'?)"),
+              "9: adapter.init: expected one of kaiming, gaussian, pissa, pissa_niter_N, olora, found 'kaimng' (did "
+              "you mean 'kaiming'?)"),
       training(
           "lr_schedule: cosin",
           "16: training.lr_schedule: expected one of constant, linear, cosine, found 'cosin' (did you mean 'cosine'?)"),
@@ -213,18 +224,11 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
 
 TEST_CASE("what a later version will have is told apart from a misspelling") {
   const std::string not_yet = " is not available yet; available: ";
-  const auto available = [](const Names& names) {
-    std::string text;
-    for (const std::string& name : names.available) text += (text.empty() ? "" : ", ") + name;
-    return text;
-  };
   for (const std::string& method : known_methods().planned) {
     check_all(
         {adapter("method: " + method, "11: adapter.method: '" + method + "'" + not_yet + available(known_methods()))});
   }
   check_all({
-      adapter("init: pissa", "9: adapter.init: 'pissa'" + not_yet + "kaiming, gaussian"),
-      adapter("init: olora", "9: adapter.init: 'olora'" + not_yet + "kaiming, gaussian"),
       {2, "  path: x\n  quantization: nf4", "3:17: model.quantization: 'nf4'" + not_yet + "none"},
       {2, "  path: x\n  quantization: int8", "3:17: model.quantization: 'int8'" + not_yet + "none"},
       {2, "  path: x\n  head: sequence_classification",
@@ -278,6 +282,10 @@ TEST_CASE("keys that contradict each other are refused") {
        "name the layers in the regular expression, or list the modules"},
       {4, "  method: full\n  init_from: runs/a",
        "5:14: adapter.init_from: method full has no adapter to go on from; put the model in model.path"},
+      {4, "  target_modules: [q_proj]\n  method: dora\n  init: pissa",
+       "6:9: adapter.init: pissa is for methods lora and rslora, found dora"},
+      {4, "  target_modules: [q_proj]\n  init: olora\n  init_from: runs/a",
+       "6:14: adapter.init_from: init olora starts from the base, not from an adapter"},
       {4, "  method: full\n  use_rslora: true", "5:15: adapter.use_rslora: method full has no adapter to scale"},
       {4, "  target_modules: [q_proj]\n  method: rslora\n  use_rslora: false",
        "6:15: adapter.use_rslora: false contradicts method rslora; leave it out, or use method lora"},

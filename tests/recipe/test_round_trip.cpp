@@ -31,8 +31,8 @@ class RandomRecipes {
     adapter.rank_pattern = {{"b" + text(), integer(1)}, {"a" + text(), integer(1)}};
     adapter.alpha_pattern = {{"b" + text(), positive()}, {"a" + text(), positive()}};
     adapter.modules_to_save = {text(), text()};
-    adapter.init = pick<std::string>({"kaiming", "gaussian"});
-    if (coin()) adapter.init_from = text();
+    adapter.init = pick<std::string>({"kaiming", "gaussian", "pissa", "pissa_niter_16", "olora"});
+    if (coin() && !starts_from_base(adapter)) adapter.init_from = text();
     recipe.data.train = {source(), source()};
     recipe.data.validation = {source()};
     recipe.data.shuffle = coin();
