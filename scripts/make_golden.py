@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/: small random models with the logits that transformers computes for them, the modules that
-PEFT picks for a list of patterns, short runs of PEFT's training methods, classifiers, and weights as bitsandbytes
-encodes them. Run again after a change here:
+"""Writes tests/golden/: small random models with the logits that transformers computes for them, the modules that PEFT
+picks for a list of patterns, what PEFT's methods compute and learn, classifiers, and weights as bitsandbytes encodes
+them. Run again after a change here:
 
     pip install torch==2.13.0 transformers peft==0.21.2 bitsandbytes==0.50.2
     scripts/make_golden.py
@@ -10,12 +10,14 @@ encodes them. Run again after a change here:
 import json
 import pathlib
 import shutil
+import tempfile
 
 import bitsandbytes.functional
 import peft
 import safetensors.torch
 import torch
 import transformers
+from peft.optimizers import create_loraplus_optimizer
 from transformers import (LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, Qwen2Config, Qwen2ForCausalLM,
                           Qwen2ForSequenceClassification)
 
@@ -240,6 +242,75 @@ def write_quantization():
         "int8_values": functional.int8_vectorwise_dequant(rows, row_scales)}, GOLDEN / "quantization.safetensors")
 
 
+# Adapters of PEFT's: how each is made, the golden model it is on, and the LoRA+ ratio it is trained with.
+METHODS = {
+    "rslora": (dict(use_rslora=True), "default", None),
+    "dora": (dict(use_dora=True), "default", None),
+    "dora_biases": (dict(use_dora=True, use_rslora=True), "biases", None),
+    "dora_loraplus": (dict(use_dora=True), "default", 8.0),
+    "pissa": (dict(init_lora_weights="pissa"), "default", None),
+    "pissa_rslora": (dict(init_lora_weights="pissa", use_rslora=True), "default", None),
+    "olora": (dict(init_lora_weights="olora"), "default", None),
+}
+
+
+def write_methods():
+    """peft/NAME/: an adapter as PEFT saves it; the gradients (grads.safetensors) and logits it has, and the losses of the
+    AdamW steps that follow. PiSSA and OLoRA are trained from their own start, and the adapter is what PEFT's conversion
+    makes of them after the last step."""
+    ids = (torch.arange(40) * 31 + 7).remainder(SHAPE["vocab_size"]).view(2, 20)
+    for name, (options, base, ratio) in METHODS.items():
+        torch.manual_seed(1)
+        model = peft.get_peft_model(
+            LlamaForCausalLM.from_pretrained(GOLDEN / "models" / base, dtype=torch.float32),
+            peft.LoraConfig(r=3, lora_alpha=4, target_modules=["q_proj", "down_proj"], task_type="CAUSAL_LM", **options))
+        model.peft_config["default"].base_model_name_or_path = base
+        directory = GOLDEN / "peft" / name
+        shutil.rmtree(directory, ignore_errors=True)
+        converts = "init_lora_weights" in options
+        with tempfile.TemporaryDirectory() as start:
+            if converts:
+                model.peft_config["default"].init_lora_weights = True
+                model.save_pretrained(pathlib.Path(start) / "start")
+            else:
+                with torch.no_grad():
+                    for key, parameter in model.named_parameters():
+                        if "lora_B" in key:
+                            parameter.normal_(0, 0.1)
+                        if "magnitude" in key:
+                            parameter.mul_(1 + 0.1 * torch.randn_like(parameter))
+                model.save_pretrained(directory)
+
+            trained = {key: p for key, p in model.named_parameters() if p.requires_grad}
+            if ratio:
+                optimizer = create_loraplus_optimizer(model, torch.optim.AdamW, lr=5e-3,
+                                                                      loraplus_lr_ratio=ratio)
+            else:
+                optimizer = torch.optim.AdamW(trained.values(), lr=5e-3, weight_decay=0.0)
+            losses, grads = [], None
+            for _ in range(6):
+                logits = model(input_ids=ids).logits
+                loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+                optimizer.zero_grad()
+                loss.backward()
+                if grads is None:
+                    first = logits[:, -1].tolist()
+                    grads = {key.removeprefix("base_model.model.").split(".default")[0]: p.grad.clone()
+                             for key, p in trained.items()}
+                optimizer.step()
+                losses.append(loss.item())
+            with torch.no_grad():
+                last = model(input_ids=ids).logits[:, -1].tolist()
+            if converts:
+                model.save_pretrained(directory, path_initial_model_for_weight_conversion=str(pathlib.Path(start) / "start"))
+        (directory / "README.md").unlink()
+        if not converts:
+            safetensors.torch.save_file(grads, directory / "grads.safetensors")
+        (directory / "expected.json").write_text(json.dumps(
+            {"model": base, "loraplus_lr_ratio": ratio or 1.0, "losses": losses, "logits_first": first,
+             "logits_last": last}) + "\n")
+
+
 def main():
     transformers.logging.set_verbosity_error()
     GOLDEN.mkdir(parents=True, exist_ok=True)
@@ -249,6 +320,7 @@ def main():
     write_adalora()
     write_classifiers()
     write_quantization()
+    write_methods()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ AdaLoraLinear::AdaLoraLinear(std::shared_ptr<Linear> base, const MethodOptions& 
       scaling_(options.alpha / (static_cast<double>(options.config.rank) + 1e-5)),
       dropout_(options.config.dropout) {
   std::fill_n(pattern.begin(), options.rank, true);
-  const at::Device device = weight_matrix().device();
+  const at::Device device = weight_handle().device();
   at::Generator generator = at::detail::createCPUGenerator(options.seed);
   const at::Tensor q = at::empty({options.rank, in_features()}, at::kFloat).normal_(0.0, 0.02, generator);
   const at::Tensor p = at::empty({out_features(), options.rank}, at::kFloat).normal_(0.0, 0.02, generator);

@@ -24,8 +24,15 @@ class AdapterLinear : public Linear {
 
   // The weight that alone gives this layer's output, (out, in) in the base's dtype, a new tensor.
   virtual at::Tensor merged_weight() const = 0;
-  // The trained tensors under PEFT's names ("lora_A.weight"); they alias the parameters.
+  // What a file holds, under PEFT's names ("lora_A.weight"). They alias the parameters, but where load_peft_tensors is
+  // overridden.
   virtual std::vector<std::pair<std::string, at::Tensor>> peft_tensors() const = 0;
+  // Takes in tensors of the names, order and shapes of peft_tensors().
+  virtual void load_peft_tensors(const std::vector<at::Tensor>& tensors) {
+    const at::NoGradGuard no_grad;
+    const auto own = peft_tensors();
+    for (size_t i = 0; i < own.size(); ++i) at::Tensor(own[i].second).copy_(tensors[i]);
+  }
 
  private:
   std::shared_ptr<Linear> base_layer_;

@@ -1,6 +1,7 @@
 #pragma once
 // What to adapt and how: the plain form of a recipe's `adapter` section and of PEFT's adapter_config.json.
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -34,6 +35,7 @@ struct AdapterConfig {
   std::string method = "lora";  // a name of methods() in method.h, or "full"
   int64_t rank = 8;
   double alpha = 16;
+  bool use_rslora = false;
   double dropout = 0.0;  // on the input of A, in training only
   ModulePatterns target_modules = std::vector<std::string>{};
   ModulePatterns exclude_modules = std::vector<std::string>{};
@@ -42,10 +44,21 @@ struct AdapterConfig {
   std::vector<std::pair<std::string, int64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;
   std::vector<std::string> modules_to_save;  // trained whole beside the adapter
-  std::string init = "kaiming";              // of A: kaiming | gaussian
+  std::string init = "kaiming";              // kaiming | gaussian | pissa | pissa_niter_N | olora: see initialise.h
   std::string init_from;                     // a PEFT adapter directory to go on from; empty: none
   AdaLoraConfig adalora;
   bool operator==(const AdapterConfig&) const = default;
 };
+
+// Whether the initial pair comes out of the base weight: W = (W − s·B₀·A₀) + s·B₀·A₀.
+inline bool starts_from_base(const AdapterConfig& config) {
+  return config.init.starts_with("pissa") || config.init == "olora";
+}
+
+// s in W + s·B·A: α/r (Hu et al. 2021, §4.1), or α/√r with use_rslora (Kalajdzievski 2023, theorem 3.2), where the
+// update's size does not fall as the rank grows.
+inline double lora_scaling(const AdapterConfig& config, int64_t rank, double alpha) {
+  return alpha / (config.use_rslora ? std::sqrt(static_cast<double>(rank)) : static_cast<double>(rank));
+}
 
 }  // namespace lora

@@ -51,6 +51,16 @@ void expect_trainable(const torch::nn::Module& module, const std::string& path, 
   }
 }
 
+// More than the smaller side gives B·A no more freedom. (A file may have more: PiSSA's is of twice the rank.)
+void expect_possible_rank(const AdapterTarget& target, const Linear& base) {
+  const int64_t out = base.out_features(), in = base.in_features(), most = std::min(out, in);
+  if (target.rank <= most) return;
+  throw Error(ExitCode::kRecipe, "adapter",
+              "rank " + std::to_string(target.rank) + " of '" + target.path + "' is more than " + std::to_string(most) +
+                  ", the smaller side of its weight of " + std::to_string(out) + " × " + std::to_string(in) +
+                  "; rank_pattern gives a module a rank of its own");
+}
+
 void count_parameters(const LlamaForCausalLM& model, Adaptation& adaptation) {
   for (const auto& module : model.modules(/*include_self=*/false)) {
     const auto linear = std::dynamic_pointer_cast<Linear>(module);
@@ -73,7 +83,7 @@ std::vector<std::string> modules_to_save(const LlamaForCausalLM& model, const Ad
   return names;
 }
 
-Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed) {
+Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed, bool fresh) {
   Adaptation adaptation;
   if (config.method == "full") {
     expect_trainable(model, "", "method full");
@@ -93,8 +103,9 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
   wanted.modules_to_save = modules_to_save(model, config);
   const ModuleMatch match = match_modules(module_paths(model), wanted);
   for (const AdapterTarget& target : match.targets) {
-    const MethodOptions options{config, target.rank, target.alpha, seed_for(target.path, seed)};
     const auto base = std::dynamic_pointer_cast<Linear>(module_at(model, target.path));
+    if (config.init_from.empty()) expect_possible_rank(target, *base);
+    const MethodOptions options{config, target.rank, target.alpha, seed_for(target.path, seed), fresh};
     const auto layer = method->second.wrap(base, options);
     model.replace(target.path, layer);
     adaptation.modules.push_back({target.path, layer});
@@ -104,7 +115,7 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
     train_whole(*module_at(model, path));
   }
   adaptation.saved_modules = match.saved_modules;
-  if (!config.init_from.empty()) load_peft_weights(config.init_from, model, adaptation);
+  if (!config.init_from.empty()) load_peft_weights(config.init_from, model, adaptation, config);
   count_parameters(model, adaptation);
   return adaptation;
 }

@@ -38,9 +38,11 @@ struct AdapterForm {
 
 // Wraps every module that `config` means and makes modules_to_save(model, config) trainable; method "full" makes
 // everything so. Afterwards exactly the trained parameters require a gradient; they are float32 and own their memory. A
-// module's fresh weights depend on `seed` and its path alone. Throws Error (exit code 2) as match_modules does and
-// where a quantized weight would be trained whole, ModelError for init_from.
-Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed);
+// module's fresh weights depend on `seed` and its path alone, and on the base's weight where config.init starts from
+// it; with `fresh` false the caller is about to load weights, and a costly start is left out. Throws Error (exit code
+// 2) as match_modules does, for a rank that no weight of that shape can have and where a quantized weight would be
+// trained whole, ModelError for init_from.
+Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed, bool fresh = true);
 
 // The trained parameters with their module paths ("model.layers.0.self_attn.q_proj.lora_A"), in the model's order.
 std::vector<std::pair<std::string, at::Tensor>> trainable_parameters(const LlamaForCausalLM& model);

@@ -3,6 +3,7 @@
 #include "lora/adapters/adalora.h"
 #include "lora/adapters/adalora_linear.h"
 #include "lora/adapters/adalora_peft.h"
+#include "lora/adapters/dora_linear.h"
 #include "lora/adapters/lora_fa.h"
 #include "lora/adapters/lora_linear.h"
 #include "lora/adapters/training_hooks.h"
@@ -31,6 +32,7 @@ const std::map<std::string, Method>& methods() {
        {.wrap = wrap_lora_fa,
         .hooks = [](const Adaptation& adaptation, const AdapterConfig&,
                     int64_t) { return lora_fa_hooks(adaptation); }}},
+      {"dora", {.wrap = wrap<DoraLinear>, .peft_flags = {"use_dora"}}},
   };
   return table;
 }

@@ -21,9 +21,10 @@ class TrainingHooks;
 // What one layer's adapter is made from.
 struct MethodOptions {
   const AdapterConfig& config;
-  int64_t rank;   // of this module, after rank_pattern
-  double alpha;   // likewise
-  uint64_t seed;  // of this module's fresh weights
+  int64_t rank;       // of this module, after rank_pattern
+  double alpha;       // likewise
+  uint64_t seed;      // of this module's fresh weights
+  bool fresh = true;  // false: weights will be loaded, so that a costly start is left out
 };
 
 struct Method {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -39,9 +40,9 @@ ordered_json list_or_null(const ModulePatterns& patterns) {
 }
 
 template <typename T>
-ordered_json pattern_object(const std::vector<std::pair<std::string, T>>& entries) {
+ordered_json pattern_object(const std::vector<std::pair<std::string, T>>& entries, T factor) {
   ordered_json object = ordered_json::object();
-  for (const auto& [key, value] : entries) object[key] = value;
+  for (const auto& [key, value] : entries) object[key] = factor * value;
   return object;
 }
 
@@ -122,26 +123,30 @@ void copy_trained_tensors(const LlamaForCausalLM& from, const Adaptation& from_a
 void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
                 const AdapterConfig& config, const std::string& base_model) {
   const Method& method = methods().at(config.method);
+  // A pair that came out of the base is saved as plain LoRA of twice the rank, at the same scaling.
+  const bool doubled = starts_from_base(config);
+  const int64_t ranks = doubled ? 2 : 1;
+  const double alphas = !doubled ? 1 : config.use_rslora ? std::sqrt(2.0) : 2;
   ordered_json file = {
       {"peft_type", method.peft_type},
       {"task_type", task_type(model)},
       {"base_model_name_or_path", base_model},
       {"revision", nullptr},
       {"inference_mode", true},
-      {"r", config.rank},
-      {"lora_alpha", config.alpha},
+      {"r", ranks * config.rank},
+      {"lora_alpha", alphas * config.alpha},
       {"lora_dropout", config.dropout},
       {"target_modules", target_names(config.target_modules, adaptation)},
       {"exclude_modules", list_or_null(config.exclude_modules)},
       {"layers_to_transform",
        config.layers_to_transform.empty() ? ordered_json() : ordered_json(config.layers_to_transform)},
-      {"rank_pattern", pattern_object(config.rank_pattern)},
-      {"alpha_pattern", pattern_object(config.alpha_pattern)},
+      {"rank_pattern", pattern_object(config.rank_pattern, ranks)},
+      {"alpha_pattern", pattern_object(config.alpha_pattern, alphas)},
       {"modules_to_save", list_or_null(modules_to_save(model, config))},
       {"bias", "none"},
       {"fan_in_fan_out", false},
       {"init_lora_weights", config.init == "gaussian" ? ordered_json("gaussian") : ordered_json(true)},
-      {"use_rslora", false},
+      {"use_rslora", config.use_rslora},
       {"use_dora", false},
   };
   for (const std::string& flag : method.peft_flags) file[flag] = true;
@@ -196,7 +201,14 @@ PeftAdapter read_peft_config(const fs::path& directory) {
       std::erase_if(config.modules_to_save,
                     [](const std::string& name) { return name == "score" || name == "classifier"; });
     }
-    if (take("init_lora_weights") == "gaussian") config.init = "gaussian";
+    config.use_rslora = take("use_rslora") == true;
+    const json init = take("init_lora_weights");
+    if (init == "gaussian") config.init = "gaussian";
+    if (init == "olora" || (init.is_string() && init.get<std::string>().starts_with("pissa"))) {
+      throw ModelError(path.string() + ": 'init_lora_weights' is " + init.dump() +
+                       ": the weights fit a base that PEFT changed; wanted is an adapter of the base as it is, which " +
+                       "PEFT saves with path_initial_model_for_weight_conversion");
+    }
     for (const auto& item : file.items()) {
       if (!is_neutral(item.key(), item.value())) {
         throw ModelError(path.string() + ": option '" + item.key() + "' is " + item.value().dump() +
@@ -214,22 +226,25 @@ void load_trained_tensors(const fs::path& path, const LlamaForCausalLM& model, c
   const at::NoGradGuard no_grad;
   const SafetensorsFile file(path);
   std::set<std::string> wanted;
-  std::string missing, extra;
-  const auto list = [](std::string& names, const std::string& name) {
-    names += (names.empty() ? "'" : ", '") + name + "'";
+  std::vector<std::string> missing, extra;
+  const auto list = [](const std::vector<std::string>& names) {
+    constexpr size_t kShown = 3;
+    std::string text;
+    for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i ? ", '" : "'") + names[i] + "'";
+    return names.size() > kShown ? text + " and " + std::to_string(names.size() - kShown) + " more" : text;
   };
   const auto tensors = trained_tensors(model, adaptation);
   for (const auto& [name, tensor] : tensors) {
     wanted.insert(name);
-    if (!file.entries().contains(name)) list(missing, name);
+    if (!file.entries().contains(name)) missing.push_back(name);
   }
   for (const auto& [name, entry] : file.entries()) {
-    if (!wanted.contains(name)) list(extra, name);
+    if (!wanted.contains(name)) extra.push_back(name);
   }
   if (!missing.empty() || !extra.empty()) {
     throw ModelError(path.string() + ": does not fit the adapted modules" +
-                     (missing.empty() ? "" : "; missing: " + missing) +
-                     (extra.empty() ? "" : "; not wanted: " + extra));
+                     (missing.empty() ? "" : "; missing: " + list(missing)) +
+                     (extra.empty() ? "" : "; not wanted: " + list(extra)));
   }
   // Every shape is checked before the first weight is written.
   for (const auto& [name, tensor] : tensors) {
@@ -238,15 +253,31 @@ void load_trained_tensors(const fs::path& path, const LlamaForCausalLM& model, c
     throw ModelError(path.string() + ": tensor '" + name + "' is " + c10::str(found.sizes()) + "; wanted " +
                      c10::str(tensor.sizes()) + " (is the rank the same?)");
   }
-  for (const auto& [name, tensor] : tensors) tensor.copy_(file.tensor(name));
+  auto next = tensors.begin();
+  for (const AdaptedModule& module : adaptation.modules) {
+    std::vector<at::Tensor> own;
+    for (size_t i = module.layer->peft_tensors().size(); i > 0; --i, ++next) own.push_back(file.tensor(next->first));
+    module.layer->load_peft_tensors(own);
+  }
+  for (; next != tensors.end(); ++next) next->second.copy_(file.tensor(next->first));
 }
 
-void load_peft_weights(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation) {
+void load_peft_weights(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
+                       const AdapterConfig& recipe) {
   const auto [config, base_model, task] = read_peft_config(directory);
   if (task == "SEQ_CLS" && !model.score) {
     throw ModelError(directory.string() + ": is a classifier's adapter; wanted one of a language model");
   }
-  // A file's α is part of what its weights mean; tensors alone would not show a difference.
+  const Method &found = methods().at(config.method), &wanted = methods().at(recipe.method);
+  if (found.peft_type != wanted.peft_type || found.peft_flags != wanted.peft_flags) {
+    throw ModelError(directory.string() + ": an adapter of method " + config.method + "; the recipe has " +
+                     recipe.method);
+  }
+  // A file's scaling is part of what its weights mean; tensors alone would not show a difference.
+  if (config.use_rslora != recipe.use_rslora) {
+    throw ModelError(directory.string() + ": 'use_rslora' is " + (config.use_rslora ? "true" : "false") +
+                     "; the recipe has " + (recipe.use_rslora ? "true" : "false"));
+  }
   for (const AdaptedModule& module : adaptation.modules) {
     const auto [path, rank, alpha] = adapter_target(module.path, config);
     if (config.method == "adalora" && rank < module.layer->rank()) {

@@ -13,7 +13,7 @@ namespace lora {
 
 // Trained tensors under the names they have in a file. An adapter: PEFT's names
 // ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"); method "full": Hugging Face's
-// ("model.norm.weight"). They alias the parameters.
+// ("model.norm.weight"). Some alias the parameters: do not write.
 std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const LlamaForCausalLM& model,
                                                                 const Adaptation& adaptation);
 
@@ -35,9 +35,9 @@ struct PeftAdapter {
 PeftAdapter read_peft_config(const std::filesystem::path& directory);
 
 // Copies the tensors of DIR/adapter_model.safetensors into the injected adapters. ModelError that lists missing and
-// extra names, or names the first tensor of another shape or an α that differs from the recipe's.
+// extra names, or names the first tensor of another shape, or a method, α or use_rslora that differs from `recipe`'s.
 void load_peft_weights(const std::filesystem::path& directory, const LlamaForCausalLM& model,
-                       const Adaptation& adaptation);
+                       const Adaptation& adaptation, const AdapterConfig& recipe);
 
 // The same for any file of trained_tensors.
 void load_trained_tensors(const std::filesystem::path& file, const LlamaForCausalLM& model,

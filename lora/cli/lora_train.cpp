@@ -73,7 +73,11 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   const bool validate = !recipe.data.validation.empty();
   const Dataset validation_set = load_dataset(recipe.data.validation, *session.tokenizer, max_length, labels);
   session.model = load_model(recipe.model, *session.tokenizer, recipe.training.seed, labels.names());
-  session.adaptation = inject(*session.model, recipe.adapter, recipe.training.seed);
+  const bool fresh = run && !run->resume_from();
+  if (fresh && starts_from_base(recipe.adapter)) {
+    say("Start       from the base's weights (" + recipe.adapter.init + ")");
+  }
+  session.adaptation = inject(*session.model, recipe.adapter, recipe.training.seed, fresh);
   Trainer trainer(*session.model, recipe.training, train_set, validate ? &validation_set : nullptr,
                   recipe.data.shuffle);
   recipe.adapter.adalora.total_step = trainer.total_steps();

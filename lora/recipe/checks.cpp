@@ -40,6 +40,23 @@ class Checker {
       fail("adapter.init_from",
            "adapter.init_from: method full has no adapter to go on from; put the model in model.path");
     }
+    if (full && adapter.use_rslora) {
+      fail("adapter.use_rslora", "adapter.use_rslora: method full has no adapter to scale");
+    }
+    const YamlNode* section = root_.find("adapter");
+    const YamlNode* use_rslora = section ? section->find("use_rslora") : nullptr;
+    if (adapter.method == "rslora" && use_rslora && use_rslora->text == "false") {
+      fail("adapter.use_rslora",
+           "adapter.use_rslora: false contradicts method rslora; leave it out, or use method lora");
+    }
+    if (starts_from_base(adapter) && adapter.method != "lora" && adapter.method != "rslora") {
+      fail("adapter.init",
+           "adapter.init: " + adapter.init + " is for methods lora and rslora, found " + adapter.method);
+    }
+    if (starts_from_base(adapter) && !adapter.init_from.empty()) {
+      fail("adapter.init_from",
+           "adapter.init_from: init " + adapter.init + " starts from the base, not from an adapter");
+    }
     const auto peft = std::ranges::find(recipe_.exports, "peft");
     check_adalora();
     if (full && peft != recipe_.exports.end()) {
@@ -71,6 +88,10 @@ class Checker {
     if (training.early_stopping_patience > 0 && training.eval_every == 0) {
       fail("training.early_stopping_patience",
            "training.early_stopping_patience: counts evaluations during the run, and eval_every asks for none");
+    }
+    if (training.loraplus_lr_ratio != 1.0 && recipe_.adapter.method == "full") {
+      fail("training.loraplus_lr_ratio",
+           "training.loraplus_lr_ratio: is between the rates of an adapter's B and A, and method full has none");
     }
     if (training.keep_best) expect_validation("training.keep_best");
     if (training.early_stopping_patience > 0) expect_validation("training.early_stopping_patience");

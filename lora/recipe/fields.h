@@ -47,6 +47,7 @@ void describe(Fields& fields, AdapterConfig& adapter) {
   fields.value("method", adapter.method, known_methods());
   fields.value("rank", adapter.rank, Integers{1});
   fields.value("alpha", adapter.alpha, kPositive);
+  fields.value("use_rslora", adapter.use_rslora, Any{});
   fields.value("dropout", adapter.dropout, kBelowOne);
   fields.value("target_modules", adapter.target_modules, Any{});
   fields.value("exclude_modules", adapter.exclude_modules, Any{});
@@ -86,6 +87,7 @@ void describe(Fields& fields, TrainingConfig& training) {
   fields.value("optimizer", training.optimizer, known_optimizers());
   fields.value("learning_rate", training.learning_rate, kPositive);
   fields.value("learning_rates", training.learning_rates, kPositive);
+  fields.value("loraplus_lr_ratio", training.loraplus_lr_ratio, kPositive);
   fields.value("lr_schedule", training.lr_schedule, known_schedules());
   fields.value("warmup_steps", training.warmup_steps, Integers{0});
   fields.value("min_lr_ratio", training.min_lr_ratio, kShare);

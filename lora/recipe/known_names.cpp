@@ -32,13 +32,13 @@ const std::vector<std::string>& format_columns(const std::string& format) { retu
 
 const Names& known_methods() {
   static const Names names = {
-      {"lora", "lora_fa", "adalora", "full"}, {"rslora", "dora"}, {{"qlora", "lora"}, {"full_finetune", "full"}}};
+      {"lora", "rslora", "dora", "lora_fa", "adalora", "full"}, {}, {{"qlora", "lora"}, {"full_finetune", "full"}}};
   return names;
 }
 
 const Names& known_adapter_inits() {
   static const Names names = {
-      {"kaiming", "gaussian"}, {"pissa", "olora"}, {{"true", "kaiming"}, {"normal", "gaussian"}}};
+      {"kaiming", "gaussian", "pissa", "pissa_niter_N", "olora"}, {}, {{"true", "kaiming"}, {"normal", "gaussian"}}};
   return names;
 }
 

@@ -9,7 +9,7 @@
 namespace lora {
 
 struct Names {
-  std::vector<std::string> available;
+  std::vector<std::string> available;                            // one that ends in _N has a number there
   std::vector<std::string> planned;                              // refused, as not available yet
   std::vector<std::pair<std::string, std::string>> elsewhere{};  // another tool's name -> ours, for hints
 };

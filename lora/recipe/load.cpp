@@ -123,6 +123,11 @@ Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::str
   Reader reader(&root, root.where, "", "");
   describe(reader, recipe);
   check_recipe(recipe, root);
+  // rslora is lora with another scaling; below the recipe that has one name.
+  if (recipe.adapter.method == "rslora") {
+    recipe.adapter.method = "lora";
+    recipe.adapter.use_rslora = true;
+  }
   return recipe;
 }
 

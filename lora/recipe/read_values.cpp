@@ -48,6 +48,16 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+bool is_available(const std::string& text, const Names& names) {
+  return std::ranges::any_of(names.available, [&](const std::string& name) {
+    if (!name.ends_with("_N")) return text == name;
+    const std::string stem = name.substr(0, name.size() - 1), digits = text.substr(std::min(text.size(), stem.size()));
+    const bool number =
+        !digits.empty() && digits.size() <= 3 && digits.find_first_not_of("0123456789") == std::string::npos;
+    return text.starts_with(stem) && number;
+  });
+}
+
 std::string name_hint(const std::string& text, const Names& names) {
   for (const auto& [other, ours] : names.elsewhere) {
     if (text == other) return " (did you mean '" + ours + "'?)";
@@ -146,7 +156,7 @@ void read_value(const YamlNode& node, const std::string& path, std::string& valu
   if (node.is(Kind::kScalar) && std::ranges::count(rule.planned, node.text) > 0) {
     fail_at(node, path, "'" + node.text + "' is not available yet; available: " + joined(rule.available));
   }
-  if (!node.is(Kind::kScalar) || std::ranges::count(rule.available, node.text) == 0) {
+  if (!node.is(Kind::kScalar) || !is_available(node.text, rule)) {
     const std::string one_of = rule.available.size() > 1 ? "one of " : "";
     fail_expected(node, path, one_of + joined(rule.available),
                   node.is(Kind::kScalar) ? name_hint(node.text, rule) : "");

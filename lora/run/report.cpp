@@ -45,8 +45,7 @@ std::string adaptation_table(const Adaptation& adaptation) {
     });
     if (same == kinds.end()) same = kinds.insert(kinds.end(), kind);
     ++same->modules;
-    for (const auto& [name, tensor] : layer.peft_tensors())
-      same->parameters += tensor.requires_grad() ? tensor.numel() : 0;
+    for (const at::Tensor& tensor : layer.parameters()) same->parameters += tensor.requires_grad() ? tensor.numel() : 0;
   }
   std::vector<std::vector<std::string>> rows;
   if (!kinds.empty()) rows.push_back({"adapted", "modules", "rank", "alpha", "shape", "trained"});

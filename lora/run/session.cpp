@@ -105,7 +105,7 @@ TrainedModel load_checkpoint(const fs::path& directory, const std::string& model
   }
   AdapterConfig adapter = recipe.adapter;
   adapter.init_from.clear();  // the checkpoint's weights follow
-  trained.session.adaptation = inject(*trained.session.model, adapter, recipe.training.seed);
+  trained.session.adaptation = inject(*trained.session.model, adapter, recipe.training.seed, /*fresh=*/false);
   read_trained_weights(directory, *trained.session.model, trained.session.adaptation);
   trained.line = "checkpoint " + directory.string();
   return trained;

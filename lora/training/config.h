@@ -22,6 +22,8 @@ struct TrainingConfig {
   double learning_rate = 2e-4;
   // Group ("adapter", "head", "base") or module pattern (path or dotted suffix) -> its own rate; first match wins.
   std::vector<std::pair<std::string, double>> learning_rates;
+  // LoRA+ (Hayou et al. 2024, §3): B learns at so many times the rate of A. 1: plain.
+  double loraplus_lr_ratio = 1.0;
   std::string lr_schedule = "cosine";  // constant | linear | cosine
   int64_t warmup_steps = 0;
   double min_lr_ratio = 0.0;  // the schedule ends at this share of the rate

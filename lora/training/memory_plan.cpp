@@ -19,16 +19,27 @@ constexpr int64_t kCompiledBytes = 45'000'000;
 
 constexpr int64_t kManyTokens = 512, kFewTokens = 256;  // fewer make products slower, more make them no faster
 
-int64_t padded_rank(const std::optional<LinearParts>& parts) {
-  return parts && parts->lora_A.defined() ? (parts->lora_A.size(0) + 15) / 16 * 16 : 0;
+int64_t padded_rank(const at::Tensor& a) { return a.defined() ? (a.size(0) + 15) / 16 * 16 : 0; }
+
+// Of the projections of one input, where one of them has a magnitude: what is kept before it is applied.
+int64_t magnitude_width(const std::vector<const Linear*>& group) {
+  int64_t width = 0;
+  bool any = false;
+  for (const Linear* linear : group) {
+    const std::optional<LinearParts> parts = linear->parts();
+    any |= parts && parts->magnitude.defined();
+    width += linear->out_features();
+  }
+  return any ? width : 0;
 }
 
 struct Shapes {
   int64_t element;                               // bytes of an activation
   int64_t hidden, qkv, heads, kv, inner, vocab;  // widths; vocab: of the head
   int64_t head_count, padded_dim;
-  int64_t layers, ranks;   // ranks: of all projections of a layer, padded
-  int64_t adapter_inputs;  // widths of the inputs of A, of all projections of a layer whose A is trained
+  int64_t layers, ranks;                   // ranks: of all projections of a layer, padded
+  int64_t adapter_inputs;                  // widths of the inputs of A, of all projections whose A is trained
+  int64_t magnitudes, gate_up_magnitudes;  // widths kept for magnitudes: of q, k, v, o and down; of gate and up
 };
 
 Shapes shapes_of(const LlamaForCausalLM& model) {
@@ -45,26 +56,34 @@ Shapes shapes_of(const LlamaForCausalLM& model) {
   s.padded_dim = (c.head_dim + 15) / 16 * 16;
   s.layers = c.num_hidden_layers;
   for (const auto& layer : model.model->layers) {
+    const Attention& attention = *layer->self_attn;
+    const Mlp& mlp = *layer->mlp;
+    const std::vector<const Linear*> qkv = {attention.q_proj.get(), attention.k_proj.get(), attention.v_proj.get()};
+    const std::vector<const Linear*> o = {attention.o_proj.get()}, down = {mlp.down_proj.get()};
+    const std::vector<const Linear*> gate_up = {mlp.gate_proj.get(), mlp.up_proj.get()};
     int64_t ranks = 0, inputs = 0;
-    for (const Linear* linear : {layer->self_attn->q_proj.get(), layer->self_attn->k_proj.get(),
-                                 layer->self_attn->v_proj.get(), layer->self_attn->o_proj.get(),
-                                 layer->mlp->gate_proj.get(), layer->mlp->up_proj.get(), layer->mlp->down_proj.get()}) {
-      const std::optional<LinearParts> parts = linear->parts();
-      ranks += padded_rank(parts);
-      if (parts && parts->lora_A.defined() && parts->lora_A.requires_grad()) inputs += parts->lora_A.size(1);
+    for (const auto* group : {&qkv, &o, &gate_up, &down}) {
+      for (const Linear* linear : *group) {
+        const std::optional<LinearParts> parts = linear->parts();
+        if (!parts) continue;
+        ranks += padded_rank(parts->lora_A) + padded_rank(parts->start_A);
+        if (parts->lora_A.defined() && parts->lora_A.requires_grad()) inputs += parts->lora_A.size(1);
+      }
     }
     s.ranks = std::max(s.ranks, ranks);
     s.adapter_inputs = std::max(s.adapter_inputs, inputs);
+    s.magnitudes = std::max(s.magnitudes, magnitude_width(qkv) + magnitude_width(o) + magnitude_width(down));
+    s.gate_up_magnitudes = std::max(s.gate_up_magnitudes, magnitude_width(gate_up));
   }
   return s;
 }
 
 // Elements kept of a token and layer besides the layer's input.
 int64_t kept_beyond_input(const Shapes& s, Recompute level) {
-  const int64_t without_gate_up = s.qkv + s.heads + s.hidden;
+  const int64_t without_gate_up = s.qkv + s.heads + s.hidden + s.magnitudes;
   switch (level) {
     case Recompute::kNone:
-      return without_gate_up + 2 * s.inner;
+      return without_gate_up + 2 * s.inner + s.gate_up_magnitudes;
     case Recompute::kGateUp:
       return without_gate_up;
     case Recompute::kLayer:
@@ -89,7 +108,7 @@ int64_t activation_bytes(const Shapes& s, int64_t tokens, Recompute level, bool 
 // The larger of what the backward pass of one layer and what the head hold beside the kept activations.
 int64_t workspace_bytes(const Shapes& s, int64_t tokens, Recompute level) {
   const int64_t again = kept_beyond_input(s, Recompute::kNone) - kept_beyond_input(s, level);
-  const int64_t gradients = s.element * (again + s.inner + 3 * s.hidden + s.qkv + s.heads);
+  const int64_t gradients = s.element * (again + s.inner + 3 * s.hidden + s.qkv + s.heads + s.gate_up_magnitudes);
   const int64_t attention = 4 * (2 * s.head_count * s.padded_dim) + 4 * 3 * (s.kv + 16);
   const int64_t layer = tokens * (gradients + attention);
   const int64_t rows = linear_cross_entropy_chunk(tokens, s.vocab);

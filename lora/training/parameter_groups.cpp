@@ -1,6 +1,8 @@
 #include "lora/training/parameter_groups.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <functional>
 #include <set>
 
 #include "lora/adapters/matcher.h"
@@ -36,6 +38,25 @@ std::vector<std::string> known_names(const std::vector<std::pair<std::string, at
   return {names.begin(), names.end()};
 }
 
+bool has_loraplus_rate(const std::pair<std::string, at::Tensor>& parameter) {
+  return parameter.first.ends_with(".lora_B") || parameter.second.dim() == 1;
+}
+
+std::vector<ParameterGroup> split_by_loraplus(std::vector<ParameterGroup> groups, double ratio) {
+  char suffix[32];
+  std::snprintf(suffix, sizeof suffix, " × %g", ratio);
+  std::vector<ParameterGroup> split;
+  for (ParameterGroup& group : groups) {
+    ParameterGroup fast{group.name + suffix, group.learning_rate * ratio, {}};
+    const auto rest = std::ranges::stable_partition(group.parameters, std::not_fn(has_loraplus_rate));
+    fast.parameters.assign(rest.begin(), rest.end());
+    group.parameters.erase(rest.begin(), rest.end());
+    if (!group.parameters.empty()) split.push_back(std::move(group));
+    if (!fast.parameters.empty()) split.push_back(std::move(fast));
+  }
+  return split;
+}
+
 }  // namespace
 
 std::vector<ParameterGroup> make_parameter_groups(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
@@ -61,7 +82,7 @@ std::vector<ParameterGroup> make_parameter_groups(const std::vector<std::pair<st
   } else {
     rest.name = kind_of(rest.parameters.front().first);
   }
-  return groups;
+  return config.loraplus_lr_ratio == 1.0 ? groups : split_by_loraplus(std::move(groups), config.loraplus_lr_ratio);
 }
 
 }  // namespace lora

@@ -12,7 +12,7 @@
 namespace lora {
 
 struct ParameterGroup {
-  std::string name;  // "adapter", "base", or the key of learning_rates
+  std::string name;  // "adapter", "base", or the key of learning_rates; "adapter × 16" with LoRA+'s ratio
   double learning_rate;
   std::vector<std::pair<std::string, at::Tensor>> parameters;
 };
@@ -21,6 +21,10 @@ struct ParameterGroup {
 // rest train at learning_rate. Keys are the groups "adapter" (tensors an adapter method added), "head" (lm_head or
 // score) and "base" (every other weight of the model), or a module's path or dotted suffix. A key that means no trained
 // parameter is an Error (exit code 2) with the nearest names.
+//
+// With loraplus_lr_ratio each group is two: in the second, at the ratio times its rate, are the lora_B and, as in
+// PEFT's create_loraplus_optimizer, whatever has one dimension (DoRA's magnitude, the weight of a norm). Weight decay
+// is the same for all.
 std::vector<ParameterGroup> make_parameter_groups(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
                                                   const TrainingConfig& config);
 

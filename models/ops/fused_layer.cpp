@@ -137,7 +137,7 @@ class Layer {
     down_kept_ = down_.forward(swiglu(gate_up_out_), y, /*add=*/true);
     if (keep) x_ = x;
     if (!keep || batch_.recompute == Recompute::kLayer) drop_activations();
-    if (batch_.recompute == Recompute::kGateUp) gate_up_out_.reset();
+    if (batch_.recompute == Recompute::kGateUp) drop_gate_up();
     return y;
   }
 
@@ -146,38 +146,44 @@ class Layer {
     recompute();
     std::vector<at::Tensor> grads(1);
 
-    at::Tensor dlow = down_.low_gradient(dy);
+    at::Tensor dz = down_.z_gradient(dy), dlow = down_.low_gradient(dz);
     at::Tensor dact = at::empty({dy.size(0), gate_up_.out_features() / 2}, dy.options());
-    down_.input_gradient(dy, dlow, down_kept_, dact);
+    down_.input_gradient(dz, dlow, down_kept_, dact);
     swiglu_backward(gate_up_out_, dact);
     const at::Tensor dgate_up = std::move(gate_up_out_), act = std::move(dact);
-    down_.parameter_gradients(dy, dlow, act, down_kept_, grads);
+    down_.parameter_gradients(dy, dz, dlow, act, down_kept_, grads);
+    down_kept_ = {};
 
-    dlow = gate_up_.low_gradient(dgate_up);
+    dz = gate_up_.z_gradient(dgate_up);
+    dlow = gate_up_.low_gradient(dz);
     at::Tensor n2 = gate_up_.reads_input() ? norm(h_, post_norm_, eps_) : at::Tensor();
-    gate_up_.parameter_gradients(dgate_up, dlow, n2, gate_up_kept_, grads);
+    gate_up_.parameter_gradients(dgate_up, dz, dlow, n2, gate_up_kept_, grads);
     at::Tensor dn = at::empty_like(dy);
-    gate_up_.input_gradient(dgate_up, dlow, gate_up_kept_, dn);
+    gate_up_.input_gradient(dz, dlow, gate_up_kept_, dn);
+    gate_up_kept_ = {};
     at::Tensor dh = dy.clone();
     norm_backward(h_, post_norm_, eps_, dn, dh);
     const at::Tensor dpost = post_norm_.requires_grad() ? norm_weight_gradient(h_, post_norm_, eps_, dn) : at::Tensor();
     h_.reset();
 
-    dlow = o_.low_gradient(dh);
+    dz = o_.z_gradient(dh);
+    dlow = o_.low_gradient(dz);
     at::Tensor dout = at::empty_like(attention_.out);
-    o_.input_gradient(dh, dlow, o_kept_, dout);
-    o_.parameter_gradients(dh, dlow, attention_.out, o_kept_, grads);
+    o_.input_gradient(dz, dlow, o_kept_, dout);
+    o_.parameter_gradients(dh, dz, dlow, attention_.out, o_kept_, grads);
+    o_kept_ = {};
     const at::Tensor dqkv = packed_attention_backward(qkv_out_, batch_.lengths, layout_, attention_, dout);
     rotate(dqkv, batch_, layout_, -1);
     qkv_out_.reset();
     attention_ = {};
 
-    dlow = qkv_.low_gradient(dqkv);
+    dz = qkv_.z_gradient(dqkv);
+    dlow = qkv_.low_gradient(dz);
     if (qkv_.reads_input()) n2 = norm(x_, input_norm_, eps_);
-    qkv_.parameter_gradients(dqkv, dlow, n2, qkv_kept_, grads);
+    qkv_.parameter_gradients(dqkv, dz, dlow, n2, qkv_kept_, grads);
     if (dpost.defined()) grads.push_back(dpost);
     if (input_wanted || input_norm_.requires_grad()) {
-      qkv_.input_gradient(dqkv, dlow, qkv_kept_, dn);
+      qkv_.input_gradient(dz, dlow, qkv_kept_, dn);
       if (input_norm_.requires_grad()) grads.push_back(norm_weight_gradient(x_, input_norm_, eps_, dn));
       if (input_wanted) {
         norm_backward(x_, input_norm_, eps_, dn, dh);
@@ -199,7 +205,13 @@ class Layer {
     qkv_out_.reset();
     attention_ = {};
     h_.reset();
+    for (LinearGroup::Kept* kept : {&qkv_kept_, &o_kept_, &down_kept_}) kept->z.reset();
+    drop_gate_up();
+  }
+
+  void drop_gate_up() {
     gate_up_out_.reset();
+    gate_up_kept_.z.reset();
   }
 
   void recompute() {
@@ -215,6 +227,7 @@ class Layer {
       gate_up_out_ = at::empty({x_.size(0), gate_up_.out_features()}, x_.options());
       gate_up_.forward_again(norm(h_, post_norm_, eps_), gate_up_out_, /*add=*/false, gate_up_kept_);
     }
+    if (down_.has_magnitudes() && !down_kept_.z.defined()) down_.keep_again(swiglu(gate_up_out_), down_kept_);
   }
 
   LinearGroup qkv_, o_, gate_up_, down_;

@@ -18,6 +18,7 @@ namespace lora {
 // What the forward pass drops and the backward pass computes again; norms and SwiGLU always are. Bytes kept a token, in
 // elements of the activations' dtype, with F the inner size of the MLP:
 enum class Recompute {
+  // (magnitudes of DoRA add the width of each group of projections of one input that has one)
   kNone,    // 2 H + attention's width + heads·dim + 2 F
   kGateUp,  // the same without 2 F: the products of gate and up are done twice
   kLayer,   // H: the whole forward pass is done twice

@@ -68,6 +68,17 @@ at::Tensor thin_gradient(const at::Tensor& p, const at::Tensor& x, double scale)
   return out;
 }
 
+// Σ over the rows of a ⊙ b: (columns) float32 from (N, columns) each. Some rows at a time, for bfloat16 is widened.
+at::Tensor column_products(const at::Tensor& a, const at::Tensor& b) {
+  constexpr int64_t kRows = 64;
+  at::Tensor sum = at::zeros({a.size(1)}, at::kFloat);
+  for (int64_t row = 0; row < a.size(0); row += kRows) {
+    const int64_t end = std::min(row + kRows, a.size(0));
+    sum.add_((a.slice(0, row, end).to(at::kFloat) * b.slice(0, row, end)).sum(0));
+  }
+  return sum;
+}
+
 // scale · m (depth, columns) with columns padded to whole vectors; m may be a view of any strides.
 at::Tensor one_panel(const at::Tensor& m, double scale) {
   const int64_t columns = padded(m.size(1));
@@ -82,15 +93,27 @@ at::Tensor one_panel(const at::Tensor& m, double scale) {
 
 LinearGroup::LinearGroup(std::vector<LinearParts> parts, at::ScalarType dtype)
     : parts_(std::move(parts)), dtype_(dtype) {
+  std::vector<Adapter> frozen;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
     trains_weights_ |= trained(part.weight.dense());
+    has_magnitudes_ |= part.magnitude.defined();
     if (part.lora_A.defined()) {
-      adapters_.push_back({&part, out_, out, rank_, part.lora_A.size(0)});
-      rank_ += padded(part.lora_A.size(0));
+      const int64_t rank = part.lora_A.size(0);
+      adapters_.push_back({&part.lora_A, &part.lora_B, part.scaling, part.dropout, out_, out, rank_, rank});
+      rank_ += padded(rank);
       drops_ |= part.dropout > 0;
     }
+    if (part.start_A.defined()) {
+      frozen.push_back({&part.start_A, &part.start_B, -part.scaling, 0, out_, out, 0, part.start_A.size(0)});
+    }
     out_ += out;
+  }
+  trained_rank_ = rank_;
+  for (Adapter& a : frozen) {
+    a.low = rank_;
+    rank_ += padded(a.rank);
+    adapters_.push_back(a);
   }
 }
 
@@ -111,24 +134,43 @@ void LinearGroup::project(const at::Tensor& x, at::Tensor& y, bool add) const {
     } else {
       at::mm_out(slice, x, weight);
     }
-    if (part.bias.defined()) slice.add_(part.bias.to(dtype_));
+  }
+}
+
+void LinearGroup::add_biases(at::Tensor& y) const {
+  int64_t column = 0;
+  for (const LinearParts& part : parts_) {
+    const int64_t out = part.weight.size(0);
+    if (part.bias.defined()) y.narrow(1, column, out).add_(part.bias.to(dtype_));
+    column += out;
+  }
+}
+
+// y = g ⊙ z, or y += g ⊙ z.
+void LinearGroup::add_scaled(const at::Tensor& z, at::Tensor& y, bool add) const {
+  const WorkScope scope(Work::kAdapters);
+  int64_t column = 0;
+  for (const LinearParts& part : parts_) {
+    const int64_t out = part.weight.size(0);
+    at::Tensor to = y.narrow(1, column, out);
+    const at::Tensor from = z.narrow(1, column, out);
+    column += out;
+    const at::Tensor scaled = part.magnitude.defined() ? from * (part.magnitude.detach() / part.row_norm) : from;
+    add ? to.add_(scaled) : to.copy_(scaled);
   }
 }
 
 void LinearGroup::add_low(const at::Tensor& low, at::Tensor& y) const {
   const WorkScope scope(Work::kAdapters);
   for (const Adapter& a : adapters_) {
-    add_rows(low.narrow(1, a.low, a.rank), one_panel(a.part->lora_B.detach().t(), a.part->scaling),
-             y.narrow(1, a.column, a.out));
+    add_rows(low.narrow(1, a.low, a.rank), one_panel(a.b->detach().t(), a.scaling), y.narrow(1, a.column, a.out));
   }
 }
 
 LinearGroup::Kept LinearGroup::forward(const at::Tensor& x, at::Tensor& y, bool add) const {
-  project(x, y, add);
   Kept kept;
-  if (rank_ == 0) return kept;
-  low_activations(x, kept);
-  add_low(kept.low, y);
+  if (rank_ > 0) low_activations(x, kept);
+  forward_again(x, y, add, kept);
   return kept;
 }
 
@@ -137,41 +179,61 @@ void LinearGroup::low_activations(const at::Tensor& x, Kept& kept) const {
   kept.low = at::empty({x.size(0), rank_}, at::kFloat);
   if (drops_) {
     for (const Adapter& a : adapters_) {
-      kept.dropout_keys.push_back(a.part->dropout > 0 ? draw_dropout_key() : 0);
-      project_rows(dropout_values(x, a.part->dropout, kept.dropout_keys.back()),
-                   one_panel(a.part->lora_A.detach().t(), 1), kept.low.narrow(1, a.low, padded(a.rank)));
+      kept.dropout_keys.push_back(a.dropout > 0 ? draw_dropout_key() : 0);
+      project_rows(dropout_values(x, a.dropout, kept.dropout_keys.back()), one_panel(a.a->detach().t(), 1),
+                   kept.low.narrow(1, a.low, padded(a.rank)));
     }
     return;
   }
   // All at once: x is read a single time.
   std::vector<at::Tensor> panels;
-  for (const Adapter& a : adapters_) panels.push_back(one_panel(a.part->lora_A.detach().t(), 1));
+  for (const Adapter& a : adapters_) panels.push_back(one_panel(a.a->detach().t(), 1));
   project_rows(x, panels.size() == 1 ? panels[0] : at::cat(panels, 1), kept.low);
 }
 
-void LinearGroup::forward_again(const at::Tensor& x, at::Tensor& y, bool add, const Kept& kept) const {
-  project(x, y, add);
-  if (kept.low.defined()) add_low(kept.low, y);
+void LinearGroup::forward_again(const at::Tensor& x, at::Tensor& y, bool add, Kept& kept) const {
+  if (has_magnitudes_) {
+    keep_again(x, kept);
+    add_scaled(kept.z, y, add);
+  } else {
+    project(x, y, add);
+    if (rank_ > 0) add_low(kept.low, y);
+  }
+  add_biases(y);
 }
 
-at::Tensor LinearGroup::low_gradient(const at::Tensor& dy) const {
+void LinearGroup::keep_again(const at::Tensor& x, Kept& kept) const {
+  if (!has_magnitudes_ || kept.z.defined()) return;
+  kept.z = at::empty({x.size(0), out_}, x.options());
+  project(x, kept.z, /*add=*/false);
+  if (rank_ > 0) add_low(kept.low, kept.z);
+}
+
+at::Tensor LinearGroup::z_gradient(const at::Tensor& dy) const {
+  if (!has_magnitudes_) return dy;
+  at::Tensor dz = at::empty_like(dy);
+  add_scaled(dy, dz, /*add=*/false);
+  return dz;
+}
+
+at::Tensor LinearGroup::low_gradient(const at::Tensor& dz) const {
   if (rank_ == 0) return {};
   const WorkScope scope(Work::kAdapters);
-  at::Tensor dlow = at::empty({dy.size(0), rank_}, at::kFloat);
+  at::Tensor dlow = at::empty({dz.size(0), rank_}, at::kFloat);
   for (const Adapter& a : adapters_) {
-    project_rows(dy.narrow(1, a.column, a.out), one_panel(a.part->lora_B.detach(), a.part->scaling),
+    project_rows(dz.narrow(1, a.column, a.out), one_panel(a.b->detach(), a.scaling),
                  dlow.narrow(1, a.low, padded(a.rank)));
   }
   return dlow;
 }
 
-// dx = Σ dy_i W_i
-void LinearGroup::through_weights(const at::Tensor& dy, at::Tensor& dx) const {
+// dx = Σ dz_i W_i
+void LinearGroup::through_weights(const at::Tensor& dz, at::Tensor& dx) const {
   const WorkScope scope(Work::kProducts, flops(dx));
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
-    const at::Tensor slice = dy.narrow(1, column, out);
+    const at::Tensor slice = dz.narrow(1, column, out);
     if (column == 0) {
       at::mm_out(dx, slice, part.weight.for_product(dtype_));
     } else {
@@ -181,41 +243,42 @@ void LinearGroup::through_weights(const at::Tensor& dy, at::Tensor& dx) const {
   }
 }
 
-void LinearGroup::input_gradient(const at::Tensor& dy, const at::Tensor& dlow, const Kept& kept, at::Tensor& dx) const {
-  through_weights(dy, dx);
+void LinearGroup::input_gradient(const at::Tensor& dz, const at::Tensor& dlow, const Kept& kept, at::Tensor& dx) const {
+  through_weights(dz, dx);
   if (rank_ == 0) return;
   const WorkScope scope(Work::kAdapters);
   if (drops_) {
     for (size_t i = 0; i < adapters_.size(); ++i) {
       const Adapter& a = adapters_[i];
       at::Tensor through = at::zeros_like(dx);
-      add_rows(dlow.narrow(1, a.low, a.rank), one_panel(a.part->lora_A.detach(), 1), through);
-      dx.add_(dropout_values(through, a.part->dropout, kept.dropout_keys[i]));
+      add_rows(dlow.narrow(1, a.low, a.rank), one_panel(a.a->detach(), 1), through);
+      dx.add_(dropout_values(through, a.dropout, kept.dropout_keys[i]));
     }
     return;
   }
   // All at once: dx is read and written a single time.
   at::Tensor panel = at::zeros({rank_, padded(dx.size(1))}, at::kFloat);
   for (const Adapter& a : adapters_) {
-    panel.narrow(0, a.low, a.rank).narrow(1, 0, dx.size(1)).copy_(a.part->lora_A.detach());
+    panel.narrow(0, a.low, a.rank).narrow(1, 0, dx.size(1)).copy_(a.a->detach());
   }
   add_rows(dlow, panel, dx);
 }
 
-void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dlow, const at::Tensor& x,
-                                      const Kept& kept, std::vector<at::Tensor>& grads) const {
+void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dz, const at::Tensor& dlow,
+                                      const at::Tensor& x, const Kept& kept, std::vector<at::Tensor>& grads) const {
   const WorkScope scope(rank_ > 0 ? Work::kAdapters : Work::kProducts, trains_weights_ ? flops(x) : 0);
   // Without dropout the gradients of all A are one product.
   at::Tensor all_a;
-  if (rank_ > 0 && !drops_ && reads_input()) all_a = thin_gradient(dlow, x, 1);
+  if (trained_rank_ > 0 && !drops_ && reads_input()) all_a = thin_gradient(dlow.narrow(1, 0, trained_rank_), x, 1);
   int64_t column = 0;
   size_t next = 0;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
-    const at::Tensor slice = dy.narrow(1, column, out);
+    const at::Tensor slice = dz.narrow(1, column, out), dy_slice = dy.narrow(1, column, out);
+    const at::Tensor z = kept.z.defined() ? kept.z.narrow(1, column, out) : at::Tensor();
     column += out;
     if (trained(part.weight.dense())) grads.push_back(at::mm(slice.t(), x).to(part.weight.dense().scalar_type()));
-    if (trained(part.bias)) grads.push_back(slice.sum(0, false, at::kFloat).to(part.bias.scalar_type()));
+    if (trained(part.bias)) grads.push_back(dy_slice.sum(0, false, at::kFloat).to(part.bias.scalar_type()));
     if (!part.lora_A.defined()) continue;
     const size_t index = next++;
     const Adapter& a = adapters_[index];
@@ -227,13 +290,14 @@ void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dl
     if (trained(part.lora_B)) {
       grads.push_back(thin_gradient(kept.low.narrow(1, a.low, a.rank), slice, part.scaling).t());
     }
+    if (trained(part.magnitude)) grads.push_back(column_products(dy_slice, z).div_(part.row_norm));
   }
 }
 
 std::vector<at::Tensor> LinearGroup::parameters() const {
   std::vector<at::Tensor> all;
   for (const LinearParts& part : parts_) {
-    for (const at::Tensor* t : {&part.weight.dense(), &part.bias, &part.lora_A, &part.lora_B}) {
+    for (const at::Tensor* t : {&part.weight.dense(), &part.bias, &part.lora_A, &part.lora_B, &part.magnitude}) {
       if (trained(*t)) all.push_back(*t);
     }
   }

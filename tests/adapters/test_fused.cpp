@@ -54,6 +54,7 @@ void adapt(LlamaForCausalLM& model, const AdapterConfig& config) {
   at::manual_seed(7);
   for (const auto& [name, p] : trainable_parameters(model)) {
     if (name.ends_with("lora_B") || name.ends_with("lora_E")) at::Tensor(p).normal_(0.0, 0.1);
+    if (name.ends_with("lora_magnitude_vector")) at::Tensor(p).mul_(at::rand_like(p).add_(0.5));
   }
 }
 
@@ -144,6 +145,31 @@ TEST_CASE("fused layers give the plain path's gradients in LoRA-FA and AdaLoRA")
   }
 }
 
+TEST_CASE("fused layers give the plain path's loss and gradients for DoRA, and for a start from the base's weights") {
+  const auto [method, init, dropout] =
+      GENERATE(table<std::string, std::string, double>({{"dora", "kaiming", 0.0},
+                                                        {"lora", "pissa_niter_2", 0.0},
+                                                        {"lora", "olora", 0.2},
+                                                        {"dora", "kaiming", 0.2}}));  // plain layers in both runs
+  for (const Shape& shape : {kShapes[1], kShapes[2]}) {
+    for (const auto& targets :
+         {ModulePatterns(AllLinear{}), ModulePatterns("(.*layers.0.*(q|o|up)_proj)|(.*down_proj)")}) {
+      const auto model = random_model(shape, "float32");
+      AdapterConfig config;
+      config.method = method;
+      config.init = init;
+      config.dropout = dropout;
+      config.target_modules = targets;
+      config.rank = 5;
+      adapt(*model, config);
+      for (const auto& lengths : kBatches) {
+        const Result plain = run(*model, lengths, false, Recompute::kNone);
+        for (const Recompute level : kLevels) check_equal(run(*model, lengths, true, level), plain, 1e-6, 1e-5);
+      }
+    }
+  }
+}
+
 TEST_CASE("fused layers train whatever is adapted, and nothing else") {
   const auto targets = GENERATE(std::vector<std::string>{"q_proj"}, std::vector<std::string>{"v_proj", "down_proj"},
                                 std::vector<std::string>{"gate_proj", "o_proj"});
@@ -170,8 +196,10 @@ TEST_CASE("fused layers give the plain path's gradients of every weight in full 
 }
 
 TEST_CASE("in bfloat16 fused layers are as near to float32 as the plain path is") {
+  const std::string method = GENERATE("lora", "dora");
   for (const Shape& shape : kShapes) {
     AdapterConfig config;
+    config.method = method;
     config.target_modules = AllLinear{};
     config.rank = 4;
     const auto half = random_model(shape, "bfloat16"), whole = random_model(shape, "float32");

@@ -27,12 +27,14 @@ AdapterConfig all_linear() {
   return config;
 }
 
-// As if it had been trained: B is zero at first.
+// As if it had been trained: B may be zero at first.
 void randomise(const Adaptation& adaptation) {
   const at::NoGradGuard no_grad;
   at::manual_seed(3);
   for (const AdaptedModule& module : adaptation.modules) {
-    for (const auto& [name, tensor] : module.layer->peft_tensors()) at::Tensor(tensor).normal_(0, 0.1);
+    for (const at::Tensor& p : module.layer->parameters()) {
+      if (p.requires_grad()) at::Tensor(p).add_(at::randn_like(p), 0.1);
+    }
   }
 }
 
@@ -47,14 +49,19 @@ double largest(const at::Tensor& difference) { return difference.abs().max().ite
 }  // namespace
 
 TEST_CASE("a fresh adapter leaves the model as it was, and only it is trained") {
+  const std::string method = GENERATE("lora", "dora");
+  const size_t tensors = method == "dora" ? 3 : 2;
   for (const char* dtype : {"float32", "bfloat16"}) {
     const auto plain = load_pretrained(golden_model("default"), dtype);
     const auto model = load_pretrained(golden_model("default"), dtype);
-    const Adaptation adaptation = inject(*model, all_linear(), 1);
+    AdapterConfig config = all_linear();
+    config.method = method;
+    const Adaptation adaptation = inject(*model, config, 1);
     CHECK(adaptation.modules.size() == 14);
-    CHECK(logits(*model).equal(logits(*plain)));
+    if (method == "lora") CHECK(logits(*model).equal(logits(*plain)));
+    CHECK(at::allclose(logits(*model), logits(*plain), 0, std::string(dtype) == "float32" ? 1e-5 : 0.1));
     const auto trained = trainable_parameters(*model);
-    CHECK(trained.size() == 28);
+    CHECK(trained.size() == 14 * tensors);
     int64_t count = 0;
     for (const auto& [path, tensor] : trained) {
       CHECK(tensor.scalar_type() == at::kFloat);
@@ -101,9 +108,23 @@ TEST_CASE("the layer computes W x + b + (alpha / r) B A x") {
   CHECK(largest(at::linear(x, layer.merged_weight(), base->bias) - wanted) < 1e-5);
 }
 
+TEST_CASE("with use_rslora the scaling is alpha / sqrt(r)") {
+  const auto base = std::make_shared<DenseLinear>(at::randn({5, 7}));
+  AdapterConfig config;
+  config.use_rslora = true;
+  LoraLinear layer(base, {.config = config, .rank = 4, .alpha = 6, .seed = 1});
+  const at::NoGradGuard no_grad;
+  layer.lora_B.normal_();
+  const at::Tensor x = at::randn({4, 7});
+  const at::Tensor wanted = at::linear(x, base->weight + 3 * at::mm(layer.lora_B, layer.lora_A));
+  CHECK(largest(layer.forward(x) - wanted) < 1e-5);
+  CHECK(largest(at::linear(x, layer.merged_weight()) - wanted) < 1e-5);
+}
+
 TEST_CASE("dropout acts in training only, and its mean is the plain output") {
   const auto base = std::make_shared<DenseLinear>(at::zeros({5, 7}));
-  const AdapterConfig config{.dropout = 0.5};
+  AdapterConfig config;
+  config.dropout = 0.5;
   LoraLinear layer(base, {.config = config, .rank = 3, .alpha = 3, .seed = 1});
   const at::NoGradGuard no_grad;
   layer.lora_B.normal_();
@@ -117,9 +138,13 @@ TEST_CASE("dropout acts in training only, and its mean is the plain output") {
 }
 
 TEST_CASE("merged weights alone give the adapted model's logits") {
+  const auto [method, init] = GENERATE(table<std::string, std::string>(
+      {{"lora", "kaiming"}, {"lora", "pissa"}, {"lora", "pissa_niter_2"}, {"lora", "olora"}, {"dora", "gaussian"}}));
   for (const char* name : {"default", "tied", "biases"}) {
     const auto model = load_pretrained(golden_model(name), "auto");
     AdapterConfig config = all_linear();
+    config.method = method;
+    config.init = init;
     config.rank_pattern = {{"q_proj", 2}};
     const Adaptation adaptation = inject(*model, config, 1);
     const at::Tensor before = logits(*model);
@@ -159,6 +184,7 @@ TEST_CASE("an adapter that is written and read again is the same, also through i
   const TemporaryDirectory directory;
   AdapterConfig config = all_linear();
   config.alpha_pattern = {{"up_proj", 3.5}};
+  config.use_rslora = true;
   config.modules_to_save = {"lm_head"};
   const auto model = load_pretrained(golden_model("default"), "auto");
   const Adaptation adaptation = inject(*model, config, 1);
@@ -169,6 +195,7 @@ TEST_CASE("an adapter that is written and read again is the same, also through i
   CHECK(read.base_model == "base");
   CHECK(read.config.rank == 4);
   CHECK(read.config.alpha == 12);
+  CHECK(read.config.use_rslora);
   CHECK(read.config.alpha_pattern == config.alpha_pattern);
   const auto again = load_pretrained(golden_model("default"), "auto");
   AdapterConfig from = read.config;
@@ -195,8 +222,11 @@ TEST_CASE("an adapter that does not fit is refused with the names") {
   config = all_linear();
   config.alpha = 13;
   CHECK_THROWS_WITH(load(config), Contains("alpha"));
-  write_bytes(directory / "adapter_config.json", R"({"peft_type": "LORA", "r": 4, "use_dora": true})");
-  CHECK_THROWS_WITH(load(all_linear()), Contains("'use_dora'"));
+  config = all_linear();
+  config.use_rslora = true;
+  CHECK_THROWS_WITH(load(config), Contains("'use_rslora' is false"));
+  write_bytes(directory / "adapter_config.json", R"({"peft_type": "LORA", "r": 4, "use_qalora": true})");
+  CHECK_THROWS_WITH(load(all_linear()), Contains("'use_qalora'"));
   write_bytes(directory / "adapter_config.json", R"({"peft_type": "IA3"})");
   CHECK_THROWS_WITH(load(all_linear()), Contains("IA3"));
   write_bytes(directory / "adapter_config.json", "{");

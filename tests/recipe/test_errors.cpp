@@ -1,3 +1,4 @@
+#include "lora/recipe/known_names.h"
 #include "tests/catch.h"
 #include "tests/recipe/recipe_file.h"
 
@@ -23,6 +24,12 @@ BadLine adapter(const std::string& text, const std::string& message) {
 }
 BadLine training(const std::string& text, const std::string& message) {
   return {9, "  max_steps: 200\n  " + text, "10:" + message};
+}
+
+std::string available(const Names& names) {
+  std::string text;
+  for (const std::string& name : names.available) text += (text.empty() ? "" : ", ") + name;
+  return text;
 }
 
 TEST_CASE("an unknown key is refused with the nearest one") {
@@ -190,12 +197,16 @@ TEST_CASE("a value out of its range is refused") {
 
 TEST_CASE("a name that is none of the known ones is refused with the nearest") {
   check_all({
-      adapter("method: lroa",
-              "11: adapter.method: expected one of lora, lora_fa, adalora, full, found 'lroa' (did you mean 'lora'?)"),
+      adapter("method: lroa", "11: adapter.method: expected one of " + available(known_methods()) +
+                                  ", found 'lroa' (did you mean 'lora'?)"),
       {2, "  path: x\n  quantization: 4bit",
        "3:17: model.quantization: expected one of none, int8, nf4, found '4bit' (did you mean 'nf4'?)"},
+      adapter("init: pissa_niter_",
+              "9: adapter.init: expected one of kaiming, gaussian, pissa, pissa_niter_N, olora, found 'pissa_niter_' "
+              "(did you mean 'pissa_niter_N'?)"),
       adapter("init: kaimng",
-              "9: adapter.init: expected one of kaiming, gaussian, found 'kaimng' (did you mean 'kaiming'?)"),
+              "9: adapter.init: expected one of kaiming, gaussian, pissa, pissa_niter_N, olora, found 'kaimng' (did "
+              "you mean 'kaiming'?)"),
       training(
           "lr_schedule: cosin",
           "16: training.lr_schedule: expected one of constant, linear, cosine, found 'cosin' (did you mean 'cosine'?)"),
@@ -217,13 +228,11 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
 
 TEST_CASE("what a later version will have is told apart from a misspelling") {
   const std::string not_yet = " is not available yet; available: ";
-  for (const char* method : {"rslora", "dora"}) {
-    check_all({adapter(std::string("method: ") + method, "11: adapter.method: '" + std::string(method) + "'" + not_yet +
-                                                             "lora, lora_fa, adalora, full")});
+  for (const std::string& method : known_methods().planned) {
+    check_all(
+        {adapter("method: " + method, "11: adapter.method: '" + method + "'" + not_yet + available(known_methods()))});
   }
   check_all({
-      adapter("init: pissa", "9: adapter.init: 'pissa'" + not_yet + "kaiming, gaussian"),
-      adapter("init: olora", "9: adapter.init: 'olora'" + not_yet + "kaiming, gaussian"),
       {7, "    - {path: a, format: chat}",
        "7:25: data.train.0.format: 'chat'" + not_yet + "alpaca, classification, completion, text"},
       {7, "    - {path: a, format: text, weight: 0.5}",
@@ -274,7 +283,17 @@ TEST_CASE("keys that contradict each other are refused") {
        "name the layers in the regular expression, or list the modules"},
       {4, "  method: full\n  init_from: runs/a",
        "5:14: adapter.init_from: method full has no adapter to go on from; put the model in model.path"},
+      {4, "  target_modules: [q_proj]\n  method: dora\n  init: pissa",
+       "6:9: adapter.init: pissa is for methods lora and rslora, found dora"},
+      {4, "  target_modules: [q_proj]\n  init: olora\n  init_from: runs/a",
+       "6:14: adapter.init_from: init olora starts from the base, not from an adapter"},
+      {4, "  method: full\n  use_rslora: true", "5:15: adapter.use_rslora: method full has no adapter to scale"},
+      {4, "  target_modules: [q_proj]\n  method: rslora\n  use_rslora: false",
+       "6:15: adapter.use_rslora: false contradicts method rslora; leave it out, or use method lora"},
   });
+  CHECK(error_of(with_line(9, "  max_steps: 1\n  loraplus_lr_ratio: 16"), {"adapter.method=full"}) ==
+        "[recipe] a.yaml:10:22: training.loraplus_lr_ratio: is between the rates of an adapter's B and A, and method "
+        "full has none");
   CHECK(error_of(with_line(4, "  method: full") + "export: [huggingface, peft]\n") ==
         "[recipe] a.yaml:11:23: export: method full has no adapter for peft; huggingface writes the whole model");
   CHECK(error_of(with_line(2, "  path: x\n  quantization: nf4"), {"adapter.method=full"}) ==

@@ -165,6 +165,15 @@ TEST_CASE("target_modules is a list, a regular expression or all-linear") {
         ModulePatterns(std::vector<std::string>{"q_proj", "mlp.up_proj"}));
 }
 
+TEST_CASE("method rslora is lora with use_rslora") {
+  for (const char* text : {"  target_modules: [q_proj]\n  method: rslora",
+                           "  target_modules: [q_proj]\n  method: lora\n  use_rslora: true"}) {
+    const AdapterConfig adapter = load_text(with_line(4, text)).adapter;
+    CHECK(adapter.method == "lora");
+    CHECK(adapter.use_rslora);
+  }
+}
+
 TEST_CASE("method full needs no target_modules") {
   CHECK(load_text(with_line(4, "  method: full")).adapter.method == "full");
 }

@@ -63,7 +63,6 @@ TEST_CASE("an error in an override names the override") {
       {"training=5", "expected a map, found '5'"},
       {"training={max_steps: x}", "training.max_steps: expected an integer, found 'x'"},
       {"training.max_steps.x=1", "'training.max_steps' is a single value and has no 'x'"},
-      {"adapter.method=dora", "'dora' is not available yet; available: lora, full"},
       {"training.epochs=2", "training.epochs: max_steps is given too; a run ends by one of the two"},
       {"foo", "expected key.path=value"},
       {"=3", "an empty name in the path; expected key.path=value"},

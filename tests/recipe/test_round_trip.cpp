@@ -21,6 +21,7 @@ class RandomRecipes {
     AdapterConfig& adapter = recipe.adapter;
     adapter.rank = integer(1);
     adapter.alpha = positive();
+    adapter.use_rslora = coin();
     adapter.dropout = share();
     adapter.target_modules = patterns();
     if (coin()) adapter.target_modules = AllLinear{};
@@ -31,8 +32,8 @@ class RandomRecipes {
     adapter.rank_pattern = {{"b" + text(), integer(1)}, {"a" + text(), integer(1)}};
     adapter.alpha_pattern = {{"b" + text(), positive()}, {"a" + text(), positive()}};
     adapter.modules_to_save = {text(), text()};
-    adapter.init = pick<std::string>({"kaiming", "gaussian"});
-    if (coin()) adapter.init_from = text();
+    adapter.init = pick<std::string>({"kaiming", "gaussian", "pissa", "pissa_niter_16", "olora"});
+    if (coin() && !starts_from_base(adapter)) adapter.init_from = text();
     if (adapter.rank > 1 && coin()) {
       adapter.method = "adalora";
       adapter.rank_pattern.clear();
@@ -161,6 +162,7 @@ class RandomRecipes {
     training.packing = coin();
     training.learning_rate = positive();
     training.learning_rates = {{"b" + text(), positive()}, {"a" + text(), positive()}};
+    training.loraplus_lr_ratio = positive();
     training.lr_schedule = pick<std::string>({"constant", "linear", "cosine"});
     training.warmup_steps = integer(0);
     training.min_lr_ratio = share();
@@ -207,6 +209,7 @@ adapter:
   method: lora
   rank: 8
   alpha: 16.0
+  use_rslora: false
   dropout: 0.0
   target_modules: [q_proj, v_proj]
   exclude_modules: []
@@ -243,6 +246,7 @@ training:
   optimizer: adamw
   learning_rate: 2.0e-04
   learning_rates: {}
+  loraplus_lr_ratio: 1.0
   lr_schedule: cosine
   warmup_steps: 0
   min_lr_ratio: 0.0

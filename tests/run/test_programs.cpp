@@ -217,6 +217,31 @@ TEST_CASE("a damaged newest checkpoint is passed over on resume, with a warning"
   CHECK(comparable(out) == rows);
 }
 
+TEST_CASE("DoRA, PiSSA and OLoRA go on from a checkpoint with the same bits, and export what they trained") {
+  for (const char* method : {"adapter.method=dora", "adapter.init=pissa_niter_2", "adapter.init=olora"}) {
+    CAPTURE(method);
+    const TemporaryDirectory directory;
+    const std::string recipe = write_recipe(directory, "export: [peft, torchscript]\n");
+    REQUIRE(run({"lora-train", recipe, method, "training.loraplus_lr_ratio=4"}).exit_code == 0);
+    const fs::path out = directory / "run";
+    const std::string wanted = weights(out, 6), adapter = read_bytes(out / "adapter/adapter_model.safetensors");
+    const auto rows = comparable(out);
+    fs::remove_all(CheckpointStore(out).directory(6));
+    const Outcome resumed = run({"lora-train", recipe, method, "training.loraplus_lr_ratio=4", "--resume"});
+    CAPTURE(resumed.out, resumed.err);
+    REQUIRE(resumed.exit_code == 0);
+    CHECK_THAT(resumed.out, Contains("Resuming after step 4"));
+    CHECK(weights(out, 6) == wanted);
+    CHECK(comparable(out) == rows);
+
+    const Outcome exported =
+        run({"lora-export", out.string(), "--format", "peft", "--output", (directory / "again").string()});
+    CAPTURE(exported.err);
+    REQUIRE(exported.exit_code == 0);
+    CHECK(read_bytes(directory / "again/adapter_model.safetensors") == adapter);
+  }
+}
+
 TEST_CASE("LoRA takes the loss of a real model on real instructions down") {
   const auto model = shared_data("stories260k"), rows = shared_data("instruction/instruction-data.json");
   if (!model || !rows) return;
@@ -266,6 +291,12 @@ TEST_CASE("a target that matches nothing is refused with the nearest name") {
   const TemporaryDirectory directory;
   check_refused({"lora-train", write_recipe(directory), "adapter.target_modules=[q_proj, v_prj]"}, 2,
                 {"'v_prj' matches no module", "v_proj"});
+}
+
+TEST_CASE("a rank that no weight of that shape can have is refused") {
+  const TemporaryDirectory directory;
+  check_refused({"lora-train", write_recipe(directory), "adapter.rank=1000"}, 2,
+                {"rank 1000 of 'model.layers.0.self_attn.q_proj'", "rank_pattern"});
 }
 
 TEST_CASE("missing and useless data are refused with exit code 3") {

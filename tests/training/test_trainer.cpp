@@ -198,6 +198,56 @@ TEST_CASE("each learning_rates key takes its own parameters, and one that takes 
   CHECK_THROWS_AS(Fixture(config), Error);
 }
 
+TEST_CASE("LoRA+ gives B and what has one dimension a multiple of their group's rate, as PEFT does") {
+  TrainingConfig config = base_config();
+  config.learning_rates = {{"v_proj", 1e-3}};
+  config.loraplus_lr_ratio = 16;
+  const at::Tensor matrix = at::zeros({2, 2}), vector = at::zeros({2});
+  const auto groups = make_parameter_groups({{"l.q_proj.lora_A", matrix},
+                                             {"l.q_proj.lora_B", matrix},
+                                             {"l.q_proj.lora_magnitude_vector", vector},
+                                             {"l.v_proj.lora_A", matrix},
+                                             {"l.v_proj.lora_B", matrix},
+                                             {"norm.weight", vector}},
+                                            config);
+  struct Expected {
+    std::string name;
+    double rate;
+    std::vector<std::string> parameters;
+  };
+  const double rate = config.learning_rate;
+  const std::vector<Expected> wanted = {
+      {"v_proj", 1e-3, {"l.v_proj.lora_A"}},
+      {"v_proj × 16", 16e-3, {"l.v_proj.lora_B"}},
+      {"adapter", rate, {"l.q_proj.lora_A"}},
+      {"adapter × 16", 16 * rate, {"l.q_proj.lora_B", "l.q_proj.lora_magnitude_vector", "norm.weight"}}};
+  REQUIRE(groups.size() == wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    CHECK(groups[i].name == wanted[i].name);
+    CHECK(groups[i].learning_rate == Approx(wanted[i].rate));
+    std::vector<std::string> names;
+    for (const auto& [name, tensor] : groups[i].parameters) names.push_back(name);
+    CHECK(names == wanted[i].parameters);
+  }
+}
+
+TEST_CASE("the first step of LoRA+ moves B by the ratio times what it moves by without") {
+  const auto b_after_a_step = [](double ratio) {
+    TrainingConfig config = base_config();
+    config.loraplus_lr_ratio = ratio;
+    Fixture run(config);
+    run.trainer->step();
+    std::vector<at::Tensor> all;
+    for (const auto& [name, p] : trainable_parameters(*run.model)) {
+      if (name.ends_with("lora_B")) all.push_back(p.detach().flatten());
+    }
+    return at::cat(all);
+  };
+  const at::Tensor plain = b_after_a_step(1), fast = b_after_a_step(8);
+  CHECK(plain.abs().max().item<double>() > 0);
+  CHECK(at::allclose(fast, plain * 8, 1e-5, 0));
+}
+
 TEST_CASE("a rate of zero leaves its group as it was") {
   TrainingConfig config = base_config();
   config.learning_rates = {{"q_proj", 0.0}};
