@@ -91,7 +91,7 @@ TEST_CASE("A is Kaiming-uniform or Gaussian, B zero, and both depend on seed and
 
 TEST_CASE("the layer computes W x + b + (alpha / r) B A x") {
   const auto base = std::make_shared<DenseLinear>(at::randn({5, 7}), at::randn({5}));
-  LoraLinear layer(base, {.rank = 3, .alpha = 6, .dropout = 0, .init = "kaiming", .seed = 1});
+  LoraLinear layer(base, {.config = {}, .rank = 3, .alpha = 6, .seed = 1});
   const at::NoGradGuard no_grad;
   layer.lora_B.normal_();
   const at::Tensor x = at::randn({4, 7});
@@ -103,7 +103,9 @@ TEST_CASE("the layer computes W x + b + (alpha / r) B A x") {
 
 TEST_CASE("dropout acts in training only, and its mean is the plain output") {
   const auto base = std::make_shared<DenseLinear>(at::zeros({5, 7}));
-  LoraLinear layer(base, {.rank = 3, .alpha = 3, .dropout = 0.5, .init = "kaiming", .seed = 1});
+  AdapterConfig config;
+  config.dropout = 0.5;
+  LoraLinear layer(base, {.config = config, .rank = 3, .alpha = 3, .seed = 1});
   const at::NoGradGuard no_grad;
   layer.lora_B.normal_();
   const at::Tensor x = at::ones({20000, 7});
