@@ -103,9 +103,10 @@ std::string megabytes(int64_t bytes) { return std::to_string((bytes + 999'999) /
 }  // namespace
 
 MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
-                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes) {
+                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes, int64_t beside) {
   const Shapes s = shapes_of(model);
   MemoryPlan base;
+  base.optimizer = beside;
   base.process = kProcessBytes + (s.element < 4 ? kCompiledBytes : 0) + 5 * data.tokens + 120 * data.samples;
   for (const auto& parameter : model.named_parameters()) {
     const at::Tensor& p = parameter.value();
