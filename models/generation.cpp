@@ -24,7 +24,8 @@ int64_t sample(const at::Tensor& logits, const GenerationConfig& config, at::Gen
 }  // namespace
 
 std::vector<std::vector<int64_t>> generate(LlamaForCausalLM& model, const std::vector<std::vector<int64_t>>& prompts,
-                                           const GenerationConfig& config, const OnToken& on_token) {
+                                           const GenerationConfig& config, const OnToken& on_token,
+                                           const OnPass& on_pass) {
   const at::NoGradGuard no_gradients;
   std::vector<std::vector<int64_t>> answers(prompts.size());
   if (prompts.empty() || config.max_new_tokens <= 0) return answers;
@@ -46,6 +47,7 @@ std::vector<std::vector<int64_t>> generate(LlamaForCausalLM& model, const std::v
 
   for (int64_t step = 0; step < config.max_new_tokens && !cache.active.empty(); ++step) {
     batch.input_ids = at::tensor(next, at::kLong).to(device);
+    if (on_pass) on_pass(cache.active, batch.lengths);
     const at::Tensor hidden = model.model->forward(batch, &cache);
     const at::Tensor last = at::tensor(batch.lengths, at::kLong).cumsum(0).sub_(1).to(device);
     const at::Tensor logits = model.logits(hidden.index_select(0, last)).to(at::kFloat).cpu();

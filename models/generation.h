@@ -20,9 +20,13 @@ struct GenerationConfig {
 // Called for every new token, in the order of generation: the prompt's index and the token.
 using OnToken = std::function<void(size_t prompt, int64_t id)>;
 
+// Called before every forward pass: the prompts it goes on with, in the batch's order, and the tokens of each.
+using OnPass = std::function<void(const std::vector<int64_t>& prompts, const std::vector<int64_t>& lengths)>;
+
 // New tokens of each prompt, without the end-of-sequence token that ended it. Prompts are non-empty. Deterministic; a
 // prompt's greedy answer does not depend on the prompts beside it up to floating-point ties.
 std::vector<std::vector<int64_t>> generate(LlamaForCausalLM& model, const std::vector<std::vector<int64_t>>& prompts,
-                                           const GenerationConfig& config, const OnToken& on_token = {});
+                                           const GenerationConfig& config, const OnToken& on_token = {},
+                                           const OnPass& on_pass = {});
 
 }  // namespace lora

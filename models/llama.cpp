@@ -245,15 +245,19 @@ at::Tensor LlamaForCausalLM::loss_sum(const TokenBatch& batch, const at::Tensor&
 }
 
 void LlamaForCausalLM::replace(const std::string& path, const std::shared_ptr<Linear>& replacement) {
-  const size_t dot = path.rfind('.');
-  const std::string parent = dot == std::string::npos ? "" : path.substr(0, dot);
-  for (const auto& item : named_modules()) {
-    if (item.key() != parent) continue;
-    if (auto host = std::dynamic_pointer_cast<LinearHost>(item.value())) {
-      return host->replace_linear(path.substr(dot == std::string::npos ? 0 : dot + 1), replacement);
-    }
+  // Down the path: a list of all modules would be made anew for every layer that is replaced.
+  std::shared_ptr<torch::nn::Module> found;
+  torch::nn::Module* parent = this;
+  size_t begin = 0;
+  for (size_t dot; parent && (dot = path.find('.', begin)) != std::string::npos; begin = dot + 1) {
+    const auto children = parent->named_children();
+    const auto* child = children.find(path.substr(begin, dot - begin));
+    found = child ? *child : nullptr;
+    parent = found.get();
   }
-  throw ModelError("no linear layer at '" + path + "'");
+  auto* host = dynamic_cast<LinearHost*>(parent);
+  if (!host) throw ModelError("no linear layer at '" + path + "'");
+  host->replace_linear(path.substr(begin), replacement);
 }
 
 }  // namespace lora

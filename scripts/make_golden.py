@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/golden/: small random models with the logits that transformers computes for them, the modules that PEFT
-picks for a list of patterns, what PEFT's methods compute and learn, classifiers, and weights as bitsandbytes encodes
-them. Run again after a change here:
+picks for a list of patterns, what PEFT's methods compute and learn, adapters and what PEFT combines them to,
+classifiers, and weights as bitsandbytes encodes them. Run again after a change here:
 
     pip install torch==2.13.0 transformers peft==0.21.2 bitsandbytes==0.50.2
     scripts/make_golden.py
@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 import transformers
 from peft.optimizers import create_loraplus_optimizer
+from safetensors.torch import save_file
 from transformers import (LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, Qwen2Config, Qwen2ForCausalLM,
                           Qwen2ForSequenceClassification)
 
@@ -311,6 +312,63 @@ def write_methods():
              "logits_last": last}) + "\n")
 
 
+COMBINED = {  # adapters of layer 0: equal ranks, with another scaling and other modules each; and one of another rank
+    "a": dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"]),
+    "b": dict(r=4, lora_alpha=6, target_modules=["q_proj", "up_proj"], use_rslora=True),
+    "c": dict(r=2, lora_alpha=3, target_modules=["v_proj", "up_proj"]),
+}
+COMBINATIONS = [
+    {"combination_type": "cat", "adapters": ["a", "b", "c"], "weights": [0.7, -0.3, 0.5]},
+    {"combination_type": "svd", "adapters": ["a", "b", "c"], "weights": [0.7, -0.3, 0.5], "svd_rank": 3},
+    {"combination_type": "linear", "adapters": ["a", "b"], "weights": [0.7, -0.3]},
+    *({"combination_type": kind + end, "adapters": ["a", "b"], "weights": [0.7, 0.4], "density": 0.6, **sign}
+      for kind, sign in [("ties", {}), ("ties", {"majority_sign_method": "frequency"}), ("dare_linear", {}),
+                         ("dare_ties", {}), ("magnitude_prune", {})] for end in ["", "_svd"]),
+]
+COMBINATION_SEED = 5
+
+
+def write_combinations():
+    """tests/golden/combinations/: adapters as PEFT saves them, and each module's update after add_weighted_adapter."""
+    directory = GOLDEN / "combinations"
+    shutil.rmtree(directory, ignore_errors=True)
+    torch.manual_seed(1)
+    base = LlamaForCausalLM.from_pretrained(GOLDEN / "models" / "default")
+    model = None
+    for name, options in COMBINED.items():
+        config = peft.LoraConfig(task_type="CAUSAL_LM", layers_to_transform=[0], **options)
+        if model is None:
+            model = peft.get_peft_model(base, config, adapter_name=name)
+        else:
+            model.add_adapter(name, config)
+    with torch.no_grad():
+        for path, parameter in model.named_parameters():
+            if "lora_" in path:
+                parameter.copy_(torch.randn_like(parameter) * 0.3)
+    for name in COMBINED:
+        model.peft_config[name].base_model_name_or_path = "default"
+        model.save_pretrained(directory, selected_adapters=[name])
+    freeze = peft.tuners.lora.model._freeze_adapter
+
+    def freeze_and_seed(*arguments):  # between the new adapter's own random values and the pruning
+        freeze(*arguments)
+        torch.manual_seed(COMBINATION_SEED)
+    peft.tuners.lora.model._freeze_adapter = freeze_and_seed
+    cases, tensors = [], {}
+    for i, case in enumerate(COMBINATIONS):
+        model.add_weighted_adapter(adapter_name=f"case{i}", **case)
+        for path, module in model.base_model.model.named_modules():
+            if isinstance(module, peft.tuners.lora.LoraLayer) and f"case{i}" in module.lora_A:
+                tensors[f"{i}.{path}"] = module.get_delta_weight(f"case{i}").detach().contiguous()
+        cases.append(case)
+    peft.tuners.lora.model._freeze_adapter = freeze
+    save_file(tensors, directory / "expected.safetensors")
+    (directory / "cases.json").write_text(json.dumps(
+        {"made_with": f"peft {peft.__version__}", "seed": COMBINATION_SEED, "cases": cases}, indent=1) + "\n")
+    for readme in directory.glob("**/README.md"):
+        readme.unlink()
+
+
 def main():
     transformers.logging.set_verbosity_error()
     GOLDEN.mkdir(parents=True, exist_ok=True)
@@ -321,6 +379,7 @@ def main():
     write_classifiers()
     write_quantization()
     write_methods()
+    write_combinations()
 
 
 if __name__ == "__main__":

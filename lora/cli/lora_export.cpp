@@ -1,16 +1,36 @@
 // lora-export RUN_OR_ADAPTER --format torchscript|huggingface|peft --output PATH [--merge-into original|dequantized]
+// lora-export --combine PATH=WEIGHT … [--combination-type cat] --format … --output PATH
 
 #include "lora/cli/program.h"
+#include "lora/run/combined_model.h"
 #include "lora/run/merging.h"
 
 int main(int argc, char** argv) {
-  CLI::App app("Writes a trained model in another program's format.", "lora-export");
+  CLI::App app("Writes a trained model, or several adapters as one, in another program's format.", "lora-export");
   std::string source, format, output, model, merge_into = "original";
   int64_t threads = 0;
-  std::vector<std::string> names;
+  std::vector<std::string> names, combined;
+  lora::CombineOptions combine;
   for (const auto& [name, unused] : lora::export_formats()) names.push_back(name);
-  app.add_option("RUN_OR_ADAPTER", source, "A run directory, one of its checkpoints, or a PEFT adapter directory")
-      ->required();
+  auto* trained_option =
+      app.add_option("RUN_OR_ADAPTER", source, "A run directory, one of its checkpoints, or a PEFT adapter directory");
+  auto* combine_option = app.add_option("--combine", combined,
+                                        "Instead: adapters of one base with their weights, such as runs/fr=0.7 "
+                                        "runs/de=0.3");
+  trained_option->excludes(combine_option);
+  app.add_option("--combination-type", combine.type,
+                 "cat (exact, the ranks add up), svd (the best of --rank), or PEFT's others")
+      ->check(CLI::IsMember(lora::combination_types()))
+      ->needs(combine_option)
+      ->capture_default_str();
+  app.add_option("--density", combine.density, "Types ties, dare and magnitude_prune: the share of values that stays")
+      ->needs(combine_option);
+  app.add_option("--rank", combine.svd_rank, "Types svd: the rank of the result; else the largest of the adapters'")
+      ->needs(combine_option);
+  app.add_option("--majority-sign", combine.majority_sign, "Types ties: total or frequency elects the sign")
+      ->check(CLI::IsMember({"total", "frequency"}))
+      ->needs(combine_option);
+  app.add_option("--seed", combine.seed, "Types dare: of what is pruned")->needs(combine_option);
   app.add_option("--format", format, "What to write")->required()->check(CLI::IsMember(names));
   app.add_option("--output", output, "Where: a file for torchscript, else a directory")->required();
   const std::map<std::string, lora::MergeInto> into = {{"original", lora::MergeInto::kOriginal},
@@ -22,10 +42,17 @@ int main(int argc, char** argv) {
   app.add_option("--model", model, "The base model's directory, where it is not where the run found it");
   app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
+    if (source.empty() && combined.empty()) {
+      throw lora::Error(lora::ExitCode::kRecipe, "export", "nothing to write; wanted RUN_OR_ADAPTER or --combine");
+    }
     lora::set_threads(threads);
-    const lora::TrainedModel trained = lora::load_trained(source, model);
-    const std::string line = lora::write_export(format, trained.session, {trained.model, trained.adapter, trained.seed},
-                                                into.at(merge_into), output);
+    std::vector<lora::WeightedPath> paths;
+    for (const std::string& argument : combined) paths.push_back(lora::weighted_path(argument));
+    const lora::TrainedModel trained =
+        paths.empty() ? lora::load_trained(source, model) : lora::load_combined(paths, combine, model);
+    const std::string line =
+        lora::write_export(format, lora::export_source(trained.session, trained.adapter, trained.model.path),
+                           {trained.model, trained.adapter, trained.seed}, into.at(merge_into), output);
     std::printf("%s -> %s: %s\n", trained.line.c_str(), output.c_str(), line.c_str());
     return 0;
   });

@@ -1,9 +1,10 @@
-// load_recipe: file -> tree -> overrides -> structs -> checks.
+// load_recipe, load_recipes: file -> tree -> overrides -> structs -> checks.
 
 #include <algorithm>
 #include <fstream>
 #include <system_error>
 
+#include "lora/recipe/adapters_list.h"
 #include "lora/recipe/checks.h"
 #include "lora/recipe/document.h"
 #include "lora/recipe/failure.h"
@@ -108,9 +109,7 @@ std::string read_text(const std::filesystem::path& file) {
   return text;
 }
 
-}  // namespace
-
-Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+YamlNode read_tree(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
   YamlNode root = parse_document(read_text(file), {file.string(), true});
   if (!root.is(YamlNode::Kind::kMap)) {
     throw RecipeError(root.is(YamlNode::Kind::kNull)
@@ -118,7 +117,10 @@ Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::str
                           : root.where + ": expected a map with model, adapter, data, training; found " + found(root));
   }
   for (const std::string& override_text : overrides) apply_override(root, override_text);
+  return root;
+}
 
+Recipe read_recipe(const YamlNode& root) {
   Recipe recipe;
   Reader reader(&root, root.where, "", "");
   describe(reader, recipe);
@@ -129,6 +131,30 @@ Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::str
     recipe.adapter.use_rslora = true;
   }
   return recipe;
+}
+
+}  // namespace
+
+Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  const YamlNode root = read_tree(file, overrides);
+  if (has_adapters(root)) {
+    throw RecipeError(place_of(root, "adapters") + ": adapters: a list of several runs; expected a recipe of one");
+  }
+  return read_recipe(root);
+}
+
+std::vector<NamedRecipe> load_recipes(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  const YamlNode root = read_tree(file, overrides);
+  if (!has_adapters(root)) return {{"", read_recipe(root)}};
+  std::vector<NamedRecipe> recipes;
+  for (const NamedTree& tree : split_adapters(root)) {
+    recipes.push_back({tree.name, read_recipe(tree.root)});
+    if (recipes.back().recipe.adapter.method == "full") {
+      throw RecipeError(place_of(tree.root, "adapter.method") + ": adapter.method: full trains the base itself, " +
+                        "which the other adapters share; expected an adapter's method for '" + tree.name + "'");
+    }
+  }
+  return recipes;
 }
 
 }  // namespace lora

@@ -37,6 +37,17 @@ struct Recipe {
 // "FILE:LINE:COLUMN: unknown key 'lora_rnak' in 'adapter' (did you mean 'rank'?)" before anything heavy is loaded.
 Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
+// A recipe file's trainings on one base: a single one without a name, or one for each entry of its list `adapters` (see
+// adapters_list.h), with what the file says for all of them and output_dir/NAME; each is the recipe that would train
+// that adapter alone. What concerns the process (model, threads, memory) is the same in all.
+struct NamedRecipe {
+  std::string name;
+  Recipe recipe;
+};
+// Errors as load_recipe's, which refuses a file with such a list.
+std::vector<NamedRecipe> load_recipes(const std::filesystem::path& file,
+                                      const std::vector<std::string>& overrides = {});
+
 // The recipe as YAML with every default written out; load_recipe reads it back to an equal recipe.
 std::string to_yaml(const Recipe& recipe);
 

@@ -96,7 +96,7 @@ const std::vector<Group>& groups() {
        "",
        {"eval_max_new_tokens", "generation_max_length", "max_tokens", "max_completion_length"}},
       {"evaluation.show", "", {"num_samples", "samples", "show_samples"}},
-      {"adapter", "", {"lora", "peft", "adapters", "lora_config", "peft_config"}},
+      {"adapter", "", {"lora", "peft", "lora_config", "peft_config"}},
       {"training", "", {"trainer", "training_args", "training_arguments"}},
       {"evaluation", "", {"eval", "evaluate"}},
       {"output_dir", "", {"output", "out_dir", "output_directory", "output_path", "save_dir", "run_dir"}},

@@ -37,34 +37,34 @@ std::string logit_difference(LlamaForCausalLM& found, LlamaForCausalLM& wanted) 
 
 }  // namespace
 
-Session on_original_base(const Session& session, SessionRecipe recipe) {
+Session on_original_base(const ExportSource& source, SessionRecipe recipe) {
   recipe.model.quantization = "none";
   recipe.adapter.init_from.clear();  // the trained weights follow
   Session original;
   original.tokenizer = load_tokenizer(recipe.model.path);
-  original.model = load_model(recipe.model, *original.tokenizer, recipe.seed);
-  original.adaptation = inject(*original.model, recipe.adapter, recipe.seed);
-  copy_trained_tensors(*session.model, session.adaptation, *original.model, original.adaptation);
+  original.model = load_model(recipe.model, *original.tokenizer, recipe.seed, source.model.config().labels);
+  original.adaptation = inject(*original.model, recipe.adapter, recipe.seed, /*fresh=*/false);
+  copy_trained_tensors(source.model, source.adaptation, *original.model, original.adaptation);
   return original;
 }
 
-std::string write_export(const std::string& format, const Session& session, const SessionRecipe& recipe, MergeInto into,
-                         const std::filesystem::path& output) {
+std::string write_export(const std::string& format, const ExportSource& source, const SessionRecipe& recipe,
+                         MergeInto into, const std::filesystem::path& output) {
   const ExportFormat& writer = export_formats().at(format);
-  const auto quantized = quantized_modules(*session.model);
+  const auto quantized = quantized_modules(source.model);
   if (!writer.merges || quantized.empty()) {
-    return writer.write(export_source(session, recipe.adapter, recipe.model.path), output);
+    return writer.write(source, output);
   }
   const std::string encoding = quantized.front().layer->quantized_weight().encoding();
   if (into == MergeInto::kDequantized) {
-    const std::string line = writer.write(export_source(session, recipe.adapter, recipe.model.path), output);
+    const std::string line = writer.write(source, output);
     return line + "; merged into the dequantized weights, whose logits " +
-           logit_difference(*merged_model(*session.model), *session.model) + " from those trained on " + encoding;
+           logit_difference(*merged_model(source.model), source.model) + " from those trained on " + encoding;
   }
-  const Session original = on_original_base(session, recipe);
+  const Session original = on_original_base(source, recipe);
   const std::string line = writer.write(export_source(original, recipe.adapter, recipe.model.path), output);
-  return line + "; merged into the original weights, whose logits " +
-         logit_difference(*original.model, *session.model) + " from those trained on " + encoding;
+  return line + "; merged into the original weights, whose logits " + logit_difference(*original.model, source.model) +
+         " from those trained on " + encoding;
 }
 
 }  // namespace lora

@@ -18,12 +18,12 @@ struct SessionRecipe {
   uint64_t seed = 0;
 };
 
-// Writes `session` as `format` says (a name of export_formats()). On a quantized base a merged format is of the base
+// Writes `source` as `format` says (a name of export_formats()). On a quantized base a merged format is of the base
 // that `into` names, and the line for the person ends with the difference of its logits from the trained model's.
-std::string write_export(const std::string& format, const Session& session, const SessionRecipe& recipe, MergeInto into,
-                         const std::filesystem::path& output);
+std::string write_export(const std::string& format, const ExportSource& source, const SessionRecipe& recipe,
+                         MergeInto into, const std::filesystem::path& output);
 
-// The adapters of `session` on the base as its files have it.
-Session on_original_base(const Session& session, SessionRecipe recipe);
+// The adapters of `source` on the base as its files have it.
+Session on_original_base(const ExportSource& source, SessionRecipe recipe);
 
 }  // namespace lora

@@ -42,13 +42,15 @@ std::string answers_report(const std::vector<Example>& examples, const Answers* 
                            int64_t show);
 
 // Training as it goes: one line that is redrawn on a terminal, and some twenty plain lines in all elsewhere. Speed and
-// the time left are of this process's own steps; tokens are real ones.
+// the time left are of this process's own steps; tokens are real ones. Where several adapters are trained, steps are
+// those of all together and each line says whose it is.
 class ProgressDisplay {
  public:
   ProgressDisplay(int64_t first_step, int64_t total_steps);
   ~ProgressDisplay();
-  void step(const StepMetrics& metrics);
-  void evaluation(int64_t step, const Evaluation& evaluation, bool best);
+  void step(const StepMetrics& metrics, const std::string& adapter = "");
+  // After the step shown last.
+  void evaluation(const Evaluation& evaluation, bool best, const std::string& adapter = "");
   // A line of its own above the bar.
   void line(const std::string& text);
 
@@ -56,7 +58,7 @@ class ProgressDisplay {
   void clear();
   bool terminal_;
   bool drawn_ = false;
-  int64_t first_step_, total_steps_;
+  int64_t first_step_, step_, total_steps_;
   double seconds_ = 0, rate_seconds_ = 0;
   double rate_tokens_ = 0;
 };

@@ -19,12 +19,15 @@ bool holds_run(const fs::path& path) {
 
 }  // namespace
 
+void expect_unused(const fs::path& path) {
+  if (!holds_run(path)) return;
+  throw StorageError(
+      path.string() +
+      ": already holds a run; wanted an unused output_dir. Add --resume to go on from its newest checkpoint");
+}
+
 RunDirectory::RunDirectory(const fs::path& path, bool resume) : path_(path), checkpoints_(path) {
-  if (!resume && holds_run(path)) {
-    throw StorageError(
-        path.string() +
-        ": already holds a run; wanted an unused output_dir. Add --resume to go on from its newest checkpoint");
-  }
+  if (!resume) expect_unused(path);
   lock_ = std::make_unique<RunLock>(path);
   if (!resume) return;
   const NewestCheckpoint newest = checkpoints_.newest_whole();

@@ -14,6 +14,9 @@
 
 namespace lora {
 
+// StorageError where `path` already holds a run.
+void expect_unused(const std::filesystem::path& path);
+
 class RunDirectory {
  public:
   // Locks the directory for this process. Without `resume`, one that already holds a run is refused (StorageError).

@@ -2,14 +2,10 @@
 
 #include <ATen/Parallel.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
-#include "lora/adapters/peft.h"
-#include "lora/checkpoints/store.h"
-#include "lora/checkpoints/training_state.h"
+#include "lora/data/dataset.h"
 #include "lora/quantization/quantizer.h"
 #include "lora/run/machine.h"
+#include "lora/run/trained_source.h"
 #include "models/error.h"
 #include "models/io/safetensors.h"
 #include "models/pretrained.h"
@@ -55,80 +51,32 @@ ExportSource export_source(const Session& session, const AdapterConfig& adapter,
   return {*session.model, session.adaptation, adapter, model_directory, session.tokenizer->files()};
 }
 
-namespace {
-
-// Of an adapter that PEFT wrote, which knows the number of labels alone, unless its base is a classifier.
-LabelNames adapter_labels(const fs::path& directory, const PeftAdapter& adapter, const fs::path& base) {
-  LabelNames names = read_labels(directory);
-  if (!names.empty() || adapter.task_type != "SEQ_CLS") return names;
-  names = read_model_config(base).labels;
-  if (!names.empty()) return names;
-  const SafetensorsFile weights(directory / "adapter_model.safetensors");
-  const char* head = "base_model.model.score.weight";
-  if (!weights.contains(head)) throw ModelError(directory.string() + ": tensor '" + head + "' is missing");
-  for (int64_t id = 0; id < weights.tensor(head).size(0); ++id) names.push_back("LABEL_" + std::to_string(id));
-  return names;
-}
-
-TrainedModel load_peft_directory(const fs::path& directory, const std::string& model_path) {
-  PeftAdapter peft = read_peft_config(directory);
-  const std::string base = model_path.empty() ? peft.base_model : model_path;
-  if (base.empty() || !fs::is_directory(base)) {
-    throw ModelError(directory.string() + ": its base model '" + base +
+TrainedModel load_base(const std::string& model_directory, const std::string& whose, const ModelSection& section,
+                       uint64_t seed, const LabelNames& labels) {
+  if (model_directory.empty() || !fs::is_directory(model_directory)) {
+    throw ModelError(whose + ": its base model '" + model_directory +
                      "' is not a directory here; name the base model's directory with --model");
   }
+  ModelSection base = section;
+  base.path = model_directory;
   TrainedModel trained;
-  trained.model.path = base;
-  trained.session.tokenizer = load_tokenizer(base);
-  trained.session.model =
-      load_model({.path = base}, *trained.session.tokenizer, 0, adapter_labels(directory, peft, base));
-  trained.adapter = peft.config;
-  trained.adapter.init_from = directory.string();
-  trained.session.adaptation = inject(*trained.session.model, trained.adapter, 0);
-  trained.line = "adapter " + directory.string();
+  trained.model = base;
+  trained.seed = seed;
+  trained.session.tokenizer = load_tokenizer(model_directory);
+  trained.session.model = load_model(base, *trained.session.tokenizer, seed, labels);
   return trained;
 }
-
-TrainedModel load_checkpoint(const fs::path& directory, const std::string& model_path) {
-  Recipe recipe = load_recipe(directory / "recipe.yaml");
-  if (!model_path.empty()) recipe.model.path = model_path;
-  TrainedModel trained;
-  trained.model = recipe.model;
-  trained.seed = recipe.training.seed;
-  trained.session.tokenizer = load_tokenizer(recipe.model.path);
-  trained.session.model =
-      load_model(recipe.model, *trained.session.tokenizer, recipe.training.seed, read_labels(directory));
-  trained.adapter = recipe.adapter;
-  // The one thing of the adapter that follows from the run's data, not from its recipe alone.
-  if (recipe.adapter.method == "adalora") {
-    trained.adapter.adalora.total_step = read_peft_config(directory).config.adalora.total_step;
-  }
-  AdapterConfig adapter = recipe.adapter;
-  adapter.init_from.clear();  // the checkpoint's weights follow
-  trained.session.adaptation = inject(*trained.session.model, adapter, recipe.training.seed, /*fresh=*/false);
-  read_trained_weights(directory, *trained.session.model, trained.session.adaptation);
-  trained.line = "checkpoint " + directory.string();
-  return trained;
-}
-
-fs::path chosen_checkpoint(const fs::path& run) {
-  CheckpointStore store(run);
-  const auto newest = store.newest_whole().checkpoint;
-  if (!newest) throw StorageError(run.string() + ": no whole checkpoint in this run");
-  if (!load_recipe(newest->directory / "recipe.yaml").training.keep_best) return newest->directory;
-  std::ifstream in(newest->directory / "state.json", std::ios::binary);
-  const int64_t best = nlohmann::json::parse(in).value("best_step", int64_t{0});
-  return best > 0 ? store.verified(best) : newest->directory;
-}
-
-}  // namespace
 
 TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path) {
-  const fs::path path = run_or_adapter;
-  if (fs::exists(path / "checkpoints")) return load_checkpoint(chosen_checkpoint(path), model_path);
-  if (fs::exists(path / "state.json") && fs::exists(path / "recipe.yaml")) return load_checkpoint(path, model_path);
-  if (fs::exists(path / "adapter_config.json")) return load_peft_directory(path, model_path);
-  throw StorageError(path.string() + ": neither a run directory with checkpoints nor a PEFT adapter directory");
+  const TrainedSource source = find_trained(run_or_adapter);
+  const std::string base = model_path.empty() ? source.base_model : model_path;
+  TrainedModel trained =
+      load_base(base, source.directory.string(), source.recipe ? source.recipe->model : ModelSection{},
+                source.recipe ? source.recipe->training.seed : 0, labels_of(source, base));
+  trained.session.adaptation = load_trained_into(source, *trained.session.model);
+  trained.adapter = source.adapter;
+  trained.line = (source.recipe ? "checkpoint " : "adapter ") + source.directory.string();
+  return trained;
 }
 
 }  // namespace lora

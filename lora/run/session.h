@@ -46,6 +46,9 @@ struct TrainedModel {
   uint64_t seed = 0;
   std::string line;  // what was loaded
 };
+// A model directory alone: no adapter yet. ModelError where it is none, with `whose` asks for it.
+TrainedModel load_base(const std::string& model_directory, const std::string& whose, const ModelSection& section = {},
+                       uint64_t seed = 0, const LabelNames& labels = {});
 TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path);
 
 }  // namespace lora

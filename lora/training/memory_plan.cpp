@@ -156,10 +156,10 @@ DataNeed data_need(const Dataset& train, const Dataset& validation) {
 }
 
 MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
-                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes,
-                       int64_t method_bytes) {
+                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes, int64_t beside) {
   const Shapes s = shapes_of(model);
   MemoryPlan base;
+  base.optimizer = beside;
   base.process = kProcessBytes + (s.element < 4 ? kCompiledBytes : 0) + 5 * data.tokens + 120 * data.samples;
   for (const auto& parameter : model.named_parameters()) {
     const at::Tensor& p = parameter.value();
@@ -172,7 +172,6 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
       base.workspace = std::max<int64_t>(base.workspace, p.numel() * (4 + 4 + (s.element < 4 ? s.element : 0)));
     }
   }
-  base.optimizer = method_bytes;
   for (const auto& buffer : model.named_buffers()) base.weights += static_cast<int64_t>(buffer.value().nbytes());
   base.workspace = std::max(base.workspace, unpacked_bytes(model, s.element));
   for (const ParameterGroup& group : groups) {

@@ -39,9 +39,9 @@ struct MemoryPlan {
 // 256; auto takes the first of fast, then fewer tokens, then recomputing gate and up, then whole layers, that stays
 // within memory_limit, or four fifths of `machine_bytes` where the recipe sets none. A micro_batch_size fixes the
 // tokens. Throws RecipeError where even the least is more than memory_limit. With `fused` false (plain autograd) tokens
-// alone are planned, activations only roughly. `method_bytes`: Trainer::method_bytes().
+// alone are planned, activations only roughly. `beside`: bytes of the method's own state (Trainer::method_bytes) and of
+// what other adapters on the same base hold for their weights, gradients and moments while this one trains.
 MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
-                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes,
-                       int64_t method_bytes = 0);
+                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes, int64_t beside = 0);
 
 }  // namespace lora

@@ -140,7 +140,7 @@ void LinearGroup::project(const at::Tensor& x, at::Tensor& y, bool add) const {
 void LinearGroup::add_biases(at::Tensor& y) const {
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
-    const int64_t out = part.weight.size(0);
+    const int64_t out = part.weight.out_features();
     if (part.bias.defined()) y.narrow(1, column, out).add_(part.bias.to(dtype_));
     column += out;
   }
@@ -151,7 +151,7 @@ void LinearGroup::add_scaled(const at::Tensor& z, at::Tensor& y, bool add) const
   const WorkScope scope(Work::kAdapters);
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
-    const int64_t out = part.weight.size(0);
+    const int64_t out = part.weight.out_features();
     at::Tensor to = y.narrow(1, column, out);
     const at::Tensor from = z.narrow(1, column, out);
     column += out;

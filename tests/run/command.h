@@ -18,10 +18,12 @@ struct Outcome {
   std::string out, err;
 };
 
-// Starts `arguments[0]` (a program of this build); wait() collects it.
+// Starts `arguments[0]` (a program of this build), which reads `input`; wait() collects it.
 class Command {
  public:
-  explicit Command(std::vector<std::string> arguments) {
+  explicit Command(std::vector<std::string> arguments, const std::string& input = "") {
+    write_bytes(files_ / "in", input);
+    const std::string in = (files_ / "in").string();
     arguments[0] = program(arguments[0]).string();
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -29,6 +31,7 @@ class Command {
     const std::string out = (files_ / "out").string(), err = (files_ / "err").string();
     pid_ = ::fork();
     if (pid_ == 0) {
+      if (!std::freopen(in.c_str(), "r", stdin)) ::_exit(126);
       if (!std::freopen(out.c_str(), "w", stdout) || !std::freopen(err.c_str(), "w", stderr)) ::_exit(126);
       ::execv(argv[0], argv.data());
       ::_exit(127);
@@ -48,6 +51,8 @@ class Command {
   pid_t pid_;
 };
 
-inline Outcome run(std::vector<std::string> arguments) { return Command(std::move(arguments)).wait(); }
+inline Outcome run(std::vector<std::string> arguments, const std::string& input = "") {
+  return Command(std::move(arguments), input).wait();
+}
 
 }  // namespace lora::test

@@ -391,3 +391,229 @@ TEST_CASE("lora-generate answers with and without an adapter, the same each time
   CHECK(run(adapted).exit_code == 0);
   check_refused({"lora-generate", "/no/such/model", "--prompt", "x"}, 4, {"/no/such/model"});
 }
+
+TEST_CASE("lora-generate loads several adapters by name and answers each prompt with the one it names") {
+  const TemporaryDirectory one, two;
+  REQUIRE(run({"lora-train", write_recipe(one, "export: [peft]\n"), "training.learning_rate=0.05"}).exit_code == 0);
+  REQUIRE(run({"lora-train", write_recipe(two, "export: [peft]\n"), "training.learning_rate=0.05",
+               "adapter.target_modules=all-linear", "adapter.modules_to_save=[norm]"})
+              .exit_code == 0);
+  const std::string model = (quickstart() / "model").string(), prompt = "Anna keeps";
+  const auto alone = [&](const std::vector<std::string>& adapter) {
+    std::vector<std::string> arguments = {"lora-generate", model, "--prompt", prompt, "--max-new-tokens", "8"};
+    arguments.insert(arguments.end(), adapter.begin(), adapter.end());
+    const Outcome outcome = run(arguments);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    return outcome.out;
+  };
+  const std::string base = alone({}), a = alone({"--adapter", (one / "run/adapter").string()}),
+                    b = alone({"--adapter", (two / "run").string()});  // from its checkpoint
+  CHECK(a != base);
+  CHECK(b != base);
+  CHECK(a != b);
+  const std::string named_a = "a=" + (one / "run/adapter").string(), named_b = "b=" + (two / "run/adapter").string();
+  const std::vector<std::string> both = {"--adapter", named_a, "--adapter", named_b};
+  const auto using_name = [&](const std::string& name) {
+    std::vector<std::string> arguments = both;
+    arguments.insert(arguments.end(), {"--use", name});
+    return alone(arguments);
+  };
+  CHECK(using_name("a") == a);
+  CHECK(using_name("b") == b);
+  CHECK(using_name("none") == base);
+
+  write_bytes(one / "prompts.jsonl", R"({"prompt": "Anna keeps", "adapter": "b"}
+{"prompt": "Anna keeps", "adapter": "none"}
+{"prompt": "Anna keeps", "adapter": "a"}
+{"prompt": "Anna keeps", "adapter": "b"}
+)");
+  const Outcome rows = run({"lora-generate", model, "--adapter", named_a, "--adapter", named_b, "--prompts",
+                            (one / "prompts.jsonl").string(), "--max-new-tokens", "8"});
+  CAPTURE(rows.err);
+  REQUIRE(rows.exit_code == 0);
+  std::istringstream lines(rows.out);
+  std::vector<std::string> answers;
+  for (std::string line; std::getline(lines, line);)
+    answers.push_back(json::parse(line)["answer"].get<std::string>() + "\n");
+  CHECK(answers == std::vector<std::string>{b, base, a, b});
+
+  const Outcome talk = run(
+      {"lora-generate", model, "--adapter", named_a, "--adapter", named_b, "--interactive", "--max-new-tokens", "8"},
+      "Anna keeps\n/use a\nAnna keeps\n/use b\nAnna keeps\n/use c\n/use a\nAnna keeps\n/adapters\n"
+      "/what\n/quit\nAnna keeps\n");
+  CHECK(talk.exit_code == 0);
+  CHECK(talk.out == base + a + b + a + "a *\nb\nnone\n");
+  CHECK_THAT(talk.err, Contains("no adapter 'c'; loaded: a, b") && Contains("/use NAME"));
+
+  write_bytes(one / "prompts.jsonl", R"({"prompt": "Anna keeps", "adapter": "aa"})");
+  check_refused({"lora-generate", model, "--adapter", named_a, "--prompts", (one / "prompts.jsonl").string()}, 3,
+                {"prompts.jsonl:1", "'aa'", "did you mean 'a'"});
+  check_refused({"lora-generate", model, "--adapter", named_a, "--adapter", named_b, "--prompt", "x"}, 2, {"--use"});
+  check_refused({"lora-generate", model, "--adapter", named_a, "--use", "c", "--prompt", "x"}, 2, {"'c'", "loaded: a"});
+  check_refused({"lora-generate", model, "--adapter", named_a, "--adapter", named_a, "--prompt", "x"}, 2, {"'a'"});
+  check_refused({"lora-generate", model, "--adapter", (one / "none").string(), "--prompt", "x"}, 5, {"neither a run"});
+}
+
+TEST_CASE("an adapter of another shape is refused by its tensor, one of another name with a warning") {
+  const TemporaryDirectory directory;
+  REQUIRE(run({"lora-train", write_recipe(directory, "export: [peft]\n")}).exit_code == 0);
+  const std::string adapter = (directory / "run/adapter").string();
+  check_refused({"lora-generate", golden_model("default").string(), "--adapter", adapter, "--prompt", "x"}, 4, {});
+  json config = read_json(directory / "run/adapter/adapter_config.json");
+  config["base_model_name_or_path"] = "someone/another-model";
+  write_bytes(directory / "run/adapter/adapter_config.json", config.dump());
+  const Outcome outcome = run({"lora-generate", (quickstart() / "model").string(), "--adapter", adapter, "--prompt",
+                               "x", "--max-new-tokens", "1"});
+  CHECK(outcome.exit_code == 0);
+  CHECK_THAT(outcome.err, Contains("someone/another-model"));
+}
+
+TEST_CASE("lora-export combines adapters, and says what that lost") {
+  const TemporaryDirectory one, two;
+  REQUIRE(run({"lora-train", write_recipe(one, "export: [peft]\n"), "training.learning_rate=0.02"}).exit_code == 0);
+  REQUIRE(run({"lora-train", write_recipe(two, "export: [peft]\n"), "training.learning_rate=0.02", "adapter.rank=2",
+               "training.seed=7"})
+              .exit_code == 0);
+  const std::string a = (one / "run").string(), b = (two / "run/adapter").string();
+  const auto combine = [&](const std::string& name, std::vector<std::string> options) {
+    std::vector<std::string> arguments = {"lora-export", "--combine", a + "=0.7", b + "=-0.3"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    arguments.insert(arguments.end(), {"--output", (one / name).string()});
+    return run(arguments);
+  };
+  const Outcome exact = combine("cat", {"--format", "peft"});
+  CAPTURE(exact.err);
+  REQUIRE(exact.exit_code == 0);
+  CHECK_THAT(exact.out, Contains("2 adapters by cat") && Contains("0.000 %"));
+  CHECK(read_json(one / "cat/adapter_config.json")["r"] == 6);
+
+  // The weighted sum of what each adapter adds to the base, in the merged model.
+  const auto weight = [&](const std::vector<std::string>& source, const std::string& name) {
+    std::vector<std::string> arguments = {"lora-export", "--format", "huggingface", "--output", (one / name).string()};
+    arguments.insert(arguments.begin() + 1, source.begin(), source.end());
+    const Outcome outcome = run(arguments);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    const SafetensorsFile file(one / name / "model.safetensors");
+    return file.tensor("model.layers.0.self_attn.q_proj.weight").clone();
+  };
+  const at::Tensor base = SafetensorsFile(quickstart() / "model/model.safetensors")
+                              .tensor("model.layers.0.self_attn.q_proj.weight")
+                              .to(at::kFloat);
+  const at::Tensor wanted = base + 0.7 * (weight({a}, "a") - base) - 0.3 * (weight({b}, "b") - base);
+  CHECK((weight({(one / "cat").string()}, "from-peft") - wanted).abs().max().item<double>() < 1e-6);
+  CHECK((weight({"--combine", a + "=0.7", b + "=-0.3"}, "merged") - wanted).abs().max().item<double>() < 1e-6);
+
+  const Outcome cut = combine("svd", {"--combination-type", "svd", "--rank", "1", "--format", "peft"});
+  CHECK(cut.exit_code == 0);
+  CHECK(read_json(one / "svd/adapter_config.json")["r"] == 1);
+
+  const auto refused = [&](const std::vector<std::string>& options, int code, const std::vector<std::string>& parts) {
+    const Outcome outcome = combine("refused", options);
+    CAPTURE(outcome.err);
+    CHECK(outcome.exit_code == code);
+    for (const std::string& part : parts) CHECK_THAT(outcome.err, Contains(part));
+    CHECK_FALSE(fs::exists(one / "refused"));
+  };
+  refused({"--combination-type", "linear", "--format", "peft"}, 2, {"one rank", "cat and svd"});
+  refused({"--combination-type", "ties", "--format", "peft"}, 2, {"density"});
+  refused({"--combination-type", "mean", "--format", "peft"}, 2, {"mean"});
+  json config = read_json(two / "run/adapter/adapter_config.json");
+  config["base_model_name_or_path"] = "someone/another-model";
+  write_bytes(two / "run/adapter/adapter_config.json", config.dump());
+  refused({"--format", "peft"}, 2, {"someone/another-model", "--model"});
+  CHECK(combine("told", {"--format", "peft", "--model", (quickstart() / "model").string()}).exit_code == 0);
+  check_refused({"lora-export", "--combine", a, "--format", "peft", "--output", "x"}, 2, {"PATH=WEIGHT"});
+  check_refused({"lora-export", "--format", "peft", "--output", "x"}, 2, {"RUN_OR_ADAPTER"});
+}
+
+namespace {
+
+// Two adapters with different data, ranks, rates and lengths over the quickstart's model.
+std::string write_two(const TemporaryDirectory& directory, const std::string& changes = "") {
+  const std::string data = (quickstart() / "data").string();
+  write_bytes(directory / "two.yaml", "model: {path: " + (quickstart() / "model").string() + R"(, dtype: float32}
+adapter: {method: lora, rank: 4, alpha: 8, dropout: 0.1, target_modules: [q_proj, v_proj]}
+training: {max_steps: 6, batch_size: 2, max_length: 256, learning_rate: 1.0e-3, eval_every: 3, checkpoint_every: 2}
+adapters:
+  - name: long
+    data:
+      train: [{path: )" + data + R"(/train.jsonl, format: completion}]
+      validation: [{path: )" + data + R"(/validation.jsonl, format: completion}]
+    training: {checkpoint_every: 3}
+  - name: short
+    adapter: {rank: 2, target_modules: all-linear, modules_to_save: [norm]}
+    data: {train: [{path: )" + data + R"(/validation.jsonl, format: completion}]}
+    training: {learning_rate: 5.0e-3, seed: 9, max_steps: 4}
+    export: [peft]
+output_dir: )" + (directory / "two").string() +
+                                          "\n" + changes);
+  return (directory / "two.yaml").string();
+}
+
+}  // namespace
+
+TEST_CASE("adapters trained in one run are bit for bit those trained alone") {
+  const TemporaryDirectory directory;
+  const Outcome outcome = run({"lora-train", write_two(directory)});
+  CAPTURE(outcome.out, outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  CHECK(fs::exists(directory / "two/short/adapter/adapter_model.safetensors"));
+  for (const auto& [name, steps] : {std::pair("long", 6), std::pair("short", 4)}) {
+    // The recipe that stands in the adapter's folder trains it alone.
+    const fs::path together = directory / "two" / name, alone = directory / "alone" / name;
+    const Outcome single = run({"lora-train", (together / "recipe.yaml").string(), "output_dir=" + alone.string()});
+    CAPTURE(single.err);
+    REQUIRE(single.exit_code == 0);
+    CHECK(comparable(together) == comparable(alone));
+    CHECK(weights(together, steps) == weights(alone, steps));
+  }
+}
+
+TEST_CASE("a run of several adapters goes on bit for bit, also where it died between two checkpoints") {
+  const TemporaryDirectory whole, parts;
+  REQUIRE(run({"lora-train", write_two(whole)}).exit_code == 0);
+  const std::string recipe = write_two(parts);
+  Command first({"lora-train", recipe});
+  for (int tries = 0; tries < 6000 && first.out_so_far().find("step 1/10") == std::string::npos; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  first.send(SIGTERM);
+  const Outcome stopped = first.wait();
+  CAPTURE(stopped.out, stopped.err);
+  CHECK((stopped.exit_code == 143 || stopped.exit_code == 0));
+  REQUIRE(run({"lora-train", recipe, "--resume"}).exit_code == 0);
+  const auto check_same = [&] {
+    CHECK(comparable(parts / "two/long") == comparable(whole / "two/long"));
+    CHECK(comparable(parts / "two/short") == comparable(whole / "two/short"));
+    CHECK(weights(parts / "two/long", 6) == weights(whole / "two/long", 6));
+    CHECK(weights(parts / "two/short", 4) == weights(whole / "two/short", 4));
+  };
+  check_same();
+  // As if the process had been killed after the last checkpoint of one and before that of the other.
+  fs::remove_all(CheckpointStore(parts / "two/long").directory(6));
+  const Outcome resumed = run({"lora-train", recipe, "--resume"});
+  CAPTURE(resumed.out, resumed.err);
+  CHECK(resumed.exit_code == 0);
+  CHECK_THAT(resumed.out, Contains("Resuming after step 3") && Contains("Resuming after step 4"));
+  check_same();
+}
+
+TEST_CASE("a run of several adapters is refused where any of them has one, and names the adapter that fails") {
+  const TemporaryDirectory directory;
+  const std::string recipe = write_two(directory);
+  const Outcome shown = run({"lora-train", recipe, "--dry-run"});
+  CHECK(shown.exit_code == 0);
+  CHECK_FALSE(fs::exists(directory / "two"));
+  const Outcome failed = run({"lora-train", recipe, "adapters.1.training.learning_rate=1e38",
+                              "adapters.1.training.max_grad_norm=0", "adapters.1.training.lr_schedule=constant"});
+  CAPTURE(failed.err);
+  CHECK(failed.exit_code == 6);
+  CHECK_THAT(failed.err, Contains("adapter 'short': step"));
+  CHECK(CheckpointStore(directory / "two/long").steps().size() >= 1);
+  check_refused({"lora-train", recipe}, 5, {"two/long", "already holds a run"});
+  check_refused({"lora-train", recipe, "--resume", "adapters.0.adapter.rank=8"}, 2, {"adapter.rank"});
+  check_refused({"lora-export", (directory / "two").string(), "--format", "peft", "--output", "x"}, 5,
+                {"several adapters", "two/long"});
+}

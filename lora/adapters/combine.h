@@ -1,0 +1,58 @@
+#pragma once
+// Several adapters of one base as one: ΔW ≈ Σ wᵢ sᵢ BᵢAᵢ, in the kinds of PEFT's add_weighted_adapter.
+//
+//   cat     A = [wᵢsᵢAᵢ] above one another, B = [Bᵢ] side by side: exact, of rank Σ rᵢ
+//   svd     the best approximation of rank svd_rank, from the factors, without ever forming ΔW
+//   linear, ties, dare_linear, dare_ties, magnitude_prune
+//           A and B merged each on its own (see merge_tensors.h) with √|wᵢsᵢ|, the sign on A: of the adapters' rank,
+//           which has to be one, and coarse, for the product of two sums has mixed terms
+//   ties_svd, dare_linear_svd, dare_ties_svd, magnitude_prune_svd
+//           sᵢBᵢAᵢ merged as matrices, one module at a time, then cut to svd_rank
+//
+// The result is plain LoRA with α = r, so that its scaling is one, whatever the methods were: sᵢ is each layer's own
+// (α/√r of rslora, AdaLoRA's by its initial rank). PEFT 0.20 applied sᵢ twice in the svd kinds, and up to 0.21.2 keeps
+// the first adapter's use_rslora beside lora_alpha = r, which scales the sum by √r; neither is copied. Elsewhere the
+// numbers are PEFT's. The random kinds draw from one generator seeded with `seed`, module by module in the model's
+// order, A of every adapter before B, as PEFT does after torch.manual_seed(seed).
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lora/adapters/adapter_set.h"
+
+namespace lora {
+
+struct CombineOptions {
+  std::string type = "cat";
+  std::optional<int64_t> svd_rank = {};  // of the svd kinds; none: the largest of the adapters' ranks
+  std::optional<double> density = {};    // in (0, 1], of the kinds that prune, which need it
+  std::string majority_sign = "total";   // of the kinds that elect: total | frequency
+  uint64_t seed = 0;                     // of the dare kinds
+};
+
+const std::vector<std::string>& combination_types();
+
+struct CombinedModule {
+  std::string path;
+  int64_t rank;
+  double error;  // ‖ΔW − Σ wᵢsᵢBᵢAᵢ‖ / ‖Σ wᵢsᵢBᵢAᵢ‖, Frobenius
+};
+
+struct CombinedAdapter {
+  AdapterConfig config;
+  Adaptation adaptation;  // its layers hold the base's, and are in no model yet
+  std::vector<CombinedModule> modules;
+  double error;  // the same over all modules together
+};
+
+using WeightedNames = std::vector<std::pair<std::string, double>>;
+
+// A module that only some adapters have is combined from these. Error (exit code 2) for options that do not fit the
+// type, ranks that differ where they must not, and by name for an adapter whose update is not s·B·A (DoRA: merge it
+// first) or that trains modules whole. Nothing in the set changes but that the bare base is active afterwards.
+CombinedAdapter combine(AdapterSet& set, const WeightedNames& weighted, const CombineOptions& options);
+
+}  // namespace lora

@@ -1,0 +1,35 @@
+#pragma once
+// What a person names as RUN_OR_ADAPTER: found on disk and understood, before anything heavy is loaded.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "lora/adapters/adapter_set.h"
+#include "lora/recipe/recipe.h"
+
+namespace lora {
+
+struct TrainedSource {
+  std::filesystem::path directory;  // of a PEFT adapter, or of a checkpoint
+  std::string base_model;           // as it says itself; may be empty
+  AdapterConfig adapter;
+  std::optional<Recipe> recipe;  // of a checkpoint
+};
+
+// A run directory (its newest whole checkpoint, or the best one where the recipe says keep_best), one of its
+// checkpoints, or a PEFT adapter directory. StorageError for anything else.
+TrainedSource find_trained(const std::string& run_or_adapter);
+
+// The classes of a classifier on the base in that directory; none for a language model.
+LabelNames labels_of(const TrainedSource& source, const std::string& base);
+
+// Puts the weights into a bare base of the right shape. ModelError where they do not fit.
+Adaptation load_trained_into(const TrainedSource& source, LlamaForCausalLM& model);
+// The same by name, beside others; leaves it active.
+void load_trained_into(const TrainedSource& source, AdapterSet& set, const std::string& name);
+
+// False where both names say that they are of different models: neither the same directory nor the same last part.
+bool may_be_same_base(const std::string& a, const std::string& b);
+
+}  // namespace lora

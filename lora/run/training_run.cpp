@@ -1,0 +1,217 @@
+#include "lora/run/training_run.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "lora/adapters/method.h"
+#include "lora/checkpoints/training_state.h"
+#include "lora/data/render.h"
+#include "lora/export/export.h"
+#include "lora/run/comparison.h"
+#include "lora/run/confusion_report.h"
+#include "lora/run/machine.h"
+#include "lora/run/merging.h"
+#include "lora/run/signals.h"
+#include "lora/run/text.h"
+
+namespace lora {
+
+TrainingRun::TrainingRun(NamedRecipe recipe, const RunOptions& options, const Tokenizer& tokenizer)
+    : name_(std::move(recipe.name)), recipe_(std::move(recipe.recipe)), options_(options), tokenizer_(tokenizer) {
+  if (!options.dry_run) {
+    directory_.emplace(recipe_.output_dir, options.resume);
+    directory_->expect_same_run(recipe_);
+  }
+  labels_ = choose_labels(recipe_);
+  train_ = load_dataset(recipe_.data.train, tokenizer, recipe_.training.max_length, labels_);
+  validation_ = load_dataset(recipe_.data.validation, tokenizer, recipe_.training.max_length, labels_);
+}
+
+void TrainingRun::adapt(AdapterSet& set) {
+  set_ = &set;
+  model_ = &set.model();
+  const uint64_t seed = recipe_.training.seed;
+  const bool fresh = directory_ && !directory_->resume_from();
+  // Alone it needs no way back to the bare base, which full fine-tuning would have to hold twice for it.
+  adaptation_ =
+      name_.empty() ? inject(*model_, recipe_.adapter, seed, fresh) : set.add(name_, recipe_.adapter, seed, fresh);
+  trainer_ = std::make_unique<Trainer>(*model_, recipe_.training, train_,
+                                       recipe_.data.validation.empty() ? nullptr : &validation_, recipe_.data.shuffle);
+  recipe_.adapter.adalora.total_step = trainer_->total_steps();
+  trainer_->set_hooks(training_hooks(adaptation_, recipe_.adapter, trainer_->total_steps()));
+}
+
+void TrainingRun::enter() {
+  if (name_.empty()) return;
+  set_->activate(name_);
+  trainer_->set_plan(plan_.tokens, plan_.recompute);  // of the model's, which another run may have set
+}
+
+DataNeed TrainingRun::data_need() const { return lora::data_need(train_, validation_); }
+
+int64_t TrainingRun::held_bytes() const {
+  int64_t numbers = 0;
+  for (const ParameterGroup& group : trainer_->groups()) {
+    for (const auto& [path, parameter] : group.parameters) numbers += parameter.numel();
+  }
+  return 4 * 4 * numbers + trainer_->method_bytes();  // weights, gradients and two moments, in float32
+}
+
+void TrainingRun::plan(const DataNeed& data, int64_t beside, int64_t machine_bytes) {
+  enter();
+  need_ = data;
+  plan_ = plan_memory(*model_, trainer_->groups(), recipe_.training, data, machine_bytes,
+                      beside + trainer_->method_bytes());
+  trainer_->set_plan(plan_.tokens, plan_.recompute);
+}
+
+std::string TrainingRun::report() {
+  enter();
+  std::string text = "Training    " + dataset_line(train_) + "\n";
+  if (trainer_->has_validation()) text += "Validation  " + dataset_line(validation_) + "\n";
+  if (!labels_.empty()) text += "Labels      " + labels_line(train_, labels_.names()) + "\n";
+  text += "Memory      " + memory_line(plan_) + "\n";
+  text += "Passes      " + passes_line(plan_, recipe_.training) + "\n";
+  text += "Layers      " + layers_line(*model_) + "\n";
+  text += "Adapter     " + recipe_.adapter.method + "\n\n" + adaptation_table(adaptation_) + "\n";
+  text += comparison_table(adaptation_, recipe_.adapter, plan_,
+                           baselines(*model_, adaptation_, recipe_.adapter, recipe_.training, need_, plan_)) +
+          "\n";
+  if (trainer_->groups().size() > 1) text += groups_table(trainer_->groups()) + "\n";
+  return text + std::to_string(trainer_->total_steps()) + " steps of " + std::to_string(recipe_.training.batch_size) +
+         " rows, " + std::to_string(trainer_->steps_per_epoch()) + " steps an epoch\n";
+}
+
+std::string TrainingRun::preview() const {
+  const bool colour = isatty(STDOUT_FILENO) != 0;
+  const std::vector<Row>& rows = trainer_->epoch_rows();
+  const auto shown = static_cast<size_t>(std::min<int64_t>(recipe_.training.batch_size, 4));
+  std::string text = "First rows (" + std::string(colour ? "dim" : "in ⟦ ⟧") + ": read, not trained on)";
+  for (size_t i = 0; i < std::min(shown, rows.size()); ++i) {
+    text += "\n\n  row " + std::to_string(i + 1);
+    for (const int64_t sample : rows[i].samples) {
+      const Sample& one = train_.samples[static_cast<size_t>(sample)];
+      text += "\n" + render_sample(one, tokenizer_, colour);
+      if (one.label != kNoLabel) text += "  → " + labels_.names()[static_cast<size_t>(one.label)];
+    }
+  }
+  return text;
+}
+
+Answers TrainingRun::answer() const {
+  return answer_examples(*model_, tokenizer_, examples_, recipe_.evaluation.max_new_tokens);
+}
+
+void TrainingRun::write_answers(const Answers& answers, int64_t step, double epoch) {
+  directory_->write_exact_match(step, epoch, trainer_->evaluate().loss, answers.exact,
+                                static_cast<int64_t>(examples_.size()));
+}
+
+std::string TrainingRun::begin() {
+  enter();
+  if (recipe_.evaluation.exact_match > 0) {
+    examples_ = load_examples(recipe_.data.validation);
+    examples_.resize(std::min(examples_.size(), static_cast<size_t>(recipe_.evaluation.exact_match)));
+  }
+  std::string text;
+  if (const auto& checkpoint = directory_->resume_from()) {
+    read_training_state(checkpoint->directory, *model_, adaptation_, *trainer_);
+    saved_step_ = trainer_->progress().step;
+    text = "Resuming after step " + std::to_string(saved_step_);
+  } else if (!examples_.empty()) {
+    before_ = answer();
+  }
+  directory_->begin(recipe_);
+  if (before_) write_answers(*before_, 0, 0.0);
+  peak_flops_ = measured_peak(model_->dtype());
+  return text;
+}
+
+void TrainingRun::turn(ProgressDisplay& display) {
+  enter();
+  LoopEvents events;
+  events.on_step = [&](const StepMetrics& metrics) {
+    epoch_ = metrics.epoch;
+    directory_->write_step(metrics, peak_flops_);
+    display.step(metrics, name_);
+    // The first step also touches every weight for the first time.
+    if (options_.profile && profiled_steps_++ == 0) {
+      trainer_->set_profile(&times_);
+    } else {
+      profiled_seconds_ += metrics.seconds;
+    }
+  };
+  events.on_evaluation = [&](const Evaluation& evaluation, bool best) {
+    evaluated_ = evaluation;
+    directory_->write_evaluation(trainer_->progress(), epoch_, evaluation);
+    display.evaluation(evaluation, best, name_);
+  };
+  events.save = [&] { save(); };
+  events.stop_requested = [] { return stop_signal() != 0; };
+  end_ = loop_turn(*trainer_, recipe_.training, events);
+}
+
+void TrainingRun::save() {
+  enter();
+  const Progress& progress = trainer_->progress();
+  if (progress.step == saved_step_) return;
+  directory_->sync_metrics();
+  directory_->checkpoints().write(progress.step, [&](const std::filesystem::path& directory) {
+    write_training_state(directory, *model_, adaptation_, recipe_.adapter, *trainer_, recipe_.model.path,
+                         to_yaml(recipe_));
+  });
+  directory_->checkpoints().prune(recipe_.training.checkpoint_keep, {progress.best_step});
+  saved_step_ = progress.step;
+}
+
+void TrainingRun::stop() {
+  save();
+  end_ = LoopEnd::kStopped;
+}
+
+std::string TrainingRun::profile() const {
+  if (profiled_steps_ < 2) return "";
+  return "\n" + profile_table(times_, profiled_steps_ - 1, profiled_seconds_, peak_flops_) + "\n";
+}
+
+std::string TrainingRun::finish() {
+  enter();
+  std::string text = profile();
+  const Progress progress = trainer_->progress();
+  if (end_ == LoopEnd::kStopped) {
+    return text + "Stopped after step " + std::to_string(progress.step) +
+           (progress.step > 0 ? "; the checkpoint is written, go on with --resume" : "; go on with --resume");
+  }
+  if (end_ == LoopEnd::kEarlyStopping) {
+    text += "Stopped early: no better validation loss in " + std::to_string(progress.evaluations_without_gain) +
+            " evaluations\n";
+  }
+  if (recipe_.training.keep_best && progress.best_step > 0 && progress.best_step != progress.step) {
+    read_trained_weights(directory_->checkpoints().verified(progress.best_step), *model_, adaptation_);
+    text += "The best weights are those of step " + std::to_string(progress.best_step) +
+            ", with a validation loss of " + fixed(progress.best_loss, 4) + "\n";
+    evaluated_.reset();
+  }
+  if (!examples_.empty()) {
+    const Answers after = answer();
+    write_answers(after, progress.step, epoch_);
+    text += "\n" + answers_report(examples_, before_ ? &*before_ : nullptr, after, recipe_.evaluation.show) + "\n";
+  }
+  if (trainer_->has_validation() && !labels_.empty()) {
+    if (!evaluated_) evaluated_ = trainer_->evaluate();  // none where a finished run was resumed
+    text += "\n" + confusion_report(evaluated_->confusion, labels_.names()) + "\n";
+  }
+  std::vector<std::vector<std::string>> written;
+  for (const std::string& name : recipe_.exports) {
+    const auto output = directory_->path() / export_formats().at(name).default_name;
+    const ExportSource source{*model_, adaptation_, recipe_.adapter, recipe_.model.path, tokenizer_.files()};
+    const SessionRecipe base{recipe_.model, recipe_.adapter, recipe_.training.seed};
+    written.push_back({"wrote", output.string(), write_export(name, source, base, MergeInto::kOriginal, output)});
+  }
+  written.push_back(
+      {"wrote", directory_->checkpoints().directory(progress.step).string(), "go on from here with --resume"});
+  return text + table(written, {false, false, false});
+}
+
+}  // namespace lora
