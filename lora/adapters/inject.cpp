@@ -41,14 +41,16 @@ std::shared_ptr<torch::nn::Module> module_at(const LlamaForCausalLM& model, cons
 
 // A weight in few bits has no room for an optimizer's steps.
 void expect_trainable(const torch::nn::Module& module, const std::string& path, const std::string& key) {
-  for (const auto& item : module.named_modules(path)) {
-    const auto linear = std::dynamic_pointer_cast<Linear>(item.value());
-    if (!linear || !linear->weight_handle().packed()) continue;
+  const auto expect = [&](const torch::nn::Module& one, const std::string& name) {
+    const auto* linear = dynamic_cast<const Linear*>(&one);
+    if (!linear || !linear->weight_handle().packed()) return;
     throw Error(ExitCode::kRecipe, "adapter",
-                key + ": '" + item.key() +
+                key + ": '" + name +
                     "' is quantized and cannot be trained whole; adapt it through target_modules, or set "
                     "model.quantization: none");
-  }
+  };
+  expect(module, path);
+  for (const auto& item : module.named_modules(path, /*include_self=*/false)) expect(*item.value(), item.key());
 }
 
 // More than the smaller side gives B·A no more freedom. (A file may have more: PiSSA's is of twice the rank.)

@@ -25,7 +25,7 @@ class SpanLinear final : public Linear {
     }
   }
 
-  at::Tensor weight_matrix() const override { return base_->weight_matrix(); }
+  WeightHandle weight_handle() const override { return base_->weight_handle(); }
   at::Tensor bias_vector() const override { return base_->bias_vector(); }
 
   at::Tensor forward(const at::Tensor& x) override {

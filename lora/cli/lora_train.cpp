@@ -61,9 +61,6 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   note_stop_signals();
   take_turns(runs);
   bool stopped = false;
-  const auto quantized = quantized_modules(*model);
-  if (!quantized.empty()) say("Quantized   " + quantization_line(quantized));
-  if (!quantized.empty() && options.dry_run) say(quantization_table(quantized));
   for (const auto& run : runs) {
     say(titled(*run, run->finish()));
     stopped |= run->end() == LoopEnd::kStopped;
