@@ -1,0 +1,1 @@
+"""What docs/methods.md is made by."""
