@@ -128,6 +128,7 @@ class Checker {
     }
     if (!adapter.rank_pattern.empty()) refuse("rank_pattern", "not with method adalora, which finds the ranks itself");
     if (!adapter.alpha_pattern.empty()) refuse("alpha_pattern", "not with method adalora, which has one alpha for all");
+    if (adapter.use_rslora) refuse("use_rslora", "not with method adalora, which scales by alpha / rank");
     if (adapter.init != AdapterConfig{}.init)
       refuse("init", "not with method adalora, which has initial values of its own");
   }

@@ -313,6 +313,7 @@ TEST_CASE("AdaLoRA's options are refused where they contradict each other, or an
   CHECK_THAT(adalora("rank: 12\n  rank_pattern: {q_proj: 3}"), Catch::Matchers::Contains("7:3: adapter.rank_pattern"));
   CHECK_THAT(adalora("rank: 12\n  alpha_pattern: {q_proj: 3}"), Catch::Matchers::Contains("adapter.alpha_pattern"));
   CHECK_THAT(adalora("rank: 12\n  init: gaussian"), Catch::Matchers::Contains("7:9: adapter.init"));
+  CHECK_THAT(adalora("rank: 12\n  use_rslora: true"), Catch::Matchers::Contains("7:15: adapter.use_rslora"));
   CHECK_THAT(adalora("rank: 12\n  adalora: {beta1: 1}"), Catch::Matchers::Contains("adapter.adalora.beta1"));
   CHECK_THAT(
       adalora("rank: 12\n  adalora: {init_r: 12}"),

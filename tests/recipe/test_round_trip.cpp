@@ -36,6 +36,7 @@ class RandomRecipes {
     if (coin() && !starts_from_base(adapter)) adapter.init_from = text();
     if (adapter.rank > 1 && coin()) {
       adapter.method = "adalora";
+      adapter.use_rslora = false;
       adapter.rank_pattern.clear();
       adapter.alpha_pattern.clear();
       adapter.init = "kaiming";
