@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "lora/run/text.h"
+#include "models/error.h"
 
 namespace lora {
 namespace {
@@ -50,7 +51,12 @@ std::vector<MethodNeed> baselines(const LlamaForCausalLM& model, const Adaptatio
     other.method = "full";
     if (method == "lora") other = plain_lora(adapter);
     LlamaForCausalLM shape = without_weights(model);
-    const Adaptation adapted = inject(shape, other, training.seed);
+    Adaptation adapted;
+    try {
+      adapted = inject(shape, other, training.seed);
+    } catch (const Error&) {
+      continue;  // the recipe's rank is more than a projection has, which is no fault of a run of method full
+    }
     MethodNeed need{row_name(method, other.rank), adapted.trainable_parameters, adapted.total_parameters, {}};
     need.plan = plan_memory(shape, make_parameter_groups(trainable_parameters(shape), config), config, data,
                             std::numeric_limits<int64_t>::max());

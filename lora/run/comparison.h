@@ -18,7 +18,8 @@ struct MethodNeed {
 
 // Full fine-tuning and LoRA, as far as the run is not of that method itself: the memory model's figures for a network
 // of the model's shape that has no weights. LoRA has the recipe's rank (AdaLoRA's target_r) and modules, for a run of
-// method full all linear ones; full fine-tuning is of a base that is not quantised. Neither heeds memory_limit.
+// method full all linear ones; full fine-tuning is of a base that is not quantised. Neither heeds memory_limit; LoRA is
+// left out where that rank is impossible.
 std::vector<MethodNeed> baselines(const LlamaForCausalLM& model, const Adaptation& adaptation,
                                   const AdapterConfig& adapter, const TrainingConfig& training, const DataNeed& data,
                                   const MemoryPlan& plan);

@@ -35,7 +35,8 @@ struct Planned {
 AdapterConfig method(const std::string& name) {
   AdapterConfig config;
   config.method = name;
-  config.rank = 12;
+  config.rank = 6;
+  if (name == "adalora") config.adalora.target_r = 3;
   config.target_modules = AllLinear{};
   return config;
 }
@@ -56,17 +57,17 @@ TEST_CASE("LoRA and full fine-tuning stand beside each other with the figures th
   check_same(lora.others()[0], full);
   REQUIRE(full.others().size() == 1);
   check_same(full.others()[0], lora);
-  CHECK(full.others()[0].name == "lora, rank 12");
+  CHECK(full.others()[0].name == "lora, rank 6");
   const std::string table = comparison_table(lora.adaptation, lora.config, lora.plan, lora.others());
-  CHECK_THAT(table, Contains("lora, rank 12 (this run)") && Contains("full") && Contains("100.0 %") &&
+  CHECK_THAT(table, Contains("lora, rank 6 (this run)") && Contains("full") && Contains("100.0 %") &&
                         Contains(with_commas(lora.adaptation.trainable_parameters)));
 }
 
 TEST_CASE("another method stands beside both, AdaLoRA beside LoRA of the rank it ends with") {
   const Planned full(method("full"));
-  AdapterConfig rank_8 = method("lora");
-  rank_8.rank = 8;
-  const Planned adalora(method("adalora")), lora(rank_8), fa(method("lora_fa"));
+  AdapterConfig rank_3 = method("lora");
+  rank_3.rank = 3;
+  const Planned adalora(method("adalora")), lora(rank_3), fa(method("lora_fa"));
   REQUIRE(adalora.others().size() == 2);
   check_same(adalora.others()[0], lora);
   check_same(adalora.others()[1], full);
@@ -78,4 +79,10 @@ TEST_CASE("a memory_limit that the run keeps does not bind its baselines") {
   Planned lora(method("lora"));
   lora.training.memory_limit = lora.plan.total();
   CHECK(lora.others()[0].plan.total() > lora.plan.total());
+}
+
+TEST_CASE("a rank that LoRA could not have leaves full fine-tuning without that row") {
+  AdapterConfig adapter = method("full");
+  adapter.rank = 9;  // the keys have 8 rows
+  CHECK(Planned(adapter).others().empty());
 }
