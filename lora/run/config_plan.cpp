@@ -5,6 +5,7 @@
 #include "lora/data/dataset.h"
 #include "lora/data/tokenizer.h"
 #include "lora/quantization/quantizer.h"
+#include "lora/run/comparison.h"
 #include "lora/run/machine.h"
 #include "lora/run/quantization_report.h"
 #include "lora/run/report.h"
@@ -52,7 +53,8 @@ std::string config_plan(const Recipe& recipe) {
   text += "Memory      " + memory_line(plan) + "\n";
   if (plan.total() > machine) text += "            this machine has " + as_bytes(machine) + "\n";
   text += "Passes      " + passes_line(plan, training) + "\n";
-  return text + "Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(adaptation);
+  return text + "Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(adaptation) + "\n" +
+         comparison_table(adaptation, adapter, plan, baselines(*model, adaptation, adapter, training, need, plan));
 }
 
 }  // namespace lora
