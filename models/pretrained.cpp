@@ -138,6 +138,14 @@ std::shared_ptr<LlamaForCausalLM> build(const ModelConfig& config, at::ScalarTyp
   return std::make_shared<LlamaForCausalLM>(config, dtype, weights, linears);
 }
 
+// A classifier's directory holds no language model.
+const LabelNames& chosen_labels(const ModelConfig& stored, const LabelNames& labels, const fs::path& directory) {
+  if (stored.labels.empty() || !labels.empty()) return labels;
+  throw ModelError(directory.string() + ": is a classifier of " + std::to_string(stored.labels.size()) +
+                   " labels; wanted a language model (model.head: sequence_classification trains a classifier, "
+                   "lora-classify asks it)");
+}
+
 }  // namespace
 
 bool has_weights(const fs::path& directory) {
@@ -148,12 +156,7 @@ std::shared_ptr<LlamaForCausalLM> load_pretrained(const fs::path& directory, con
                                                   const HeadOptions& head, const Quantizer& quantizer) {
   ModelConfig config = read_model_config(directory);
   const bool classifier = !config.labels.empty();
-  if (classifier && head.labels.empty()) {
-    throw ModelError(directory.string() + ": is a classifier of " + std::to_string(config.labels.size()) +
-                     " labels; wanted a language model (model.head: sequence_classification trains a classifier, "
-                     "lora-classify asks it)");
-  }
-  config.labels = head.labels;
+  config.labels = chosen_labels(config, head.labels, directory);
   PretrainedWeights weights(directory);
   const auto raw = [&](const std::string& name, at::IntArrayRef shape) {
     if (name != "score.weight" || classifier) return weights.take(name, shape);
@@ -182,8 +185,9 @@ std::shared_ptr<LlamaForCausalLM> make_random(const fs::path& directory, const s
 }
 
 std::shared_ptr<LlamaForCausalLM> make_meta(const fs::path& directory, const std::string& dtype,
-                                            const Quantizer& quantizer) {
-  const ModelConfig config = read_model_config(directory);
+                                            const LabelNames& labels, const Quantizer& quantizer) {
+  ModelConfig config = read_model_config(directory);
+  config.labels = chosen_labels(config, labels, directory);
   const auto shape_only = [](const std::string&, at::IntArrayRef shape) {
     return at::empty(shape, at::TensorOptions(at::kFloat).device(at::kMeta));
   };

@@ -38,7 +38,7 @@ std::shared_ptr<LlamaForCausalLM> make_random(const std::filesystem::path& direc
 
 // The same network on the meta device, where tensors have shapes and no memory: of config.json alone.
 std::shared_ptr<LlamaForCausalLM> make_meta(const std::filesystem::path& directory, const std::string& dtype,
-                                            const Quantizer& quantizer = {});
+                                            const LabelNames& labels = {}, const Quantizer& quantizer = {});
 
 // Whether the directory holds weights that load_pretrained would read.
 bool has_weights(const std::filesystem::path& directory);

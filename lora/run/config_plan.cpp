@@ -24,7 +24,8 @@ bool has_config_alone(const ModelSection& section) {
 std::string config_plan(const Recipe& recipe) {
   const TrainingConfig& training = recipe.training;
   const fs::path directory = recipe.model.path;
-  const auto model = make_meta(directory, recipe.model.dtype,
+  const Labels labels = choose_labels(recipe);
+  const auto model = make_meta(directory, recipe.model.dtype, labels.names(),
                                make_quantizer({recipe.model.quantization, recipe.model.double_quantization}));
   AdapterConfig adapter = recipe.adapter;
   adapter.init_from.clear();  // of the same shapes, and not read
@@ -35,8 +36,8 @@ std::string config_plan(const Recipe& recipe) {
   DataNeed need{.longest = training.max_length, .distinct = model->config().vocab_size};
   if (fs::exists(directory / "tokenizer.model")) {
     const auto tokenizer = load_tokenizer(directory);
-    const Dataset train = load_dataset(recipe.data.train, *tokenizer, training.max_length);
-    const Dataset validation = load_dataset(recipe.data.validation, *tokenizer, training.max_length);
+    const Dataset train = load_dataset(recipe.data.train, *tokenizer, training.max_length, labels);
+    const Dataset validation = load_dataset(recipe.data.validation, *tokenizer, training.max_length, labels);
     need = data_need(train, validation);
     text += "Training    " + dataset_line(train) + "\n";
   } else {

@@ -152,7 +152,7 @@ TEST_CASE("a weight that is not finite is refused by name") {
 
 TEST_CASE("on the meta device a model has its bytes and no memory") {
   const auto real = load_pretrained(golden_model("default"), "bfloat16", {}, make_quantizer({"nf4"}));
-  const auto meta = make_meta(golden_model("default"), "bfloat16", make_quantizer({"nf4"}));
+  const auto meta = make_meta(golden_model("default"), "bfloat16", {}, make_quantizer({"nf4"}));
   const auto bytes = [](const LlamaForCausalLM& model) {
     int64_t sum = 0;
     for (const QuantizedModule& module : quantized_modules(model)) sum += module.layer->quantized_weight().bytes();
