@@ -22,9 +22,10 @@ std::shared_ptr<LlamaForCausalLM> load_classifier(const std::string& name) {
   return load_pretrained(golden_model(name), "auto", {read_model_config(golden_model(name)).labels});
 }
 
-std::set<std::string> tensor_names(const std::filesystem::path& file) {
+std::set<std::string> tensor_names(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
   std::set<std::string> names;
-  for (const auto& [name, entry] : SafetensorsFile(file).entries()) names.insert(name);
+  for (const auto& [name, entry] : file.entries()) names.insert(name);
   return names;
 }
 
