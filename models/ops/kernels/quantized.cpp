@@ -76,6 +76,9 @@ HWY_INLINE hn::Vec<D> Levels(D d, const float* levels, hn::Vec<hn::RebindToSigne
 #endif
 }
 
+// Where Highway emulates vectors, the loop over what is left does all.
+constexpr bool kHasVectors = HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR;
+
 template <class T>
 void Nf4Decode(const uint8_t* codes, const float* scales, T* values, size_t n) {
   const hn::CappedTag<float, 16> d;
@@ -89,7 +92,7 @@ void Nf4Decode(const uint8_t* codes, const float* scales, T* values, size_t n) {
     const size_t count = std::min(kNf4Block, n - begin);
     const float scale = scales[begin / kNf4Block];
     size_t i = 0;
-    for (; i + lanes <= count; i += lanes) {
+    for (; kHasVectors && i + lanes <= count; i += lanes) {
       const auto packed = hn::PromoteTo(pairs, hn::LoadU(bytes, codes + i / 2));
       const auto apart = hn::Or(hn::ShiftRight<4>(packed), hn::ShiftLeft<8>(hn::And(packed, hn::Set(pairs, 15))));
       const auto index = hn::PromoteTo(whole, hn::BitCast(nibbles, apart));
