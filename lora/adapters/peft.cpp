@@ -117,7 +117,13 @@ void copy_trained_tensors(const LlamaForCausalLM& from, const Adaptation& from_a
                           const Adaptation& to_adaptation) {
   const at::NoGradGuard no_grad;
   const auto tensors = trained_tensors(from, from_adaptation), places = trained_tensors(to, to_adaptation);
-  for (size_t i = 0; i < places.size(); ++i) at::Tensor(places[i].second).copy_(tensors[i].second);
+  size_t next = 0;
+  for (const AdaptedModule& module : to_adaptation.modules) {
+    std::vector<at::Tensor> own;
+    for (size_t i = module.layer->peft_tensors().size(); i > 0; --i) own.push_back(tensors[next++].second);
+    module.layer->load_peft_tensors(own);
+  }
+  for (; next < places.size(); ++next) at::Tensor(places[next].second).copy_(tensors[next].second);
 }
 
 void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,

@@ -108,10 +108,12 @@ TEST_CASE("a model is quantized as it streams in, and the run keeps to its plann
 }
 
 TEST_CASE("merging goes into the original weights or the dequantized ones, and says what each changes") {
+  const auto adapter = GENERATE(as<std::string>{}, "adapter.method=lora", "adapter.method=dora", "adapter.init=olora");
+  CAPTURE(adapter);
   const TemporaryDirectory directory;
   const std::string recipe =
       write_recipe(directory, quickstart() / "model", "max_steps: 20, batch_size: 4, max_length: 128");
-  const Outcome trained = run({"lora-train", recipe, "model.dtype=float32", "export=[huggingface]"});
+  const Outcome trained = run({"lora-train", recipe, "model.dtype=float32", "export=[huggingface]", adapter});
   CAPTURE(trained.err);
   REQUIRE(trained.exit_code == 0);
   CHECK_THAT(trained.out, Contains("merged into the original weights, whose logits differ by"));
