@@ -34,6 +34,7 @@ Int8Weight::Int8Weight(const at::Tensor& weight, at::ScalarType dtype)
 }
 
 void Int8Weight::unpack(at::Tensor& to) const {
+  if (to.is_meta()) return;
   constexpr int64_t kRowGrain = 16;
   const int64_t in = in_features();
   const auto* const codes = codes_.const_data_ptr<int8_t>();

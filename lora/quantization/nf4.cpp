@@ -61,6 +61,7 @@ void Nf4Weight::decode_scales(int64_t begin, int64_t end, float* scales) const {
 }
 
 void Nf4Weight::unpack(at::Tensor& to) const {
+  if (to.is_meta()) return;
   const int64_t n = out_ * in_;
   const auto* const codes = codes_.const_data_ptr<uint8_t>();
   kernels::for_type(to, [&](auto type) {

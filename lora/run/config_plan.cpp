@@ -29,7 +29,7 @@ std::string config_plan(const Recipe& recipe) {
                                make_quantizer({recipe.model.quantization, recipe.model.double_quantization}));
   AdapterConfig adapter = recipe.adapter;
   adapter.init_from.clear();  // of the same shapes, and not read
-  const Adaptation adaptation = inject(*model, adapter, training.seed);
+  const Adaptation adaptation = inject(*model, adapter, training.seed, /*fresh=*/false);
   const auto groups = make_parameter_groups(trainable_parameters(*model), training);
 
   std::string text = "Not read    weights: " + directory.string() + " has none; shapes are those of its config.json\n";

@@ -17,7 +17,8 @@ class PackedWeight {
   virtual int64_t in_features() const = 0;
   virtual at::ScalarType dtype() const = 0;  // of the model that it is part of
   virtual at::Device device() const = 0;
-  // Writes the whole matrix to `to` (out, in): contiguous, floating point, on this device.
+  // Writes the whole matrix to `to` (out, in): contiguous, float32 or bfloat16, on this device. Does nothing on the
+  // meta device.
   virtual void unpack(at::Tensor& to) const = 0;
 };
 

@@ -158,6 +158,10 @@ TEST_CASE("a dry run of a config.json alone prints what the model would need, an
   CHECK(weights_bytes > 64.76e9 * 0.515 + 2 * 32000 * 8192 * 2);
   CHECK(weights_bytes < 64.76e9 * 0.517 + 2 * 32000 * 8192 * 2 + 1e9);
   CHECK_FALSE(fs::exists(directory / "run"));
+  for (const char* other : {"adapter.method=dora", "adapter.init=pissa", "model.quantization=int8"}) {
+    INFO(other);
+    CHECK(run({"lora-train", recipe, "--dry-run", other}).exit_code == 0);
+  }
   // Without --dry-run the absence of weights is an error.
   CHECK(run({"lora-train", recipe}).exit_code == 4);
 }
