@@ -107,7 +107,7 @@ void Nf4Decode(const uint8_t* codes, const float* scales, T* values, size_t n) {
 
 bool Int8Encode(const float* values, size_t n, int8_t* codes, float* scale) {
   const bool finite = LargestMagnitude(values, n, scale);
-  const float inverse = *scale > 0 ? 127.0f / *scale : 0.0f;
+  const float inverse = *scale > 0 ? 1.0f / *scale * 127.0f : 0.0f;
   ForEach(n, [&](auto d, size_t i) HWY_ATTR {
     const hn::Rebind<int8_t, decltype(d)> narrow;
     const auto v = hn::Mul(hn::LoadU(d, values + i), hn::Set(d, inverse));
