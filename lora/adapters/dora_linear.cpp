@@ -11,9 +11,10 @@
 namespace lora {
 namespace {
 
-// f of each block of rows of w in float32, one under another: a float32 copy of all of w is never held.
-at::Tensor by_blocks(const at::Tensor& w, const std::function<at::Tensor(const at::Tensor&)>& f) {
+// f of each block of rows of the weight in float32, one under another: a float32 copy of all of it is never held.
+at::Tensor by_blocks(const WeightHandle& weight, const std::function<at::Tensor(const at::Tensor&)>& f) {
   constexpr int64_t kRows = 256;
+  const at::Tensor w = weight.packed() ? weight.for_product(weight.packed()->dtype()) : weight.dense();
   std::vector<at::Tensor> parts;
   for (const at::Tensor& rows : w.split(kRows)) parts.push_back(f(rows.to(at::kFloat)));
   return at::cat(parts);
@@ -28,7 +29,7 @@ DoraLinear::DoraLinear(std::shared_ptr<Linear> base, const MethodOptions& option
   const InitialPair pair = initial_pair(*base_layer(), options);
   lora_A = register_parameter("lora_A", pair.lora_A);
   lora_B = register_parameter("lora_B", pair.lora_B);
-  base_square_ = by_blocks(weight_matrix(), [](const at::Tensor& w) { return w.square().sum(1); });
+  base_square_ = by_blocks(weight_handle(), [](const at::Tensor& w) { return w.square().sum(1); });
   lora_magnitude_vector = register_parameter("lora_magnitude_vector", weight_norm());
 }
 
@@ -36,7 +37,7 @@ at::Tensor DoraLinear::weight_norm() const {
   if (kept_norm_.defined()) return kept_norm_;
   const at::NoGradGuard no_grad;
   const at::Tensor a = lora_A.detach(), b = lora_B.detach();
-  const at::Tensor wa = by_blocks(weight_matrix(), [&](const at::Tensor& w) { return w.mm(a.t()); });
+  const at::Tensor wa = by_blocks(weight_handle(), [&](const at::Tensor& w) { return w.mm(a.t()); });
   const at::Tensor delta_a = b.mm(a.mm(a.t())).mul_(scaling_);  // (s·B·A)·Aᵀ
   const at::Tensor square = base_square_ + (b * (2 * wa + delta_a)).sum(1).mul_(scaling_);
   // A row of zeros has the direction zero, not one that is no number.

@@ -94,6 +94,20 @@ std::string take_method(json& file, const fs::path& path) {
   throw ModelError(path.string() + ": " + joined(set) + " together are not supported");
 }
 
+// Takes in values of the order and shapes of trained_tensors().
+void put_trained_tensors(const LlamaForCausalLM& model, const Adaptation& adaptation,
+                         const std::vector<at::Tensor>& values) {
+  const at::NoGradGuard no_grad;
+  const auto places = trained_tensors(model, adaptation);
+  size_t next = 0;
+  for (const AdaptedModule& module : adaptation.modules) {
+    std::vector<at::Tensor> own(module.layer->peft_tensors().size());
+    for (at::Tensor& value : own) value = values[next++];
+    module.layer->load_peft_tensors(own);
+  }
+  for (; next < places.size(); ++next) at::Tensor(places[next].second).copy_(values[next]);
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const LlamaForCausalLM& model,
@@ -115,15 +129,9 @@ std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const LlamaForCa
 
 void copy_trained_tensors(const LlamaForCausalLM& from, const Adaptation& from_adaptation, const LlamaForCausalLM& to,
                           const Adaptation& to_adaptation) {
-  const at::NoGradGuard no_grad;
-  const auto tensors = trained_tensors(from, from_adaptation), places = trained_tensors(to, to_adaptation);
-  size_t next = 0;
-  for (const AdaptedModule& module : to_adaptation.modules) {
-    std::vector<at::Tensor> own;
-    for (size_t i = module.layer->peft_tensors().size(); i > 0; --i) own.push_back(tensors[next++].second);
-    module.layer->load_peft_tensors(own);
-  }
-  for (; next < places.size(); ++next) at::Tensor(places[next].second).copy_(tensors[next].second);
+  std::vector<at::Tensor> values;
+  for (const auto& [name, tensor] : trained_tensors(from, from_adaptation)) values.push_back(tensor);
+  put_trained_tensors(to, to_adaptation, values);
 }
 
 void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
@@ -259,13 +267,9 @@ void load_trained_tensors(const fs::path& path, const LlamaForCausalLM& model, c
     throw ModelError(path.string() + ": tensor '" + name + "' is " + c10::str(found.sizes()) + "; wanted " +
                      c10::str(tensor.sizes()) + " (is the rank the same?)");
   }
-  auto next = tensors.begin();
-  for (const AdaptedModule& module : adaptation.modules) {
-    std::vector<at::Tensor> own;
-    for (size_t i = module.layer->peft_tensors().size(); i > 0; --i, ++next) own.push_back(file.tensor(next->first));
-    module.layer->load_peft_tensors(own);
-  }
-  for (; next != tensors.end(); ++next) next->second.copy_(file.tensor(next->first));
+  std::vector<at::Tensor> values;
+  for (const auto& [name, tensor] : tensors) values.push_back(file.tensor(name));
+  put_trained_tensors(model, adaptation, values);
 }
 
 void load_peft_weights(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,

@@ -38,7 +38,10 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   const TrainingRuns runs = make_runs(recipes, options, *tokenizer);
   const auto model = load_model(shared.model, *tokenizer, shared.training.seed, runs.front()->labels().names());
   AdapterSet adapters(*model);
-  for (const auto& run : runs) run->adapt(adapters);
+  for (const auto& run : runs) {
+    say(titled(*run, run->long_work()));
+    run->adapt(adapters);
+  }
   plan_runs(runs, machine_memory_bytes());
 
   for (const auto& run : runs) {

@@ -40,8 +40,9 @@ class Checker {
       fail("adapter.init_from",
            "adapter.init_from: method full has no adapter to go on from; put the model in model.path");
     }
-    if (full && adapter.use_rslora) {
-      fail("adapter.use_rslora", "adapter.use_rslora: method full has no adapter to scale");
+    if (adapter.use_rslora && (full || adapter.method == "adalora")) {
+      fail("adapter.use_rslora", "adapter.use_rslora: not with method " + adapter.method +
+                                     (full ? ", which has no adapter to scale" : ", which has a scaling of its own"));
     }
     const YamlNode* section = root_.find("adapter");
     const YamlNode* use_rslora = section ? section->find("use_rslora") : nullptr;

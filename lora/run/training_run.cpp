@@ -28,11 +28,19 @@ TrainingRun::TrainingRun(NamedRecipe recipe, const RunOptions& options, const To
   validation_ = load_dataset(recipe_.data.validation, tokenizer, recipe_.training.max_length, labels_);
 }
 
+bool TrainingRun::starts_fresh() const { return directory_ && !directory_->resume_from(); }
+
+std::string TrainingRun::long_work() const {
+  if (!starts_fresh() || !starts_from_base(recipe_.adapter)) return "";
+  const std::string hint = recipe_.adapter.init == "pissa" ? "; pissa_niter_4 is many times faster" : "";
+  return "Start       decomposing the weights that are adapted (" + recipe_.adapter.init + hint + ")";
+}
+
 void TrainingRun::adapt(AdapterSet& set) {
   set_ = &set;
   model_ = &set.model();
   const uint64_t seed = recipe_.training.seed;
-  const bool fresh = directory_ && !directory_->resume_from();
+  const bool fresh = starts_fresh();
   // Alone it needs no way back to the bare base, which full fine-tuning would have to hold twice for it.
   adaptation_ =
       name_.empty() ? inject(*model_, recipe_.adapter, seed, fresh) : set.add(name_, recipe_.adapter, seed, fresh);

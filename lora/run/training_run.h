@@ -36,6 +36,8 @@ class TrainingRun {
   // Puts the adapter into the set, under its name; where it has none it is alone, and goes into the model itself. The
   // set has to outlive this.
   void adapt(AdapterSet& set);
+  // What adapt will take its time for; mostly nothing.
+  std::string long_work() const;
   DataNeed data_need() const;
   int64_t held_bytes() const;  // by the adapter's weights, gradients and moments
   // `data` and `beside`: of all runs together, and of the others; see memory_plan.h.
@@ -67,6 +69,7 @@ class TrainingRun {
   const Trainer& trainer() const { return *trainer_; }
 
  private:
+  bool starts_fresh() const;
   void enter();
   Answers answer() const;
   void write_answers(const Answers& answers, int64_t step, double epoch);

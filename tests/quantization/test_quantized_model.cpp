@@ -39,8 +39,11 @@ Quantizer dequantized(const Quantizer& quantizer) {
   };
 }
 
-void adapt(LlamaForCausalLM& model, double dropout) {
+void adapt(LlamaForCausalLM& model, double dropout, const std::string& method = "lora",
+           const std::string& init = "kaiming") {
   AdapterConfig config;
+  config.method = method;
+  config.init = init;
   config.target_modules = std::vector<std::string>{"q_proj", "v_proj", "up_proj", "down_proj"};
   config.rank = 5;
   config.dropout = dropout;
@@ -88,6 +91,21 @@ TEST_CASE("a quantized base gives the very loss and gradients of its dense value
         }
       }
     }
+  }
+}
+
+TEST_CASE("DoRA and the starts from the base's weights do the same on a quantized base as on its dense values") {
+  const auto [method, init] =
+      GENERATE(table<std::string, std::string>({{"dora", "kaiming"}, {"lora", "pissa"}, {"lora", "olora"}}));
+  const Quantizer quantizer = make_quantizer({"nf4"});
+  const auto packed = random_model("float32", quantizer), dense = random_model("float32", dequantized(quantizer));
+  adapt(*packed, 0, method, init);
+  adapt(*dense, 0, method, init);
+  for (const bool fused : {false, true}) {
+    const auto found = loss_and_gradients(*packed, fused, Recompute::kNone);
+    const auto wanted = loss_and_gradients(*dense, fused, Recompute::kNone);
+    REQUIRE(found.size() == wanted.size());
+    for (size_t i = 0; i < found.size(); ++i) CHECK(found[i].equal(wanted[i]));
   }
 }
 
