@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "lora/adapters/inject.h"
+#include "lora/adapters/method.h"
 
 namespace lora::test {
 
@@ -13,6 +14,18 @@ inline AdapterConfig all_linear() {
   config.rank = 4;
   config.alpha = 12;
   return config;
+}
+
+// One of each method, and one that starts from the base's weights.
+inline std::vector<std::pair<std::string, AdapterConfig>> every_method() {
+  std::vector<std::pair<std::string, AdapterConfig>> configs;
+  for (const auto& [name, method] : methods()) {
+    configs.emplace_back(name, all_linear());
+    configs.back().second.method = name;
+  }
+  configs.emplace_back("pissa", all_linear());
+  configs.back().second.init = "pissa";
+  return configs;
 }
 
 // Every trained weight: B is zero at first.

@@ -66,6 +66,29 @@ TEST_CASE("switching gives each adapter's bits, however often, and none gives th
   }
 }
 
+TEST_CASE("adapters of every method stand beside one another") {
+  const auto model = load_pretrained(golden_model("default"), "float32");
+  const at::Tensor base = logits(*model);
+  AdapterSet set(*model);
+  std::map<std::string, at::Tensor> alone;
+  for (const auto& [name, config] : every_method()) {
+    const auto single = load_pretrained(golden_model("default"), "float32");
+    inject(*single, config, 1);
+    randomise(*single, 2);
+    alone[name] = logits(*single);
+    CHECK_FALSE(alone[name].equal(base));
+    set.add(name, config, 1);
+    randomise(*model, 2);
+  }
+  for (const auto& [name, wanted] : alone) {
+    CAPTURE(name);
+    set.activate(name);
+    CHECK(logits(*model).equal(wanted));
+  }
+  set.deactivate();
+  CHECK(logits(*model).equal(base));
+}
+
 TEST_CASE("only the active adapter's parameters are trained ones, and gradients stay with their adapter") {
   const auto model = load_pretrained(golden_model("default"), "bfloat16");
   AdapterSet set(*model);

@@ -113,6 +113,23 @@ TEST_CASE("the error that is reported is the distance from the weighted sum") {
   }
 }
 
+TEST_CASE("adapters of every method are combined by their own scaling, but DoRA's, which is no product") {
+  const auto model = load_pretrained(golden_model("default"), "float32");
+  AdapterSet set(*model);
+  WeightedNames weighted;
+  for (const auto& [name, config] : every_method()) {
+    set.add(name, config, 1);
+    randomise(*model, 2);
+    if (name != "dora") weighted.emplace_back(name, 0.5);
+  }
+  const auto sums = exact_sum(set, weighted);
+  for (const AdaptedModule& module : combine(set, weighted, {.type = "cat"}).adaptation.modules) {
+    CHECK(relative(update_of(module), sums.at(module.path)) < 1e-5);
+  }
+  weighted.emplace_back("dora", 0.5);
+  CHECK_THROWS_WITH(combine(set, weighted, {.type = "cat"}), Contains("'dora'") && Contains("merge it"));
+}
+
 TEST_CASE("svd of the whole rank is exact, and of a smaller one the best there is") {
   Loaded loaded;
   const WeightedNames weighted = {{"a", 1.0}, {"c", 0.5}};

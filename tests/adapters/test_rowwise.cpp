@@ -75,6 +75,26 @@ TEST_CASE("each row of a batch has the output of its adapter alone, and then the
   CHECK((model->model->forward(rows_from(2, 1)) - alone[2]).abs().max().item<double>() == 0);
 }
 
+TEST_CASE("rows of every method share a batch") {
+  const auto model = load_pretrained(golden_model("default"), "float32");
+  AdapterSet set(*model);
+  model->eval();
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> alone;
+  std::vector<int64_t> lengths, adapters;
+  for (const auto& [name, config] : every_method()) {
+    set.add(name, config, 1);
+    randomise(*model, 2);
+    alone.push_back(model->model->forward(rows_from(0, 1)));
+    adapters.push_back(static_cast<int64_t>(lengths.size()));
+    lengths.push_back(kLengths[0]);
+  }
+  RowwiseAdapters rowwise(set, set.names());
+  rowwise.set_rows(lengths, adapters);
+  const at::Tensor ids = rows_from(0, 1).input_ids.repeat({static_cast<int64_t>(lengths.size())});
+  CHECK((model->model->forward({ids, lengths}) - at::cat(alone)).abs().max().item<double>() < 1e-5);
+}
+
 TEST_CASE("each adapter's gradient is that of its own rows") {
   const auto model = load_pretrained(golden_model("default"), "float32");
   AdapterSet set(*model);
