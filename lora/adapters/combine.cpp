@@ -48,8 +48,14 @@ void check(const CombineOptions& options) {
 }
 
 Update update_of(const AdaptedModule& module, const AdapterConfig& config, const std::string& adapter, double weight) {
-  if (const auto parts = module.layer->parts(); parts && parts->lora_A.defined()) {
-    return {adapter, parts->lora_A.detach(), parts->lora_B.detach(), parts->scaling, weight};
+  const auto parts = module.layer->parts();
+  if (parts && parts->lora_A.defined() && !parts->magnitude.defined()) {
+    at::Tensor a = parts->lora_A.detach(), b = parts->lora_B.detach();
+    if (parts->start_A.defined()) {  // from the base as it is: with what was taken out of it at the start
+      a = at::cat({a, parts->start_A});
+      b = at::cat({b, -parts->start_B}, 1);
+    }
+    return {adapter, a, b, parts->scaling, weight};
   }
   fail("adapter '" + adapter + "' is of method " + config.method +
        ", whose update is not a product of two factors; merge it into the base first (lora-export --format "

@@ -48,7 +48,7 @@ class SpanLinear final : public Linear {
     const auto& adapter = span.adapter < 0 ? nullptr : adapters_[static_cast<size_t>(span.adapter)];
     if (!adapter) return y;
     const std::optional<LinearParts> parts = adapter->parts();
-    if (!parts) return adapter->forward(x);
+    if (!parts || parts->start_A.defined() || parts->magnitude.defined()) return adapter->forward(x);
     if (!parts->lora_A.defined()) return y;
     at::Tensor input = x.to(at::kFloat);
     if (parts->dropout > 0) input = keyed_dropout(input, parts->dropout, draw_dropout_key());

@@ -18,7 +18,8 @@ struct TokenSpan {
 
 // The network's layers stand back for as long as this lives; then the bare base is active. Forward passes give each row
 // what its adapter alone would give it, up to rounding, and gradients to that adapter; they go through the plain path.
-// An adapter whose layer is more than a product of two factors (DoRA) runs its own forward on its rows, base included.
+// An adapter whose layer is more than one product of two factors (DoRA, PiSSA) runs its own forward on its rows, base
+// included.
 class RowwiseAdapters {
  public:
   // Error (exit code 2) by name for an adapter that changes more than projections of decoder layers.

@@ -82,7 +82,9 @@ std::string TrainingRun::report() {
   text += "Memory      " + memory_line(plan_) + "\n";
   text += "Passes      " + passes_line(plan_, recipe_.training) + "\n";
   text += "Layers      " + layers_line(*model_) + "\n";
-  text += "Adapter     " + recipe_.adapter.method + "\n\n" + adaptation_table(adaptation_) + "\n";
+  text += "Adapter     " + recipe_.adapter.method;
+  if (starts_from_base(recipe_.adapter)) text += ", from the base's weights (" + recipe_.adapter.init + ")";
+  text += "\n\n" + adaptation_table(adaptation_) + "\n";
   text += comparison_table(adaptation_, recipe_.adapter, plan_,
                            baselines(*model_, adaptation_, recipe_.adapter, recipe_.training, need_, plan_)) +
           "\n";
