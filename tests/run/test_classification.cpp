@@ -41,8 +41,9 @@ std::string write_recipe(const TemporaryDirectory& directory, const std::string&
                   "adapter: {" + adapter + ", target_modules: [q_proj, v_proj]}\n" +
                   "data:\n  train: [{path: " + (directory / "train.csv").string() + ", " + source +
                   "  validation: [{path: " + (directory / "valid.csv").string() + ", " + source +
-                  "training: {max_steps: 12, batch_size: 2, max_length: 128, learning_rate: 5.0e-3,\n"
-                  "           learning_rates: {head: 2.0e-2}, eval_every: 6, checkpoint_every: 3}\noutput_dir: " +
+                  "training: {max_steps: 24, batch_size: 20, packing: false, max_length: 128, learning_rate: 5.0e-3,\n"
+                  "           learning_rates: {head: 2.0e-2}, lr_schedule: constant, eval_every: 12, checkpoint_every: "
+                  "6}\noutput_dir: " +
                   (directory / "run").string() + "\n");
   return (directory / "recipe.yaml").string();
 }
@@ -83,12 +84,12 @@ TEST_CASE("a classifier is trained from CSV, evaluated, exported and asked") {
   CHECK(last["eval_macro_f1"] == 1.0);
   CHECK_FALSE(last.contains("eval_perplexity"));
   const fs::path out = directory / "run";
-  for (const fs::path& place : {out / "adapter", CheckpointStore(out).directory(12)}) {
+  for (const fs::path& place : {out / "adapter", CheckpointStore(out).directory(24)}) {
     CHECK(read_json(place / "labels.json")["id2label"]["1"] == "colour");
   }
   CHECK(read_json(out / "merged/config.json")["label2id"]["trade"] == 2);
 
-  for (const fs::path& classifier : {out, out / "adapter", out / "merged", CheckpointStore(out).directory(12)}) {
+  for (const fs::path& classifier : {out, out / "adapter", out / "merged", CheckpointStore(out).directory(24)}) {
     const Outcome asked = run({"lora-classify", classifier.string(), "Villager 7:\nbaker.", "Villager 8:\ngoat."});
     CAPTURE(classifier, asked.err);
     CHECK(asked.exit_code == 0);
@@ -106,12 +107,12 @@ TEST_CASE("a classifier's run that is stopped and resumed gives the bits of one 
     REQUIRE(run({"lora-train", write_recipe(whole, adapter), "export=[huggingface]"}).exit_code == 0);
     const std::string recipe = write_recipe(parts, adapter);
     REQUIRE(run({"lora-train", recipe}).exit_code == 0);
-    // As if it had been killed after step 9.
-    fs::remove_all(CheckpointStore(parts / "run").directory(12));
+    // As if it had been killed after step 18.
+    fs::remove_all(CheckpointStore(parts / "run").directory(24));
     const Outcome resumed = run({"lora-train", recipe, "--resume", "export=[huggingface]"});
     CAPTURE(adapter, resumed.out, resumed.err);
     REQUIRE(resumed.exit_code == 0);
-    CHECK_THAT(resumed.out, Contains("Resuming after step 9"));
+    CHECK_THAT(resumed.out, Contains("Resuming after step 18"));
     CHECK(comparable(parts / "run") == comparable(whole / "run"));
     CHECK(read_bytes(parts / "run/merged/model.safetensors") == read_bytes(whole / "run/merged/model.safetensors"));
     const Outcome exported = run(
