@@ -131,7 +131,7 @@ TEST_CASE("the exported AdaLoRA adapter is the one that PEFT saves") {
   config.init_from = (golden() / "end").string();
   const auto model = load_pretrained(golden_model("default"), "auto");
   inject(*model, config, 1);
-  CHECK(largest_difference(logits_last(*model, expected["rows"]), as_tensor(expected["logits_last"])) < 1e-5);
+  CHECK(largest_difference(logits_last(*model, expected["rows"]), as_tensor(expected["logits_last"])) < 5e-5);
 }
 
 TEST_CASE("pruned, as LoRA, merged or as it is, an AdaLoRA adapter computes the same") {
@@ -142,8 +142,9 @@ TEST_CASE("pruned, as LoRA, merged or as it is, an AdaLoRA adapter computes the 
     GoldenRun run = golden_run(expected);
     while (run.trainer->progress().step < steps) run.trainer->step();
     const at::Tensor wanted = logits_last(*run.model, expected["rows"]);
+    const auto largest = wanted.abs().max().item<double>();
     const auto check = [&](LlamaForCausalLM& model) {
-      CHECK(largest_difference(logits_last(model, expected["rows"]), wanted) < 2e-5);
+      CHECK(largest_difference(logits_last(model, expected["rows"]), wanted) < 1e-5 * (1 + largest));
     };
     check(*loaded_again(run, {run.adaptation, golden_adapter()}));
     const AdapterForm pruned = pruned_adalora(run.adaptation, golden_adapter());
