@@ -58,8 +58,10 @@ std::vector<Prompt> load_prompts(const std::filesystem::path& file, const Adapte
     if (prompt.adapter == kNoAdapter) prompt.adapter.clear();
     if (prompt.text.empty()) throw DataError(row.where() + ": the prompt is empty");
     if (!prompt.adapter.empty() && !set.contains(prompt.adapter)) {
+      std::string loaded;
+      for (const std::string& name : set.names()) loaded += (loaded.empty() ? "" : ", ") + name;
       throw DataError(row.where() + ": no adapter '" + prompt.adapter + "' was loaded" +
-                      did_you_mean(prompt.adapter, set.names()));
+                      did_you_mean(prompt.adapter, set.names()) + "; loaded: " + (loaded.empty() ? "none" : loaded));
     }
     prompts.push_back(std::move(prompt));
   });

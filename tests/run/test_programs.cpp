@@ -448,7 +448,7 @@ TEST_CASE("lora-generate loads several adapters by name and answers each prompt 
 
   write_bytes(one / "prompts.jsonl", R"({"prompt": "Anna keeps", "adapter": "aa"})");
   check_refused({"lora-generate", model, "--adapter", named_a, "--prompts", (one / "prompts.jsonl").string()}, 3,
-                {"prompts.jsonl:1", "'aa'", "did you mean 'a'"});
+                {"prompts.jsonl:1", "'aa'", "loaded: a"});
   check_refused({"lora-generate", model, "--adapter", named_a, "--adapter", named_b, "--prompt", "x"}, 2, {"--use"});
   check_refused({"lora-generate", model, "--adapter", named_a, "--use", "c", "--prompt", "x"}, 2, {"'c'", "loaded: a"});
   check_refused({"lora-generate", model, "--adapter", named_a, "--adapter", named_a, "--prompt", "x"}, 2, {"'a'"});
