@@ -95,7 +95,7 @@ TEST_CASE("a list of adapters that cannot be is refused at its place") {
        "digit; found 'a/b'"},
       {8, "  - name: none", "8:11: adapters.1.name: 'none' stands for the base without an adapter; found 'none'"},
       {8, "  - name: [x]", "8:11: adapters.1.name: expected a name, found a list"},
-      {8, "  - export: [peft]", "8:5: missing key 'name' in 'adapters.1'"},
+      {8, "  - evaluation: {show: 1}", "8:5: missing key 'name' in 'adapters.1'"},
       {1, "model: {path: x}\ndata: {train: [{path: x, format: text}]}",
        "2:15: data.train: each of 'adapters' has data of its own; put it in their 'data'"},
       {9, "    rank: 3", "9:5: unknown key 'rank' in 'adapters.1' ('rank' belongs in 'adapter')"},
@@ -109,15 +109,15 @@ TEST_CASE("a list of adapters that cannot be is refused at its place") {
        "10:16: 'threads' in 'adapters.1.training' is one for the whole run; expected it in 'training' at the top "
        "level"},
       {9, "    data: {train: []}",
-       "9:12: missing key 'train' in 'data'; expected a list of at least one {path: ..., format: ...}"},
+       "9:19: missing key 'train' in 'data'; expected a list of at least one {path: ..., format: ...}"},
       {10, "    adapter: {rank: 0}", "10:21: adapter.rank: expected an integer >= 1, found '0'"},
       {10, "    adapter: {rnak: 0}", "10:15: unknown key 'rnak' in 'adapter' (did you mean 'rank'?)"},
-      {10, "    adapter: {method: full}",
-       "10:23: adapter.method: full trains the base itself, which the other adapters share; expected an adapter's "
-       "method for 'de'"},
+      {6, "    adapter: {method: full}",
+       "6:23: adapter.method: full trains the base itself, which the other adapters share; expected an adapter's "
+       "method for 'fr'"},
       {10, "    training: {epochs: 2, max_steps: 3}",
        "10:24: training.epochs: max_steps is given too; a run ends by one of the two"},
-      {12, "other: x", "12:1: unknown key 'other'"},
+      {12, "output_dir: y\nother: x", "13:1: unknown key 'other'"},
       {12, "", "1:1: missing key 'output_dir'"},
   };
   for (const auto& [line, text, message] : table) {
@@ -132,7 +132,7 @@ TEST_CASE("a list of adapters that cannot be is refused at its place") {
         "[recipe] a.yaml:3:11: adapters: expected a list of adapters, each with a name and data of its own, found an "
         "empty one; a single adapter is described in 'adapter'");
   CHECK(list_error(head + "[5]\n") == "[recipe] a.yaml:3:12: adapters.0: expected a map, found '5'");
-  CHECK(error_of(kList) == "[recipe] a.yaml:4:1: adapters: a list of several runs; expected a recipe of one");
+  CHECK(error_of(kList) == "[recipe] a.yaml:5:3: adapters: a list of several runs; expected a recipe of one");
 }
 
 }  // namespace
