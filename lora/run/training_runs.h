@@ -4,9 +4,10 @@
 //
 // A turn is a whole optimizer step of one adapter. Rows of several adapters in one pass would save nothing: a pass
 // takes 512 tokens, where the products with the base's weights are bound by arithmetic and not by reading the weights,
-// so that twice the rows take twice the time. (Measured on a core for 576 × 1,536 and 2,048² weights: FLOP/s no higher
-// at 1,024 or 2,048 rows than at 128 to 512, in float32 and bfloat16.) In turns, each run is the very run that it would
-// be alone: same rows, same bits; only the memory plan, which counts the others' optimizers, may choose smaller passes.
+// so that twice the rows take twice the time. (Measured on a busy core for 576 × 1,536 and 2,048² weights: FLOP/s no
+// higher at 1,024 or 2,048 rows than at 512 within the noise, in float32 and bfloat16, but for one reading.) In turns,
+// each run is the very run that it would be alone: same rows, same bits; only the memory plan, which counts the others'
+// optimizers, may choose smaller passes.
 
 #include <memory>
 #include <vector>
