@@ -62,7 +62,7 @@ std::vector<MethodNeed> baselines(const LlamaForCausalLM& model, const Adaptatio
                             std::numeric_limits<int64_t>::max());
     // A quantised base stays the run's own under another adapter.
     if (method == "lora" && adapter.method != "full") {
-      need.plan.weights = plan.weights + 4 * (need.trained - adaptation.trainable_parameters);
+      need.plan.weights = plan.weights + 4 * (need.parameters - adaptation.total_parameters);
     }
     needs.push_back(std::move(need));
   }

@@ -61,6 +61,11 @@ def overrides_of(values: dict) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, value if isinstance(value, str) else json.dumps(value)) for key, value in values.items()))
 
 
+def rates_of(method: str) -> tuple[float, ...]:
+    """LoRA and full fine-tuning are compared over all rates, the others where LoRA's kin learn best."""
+    return RATES if method in ("LoRA", "full") else RATES[2:5]
+
+
 def runs_of(task: Task, values: dict) -> list[Run]:
     return [Run(task.key, overrides_of(values), seed) for seed in SEEDS]
 

@@ -13,8 +13,8 @@ import subprocess
 import tempfile
 
 from method_study import report, tasks
-from method_study.experiments import (BASES, MEMORY, METHODS, RANKS, RATES, TARGETS, Run, Task, of_base, of_method,
-                                      of_rank, of_targets, overrides_of, runs_of)
+from method_study.experiments import (BASES, MEMORY, METHODS, RANKS, TARGETS, Run, Task, of_base, of_method,
+                                      of_rank, of_targets, overrides_of, rates_of, runs_of)
 
 
 def train(program: pathlib.Path, recipe: pathlib.Path, overrides: dict[str, str], work: pathlib.Path) -> dict:
@@ -77,7 +77,7 @@ def measure(planned: list[Task], results: Results, options: argparse.Namespace) 
     for task in planned:
         runs = []
         for name in METHODS:
-            for rate in RATES:
+            for rate in rates_of(name):
                 runs += runs_of(task, of_method(name, rate, task.steps))
         do(runs, task, results, options)
         rate = report.best_rate(task, "LoRA", results.found, task.steps)
@@ -100,7 +100,7 @@ def measure(planned: list[Task], results: Results, options: argparse.Namespace) 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/methods", description="Measures with lora-train what is said of LoRA and its kin (ranks, rates, "
-        "targets, methods, quantised bases, memory) and writes docs/methods.md. About 400 short runs, half an hour on "
+        "targets, methods, quantised bases, memory) and writes docs/methods.md. About 300 short runs, half an hour on "
         "two cores; runs that --work already holds are not run again. Needs matplotlib for the plots.")
     parser.add_argument("--lora-train", default="build/lora-train", type=pathlib.Path, help="the program")
     parser.add_argument("--data", default="../shared/data", type=pathlib.Path,

@@ -10,7 +10,7 @@ import textwrap
 from dataclasses import dataclass
 
 from method_study.experiments import (BASES, MEMORY, METHODS, RANK, RANKS, RATES, SEEDS, TARGETS, Run, Task, of_base,
-                                      of_method, of_rank, of_targets, runs_of)
+                                      of_method, of_rank, of_targets, rates_of, runs_of)
 
 
 def in_short(run: dict) -> str:
@@ -58,7 +58,7 @@ def collect(runs: list[Run], found: dict) -> Seeds | str:
 
 
 def by_rate(task: Task, method: str, found: dict, steps: int) -> dict[float, Seeds]:
-    collected = {rate: collect(runs_of(task, of_method(method, rate, steps)), found) for rate in RATES}
+    collected = {rate: collect(runs_of(task, of_method(method, rate, steps)), found) for rate in rates_of(method)}
     return {rate: seeds for rate, seeds in collected.items() if isinstance(seeds, Seeds)}
 
 
@@ -219,13 +219,13 @@ What guides say of LoRA's settings and of its relatives, measured with lora-trai
 trained. Written by `scripts/methods`, tables and verdicts alike:
 
 ```
-scripts/methods --work DIR           # some 400 short runs, half an hour on two cores; may be done in parts
+scripts/methods --work DIR           # some 300 short runs, half an hour on two cores; may be done in parts
 scripts/methods --work DIR --report  # measures nothing, writes this file from what DIR holds
 ```
 
 Each figure is the mean of {seeds} seeds ± half of their range; a seed decides the fresh adapter, the order of the data
-and nothing else. Rates are chosen by the same validation loss that is shown, for every method from the same list:
-{rates}. Models this small say how methods compare where they can be trained to the end many times over; they do not
+and nothing else. Rates are chosen by the same validation loss that is shown: for LoRA and full fine-tuning from {rates},
+for the others from {fewer}. Models this small say how methods compare where they can be trained to the end many times over; they do not
 say what happens at billions of parameters.
 """
 
@@ -234,7 +234,8 @@ def write(planned: list[Task], found: dict, docs: pathlib.Path) -> None:
     """Writes docs/methods.md and docs/methods/*.svg from whatever was measured."""
     from method_study import plots
 
-    parts = [INTRODUCTION.format(seeds=len(SEEDS), rates=", ".join(f"{rate:g}" for rate in RATES)).rstrip()]
+    parts = [INTRODUCTION.format(seeds=len(SEEDS), rates=", ".join(f"{rate:g}" for rate in RATES),
+                                 fewer=", ".join(f"{rate:g}" for rate in rates_of("DoRA"))).rstrip()]
     for task in planned:
         rate = best_rate(task, "LoRA", found, task.steps)
         parts += [f"## {task.title}", paragraph(task.about), *methods_section(task, found), *rates_section(task, found),

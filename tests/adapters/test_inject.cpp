@@ -59,7 +59,8 @@ TEST_CASE("a fresh adapter leaves the model as it was, and only it is trained") 
     const Adaptation adaptation = inject(*model, config, 1);
     CHECK(adaptation.modules.size() == 14);
     if (method == "lora") CHECK(logits(*model).equal(logits(*plain)));
-    CHECK(at::allclose(logits(*model), logits(*plain), 0, std::string(dtype) == "float32" ? 1e-5 : 0.1));
+    const double bound = std::string(dtype) == "float32" ? 1e-6 : 5e-2;  // a few roundings
+    CHECK(largest(logits(*model) - logits(*plain)) <= bound * largest(logits(*plain)));
     const auto trained = trainable_parameters(*model);
     CHECK(trained.size() == 14 * tensors);
     int64_t count = 0;

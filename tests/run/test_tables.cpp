@@ -25,8 +25,8 @@ TEST_CASE("a recipe's data formats and their columns are those of the data room"
   CHECK(names(known_formats().available) == found);
 }
 
-TEST_CASE("a recipe's methods are those of the adapter room, and full") {
-  std::set<std::string> found = {"full"};
+TEST_CASE("a recipe's methods are those of the adapter room, and full, and LoRA by its name with another scaling") {
+  std::set<std::string> found = {"full", "rslora"};
   for (const auto& [name, method] : methods()) found.insert(name);
   CHECK(names(known_methods().available) == found);
 }
