@@ -107,6 +107,8 @@ MEMORY = {
     "LoRA-FA": {"adapter.method": "lora_fa"},
     "LoRA on int8": {"adapter.method": "lora", "model.quantization": "int8"},
     "LoRA on NF4": {"adapter.method": "lora", "model.quantization": "nf4"},
+    "LoRA, plain autograd": {"adapter.method": "lora", "training.fused": False},
+    "LoRA-FA, plain autograd": {"adapter.method": "lora_fa", "training.fused": False},
 }
 MEMORY_SHAPE = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536,

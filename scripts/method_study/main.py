@@ -33,7 +33,7 @@ def train(program: pathlib.Path, recipe: pathlib.Path, overrides: dict[str, str]
         shutil.rmtree(output)
     steps = [row for row in rows if "loss" in row]
     found = {"train_loss": steps[-1]["loss"], "peak_memory_bytes": max(row["peak_memory_bytes"] for row in steps),
-             "trained": trained_parameters(child.stdout), "program": child.stdout.splitlines()[0]}
+             "trained": trained_parameters(child.stdout), "program": next(line for line in child.stdout.splitlines() if line.startswith("lora-train "))}
     for row in rows:  # the last of each counts
         found |= {key: row[key] for key in ("eval_loss", "exact_match", "exact_match_rows") if key in row}
     return found
@@ -84,7 +84,8 @@ def measure(planned: list[Task], results: Results, options: argparse.Namespace) 
         runs = []
         for rank in RANKS:
             if rank <= task.largest_rank:
-                runs += runs_of(task, of_rank(rank, rate))
+                for one in report.rank_rates(rate):
+                    runs += runs_of(task, of_rank(rank, one))
         for name in TARGETS:
             runs += runs_of(task, of_targets(name, rate))
         for base in BASES:

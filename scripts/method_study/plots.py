@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 
 from method_study import report
-from method_study.experiments import RANKS, Task, of_rank, runs_of
+from method_study.experiments import RANKS, Task
 
 COLOURS = {"LoRA": "#c0392b", "full": "#2c5f8a"}
 
@@ -25,8 +25,7 @@ def draw(task: Task, found: dict, rate: float, directory: pathlib.Path) -> str:
         curve(left, report.by_rate(task, method, found, task.steps), colour, method)
     left.legend(frameon=False)
     left.set(xlabel="learning rate", ylabel="validation loss", xscale="log")
-    ranks = {rank: report.collect(runs_of(task, of_rank(rank, rate)), found) for rank in RANKS}
-    curve(right, {rank: seeds for rank, seeds in ranks.items() if isinstance(seeds, report.Seeds)}, COLOURS["LoRA"], "")
+    curve(right, {rank: seeds for rank, (_, seeds) in report.by_rank(task, found, rate).items()}, COLOURS["LoRA"], "")
     right.set_xscale("log", base=2)
     right.set_xticks(RANKS, [str(rank) for rank in RANKS])
     right.set(xlabel="rank")

@@ -113,18 +113,36 @@ def rates_section(task: Task, found: dict) -> list[str]:
     best, best_full = (min(m, key=lambda rate: m[rate].mean) for m in (lora, full))
     edge = [name for name, rate in (("LoRA", best), ("full fine-tuning", best_full)) if rate in (RATES[0], RATES[-1])]
     words = (f"LoRA's best rate here is {best:g}, full fine-tuning's {best_full:g}: "
-             + (f"{times(best / best_full)} times as high, in line with the rule of about ten."
-                if 3 <= best / best_full <= 30.5 else
-                f"a factor of {times(best / best_full)}, not the ten of the rule."))
+             f"{times(best / best_full)} times as high. The rule says about ten"
+             + (", which is that." if 9 < best / best_full < 11 else
+                ", a step of this list away." if 3 < best / best_full < 31 else ", which does not hold here."))
     return [f"### Learning rates: LoRA (rank {RANK}, all-linear) and full fine-tuning",
             table(["rate", "LoRA", "full"], rows),
             paragraph(words, f"At the edge of what was tried: {', '.join(edge)}." if edge else "")]
 
 
+def rank_rates(best: float) -> tuple[float, ...]:
+    """LoRA's best rate at rank 16, and the next lower one: a higher rank may want it."""
+    return RATES[max(0, RATES.index(best) - 1)], best
+
+
+def by_rank(task: Task, found: dict, best: float) -> dict[int, tuple[float, Seeds]]:
+    """Each rank at the better of the two rates."""
+    chosen = {}
+    for rank in RANKS:
+        measured = {rate: collect(runs_of(task, of_rank(rank, rate)), found) for rate in rank_rates(best)}
+        good = {rate: seeds for rate, seeds in measured.items() if isinstance(seeds, Seeds)}
+        if rank <= task.largest_rank and good:
+            rate = min(good, key=lambda one: good[one].mean)
+            chosen[rank] = rate, good[rate]
+    return chosen
+
+
 def ranks_section(task: Task, found: dict, rate: float) -> list[str]:
-    named = {str(rank): collect(runs_of(task, of_rank(rank, rate)), found) for rank in RANKS
-             if rank <= task.largest_rank}
+    chosen = by_rank(task, found, rate)
+    named: dict[str, Seeds | str] = {str(rank): seeds for rank, (_, seeds) in chosen.items()}
     head, rows = rows_of(named)
+    rows = [[row[0], f"{chosen[int(row[0])][0]:g}", *row[1:]] for row in rows]
     good = [(name, seeds) for name, seeds in named.items() if isinstance(seeds, Seeds)]
     words = []
     for (small, a), (large, b) in zip(good, good[1:]):
@@ -134,9 +152,9 @@ def ranks_section(task: Task, found: dict, rate: float) -> list[str]:
     first, last = good[0][1].mean - good[1][1].mean, good[-2][1].mean - good[-1][1].mean
     verdict = ("The return diminishes." if first > 2 * last and first > 0 else
                "No diminishing return at this size: the last doubling gains as much as the first."
-               if last > 0 else "More rank does not help here at this rate.")
+               if last > 0 else "More rank does not help here.")
     left_out = [str(rank) for rank in RANKS if rank > task.largest_rank]
-    return ["### Rank (LoRA, all-linear, α = 2r)", table(["rank", *head], rows),
+    return ["### Rank (LoRA, all-linear, α = 2r), each at the better of two rates", table(["rank", "rate", *head], rows),
             paragraph("Lower loss with each doubling: " + "; ".join(words) + ".", verdict,
                       f"Rank {', '.join(left_out)} is above what the narrowest projection has." if left_out else "")]
 
@@ -208,6 +226,8 @@ def memory_section(found: dict) -> list[str]:
         "A llama of SmolLM2-135M's shape with random weights in bfloat16, three steps; peak resident memory of the "
         "whole process, libraries included. Full fine-tuning holds float32 weights, gradients and two moments."),
         table(["", "trained", "share", "peak MB", "saved"], rows),
+        paragraph("A fused layer never keeps an input that only A's gradient needs, so that LoRA-FA saves A's gradient "
+                  "and moments there, and activations on plain autograd alone."),
         paragraph(f"LoRA saves {saved:.0%} here; the field's figure is up to 70 %. What remains is the frozen weights, "
                   "the activations and the program itself, so that the share grows with the model.")]
 
@@ -223,19 +243,23 @@ scripts/methods --work DIR           # some 300 short runs, half an hour on two 
 scripts/methods --work DIR --report  # measures nothing, writes this file from what DIR holds
 ```
 
-Each figure is the mean of {seeds} seeds ± half of their range; a seed decides the fresh adapter, the order of the data
-and nothing else. Rates are chosen by the same validation loss that is shown: for LoRA and full fine-tuning from {rates},
-for the others from {fewer}. Models this small say how methods compare where they can be trained to the end many times over; they do not
-say what happens at billions of parameters.
 """
+
+
+def explanation() -> str:
+    return paragraph(
+        f"Each figure is the mean of {len(SEEDS)} seeds ± half of their range; a seed decides the fresh adapter, the order",
+        "of the data and nothing else. Rates are chosen by the same validation loss that is shown: for LoRA and full",
+        f"fine-tuning from {', '.join(f'{rate:g}' for rate in RATES)}, for the others from",
+        f"{', '.join(f'{rate:g}' for rate in rates_of('DoRA'))}. Models this small say how methods compare where they can be",
+        "trained to the end many times over; they do not say what happens at billions of parameters.")
 
 
 def write(planned: list[Task], found: dict, docs: pathlib.Path) -> None:
     """Writes docs/methods.md and docs/methods/*.svg from whatever was measured."""
     from method_study import plots
 
-    parts = [INTRODUCTION.format(seeds=len(SEEDS), rates=", ".join(f"{rate:g}" for rate in RATES),
-                                 fewer=", ".join(f"{rate:g}" for rate in rates_of("DoRA"))).rstrip()]
+    parts = [INTRODUCTION.rstrip(), explanation()]
     for task in planned:
         rate = best_rate(task, "LoRA", found, task.steps)
         parts += [f"## {task.title}", paragraph(task.about), *methods_section(task, found), *rates_section(task, found),
@@ -244,7 +268,7 @@ def write(planned: list[Task], found: dict, docs: pathlib.Path) -> None:
                   f"![loss against rate and rank](methods/{plots.draw(task, found, rate, docs / 'methods')})"]
     parts += memory_section(found)
     dates = sorted({run["date"] for run in found.values()})
-    programs = sorted({run["program"] for run in found.values() if "program" in run})
+    programs = sorted({run["program"] for run in found.values() if run.get("program", "").startswith("lora-train")})
     parts.append(f"Measured {' to '.join(sorted({dates[0], dates[-1]}))}; {'; '.join(programs)}.")
     docs.mkdir(parents=True, exist_ok=True)
     (docs / "methods.md").write_text("\n\n".join(part for part in parts if part) + "\n")
