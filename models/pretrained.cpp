@@ -21,7 +21,8 @@ constexpr const char* kIndexFile = "model.safetensors.index.json";
 
 at::ScalarType compute_dtype(const std::string& wanted, const ModelConfig& config) {
   const std::string name = wanted == "auto" ? config.dtype : wanted;
-  if (name == "bfloat16") return at::kBFloat16;
+  // All float8 values are bfloat16 ones too.
+  if (name == "bfloat16" || (wanted == "auto" && name.starts_with("float8_"))) return at::kBFloat16;
   if (name == "float32" || name == "float16") return at::kFloat;
   throw ModelError("dtype '" + name + "' is not supported; wanted float32, bfloat16 or auto");
 }
@@ -61,7 +62,7 @@ class PretrainedWeights {
     }
     if (!tensor.is_floating_point()) {
       throw ModelError(found->second->path().string() + ": tensor '" + name + "' holds " +
-                       c10::toString(tensor.scalar_type()) + "; wanted F32, F16 or BF16");
+                       c10::toString(tensor.scalar_type()) + "; wanted F32, F16, BF16 or F8");
     }
     taken_.insert(name);
     return tensor;
@@ -177,7 +178,7 @@ std::shared_ptr<LlamaForCausalLM> make_random(const fs::path& directory, const s
   const auto draw = [&](const std::string& name, at::IntArrayRef shape) {
     at::Tensor tensor = at::empty(shape, at::kFloat);
     if (name.ends_with(".bias")) return tensor.zero_();
-    if (shape.size() == 1) return tensor.fill_(1.0);
+    if (shape.size() == 1) return tensor.fill_(config.norm_kind == NormKind::kOnePlus ? 0.0 : 1.0);  // norms: times one
     return tensor.normal_(0.0, config.initializer_range, generator);
   };
   return build(

@@ -7,6 +7,7 @@
 
 #include "lora/export/export.h"
 #include "models/error.h"
+#include "models/families/families.h"
 #include "models/io/atomic_file.h"
 #include "models/io/safetensors.h"
 
@@ -23,8 +24,7 @@ std::string merged_config(const ExportSource& source) {
   config["torch_dtype"] = dtype;
   const ModelConfig& model = source.model.config();
   if (!model.labels.empty()) {
-    config["architectures"] = {model.model_type == "qwen2" ? "Qwen2ForSequenceClassification"
-                                                           : "LlamaForSequenceClassification"};
+    config["architectures"] = {find_family(model.model_type)->classifier};
     config["problem_type"] = "single_label_classification";
     if ((!config.contains("pad_token_id") || config["pad_token_id"].is_null()) && !model.eos_token_ids.empty()) {
       config["pad_token_id"] = model.eos_token_ids.front();

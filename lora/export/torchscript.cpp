@@ -320,6 +320,10 @@ double check_written(const fs::path& file, LlamaForCausalLM& model) {
 }  // namespace
 
 std::string export_torchscript(const ExportSource& source, const fs::path& output) {
+  const std::string& family = source.model.config().model_type;
+  if (family != "llama" && family != "qwen2") {
+    throw ModelError("a '" + family + "' is not written as TorchScript yet; huggingface writes the merged model");
+  }
   Tensors tensors;
   for_each_merged_tensor(
       source.model, [&](const std::string& name, const at::Tensor& tensor) { tensors.emplace(name, tensor.cpu()); });

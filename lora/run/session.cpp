@@ -39,10 +39,12 @@ std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const 
 
 std::string model_line(const LlamaForCausalLM& model) {
   const ModelConfig& config = model.config();
+  std::string notes;
+  for (const std::string& note : config.notes) notes += "\n            " + note;
   return config.model_type + ", " + std::to_string(config.num_hidden_layers) + " layers, hidden " +
          std::to_string(config.hidden_size) + ", vocabulary " + std::to_string(config.vocab_size) + ", " +
          (config.labels.empty() ? "" : "classifier of " + std::to_string(config.labels.size()) + " labels, ") +
-         (model.dtype() == at::kBFloat16 ? "bfloat16" : "float32");
+         (model.dtype() == at::kBFloat16 ? "bfloat16" : "float32") + notes;
 }
 
 void set_threads(int64_t wanted) { at::set_num_threads(static_cast<int>(wanted > 0 ? wanted : physical_cores())); }

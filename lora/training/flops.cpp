@@ -1,13 +1,24 @@
 #include "lora/training/flops.h"
 
+#include <algorithm>
+
 namespace lora {
+namespace {
+
+// Of a query and a key it sees, in one sample and layer.
+double seen_pairs(int64_t length, int64_t window) {
+  const auto t = static_cast<double>(length);
+  const double beyond = window ? static_cast<double>(std::max<int64_t>(0, length - window)) : 0;
+  return 0.5 * t * (t + 1) - 0.5 * beyond * (beyond + 1);
+}
+
+}  // namespace
 
 double pass_flops(const LlamaForCausalLM& model, const std::vector<int64_t>& sample_lengths, int64_t supervised) {
-  double tokens = 0, pairs = 0;
+  double tokens = 0, pairs = 0;  // pairs: in all layers
   for (const int64_t length : sample_lengths) {
-    const auto t = static_cast<double>(length);
-    tokens += t;
-    pairs += 0.5 * t * (t + 1);
+    tokens += static_cast<double>(length);
+    for (const LayerConfig& layer : model.config().layers) pairs += seen_pairs(length, layer.window);
   }
   double flops = 0;
   for (const auto& parameter : model.named_parameters()) {
@@ -25,7 +36,7 @@ double pass_flops(const LlamaForCausalLM& model, const std::vector<int64_t>& sam
     flops += 4.0 * static_cast<double>(linear->out_features() * linear->in_features()) * tokens;
   }
   const ModelConfig& c = model.config();
-  return flops + 2.0 * 6.0 * pairs * static_cast<double>(c.num_attention_heads * c.head_dim * c.num_hidden_layers);
+  return flops + 2.0 * 6.0 * pairs * static_cast<double>(c.num_attention_heads * c.head_dim);
 }
 
 }  // namespace lora

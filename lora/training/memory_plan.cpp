@@ -19,13 +19,15 @@ constexpr int64_t kCompiledBytes = 45'000'000;
 
 constexpr int64_t kManyTokens = 512, kFewTokens = 256;  // fewer make products slower, more make them no faster
 
+using Linears = std::vector<std::shared_ptr<Linear>>;
+
 int64_t padded_rank(const at::Tensor& a) { return a.defined() ? (a.size(0) + 15) / 16 * 16 : 0; }
 
 // Of the projections of one input, where one of them has a magnitude: what is kept before it is applied.
-int64_t magnitude_width(const std::vector<const Linear*>& group) {
+int64_t magnitude_width(const Linears& group) {
   int64_t width = 0;
   bool any = false;
-  for (const Linear* linear : group) {
+  for (const auto& linear : group) {
     const std::optional<LinearParts> parts = linear->parts();
     any |= parts && parts->magnitude.defined();
     width += linear->out_features();
@@ -58,12 +60,11 @@ Shapes shapes_of(const LlamaForCausalLM& model) {
   for (const auto& layer : model.model->layers) {
     const Attention& attention = *layer->self_attn;
     const Mlp& mlp = *layer->mlp;
-    const std::vector<const Linear*> qkv = {attention.q_proj.get(), attention.k_proj.get(), attention.v_proj.get()};
-    const std::vector<const Linear*> o = {attention.o_proj.get()}, down = {mlp.down_proj.get()};
-    const std::vector<const Linear*> gate_up = {mlp.gate_proj.get(), mlp.up_proj.get()};
+    const Linears qkv = attention.input_projections(), o = {attention.o_proj};
+    const Linears gate_up = mlp.input_projections(), down = {mlp.down_proj};
     int64_t ranks = 0, inputs = 0;
     for (const auto* group : {&qkv, &o, &gate_up, &down}) {
-      for (const Linear* linear : *group) {
+      for (const auto& linear : *group) {
         const std::optional<LinearParts> parts = linear->parts();
         if (!parts) continue;
         ranks += padded_rank(parts->lora_A) + padded_rank(parts->start_A);

@@ -3,7 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
+
+#include "models/ops/soft_cap.h"
 
 namespace lora {
 namespace {
@@ -12,6 +15,24 @@ namespace {
 at::Tensor spread_heads(const at::Tensor& x, int64_t heads) {
   const int64_t groups = heads / x.size(2);
   return (groups == 1 ? x : x.repeat_interleave(groups, /*dim=*/2)).transpose(1, 2);
+}
+
+// q (B, heads, T, D) at the last T of S positions, k and v (B, heads, S, D) -> (B, heads, T, D).
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionScores& scores) {
+  const int64_t queries = q.size(2), keys = k.size(2);
+  const bool limited = scores.window != 0 && scores.window < keys;
+  std::optional<at::Tensor> seen;
+  if (limited || (queries > 1 && (queries < keys || scores.softcap != 0))) {
+    seen = at::ones({queries, keys}, q.options().dtype(at::kBool)).tril_(keys - queries);
+    if (limited) seen->triu_(keys - queries - scores.window + 1);
+  }
+  if (scores.softcap == 0) {
+    return at::scaled_dot_product_attention(q, k, v, seen, /*dropout_p=*/0.0,
+                                            /*is_causal=*/!seen && queries > 1, scores.scale);
+  }
+  at::Tensor capped = soft_cap(at::matmul(q, k.transpose(2, 3)) * scores.scale, scores.softcap);
+  if (seen) capped = capped.masked_fill(seen->logical_not(), -std::numeric_limits<double>::infinity());
+  return at::matmul(at::softmax(capped, -1, at::kFloat).to(q.scalar_type()), v);
 }
 
 // Few calls against little filling: a group takes samples down to four fifths of its longest, and short ones anyhow.
@@ -53,7 +74,8 @@ AttentionPlan make_attention_plan(const std::vector<int64_t>& lengths, const at:
   return plan;
 }
 
-at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan) {
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,
+                            const AttentionScores& scores) {
   const int64_t heads = q.size(1), dim = q.size(2);
   std::vector<at::Tensor> outputs;
   for (const AttentionPlan::Group& group : plan.groups) {
@@ -62,24 +84,19 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
       return rows.view({group.samples, group.length, x.size(1), dim});
     };
     const at::Tensor out =
-        at::scaled_dot_product_attention(pick(q).transpose(1, 2), spread_heads(pick(k), heads),
-                                         spread_heads(pick(v), heads), {}, /*dropout_p=*/0.0, /*is_causal=*/true);
+        attend(pick(q).transpose(1, 2), spread_heads(pick(k), heads), spread_heads(pick(v), heads), scores);
     outputs.push_back(out.transpose(1, 2).reshape({group.samples * group.length, heads, dim}));
   }
   return plan.places.defined() ? at::cat(outputs).index_select(0, plan.places) : outputs[0];
 }
 
-at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  const int64_t heads = q.size(1), queries = q.size(0), keys = k.size(0);
-  const bool square = queries == keys;
-  std::optional<at::Tensor> mask;
-  if (!square && queries > 1) {
-    mask = at::ones({queries, keys}, q.options().dtype(at::kBool)).tril(keys - queries);
-  }
-  const at::Tensor out = at::scaled_dot_product_attention(
-      q.unsqueeze(0).transpose(1, 2), spread_heads(k.unsqueeze(0), heads), spread_heads(v.unsqueeze(0), heads), mask,
-      /*dropout_p=*/0.0, /*is_causal=*/square);
-  return out.squeeze(0).transpose(0, 1);
+at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const AttentionScores& scores) {
+  const int64_t heads = q.size(1);
+  // Of a single query all keys within the window are seen, and the others need not be touched.
+  const int64_t hidden = q.size(0) == 1 && scores.window ? std::max<int64_t>(0, k.size(0) - scores.window) : 0;
+  const auto keys = [&](const at::Tensor& x) { return spread_heads(x.slice(0, hidden).unsqueeze(0), heads); };
+  return attend(q.unsqueeze(0).transpose(1, 2), keys(k), keys(v), scores).squeeze(0).transpose(0, 1);
 }
 
 }  // namespace lora

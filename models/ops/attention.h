@@ -22,12 +22,21 @@ struct AttentionPlan {
 };
 AttentionPlan make_attention_plan(const std::vector<int64_t>& lengths, const at::Device& device);
 
+// How a query weighs the keys it sees.
+struct AttentionScores {
+  double scale = 1;    // of q·k
+  double softcap = 0;  // c: the scaled scores become c·tanh(score/c); 0: as they are
+  int64_t window = 0;  // a token sees itself and the window − 1 before it; 0: all before it
+};
+
 // q (N, heads, D), k and v (N, kv_heads, D), heads a multiple of kv_heads -> (N, heads, D). Token t of a sample sees
-// tokens 0 … t of that sample and nothing else. Differentiable.
-at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan);
+// tokens 0 … t of that sample, within the window, and nothing else. Differentiable.
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,
+                            const AttentionScores& scores);
 
 // One sample's new queries against all of its keys: q (T, heads, D), k and v (S, kv_heads, D), S >= T; query t is at
 // position S - T + t.
-at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const AttentionScores& scores);
 
 }  // namespace lora

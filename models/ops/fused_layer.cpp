@@ -60,6 +60,7 @@ at::Tensor norm_weight_gradient(const at::Tensor& x, const at::Tensor& weight, d
 
 // Queries and keys of qkv turned by their positions; direction -1 turns back.
 void rotate(const at::Tensor& qkv, const FusedBatch& batch, const HeadLayout& layout, float direction) {
+  if (!batch.cos.defined()) return;
   const int64_t width = layout.width(), half = layout.dim / 2;
   kernels::for_type(qkv, [&](auto type) {
     using T = decltype(type);
@@ -101,10 +102,10 @@ void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& dy) {
 class Layer {
  public:
   Layer(const FusedLayerParts& parts, const FusedBatch& batch, at::ScalarType dtype)
-      : qkv_({parts.q, parts.k, parts.v}, dtype),
-        o_({parts.o}, dtype),
-        gate_up_({parts.gate, parts.up}, dtype),
-        down_({parts.down}, dtype),
+      : qkv_(parts.qkv, dtype),
+        o_(parts.o, dtype),
+        gate_up_(parts.gate_up, dtype),
+        down_(parts.down, dtype),
         input_norm_(parts.input_norm),
         post_norm_(parts.post_attention_norm),
         eps_(parts.eps),

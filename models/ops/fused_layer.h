@@ -25,7 +25,8 @@ enum class Recompute {
 };
 
 struct FusedLayerParts {
-  LinearParts q, k, v, o, gate, up, down;
+  // [q | k | v] and [gate | up], as one or several projections.
+  std::vector<LinearParts> qkv, o, gate_up, down;
   at::Tensor input_norm, post_attention_norm;  // (H)
   double eps;
   HeadLayout layout;
@@ -33,7 +34,7 @@ struct FusedLayerParts {
 
 struct FusedBatch {
   std::vector<int64_t> lengths;
-  at::Tensor cos, sin;  // (N, dim/2) float32
+  at::Tensor cos, sin;  // (N, dim/2) float32; undefined: queries and keys are not turned
   Recompute recompute = Recompute::kNone;
 };
 

@@ -42,9 +42,26 @@ at::Tensor chunk_loss(at::Tensor& logits, const at::Tensor& targets, bool gradie
   return losses.sum(at::kDouble);
 }
 
+// Losses of the rows of products, summed; the products become their gradient.
+at::Tensor scaled_chunk_loss(at::Tensor& products, const at::Tensor& targets, bool gradient, double divisor,
+                             double softcap) {
+  if (divisor != 1) products.div_(divisor);
+  if (softcap == 0) {
+    const at::Tensor loss = chunk_loss(products, targets, gradient);
+    if (divisor != 1 && gradient) products.div_(divisor);
+    return loss;
+  }
+  const at::Tensor bent = products.div_(softcap).tanh();
+  products.copy_(bent).mul_(softcap);
+  const at::Tensor loss = chunk_loss(products, targets, gradient);
+  if (gradient) products.mul_(bent.pow(2).neg_().add_(1)).div_(divisor);  // d tanh
+  return loss;
+}
+
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& targets, bool x_needs_grad, bool weight_needs_grad) {
+                            const at::Tensor& targets, bool x_needs_grad, bool weight_needs_grad, double divisor,
+                            double softcap) {
     const at::Tensor w = weight.to(x.scalar_type());
     const int64_t tokens = x.size(0), rows = rounded_rows(tokens);
     const bool gradient = x_needs_grad || weight_needs_grad;
@@ -63,7 +80,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       at::Tensor logits = buffer.narrow(0, 0, n);
       at::mm_out(logits, xs, w.t());
       at::Tensor counted = logits.narrow(0, 0, real);
-      loss.add_(chunk_loss(counted, targets.narrow(0, begin, real), gradient));
+      loss.add_(scaled_chunk_loss(counted, targets.narrow(0, begin, real), gradient, divisor, softcap));
       logits.narrow(0, real, n - real).zero_();
       if (weight_needs_grad) dw.add_(at::mm(logits.t(), xs));
       if (x_needs_grad) at::mm_out(xs, logits, w);  // x's rows are done with: their gradient takes their place
@@ -80,7 +97,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     at::Tensor dx, dw;
     if (saved[0].defined()) dx = saved[0] * grads[0].to(saved[0].scalar_type());
     if (saved[1].defined()) dw = (saved[1] * grads[0]).to(weight_dtype);
-    return {dx, dw, at::Tensor(), at::Tensor(), at::Tensor()};
+    return {dx, dw, {}, {}, {}, {}, {}};
   }
 };
 
@@ -93,9 +110,11 @@ int64_t linear_cross_entropy_chunk(int64_t rows, int64_t vocabulary) {
   return rounded_rows((rows + chunks - 1) / chunks);
 }
 
-at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets) {
+at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets,
+                                const LogitScale& scale) {
   const bool track = at::GradMode::is_enabled();
-  return LinearCrossEntropy::apply(x, weight, targets, track && x.requires_grad(), track && weight.requires_grad());
+  return LinearCrossEntropy::apply(x, weight, targets, track && x.requires_grad(), track && weight.requires_grad(),
+                                   scale.divisor, scale.softcap);
 }
 
 }  // namespace lora
