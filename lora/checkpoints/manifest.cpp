@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "lora/checkpoints/sha256.h"
 #include "models/error.h"
 #include "models/io/atomic_file.h"
+#include "models/io/sha256.h"
 
 namespace lora {
 namespace {

@@ -1,39 +1,66 @@
 #pragma once
-// All samples of a recipe's data sources, tokenised and in memory.
+// The samples of a recipe's data sources, end to end in a few flat arrays.
 
 #include <cstdint>
-#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "lora/data/config.h"
-#include "lora/data/labels.h"
 #include "lora/data/sample.h"
 
 namespace lora {
 
-struct Dataset {
-  std::vector<Sample> samples;  // sources in order, rows in file order
-  int64_t cut = 0;              // samples shortened to max_length, of those kept
-  int64_t dropped = 0;          // rows left out: no token of theirs is trained
-
-  std::vector<int64_t> lengths() const;  // tokens of each sample
-  int64_t tokens() const;
-  int64_t supervised_tokens() const;
+// What became of a source's rows. Every row read is in just one of the next three, or made a sample.
+struct SourceCounts {
+  int64_t rows = 0;        // read
+  int64_t unreadable = 0;  // passed over, as data.on_error says
+  int64_t filtered = 0;    // left out by the filter
+  int64_t untrained = 0;   // left out: no token of theirs is trained
+  int64_t samples = 0;
+  int64_t cut = 0;  // samples shortened to max_length
+  int64_t tokens = 0, supervised = 0;
+  SourceCounts& operator+=(const SourceCounts& other);
+  bool operator==(const SourceCounts&) const = default;
 };
 
-// Reads, tokenises and masks every row, on ATen's threads; the result does not depend on how many there are. Five bytes
-// a token stay in memory. No sources give an empty dataset. Throws DataError for bad rows, for a source without rows
-// and where no row has a token left to train on (saying why), RecipeError for an unknown format. Rows have labels, of
-// `labels`, or none where these are empty; others are a DataError.
-Dataset load_dataset(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, int64_t max_length,
-                     const Labels& labels = {});
+// One source of the recipe: its samples are [begin, end) of the dataset.
+struct SourcePart {
+  std::string path, format;
+  int64_t begin = 0, end = 0;
+  SourceCounts counts;
+  bool operator==(const SourcePart&) const = default;
+};
 
-// Every row as an example, with its place in its file. Errors as above.
-void visit_examples(const std::vector<DataSource>& sources,
-                    const std::function<void(Example example, const std::string& where)>& visit);
+// Sources in order, rows in file order. Five bytes a token and sixteen a sample.
+class Dataset {
+ public:
+  int64_t size() const { return static_cast<int64_t>(ends_.size()); }
+  SampleView operator[](int64_t sample) const;
+  std::vector<int64_t> lengths() const;  // tokens of each sample
 
-// The rows as text, for answering them; also those that load_dataset drops. Errors as above.
-std::vector<Example> load_examples(const std::vector<DataSource>& sources);
+  int64_t tokens() const { return static_cast<int64_t>(ids_.size()); }
+  int64_t supervised_tokens() const { return supervised_tokens_; }
+  int64_t longest() const { return longest_; }  // tokens of the longest sample
+  // By id: whether it is anywhere; as long as the highest id wants it.
+  const std::vector<bool>& used_ids() const { return used_ids_; }
+
+  const std::vector<SourcePart>& sources() const { return sources_; }
+  SourceCounts counts() const;  // of all sources
+
+  // At the end; of the last source that begin_source named, if any.
+  void add(const SampleView& sample);
+  // The samples added from now on are of this source, whose counts of rows are the caller's to keep.
+  SourcePart& begin_source(const std::string& path, const std::string& format);
+  SourcePart& last_source() { return sources_.back(); }
+
+ private:
+  std::vector<int32_t> ids_;
+  std::vector<uint8_t> supervised_;
+  std::vector<int64_t> ends_;
+  std::vector<int32_t> labels_;
+  std::vector<bool> used_ids_;
+  std::vector<SourcePart> sources_;
+  int64_t supervised_tokens_ = 0, longest_ = 0;
+};
 
 }  // namespace lora

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "lora/data/dataset.h"
+#include "lora/data/load.h"
 #include "models/did_you_mean.h"
 #include "models/error.h"
 

@@ -1,33 +1,56 @@
 #include "lora/data/packing.h"
 
-#include <algorithm>
 #include <map>
 
 namespace lora {
+namespace {
 
-std::vector<std::vector<int64_t>> pack_best_fit(const std::vector<int64_t>& lengths, const std::vector<int64_t>& order,
-                                                int64_t capacity) {
-  std::vector<int64_t> decreasing = order;
-  std::stable_sort(decreasing.begin(), decreasing.end(),
-                   [&](int64_t left, int64_t right) { return lengths[left] > lengths[right]; });
+constexpr int64_t kNone = -1;
 
-  std::vector<std::vector<int64_t>> bins;
-  std::map<int64_t, std::vector<size_t>> by_room;  // free room -> bins that have just that
-  for (const int64_t item : decreasing) {
-    size_t bin = bins.size();
-    int64_t room = capacity;
-    if (const auto fit = by_room.lower_bound(lengths[item]); fit != by_room.end()) {
-      room = fit->first;
-      bin = fit->second.back();
-      fit->second.pop_back();
-      if (fit->second.empty()) by_room.erase(fit);
-    } else {
-      bins.emplace_back();
-    }
-    bins[bin].push_back(item);
-    by_room[room - lengths[item]].push_back(bin);
+// Counting sort: lengths are small whole numbers, and there may be millions of them.
+std::vector<int64_t> longest_first(std::span<const int64_t> lengths, std::span<const int64_t> order, int64_t capacity) {
+  std::vector<int64_t> place(static_cast<size_t>(capacity) + 2, 0);
+  for (const int64_t length : lengths) ++place[static_cast<size_t>(capacity - length) + 1];
+  for (size_t i = 1; i < place.size(); ++i) place[i] += place[i - 1];
+  std::vector<int64_t> sorted(order.size());
+  for (const int64_t item : order) {
+    sorted[static_cast<size_t>(place[static_cast<size_t>(capacity - lengths[static_cast<size_t>(item)])]++)] = item;
   }
-  return bins;
+  return sorted;
+}
+
+}  // namespace
+
+std::vector<int64_t> pack_best_fit(std::span<const int64_t> lengths, std::span<const int64_t> order, int64_t capacity) {
+  std::vector<int64_t> bin_of(lengths.size());
+  std::map<int64_t, int64_t> by_room;  // free room -> the newest of the bins that have just that
+  std::vector<int64_t> below;          // bin -> the next one of the same room
+  for (const int64_t item : longest_first(lengths, order, capacity)) {
+    const int64_t length = lengths[static_cast<size_t>(item)];
+    int64_t bin, room = capacity;
+    if (const auto fit = by_room.lower_bound(length); fit != by_room.end()) {
+      room = fit->first;
+      bin = fit->second;
+      fit->second = below[static_cast<size_t>(bin)];
+      if (fit->second == kNone) by_room.erase(fit);
+    } else {
+      bin = static_cast<int64_t>(below.size());
+      below.push_back(kNone);
+    }
+    bin_of[static_cast<size_t>(item)] = bin;
+    const auto [left, fresh] = by_room.try_emplace(room - length, kNone);
+    below[static_cast<size_t>(bin)] = left->second;
+    left->second = bin;
+  }
+  // From the order in which bins were opened to that of their first items.
+  std::vector<int64_t> number(below.size(), kNone);
+  int64_t next = 0;
+  for (int64_t& bin : bin_of) {
+    int64_t& renumbered = number[static_cast<size_t>(bin)];
+    if (renumbered == kNone) renumbered = next++;
+    bin = renumbered;
+  }
+  return bin_of;
 }
 
 }  // namespace lora

@@ -33,7 +33,7 @@ std::string printable(const std::string& text) {
 
 }  // namespace
 
-std::string render_sample(const Sample& sample, const Tokenizer& tokenizer, bool colour) {
+std::string render_sample(const SampleView& sample, const Tokenizer& tokenizer, bool colour) {
   const std::string open = colour ? "\x1b[2m" : "⟦";
   const std::string close = colour ? "\x1b[0m" : "⟧";
   std::string shown;

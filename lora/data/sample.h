@@ -2,6 +2,7 @@
 // From an example to what a model is trained on: token ids, and which of them are targets.
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "lora/data/format.h"
@@ -17,6 +18,20 @@ struct Sample {
   // the label is read.
   std::vector<uint8_t> supervised;
   int32_t label = kNoLabel;  // a row of the classification head
+
+  int64_t length() const { return static_cast<int64_t>(ids.size()); }
+};
+
+// A sample that lies elsewhere, in a Sample or a Dataset, which has to outlive it.
+struct SampleView {
+  SampleView() = default;
+  SampleView(std::span<const int32_t> tokens, std::span<const uint8_t> targets, int32_t of_label)
+      : ids(tokens), supervised(targets), label(of_label) {}
+  SampleView(const Sample& sample) : SampleView(sample.ids, sample.supervised, sample.label) {}  // NOLINT: the same
+
+  std::span<const int32_t> ids;
+  std::span<const uint8_t> supervised;
+  int32_t label = kNoLabel;
 
   int64_t length() const { return static_cast<int64_t>(ids.size()); }
 };

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "lora/data/dataset.h"
+#include "lora/data/load.h"
 #include "lora/data/tokenizer.h"
 #include "lora/quantization/quantizer.h"
 #include "lora/run/comparison.h"
@@ -36,8 +36,9 @@ std::string config_plan(const Recipe& recipe) {
   DataNeed need{.longest = training.max_length, .distinct = model->config().vocab_size};
   if (fs::exists(directory / "tokenizer.model")) {
     const auto tokenizer = load_tokenizer(directory);
-    const Dataset train = load_dataset(recipe.data.train, *tokenizer, training.max_length, labels);
-    const Dataset validation = load_dataset(recipe.data.validation, *tokenizer, training.max_length, labels);
+    const LoadOptions load{.max_length = training.max_length, .labels = labels};
+    const Dataset train = load_dataset(recipe.data.train, *tokenizer, load);
+    const Dataset validation = load_dataset(recipe.data.validation, *tokenizer, load);
     need = data_need(train, validation);
     text += "Training    " + dataset_line(train) + "\n";
   } else {

@@ -70,18 +70,18 @@ std::string adaptation_table(const Adaptation& adaptation) {
 }
 
 std::string dataset_line(const Dataset& dataset) {
-  std::string line = with_commas(static_cast<int64_t>(dataset.samples.size())) + " samples, " +
-                     with_commas(dataset.tokens()) + " tokens";
-  const bool labelled = !dataset.samples.empty() && dataset.samples.front().label != kNoLabel;
+  std::string line = with_commas(dataset.size()) + " samples, " + with_commas(dataset.tokens()) + " tokens";
+  const bool labelled = dataset.size() > 0 && dataset[0].label != kNoLabel;
   if (!labelled) line += ", " + with_commas(dataset.supervised_tokens()) + " of them trained";
-  if (dataset.cut > 0) line += "; " + with_commas(dataset.cut) + " cut at max_length";
-  if (dataset.dropped > 0) line += "; " + with_commas(dataset.dropped) + " dropped: nothing in them is trained";
+  const SourceCounts counts = dataset.counts();
+  if (counts.cut > 0) line += "; " + with_commas(counts.cut) + " cut at max_length";
+  if (counts.untrained > 0) line += "; " + with_commas(counts.untrained) + " dropped: nothing in them is trained";
   return line;
 }
 
 std::string labels_line(const Dataset& dataset, const LabelNames& names) {
   std::vector<int64_t> counts(names.size(), 0);
-  for (const Sample& sample : dataset.samples) ++counts[static_cast<size_t>(sample.label)];
+  for (int64_t i = 0; i < dataset.size(); ++i) ++counts[static_cast<size_t>(dataset[i].label)];
   constexpr size_t kWidth = 100;
   std::string text, line = std::to_string(names.size()) + ": ";
   for (size_t i = 0; i < names.size(); ++i) {

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 
-#include "lora/data/dataset.h"
 #include "lora/quantization/quantizer.h"
 #include "lora/run/machine.h"
 #include "lora/run/trained_source.h"

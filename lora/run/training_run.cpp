@@ -6,6 +6,7 @@
 
 #include "lora/adapters/method.h"
 #include "lora/checkpoints/training_state.h"
+#include "lora/data/load.h"
 #include "lora/data/render.h"
 #include "lora/export/export.h"
 #include "lora/run/comparison.h"
@@ -24,8 +25,9 @@ TrainingRun::TrainingRun(NamedRecipe recipe, const RunOptions& options, const To
     directory_->expect_same_run(recipe_);
   }
   labels_ = choose_labels(recipe_);
-  train_ = load_dataset(recipe_.data.train, tokenizer, recipe_.training.max_length, labels_);
-  validation_ = load_dataset(recipe_.data.validation, tokenizer, recipe_.training.max_length, labels_);
+  const LoadOptions load{.max_length = recipe_.training.max_length, .labels = labels_};
+  train_ = load_dataset(recipe_.data.train, tokenizer, load);
+  validation_ = load_dataset(recipe_.data.validation, tokenizer, load);
 }
 
 bool TrainingRun::starts_fresh() const { return directory_ && !directory_->resume_from(); }
@@ -95,13 +97,13 @@ std::string TrainingRun::report() {
 
 std::string TrainingRun::preview() const {
   const bool colour = isatty(STDOUT_FILENO) != 0;
-  const std::vector<Row>& rows = trainer_->epoch_rows();
-  const auto shown = static_cast<size_t>(std::min<int64_t>(recipe_.training.batch_size, 4));
+  const EpochPlan& rows = trainer_->epoch_rows();
+  const int64_t shown = std::min<int64_t>(recipe_.training.batch_size, 4);
   std::string text = "First rows (" + std::string(colour ? "dim" : "in ⟦ ⟧") + ": read, not trained on)";
-  for (size_t i = 0; i < std::min(shown, rows.size()); ++i) {
+  for (int64_t i = 0; i < std::min(shown, rows.size()); ++i) {
     text += "\n\n  row " + std::to_string(i + 1);
-    for (const int64_t sample : rows[i].samples) {
-      const Sample& one = train_.samples[static_cast<size_t>(sample)];
+    for (const int64_t sample : rows[i]) {
+      const SampleView one = train_[sample];
       text += "\n" + render_sample(one, tokenizer_, colour);
       if (one.label != kNoLabel) text += "  → " + labels_.names()[static_cast<size_t>(one.label)];
     }
@@ -121,8 +123,7 @@ void TrainingRun::write_answers(const Answers& answers, int64_t step, double epo
 std::string TrainingRun::begin() {
   enter();
   if (recipe_.evaluation.exact_match > 0) {
-    examples_ = load_examples(recipe_.data.validation);
-    examples_.resize(std::min(examples_.size(), static_cast<size_t>(recipe_.evaluation.exact_match)));
+    examples_ = load_examples(recipe_.data.validation, recipe_.evaluation.exact_match);
   }
   std::string text;
   if (const auto& checkpoint = directory_->resume_from()) {

@@ -1,7 +1,7 @@
 #include "lora/training/memory_plan.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <vector>
 
 #include "models/error.h"
 #include "models/ops/linear_cross_entropy.h"
@@ -143,16 +143,15 @@ std::string megabytes(int64_t bytes) { return std::to_string((bytes + 999'999) /
 
 DataNeed data_need(const Dataset& train, const Dataset& validation) {
   DataNeed need;
-  std::unordered_set<int64_t> distinct;
+  std::vector<bool> used;
   for (const Dataset* set : {&train, &validation}) {
-    for (const Sample& sample : set->samples) {
-      need.longest = std::max(need.longest, sample.length());
-      distinct.insert(sample.ids.begin(), sample.ids.end());
-    }
-    need.samples += static_cast<int64_t>(set->samples.size());
+    need.longest = std::max(need.longest, set->longest());
+    need.samples += set->size();
     need.tokens += set->tokens();
+    used.resize(std::max(used.size(), set->used_ids().size()));
+    for (size_t id = 0; id < set->used_ids().size(); ++id) used[id] = used[id] || set->used_ids()[id];
   }
-  need.distinct = static_cast<int64_t>(distinct.size());
+  need.distinct = std::ranges::count(used, true);
   return need;
 }
 
@@ -161,7 +160,7 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
   const Shapes s = shapes_of(model);
   MemoryPlan base;
   base.optimizer = beside;
-  base.process = kProcessBytes + (s.element < 4 ? kCompiledBytes : 0) + 5 * data.tokens + 120 * data.samples;
+  base.process = kProcessBytes + (s.element < 4 ? kCompiledBytes : 0) + 5 * data.tokens + 40 * data.samples;
   for (const auto& parameter : model.named_parameters()) {
     const at::Tensor& p = parameter.value();
     const bool read_in_part =

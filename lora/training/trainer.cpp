@@ -21,22 +21,24 @@ constexpr int64_t kPassTokens = 512;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Splits a step's rows into forward passes: by count of rows, or as many samples as stay within the token budget. Where
-// a row is split changes nothing, for its samples do not see one another.
-std::vector<Row> micro_batches(std::span<const Row> rows, const std::vector<int64_t>& lengths,
-                               std::optional<int64_t> size, int64_t token_budget) {
-  std::vector<Row> passes;
+using Passes = std::vector<std::vector<int64_t>>;  // the samples of each
+
+// Splits the rows [first, end) into forward passes: by count of rows, or as many samples as stay within the token
+// budget. Where a row is split changes nothing, for its samples do not see one another.
+Passes micro_batches(const EpochPlan& plan, int64_t first, int64_t end, const std::vector<int64_t>& lengths,
+                     std::optional<int64_t> size, int64_t token_budget) {
+  Passes passes;
   int64_t held = 0, tokens = 0;
-  for (const Row& row : rows) {
+  for (int64_t row = first; row < end; ++row) {
     if (size && held++ % *size == 0) passes.emplace_back();
-    for (const int64_t sample : row.samples) {
+    for (const int64_t sample : plan[row]) {
       const int64_t length = lengths[static_cast<size_t>(sample)];
       if (!size && (passes.empty() || tokens + length > token_budget)) {
         passes.emplace_back();
         tokens = 0;
       }
       tokens += length;
-      passes.back().samples.push_back(sample);
+      passes.back().push_back(sample);
     }
   }
   return passes;
@@ -111,43 +113,40 @@ void Trainer::resume(const Progress& progress) {
   rows_ = plan_epoch(lengths_, config_.packing, config_.max_length, shuffle_, config_.seed, progress.epoch);
 }
 
-std::vector<Row> Trainer::next_rows() {
-  if (progress_.row >= static_cast<int64_t>(rows_.size())) {
+std::pair<int64_t, int64_t> Trainer::next_rows() {
+  if (progress_.row >= rows_.size()) {
     ++progress_.epoch;
     progress_.row = 0;
     rows_ = plan_epoch(lengths_, config_.packing, config_.max_length, shuffle_, config_.seed, progress_.epoch);
   }
-  const auto first = rows_.begin() + progress_.row;
-  const auto count = std::min<int64_t>(config_.batch_size, rows_.end() - first);
-  progress_.row += count;
-  return {first, first + count};
+  const int64_t first = progress_.row;
+  progress_.row = std::min(first + config_.batch_size, rows_.size());
+  return {first, progress_.row};
 }
 
 StepMetrics Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
   const ProfileTo profile(profile_);
   const Progress before = progress_;
-  const std::vector<Row> rows = next_rows();
+  const auto [first, end] = next_rows();
   // Dropout's randomness is a function of seed and step, so that no generator state has to be kept.
   at::manual_seed(SplitMix64(config_.seed ^ SplitMix64(static_cast<uint64_t>(progress_.step)).next()).next());
   model_.train();
 
-  const auto passes = micro_batches(rows, lengths_, config_.micro_batch_size, pass_tokens_);
+  const Passes passes = micro_batches(rows_, first, end, lengths_, config_.micro_batch_size, pass_tokens_);
   int64_t supervised = 0, tokens = 0;
   std::vector<int64_t> step_lengths;
-  for (const Row& row : rows) {
-    for (const int64_t index : row.samples) {
-      const Sample& sample = train_.samples[static_cast<size_t>(index)];
-      tokens += sample.length();
-      step_lengths.push_back(sample.length());
-      supervised += std::ranges::count(sample.supervised, uint8_t{1});
-    }
+  for (const int64_t index : rows_.rows(first, end)) {
+    const SampleView sample = train_[index];
+    tokens += sample.length();
+    step_lengths.push_back(sample.length());
+    supervised += std::ranges::count(sample.supervised, uint8_t{1});
   }
 
   optimizer_.zero_grad();
   double loss = 0;
-  for (const Row& pass : passes) {
-    const TrainBatch batch = to_device(make_batch(train_, {&pass, 1}, kRowStep), device_of(model_));
+  for (const std::vector<int64_t>& pass : passes) {
+    const TrainBatch batch = to_device(make_batch(train_, pass, kRowStep), device_of(model_));
     if (batch.supervised == 0) continue;
     const at::Tensor mean = model_.loss_sum(batch.tokens, batch.targets) / static_cast<double>(supervised);
     mean.backward();
@@ -194,12 +193,12 @@ Evaluation Trainer::evaluate() {
   const at::NoGradGuard no_grad;
   model_.eval();
   const std::vector<int64_t> lengths = validation_->lengths();
-  const std::vector<Row> rows =
+  const EpochPlan rows =
       plan_epoch(lengths, /*packing=*/true, config_.max_length, /*shuffle=*/false, config_.seed, /*epoch=*/0);
   Evaluation evaluation{0, Confusion(static_cast<int64_t>(model_.config().labels.size()))};
   int64_t supervised = 0;
-  for (const Row& pass : micro_batches(rows, lengths, {}, pass_tokens_)) {
-    const TrainBatch batch = to_device(make_batch(*validation_, {&pass, 1}, kRowStep), device_of(model_));
+  for (const std::vector<int64_t>& pass : micro_batches(rows, 0, rows.size(), lengths, {}, pass_tokens_)) {
+    const TrainBatch batch = to_device(make_batch(*validation_, pass, kRowStep), device_of(model_));
     if (batch.supervised == 0) continue;
     evaluation.loss += evaluation.confusion.empty() ? model_.loss_sum(batch.tokens, batch.targets).item<double>()
                                                     : classify(model_, batch, evaluation.confusion);

@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "lora/adapters/training_hooks.h"
@@ -87,10 +88,10 @@ class Trainer {
   void set_profile(WorkTimes* times) { profile_ = times; }
 
   // The plan of the current epoch, for a preview.
-  const std::vector<Row>& epoch_rows() const { return rows_; }
+  const EpochPlan& epoch_rows() const { return rows_; }
 
  private:
-  std::vector<Row> next_rows();
+  std::pair<int64_t, int64_t> next_rows();  // of rows_: [first, end)
 
   LlamaForCausalLM& model_;
   TrainingConfig config_;
@@ -105,7 +106,7 @@ class Trainer {
   Progress progress_;
   int64_t pass_tokens_;
   WorkTimes* profile_ = nullptr;
-  std::vector<Row> rows_;  // the plan of progress_.epoch
+  EpochPlan rows_;  // the plan of progress_.epoch
 };
 
 }  // namespace lora

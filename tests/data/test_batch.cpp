@@ -12,10 +12,11 @@ namespace lora::test {
 namespace {
 
 using Plan = std::vector<std::vector<int64_t>>;
+using Lengths = std::vector<int64_t>;
 
-Plan plan_of(const std::vector<Row>& rows) {
+Plan plan_of(const EpochPlan& rows) {
   Plan plan;
-  for (const Row& row : rows) plan.push_back(row.samples);
+  for (int64_t i = 0; i < rows.size(); ++i) plan.emplace_back(rows[i].begin(), rows[i].end());
   return plan;
 }
 
@@ -62,11 +63,11 @@ TEST_CASE("every sample is in just one row, and no row is too long") {
   for (const bool packing : {false, true}) {
     for (const bool shuffled : {false, true}) {
       std::vector<int> seen(lengths.size());
-      for (const Row& row : plan_epoch(lengths, packing, 512, shuffled, 42, 3)) {
-        REQUIRE_FALSE(row.samples.empty());
-        REQUIRE((packing || row.samples.size() == 1));
+      for (const auto& row : plan_of(plan_epoch(lengths, packing, 512, shuffled, 42, 3))) {
+        REQUIRE_FALSE(row.empty());
+        REQUIRE((packing || row.size() == 1));
         int64_t tokens = 0;
-        for (const int64_t sample : row.samples) {
+        for (const int64_t sample : row) {
           ++seen.at(sample);
           tokens += lengths[sample];
         }
@@ -86,10 +87,10 @@ TEST_CASE("packing needs no more rows than first-fit") {
 }
 
 TEST_CASE("best fit decreasing, by hand") {
-  CHECK(plan_of(plan_epoch({5, 7, 3, 3, 2}, true, 10, false, 0, 0)) == Plan{{0, 3, 4}, {1, 2}});
-  CHECK(plan_of(plan_epoch({10, 1, 10}, true, 10, false, 0, 0)) == Plan{{0}, {1}, {2}});
-  CHECK(plan_of(plan_epoch({4, 4}, false, 10, false, 0, 0)) == Plan{{0}, {1}});
-  CHECK(plan_epoch({}, true, 10, true, 0, 0).empty());
+  CHECK(plan_of(plan_epoch(Lengths{5, 7, 3, 3, 2}, true, 10, false, 0, 0)) == Plan{{0, 3, 4}, {1, 2}});
+  CHECK(plan_of(plan_epoch(Lengths{10, 1, 10}, true, 10, false, 0, 0)) == Plan{{0}, {1}, {2}});
+  CHECK(plan_of(plan_epoch(Lengths{4, 4}, false, 10, false, 0, 0)) == Plan{{0}, {1}});
+  CHECK(plan_epoch(Lengths{}, true, 10, true, 0, 0).empty());
 }
 
 TEST_CASE("the plan follows seed and epoch and nothing else") {
@@ -105,37 +106,46 @@ TEST_CASE("the plan follows seed and epoch and nothing else") {
 }
 
 TEST_CASE("a plan made today is the plan of every platform") {
-  CHECK(plan_of(plan_epoch({1, 1, 1, 1, 1, 1}, false, 1, true, 42, 0)) == Plan{{5}, {4}, {0}, {3}, {1}, {2}});
+  CHECK(plan_of(plan_epoch(Lengths{1, 1, 1, 1, 1, 1}, false, 1, true, 42, 0)) == Plan{{5}, {4}, {0}, {3}, {1}, {2}});
 }
 
 TEST_CASE("every epoch has as many rows") {
   const auto lengths = random_lengths(700, 400, 9);
   const auto rows = rows_per_epoch(lengths, true, 512);
   for (int64_t epoch = 0; epoch < 20; ++epoch) {
-    CHECK(static_cast<int64_t>(plan_epoch(lengths, true, 512, true, 42, epoch).size()) == rows);
+    CHECK(plan_epoch(lengths, true, 512, true, 42, epoch).size() == rows);
   }
   CHECK(rows_per_epoch(lengths, false, 512) == 700);
 }
 
 TEST_CASE("without shuffling, rows follow the order of their first samples") {
   int64_t last = -1;
-  for (const Row& row : plan_epoch(random_lengths(200, 300, 4), true, 512, false, 0, 0)) {
-    CHECK(row.samples.front() > last);
-    CHECK(std::is_sorted(row.samples.begin(), row.samples.end()));
-    last = row.samples.front();
+  for (const auto& row : plan_of(plan_epoch(random_lengths(200, 300, 4), true, 512, false, 0, 0))) {
+    CHECK(row.front() > last);
+    CHECK(std::is_sorted(row.begin(), row.end()));
+    last = row.front();
   }
 }
 
+TEST_CASE("an epoch that draws samples has each as often as it is drawn, packed like others") {
+  const Lengths lengths = {5, 7, 3};
+  CHECK(plan_of(plan_epoch(lengths, true, 10, false, 0, 0, Lengths{2, 2, 0, 1, 2})) == Plan{{2, 1}, {2, 0}, {2}});
+  CHECK(plan_of(plan_epoch(lengths, false, 10, false, 0, 0, Lengths{1, 1, 2})) == Plan{{1}, {1}, {2}});
+  const auto all = Lengths{0, 1, 2};
+  CHECK(plan_of(plan_epoch(lengths, true, 10, true, 3, 1, all)) == plan_of(plan_epoch(lengths, true, 10, true, 3, 1)));
+}
+
 TEST_CASE("a sample longer than a row is refused") {
-  CHECK_THROWS_AS(plan_epoch({3, 11}, true, 10, false, 0, 0), DataError);
-  CHECK_THROWS_AS(rows_per_epoch({11}, false, 10), DataError);
+  CHECK_THROWS_AS(plan_epoch(Lengths{3, 11}, true, 10, false, 0, 0), DataError);
+  CHECK_THROWS_AS(rows_per_epoch(Lengths{11}, false, 10), DataError);
 }
 
 TEST_CASE("a batch lays samples end to end, each target the next token of its own sample") {
   Dataset dataset;
-  dataset.samples = {{{1, 10, 11, 2}, {0, 0, 1, 1}}, {{1, 20}, {0, 1}}, {{1, 30, 31}, {0, 1, 0}}};
-  const std::vector<Row> rows = {{{0, 2}}, {{1}}};
-  const auto batch = make_batch(dataset, rows);
+  dataset.add(Sample{{1, 10, 11, 2}, {0, 0, 1, 1}});
+  dataset.add(Sample{{1, 20}, {0, 1}});
+  dataset.add(Sample{{1, 30, 31}, {0, 1, 0}});
+  const auto batch = make_batch(dataset, Lengths{0, 2, 1});
   CHECK(batch.tokens.lengths == std::vector<int64_t>{4, 3, 2});
   CHECK(tensor_values(batch.tokens.input_ids) == std::vector<int64_t>{1, 10, 11, 2, 1, 30, 31, 1, 20});
   CHECK(tensor_values(batch.targets) == std::vector<int64_t>{-100, 11, 2, -100, 30, -100, -100, 20, -100});

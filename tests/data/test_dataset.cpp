@@ -1,6 +1,6 @@
 // Datasets: rows of several files as samples, whatever the number of threads.
 
-#include "lora/data/dataset.h"
+#include "lora/data/load.h"
 
 #include <ATen/Parallel.h>
 
@@ -26,21 +26,38 @@ class Files {
   TemporaryDirectory directory_;
 };
 
+bool same(const Dataset& a, const Dataset& b) {
+  bool equal = a.size() == b.size() && a.sources() == b.sources();
+  for (int64_t i = 0; equal && i < a.size(); ++i) {
+    equal = std::ranges::equal(a[i].ids, b[i].ids) && std::ranges::equal(a[i].supervised, b[i].supervised) &&
+            a[i].label == b[i].label;
+  }
+  return equal;
+}
+
 TEST_CASE("sources and rows keep their order") {
   Files files;
   const std::vector<DataSource> sources = {
       files.add("b.jsonl", "{\"prompt\": \"p\", \"completion\": \"q\"}\n", "completion"),
       files.add("a.json", "[{\"text\": \"xyz\"}, {\"text\": \"v\"}]", "text")};
-  const auto dataset = load_dataset(sources, PieceTokenizer(), 100);
+  const auto dataset = load_dataset(sources, PieceTokenizer(), {100});
   CHECK(dataset.lengths() == std::vector<int64_t>{4, 5, 3});
   CHECK(dataset.tokens() == 12);
   CHECK(dataset.supervised_tokens() == 8);
-  CHECK(dataset.cut == 0);
-  CHECK(dataset.dropped == 0);
+  CHECK(dataset.counts() == SourceCounts{.rows = 3, .samples = 3, .tokens = 12, .supervised = 8});
+  REQUIRE(dataset.sources().size() == 2);
+  CHECK(dataset.sources()[0].path == sources[0].path);
+  CHECK(dataset.sources()[0].end == 1);
+  CHECK(dataset.sources()[1].begin == 1);
+  CHECK(dataset.sources()[1].end == 3);
+  CHECK(dataset.longest() == 5);
+  CHECK(dataset.used_ids()[static_cast<size_t>('x')]);
+  CHECK_FALSE(dataset.used_ids()[static_cast<size_t>('w')]);
   const auto examples = load_examples(sources);
   REQUIRE(examples.size() == 3);
   CHECK(examples[0].prompt == "p");
   CHECK(examples[1].completion == "xyz");
+  CHECK(load_examples(sources, 2).size() == 2);
 }
 
 TEST_CASE("samples do not depend on the number of threads") {
@@ -50,17 +67,12 @@ TEST_CASE("samples do not depend on the number of threads") {
   const std::vector<DataSource> sources = {files.add("many.jsonl", lines, "completion")};
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
-  const auto one = load_dataset(sources, PieceTokenizer({"00", "12"}), 6);
+  const auto one = load_dataset(sources, PieceTokenizer({"00", "12"}), {6});
   at::set_num_threads(4);
-  const auto four = load_dataset(sources, PieceTokenizer({"00", "12"}), 6);
+  const auto four = load_dataset(sources, PieceTokenizer({"00", "12"}), {6});
   at::set_num_threads(threads);
-  REQUIRE(one.samples.size() == 10'000);
-  REQUIRE(four.samples.size() == one.samples.size());
-  CHECK(one.cut == four.cut);
-  for (size_t i = 0; i < one.samples.size(); ++i) {
-    REQUIRE(one.samples[i].ids == four.samples[i].ids);
-    REQUIRE(one.samples[i].supervised == four.samples[i].supervised);
-  }
+  REQUIRE(one.size() == 10'000);
+  REQUIRE(same(one, four));
 }
 
 TEST_CASE("samples cut to max_length and rows left without a target are counted") {
@@ -70,37 +82,63 @@ TEST_CASE("samples cut to max_length and rows left without a target are counted"
                                 "{\"prompt\": \"a\", \"completion\": \"qrstuv\"}\n"
                                 "{\"prompt\": \"a\", \"completion\": \"q\"}\n",
                                 "completion");
-  const auto dataset = load_dataset({source}, PieceTokenizer(), 5);
+  const auto dataset = load_dataset({source}, PieceTokenizer(), {5});
   CHECK(dataset.lengths() == std::vector<int64_t>{5, 4});
-  CHECK(dataset.cut == 1);
-  CHECK(dataset.dropped == 1);
+  CHECK(dataset.counts().cut == 1);
+  CHECK(dataset.counts().untrained == 1);
 }
 
 TEST_CASE("nothing left to train on is an error that says why") {
   Files files;
   const auto long_prompts = files.add("l.jsonl", "{\"prompt\": \"abcdefgh\", \"completion\": \"q\"}\n", "completion");
-  CHECK_THROWS_AS(load_dataset({long_prompts}, PieceTokenizer(), 4), DataError);
-  CHECK_THROWS_WITH(load_dataset({long_prompts}, PieceTokenizer(), 4),
+  CHECK_THROWS_AS(load_dataset({long_prompts}, PieceTokenizer(), {4}), DataError);
+  CHECK_THROWS_WITH(load_dataset({long_prompts}, PieceTokenizer(), {4}),
                     Contains("no token is left to train on in 1 row") && Contains("max_length 4"));
   const auto empty = files.add("e.jsonl", "{\"prompt\": \"ab\", \"completion\": \"\"}\n", "completion");
-  CHECK_THROWS_WITH(load_dataset({empty}, PieceTokenizer({}, false), 10), Contains("answer without a token"));
+  CHECK_THROWS_WITH(load_dataset({empty}, PieceTokenizer({}, false), {10}), Contains("answer without a token"));
 }
 
 TEST_CASE("a source without rows is an error, no source is not") {
   Files files;
   const auto empty = files.add("empty.jsonl", "\n", "text");
-  CHECK_THROWS_WITH(load_dataset({empty}, PieceTokenizer(), 10), Contains("empty.jsonl: holds no rows"));
+  CHECK_THROWS_WITH(load_dataset({empty}, PieceTokenizer(), {10}), Contains("empty.jsonl: holds no rows"));
   CHECK_THROWS_AS(load_examples({empty}), DataError);
-  CHECK(load_dataset({}, PieceTokenizer(), 10).samples.empty());
+  CHECK(load_dataset({}, PieceTokenizer(), {10}).size() == 0);
+}
+
+TEST_CASE("a filter sees every row in order, may change it, and what it leaves out is counted") {
+  Files files;
+  std::string lines;
+  for (int i = 0; i < 5'000; ++i) lines += "{\"prompt\": \"" + std::to_string(i) + "\", \"completion\": \"a\"}\n";
+  const std::vector<DataSource> sources = {files.add("a.jsonl", lines, "completion"),
+                                           files.add("b.jsonl", "{\"text\": \"b\"}", "text")};
+  int64_t seen = 0;
+  const RowFilter filter = [&](std::span<ExampleRow> rows) {
+    for (ExampleRow& row : rows) {
+      if (row.source == 0) CHECK(row.example.prompt == std::to_string(seen));
+      CHECK(row.where == sources[row.source].path + ":" + std::to_string(row.source == 0 ? seen + 1 : 1));
+      ++seen;
+      row.keep = row.source == 1 || seen % 2 == 0;
+      row.example.completion = "xy";
+    }
+  };
+  const auto dataset = load_dataset(sources, PieceTokenizer(), {.max_length = 20, .filter = filter});
+  CHECK(seen == 5'001);
+  CHECK(dataset.counts().filtered == 2'500);
+  CHECK(dataset.size() == 2'501);
+  CHECK(dataset[0].ids[2] == 'x');
+  const RowFilter nothing = [](std::span<ExampleRow> rows) { rows[0].keep = rows[0].source == 0; };
+  CHECK_THROWS_WITH(load_dataset(sources, PieceTokenizer(), {.max_length = 20, .filter = nothing}),
+                    Contains("b.jsonl: all of its 1 row are left out by data.cleaning"));
 }
 
 TEST_CASE("an unknown format and a weight that is not supported are the recipe's errors") {
   Files files;
   auto source = files.add("t.jsonl", "{\"text\": \"a\"}", "txt");
-  CHECK_THROWS_AS(load_dataset({source}, PieceTokenizer(), 10), RecipeError);
+  CHECK_THROWS_AS(load_dataset({source}, PieceTokenizer(), {10}), RecipeError);
   source.format = "text";
   source.weight = 0.5;
-  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), 10), Contains("weight"));
+  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), {10}), Contains("weight"));
 }
 
 TEST_CASE("a real instruction file becomes a sample a row") {
@@ -108,9 +146,10 @@ TEST_CASE("a real instruction file becomes a sample a row") {
   const auto rows = shared_data("instruction/instruction-data.json");
   if (!model || !rows) return;
   const auto tokenizer = load_tokenizer(*model);
-  const auto dataset = load_dataset({{rows->string(), "alpaca", 1.0, {}}}, *tokenizer, 512);
-  CHECK(dataset.samples.size() + static_cast<size_t>(dataset.dropped) == 1100);
-  for (const Sample& sample : dataset.samples) {
+  const auto dataset = load_dataset({{rows->string(), "alpaca", 1.0, {}}}, *tokenizer, {512});
+  CHECK(dataset.size() + dataset.counts().untrained == 1100);
+  for (int64_t i = 0; i < dataset.size(); ++i) {
+    const SampleView sample = dataset[i];
     REQUIRE(sample.ids.size() == sample.supervised.size());
     REQUIRE(sample.ids.front() == tokenizer->bos_id());
     REQUIRE(std::count(sample.ids.begin(), sample.ids.end(), 1) == 1);

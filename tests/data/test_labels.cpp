@@ -5,7 +5,7 @@
 #include <ATen/ATen.h>
 
 #include "lora/data/batch.h"
-#include "lora/data/dataset.h"
+#include "lora/data/load.h"
 #include "models/error.h"
 #include "tests/catch.h"
 #include "tests/data/piece_tokenizer.h"
@@ -55,7 +55,7 @@ TEST_CASE("an unknown label is named with its place and the nearest known ones")
   const Files files;
   const Labels labels({"card_arrival", "card_linking", "top_up"});
   const DataSource source = files.add("valid.csv", "text,label\nx,top_up\n\"y\ny\",card_arival\n");
-  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), 20, labels),
+  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), {20, labels}),
                     Contains("valid.csv:3: unknown label 'card_arival'") && Contains("did you mean 'card_arrival'") &&
                         Contains("the 3 labels are 'card_arrival'"));
 }
@@ -64,22 +64,21 @@ TEST_CASE("a text is BOS and its tokens, its label read at the last one; the rig
   const Files files;
   const Labels labels({"no", "yes"});
   const DataSource source = files.add("a.csv", "text,label\nabc,yes\n\"\",no\nabcdefgh,no\n<s>ab,yes\n");
-  const Dataset dataset = load_dataset({source}, PieceTokenizer(), 6, labels);
-  REQUIRE(dataset.samples.size() == 4);
+  const Dataset dataset = load_dataset({source}, PieceTokenizer(), {6, labels});
+  REQUIRE(dataset.size() == 4);
   const auto bos = static_cast<int32_t>(PieceTokenizer::kBos);
-  CHECK(dataset.samples[0].ids == std::vector<int32_t>{bos, 'a', 'b', 'c'});
-  CHECK(dataset.samples[0].supervised == std::vector<uint8_t>{0, 0, 0, 1});
-  CHECK(dataset.samples[0].label == 1);
-  CHECK(dataset.samples[1].ids == std::vector<int32_t>{bos});
-  CHECK(dataset.samples[1].supervised == std::vector<uint8_t>{1});
-  CHECK(dataset.samples[2].ids == std::vector<int32_t>{bos, 'a', 'b', 'c', 'd', 'e'});
-  CHECK(dataset.samples[2].supervised == std::vector<uint8_t>{0, 0, 0, 0, 0, 1});
-  CHECK(dataset.samples[3].ids == std::vector<int32_t>{bos, 'a', 'b'});
-  CHECK(dataset.cut == 1);
+  CHECK(std::ranges::equal(dataset[0].ids, std::vector<int32_t>{bos, 'a', 'b', 'c'}));
+  CHECK(std::ranges::equal(dataset[0].supervised, std::vector<uint8_t>{0, 0, 0, 1}));
+  CHECK(dataset[0].label == 1);
+  CHECK(std::ranges::equal(dataset[1].ids, std::vector<int32_t>{bos}));
+  CHECK(std::ranges::equal(dataset[1].supervised, std::vector<uint8_t>{1}));
+  CHECK(std::ranges::equal(dataset[2].ids, std::vector<int32_t>{bos, 'a', 'b', 'c', 'd', 'e'}));
+  CHECK(std::ranges::equal(dataset[2].supervised, std::vector<uint8_t>{0, 0, 0, 0, 0, 1}));
+  CHECK(std::ranges::equal(dataset[3].ids, std::vector<int32_t>{bos, 'a', 'b'}));
+  CHECK(dataset.counts().cut == 1);
   CHECK(dataset.supervised_tokens() == 4);
 
-  const std::vector<Row> rows = {{{0, 3}}};
-  const TrainBatch batch = make_batch(dataset, rows, 8);
+  const TrainBatch batch = make_batch(dataset, std::vector<int64_t>{0, 3}, 8);
   CHECK(batch.supervised == 2);
   CHECK(batch.tokens.lengths == std::vector<int64_t>{4, 3, 1});
   CHECK(batch.targets.equal(at::tensor({-100, -100, -100, 1, -100, -100, 1, -100}, at::kLong)));
@@ -89,17 +88,17 @@ TEST_CASE("texts without a token are left out, and said to be where nothing is l
   const Files files;
   const Labels labels({"no", "yes"});
   const DataSource source = files.add("a.csv", "text,label\n\"\",yes\nx,no\n");
-  CHECK(load_dataset({source}, PieceTokenizer({}, false), 6, labels).dropped == 1);
+  CHECK(load_dataset({source}, PieceTokenizer({}, false), {6, labels}).counts().untrained == 1);
   const DataSource empty = files.add("b.csv", "text,label\n\"\",yes\n");
-  CHECK_THROWS_WITH(load_dataset({empty}, PieceTokenizer({}, false), 6, labels), Contains("text without a token"));
+  CHECK_THROWS_WITH(load_dataset({empty}, PieceTokenizer({}, false), {6, labels}), Contains("text without a token"));
 }
 
 TEST_CASE("rows with labels and rows without do not mix") {
   const Files files;
   DataSource source = files.add("a.csv", "text,label\nx,no\ny,yes\n");
-  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), 6), Contains("a.csv:2: a row with a label"));
+  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), {6}), Contains("a.csv:2: a row with a label"));
   source.format = "text";
-  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), 6, Labels({"no", "yes"})),
+  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), {6, Labels({"no", "yes"})}),
                     Contains("a.csv:2: a row without a label"));
   CHECK_THROWS_WITH(collect_labels({source}), Contains("a.csv:2: a row without a label"));
 }

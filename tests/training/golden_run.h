@@ -18,7 +18,7 @@ inline Dataset dataset_of(const nlohmann::json& rows) {
     sample.ids = row.get<std::vector<int32_t>>();
     sample.supervised.assign(sample.ids.size(), 1);
     sample.supervised[0] = 0;
-    dataset.samples.push_back(sample);
+    dataset.add(sample);
   }
   return dataset;
 }

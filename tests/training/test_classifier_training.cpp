@@ -28,7 +28,7 @@ Dataset make_texts(int64_t count) {
     sample.ids[1] = 44 + sample.label;
     sample.supervised.assign(sample.ids.size(), 0);
     sample.supervised.back() = 1;
-    dataset.samples.push_back(sample);
+    dataset.add(sample);
   }
   return dataset;
 }
@@ -101,7 +101,7 @@ TEST_CASE("the loss is the mean over samples of what transformers computes, of a
     sample.supervised.assign(sample.ids.size(), 0);
     sample.supervised.back() = 1;
     sample.label = static_cast<int32_t>(texts.labels[i]);
-    dataset.samples.push_back(sample);
+    dataset.add(sample);
   }
   for (const bool packing : {false, true}) {
     const auto model =

@@ -29,7 +29,7 @@ Dataset make_dataset(int64_t samples) {
       sample.ids.push_back(static_cast<int32_t>((i * 5 + t * 3) % 48));
       sample.supervised.push_back(t >= length / 2);
     }
-    dataset.samples.push_back(sample);
+    dataset.add(sample);
   }
   return dataset;
 }

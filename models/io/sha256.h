@@ -1,0 +1,32 @@
+#pragma once
+// SHA-256 (FIPS 180-4), of files and of what comes in pieces.
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+struct evp_md_ctx_st;
+
+namespace lora {
+
+// Digests are 64 lower-case hexadecimal digits. Throws StorageError where the system's OpenSSL has no SHA-256.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+  void update(const void* data, size_t size);
+  std::string digest();  // once, at the end
+
+ private:
+  evp_md_ctx_st* context_;
+};
+
+std::string sha256_of(std::string_view bytes);
+
+// Reads the file in pieces. Throws StorageError.
+std::string sha256_of_file(const std::filesystem::path& path);
+
+}  // namespace lora
