@@ -9,9 +9,8 @@ namespace {
 
 // Rows written for other tools may spell out the BOS that we put in front ourselves.
 size_t spelled_bos(const Tokenizer& tokenizer, std::string_view text) {
-  const auto bos = tokenizer.bos_id();
-  if (!bos) return 0;
-  const std::string name = tokenizer.piece(*bos);
+  if (!tokenizer.adds_bos()) return 0;
+  const std::string name = tokenizer.piece(*tokenizer.bos_id());
   return !name.empty() && text.starts_with(name) ? name.size() : 0;
 }
 
@@ -40,7 +39,7 @@ EncodedExample encode_example(const Tokenizer& tokenizer, const Example& example
   const std::vector<Token> tokens = tokenizer.encode(text);
   ids.reserve(std::min(limit, tokens.size() + 2));
   supervised.reserve(std::min(limit, tokens.size() + 2));
-  if (const auto bos = tokenizer.bos_id()) add(*bos, false);
+  if (tokenizer.adds_bos()) add(*tokenizer.bos_id(), false);
   for (const Token& token : tokens) add(token.id, token.begin >= prompt_end);
   if (const auto eos = tokenizer.eos_id()) add(*eos, true);
   return encoded;
@@ -48,7 +47,7 @@ EncodedExample encode_example(const Tokenizer& tokenizer, const Example& example
 
 std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt) {
   std::vector<int64_t> ids;
-  if (const auto bos = tokenizer.bos_id()) ids.push_back(*bos);
+  if (tokenizer.adds_bos()) ids.push_back(*tokenizer.bos_id());
   const auto text = std::string_view(prompt).substr(spelled_bos(tokenizer, prompt));
   for (const Token& token : tokenizer.encode(text)) ids.push_back(token.id);
   return ids;

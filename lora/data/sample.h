@@ -43,15 +43,15 @@ struct EncodedExample {
 
 // Prompt and completion tokenised as one text, so that the answer is split as it will be when it is generated in place;
 // a token that begins inside the prompt is masked, even where it reaches into the completion. One BOS in front where
-// the tokenizer has one, also when the text brings its own; EOS, trained, at the end. More than max_length tokens are
+// the tokenizer puts one, also when the text brings its own; EOS, trained, at the end. More than max_length tokens are
 // cut on the right, and a cut sample has no EOS: it did not end there.
 EncodedExample encode_example(const Tokenizer& tokenizer, const Example& example, int64_t max_length);
 
-// A text to classify: BOS where the tokenizer has one and the text, no EOS. More than max_length tokens are cut on the
+// A text to classify: BOS where the tokenizer puts one and the text, no EOS. More than max_length tokens are cut on the
 // right, and the label is then read at the last one kept.
 EncodedExample encode_labelled(const Tokenizer& tokenizer, const std::string& text, int32_t label, int64_t max_length);
 
-// The tokens that a model is given to answer `prompt`: BOS and the prompt, no EOS.
+// The tokens that a model is given to answer `prompt`: BOS, where the tokenizer puts one, and the prompt, no EOS.
 std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt);
 
 }  // namespace lora

@@ -2,12 +2,15 @@
 
 #include <sentencepiece_processor.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
 #include <utility>
 
 #include "lora/data/sentencepiece_check.h"
+#include "lora/data/tokenizers/added_tokens.h"
+#include "lora/data/tokenizers/unicode.h"
 #include "models/error.h"
 
 namespace lora {
@@ -17,46 +20,71 @@ constexpr std::string_view kSpace = "\u2581";  // SentencePiece's space inside a
 
 std::optional<int64_t> if_present(int id) { return id < 0 ? std::nullopt : std::optional<int64_t>(id); }
 
+// Appended to a serialized model this is one more normalizer_spec, which protobuf merges into the one that is there:
+// add_dummy_prefix = false.
+constexpr std::string_view kNoDummyPrefix{"\x1a\x02\x18\x00", 4};
+
 class SentencePieceTokenizer : public Tokenizer {
  public:
-  SentencePieceTokenizer(const std::string& bytes, std::string name, std::vector<std::filesystem::path> files)
-      : name_(std::move(name)), files_(std::move(files)) {
-    require(processor_.LoadFromSerializedProto(bytes), "cannot be loaded");
-    bos_ = if_present(processor_.bos_id());
-    eos_ = if_present(processor_.eos_id());
-    pad_ = if_present(processor_.pad_id());
+  SentencePieceTokenizer(const std::string& bytes, std::string name, const TokenizerConfig& config,
+                         std::vector<std::filesystem::path> files)
+      : name_(std::move(name)), files_(std::move(files)), prefix_everywhere_(config.legacy.value_or(false)) {
+    require(first_.LoadFromSerializedProto(bytes), "cannot be loaded");
+    require(later_.LoadFromSerializedProto(bytes + std::string(kNoDummyPrefix)), "cannot be loaded");
+    take_added(config);
+    bos_ = config.bos ? named("bos_token", *config.bos) : if_present(first_.bos_id());
+    eos_ = config.eos ? named("eos_token", *config.eos) : if_present(first_.eos_id());
+    // A padding token without an id is common, and nothing here is padded with it.
+    pad_ = config.pad ? find_id(*config.pad) : if_present(first_.pad_id());
+    adds_bos_ = bos_ && config.add_bos.value_or(true);
+    adds_eos_ = eos_ && config.add_eos.value_or(false);
   }
 
-  std::vector<Token> encode(std::string_view text) const override {
-    sentencepiece::ImmutableSentencePieceText encoded;
-    require(processor_.Encode(text, encoded.mutable_proto()), "cannot encode a text");
+  std::vector<Token> encode(std::string_view text, std::span<const TextRange> special) const override {
+    const auto may_stand = [special](size_t begin, size_t end) { return inside(special, begin, end); };
     std::vector<Token> tokens;
-    tokens.reserve(encoded.pieces_size());
-    for (size_t i = 0; i < encoded.pieces_size(); ++i) {
-      const auto piece = encoded.pieces(static_cast<int>(i));
-      tokens.push_back({static_cast<int64_t>(piece.id()), piece.begin(), piece.end()});
+    size_t done = 0;
+    for (const AddedMatch& match : added_.find(text, may_stand)) {
+      encode_stretch(text, done, match.begin, tokens);
+      tokens.push_back({match.id, match.begin, match.end});
+      done = match.end;
     }
+    encode_stretch(text, done, text.size(), tokens);
     return tokens;
   }
 
   std::string decode(const std::vector<int64_t>& ids) const override {
-    std::vector<int> known;
-    known.reserve(ids.size());
-    for (const int64_t id : ids) {
-      if (id < 0 || id >= vocab_size()) continue;
-      const int narrow = static_cast<int>(id);
-      if (!processor_.IsControl(narrow) && !processor_.IsUnknown(narrow)) known.push_back(narrow);
-    }
+    // Added tokens that are words stand between stretches of the model's own.
     std::string text;
-    require(processor_.Decode(known, &text), "cannot decode ids");
+    std::vector<int> known;
+    bool first = true;
+    const auto flush = [&] {
+      std::string stretch;
+      require((first || prefix_everywhere_ ? first_ : later_).Decode(known, &stretch), "cannot decode ids");
+      text += stretch;
+      first = first && known.empty();
+      known.clear();
+    };
+    for (const int64_t id : ids) {
+      if (is_special(id)) continue;
+      if (const AddedToken* token = added_.by_id(id); token && id >= pieces()) {
+        flush();
+        text += token->content;
+        first = false;
+      } else if (id >= 0 && id < pieces() && !first_.IsUnknown(static_cast<int>(id))) {
+        known.push_back(static_cast<int>(id));
+      }
+    }
+    flush();
     return text;
   }
 
   std::string piece(int64_t id) const override {
-    if (id < 0 || id >= vocab_size()) return std::string("<").append(std::to_string(id)).append(">");
+    if (const AddedToken* token = added_.by_id(id)) return token->content;
+    if (id < 0 || id >= pieces()) return std::string("<").append(std::to_string(id)).append(">");
     const int narrow = static_cast<int>(id);
-    std::string_view stored = processor_.IdToPiece(narrow);
-    if (processor_.IsByte(narrow)) {  // "<0x0A>"
+    std::string_view stored = first_.IdToPiece(narrow);
+    if (first_.IsByte(narrow)) {  // "<0x0A>"
       return {static_cast<char>(std::stoi(std::string(stored.substr(3)), nullptr, 16))};
     }
     std::string text;
@@ -67,21 +95,108 @@ class SentencePieceTokenizer : public Tokenizer {
     return text.append(stored);
   }
 
-  int64_t vocab_size() const override { return processor_.GetPieceSize(); }
+  int64_t vocab_size() const override { return vocab_size_; }
   std::optional<int64_t> bos_id() const override { return bos_; }
   std::optional<int64_t> eos_id() const override { return eos_; }
   std::optional<int64_t> pad_id() const override { return pad_; }
+  bool adds_bos() const override { return adds_bos_; }
+  bool adds_eos() const override { return adds_eos_; }
+  std::optional<int64_t> id_of(std::string_view name) const override {
+    const AddedToken* token = added_.by_name(name);
+    return token && token->special ? std::optional(token->id) : std::nullopt;
+  }
+  bool is_special(int64_t id) const override {
+    const AddedToken* token = added_.by_id(id);
+    return token && token->special;
+  }
   std::vector<std::filesystem::path> files() const override { return files_; }
 
  private:
+  int64_t pieces() const { return first_.GetPieceSize(); }
+
   void require(const sentencepiece::util::Status& status, const char* what) const {
     if (!status.ok()) throw ModelError(name_ + ": " + what + ": " + status.message());
   }
 
+  // The model's control and unknown symbols are special; `config` adds tokens, and makes pieces special.
+  void take_added(const TokenizerConfig& config) {
+    std::vector<AddedToken> tokens, whole_pieces;
+    const auto add = [&](AddedToken token) {
+      const int64_t piece = first_.PieceToId(token.content);
+      const bool known = piece < pieces() && first_.IdToPiece(static_cast<int>(piece)) == token.content;
+      if (known ? token.id != piece : token.id < pieces()) {
+        throw ModelError(name_ + ": the added token '" + token.content + "' has id " + std::to_string(token.id) +
+                         ", which " + (known ? "is " + std::to_string(piece) + " in the model" : "is another piece's"));
+      }
+      if (token.special && known && !first_.IsControl(static_cast<int>(piece))) whole_pieces.push_back(token);
+      tokens.push_back(std::move(token));
+    };
+    for (int id = 0; id < first_.GetPieceSize(); ++id) {
+      if (!first_.IsControl(id) && !first_.IsUnknown(id)) continue;
+      AddedToken token{.content = first_.IdToPiece(id), .id = id};
+      token.special = true;
+      tokens.push_back(std::move(token));
+    }
+    for (const AddedToken& token : config.added) add(token);
+    for (const std::string& name : config.special) {
+      const int64_t id = first_.PieceToId(name);
+      if (first_.IdToPiece(static_cast<int>(id)) != name) continue;
+      AddedToken token{.content = name, .id = id};
+      token.special = true;
+      add(std::move(token));
+    }
+    added_ = AddedTokens(std::move(tokens));
+    special_pieces_ = AddedTokens(std::move(whole_pieces));
+    vocab_size_ = pieces();
+    for (const AddedToken& token : added_.tokens()) vocab_size_ = std::max(vocab_size_, token.id + 1);
+  }
+
+  std::optional<int64_t> find_id(const std::string& name) const {
+    if (const AddedToken* token = added_.by_name(name)) return token->id;
+    return std::nullopt;
+  }
+
+  int64_t named(const char* key, const std::string& name) const {
+    if (const auto id = find_id(name)) return *id;
+    throw ModelError(name_ + ": tokenizer_config.json calls '" + name + "' its " + key +
+                     ", but no piece and no added token has that name");
+  }
+
+  // SentencePiece itself would find the names of special pieces that are no control symbols ("user-defined"): it is
+  // given such a name in two halves.
+  void encode_stretch(std::string_view text, size_t begin, size_t end, std::vector<Token>& tokens) const {
+    const auto stretch = text.substr(begin, end - begin);
+    size_t done = 0;
+    for (const AddedMatch& match : special_pieces_.find(stretch, [](size_t, size_t) { return true; })) {
+      const size_t half = match.begin + character_at(stretch, match.begin).length;
+      encode_plain(stretch.substr(done, half - done), begin + done, done == 0, tokens);
+      done = half;
+    }
+    encode_plain(stretch.substr(done), begin + done, done == 0, tokens);
+  }
+
+  void encode_plain(std::string_view text, size_t offset, bool whole, std::vector<Token>& tokens) const {
+    if (text.empty()) return;
+    const auto& processor = offset == 0 || (prefix_everywhere_ && whole) ? first_ : later_;
+    sentencepiece::ImmutableSentencePieceText encoded;
+    require(processor.Encode(text, encoded.mutable_proto()), "cannot encode a text");
+    tokens.reserve(tokens.size() + encoded.pieces_size());
+    for (size_t i = 0; i < encoded.pieces_size(); ++i) {
+      const auto piece = encoded.pieces(static_cast<int>(i));
+      tokens.push_back({static_cast<int64_t>(piece.id()), offset + piece.begin(), offset + piece.end()});
+    }
+  }
+
   const std::string name_;
   const std::vector<std::filesystem::path> files_;
-  sentencepiece::SentencePieceProcessor processor_;
+  const bool prefix_everywhere_;
+  // The same model, putting a space before a text and not.
+  sentencepiece::SentencePieceProcessor first_, later_;
+  AddedTokens added_;           // all that encode() looks for
+  AddedTokens special_pieces_;  // those of them that SentencePiece would find as well
+  int64_t vocab_size_ = 0;
   std::optional<int64_t> bos_, eos_, pad_;
+  bool adds_bos_ = false, adds_eos_ = false;
 };
 
 std::string read_model(const std::filesystem::path& path) {
@@ -93,7 +208,7 @@ std::string read_model(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> load_sentencepiece(const std::filesystem::path& model,
+std::unique_ptr<Tokenizer> load_sentencepiece(const std::filesystem::path& model, const TokenizerConfig& config,
                                               std::vector<std::filesystem::path> files) {
   // It prints what it also returns, and our callers decide what is printed.
   sentencepiece::SetMinLogLevel(3);
@@ -103,7 +218,7 @@ std::unique_ptr<Tokenizer> load_sentencepiece(const std::filesystem::path& model
   }
   check_sentencepiece_model(bytes, model.string());
   try {
-    return std::make_unique<SentencePieceTokenizer>(bytes, model.string(), std::move(files));
+    return std::make_unique<SentencePieceTokenizer>(bytes, model.string(), config, std::move(files));
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {  // its trie builder throws

@@ -1,6 +1,7 @@
 #include "lora/data/tokenizer.h"
 
 #include "lora/data/sentencepiece_tokenizer.h"
+#include "lora/data/tokenizers/tokenizer_config.h"
 #include "models/error.h"
 
 namespace lora {
@@ -14,12 +15,11 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_dir
     if (fs::exists(model_directory / "tokenizer.json")) message += "; tokenizer.json is there, but not supported yet";
     throw ModelError(message);
   }
+  const TokenizerConfig config = read_tokenizer_config(model_directory);
   std::vector<fs::path> files = {model};
-  for (const char* companion :
-       {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.json"}) {
-    if (fs::is_regular_file(model_directory / companion)) files.push_back(model_directory / companion);
-  }
-  return load_sentencepiece(model, std::move(files));
+  files.insert(files.end(), config.files.begin(), config.files.end());
+  if (fs::is_regular_file(model_directory / "tokenizer.json")) files.push_back(model_directory / "tokenizer.json");
+  return load_sentencepiece(model, config, std::move(files));
 }
 
 }  // namespace lora

@@ -17,9 +17,14 @@ class PieceTokenizer : public Tokenizer {
   explicit PieceTokenizer(std::vector<std::string> pieces = {}, bool specials = true)
       : pieces_(std::move(pieces)), specials_(specials) {}
 
-  std::vector<Token> encode(std::string_view text) const override {
+  std::vector<Token> encode(std::string_view text, std::span<const TextRange> special = {}) const override {
     std::vector<Token> tokens;
     for (size_t at = 0; at < text.size();) {
+      if (const auto token = special_at(text, at, special)) {
+        tokens.push_back(*token);
+        at = token->end;
+        continue;
+      }
       Token token{static_cast<unsigned char>(text[at]), at, at + 1};
       for (size_t i = 0; i < pieces_.size(); ++i) {
         if (text.substr(at).starts_with(pieces_[i]) && at + pieces_[i].size() > token.end) {
@@ -50,9 +55,29 @@ class PieceTokenizer : public Tokenizer {
   std::optional<int64_t> bos_id() const override { return specials_ ? std::optional(kBos) : std::nullopt; }
   std::optional<int64_t> eos_id() const override { return specials_ ? std::optional(kEos) : std::nullopt; }
   std::optional<int64_t> pad_id() const override { return std::nullopt; }
+  bool adds_bos() const override { return specials_; }
+  bool adds_eos() const override { return false; }
+  std::optional<int64_t> id_of(std::string_view name) const override {
+    for (const int64_t id : {kBos, kEos}) {
+      if (specials_ && name == piece(id)) return id;
+    }
+    return std::nullopt;
+  }
+  bool is_special(int64_t id) const override { return specials_ && (id == kBos || id == kEos); }
   std::vector<std::filesystem::path> files() const override { return {}; }
 
  private:
+  std::optional<Token> special_at(std::string_view text, size_t at, std::span<const TextRange> special) const {
+    for (const int64_t id : {kBos, kEos}) {
+      const size_t end = at + piece(id).size();
+      if (!specials_ || !text.substr(at).starts_with(piece(id))) continue;
+      for (const TextRange& range : special) {
+        if (range.begin <= at && end <= range.end) return Token{id, at, end};
+      }
+    }
+    return std::nullopt;
+  }
+
   std::vector<std::string> pieces_;
   bool specials_;
 };

@@ -110,7 +110,7 @@ class DamagedModels {
     const auto path = directory_ / std::to_string(count_++);
     write_bytes(path, bytes);
     try {
-      const auto tokenizer = load_sentencepiece(path, {});
+      const auto tokenizer = load_sentencepiece(path, {}, {});
       for (const std::string text : {"ab abba <s> hello é \xff Ünï ﬁ １２", "\n\n  a"}) {
         std::vector<int64_t> ids;
         for (const Token& token : tokenizer->encode(text)) ids.push_back(token.id);

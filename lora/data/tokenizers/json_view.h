@@ -1,0 +1,55 @@
+#pragma once
+// A JSON file's values with the place they stand at, so that every complaint names file and key.
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lora {
+
+// Parses a whole file. Throws ModelError with the path: cannot be read, is no JSON.
+nlohmann::json read_json(const std::filesystem::path& path);
+
+// A value inside a document that outlives it. Every getter throws ModelError ("FILE: KEY.KEY is a string, wanted an
+// object") where the value is of another type.
+class JsonView {
+ public:
+  JsonView(const nlohmann::json& value, std::string file) : value_(&value), file_(std::move(file)) {}
+
+  // The member of an object; throws where it is missing.
+  JsonView at(std::string_view key) const;
+  // The member of an object, or none where it is missing or null.
+  std::optional<JsonView> find(std::string_view key) const;
+  // The elements of an array.
+  std::vector<JsonView> elements() const;
+
+  const std::string& string() const;
+  bool boolean() const;
+  // A whole number of at least 0 and at most `most`.
+  int64_t integer(int64_t most) const;
+
+  std::string string_or(std::string_view key, std::string otherwise) const;
+  bool boolean_or(std::string_view key, bool otherwise) const;
+
+  const nlohmann::json& value() const { return *value_; }
+  // The JSON object or array itself, its type checked.
+  const nlohmann::json& object() const;
+  const nlohmann::json& array() const;
+
+  // Throws ModelError: "FILE: KEY: problem".
+  [[noreturn]] void fail(const std::string& problem) const;
+
+ private:
+  JsonView(const nlohmann::json& value, std::string file, std::string where)
+      : value_(&value), file_(std::move(file)), where_(std::move(where)) {}
+  [[noreturn]] void wanted(const char* type) const;
+
+  const nlohmann::json* value_;
+  std::string file_, where_;
+};
+
+}  // namespace lora

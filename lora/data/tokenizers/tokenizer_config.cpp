@@ -1,0 +1,107 @@
+#include "lora/data/tokenizers/tokenizer_config.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "lora/data/tokenizers/json_view.h"
+
+namespace lora {
+namespace {
+
+// "</s>", or {"content": "</s>", ...}.
+std::string token_name(const JsonView& value) {
+  return value.value().is_object() ? value.at("content").string() : value.string();
+}
+
+void read_names(const JsonView& file, TokenizerConfig& config) {
+  const auto take = [&](const char* key, std::optional<std::string>* place) {
+    const auto value = file.find(key);
+    if (!value) return;
+    const std::string name = token_name(*value);
+    if (place && !*place) *place = name;
+    config.special.push_back(name);
+  };
+  take("bos_token", &config.bos);
+  take("eos_token", &config.eos);
+  take("pad_token", &config.pad);
+  for (const char* key : {"unk_token", "sep_token", "cls_token", "mask_token"}) take(key, nullptr);
+  for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
+    const auto names = file.find(key);
+    if (!names || names->value().is_object()) continue;  // an object names them for Python's attributes
+    for (const JsonView& name : names->elements()) config.special.push_back(token_name(name));
+  }
+}
+
+int64_t read_id(const JsonView& place, const std::string& key) {
+  int64_t id = -1;
+  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+  if (error != std::errc() || end != key.data() + key.size() || id < 0 || id > kMostIds) {
+    place.fail("found '" + key + "', wanted an id from 0 to " + std::to_string(kMostIds));
+  }
+  return id;
+}
+
+void read_config(const JsonView& file, TokenizerConfig& config) {
+  read_names(file, config);
+  const auto flag = [&](const char* key) -> std::optional<bool> {
+    const auto value = file.find(key);
+    return value ? std::optional(value->boolean()) : std::nullopt;
+  };
+  config.add_bos = flag("add_bos_token");
+  config.add_eos = flag("add_eos_token");
+  config.legacy = flag("legacy");
+  const auto added = file.find("added_tokens_decoder");
+  if (!added) return;
+  for (const auto& [key, entry] : added->object().items()) {
+    AddedToken token = read_added_token(added->at(key));
+    token.id = read_id(*added, key);
+    config.added.push_back(std::move(token));
+  }
+}
+
+void read_added(const JsonView& file, TokenizerConfig& config) {
+  for (const auto& [name, id] : file.object().items()) {
+    const auto same = [&](const AddedToken& token) { return token.content == name; };
+    if (std::any_of(config.added.begin(), config.added.end(), same)) continue;
+    AddedToken token;
+    token.content = name;
+    token.id = file.at(name).integer(kMostIds);
+    config.added.push_back(std::move(token));
+  }
+}
+
+}  // namespace
+
+AddedToken read_added_token(const JsonView& entry) {
+  AddedToken token;
+  token.content = entry.at("content").string();
+  token.special = entry.boolean_or("special", false);
+  token.single_word = entry.boolean_or("single_word", false);
+  token.lstrip = entry.boolean_or("lstrip", false);
+  token.rstrip = entry.boolean_or("rstrip", false);
+  token.normalized = entry.boolean_or("normalized", !token.special);
+  return token;
+}
+
+TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
+  TokenizerConfig config;
+  const auto read = [&](const char* name, void (*take)(const JsonView&, TokenizerConfig&)) {
+    const auto path = directory / name;
+    if (!std::filesystem::is_regular_file(path)) return;
+    const nlohmann::json document = read_json(path);
+    take(JsonView(document, path.string()), config);
+    config.files.push_back(path);
+  };
+  read("tokenizer_config.json", read_config);
+  read("special_tokens_map.json", read_names);
+  read("added_tokens.json", read_added);
+  for (AddedToken& token : config.added) {
+    if (std::find(config.special.begin(), config.special.end(), token.content) != config.special.end()) {
+      token.special = true;
+    }
+  }
+  return config;
+}
+
+}  // namespace lora

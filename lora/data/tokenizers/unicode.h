@@ -1,0 +1,29 @@
+#pragma once
+// What tokenizers ask of Unicode, by utf8proc's tables (Unicode 15).
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace lora {
+
+constexpr char32_t kReplacement = 0xFFFD;
+
+struct Character {
+  char32_t code;
+  size_t length;  // bytes
+};
+
+// The character that begins at `at`; where there is none whole and well-formed, U+FFFD of one byte.
+Character character_at(std::string_view text, size_t at);
+// Where the character that ends at `end` > 0 begins.
+size_t character_before(std::string_view text, size_t end);
+void append_character(std::string& text, char32_t code);
+
+bool is_white_space(char32_t code);     // property White_Space
+bool is_word_character(char32_t code);  // \w: letters, marks, decimal digits, connectors, joiners
+bool is_number(char32_t code);          // categories N*
+bool is_punctuation(char32_t code);     // ASCII punctuation, and categories P*
+
+}  // namespace lora
