@@ -40,7 +40,7 @@ std::vector<std::vector<int64_t>> generate(LlamaForCausalLM& model, const std::v
     batch.lengths.push_back(static_cast<int64_t>(prompt.size()));
   }
   const ModelConfig& shape = model.config();
-  const at::Device device = model.model->embed_tokens->weight.device();
+  const at::Device device = model.model->embed_tokens->weight_matrix().device();
   KvCache cache(shape.num_hidden_layers, static_cast<int64_t>(prompts.size()), longest + config.max_new_tokens,
                 shape.num_key_value_heads, shape.head_dim, at::TensorOptions(model.dtype()).device(device));
   at::Generator generator = at::detail::createCPUGenerator(config.seed);

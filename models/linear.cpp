@@ -22,6 +22,12 @@ void LinearHost::register_linear(const std::string& name, std::shared_ptr<Linear
   slots_[name] = &slot;
 }
 
+void LinearHost::remove_linear(const std::string& name) {
+  slots_.at(name)->reset();
+  slots_.erase(name);
+  unregister_module(name);
+}
+
 void LinearHost::replace_linear(const std::string& name, const std::shared_ptr<Linear>& replacement) {
   const auto slot = slots_.find(name);
   if (slot == slots_.end()) throw ModelError("module has no linear layer '" + name + "'");

@@ -53,6 +53,7 @@ class LinearHost : public torch::nn::Module {
  protected:
   // `slot` must live as long as the host: it is a member of the derived class.
   void register_linear(const std::string& name, std::shared_ptr<Linear>& slot, std::shared_ptr<Linear> linear);
+  void remove_linear(const std::string& name);
 
  private:
   std::map<std::string, std::shared_ptr<Linear>*> slots_;

@@ -29,13 +29,17 @@ KvCache::KvCache(int64_t layers, int64_t slots, int64_t capacity, int64_t kv_hea
   for (int64_t i = 0; i < slots; ++i) active.push_back(i);
 }
 
-Embedding::Embedding(at::Tensor w, at::ScalarType dtype, double scale) : dtype_(dtype), scale_(scale) {
+DenseEmbedding::DenseEmbedding(at::Tensor w, at::ScalarType dtype, double scale) : dtype_(dtype), scale_(scale) {
   weight = register_parameter("weight", std::move(w), /*requires_grad=*/false);
 }
 
-at::Tensor Embedding::forward(const at::Tensor& input_ids) const {
+at::Tensor DenseEmbedding::forward(const at::Tensor& input_ids) const {
   const at::Tensor x = at::embedding(weight, input_ids).to(dtype_);
   return scale_ == 1 ? x : x * scale_;
+}
+
+at::Tensor DenseEmbedding::project(const at::Tensor& hidden) const {
+  return at::linear(hidden, weight.to(hidden.scalar_type()));
 }
 
 LlamaModel::LlamaModel(const ModelConfig& config, at::ScalarType dtype, const WeightSource& weights,
@@ -45,7 +49,7 @@ LlamaModel::LlamaModel(const ModelConfig& config, at::ScalarType dtype, const We
   double scale = config.embedding_scale;
   if (config.round_embedding_scale) scale = at::scalar_tensor(scale, dtype).item<double>();
   embed_tokens = register_module(
-      "embed_tokens", std::make_shared<Embedding>(
+      "embed_tokens", std::make_shared<DenseEmbedding>(
                           weights("model.embed_tokens.weight", {config.vocab_size, config.hidden_size}), dtype, scale));
   const auto list = register_module("layers", std::make_shared<torch::nn::Module>("layers"));
   for (size_t i = 0; i < config.layers.size(); ++i) {
@@ -56,6 +60,11 @@ LlamaModel::LlamaModel(const ModelConfig& config, at::ScalarType dtype, const We
   }
   norm = register_module("norm", std::make_shared<RMSNorm>(weights("model.norm.weight", {config.hidden_size}),
                                                            config.rms_norm_eps, config.norm_kind));
+}
+
+void LlamaModel::replace_embedding(const std::shared_ptr<Embedding>& replacement) {
+  embed_tokens = replacement;
+  replace_module("embed_tokens", replacement);
 }
 
 BatchContext LlamaModel::context(const TokenBatch& batch, KvCache* cache) {
@@ -114,8 +123,7 @@ at::Tensor LlamaForCausalLM::forward(const at::Tensor& input_ids) {
 
 at::Tensor LlamaForCausalLM::logits(const at::Tensor& hidden) {
   const auto& head = output_head();
-  const at::Tensor raw =
-      head ? head->forward(hidden) : at::linear(hidden, model->embed_tokens->weight.to(hidden.scalar_type()));
+  const at::Tensor raw = head ? head->forward(hidden) : model->embed_tokens->project(hidden);
   if (score) return raw;
   const at::Tensor scaled = config_.logit_divisor == 1 ? raw : raw / config_.logit_divisor;
   return config_.logit_softcap == 0 ? scaled : soft_cap(scaled, config_.logit_softcap);
@@ -129,13 +137,29 @@ at::Tensor LlamaForCausalLM::loss_sum(const TokenBatch& batch, const at::Tensor&
   const at::Tensor supervised = (targets != -100).nonzero().squeeze(1);
   const at::Tensor hidden = model->forward(batch).index_select(0, supervised);
   const at::Tensor wanted = targets.index_select(0, supervised);
-  const auto dense = std::dynamic_pointer_cast<DenseLinear>(output_head());
-  if (!output_head() || dense) {
+  if (const at::Tensor weight = plain_head_weight(); weight.defined()) {
     const LogitScale scale = score ? LogitScale{} : LogitScale{config_.logit_divisor, config_.logit_softcap};
-    return linear_cross_entropy(hidden, dense ? dense->weight : model->embed_tokens->weight, wanted, scale);
+    return linear_cross_entropy(hidden, weight, wanted, scale);
   }
   // An adapted head: its own forward, with logits of the supervised tokens.
   return at::cross_entropy_loss(logits(hidden).to(at::kFloat), wanted, /*weight=*/{}, at::Reduction::Sum);
+}
+
+void LlamaForCausalLM::put_head(const std::shared_ptr<Linear>& head) {
+  if (head && lm_head) {
+    replace_linear("lm_head", head);
+  } else if (head) {
+    register_linear("lm_head", lm_head, head);
+  } else if (lm_head) {
+    remove_linear("lm_head");
+  }
+  config_.tie_word_embeddings = !lm_head;
+}
+
+at::Tensor LlamaForCausalLM::plain_head_weight() const {
+  if (has_tied_head()) return model->embed_tokens->is_plain() ? model->embed_tokens->weight_matrix() : at::Tensor();
+  const auto dense = std::dynamic_pointer_cast<DenseLinear>(output_head());
+  return dense ? dense->weight : at::Tensor();
 }
 
 void LlamaForCausalLM::replace(const std::string& path, const std::shared_ptr<Linear>& replacement) {

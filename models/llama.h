@@ -18,11 +18,26 @@
 
 namespace lora {
 
-class Embedding final : public torch::nn::Module {
+// Token ids to vectors and, where the head is tied, hidden states to logits. An interface for the reason that Linear is
+// one: an adapter takes the plain one's place.
+class Embedding : public torch::nn::Module {
  public:
-  Embedding(at::Tensor weight, at::ScalarType dtype, double scale = 1);
-  at::Tensor forward(const at::Tensor& input_ids) const;  // (N) -> (N, H), scaled
-  at::Tensor weight;                                      // (V, H)
+  virtual at::Tensor forward(const at::Tensor& input_ids) const = 0;  // (N) -> (N, H), the model's dtype
+  virtual at::Tensor project(const at::Tensor& hidden) const = 0;     // (…, H) -> (…, V) of the same dtype
+  virtual at::Tensor weight_matrix() const = 0;                       // (V, H), without adapters
+  virtual double scale() const = 0;                                   // of forward alone
+  virtual bool is_plain() const { return false; }                     // whether weight_matrix() is all of it
+};
+
+class DenseEmbedding final : public Embedding {
+ public:
+  DenseEmbedding(at::Tensor weight, at::ScalarType dtype, double scale = 1);
+  at::Tensor forward(const at::Tensor& input_ids) const override;
+  at::Tensor project(const at::Tensor& hidden) const override;
+  at::Tensor weight_matrix() const override { return weight; }
+  double scale() const override { return scale_; }
+  bool is_plain() const override { return true; }
+  at::Tensor weight;  // (V, H)
 
  private:
   at::ScalarType dtype_;
@@ -34,6 +49,7 @@ class LlamaModel final : public torch::nn::Module {
   LlamaModel(const ModelConfig& config, at::ScalarType dtype, const WeightSource& weights, const LinearSource& linears);
   // -> (N, H), after the last norm. With a cache, its sequences grow by the batch's tokens.
   at::Tensor forward(const TokenBatch& batch, KvCache* cache = nullptr);
+  void replace_embedding(const std::shared_ptr<Embedding>& replacement);
   std::shared_ptr<Embedding> embed_tokens;
   std::vector<std::shared_ptr<DecoderLayer>> layers;
   std::shared_ptr<RMSNorm> norm;
@@ -68,6 +84,13 @@ class LlamaForCausalLM final : public LinearHost {
   at::ScalarType dtype() const { return dtype_; }
   // A module's whole path -> the host that holds the Linear, for replacing it.
   void replace(const std::string& path, const std::shared_ptr<Linear>& replacement);
+
+  // Whether logits are embed_tokens' own projection.
+  bool has_tied_head() const { return !output_head(); }
+  // Of a model whose head is tied: gives it a head of its own or, with null, ties it again. config() follows.
+  void put_head(const std::shared_ptr<Linear>& head);
+  // The head's weight (V, H) where logits are x Wᵀ and nothing else; undefined where the head is adapted.
+  at::Tensor plain_head_weight() const;
 
   std::shared_ptr<LlamaModel> model;
   // At most one is there; none where the language model's head is tied to embed_tokens.

@@ -39,7 +39,11 @@ void write_adalora_config(nlohmann::ordered_json& file, const Adaptation& adapta
   file["orth_reg_weight"] = adalora.orth_reg_weight;
   file["total_step"] = adalora.total_step;
   file["rank_pattern"] = nullptr;
-  if (config.rank_pattern.empty()) return;
+  // PEFT warns of every file that has the key, so only one that needs it does.
+  const bool whole = std::ranges::all_of(adaptation.modules, [](const AdaptedModule& module) {
+    return std::ranges::count(layer_of(module).pattern, false) == 0;
+  });
+  if (config.rank_pattern.empty() || whole) return;
   for (const AdaptedModule& module : adaptation.modules) {
     file["rank_pattern"][module.path + kSuffix] = layer_of(module).pattern;
   }

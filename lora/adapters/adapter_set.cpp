@@ -26,7 +26,7 @@ std::shared_ptr<LinearHost> host_of(const torch::OrderedDict<std::string, std::s
 // The base before an adapter is put in, to find out afterwards what that changed. By what is there and not by what the
 // method says: a method may also replace or rescale what it stands on.
 struct AdapterSet::Bare {
-  explicit Bare(LlamaForCausalLM& model) {
+  explicit Bare(LlamaForCausalLM& model) : embedding(model.model->embed_tokens), tied(model.has_tied_head()) {
     for (const auto& parameter : model.parameters()) {
       wholes.push_back({parameter, parameter.detach(), {}, parameter.requires_grad()});
     }
@@ -40,6 +40,14 @@ struct AdapterSet::Bare {
 
   // Puts the base back and keeps what stood in its places.
   void restore(LlamaForCausalLM& model) {
+    if (model.model->embed_tokens != embedding) {
+      own_embedding = model.model->embed_tokens;
+      model.model->replace_embedding(embedding);
+    }
+    if (tied && model.lm_head) {
+      own_head = model.lm_head;
+      model.put_head(nullptr);
+    }
     const auto modules = model.named_modules();
     for (Place& place : places) {
       place.own = std::dynamic_pointer_cast<Linear>(*modules.find(place.path));
@@ -54,6 +62,9 @@ struct AdapterSet::Bare {
 
   std::vector<Place> places;
   std::vector<Whole> wholes;
+  std::shared_ptr<Embedding> embedding, own_embedding;
+  bool tied;
+  std::shared_ptr<Linear> own_head;
 };
 
 void AdapterSet::exchange(Whole& whole) {
@@ -75,7 +86,9 @@ const Adaptation& AdapterSet::add(const std::string& name, const AdapterConfig& 
   if (contains(name)) fail("there is an adapter '" + name + "' already; wanted another name");
   if (config.method == "full") fail("'" + name + "': method full trains the base itself, which adapters share");
   deactivate();
-  auto entry = std::make_unique<Entry>(Entry{name, config, {}, {}, {}});
+  auto entry = std::make_unique<Entry>(Entry());
+  entry->name = name;
+  entry->config = config;
   Bare bare(model_);
   try {
     entry->adaptation = inject(model_, config, seed, fresh);
@@ -86,6 +99,8 @@ const Adaptation& AdapterSet::add(const std::string& name, const AdapterConfig& 
   bare.restore(model_);
   entry->places = std::move(bare.places);
   entry->wholes = std::move(bare.wholes);
+  entry->embedding = std::move(bare.own_embedding);
+  entry->head = std::move(bare.own_head);
   entries_.push_back(std::move(entry));
   activate(name);
   return entries_.back()->adaptation;
@@ -100,6 +115,14 @@ void AdapterSet::activate(const std::string& name) {
     place.own->train(model_.is_training());  // the model's mode may have changed while it was away
   }
   for (Whole& whole : entry.wholes) exchange(whole);
+  if (entry.embedding) {
+    model_.model->replace_embedding(entry.embedding);
+    entry.embedding->train(model_.is_training());
+  }
+  if (entry.head) {
+    model_.put_head(entry.head);
+    entry.head->train(model_.is_training());
+  }
   active_ = name;
 }
 
@@ -108,6 +131,8 @@ void AdapterSet::deactivate() {
   Entry& entry = at(active_);
   for (const Place& place : entry.places) place.host->replace_linear(place.name, place.base);
   for (Whole& whole : entry.wholes) exchange(whole);
+  if (entry.embedding) model_.model->replace_embedding(base_embedding_);
+  if (entry.head) model_.put_head(nullptr);
   active_.clear();
 }
 
@@ -123,7 +148,7 @@ std::vector<std::string> AdapterSet::names() const {
 
 bool AdapterSet::only_adapts_layers(const std::string& name) const {
   const Entry& entry = at(name);
-  return entry.wholes.empty() &&
+  return entry.wholes.empty() && !entry.embedding && !entry.head && !entry.config.lora_bias &&
          std::ranges::all_of(entry.places, [](const Place& place) { return place.path.starts_with("model.layers."); });
 }
 

@@ -22,7 +22,7 @@ namespace lora {
 class AdapterSet {
  public:
   // `model` is the bare base and has to outlive the set; nobody else may replace its layers.
-  explicit AdapterSet(LlamaForCausalLM& model) : model_(model) {}
+  explicit AdapterSet(LlamaForCausalLM& model) : model_(model), base_embedding_(model.model->embed_tokens) {}
 
   // Injects an adapter into the bare base (see inject.h; an init_from that does not fit the base is refused there) and
   // leaves it active. Where this throws, the bare base is active. Error (exit code 2) for a name that is taken or that
@@ -59,6 +59,8 @@ class AdapterSet {
     Adaptation adaptation;
     std::vector<Place> places;
     std::vector<Whole> wholes;
+    std::shared_ptr<Embedding> embedding;  // in place of the base's; null: none
+    std::shared_ptr<Linear> head;          // where the base's is tied; null: as the base has it
   };
   struct Bare;
 
@@ -66,6 +68,7 @@ class AdapterSet {
   Entry& at(const std::string& name) const;
 
   LlamaForCausalLM& model_;
+  std::shared_ptr<Embedding> base_embedding_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::string active_;
 };

@@ -76,6 +76,10 @@ Updates collect(const AdapterSet& set, const WeightedNames& weighted) {
       fail("adapter '" + name + "' trains '" + adaptation.saved_modules.front() +
            "' whole (modules_to_save), which has no weighted sum with the others; merge it into the base first");
     }
+    if (adaptation.embedding || !adaptation.biases.empty() || set.config(name).lora_bias) {
+      fail("adapter '" + name + "' changes " + (adaptation.embedding ? "the embedding" : "biases") +
+           ", of which there are no weighted sums here; merge it into the base first");
+    }
     for (const AdaptedModule& module : adaptation.modules) {
       if (module.layer->rank() == 0) continue;  // AdaLoRA left nothing of it
       updates[module.path].push_back(update_of(module, set.config(name), name, weight));

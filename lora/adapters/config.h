@@ -40,12 +40,19 @@ struct AdapterConfig {
   ModulePatterns target_modules = std::vector<std::string>{};
   ModulePatterns exclude_modules = std::vector<std::string>{};
   std::vector<int64_t> layers_to_transform;  // empty: all
+  std::vector<std::string> layers_pattern;   // what the numbered layers are called; empty: anything
   // Pattern (a dotted suffix, as a regular expression) -> value; the first that matches a module wins.
   std::vector<std::pair<std::string, int64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;
   std::vector<std::string> modules_to_save;  // trained whole beside the adapter
-  std::string init = "kaiming";              // kaiming | gaussian | pissa | pissa_niter_N | olora: see initialise.h
-  std::string init_from;                     // a PEFT adapter directory to go on from; empty: none
+  std::string bias = "none";                 // which biases are trained: none | all | lora_only: of what is adapted
+  bool lora_bias = false;                    // B has a bias of its own, scaled as B·A is
+  // Rows of embed_tokens, and of a head that is tied to it, that are trained while the others stay.
+  std::vector<int64_t> trainable_token_indices;
+  // A tied head is adapted or trained together with embed_tokens; false: they part, and a merged model has both.
+  bool ensure_weight_tying = true;
+  std::string init = "kaiming";  // kaiming | gaussian | pissa | pissa_niter_N | olora: see initialise.h
+  std::string init_from;         // a PEFT adapter directory to go on from; empty: none
   AdaLoraConfig adalora;
   bool operator==(const AdapterConfig&) const = default;
 };

@@ -30,8 +30,10 @@ std::vector<ModulePath> module_paths(const LlamaForCausalLM& model) {
   std::vector<ModulePath> paths;
   for (const auto& item : model.named_modules("", /*include_self=*/false)) {
     const bool linear = std::dynamic_pointer_cast<Linear>(item.value()) != nullptr;
-    paths.push_back({item.key(), linear, item.value() == model.output_head()});
+    const bool embedding = item.value() == model.model->embed_tokens;
+    paths.push_back({item.key(), linear, item.value() == model.output_head(), embedding});
   }
+  if (model.has_tied_head()) paths.push_back({kHeadPath, /*linear=*/true, /*output_head=*/true});
   return paths;
 }
 
@@ -54,13 +56,93 @@ void expect_trainable(const torch::nn::Module& module, const std::string& path, 
 }
 
 // More than the smaller side gives B·A no more freedom. (A file may have more: PiSSA's is of twice the rank.)
-void expect_possible_rank(const AdapterTarget& target, const Linear& base) {
-  const int64_t out = base.out_features(), in = base.in_features(), most = std::min(out, in);
+void expect_possible_rank(const AdapterTarget& target, int64_t out, int64_t in) {
+  const int64_t most = std::min(out, in);
   if (target.rank <= most) return;
   throw Error(ExitCode::kRecipe, "adapter",
               "rank " + std::to_string(target.rank) + " of '" + target.path + "' is more than " + std::to_string(most) +
                   ", the smaller side of its weight of " + std::to_string(out) + " × " + std::to_string(in) +
                   "; rank_pattern gives a module a rank of its own");
+}
+
+void expect_embeddable(const AdapterConfig& config) {
+  const auto refuse = [](const std::string& what) {
+    throw Error(ExitCode::kRecipe, "adapter",
+                "target_modules: " + what +
+                    " is for linear layers, and 'model.embed_tokens' is an embedding; train it "
+                    "whole with modules_to_save, or adapt it with method lora");
+  };
+  if (!methods().at(config.method).adapts_embeddings) refuse("method " + config.method);
+  if (starts_from_base(config)) refuse("init " + config.init);
+  if (config.lora_bias) refuse("lora_bias");
+  if (!config.trainable_token_indices.empty()) {
+    throw Error(ExitCode::kRecipe, "adapter",
+                "trainable_token_indices: 'model.embed_tokens' is adapted already; wanted one of the two");
+  }
+}
+
+// What is meant for a tied head and the embedding is sorted out: both as one, or apart.
+void settle_tied_head(LlamaForCausalLM& model, const AdapterConfig& config, ModuleMatch& match,
+                      Adaptation& adaptation) {
+  if (!model.has_tied_head()) return;
+  const auto means = [](const auto& item) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(item)>, std::string>) {
+      return item == kEmbeddingPath || item == kHeadPath;
+    } else {
+      return item.path == kEmbeddingPath || item.path == kHeadPath;
+    }
+  };
+  const bool saved = std::ranges::any_of(match.saved_modules, means);
+  const bool adapted = std::ranges::any_of(match.targets, means);
+  // Rows of their own are the tied head's too, whatever ensure_weight_tying says.
+  const bool rows = !config.trainable_token_indices.empty();
+  if (rows && (saved || adapted)) {
+    throw Error(ExitCode::kRecipe, "adapter",
+                "trainable_token_indices: embed_tokens and its tied head are adapted or trained whole already; wanted "
+                "one of the two");
+  }
+  adaptation.tied_head = rows;
+  if (!saved && !adapted) return;
+  if (!config.ensure_weight_tying) {
+    // Another view of the same values, until one of the two is trained.
+    model.put_head(std::make_shared<DenseLinear>(model.model->embed_tokens->weight_matrix().detach()));
+    return;
+  }
+  adaptation.tied_head = true;
+  std::erase_if(match.targets, means);
+  std::erase_if(match.saved_modules, means);
+  if (saved) {
+    match.saved_modules.insert(match.saved_modules.begin(), kEmbeddingPath);
+  } else {
+    match.targets.insert(match.targets.begin(), adapter_target(kEmbeddingPath, config));
+  }
+}
+
+// Biases are trained as other whole weights are.
+void train_biases(const LlamaForCausalLM& model, const AdapterConfig& config, Adaptation& adaptation) {
+  if (config.bias == "none") return;
+  for (const auto& item : model.named_parameters()) {
+    const std::string& key = item.key();
+    if (!key.ends_with(".bias") || item.value().requires_grad()) continue;
+    const bool adapted = std::ranges::any_of(
+        adaptation.modules, [&](const AdaptedModule& module) { return key == module.path + ".base_layer.bias"; });
+    if (config.bias == "lora_only" && !adapted) continue;
+    at::Tensor bias = item.value();
+    bias.set_data(bias.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true));
+    bias.requires_grad_(true);
+    adaptation.biases.push_back(key);
+  }
+  if (!adaptation.biases.empty() || !config.init_from.empty()) return;
+  throw Error(ExitCode::kRecipe, "adapter",
+              "bias: " + config.bias + " trains none here: " +
+                  (config.bias == "all" ? "this model's layers" : "the adapted layers") + " have no biases");
+}
+
+// Of a head that was put apart but not trained, its weight is the embedding's.
+bool is_second_view(const LlamaForCausalLM& model, const at::Tensor& parameter) {
+  const at::Tensor embedding = model.model->embed_tokens->weight_matrix();
+  return !parameter.is_same(embedding) && parameter.is_alias_of(embedding) && parameter.numel() == embedding.numel() &&
+         parameter.storage_offset() == embedding.storage_offset();
 }
 
 void count_parameters(const LlamaForCausalLM& model, Adaptation& adaptation) {
@@ -70,6 +152,7 @@ void count_parameters(const LlamaForCausalLM& model, Adaptation& adaptation) {
     adaptation.total_parameters += linear->out_features() * linear->in_features();
   }
   for (const at::Tensor& parameter : model.parameters()) {
+    if (is_second_view(model, parameter)) continue;
     adaptation.total_parameters += parameter.numel();
     if (parameter.requires_grad()) adaptation.trainable_parameters += parameter.numel();
   }
@@ -88,6 +171,7 @@ std::vector<std::string> modules_to_save(const LlamaForCausalLM& model, const Ad
 Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed, bool fresh) {
   Adaptation adaptation;
   if (config.method == "full") {
+    adaptation.whole_network = true;
     expect_trainable(model, "", "method full");
     train_whole(model);
     for (const auto& item : model.named_modules("", /*include_self=*/false)) {
@@ -103,20 +187,40 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
   }
   AdapterConfig wanted = config;
   wanted.modules_to_save = modules_to_save(model, config);
-  const ModuleMatch match = match_modules(module_paths(model), wanted);
+  ModuleMatch match = match_modules(module_paths(model), wanted);
+  settle_tied_head(model, config, match, adaptation);
   for (const AdapterTarget& target : match.targets) {
-    const auto base = std::dynamic_pointer_cast<Linear>(module_at(model, target.path));
-    if (config.init_from.empty()) expect_possible_rank(target, *base);
     const MethodOptions options{config, target.rank, target.alpha, seed_for(target.path, seed), fresh};
+    if (target.path == kEmbeddingPath) {
+      expect_embeddable(config);
+      const std::shared_ptr<Embedding> base = model.model->embed_tokens;
+      const at::Tensor w = base->weight_matrix();
+      if (config.init_from.empty()) expect_possible_rank(target, w.size(0), w.size(1));
+      adaptation.embedding = std::make_shared<LoraEmbedding>(base, options);
+      model.model->replace_embedding(adaptation.embedding);
+      continue;
+    }
+    const auto base = std::dynamic_pointer_cast<Linear>(module_at(model, target.path));
+    if (config.init_from.empty()) expect_possible_rank(target, base->out_features(), base->in_features());
     const auto layer = method->second.wrap(base, options);
     model.replace(target.path, layer);
     adaptation.modules.push_back({target.path, layer});
+  }
+  if (!config.trainable_token_indices.empty()) {
+    if (std::ranges::count(match.saved_modules, kEmbeddingPath) > 0) {
+      throw Error(ExitCode::kRecipe, "adapter",
+                  "trainable_token_indices: 'model.embed_tokens' is trained whole by modules_to_save; wanted one of "
+                  "the two");
+    }
+    adaptation.embedding = std::make_shared<TokenRows>(model.model->embed_tokens, config.trainable_token_indices);
+    model.model->replace_embedding(adaptation.embedding);
   }
   for (const std::string& path : match.saved_modules) {
     expect_trainable(*module_at(model, path), path, "modules_to_save");
     train_whole(*module_at(model, path));
   }
   adaptation.saved_modules = match.saved_modules;
+  train_biases(model, config, adaptation);
   if (!config.init_from.empty()) load_peft_weights(config.init_from, model, adaptation, config);
   count_parameters(model, adaptation);
   return adaptation;
@@ -140,8 +244,17 @@ void for_each_merged_tensor(const LlamaForCausalLM& model,
   std::string inside;  // path of the adapter whose base is being walked over
   for (const auto& item : model.named_modules("", /*include_self=*/false)) {
     if (!inside.empty() && item.key().starts_with(inside + ".")) continue;
-    if (const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(item.value())) {
+    if (const auto embedding = std::dynamic_pointer_cast<AdapterEmbedding>(item.value())) {
       inside = item.key();
+      visit(item.key() + ".weight", embedding->merged_weight().to(model.dtype()));
+    } else if (const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(item.value())) {
+      inside = item.key();
+      if (adapter->bias_vector().defined() && !adapter->base_layer()->bias_vector().defined()) {
+        throw Error(ExitCode::kRecipe, "adapter",
+                    "lora_bias: merged, '" + item.key() +
+                        "' has a bias, for which this model's layers have no place; "
+                        "wanted the adapter as it is (export peft)");
+      }
       visit_linear(item.key(), adapter->merged_weight(), adapter->bias_vector());
     } else if (const auto linear = std::dynamic_pointer_cast<Linear>(item.value())) {
       visit_linear(item.key(), linear->weight_matrix(), linear->bias_vector());

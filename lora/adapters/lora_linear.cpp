@@ -18,6 +18,15 @@ LoraLinear::LoraLinear(std::shared_ptr<Linear> base, const MethodOptions& option
   }
   lora_A = register_parameter("lora_A", pair.lora_A);
   lora_B = register_parameter("lora_B", pair.lora_B);
+  if (options.config.lora_bias) {
+    lora_B_bias = register_parameter("lora_B_bias", at::zeros({lora_B.size(0)}, lora_B.options()));
+  }
+}
+
+at::Tensor LoraLinear::bias_vector() const {
+  const at::Tensor base = AdapterLinear::bias_vector();
+  if (!lora_B_bias.defined()) return base;
+  return base.defined() ? base + lora_B_bias * scaling_ : lora_B_bias * scaling_;
 }
 
 at::Tensor LoraLinear::forward(const at::Tensor& x) {
@@ -27,6 +36,7 @@ at::Tensor LoraLinear::forward(const at::Tensor& x) {
   const at::Tensor input = drops ? keyed_dropout(wide, dropout_, draw_dropout_key()) : wide;
   at::Tensor delta = at::linear(at::linear(input, lora_A), lora_B);
   if (start_A.defined()) delta = delta - at::linear(at::linear(wide, start_A), start_B);
+  if (lora_B_bias.defined()) delta = delta + lora_B_bias;
   return (y + delta * scaling_).to(y.scalar_type());
 }
 
@@ -37,6 +47,7 @@ std::optional<LinearParts> LoraLinear::parts() const {
   parts->lora_B = lora_B;
   parts->start_A = start_A;
   parts->start_B = start_B;
+  if (lora_B_bias.defined()) parts->bias = bias_vector();
   parts->scaling = scaling_;
   parts->dropout = is_training() ? dropout_ : 0.0;
   return parts;
@@ -54,7 +65,9 @@ std::vector<std::pair<std::string, at::Tensor>> LoraLinear::peft_tensors() const
   const at::NoGradGuard no_grad;
   const at::Tensor a = start_A.defined() ? at::cat({lora_A, start_A}) : lora_A;
   const at::Tensor b = start_B.defined() ? at::cat({lora_B, -start_B}, 1) : lora_B;
-  return {{"lora_A.weight", a}, {"lora_B.weight", b}};
+  std::vector<std::pair<std::string, at::Tensor>> tensors = {{"lora_A.weight", a}, {"lora_B.weight", b}};
+  if (lora_B_bias.defined()) tensors.emplace_back("lora_B.bias", lora_B_bias);
+  return tensors;
 }
 
 void LoraLinear::load_peft_tensors(const std::vector<at::Tensor>& tensors) {

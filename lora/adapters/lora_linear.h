@@ -24,7 +24,11 @@ class LoraLinear final : public AdapterLinear {
 
   double scaling() const { return scaling_; }
 
+  // With lora_bias, s·b is a part of the layer's bias.
+  at::Tensor bias_vector() const override;
+
   at::Tensor lora_A, lora_B;
+  at::Tensor lora_B_bias;       // b (out) float32, or undefined
   at::Tensor start_A, start_B;  // A₀ and B₀, or undefined
 
  private:

@@ -33,15 +33,17 @@ std::vector<std::string> names_of(const std::vector<ModulePath>& modules) {
        "; this model's linear layers are " + linears);
 }
 
-// `.*?\.[^.]*\.(\d+)\.` at the start of the path, as PEFT finds a layer's index.
-std::optional<int64_t> layer_index(const std::string& path) {
+// A layer's index as PEFT finds it: the first numbered part with something behind it, after one that is called as
+// layers_pattern says or, where that is empty, after any but the first.
+std::optional<int64_t> layer_index(const std::string& path, const std::vector<std::string>& patterns) {
   std::vector<std::string> parts;
   for (size_t begin = 0; begin <= path.size();) {
     const size_t dot = std::min(path.find('.', begin), path.size());
     parts.push_back(path.substr(begin, dot - begin));
     begin = dot + 1;
   }
-  for (size_t i = 2; i + 1 < parts.size(); ++i) {
+  for (size_t i = patterns.empty() ? 2 : 1; i + 1 < parts.size(); ++i) {
+    if (!patterns.empty() && std::ranges::count(patterns, parts[i - 1]) == 0) continue;
     if (!parts[i].empty() && parts[i].size() < 10 &&
         std::ranges::all_of(parts[i], [](char c) { return c >= '0' && c <= '9'; })) {
       return std::stoll(parts[i]);
@@ -53,7 +55,10 @@ std::optional<int64_t> layer_index(const std::string& path) {
 // One of target_modules / exclude_modules, remembering which of its entries matched something.
 class PatternSet {
  public:
-  PatternSet(std::string key, ModulePatterns patterns) : key_(std::move(key)), patterns_(std::move(patterns)) {
+  // `means`: whether an entry of a list means a path.
+  PatternSet(std::string key, ModulePatterns patterns,
+             bool (*means)(const std::string& path, const std::string& name) = is_name_or_suffix)
+      : key_(std::move(key)), patterns_(std::move(patterns)), means_(means) {
     if (const auto* regex = std::get_if<std::string>(&patterns_)) {
       if (!regex->empty()) regex_.emplace(*regex);
     }
@@ -63,7 +68,7 @@ class PatternSet {
     if (const auto* list = std::get_if<std::vector<std::string>>(&patterns_)) {
       bool any = false;
       for (const std::string& name : *list) {
-        if (!is_name_or_suffix(module.path, name)) continue;
+        if (!means_(module.path, name)) continue;
         used_.insert(name);
         any = true;
       }
@@ -88,10 +93,15 @@ class PatternSet {
   }
 
   bool is_list() const { return std::holds_alternative<std::vector<std::string>>(patterns_); }
+  bool names_whole_path(const std::string& path) const {
+    const auto* list = std::get_if<std::vector<std::string>>(&patterns_);
+    return list && std::ranges::count(*list, path) > 0;
+  }
 
  private:
   std::string key_;
   ModulePatterns patterns_;
+  bool (*means_)(const std::string& path, const std::string& name);
   std::optional<Regex> regex_;
   std::set<std::string> used_;
 };
@@ -139,6 +149,8 @@ bool is_name_or_suffix(const std::string& path, const std::string& name) {
          (path.size() > name.size() && path.ends_with(name) && path[path.size() - name.size() - 1] == '.');
 }
 
+bool is_saved_by(const std::string& path, const std::string& name) { return path.ends_with(name); }
+
 AdapterTarget adapter_target(const std::string& path, const AdapterConfig& config) {
   return {path, ValuePattern<int64_t>("rank_pattern", config.rank_pattern).value_for(path, config.rank),
           ValuePattern<double>("alpha_pattern", config.alpha_pattern).value_for(path, config.alpha)};
@@ -146,7 +158,7 @@ AdapterTarget adapter_target(const std::string& path, const AdapterConfig& confi
 
 ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterConfig& config) {
   PatternSet excluded("exclude_modules", config.exclude_modules), targets("target_modules", config.target_modules);
-  PatternSet saved("modules_to_save", config.modules_to_save);
+  PatternSet saved("modules_to_save", config.modules_to_save, is_saved_by);
   const std::set<int64_t> layers(config.layers_to_transform.begin(), config.layers_to_transform.end());
   if (!layers.empty() && !targets.is_list()) {
     fail("layers_to_transform: wanted with a list of target_modules only; name the layers in the expression instead");
@@ -168,19 +180,22 @@ ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterC
       return module.path == path || module.path.starts_with(path + ".");
     });
     if (!target || saved_whole) continue;
-    if (!layers.empty()) {
-      const auto index = layer_index(module.path);
+    if (!layers.empty() && !targets.names_whole_path(module.path)) {
+      const auto index = layer_index(module.path, config.layers_pattern);
       if (!index || !layers.contains(*index)) continue;
       layers_seen.insert(*index);
     }
-    if (!module.linear) {
-      fail("target_modules: '" + module.path + "' is not a linear layer; an adapter needs one");
+    if (!module.linear && !module.embedding) {
+      fail("target_modules: '" + module.path + "' is not a linear layer or an embedding; an adapter needs one");
     }
     match.targets.push_back(
         {module.path, ranks.value_for(module.path, config.rank), alphas.value_for(module.path, config.alpha)});
     adapted.push_back(module);
   }
 
+  if (layers.empty() && !config.layers_pattern.empty()) {
+    fail("layers_pattern: wanted with layers_to_transform only, whose layers it names");
+  }
   targets.expect_all_used(modules);
   excluded.expect_all_used(modules);
   saved.expect_all_used(modules);

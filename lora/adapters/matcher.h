@@ -12,9 +12,10 @@ namespace lora {
 
 // A module of the network, as far as matching needs to know it.
 struct ModulePath {
-  std::string path;  // "model.layers.0.self_attn.q_proj"
-  bool linear;       // can carry an adapter
-  bool output_head;  // left out by all-linear
+  std::string path;        // "model.layers.0.self_attn.q_proj"
+  bool linear;             // can carry an adapter
+  bool output_head;        // left out by all-linear
+  bool embedding = false;  // can carry an adapter too, and is left out by all-linear
 };
 
 // A module to adapt, with its rank and α after rank_pattern and alpha_pattern.
@@ -35,8 +36,13 @@ bool is_name_or_suffix(const std::string& path, const std::string& name);
 // Rank and α of a module that is adapted, after the patterns.
 AdapterTarget adapter_target(const std::string& path, const AdapterConfig& config);
 
-// Applies, in PEFT's order: exclude_modules, modules_to_save, target_modules, layers_to_transform (with lists only),
-// then the patterns for rank and α. Throws Error (exit code 2) that names the key, the pattern and the nearest names.
+// Whether modules_to_save's `name` means the module: a path that ends so, as PEFT has it ("norm" is input_layernorm
+// too).
+bool is_saved_by(const std::string& path, const std::string& name);
+
+// Applies, in PEFT's order: exclude_modules, modules_to_save, target_modules, layers_to_transform (with lists, and not
+// to a module that is listed by its whole path), then the patterns for rank and α. Throws Error (exit code 2) that
+// names the key, the pattern and the nearest names.
 ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterConfig& config);
 
 }  // namespace lora

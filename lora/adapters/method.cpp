@@ -20,7 +20,7 @@ std::shared_ptr<AdapterLinear> wrap(std::shared_ptr<Linear> base, const MethodOp
 
 const std::map<std::string, Method>& methods() {
   static const std::map<std::string, Method> table = {
-      {"lora", {.wrap = wrap<LoraLinear>}},
+      {"lora", {.wrap = wrap<LoraLinear>, .adapts_embeddings = true}},
       {"adalora",
        {.wrap = wrap<AdaLoraLinear>,
         .peft_type = "ADALORA",

@@ -41,6 +41,8 @@ struct Method {
   std::function<void(nlohmann::ordered_json& file, const Adaptation& adaptation, const AdapterConfig& config)>
       write_config = nullptr;
   std::function<void(nlohmann::json& file, AdapterConfig& config)> take_config = nullptr;
+  // Whether a LoraEmbedding stands beside its layers where the embedding is a target.
+  bool adapts_embeddings = false;
   // The adapter as others are given it, where that is not the one that is trained; null: as it is.
   std::function<AdapterForm(const Adaptation& adaptation, const AdapterConfig& config)> finished = nullptr;
 };

@@ -26,6 +26,16 @@ void write_peft(const std::filesystem::path& directory, const LlamaForCausalLM& 
 void copy_trained_tensors(const LlamaForCausalLM& from, const Adaptation& from_adaptation, const LlamaForCausalLM& to,
                           const Adaptation& to_adaptation);
 
+inline constexpr const char* kPeftConfigFile = "adapter_config.json";
+
+// What that file says of an adapter of `model`.
+std::string peft_config_text(const LlamaForCausalLM& model, const Adaptation& adaptation, const AdapterConfig& config,
+                             const std::string& base_model);
+
+// Whether embedding and tied head are adapted or trained as one, which a file says with ensure_weight_tying and has
+// their values twice.
+bool ties_head(const Adaptation& adaptation, const AdapterConfig& config);
+
 struct PeftAdapter {
   AdapterConfig config;
   std::string base_model;  // base_model_name_or_path, may be empty
@@ -35,7 +45,8 @@ struct PeftAdapter {
 PeftAdapter read_peft_config(const std::filesystem::path& directory);
 
 // Copies the tensors of DIR/adapter_model.safetensors into the injected adapters. ModelError that lists missing and
-// extra names, or names the first tensor of another shape, or a method, α or use_rslora that differs from `recipe`'s.
+// extra names, or names the first tensor of another shape, or a method, α or option that differs from `recipe`'s and
+// would change what the weights mean. Weights of the base that PEFT writes along have to be this base's.
 void load_peft_weights(const std::filesystem::path& directory, const LlamaForCausalLM& model,
                        const Adaptation& adaptation, const AdapterConfig& recipe);
 

@@ -19,7 +19,7 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 fs::path weights_file(const fs::path& directory, const Adaptation& adaptation) {
-  return directory / (adaptation.modules.empty() ? "model.safetensors" : "adapter_model.safetensors");
+  return directory / (adaptation.whole_network ? "model.safetensors" : "adapter_model.safetensors");
 }
 
 std::string to_text(const Progress& progress) {
@@ -75,7 +75,7 @@ std::vector<std::pair<at::Tensor, at::Tensor>> fitting(const fs::path& path, con
 void write_training_state(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
                           const AdapterConfig& adapter, Trainer& trainer, const std::string& base_model,
                           const std::string& recipe_yaml) {
-  if (adaptation.modules.empty()) {
+  if (adaptation.whole_network) {
     write_safetensors(weights_file(directory, adaptation), trained_tensors(model, adaptation), {{"format", "pt"}});
     write_labels(directory, model.config().labels);
   } else {

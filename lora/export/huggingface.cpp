@@ -23,6 +23,7 @@ std::string merged_config(const ExportSource& source) {
   config.erase("dtype");
   config["torch_dtype"] = dtype;
   const ModelConfig& model = source.model.config();
+  config["tie_word_embeddings"] = model.tie_word_embeddings;  // parted where the adapter parted them
   if (!model.labels.empty()) {
     config["architectures"] = {find_family(model.model_type)->classifier};
     config["problem_type"] = "single_label_classification";

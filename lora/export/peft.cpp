@@ -16,13 +16,14 @@ std::string write_form(const ExportSource& source, const AdapterForm& form, cons
     write_peft(directory, source.model, form.adaptation, form.config,
                std::filesystem::absolute(source.model_directory).lexically_normal().string());
   });
-  return std::to_string(form.adaptation.modules.size()) + " adapted layers";
+  const size_t layers = form.adaptation.modules.size() + (form.adaptation.embedding ? 1 : 0);
+  return std::to_string(layers) + " adapted layers";
 }
 
 }  // namespace
 
 std::string export_peft(const ExportSource& source, const std::filesystem::path& output) {
-  if (source.adaptation.modules.empty()) {
+  if (source.adaptation.whole_network) {
     throw Error(
         ExitCode::kRecipe, "export",
         "peft: method '" + source.adapter.method + "' trains no adapter; export huggingface or torchscript instead");

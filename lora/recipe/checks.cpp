@@ -58,6 +58,7 @@ class Checker {
       fail("adapter.init_from",
            "adapter.init_from: init " + adapter.init + " starts from the base, not from an adapter");
     }
+    check_whole_and_bias();
     const auto peft = std::ranges::find(recipe_.exports, "peft");
     check_adalora();
     if (full && peft != recipe_.exports.end()) {
@@ -106,6 +107,23 @@ class Checker {
  private:
   [[noreturn]] void fail(const std::string& path, const std::string& message) const {
     throw RecipeError(place_of(root_, path) + ": " + message);
+  }
+
+  void check_whole_and_bias() const {
+    const AdapterConfig& adapter = recipe_.adapter;
+    const auto refuse = [&](const std::string& key, const std::string& reason) {
+      fail("adapter." + key, "adapter." + key + ": " + reason);
+    };
+    if (!adapter.layers_pattern.empty() && adapter.layers_to_transform.empty()) {
+      refuse("layers_pattern", "only with layers_to_transform, whose layers it names");
+    }
+    if (adapter.method == "full" && adapter.bias != "none") refuse("bias", "method full trains the biases already");
+    if (adapter.method == "full" && !adapter.trainable_token_indices.empty()) {
+      refuse("trainable_token_indices", "method full trains every row already");
+    }
+    const bool plain = adapter.method == "lora" || adapter.method == "rslora" || adapter.method == "lora_fa";
+    if (adapter.lora_bias && !plain) refuse("lora_bias", "not with method " + adapter.method);
+    if (adapter.lora_bias && starts_from_base(adapter)) refuse("lora_bias", "not with init " + adapter.init);
   }
 
   void check_adalora() const {

@@ -52,9 +52,14 @@ void describe(Fields& fields, AdapterConfig& adapter) {
   fields.value("target_modules", adapter.target_modules, Any{});
   fields.value("exclude_modules", adapter.exclude_modules, Any{});
   fields.value("layers_to_transform", adapter.layers_to_transform, Integers{0});
+  fields.value("layers_pattern", adapter.layers_pattern, Any{});
   fields.value("rank_pattern", adapter.rank_pattern, Integers{1});
   fields.value("alpha_pattern", adapter.alpha_pattern, kPositive);
   fields.value("modules_to_save", adapter.modules_to_save, Any{});
+  fields.value("bias", adapter.bias, known_biases());
+  fields.value("lora_bias", adapter.lora_bias, Any{});
+  fields.value("trainable_token_indices", adapter.trainable_token_indices, Integers{0});
+  fields.value("ensure_weight_tying", adapter.ensure_weight_tying, Any{});
   fields.value("init", adapter.init, known_adapter_inits());
   fields.value("init_from", adapter.init_from, OrNull{});
   fields.section("adalora", adapter.adalora);

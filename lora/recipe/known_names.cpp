@@ -42,6 +42,11 @@ const Names& known_adapter_inits() {
   return names;
 }
 
+const Names& known_biases() {
+  static const Names names = {{"none", "all", "lora_only"}, {}, {{"lora", "lora_only"}, {"false", "none"}}};
+  return names;
+}
+
 const Names& known_exports() {
   static const Names names = {
       {"peft", "lora", "torchscript", "huggingface"}, {"gguf"}, {{"hf", "huggingface"}, {"jit", "torchscript"}}};

@@ -20,6 +20,7 @@ const Names& known_heads();
 const Names& known_model_inits();
 const Names& known_methods();
 const Names& known_adapter_inits();
+const Names& known_biases();
 const Names& known_optimizers();
 const Names& known_schedules();
 const Names& known_memory_modes();

@@ -56,8 +56,13 @@ std::string adaptation_table(const Adaptation& adaptation) {
         {kind.name, std::to_string(kind.modules), kind.rank, kind.alpha, kind.shape, with_commas(kind.parameters)});
   }
   std::string text = table(rows, {false, true, true, true, true, true});
+  if (adaptation.embedding) {
+    text += "  " + std::string(kEmbeddingPath) + ": " + adaptation.embedding->description() +
+            (adaptation.tied_head ? ", for the head too, which is tied to it" : "") + "\n";
+  }
   std::map<std::string, int64_t> saved;
   for (const std::string& path : adaptation.saved_modules) ++saved[kind_of(path)];
+  for (const std::string& path : adaptation.biases) ++saved[kind_of(path)];
   std::vector<std::vector<std::string>> saved_rows;
   if (!saved.empty()) saved_rows.push_back({"trained whole", "modules"});
   for (const auto& [name, count] : saved) saved_rows.push_back({name, std::to_string(count)});
@@ -143,6 +148,7 @@ std::string layers_line(const LlamaForCausalLM& model) {
   if (window != shapes.end() && count < layers.size()) {
     reasons += "; a window of " + with_commas(window->window) + " tokens: plain where a sample is longer";
   }
+  if (!model.plain_head_weight().defined()) reasons += "; the head is adapted: plain, with all logits at once";
   return std::to_string(layers.size() - count) + " of " + std::to_string(layers.size()) + " fused" + reasons;
 }
 

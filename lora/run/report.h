@@ -27,7 +27,7 @@ std::string labels_line(const Dataset& dataset, const LabelNames& names);
 // (FLOP/s).
 std::string profile_table(const WorkTimes& times, int64_t steps, double seconds, double peak);
 
-// How many decoder layers are one fused operation, and why the others are not.
+// How many decoder layers are one fused operation, and why the others, or an adapted head, are not.
 std::string layers_line(const LlamaForCausalLM& model);
 
 // What a run will hold, by what for, and how its passes will be computed.

@@ -24,8 +24,8 @@ double pass_flops(const LlamaForCausalLM& model, const std::vector<int64_t>& sam
   for (const auto& parameter : model.named_parameters()) {
     const at::Tensor& p = parameter.value();
     if (p.dim() != 2) continue;
-    const bool embedding = parameter.key() == "model.embed_tokens.weight";
-    if (embedding && model.output_head()) continue;  // looked up, not multiplied
+    const bool embedding = parameter.key().starts_with("model.embed_tokens.");
+    if (embedding && !model.has_tied_head()) continue;  // looked up, not multiplied
     const bool head = embedding || parameter.key().starts_with("lm_head.") || parameter.key().starts_with("score.");
     flops += (p.requires_grad() ? 6.0 : 4.0) * static_cast<double>(p.numel()) *
              (head ? static_cast<double>(supervised) : tokens);

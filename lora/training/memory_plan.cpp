@@ -39,6 +39,7 @@ struct Shapes {
   int64_t element;                               // bytes of an activation
   int64_t hidden, qkv, heads, kv, inner, vocab;  // widths; vocab: of the head
   int64_t head_count, padded_dim;
+  bool plain_head;                         // logits are one product, whose chunks are held one at a time
   int64_t layers, ranks;                   // ranks: of all projections of a layer, padded
   int64_t adapter_inputs;                  // widths of the inputs of A, of all projections whose A is trained
   int64_t magnitudes, gate_up_magnitudes;  // widths kept for magnitudes: of q, k, v, o and down; of gate and up
@@ -56,6 +57,7 @@ Shapes shapes_of(const LlamaForCausalLM& model) {
   s.vocab = c.labels.empty() ? c.vocab_size : static_cast<int64_t>(c.labels.size());
   s.head_count = c.num_attention_heads;
   s.padded_dim = (c.head_dim + 15) / 16 * 16;
+  s.plain_head = model.plain_head_weight().defined();
   s.layers = c.num_hidden_layers;
   for (const auto& layer : model.model->layers) {
     const Attention& attention = *layer->self_attn;
@@ -112,8 +114,10 @@ int64_t workspace_bytes(const Shapes& s, int64_t tokens, Recompute level) {
   const int64_t gradients = s.element * (again + s.inner + 3 * s.hidden + s.qkv + s.heads + s.gate_up_magnitudes);
   const int64_t attention = 4 * (2 * s.head_count * s.padded_dim) + 4 * 3 * (s.kv + 16);
   const int64_t layer = tokens * (gradients + attention);
-  const int64_t rows = linear_cross_entropy_chunk(tokens, s.vocab);
-  const int64_t head = rows * s.vocab * s.element + 3 * tokens * s.hidden * 4;
+  // An adapted head holds all logits: the base's and the adapter's, their sum, its softmax and gradient.
+  const int64_t rows = s.plain_head ? linear_cross_entropy_chunk(tokens, s.vocab) : tokens;
+  const int64_t logits = rows * s.vocab * (s.plain_head ? s.element : 2 * s.element + 4 * 4);
+  const int64_t head = logits + 3 * tokens * s.hidden * 4;
   return std::max(layer, head);
 }
 
@@ -164,7 +168,7 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
   for (const auto& parameter : model.named_parameters()) {
     const at::Tensor& p = parameter.value();
     const bool read_in_part =
-        model.output_head() && parameter.key() == "model.embed_tokens.weight" && !p.requires_grad();
+        !model.has_tied_head() && parameter.key().starts_with("model.embed_tokens.") && !p.requires_grad();
     base.weights += read_in_part ? data.distinct * s.hidden * static_cast<int64_t>(p.element_size())
                                  : p.numel() * static_cast<int64_t>(p.element_size());
     // Of a whole weight that is trained: its copy in the model's dtype, and its gradient on the way to the optimizer.

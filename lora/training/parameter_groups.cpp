@@ -13,7 +13,7 @@ namespace lora {
 namespace {
 
 std::string kind_of(const std::string& parameter) {
-  if (parameter.find(".lora_") != std::string::npos) return "adapter";
+  if (parameter.find(".lora_") != std::string::npos || parameter.ends_with(".trainable_tokens_delta")) return "adapter";
   return parameter.starts_with("lm_head.") || parameter.starts_with("score.") ? "head" : "base";
 }
 

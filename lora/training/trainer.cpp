@@ -61,7 +61,7 @@ double classify(LlamaForCausalLM& model, const TrainBatch& batch, Confusion& con
   return at::cross_entropy_loss(logits, wanted, /*weight=*/{}, at::Reduction::Sum).item<double>();
 }
 
-at::Device device_of(const LlamaForCausalLM& model) { return model.model->embed_tokens->weight.device(); }
+at::Device device_of(const LlamaForCausalLM& model) { return model.model->embed_tokens->weight_matrix().device(); }
 
 }  // namespace
 

@@ -28,7 +28,7 @@ std::vector<Kind> kinds() {
   b.rank = 2;
   b.alpha = 3;
   b.target_modules = std::vector<std::string>{"v_proj", "down_proj"};
-  b.modules_to_save = {"norm", "embed_tokens"};
+  b.modules_to_save = {"model.norm", "embed_tokens"};
   AdapterConfig c = all_linear();
   c.target_modules = std::vector<std::string>{"q_proj"};
   c.modules_to_save = {"lm_head", "post_attention_layernorm"};

@@ -199,7 +199,7 @@ TEST_CASE("what cannot be combined is refused by name") {
   CHECK_THAT(error({{"a", NAN}}, {}), Contains("finite"));
   CHECK_THAT(error({}, {}), Contains("no adapters"));
   AdapterConfig config = all_linear();
-  config.modules_to_save = {"norm"};
+  config.modules_to_save = {"model.norm"};
   loaded.set.add("saved", config, 1);
   CHECK_THAT(error({{"a", 1}, {"saved", 1}}, {}), Contains("'saved'") && Contains("model.norm"));
 }

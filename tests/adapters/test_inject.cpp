@@ -163,7 +163,7 @@ TEST_CASE("merged weights alone give the adapted model's logits") {
 TEST_CASE("modules_to_save are trained whole, as private float32") {
   const auto model = load_pretrained(golden_model("default"), "bfloat16");
   AdapterConfig config = all_linear();
-  config.modules_to_save = {"lm_head", "norm"};
+  config.modules_to_save = {"lm_head", "model.norm"};
   const Adaptation adaptation = inject(*model, config, 1);
   CHECK(adaptation.saved_modules == std::vector<std::string>{"model.norm", "lm_head"});
   CHECK(model->model->norm->weight.requires_grad());

@@ -113,6 +113,27 @@ TEST_CASE("every pattern that matches nothing is an error with the nearest name"
   CHECK_THROWS_WITH(match_modules(modules, config), Contains("nothing is left to adapt"));
 }
 
+TEST_CASE("modules_to_save means what ends so, as PEFT has it") {
+  AdapterConfig config = targeting(List{"q_proj"});
+  config.modules_to_save = {"norm", "s.1.mlp"};
+  CHECK(match_modules(llama_modules(2), config).saved_modules ==
+        List{"model.layers.0.input_layernorm", "model.layers.1.mlp", "model.layers.1.input_layernorm", "model.norm"});
+}
+
+TEST_CASE("layers_pattern says which numbers are layers, and a whole path is meant whatever its layer") {
+  AdapterConfig config = targeting(List{"q_proj", "model.layers.0.mlp.up_proj"});
+  config.layers_to_transform = {1};
+  config.layers_pattern = {"blocks", "layers"};
+  const auto targets = match_modules(llama_modules(2), config).targets;
+  REQUIRE(targets.size() == 2);
+  CHECK(targets[0].path == "model.layers.0.mlp.up_proj");
+  CHECK(targets[1].path == "model.layers.1.self_attn.q_proj");
+  config.layers_pattern = {"blocks"};
+  CHECK_THROWS_WITH(match_modules(llama_modules(2), config), Contains("layer 1 has no module"));
+  config.layers_to_transform.clear();
+  CHECK_THROWS_WITH(match_modules(llama_modules(2), config), Contains("layers_pattern"));
+}
+
 TEST_CASE("a target that is not a linear layer is refused") {
   CHECK_THROWS_WITH(match_modules(llama_modules(1), targeting(List{"embed_tokens"})),
                     Contains("'model.embed_tokens' is not a linear layer"));

@@ -1,0 +1,263 @@
+// adapter_config.json: a recipe's adapter in PEFT's words, and back.
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "lora/adapters/method.h"
+#include "lora/adapters/peft.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+// PEFT resolves all-linear when it saves, so that the file means the same whatever loads it.
+ordered_json target_names(const ModulePatterns& patterns, const Adaptation& adaptation) {
+  if (const auto* list = std::get_if<std::vector<std::string>>(&patterns)) return *list;
+  if (const auto* regex = std::get_if<std::string>(&patterns)) return *regex;
+  std::set<std::string> names;
+  for (const AdaptedModule& module : adaptation.modules) names.insert(module.path.substr(module.path.rfind('.') + 1));
+  return names;
+}
+
+ordered_json list_or_null(const ModulePatterns& patterns) {
+  if (const auto* list = std::get_if<std::vector<std::string>>(&patterns); list && list->empty()) return nullptr;
+  if (const auto* list = std::get_if<std::vector<std::string>>(&patterns)) return *list;
+  return std::get<std::string>(patterns);
+}
+
+template <typename T>
+ordered_json pattern_object(const std::vector<std::pair<std::string, T>>& entries, T factor) {
+  ordered_json object = ordered_json::object();
+  for (const auto& [key, value] : entries) object[key] = factor * value;
+  return object;
+}
+
+ModulePatterns parse_patterns(const json& value) {
+  if (value.is_null()) return std::vector<std::string>{};
+  if (value == "all-linear") return AllLinear{};
+  if (value.is_string()) return value.get<std::string>();
+  return value.get<std::vector<std::string>>();
+}
+
+std::string joined(const std::set<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+// Keys that say nothing of the result: where the file comes from, how PEFT was to begin, what only a method reads that
+// is refused by another key. (fan_in_fan_out is of GPT-2's transposed layers; at a Linear PEFT takes it back.)
+bool is_informative(const std::string& key) {
+  static const std::set<std::string> keys = {"auto_mapping",   "base_model_name_or_path",
+                                             "inference_mode", "peft_type",
+                                             "task_type",      "revision",
+                                             "peft_version",   "loftq_config",
+                                             "runtime_config", "qalora_group_size",
+                                             "eva_config",     "megatron_core",
+                                             "corda_config",   "lora_ga_config",
+                                             "fan_in_fan_out"};
+  return keys.contains(key);
+}
+
+// PEFT's "off", for options of which nothing else is known.
+bool is_off(const json& value) {
+  return value.is_null() || value == false || value == "none" ||
+         ((value.is_array() || value.is_object()) && value.empty());
+}
+
+// What an option that is not supported would do.
+std::string meaning_of(const std::string& key) {
+  static const std::map<std::string, std::string> meanings = {
+      {"alora_invocation_tokens", "the adapter is to act from certain tokens on only"},
+      {"arrow_config", "it routes between several adapters"},
+      {"kasa_config", "it changes the base's weights"},
+      {"layer_replication", "it repeats layers of the base"},
+      {"megatron_config", "it is for Megatron's parallel layers"},
+      {"monteclora_config", "it samples around the adapter"},
+      {"target_parameters", "it adapts parameters that are no linear layer's; name the layers in target_modules"},
+      {"use_bdlora", "A or B is block-diagonal"},
+      {"use_qalora", "A reads pooled inputs"},
+      {"velora_config", "it has a backward pass of its own"}};
+  const auto found = meanings.find(key);
+  return found == meanings.end() ? "" : ": " + found->second;
+}
+
+// The method that the file's peft_type and flags say; takes the flags out of it.
+std::string take_method(json& file, const fs::path& path) {
+  const std::string type = file.value("peft_type", "");
+  std::set<std::string> types, set;
+  for (const auto& [name, method] : methods()) {
+    types.insert(method.peft_type);
+    for (const std::string& flag : method.peft_flags) {
+      if (file.value(flag, json()) == true) set.insert(flag);
+    }
+  }
+  for (const auto& [name, method] : methods()) {
+    if (method.peft_type != type || std::set(method.peft_flags.begin(), method.peft_flags.end()) != set) continue;
+    for (const std::string& flag : set) file.erase(flag);
+    return name;
+  }
+  if (!types.contains(type))
+    throw ModelError(path.string() + ": 'peft_type' is '" + type + "'; supported is " + joined(types));
+  throw ModelError(path.string() + ": " + joined(set) + " together are not supported");
+}
+
+std::string init_of(const json& value, const fs::path& path) {
+  if (value == "gaussian") return "gaussian";
+  // How others begin is past once they are trained, where the base stays as it was.
+  static const std::set<std::string> beginnings = {"eva", "orthogonal", "mica"};
+  if (value.is_null() || value.is_boolean() || (value.is_string() && beginnings.contains(value.get<std::string>()))) {
+    return "kaiming";
+  }
+  static const std::set<std::string> of_changed_base = {"olora", "corda", "lora_ga", "loftq"};
+  if (value.is_string() &&
+      (of_changed_base.contains(value.get<std::string>()) || value.get<std::string>().starts_with("pissa"))) {
+    throw ModelError(path.string() + ": 'init_lora_weights' is " + value.dump() +
+                     ": the weights fit a base that PEFT changed; wanted is an adapter of the base as it is, which " +
+                     "PEFT saves with path_initial_model_for_weight_conversion");
+  }
+  throw ModelError(path.string() + ": 'init_lora_weights' is " + value.dump() + ", which is not supported");
+}
+
+// A list is of the input embedding's rows, and so is a map that names it alone.
+std::vector<int64_t> token_indices(const json& value, const fs::path& path) {
+  if (value.is_null()) return {};
+  if (value.is_array()) return value.get<std::vector<int64_t>>();
+  std::vector<int64_t> indices;
+  for (const auto& item : value.items()) {
+    const std::string& name = item.key();
+    if (name != "embed_tokens" && !name.ends_with(".embed_tokens")) {
+      throw ModelError(path.string() + ": 'trainable_token_indices' has rows of '" + name +
+                       "'; supported are those of embed_tokens, and of a head that is tied to it");
+    }
+    item.value().get_to(indices);
+  }
+  return indices;
+}
+
+template <typename T>
+ordered_json list_or_null(const std::vector<T>& list) {
+  return list.empty() ? ordered_json() : ordered_json(list);
+}
+
+}  // namespace
+
+std::string peft_config_text(const LlamaForCausalLM& model, const Adaptation& adaptation, const AdapterConfig& config,
+                             const std::string& base_model) {
+  const Method& method = methods().at(config.method);
+  // A pair that came out of the base is saved as plain LoRA of twice the rank, at the same scaling.
+  const bool doubled = starts_from_base(config);
+  const int64_t ranks = doubled ? 2 : 1;
+  const double alphas = !doubled ? 1 : config.use_rslora ? std::sqrt(2.0) : 2;
+  ordered_json file = {
+      {"peft_type", method.peft_type},
+      {"task_type", task_type(model)},
+      {"base_model_name_or_path", base_model},
+      {"revision", nullptr},
+      {"inference_mode", true},
+      {"r", ranks * config.rank},
+      {"lora_alpha", alphas * config.alpha},
+      {"lora_dropout", config.dropout},
+      {"target_modules", target_names(config.target_modules, adaptation)},
+      {"exclude_modules", list_or_null(config.exclude_modules)},
+      {"layers_to_transform", list_or_null(config.layers_to_transform)},
+      {"layers_pattern", list_or_null(config.layers_pattern)},
+      {"rank_pattern", pattern_object(config.rank_pattern, ranks)},
+      {"alpha_pattern", pattern_object(config.alpha_pattern, alphas)},
+      {"modules_to_save", list_or_null(modules_to_save(model, config))},
+      {"trainable_token_indices", list_or_null(config.trainable_token_indices)},
+      {"bias", config.bias},
+      {"lora_bias", config.lora_bias},
+      {"fan_in_fan_out", false},
+      {"init_lora_weights", config.init == "gaussian" ? ordered_json("gaussian") : ordered_json(true)},
+      {"use_rslora", config.use_rslora},
+      {"use_dora", false},
+      // Where there is nothing to tie PEFT warns of the wish.
+      {"ensure_weight_tying", ties_head(adaptation, config)},
+  };
+  for (const std::string& flag : method.peft_flags) file[flag] = true;
+  if (method.write_config) method.write_config(file, adaptation, config);
+  return file.dump(2) + "\n";
+}
+
+PeftAdapter read_peft_config(const fs::path& directory) {
+  const fs::path path = directory / kPeftConfigFile;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw ModelError(directory.string() + ": no " + kPeftConfigFile + "; wanted a PEFT adapter directory");
+  PeftAdapter adapter;
+  try {
+    json file = json::parse(in);
+    adapter.config.method = take_method(file, path);
+    if (file.contains("base_model_name_or_path") && file["base_model_name_or_path"].is_string()) {
+      adapter.base_model = file["base_model_name_or_path"];
+    }
+    if (const json task = file.value("task_type", json()); task.is_string()) adapter.task_type = task;
+    AdapterConfig& config = adapter.config;
+    const Method& method = methods().at(config.method);
+    const auto take = [&](const char* key) {
+      const json value = file.value(key, json());
+      file.erase(key);
+      return value;
+    };
+    const auto take_number = [&](const char* key, double fallback) {
+      const json value = take(key);
+      return value.is_null() ? fallback : value.get<double>();
+    };
+    if (method.take_config) {
+      method.take_config(file, config);
+    } else {
+      const json rank = take("r");
+      config.rank = rank.is_null() ? 8 : rank.get<int64_t>();
+    }
+    config.alpha = take_number("lora_alpha", 8);
+    config.dropout = take_number("lora_dropout", 0);
+    config.target_modules = parse_patterns(take("target_modules"));
+    config.exclude_modules = parse_patterns(take("exclude_modules"));
+    const auto take_list = [&](const char* key, auto& list) {
+      using List = std::decay_t<decltype(list)>;
+      const json value = take(key);
+      if (value.is_null()) return;
+      list = value.is_array() ? value.get<List>() : List{value.get<typename List::value_type>()};
+    };
+    take_list("layers_to_transform", config.layers_to_transform);
+    take_list("layers_pattern", config.layers_pattern);
+    if (config.layers_to_transform.empty()) config.layers_pattern.clear();
+    const json ranks = take("rank_pattern"), alphas = take("alpha_pattern");
+    for (const auto& item : ranks.items()) config.rank_pattern.emplace_back(item.key(), item.value());
+    for (const auto& item : alphas.items()) config.alpha_pattern.emplace_back(item.key(), item.value());
+    if (const json saved = take("modules_to_save"); !saved.is_null()) config.modules_to_save = saved;
+    // PEFT lists the heads of every family there.
+    if (adapter.task_type == "SEQ_CLS") {
+      std::erase_if(config.modules_to_save,
+                    [](const std::string& name) { return name == "score" || name == "classifier"; });
+    }
+    config.use_rslora = take("use_rslora") == true;
+    config.lora_bias = take("lora_bias") == true;
+    config.ensure_weight_tying = take("ensure_weight_tying") == true;
+    config.trainable_token_indices = token_indices(take("trainable_token_indices"), path);
+    config.init = init_of(take("init_lora_weights"), path);
+    if (const json bias = take("bias"); !bias.is_null()) config.bias = bias;
+    if (config.bias != "none" && config.bias != "all" && config.bias != "lora_only") {
+      throw ModelError(path.string() + ": 'bias' is '" + config.bias + "'; wanted none, all or lora_only");
+    }
+    for (const auto& item : file.items()) {
+      if (is_informative(item.key()) || is_off(item.value())) continue;
+      throw ModelError(path.string() + ": option '" + item.key() + "' is " + item.value().dump() +
+                       ", which is not supported" + meaning_of(item.key()));
+    }
+    if (config.rank < 1) throw ModelError(path.string() + ": 'r' is " + std::to_string(config.rank) + "; wanted >= 1");
+  } catch (const json::exception& e) {
+    throw ModelError(path.string() + ": not a PEFT adapter_config.json: " + e.what());
+  }
+  return adapter;
+}
+
+}  // namespace lora

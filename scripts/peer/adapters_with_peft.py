@@ -1,0 +1,325 @@
+#!/usr/bin/env python3
+"""Adapters both ways with PEFT over a matrix of what its LoraConfig can say, on tiny random models, tied and not:
+
+  1. theirs → ours: PEFT writes an adapter with every trained value moved; lora-export merges it, and transformers computes
+     PEFT's own logits of the merged directory within 1e-5;
+  2. ours → theirs: what lora-export writes of it for PEFT is loaded by PeftModel.from_pretrained without a warning, and
+     computes the same logits;
+  3. both train it for some steps from there on the same rows; losses agree within 1e-5, and what lora-train then writes
+     is loaded by PEFT without a warning and has the logits of lora-train's merged directory.
+
+Then, what is not supported is refused by name, and a file that does not fit is an error that lists what is wrong.
+
+    scripts/peer/adapters_with_peft.py --lora-train build/lora-train [--only WORD]
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import warnings
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import peft
+import sentencepiece
+import torch
+import transformers
+from compare_with_peft import encode
+from peft import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+
+STEPS, ROWS, RATE, LENGTH = 3, 2, 5e-3, 128
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHAPE = dict(vocab_size=1024, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2)
+MODELS = {
+    "llama": (transformers.LlamaForCausalLM, transformers.LlamaConfig(**SHAPE, attention_bias=True)),
+    "qwen2": (transformers.Qwen2ForCausalLM, transformers.Qwen2Config(**SHAPE, tie_word_embeddings=True)),
+}
+ATTENTION = ["q_proj", "v_proj"]
+
+# Name -> models, PEFT's options.
+CASES = {
+    "patterns": ("both", dict(target_modules=["q_proj", "mlp.down_proj"], rank_pattern={"down_proj": 2, r"layers\.1\..*q_proj": 6},
+                              alpha_pattern={"q_proj": 3})),
+    "regular expression": ("llama", dict(target_modules=r".*\.layers\.\d\.(self_attn\.[qo]|mlp\.up)_proj",
+                                         exclude_modules=r".*layers\.0.*o_proj")),
+    "all-linear": ("both", dict(target_modules="all-linear", exclude_modules=["k_proj"])),
+    "layers": ("llama", dict(target_modules=[*ATTENTION, "model.layers.0.mlp.up_proj"], layers_to_transform=[1],
+                             layers_pattern="layers")),
+    "one layer": ("llama", dict(target_modules=ATTENTION, layers_to_transform=0)),
+    "rslora": ("llama", dict(target_modules=ATTENTION, use_rslora=True)),
+    "dora": ("qwen2", dict(target_modules=ATTENTION, use_dora=True)),
+    "dora, rslora, biases": ("llama", dict(target_modules=ATTENTION, use_dora=True, use_rslora=True, bias="lora_only")),
+    "all biases": ("both", dict(target_modules=ATTENTION, bias="all")),
+    "biases of the adapted": ("both", dict(target_modules=ATTENTION, bias="lora_only")),
+    "a bias of B": ("llama", dict(target_modules=ATTENTION, lora_bias=True)),
+    "norms": ("both", dict(target_modules=ATTENTION, modules_to_save=["norm"])),
+    "a layer's norm": ("llama", dict(target_modules=ATTENTION, modules_to_save=["layers.1.input_layernorm"])),
+    "embedding": ("llama", dict(target_modules=[*ATTENTION, "embed_tokens"])),
+    "embedding alone": ("llama", dict(target_modules=["embed_tokens"])),
+    "embedding, patterns": ("llama", dict(target_modules=[*ATTENTION, "embed_tokens"], rank_pattern={"embed_tokens": 2},
+                                          alpha_pattern={"embed_tokens": 3}, use_rslora=True)),
+    "head": ("llama", dict(target_modules=[*ATTENTION, "lm_head"])),
+    "head, dora": ("llama", dict(target_modules=["lm_head"], use_dora=True)),
+    "embedding and head": ("llama", dict(target_modules=[*ATTENTION, "embed_tokens", "lm_head"])),
+    "embedding whole": ("llama", dict(target_modules=ATTENTION, modules_to_save=["embed_tokens"])),
+    "head whole": ("llama", dict(target_modules=ATTENTION, modules_to_save=["lm_head"])),
+    "embedding whole, head": ("llama", dict(target_modules=[*ATTENTION, "lm_head"], modules_to_save=["embed_tokens"])),
+    "tied: embedding": ("qwen2", dict(target_modules=[*ATTENTION, "embed_tokens"], ensure_weight_tying=True)),
+    "tied: head": ("qwen2", dict(target_modules=[*ATTENTION, "lm_head"], ensure_weight_tying=True)),
+    "tied: both": ("qwen2", dict(target_modules=["embed_tokens", "lm_head"], ensure_weight_tying=True)),
+    "tied: embedding whole": ("qwen2", dict(target_modules=ATTENTION, modules_to_save=["embed_tokens"],
+                                            ensure_weight_tying=True)),
+    "tied: head whole": ("qwen2", dict(target_modules=ATTENTION, modules_to_save=["lm_head"], ensure_weight_tying=True)),
+    "parted: embedding": ("qwen2", dict(target_modules=[*ATTENTION, "embed_tokens"])),
+    "parted: head": ("qwen2", dict(target_modules=[*ATTENTION, "lm_head"])),
+    "parted: both": ("qwen2", dict(target_modules=[*ATTENTION, "embed_tokens", "lm_head"])),
+    "parted: embedding whole": ("qwen2", dict(target_modules=ATTENTION, modules_to_save=["embed_tokens"])),
+    "parted: head whole": ("qwen2", dict(target_modules=ATTENTION, modules_to_save=["lm_head"])),
+    "parted: both whole": ("qwen2", dict(target_modules=ATTENTION, modules_to_save=["lm_head", "embed_tokens"])),
+    "rows": ("both", dict(target_modules=ATTENTION, trainable_token_indices=[1, 5, 300])),
+    "rows by name": ("llama", dict(target_modules=ATTENTION, trainable_token_indices={"embed_tokens": [7, 2]})),
+    "beginnings": ("llama", dict(target_modules=ATTENTION, init_lora_weights="orthogonal", fan_in_fan_out=True)),
+    "adalora": ("llama", dict(target_modules=[*ATTENTION, "lm_head"], init_r=6, target_r=2, total_step=10)),
+}
+
+# What an adapter_config.json of PEFT's may say besides, and what the message has to say.
+REFUSED = {
+    "target parameters": (dict(target_parameters=["mlp.experts.up_proj"]), "target_parameters"),
+    "pissa as it is trained": (dict(init_lora_weights="pissa"), "path_initial_model_for_weight_conversion"),
+    "loftq": (dict(init_lora_weights="loftq"), "a base that PEFT changed"),
+    "aLoRA": (dict(alora_invocation_tokens=[3]), "alora_invocation_tokens"),
+    "repeated layers": (dict(layer_replication=[[0, 2], [1, 2]]), "layer_replication"),
+    "KaSA": (dict(kasa_config={"beta": 1e-4}), "kasa_config"),
+    "rows of the head": (dict(trainable_token_indices={"lm_head": [3]}), "lm_head"),
+    "an embedding's DoRA": (dict(target_modules=["embed_tokens"], use_dora=True), "method dora is for linear layers"),
+    "another type": (dict(peft_type="LOHA"), "LOHA"),
+    "an unknown option": (dict(use_wonder=True), "use_wonder"),
+}
+
+RENAMED = {"r": "rank", "lora_alpha": "alpha", "lora_dropout": "dropout"}
+
+
+def recipe_of(options, config, **others):
+    adapter = {"method": "dora" if options.get("use_dora") else "lora", "rank": config.r, "alpha": config.lora_alpha}
+    for key, value in options.items():
+        if key == "trainable_token_indices" and isinstance(value, dict):
+            value = value["embed_tokens"]
+        if key in ("layers_to_transform", "layers_pattern") and not isinstance(value, list):
+            value = [value]
+        if key not in ("use_dora", "fan_in_fan_out", "init_lora_weights"):
+            adapter[RENAMED.get(key, key)] = value
+    if isinstance(config, AdaLoraConfig):
+        adapter = {"method": "adalora", "rank": config.init_r, "alpha": config.lora_alpha,
+                   "target_modules": options["target_modules"], "adalora": {"target_r": config.target_r}}
+    adapter["ensure_weight_tying"] = config.ensure_weight_tying
+    adapter["init_from"] = str(others["start"])
+    return json.dumps({
+        "model": {"path": str(others["base"]), "dtype": "float32"}, "adapter": adapter,
+        "data": {"train": [{"path": str(others["rows"]), "format": "alpaca"}], "shuffle": False},
+        "training": {"max_steps": STEPS, "batch_size": ROWS, "max_length": LENGTH, "packing": False,
+                     "learning_rate": RATE, "lr_schedule": "constant", "threads": 1},
+        "output_dir": str(others["output"]), "export": ["peft", "huggingface"]})
+
+
+def tied_pairs(model):
+    """What PEFT has twice of a tied adapter: two parameters over one memory, each with a part of the gradient. An
+    optimizer that is given both moves that memory twice a step; here and in lora-train it has the sum of the gradients."""
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if not (hasattr(embedding, "lora_embedding_A") and hasattr(head, "lora_A") and model.config.tie_word_embeddings):
+        return []
+    pairs = [(embedding.lora_embedding_A["default"], head.lora_B["default"].weight),
+             (embedding.lora_embedding_B["default"], head.lora_A["default"].weight)]
+    return [(own, other) for own, other in pairs if own.data_ptr() == other.data_ptr()]
+
+
+def train(model, samples):
+    model.train()
+    pairs = tied_pairs(model)
+    twice = {id(other) for _, other in pairs}
+    parameters = [p for p in model.parameters() if p.requires_grad and id(p) not in twice]
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0)
+    losses = []
+    for step in range(STEPS):
+        batch = samples[step * ROWS:(step + 1) * ROWS]
+        count = sum(sum(label != -100 for label in labels[1:]) for _, labels in batch)
+        total = 0.0
+        for ids, labels in batch:
+            logits = model(input_ids=torch.tensor([ids])).logits[0, :-1]
+            loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels[1:]), ignore_index=-100,
+                                                     reduction="sum") / count
+            loss.backward()
+            total += loss.item()
+        for own, other in pairs:
+            own.grad.add_(other.grad.t())
+            other.grad = None
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(total)
+    return losses
+
+
+def logits_of(model):
+    with torch.no_grad():
+        return model.eval()((torch.arange(60).view(2, 30) * 37 + 3) % SHAPE["vocab_size"]).logits
+
+
+def base_model(directory):
+    return transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+
+
+def load_quietly(base, adapter):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for kind in (FutureWarning, DeprecationWarning):  # the libraries' word to each other, not on the adapter
+            warnings.simplefilter("ignore", kind)
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        # A head that was parted from a tied embedding by choice: PEFT says so at every load.
+        warnings.filterwarnings("ignore", message=".*`ensure_weight_tying` is not set to True.*")
+        return PeftModel.from_pretrained(base_model(base), adapter)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--lora-train", default="build/lora-train")
+    arguments.add_argument("--data", help="not used: models and rows are made here")
+    arguments.add_argument("--only", default="", help="cases whose name has this in it")
+    options = arguments.parse_args()
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    failures = []
+
+    def report(what, difference, bound=1e-5):
+        good = difference <= bound
+        print(f"{'ok  ' if good else 'FAIL'} {what}: {difference:.1e}", flush=True)
+        if not good:
+            failures.append(what)
+
+    def run(*command):
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip() or f"exit code {done.returncode}")
+
+    def program(name):
+        return options.lora_train.replace("lora-train", name)
+
+    def apart(a, b):
+        return ((a - b).abs().max() / b.abs().max()).item()
+
+    with tempfile.TemporaryDirectory() as directory:
+        work = pathlib.Path(directory)
+        names = [f"person number {i}" for i in range(STEPS * ROWS)]
+        rows = [{"instruction": "Where is the house?", "input": "", "output": f"Near {name}."} for name in names]
+        (work / "rows.json").write_text(json.dumps(rows))
+        tokenizer_file = ROOT / "recipes" / "quickstart" / "model" / "tokenizer.model"
+        tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer_file))
+        samples = [encode(tokenizer, row) for row in rows]
+        for name, (kind, config) in MODELS.items():
+            torch.manual_seed(5)
+            model = kind(config)
+            with torch.no_grad():
+                for parameter in model.parameters():  # larger than initial values, biases too
+                    parameter.add_(torch.randn_like(parameter) * 0.1)
+            model.save_pretrained(work / name)
+            (work / name / "tokenizer.model").write_bytes(tokenizer_file.read_bytes())
+
+        def adapted(base, case):
+            kind = AdaLoraConfig if "init_r" in case else LoraConfig
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                shape = {} if "init_r" in case else {"r": 4}
+                return get_peft_model(base_model(work / base), kind(lora_alpha=8, task_type="CAUSAL_LM", **shape, **case))
+
+        def save(model, where):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model.save_pretrained(where)
+
+        for name, (which, case) in CASES.items():
+            if options.only not in name:
+                continue
+            for base in MODELS if which == "both" else [which]:
+                what = f"{name} ({base})"
+                place = work / what.replace(" ", "-").replace(",", "").replace(":", "")
+                torch.manual_seed(11)
+                try:
+                    model = adapted(base, case)
+                    with torch.no_grad():
+                        for parameter in model.parameters():
+                            if parameter.requires_grad:
+                                parameter.add_(torch.randn_like(parameter) * 0.1)
+                    save(model, place / "start")
+                    theirs = logits_of(model)
+                    run(program("lora-export"), place / "start", "--format", "huggingface", "--output", place / "merged",
+                        "--model", work / base, "--threads", "1")
+                    report(f"{what}: merged here", apart(logits_of(base_model(place / "merged")), theirs))
+                    run(program("lora-export"), place / "start", "--format", "peft", "--output", place / "again",
+                        "--model", work / base, "--threads", "1")
+                    report(f"{what}: written here, read by PEFT",
+                           apart(logits_of(load_quietly(work / base, place / "again")), theirs))
+                    if "init_r" in case:  # adalora's steps have a comparison of their own
+                        continue
+                    (place / "recipe.yaml").write_text(recipe_of(case, model.peft_config["default"], base=work / base,
+                                                                 start=place / "start", rows=work / "rows.json",
+                                                                 output=place / "run"))
+                    run(options.lora_train, place / "recipe.yaml")
+                    metrics = map(json.loads, (place / "run" / "metrics.jsonl").read_text().splitlines())
+                    ours = [row["loss"] for row in metrics if "loss" in row]
+                    wanted = train(model, samples)
+                    report(f"{what}: losses of {STEPS} steps", max(abs(a - b) for a, b in zip(ours, wanted, strict=True)))
+                    loaded = logits_of(load_quietly(work / base, place / "run" / "adapter"))
+                    report(f"{what}: trained here, read by PEFT",
+                           apart(logits_of(base_model(place / "run" / "merged")), loaded))
+                    report(f"{what}: trained on both sides", apart(loaded, logits_of(model)), 1e-3)
+                except Exception as error:
+                    print(f"FAIL {what}: {type(error).__name__}: {str(error)[:500]}", flush=True)
+                    failures.append(what)
+
+        def refused(what, adapter, *words):
+            try:
+                run(program("lora-export"), adapter, "--format", "peft", "--output", work / "none", "--model",
+                    work / "llama", "--threads", "1")
+                message = "nothing"
+            except RuntimeError as error:
+                message = str(error)
+            good = all(word in message for word in words)
+            print(f"{'ok  ' if good else 'FAIL'} refused, {what}: {message}", flush=True)
+            if not good:
+                failures.append(what)
+
+        if not options.only:
+            for name, (changes, word) in REFUSED.items():
+                place = work / "refused" / name.replace(" ", "-")
+                save(adapted("llama", dict(target_modules=ATTENTION)), place)
+                config = json.loads((place / "adapter_config.json").read_text())
+                (place / "adapter_config.json").write_text(json.dumps(config | changes))
+                refused(name, place, word)
+            for name in ("missing", "extra", "another base"):
+                place = work / "refused" / name.replace(" ", "-")
+                save(adapted("llama", dict(target_modules=[*ATTENTION, "embed_tokens"])), place)
+                tensors = load_file(place / "adapter_model.safetensors")
+                first = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+                base = "base_model.model.model.embed_tokens.base_layer.weight"
+                words = {"missing": ["missing", first], "extra": ["not wanted", "k_proj.lora_A.weight"],
+                         "another base": ["another weight", base]}[name]
+                if name == "missing":
+                    del tensors[first]
+                elif name == "extra":
+                    tensors[first.replace("q_proj", "k_proj")] = tensors[first].clone()
+                else:
+                    tensors[base] = tensors[base] + 1
+                save_file(tensors, place / "adapter_model.safetensors", metadata={"format": "pt"})
+                refused(name, place, *words)
+    print(f"{'FAILED: ' + ', '.join(failures) if failures else 'passed'}: torch {torch.__version__}, transformers "
+          f"{transformers.__version__}, peft {peft.__version__}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
