@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <span>
 
 #include "models/ops/dropout.h"
 #include "models/ops/kernels/dispatch.h"
@@ -18,51 +19,92 @@ bool trained(const at::Tensor& t) { return t.defined() && t.requires_grad(); }
 size_t at_size(int64_t n) { return static_cast<size_t>(n); }
 int64_t padded(int64_t rank) { return static_cast<int64_t>(kernels::padded_rank(at_size(rank))); }
 
-constexpr int64_t kRowGrain = 32, kColumnGrain = 64;
+constexpr int64_t kRowStep = static_cast<int64_t>(kernels::kLowRankRows), kColumnGrain = 64;
 
 // Room for one call of a kernel by this thread.
-float* scratch(int64_t floats) {
+float* scratch(size_t rows, size_t depth, size_t columns) {
   thread_local std::vector<float> room;
-  if (room.size() < at_size(floats)) room.resize(at_size(floats));
+  const size_t floats = kernels::low_rank_scratch_floats(rows, depth, columns);
+  if (room.size() < floats) room.resize(floats);
   return room.data();
 }
 
-// y (N, columns) float32 = x (N, depth) · panel.
-void project_rows(const at::Tensor& x, const at::Tensor& panel, at::Tensor y) {
-  const int64_t depth = x.size(1);
+// Panels of `matrices` one after another, for activations of `dtype`.
+at::Tensor make_panel(at::ScalarType dtype, kernels::LowRankUse use, std::span<const kernels::LowRankMatrix> matrices) {
+  at::Tensor panel;
+  kernels::for_type(dtype, [&](auto type) {
+    using T = decltype(type);
+    size_t floats = 0;
+    for (const auto& m : matrices) floats += kernels::low_rank_panel_floats<T>(use, m.depth, m.columns);
+    panel = at::empty({static_cast<int64_t>(floats)}, at::kFloat);
+    float* to = panel.data_ptr<float>();
+    for (const auto& m : matrices) {
+      kernels::low_rank_pack<T>(use, m, to);
+      to += kernels::low_rank_panel_floats<T>(use, m.depth, m.columns);
+    }
+  });
+  return panel;
+}
+
+// scale · m, or its transpose, as a panel's matrix; m (rows, columns) float32 and contiguous.
+kernels::LowRankMatrix matrix(const at::Tensor& m, double scale = 1) {
+  return {m.const_data_ptr<float>(), at_size(m.stride(0)), 1,
+          at_size(m.size(0)),        at_size(m.size(1)),   static_cast<float>(scale)};
+}
+kernels::LowRankMatrix transposed(const at::Tensor& m, double scale = 1) {
+  return {m.const_data_ptr<float>(), 1, at_size(m.stride(0)), at_size(m.size(1)), at_size(m.size(0)),
+          static_cast<float>(scale)};
+}
+
+// f(first row, rows) over all rows, at once on several threads.
+template <class F>
+void for_rows(int64_t rows, F f) {
+  parallel_for((rows + kRowStep - 1) / kRowStep, 1, [&](int64_t first, int64_t last) {
+    f(first * kRowStep, at_size(std::min(last * kRowStep, rows) - first * kRowStep));
+  });
+}
+
+// y (N, columns) float32 = x (N, depth) · the matrices side by side, each padded to 16 columns.
+void project_rows(const at::Tensor& x, std::span<const kernels::LowRankMatrix> matrices, at::Tensor y) {
+  const at::Tensor panel = make_panel(x.scalar_type(), kernels::LowRankUse::kProject, matrices);
+  const size_t depth = at_size(x.size(1)), columns = at_size(y.size(1));
   kernels::for_type(x, [&](auto type) {
     using T = decltype(type);
-    parallel_for(x.size(0), kRowGrain, [&](int64_t first, int64_t last) {
-      kernels::low_rank_project(kernels::data<T>(x) + first * x.stride(0), at_size(x.stride(0)), at_size(last - first),
-                                at_size(depth), panel.const_data_ptr<float>(), at_size(y.size(1)),
-                                y.data_ptr<float>() + first * y.stride(0), at_size(y.stride(0)), scratch(32 * depth));
+    for_rows(x.size(0), [&](int64_t first, size_t rows) {
+      kernels::low_rank_project(kernels::data<T>(x) + first * x.stride(0), at_size(x.stride(0)), rows, depth,
+                                panel.const_data_ptr<float>(), columns, y.data_ptr<float>() + first * y.stride(0),
+                                at_size(y.stride(0)), scratch(rows, depth, columns));
     });
   });
 }
 
-// y (N, columns) += x (N, depth) float32 · panel.
-void add_rows(const at::Tensor& x, const at::Tensor& panel, at::Tensor y) {
+// y (N, columns) += x (N, depth) float32 · the matrices one above the other, each padded to 16 rows.
+void add_rows(const at::Tensor& x, std::span<const kernels::LowRankMatrix> matrices, at::Tensor y) {
+  const at::Tensor panel = make_panel(y.scalar_type(), kernels::LowRankUse::kAdd, matrices);
+  const size_t depth = at_size(x.size(1)), columns = at_size(y.size(1));
   kernels::for_type(y, [&](auto type) {
     using T = decltype(type);
-    parallel_for(x.size(0), kRowGrain, [&](int64_t first, int64_t last) {
-      kernels::low_rank_add(x.const_data_ptr<float>() + first * x.stride(0), at_size(x.stride(0)),
-                            at_size(last - first), at_size(x.size(1)), panel.const_data_ptr<float>(),
-                            at_size(y.size(1)), kernels::data<T>(y) + first * y.stride(0), at_size(y.stride(0)));
+    for_rows(x.size(0), [&](int64_t first, size_t rows) {
+      kernels::low_rank_add(x.const_data_ptr<float>() + first * x.stride(0), at_size(x.stride(0)), rows, depth,
+                            panel.const_data_ptr<float>(), columns, kernels::data<T>(y) + first * y.stride(0),
+                            at_size(y.stride(0)), scratch(rows, depth, columns));
     });
   });
 }
 
 // scale · pᵀ · x: (rank, columns) float32 from p (N, rank) float32 and x (N, columns).
 at::Tensor thin_gradient(const at::Tensor& p, const at::Tensor& x, double scale) {
+  const kernels::LowRankMatrix factors = matrix(p);
+  const at::Tensor panel = make_panel(x.scalar_type(), kernels::LowRankUse::kGradient, {&factors, 1});
   at::Tensor out = at::empty({p.size(1), x.size(1)}, at::kFloat);
+  const size_t rank = factors.columns, rows = factors.depth;
   kernels::for_type(x, [&](auto type) {
     using T = decltype(type);
     parallel_for((x.size(1) + kColumnGrain - 1) / kColumnGrain, 1, [&](int64_t first, int64_t last) {
       const int64_t begin = first * kColumnGrain, end = std::min(last * kColumnGrain, x.size(1));
-      kernels::low_rank_gradient(p.const_data_ptr<float>(), at_size(p.stride(0)), at_size(p.size(1)),
-                                 kernels::data<T>(x) + begin, at_size(x.stride(0)), at_size(x.size(0)),
-                                 at_size(end - begin), static_cast<float>(scale), out.data_ptr<float>() + begin,
-                                 at_size(out.size(1)));
+      kernels::low_rank_gradient(panel.const_data_ptr<float>(), rank, kernels::data<T>(x) + begin, at_size(x.stride(0)),
+                                 rows, at_size(end - begin), static_cast<float>(scale), out.data_ptr<float>() + begin,
+                                 at_size(out.size(1)), scratch(rows, 0, 0));
     });
   });
   return out;
@@ -77,16 +119,6 @@ at::Tensor column_products(const at::Tensor& a, const at::Tensor& b) {
     sum.add_((a.slice(0, row, end).to(at::kFloat) * b.slice(0, row, end)).sum(0));
   }
   return sum;
-}
-
-// scale · m (depth, columns) with columns padded to whole vectors; m may be a view of any strides.
-at::Tensor one_panel(const at::Tensor& m, double scale) {
-  const int64_t columns = padded(m.size(1));
-  at::Tensor panel = columns == m.size(1) ? at::empty({m.size(0), columns}, m.options())
-                                          : at::zeros({m.size(0), columns}, m.options());
-  at::Tensor real = panel.narrow(1, 0, m.size(1));
-  at::mul_out(real, m, at::scalar_tensor(scale, m.options()));
-  return panel;
 }
 
 }  // namespace
@@ -163,7 +195,8 @@ void LinearGroup::add_scaled(const at::Tensor& z, at::Tensor& y, bool add) const
 void LinearGroup::add_low(const at::Tensor& low, at::Tensor& y) const {
   const WorkScope scope(Work::kAdapters);
   for (const Adapter& a : adapters_) {
-    add_rows(low.narrow(1, a.low, a.rank), one_panel(a.b->detach().t(), a.scaling), y.narrow(1, a.column, a.out));
+    const kernels::LowRankMatrix b = transposed(*a.b, a.scaling);
+    add_rows(low.narrow(1, a.low, padded(a.rank)), {&b, 1}, y.narrow(1, a.column, a.out));
   }
 }
 
@@ -177,18 +210,15 @@ LinearGroup::Kept LinearGroup::forward(const at::Tensor& x, at::Tensor& y, bool 
 void LinearGroup::low_activations(const at::Tensor& x, Kept& kept) const {
   const WorkScope scope(Work::kAdapters);
   kept.low = at::empty({x.size(0), rank_}, at::kFloat);
-  if (drops_) {
-    for (const Adapter& a : adapters_) {
-      kept.dropout_keys.push_back(a.dropout > 0 ? draw_dropout_key() : 0);
-      project_rows(dropout_values(x, a.dropout, kept.dropout_keys.back()), one_panel(a.a->detach().t(), 1),
-                   kept.low.narrow(1, a.low, padded(a.rank)));
-    }
-    return;
+  std::vector<kernels::LowRankMatrix> all;
+  for (const Adapter& a : adapters_) {
+    all.push_back(transposed(*a.a));
+    if (!drops_) continue;
+    kept.dropout_keys.push_back(a.dropout > 0 ? draw_dropout_key() : 0);
+    project_rows(dropout_values(x, a.dropout, kept.dropout_keys.back()), {&all.back(), 1},
+                 kept.low.narrow(1, a.low, padded(a.rank)));
   }
-  // All at once: x is read a single time.
-  std::vector<at::Tensor> panels;
-  for (const Adapter& a : adapters_) panels.push_back(one_panel(a.a->detach().t(), 1));
-  project_rows(x, panels.size() == 1 ? panels[0] : at::cat(panels, 1), kept.low);
+  if (!drops_) project_rows(x, all, kept.low);  // all at once: x is read a single time
 }
 
 void LinearGroup::forward_again(const at::Tensor& x, at::Tensor& y, bool add, Kept& kept) const {
@@ -221,8 +251,8 @@ at::Tensor LinearGroup::low_gradient(const at::Tensor& dz) const {
   const WorkScope scope(Work::kAdapters);
   at::Tensor dlow = at::empty({dz.size(0), rank_}, at::kFloat);
   for (const Adapter& a : adapters_) {
-    project_rows(dz.narrow(1, a.column, a.out), one_panel(a.b->detach(), a.scaling),
-                 dlow.narrow(1, a.low, padded(a.rank)));
+    const kernels::LowRankMatrix b = matrix(*a.b, a.scaling);
+    project_rows(dz.narrow(1, a.column, a.out), {&b, 1}, dlow.narrow(1, a.low, padded(a.rank)));
   }
   return dlow;
 }
@@ -247,21 +277,16 @@ void LinearGroup::input_gradient(const at::Tensor& dz, const at::Tensor& dlow, c
   through_weights(dz, dx);
   if (rank_ == 0) return;
   const WorkScope scope(Work::kAdapters);
-  if (drops_) {
-    for (size_t i = 0; i < adapters_.size(); ++i) {
-      const Adapter& a = adapters_[i];
-      at::Tensor through = at::zeros_like(dx);
-      add_rows(dlow.narrow(1, a.low, a.rank), one_panel(a.a->detach(), 1), through);
-      dx.add_(dropout_values(through, a.dropout, kept.dropout_keys[i]));
-    }
-    return;
+  std::vector<kernels::LowRankMatrix> all;
+  for (size_t i = 0; i < adapters_.size(); ++i) {
+    const Adapter& a = adapters_[i];
+    all.push_back(matrix(*a.a));
+    if (!drops_) continue;
+    at::Tensor through = at::zeros_like(dx);
+    add_rows(dlow.narrow(1, a.low, padded(a.rank)), {&all.back(), 1}, through);
+    dx.add_(dropout_values(through, a.dropout, kept.dropout_keys[i]));
   }
-  // All at once: dx is read and written a single time.
-  at::Tensor panel = at::zeros({rank_, padded(dx.size(1))}, at::kFloat);
-  for (const Adapter& a : adapters_) {
-    panel.narrow(0, a.low, a.rank).narrow(1, 0, dx.size(1)).copy_(a.a->detach());
-  }
-  add_rows(dlow, panel, dx);
+  if (!drops_) add_rows(dlow, all, dx);  // all at once: dx is read and written a single time
 }
 
 void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dz, const at::Tensor& dlow,

@@ -14,9 +14,13 @@ inline bool serves(const at::Tensor& t) {
 
 // Calls f(float{}) or f(Bf16{}).
 template <class F>
-void for_type(const at::Tensor& t, F f) {
-  if (t.scalar_type() == at::kBFloat16) return f(Bf16{});
+void for_type(at::ScalarType dtype, F f) {
+  if (dtype == at::kBFloat16) return f(Bf16{});
   f(float{});
+}
+template <class F>
+void for_type(const at::Tensor& t, F f) {
+  for_type(t.scalar_type(), f);
 }
 
 template <class T>

@@ -1,6 +1,8 @@
 #include "models/ops/kernels/low_rank.h"
 
 #include <algorithm>
+#include <type_traits>
+#include <utility>
 
 #include "models/ops/kernels/targets.h"
 
@@ -10,6 +12,7 @@
 // The includes below are made once an instruction set.
 #include <hwy/highway.h>
 
+#include "models/ops/kernels/tiles-inl.h"
 #include "models/ops/kernels/words-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -17,21 +20,75 @@ namespace lora::kernels::HWY_NAMESPACE {
 
 using float_words::Products;
 
+#if LORA_AMX
+#include "models/ops/kernels/low_rank_tiles-inl.h"
+#endif
+
+// Whether activations of T meet tiles.
+template <class T>
+bool Tiled() {
+#if LORA_AMX
+  return std::is_same_v<T, Bf16> && amx();
+#else
+  return false;
+#endif
+}
+
+// Without tiles a panel is float32: of project and gradient [block of 16 columns][depth][16], of add (depth to 16,
+// columns to 16).
+template <class T>
+size_t PanelFloats(LowRankUse use, size_t depth, size_t columns) {
+  if (use == LowRankUse::kAdd) return padded_rank(depth) * padded_rank(columns) * (Tiled<T>() ? 2 : 1);
+  return padded_rank(columns) * (Tiled<T>() ? (depth + 31) / 32 * 32 : depth);
+}
+
+template <class T>
+void Pack(LowRankUse use, const LowRankMatrix& p, float* panel) {
+#if LORA_AMX
+  if (Tiled<T>()) {
+    if (use == LowRankUse::kProject) return tile_products::PackProject(p, panel);
+    if (use == LowRankUse::kAdd) return tile_products::PackAdd(p, panel);
+    return tile_products::PackGradient(p, panel);
+  }
+#endif
+  const bool add = use == LowRankUse::kAdd;
+  const size_t width = add ? padded_rank(p.columns) : 16, depth = add ? padded_rank(p.depth) : p.depth;
+  for (size_t c = 0; c < p.columns; c += width) {
+    for (size_t k = 0; k < depth; ++k, panel += width) {
+      const size_t n = k < p.depth ? HWY_MIN(width, p.columns - c) : 0;
+      const float* const from = p.m + k * p.row_stride + c * p.column_stride;
+      for (size_t i = 0; i < n; ++i) panel[i] = p.scale * from[i * p.column_stride];
+      std::fill(panel + n, panel + width, 0.0f);
+    }
+  }
+}
+
 template <class T>
 void Project(const T* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns, float* y,
              size_t y_stride, float* scratch) {
-  constexpr size_t kRows = 32;
-  for (size_t r = 0; r < rows; r += kRows) {
-    const size_t n = HWY_MIN(kRows, rows - r);
+#if LORA_AMX
+  if constexpr (std::is_same_v<T, Bf16>) {
+    if (Tiled<T>()) return tile_products::Project(x, x_stride, rows, depth, panel, columns, y, y_stride, scratch);
+  }
+#endif
+  for (size_t r = 0; r < rows; r += kLowRankRows) {
+    const size_t n = HWY_MIN(kLowRankRows, rows - r);
     size_t row = depth;
     const float* const a = float_words::Words::AsWords(x + r * x_stride, x_stride, n, depth, scratch, row);
-    Products::Product(n, columns, depth, a, row, 1, panel, columns, y + r * y_stride, y_stride, false);
+    for (size_t c = 0; c < columns; c += 16) {
+      Products::Product(n, 16, depth, a, row, 1, panel + c * depth, 16, y + r * y_stride + c, y_stride, false);
+    }
   }
 }
 
 template <class T>
 void Add(const float* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns, T* y,
-         size_t y_stride) {
+         size_t y_stride, [[maybe_unused]] float* scratch) {
+#if LORA_AMX
+  if constexpr (std::is_same_v<T, Bf16>) {
+    if (Tiled<T>()) return tile_products::Add(x, x_stride, rows, depth, panel, columns, y, y_stride, scratch);
+  }
+#endif
   const size_t panel_row = padded_rank(columns), whole = columns / 16 * 16;
   Products::Product(rows, whole, depth, x, x_stride, 1, panel, panel_row, y, y_stride, true);
   if (whole == columns) return;
@@ -72,54 +129,63 @@ HWY_INLINE void GradientTile(const float* p, size_t p_stride, const T* x, size_t
   }
 }
 
+// Up to 16 rows of out.
 template <size_t V, class T>
-HWY_INLINE void GradientRows(const float* p, size_t p_stride, size_t rank, const T* x, size_t x_stride, size_t rows,
-                             float scale, float* out, size_t out_stride) {
+HWY_INLINE void GradientRows(const float* p, size_t rank, const T* x, size_t x_stride, size_t rows, float scale,
+                             float* out, size_t out_stride) {
   constexpr size_t kRows = HWY_MAX_BYTES >= 64 ? 8 : 4;  // as many registers as there are
   size_t r = 0;
   for (; r + kRows <= rank; r += kRows) {
-    GradientTile<kRows, V>(p + r, p_stride, x, x_stride, rows, scale, out + r * out_stride, out_stride);
+    GradientTile<kRows, V>(p + r, 16, x, x_stride, rows, scale, out + r * out_stride, out_stride);
   }
-  for (; r < rank; ++r) {
-    GradientTile<1, V>(p + r, p_stride, x, x_stride, rows, scale, out + r * out_stride, out_stride);
-  }
+  for (; r < rank; ++r) GradientTile<1, V>(p + r, 16, x, x_stride, rows, scale, out + r * out_stride, out_stride);
 }
 
 template <class T>
-void Gradient(const float* p, size_t p_stride, size_t rank, const T* x, size_t x_stride, size_t rows, size_t columns,
-              float scale, float* out, size_t out_stride) {
+void Gradient(const float* panel, size_t rank, const T* x, size_t x_stride, size_t rows, size_t columns, float scale,
+              float* out, size_t out_stride, [[maybe_unused]] float* scratch) {
+#if LORA_AMX
+  if constexpr (std::is_same_v<T, Bf16>) {
+    if (Tiled<T>()) {
+      return tile_products::Gradient(panel, rank, x, x_stride, rows, columns, scale, out, out_stride, scratch);
+    }
+  }
+#endif
   const size_t lanes = hn::Lanes(Lanes());
-  size_t c = 0;
-  for (; c + 2 * lanes <= columns; c += 2 * lanes) {
-    GradientRows<2>(p, p_stride, rank, x + c, x_stride, rows, scale, out + c, out_stride);
-  }
-  for (; c + lanes <= columns; c += lanes) {
-    GradientRows<1>(p, p_stride, rank, x + c, x_stride, rows, scale, out + c, out_stride);
-  }
-  const OneFloat one;
-  for (; c < columns; ++c) {
-    for (size_t r = 0; r < rank; ++r) {
-      float sum = 0;
-      for (size_t n = 0; n < rows; ++n) {
-        sum += p[n * p_stride + r] * hn::GetLane(LoadFloats(one, x + n * x_stride + c));
+  for (size_t k = 0; k < rank; k += 16, panel += rows * 16, out += 16 * out_stride) {
+    const size_t real = HWY_MIN(size_t{16}, rank - k);
+    size_t c = 0;
+    for (; c + 2 * lanes <= columns; c += 2 * lanes) {
+      GradientRows<2>(panel, real, x + c, x_stride, rows, scale, out + c, out_stride);
+    }
+    for (; c + lanes <= columns; c += lanes) {
+      GradientRows<1>(panel, real, x + c, x_stride, rows, scale, out + c, out_stride);
+    }
+    const OneFloat one;
+    for (; c < columns; ++c) {
+      for (size_t r = 0; r < real; ++r) {
+        float sum = 0;
+        for (size_t n = 0; n < rows; ++n) sum += panel[n * 16 + r] * hn::GetLane(LoadFloats(one, x + n * x_stride + c));
+        out[r * out_stride + c] = scale * sum;
       }
-      out[r * out_stride + c] = scale * sum;
     }
   }
 }
 
-#define LORA_FOR_TYPE(T, S)                                                                                         \
-  void Project##S(const T* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns,       \
-                  float* y, size_t y_stride, float* scratch) {                                                      \
-    Project(x, x_stride, rows, depth, panel, columns, y, y_stride, scratch);                                        \
-  }                                                                                                                 \
-  void Add##S(const float* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns, T* y, \
-              size_t y_stride) {                                                                                    \
-    Add(x, x_stride, rows, depth, panel, columns, y, y_stride);                                                     \
-  }                                                                                                                 \
-  void Gradient##S(const float* p, size_t p_stride, size_t rank, const T* x, size_t x_stride, size_t rows,          \
-                   size_t columns, float scale, float* out, size_t out_stride) {                                    \
-    Gradient(p, p_stride, rank, x, x_stride, rows, columns, scale, out, out_stride);                                \
+#define LORA_FOR_TYPE(T, S)                                                                                           \
+  size_t PanelFloats##S(LowRankUse use, size_t depth, size_t columns) { return PanelFloats<T>(use, depth, columns); } \
+  void Pack##S(LowRankUse use, const LowRankMatrix& p, float* panel) { Pack<T>(use, p, panel); }                      \
+  void Project##S(const T* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns,         \
+                  float* y, size_t y_stride, float* scratch) {                                                        \
+    Project(x, x_stride, rows, depth, panel, columns, y, y_stride, scratch);                                          \
+  }                                                                                                                   \
+  void Add##S(const float* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns, T* y,   \
+              size_t y_stride, float* scratch) {                                                                      \
+    Add(x, x_stride, rows, depth, panel, columns, y, y_stride, scratch);                                              \
+  }                                                                                                                   \
+  void Gradient##S(const float* panel, size_t rank, const T* x, size_t x_stride, size_t rows, size_t columns,         \
+                   float scale, float* out, size_t out_stride, float* scratch) {                                      \
+    Gradient(panel, rank, x, x_stride, rows, columns, scale, out, out_stride, scratch);                               \
   }
 LORA_FOR_TYPE(float, F32)
 LORA_FOR_TYPE(Bf16, Bf16)
@@ -131,10 +197,27 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lora::kernels {
 
+size_t low_rank_scratch_floats(size_t rows, size_t depth, size_t columns) {
+  const size_t padded_rows = (rows + 31) / 32 * 32, padded_depth = (depth + 31) / 32 * 32;
+  const size_t project = 16 * padded_depth + 32 * padded_rank(columns) + kLowRankRows * depth;
+  const size_t add = 32 * padded_depth + 32 * 32, gradient = padded_rows * 32 + 16 * 64;
+  return std::max({project, add, gradient});
+}
+
 #define LORA_FOR_TYPE(T, S)                                                                                         \
+  HWY_EXPORT(PanelFloats##S);                                                                                       \
+  HWY_EXPORT(Pack##S);                                                                                              \
   HWY_EXPORT(Project##S);                                                                                           \
   HWY_EXPORT(Add##S);                                                                                               \
   HWY_EXPORT(Gradient##S);                                                                                          \
+  template <>                                                                                                       \
+  size_t low_rank_panel_floats<T>(LowRankUse use, size_t depth, size_t columns) {                                   \
+    return HWY_DYNAMIC_DISPATCH(PanelFloats##S)(use, depth, columns);                                               \
+  }                                                                                                                 \
+  template <>                                                                                                       \
+  void low_rank_pack<T>(LowRankUse use, const LowRankMatrix& p, float* panel) {                                     \
+    HWY_DYNAMIC_DISPATCH(Pack##S)(use, p, panel);                                                                   \
+  }                                                                                                                 \
   template <>                                                                                                       \
   void low_rank_project(const T* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns, \
                         float* y, size_t y_stride, float* scratch) {                                                \
@@ -142,13 +225,13 @@ namespace lora::kernels {
   }                                                                                                                 \
   template <>                                                                                                       \
   void low_rank_add(const float* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns, \
-                    T* y, size_t y_stride) {                                                                        \
-    HWY_DYNAMIC_DISPATCH(Add##S)(x, x_stride, rows, depth, panel, columns, y, y_stride);                            \
+                    T* y, size_t y_stride, float* scratch) {                                                        \
+    HWY_DYNAMIC_DISPATCH(Add##S)(x, x_stride, rows, depth, panel, columns, y, y_stride, scratch);                   \
   }                                                                                                                 \
   template <>                                                                                                       \
-  void low_rank_gradient(const float* p, size_t p_stride, size_t rank, const T* x, size_t x_stride, size_t rows,    \
-                         size_t columns, float scale, float* out, size_t out_stride) {                              \
-    HWY_DYNAMIC_DISPATCH(Gradient##S)(p, p_stride, rank, x, x_stride, rows, columns, scale, out, out_stride);       \
+  void low_rank_gradient(const float* panel, size_t rank, const T* x, size_t x_stride, size_t rows, size_t columns, \
+                         float scale, float* out, size_t out_stride, float* scratch) {                              \
+    HWY_DYNAMIC_DISPATCH(Gradient##S)(panel, rank, x, x_stride, rows, columns, scale, out, out_stride, scratch);    \
   }
 LORA_FOR_TYPE(float, F32)
 LORA_FOR_TYPE(Bf16, Bf16)

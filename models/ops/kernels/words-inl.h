@@ -19,7 +19,7 @@
 
 // AVX512-BF16 is younger than Highway's AVX3 target: its one instruction is reached by GCC's own means.
 #undef LORA_BF16_PAIRS
-#if HWY_ARCH_X86_64 && HWY_COMPILER_GCC_ACTUAL && HWY_TARGET == HWY_AVX3
+#if HWY_ARCH_X86_64 && HWY_COMPILER_GCC_ACTUAL && HWY_TARGET <= HWY_AVX3
 #define LORA_BF16_PAIRS 1
 #else
 #define LORA_BF16_PAIRS 0

@@ -1,0 +1,290 @@
+// The thin products on AMX, for bfloat16 activations (see low_rank.h, tiles-inl.h). Included by low_rank.cpp alone.
+//
+// The adapter's float32 side is split into two bfloat16 (high, low). Panels are B tiles, contiguous:
+//   project  [block of 16 columns][block of 32 of the depth][high, low]
+//   add      [block of 16 of the depth][block of 16 columns][high, low], where the rows of a tile are those 16 twice:
+//            they meet the A tile [high of x | low of x], so that all four products of the two halves are summed
+// and of gradient A tiles: [block of 16 of the rank][block of 32 rows][high, low].
+
+namespace tile_products {
+
+using namespace tiles;
+
+constexpr size_t Blocks(size_t n, size_t block) { return (n + block - 1) / block; }
+
+// 16 numbers P[k][c …], zeros beyond the matrix.
+HWY_INLINE hn::Vec<D> RowOf(const LowRankMatrix& p, size_t k, size_t c) {
+  const D d;
+  if (k >= p.depth || c >= p.columns) return hn::Zero(d);
+  const size_t n = HWY_MIN(size_t{16}, p.columns - c);
+  const float* const from = p.m + k * p.row_stride + c * p.column_stride;
+  const auto scale = hn::Set(d, p.scale);
+  if (n == 16 && p.column_stride == 1) return hn::Mul(hn::LoadU(d, from), scale);
+  HWY_ALIGN float row[16] = {};
+  for (size_t i = 0; i < n; ++i) row[i] = from[i * p.column_stride];
+  return hn::Mul(hn::Load(d, row), scale);
+}
+
+// The tiles (high, low) of P's rows k, k + 1, … two by two, and 16 columns from c; `pair_of` gives the rows of a pair.
+template <class F>
+HWY_INLINE void PackTiles(const LowRankMatrix& p, size_t c, F pair_of, float* to) {
+  const W w;
+  for (size_t i = 0; i < kRows; ++i) {
+    const auto [first, second] = pair_of(i);
+    const Split a = SplitFloats(RowOf(p, first, c)), b = SplitFloats(RowOf(p, second, c));
+    hn::StoreU(Pair(a.high, b.high), w, reinterpret_cast<uint32_t*>(to) + i * 16);
+    hn::StoreU(Pair(a.low, b.low), w, reinterpret_cast<uint32_t*>(to) + kFloats + i * 16);
+  }
+}
+
+// 16 words of each of 16 vectors (row, word) as (word, row).
+HWY_INLINE void TransposeWords(const uint32_t* from, float* to) {
+  const W w;
+  const hn::Rebind<int32_t, W> whole;
+  const auto down = hn::Mul(hn::Iota(whole, 0), hn::Set(whole, 16));
+  for (size_t i = 0; i < 16; ++i) {
+    hn::StoreU(hn::GatherIndex(w, from + i, down), w, reinterpret_cast<uint32_t*>(to) + i * 16);
+  }
+}
+
+// The same where P's columns are contiguous in memory (row_stride 1): 32 numbers of one column become 16 words down a
+// tile's column.
+inline void PackTransposed(const LowRankMatrix& p, size_t k, size_t c, float* to) {
+  const D d;
+  const W w;
+  alignas(64) uint32_t words[2][16][16] = {};  // [high, low][column][pair]
+  const auto scale = hn::Set(d, p.scale);
+  for (size_t i = 0; i < HWY_MIN(size_t{16}, p.columns - c); ++i) {
+    const float* const from = p.m + (c + i) * p.column_stride + k;
+    const Split a = SplitFloats(hn::Mul(hn::LoadU(d, from), scale));
+    const Split b = SplitFloats(hn::Mul(hn::LoadU(d, from + 16), scale));
+    const auto even_pairs = [&](Word x, Word y) HWY_ATTR {
+      return hn::Or(hn::ShiftRight<16>(hn::ConcatEven(w, y, x)), hn::ConcatOdd(w, y, x));
+    };
+    hn::Store(even_pairs(a.high, b.high), w, words[0][i]);
+    hn::Store(even_pairs(a.low, b.low), w, words[1][i]);
+  }
+  TransposeWords(words[0][0], to);
+  TransposeWords(words[1][0], to + kFloats);
+}
+
+inline void PackProject(const LowRankMatrix& p, float* panel) {
+  for (size_t c = 0; c < p.columns; c += 16) {
+    for (size_t k = 0; k < p.depth; k += kDepth, panel += 2 * kFloats) {
+      if (p.row_stride == 1 && k + kDepth <= p.depth) {
+        PackTransposed(p, k, c, panel);
+      } else {
+        PackTiles(
+            p, c,
+            [&](size_t i) {
+              return std::pair{k + 2 * i, k + 2 * i + 1};
+            },
+            panel);
+      }
+    }
+  }
+}
+
+inline void PackAdd(const LowRankMatrix& p, float* panel) {
+  for (size_t k = 0; k < p.depth; k += 16) {
+    for (size_t c = 0; c < p.columns; c += 16, panel += 2 * kFloats) {
+      PackTiles(
+          p, c,
+          [&](size_t i) {
+            return std::pair{k + i % 8 * 2, k + i % 8 * 2 + 1};
+          },
+          panel);
+    }
+  }
+}
+
+inline void PackGradient(const LowRankMatrix& p, float* panel) {
+  const W w;
+  alignas(64) uint32_t words[2][16][16];  // [high, low][pair of rows][column]
+  for (size_t c = 0; c < p.columns; c += 16) {
+    for (size_t k = 0; k < p.depth; k += kDepth, panel += 2 * kFloats) {
+      for (size_t i = 0; i < 16; ++i) {
+        const Split a = SplitFloats(RowOf(p, k + 2 * i, c)), b = SplitFloats(RowOf(p, k + 2 * i + 1, c));
+        hn::Store(Pair(a.high, b.high), w, words[0][i]);
+        hn::Store(Pair(a.low, b.low), w, words[1][i]);
+      }
+      TransposeWords(words[0][0], panel);
+      TransposeWords(words[1][0], panel + kFloats);
+    }
+  }
+}
+
+// 16·kR rows by 16·kC columns: x's tiles are read once for all of the columns.
+template <size_t kR, size_t kC>
+HWY_INLINE void ProjectTiles(const Bf16* x, size_t x_stride, size_t steps, const float* panel, float* y,
+                             size_t y_stride) {
+  const size_t x_bytes = x_stride * sizeof(Bf16);
+  const auto for_each_sum = [](auto f) HWY_ATTR {
+    f(std::integral_constant<int, 0>());
+    if constexpr (kR * kC > 1) f(std::integral_constant<int, 1>());
+    if constexpr (kR * kC > 2) f(std::integral_constant<int, 2>());
+    if constexpr (kR * kC > 3) f(std::integral_constant<int, 3>());
+    if constexpr (kR * kC > 4) f(std::integral_constant<int, 4>());
+    if constexpr (kR * kC > 5) f(std::integral_constant<int, 5>());
+  };
+  for_each_sum([](auto sum) HWY_ATTR { Zero<sum()>(); });
+  for (size_t k = 0; k < steps; ++k) {
+    for_each_sum([&](auto sum) HWY_ATTR {
+      constexpr size_t r = sum() / kC, c = sum() % kC;
+      if constexpr (c == 0) Load<6>(x + r * kRows * x_stride + k * kDepth, x_bytes);
+      const float* const tile = panel + (c * steps + k) * 2 * kFloats;
+      Load<7>(tile, 64);
+      Dot<sum(), 6, 7>();
+      Load<7>(tile + kFloats, 64);
+      Dot<sum(), 6, 7>();
+    });
+  }
+  for_each_sum([&](auto sum) HWY_ATTR {
+    Store<sum()>(y + sum() / kC * kRows * y_stride + sum() % kC * 16, y_stride * sizeof(float));
+  });
+}
+
+inline void Project(const Bf16* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns,
+                    float* y, size_t y_stride, float* scratch) {
+  const Scope scope;
+  const size_t steps = Blocks(depth, kDepth);
+  for (size_t r = 0; r < rows; r += 32) {
+    const size_t n = HWY_MIN(size_t{32}, rows - r);
+    const Bf16* from = x + r * x_stride;
+    size_t stride = x_stride;
+    float* to = y + r * y_stride;
+    size_t to_stride = y_stride;
+    if (n < 32 || depth % kDepth != 0) {
+      auto* const copy = reinterpret_cast<Bf16*>(scratch);
+      stride = steps * kDepth;
+      std::fill_n(copy, 32 * stride, Bf16{0});
+      for (size_t i = 0; i < n; ++i) std::copy_n(from + i * x_stride, depth, copy + i * stride);
+      from = copy;
+      to = scratch + 16 * stride;
+      to_stride = columns;
+    }
+    size_t c = 0;
+    const auto tiles_of = [&](size_t column) { return panel + column / 16 * steps * 2 * kFloats; };
+    for (; c + 48 <= columns; c += 48) ProjectTiles<2, 3>(from, stride, steps, tiles_of(c), to + c, to_stride);
+    if (columns - c == 32) ProjectTiles<2, 2>(from, stride, steps, tiles_of(c), to + c, to_stride);
+    if (columns - c == 16) ProjectTiles<2, 1>(from, stride, steps, tiles_of(c), to + c, to_stride);
+    if (to != y + r * y_stride) {
+      for (size_t i = 0; i < n; ++i) std::copy_n(to + i * columns, columns, y + (r + i) * y_stride);
+    }
+  }
+}
+
+inline void Add(const float* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns, Bf16* y,
+                size_t y_stride, float* scratch) {
+  const Scope scope;
+  const D d;
+  const W w;
+  const hn::Rebind<uint16_t, W> half;
+  const size_t blocks = depth / 16, column_blocks = Blocks(columns, 16);
+  float* const sums = scratch + blocks * 2 * kFloats;  // (32, 32)
+  for (size_t r = 0; r < rows; r += 32) {
+    const size_t n = HWY_MIN(size_t{32}, rows - r);
+    for (size_t b = 0; b < blocks; ++b) {
+      for (size_t i = 0; i < 32; ++i) {
+        auto* const to = reinterpret_cast<uint16_t*>(scratch + b * 2 * kFloats + i * 16);
+        const Split s = SplitFloats(i < n ? hn::LoadU(d, x + (r + i) * x_stride + b * 16) : hn::Zero(d));
+        hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(s.high)), half, to);
+        hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(s.low)), half, to + 16);
+      }
+    }
+    for (size_t c = 0; c < column_blocks; c += 2) {
+      const bool two = c + 1 < column_blocks;
+      Zero<0>();
+      Zero<1>();
+      Zero<2>();
+      Zero<3>();
+      for (size_t b = 0; b < blocks; ++b) {
+        const float* const tile = panel + (b * column_blocks + c) * 2 * kFloats;
+        Load<4>(scratch + b * 2 * kFloats, 64);
+        Load<5>(scratch + b * 2 * kFloats + kFloats, 64);
+        const auto column = [&](const float* from, auto first) HWY_ATTR {
+          constexpr int sum = first();
+          Load<6>(from, 64);
+          Dot<sum, 4, 6>();
+          Dot<sum + 1, 5, 6>();
+          Load<7>(from + kFloats, 64);
+          Dot<sum, 4, 7>();
+          Dot<sum + 1, 5, 7>();
+        };
+        column(tile, std::integral_constant<int, 0>());
+        if (two) column(tile + 2 * kFloats, std::integral_constant<int, 2>());
+      }
+      Store<0>(sums, 128);
+      Store<1>(sums + 16 * 32, 128);
+      Store<2>(sums + 16, 128);
+      Store<3>(sums + 16 * 32 + 16, 128);
+      const size_t width = HWY_MIN(size_t{32}, columns - c * 16);
+      for (size_t i = 0; i < n; ++i) {
+        Bf16* const to = y + (r + i) * y_stride + c * 16;
+        ForEach(width, [&](auto tag, size_t j) HWY_ATTR {
+          StoreFloats(tag, hn::Add(LoadFloats(tag, to + j), LoadFloats(tag, sums + i * 32 + j)), to + j);
+        });
+      }
+    }
+  }
+}
+
+// scratch: x of 64 columns as B tiles, sums.
+inline void Gradient(const float* panel, size_t rank, const Bf16* x, size_t x_stride, size_t rows, size_t columns,
+                     float scale, float* out, size_t out_stride, float* scratch) {
+  const Scope scope;
+  const size_t steps = Blocks(rows, kDepth);
+  float* const pairs = scratch;  // [step][block of 16 columns]
+  float* const sums = pairs + steps * 4 * kFloats;
+  for (size_t c = 0; c < columns; c += 64) {
+    const size_t width = HWY_MIN(size_t{64}, columns - c), blocks = Blocks(width, 16);
+    for (size_t s = 0; s < steps; ++s) {
+      for (size_t b = 0; b < blocks; ++b) {
+        const Bf16* const from = x + s * kDepth * x_stride + c + b * 16;
+        const size_t n = HWY_MIN(kDepth, rows - s * kDepth), m = HWY_MIN(size_t{16}, width - b * 16);
+        float* const tile = pairs + (s * 4 + b) * kFloats;
+        if (m == 16) {
+          PairRows(from, x_stride, n, tile);
+        } else {
+          Bf16 copy[kDepth * 16] = {};
+          for (size_t i = 0; i < n; ++i) std::copy_n(from + i * x_stride, m, copy + i * 16);
+          PairRows(copy, 16, n, tile);
+        }
+      }
+    }
+    for (size_t k = 0; k < rank; k += 16) {
+      const float* const factors = panel + k / 16 * steps * 2 * kFloats;
+      Zero<0>();
+      Zero<1>();
+      Zero<2>();
+      Zero<3>();
+      for (size_t s = 0; s < steps; ++s) {
+        const float* const tile = pairs + s * 4 * kFloats;
+        Load<4>(factors + s * 2 * kFloats, 64);
+        Load<5>(factors + (s * 2 + 1) * kFloats, 64);
+        const auto column = [&](size_t b, auto sum) HWY_ATTR {
+          if (b >= blocks) return;
+          Load<6>(tile + b * kFloats, 64);
+          Dot<sum(), 4, 6>();
+          Dot<sum(), 5, 6>();
+        };
+        column(0, std::integral_constant<int, 0>());
+        column(1, std::integral_constant<int, 1>());
+        column(2, std::integral_constant<int, 2>());
+        column(3, std::integral_constant<int, 3>());
+      }
+      Store<0>(sums, 256);
+      Store<1>(sums + 16, 256);
+      Store<2>(sums + 32, 256);
+      Store<3>(sums + 48, 256);
+      for (size_t i = 0; i < HWY_MIN(size_t{16}, rank - k); ++i) {
+        ForEach(width, [&](auto tag, size_t j) HWY_ATTR {
+          StoreFloats(tag, hn::Mul(LoadFloats(tag, sums + i * 64 + j), hn::Set(tag, scale)),
+                      out + (k + i) * out_stride + c + j);
+        });
+      }
+    }
+  }
+}
+
+}  // namespace tile_products
