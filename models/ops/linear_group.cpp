@@ -1,6 +1,7 @@
 #include "models/ops/linear_group.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <span>
@@ -8,6 +9,7 @@
 #include "models/ops/dropout.h"
 #include "models/ops/kernels/dispatch.h"
 #include "models/ops/kernels/low_rank.h"
+#include "models/ops/kernels/tile_product.h"
 #include "models/ops/profile.h"
 #include "models/parallel.h"
 
@@ -110,6 +112,52 @@ at::Tensor thin_gradient(const at::Tensor& p, const at::Tensor& x, double scale)
   return out;
 }
 
+// `low` (N, r) float32 with the matrices that it meets one above the other, to be folded into a product.
+struct Folded {
+  at::Tensor split, panel;
+  kernels::FoldedTerm term;
+};
+Folded fold(const at::Tensor& low, std::span<const kernels::LowRankMatrix> matrices) {
+  Folded folded;
+  const size_t rows = at_size(low.size(0)), blocks = at_size(low.size(1) / 16);
+  folded.split = at::empty({static_cast<int64_t>(kernels::tile_split_floats(rows, blocks))}, at::kFloat);
+  folded.panel = make_panel(at::kBFloat16, kernels::LowRankUse::kAdd, matrices);
+  auto* const split = kernels::data<kernels::Bf16>(folded.split);
+  kernels::tile_split(low.const_data_ptr<float>(), at_size(low.stride(0)), rows, blocks, split);
+  folded.term = {split, blocks, folded.panel.const_data_ptr<float>(), matrices[0].columns};
+  return folded;
+}
+
+kernels::ProductTerm product_term(const at::Tensor& a, const at::Tensor& m, bool transposed) {
+  return {kernels::data<kernels::Bf16>(a),
+          at_size(a.stride(0)),
+          kernels::data<kernels::Bf16>(m),
+          at_size(m.stride(0)),
+          at_size(a.size(1)),
+          transposed};
+}
+
+// y (N, columns) = Σ of the terms, or += them, at once on several threads: each packs the columns it takes.
+void tile_product(std::span<const kernels::ProductTerm> terms, const kernels::FoldedTerm& folded, at::Tensor y,
+                  bool add) {
+  size_t depths = 0;
+  for (const auto& term : terms) depths += term.depth;
+  // As many columns at a time as leave room for x beside them in the second-level cache, and no thread idle at the end.
+  constexpr int64_t kPackedElements = 300'000;
+  const int64_t columns = y.size(1), threads = at::get_num_threads();
+  const int64_t most = std::max<int64_t>(32, kPackedElements / static_cast<int64_t>(depths) / 32 * 32);
+  const int64_t pieces = ((columns + most - 1) / most + threads - 1) / threads * threads;
+  const int64_t width = std::max<int64_t>(32, (columns / pieces + 31) / 32 * 32);
+  share_out((columns + width - 1) / width, [&](int64_t piece, int64_t) {
+    const int64_t first = piece * width, count = std::min(width, columns - first);
+    thread_local std::vector<float> room;
+    const size_t floats = kernels::tile_product_scratch_floats(depths, folded.blocks, at_size(count));
+    if (room.size() < floats) room.resize(floats);
+    kernels::tile_product(terms, folded, at_size(y.size(0)), at_size(first), at_size(count),
+                          kernels::data<kernels::Bf16>(y) + first, at_size(y.stride(0)), add, room.data());
+  });
+}
+
 // Σ over the rows of a ⊙ b: (columns) float32 from (N, columns) each. Some rows at a time, for bfloat16 is widened.
 at::Tensor column_products(const at::Tensor& a, const at::Tensor& b) {
   constexpr int64_t kRows = 64;
@@ -153,19 +201,53 @@ double LinearGroup::flops(const at::Tensor& x) const {
   return 2.0 * static_cast<double>(x.numel()) * static_cast<double>(out_);
 }
 
-void LinearGroup::project(const at::Tensor& x, at::Tensor& y, bool add) const {
+bool LinearGroup::tiled(int64_t rows) const {
+  return dtype_ == at::kBFloat16 && std::ranges::all_of(parts_, [&](const LinearParts& part) {
+           return part.weight.device().is_cpu() &&
+                  kernels::tile_product_serves(at_size(rows), at_size(part.weight.in_features()),
+                                               at_size(part.weight.out_features()));
+         });
+}
+
+void LinearGroup::project(const at::Tensor& x, const at::Tensor& low, at::Tensor& y, bool add) const {
+  if (tiled(x.size(0))) return project_tiled(x, low, y, add);
+  {
+    const WorkScope scope(Work::kProducts, flops(x));
+    int64_t column = 0;
+    for (const LinearParts& part : parts_) {
+      const int64_t out = part.weight.out_features();
+      at::Tensor slice = y.narrow(1, column, out);
+      column += out;
+      const at::Tensor weight = part.weight.for_product(dtype_).t();
+      if (add) {
+        slice.addmm_(x, weight);
+      } else {
+        at::mm_out(slice, x, weight);
+      }
+    }
+  }
+  if (rank_ > 0) add_low(low, y);
+}
+
+void LinearGroup::project_tiled(const at::Tensor& x, const at::Tensor& low, at::Tensor& y, bool add) const {
   const WorkScope scope(Work::kProducts, flops(x));
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
+    const at::Tensor weight = part.weight.for_product(dtype_);
+    const kernels::ProductTerm term = product_term(x, weight, /*transposed=*/true);
     at::Tensor slice = y.narrow(1, column, out);
-    column += out;
-    const at::Tensor weight = part.weight.for_product(dtype_).t();
-    if (add) {
-      slice.addmm_(x, weight);
-    } else {
-      at::mm_out(slice, x, weight);
+    std::vector<kernels::LowRankMatrix> adapters;
+    std::vector<at::Tensor> lows;
+    for (const Adapter& a : adapters_) {
+      if (a.column != column) continue;
+      adapters.push_back(transposed(*a.b, a.scaling));
+      lows.push_back(low.narrow(1, a.low, padded(a.rank)));
     }
+    Folded folded;
+    if (!lows.empty()) folded = fold(lows.size() == 1 ? lows[0] : at::cat(lows, 1), adapters);
+    tile_product({&term, 1}, folded.term, slice, add);
+    column += out;
   }
 }
 
@@ -226,8 +308,7 @@ void LinearGroup::forward_again(const at::Tensor& x, at::Tensor& y, bool add, Ke
     keep_again(x, kept);
     add_scaled(kept.z, y, add);
   } else {
-    project(x, y, add);
-    if (rank_ > 0) add_low(kept.low, y);
+    project(x, kept.low, y, add);
   }
   add_biases(y);
 }
@@ -235,8 +316,7 @@ void LinearGroup::forward_again(const at::Tensor& x, at::Tensor& y, bool add, Ke
 void LinearGroup::keep_again(const at::Tensor& x, Kept& kept) const {
   if (!has_magnitudes_ || kept.z.defined()) return;
   kept.z = at::empty({x.size(0), out_}, x.options());
-  project(x, kept.z, /*add=*/false);
-  if (rank_ > 0) add_low(kept.low, kept.z);
+  project(x, kept.low, kept.z, /*add=*/false);
 }
 
 at::Tensor LinearGroup::z_gradient(const at::Tensor& dy) const {
@@ -273,20 +353,46 @@ void LinearGroup::through_weights(const at::Tensor& dz, at::Tensor& dx) const {
   }
 }
 
+void LinearGroup::through_weights_tiled(const at::Tensor& dz, const kernels::FoldedTerm& folded, at::Tensor& dx) const {
+  const WorkScope scope(Work::kProducts, flops(dx));
+  std::vector<kernels::ProductTerm> terms;
+  std::vector<at::Tensor> held;  // what a term points at
+  bool add = false;
+  int64_t column = 0;
+  for (const LinearParts& part : parts_) {
+    const int64_t out = part.weight.out_features();
+    held.push_back(part.weight.for_product(dtype_));
+    terms.push_back(product_term(dz.narrow(1, column, out), held.back(), /*transposed=*/false));
+    column += out;
+    // A packed weight's dense form is gone when the next one's is made.
+    if (part.weight.packed() && column < out_) {
+      tile_product(terms, {}, dx, add);
+      terms.clear();
+      add = true;
+    }
+  }
+  tile_product(terms, folded, dx, add);
+}
+
 void LinearGroup::input_gradient(const at::Tensor& dz, const at::Tensor& dlow, const Kept& kept, at::Tensor& dx) const {
-  through_weights(dz, dx);
+  std::vector<kernels::LowRankMatrix> all;
+  for (const Adapter& a : adapters_) all.push_back(matrix(*a.a));
+  if (tiled(dz.size(0))) {
+    const Folded folded = all.empty() || drops_ ? Folded() : fold(dlow, all);
+    through_weights_tiled(dz, folded.term, dx);
+    if (!drops_) return;
+  } else {
+    through_weights(dz, dx);
+  }
   if (rank_ == 0) return;
   const WorkScope scope(Work::kAdapters);
-  std::vector<kernels::LowRankMatrix> all;
+  if (!drops_) return add_rows(dlow, all, dx);  // all at once: dx is read and written a single time
   for (size_t i = 0; i < adapters_.size(); ++i) {
     const Adapter& a = adapters_[i];
-    all.push_back(matrix(*a.a));
-    if (!drops_) continue;
     at::Tensor through = at::zeros_like(dx);
-    add_rows(dlow.narrow(1, a.low, padded(a.rank)), {&all.back(), 1}, through);
+    add_rows(dlow.narrow(1, a.low, padded(a.rank)), {&all[i], 1}, through);
     dx.add_(dropout_values(through, a.dropout, kept.dropout_keys[i]));
   }
-  if (!drops_) add_rows(dlow, all, dx);  // all at once: dx is read and written a single time
 }
 
 void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dz, const at::Tensor& dlow,

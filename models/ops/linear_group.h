@@ -17,6 +17,10 @@
 
 namespace lora {
 
+namespace kernels {
+struct FoldedTerm;
+}
+
 // A projection as the tensors it consists of.
 struct LinearParts {
   WeightHandle weight = {};                  // (O_i, I), frozen or trained
@@ -66,7 +70,11 @@ class LinearGroup {
   bool has_magnitudes() const { return has_magnitudes_; }
 
  private:
-  void project(const at::Tensor& x, at::Tensor& y, bool add) const;
+  // The products with the weights and the adapters, without magnitudes and biases.
+  void project(const at::Tensor& x, const at::Tensor& low, at::Tensor& y, bool add) const;
+  void project_tiled(const at::Tensor& x, const at::Tensor& low, at::Tensor& y, bool add) const;
+  // Whether products of so many rows are done by kernels::tile_product, adapters folded in.
+  bool tiled(int64_t rows) const;
   // A low-rank pair, what it is multiplied by, where its projection's columns and those of its rank begin, and how many
   // columns these have.
   struct Adapter {
@@ -78,7 +86,8 @@ class LinearGroup {
   void add_low(const at::Tensor& low, at::Tensor& y) const;
   void add_biases(at::Tensor& y) const;
   void add_scaled(const at::Tensor& z, at::Tensor& y, bool add) const;
-  void through_weights(const at::Tensor& dy, at::Tensor& dx) const;
+  void through_weights(const at::Tensor& dz, at::Tensor& dx) const;
+  void through_weights_tiled(const at::Tensor& dz, const kernels::FoldedTerm& folded, at::Tensor& dx) const;
   double flops(const at::Tensor& x) const;  // of one product with all weights
 
   std::vector<LinearParts> parts_;

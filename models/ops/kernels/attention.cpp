@@ -14,13 +14,15 @@
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
+#include "models/ops/kernels/tiles-inl.h"
 #include "models/ops/kernels/words-inl.h"
 
 #ifndef LORA_ATTENTION_CONSTANTS
 #define LORA_ATTENTION_CONSTANTS
 namespace lora::kernels {
 constexpr size_t kQueryBlock = 32;
-constexpr float kNothing = -1e30f;  // the score of a key that is not seen
+constexpr float kNothing = -1e30f;   // the score of a key that is not seen
+constexpr size_t kMostAmxDim = 512;  // room on the stack
 }  // namespace lora::kernels
 #endif
 
@@ -37,37 +39,39 @@ namespace float_words {
 namespace bf16_words {
 #include "models/ops/kernels/attention_tiles-inl.h"
 }  // namespace bf16_words
+#if LORA_AMX
+#include "models/ops/kernels/attention_amx-inl.h"
+#endif
 #pragma GCC pop_options
 #endif
 
+// Calls f with the tiles that are the fastest for heads of T.
+template <class T, class F>
+void WithTiles([[maybe_unused]] const AttentionHead<T>& head, F f) {
+  if constexpr (std::is_same_v<T, Bf16>) {
+#if LORA_BF16_PAIRS && LORA_AMX
+    if (amx() && HasPairs() && head.dim <= kMostAmxDim) return f(amx_tiles::AmxTiles());
+#endif
+#if LORA_BF16_PAIRS
+    if (HasPairs()) return f(bf16_words::Tiles());
+#endif
+  }
+  f(float_words::Tiles());
+}
+
 template <class T>
 void Pack(const AttentionHead<T>& head, const AttentionPanels& panels, bool backward) {
-#if LORA_BF16_PAIRS
-  if constexpr (std::is_same_v<T, Bf16>) {
-    if (HasPairs()) return bf16_words::Tiles::Pack(head, panels, backward);
-  }
-#endif
-  float_words::Tiles::Pack(head, panels, backward);
+  WithTiles(head, [&](auto tiles) { decltype(tiles)::Pack(head, panels, backward); });
 }
 
 template <class T>
 void Forward(const AttentionHead<T>& head, const AttentionPanels& panels) {
-#if LORA_BF16_PAIRS
-  if constexpr (std::is_same_v<T, Bf16>) {
-    if (HasPairs()) return bf16_words::Tiles::Forward(head, panels);
-  }
-#endif
-  float_words::Tiles::Forward(head, panels);
+  WithTiles(head, [&](auto tiles) { decltype(tiles)::Forward(head, panels); });
 }
 
 template <class T>
 void Backward(const AttentionHead<T>& head, const AttentionPanels& panels) {
-#if LORA_BF16_PAIRS
-  if constexpr (std::is_same_v<T, Bf16>) {
-    if (HasPairs()) return bf16_words::Tiles::Backward(head, panels);
-  }
-#endif
-  float_words::Tiles::Backward(head, panels);
+  WithTiles(head, [&](auto tiles) { decltype(tiles)::Backward(head, panels); });
 }
 
 #define LORA_FOR_TYPE(T, S)                                                                               \
@@ -87,9 +91,13 @@ HWY_AFTER_NAMESPACE();
 namespace lora::kernels {
 
 size_t attention_padded(size_t dim) { return (dim + 15) / 16 * 16; }
-size_t attention_panel_floats(size_t tokens, size_t dim) { return attention_padded(tokens) * attention_padded(dim); }
+// Tiles go in steps of 32 keys.
+size_t attention_panel_floats(size_t tokens, size_t dim) { return (tokens + 31) / 32 * 32 * attention_padded(dim); }
 size_t attention_scratch_floats(size_t tokens, size_t dim) {
-  return kQueryBlock * (3 * attention_padded(tokens) + 4 * attention_padded(dim));
+  const size_t keys = (tokens + 31) / 32 * 32, width = attention_padded(dim);
+  const size_t words = kQueryBlock * (3 * keys + 4 * width);
+  const size_t tiles = kQueryBlock * (3 * keys + 2 * width + (dim + 31) / 32 * 32) + 2 * keys * width;
+  return std::max(words, tiles);
 }
 
 #define LORA_FOR_TYPE(T, S)                                                                         \

@@ -98,6 +98,35 @@ HWY_INLINE void PairRows(const Bf16* x, size_t x_stride, size_t rows, float* til
   }
 }
 
+// 16 rows of 16 words as 16 columns: rows of M as columns of a B tile, or a C tile turned round.
+HWY_INLINE void TransposeTile(const void* from, size_t row_words, void* to, size_t to_words = 16) {
+  const auto* const rows = static_cast<const uint32_t*>(from);
+  auto* const columns = static_cast<uint32_t*>(to);
+  __m512i r[16], t[16];
+  for (size_t i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(rows + i * row_words);
+  for (size_t i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (size_t i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  // r[4·b + j] holds, in its q-th quarter, column 4·q + j of rows 4·b … 4·b + 3.
+  for (size_t j = 0; j < 4; ++j) {
+    const __m512i low = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88),
+                  low2 = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88);
+    const __m512i high = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd),
+                  high2 = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
+    _mm512_storeu_si512(columns + (0 + j) * to_words, _mm512_shuffle_i32x4(low, low2, 0x88));
+    _mm512_storeu_si512(columns + (4 + j) * to_words, _mm512_shuffle_i32x4(high, high2, 0x88));
+    _mm512_storeu_si512(columns + (8 + j) * to_words, _mm512_shuffle_i32x4(low, low2, 0xdd));
+    _mm512_storeu_si512(columns + (12 + j) * to_words, _mm512_shuffle_i32x4(high, high2, 0xdd));
+  }
+}
+
 }  // namespace lora::kernels::HWY_NAMESPACE::tiles
 HWY_AFTER_NAMESPACE();
 #endif  // LORA_AMX

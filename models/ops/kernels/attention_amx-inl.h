@@ -1,0 +1,268 @@
+// Attention on AMX, for bfloat16 (see attention.h, tiles-inl.h). Included by attention.cpp alone, where AVX512-BF16 may
+// be used: every processor with AMX has it.
+//
+// Panels are B tiles. Of k_transposed and v_transposed [block of 16 keys][block of 32 of dim], of k_rows and v_rows
+// [block of 32 keys][block of 16 of dim]. The gradients of keys and values are summed transposed, (dim, keys), as C
+// tiles [block of 16 keys][block of 16 of dim]: so probabilities are the B side, whose tiles are pairs of their rows.
+
+namespace amx_tiles {
+
+using namespace tiles;
+
+inline size_t To32(size_t n) { return (n + 31) / 32 * 32; }
+
+HWY_INLINE void StoreRounded(hn::Vec<D> v, Bf16* to) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v.raw)));
+}
+
+// (rows, dim) of a matrix with zeros up to (padded_rows, dim to 32); as it is where nothing is to be added.
+struct Rows {
+  const Bf16* at;
+  size_t stride;
+};
+inline Rows Padded(const Bf16* from, size_t stride, size_t rows, size_t dim, size_t padded_rows, Bf16* room) {
+  if (rows == padded_rows && dim % kDepth == 0) return {from, stride};
+  const size_t width = To32(dim);
+  std::fill_n(room, padded_rows * width, Bf16{0});
+  for (size_t r = 0; r < rows; ++r) std::copy_n(from + r * stride, dim, room + r * width);
+  return {room, width};
+}
+
+struct AmxTiles {
+  static void PackTransposed(const Bf16* from, size_t stride, size_t rows, size_t dim, float* to) {
+    Bf16 room[16 * 512];
+    for (size_t k = 0; k < To32(rows); k += 16) {
+      const Rows block = Padded(from + k * stride, stride, k < rows ? HWY_MIN(size_t{16}, rows - k) : 0, dim, 16, room);
+      for (size_t i = 0; i < dim; i += kDepth, to += kFloats) TransposeTile(block.at + i, block.stride / 2, to);
+    }
+  }
+
+  static void PackRows(const Bf16* from, size_t stride, size_t rows, size_t dim, float* to) {
+    Bf16 room[32 * 512];
+    for (size_t k = 0; k < rows; k += 32) {
+      const Rows block = Padded(from + k * stride, stride, HWY_MIN(size_t{32}, rows - k), dim, 32, room);
+      for (size_t i = 0; i < dim; i += 16, to += kFloats) PairRows(block.at + i, block.stride, 32, to);
+    }
+  }
+
+  static void Pack(const AttentionHead<Bf16>& head, const AttentionPanels& panels, bool backward) {
+    PackTransposed(head.k, head.stride, head.tokens, head.dim, panels.k_transposed);
+    if (backward) {
+      PackTransposed(head.v, head.stride, head.tokens, head.dim, panels.v_transposed);
+      PackRows(head.k, head.stride, head.tokens, head.dim, panels.k_rows);
+    } else {
+      PackRows(head.v, head.stride, head.tokens, head.dim, panels.v_rows);
+    }
+  }
+
+  // (32, width) float32 = 32 rows times transposed keys.
+  static void Scores(const Rows& rows, size_t steps, const float* panel, size_t width, float* scores) {
+    const size_t bytes = rows.stride * sizeof(Bf16);
+    for (size_t k = 0; k < width; k += 32) {
+      Zero<0>();
+      Zero<1>();
+      Zero<2>();
+      Zero<3>();
+      for (size_t s = 0; s < steps; ++s) {
+        const float* const tile = panel + (k / 16 * steps + s) * kFloats;
+        Load<4>(rows.at + s * kDepth, bytes);
+        Load<6>(tile, 64);
+        Dot<0, 4, 6>();
+        Load<7>(tile + steps * kFloats, 64);
+        Dot<1, 4, 7>();
+        Load<5>(rows.at + 16 * rows.stride + s * kDepth, bytes);
+        Dot<2, 5, 6>();
+        Dot<3, 5, 7>();
+      }
+      Store<0>(scores + k, width * sizeof(float));
+      Store<1>(scores + k + 16, width * sizeof(float));
+      Store<2>(scores + 16 * width + k, width * sizeof(float));
+      Store<3>(scores + 16 * width + k + 16, width * sizeof(float));
+    }
+  }
+
+  // (32, dim to 16) float32 = (32, width) bfloat16 times rows of keys or values.
+  static void Mix(const Bf16* factors, size_t width, const float* panel, size_t blocks, float* sums) {
+    const size_t bytes = width * sizeof(Bf16), row = blocks * 16 * sizeof(float);
+    for (size_t b = 0; b < blocks; b += 2) {
+      const bool two = b + 1 < blocks;
+      Zero<0>();
+      Zero<1>();
+      Zero<2>();
+      Zero<3>();
+      for (size_t k = 0; k < width; k += 32) {
+        const float* const tile = panel + (k / 32 * blocks + b) * kFloats;
+        Load<4>(factors + k, bytes);
+        Load<5>(factors + 16 * width + k, bytes);
+        Load<6>(tile, 64);
+        Dot<0, 4, 6>();
+        Dot<2, 5, 6>();
+        if (two) {
+          Load<7>(tile + kFloats, 64);
+          Dot<1, 4, 7>();
+          Dot<3, 5, 7>();
+        }
+      }
+      Store<0>(sums + b * 16, row);
+      Store<2>(sums + 16 * blocks * 16 + b * 16, row);
+      if (two) {
+        Store<1>(sums + b * 16 + 16, row);
+        Store<3>(sums + 16 * blocks * 16 + b * 16 + 16, row);
+      }
+    }
+  }
+
+  static void Forward(const AttentionHead<Bf16>& head, const AttentionPanels& panels) {
+    const Scope scope;
+    const D d;
+    const size_t blocks = attention_padded(head.dim) / 16, steps = To32(head.dim) / kDepth;
+    float* const scores = head.scratch;
+    auto* const factors = reinterpret_cast<Bf16*>(scores + kQueryBlock * To32(head.tokens));
+    float* const sums = scores + kQueryBlock * 2 * To32(head.tokens);
+    auto* const room = reinterpret_cast<Bf16*>(sums + kQueryBlock * blocks * 16);
+    for (size_t first = 0; first < head.tokens; first += kQueryBlock) {
+      const size_t rows = HWY_MIN(kQueryBlock, head.tokens - first), width = To32(first + rows);
+      Scores(Padded(head.q + first * head.stride, head.stride, rows, head.dim, kQueryBlock, room), steps,
+             panels.k_transposed, width, scores);
+      float inverse[kQueryBlock];
+      for (size_t r = 0; r < rows; ++r) {
+        float* const s = scores + r * width;
+        Bf16* const p = factors + r * width;
+        const size_t seen = first + r + 1, whole = attention_padded(seen);
+        for (size_t i = seen; i < whole; ++i) s[i] = kNothing;
+        auto most = hn::Set(d, kNothing);
+        for (size_t i = 0; i < whole; i += 16) most = hn::Max(most, hn::LoadU(d, s + i));
+        const float max = hn::GetLane(hn::MaxOfLanes(d, most));
+        const auto scale = hn::Set(d, head.scale), shift = hn::Set(d, -max * head.scale);
+        auto total = hn::Zero(d);
+        for (size_t i = 0; i < whole; i += 16) {
+          const auto e = hn::Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
+          total = hn::Add(total, e);
+          StoreRounded(e, p + i);
+        }
+        std::fill(p + whole, p + width, Bf16{0});
+        const float sum = hn::GetLane(hn::SumOfLanes(d, total));
+        inverse[r] = 1.0f / sum;
+        head.log_sum[first + r] = max * head.scale + std::log(sum);
+      }
+      if (rows < kQueryBlock) std::fill_n(factors + rows * width, (kQueryBlock - rows) * width, Bf16{0});
+      Mix(factors, width, panels.v_rows, blocks, sums);
+      for (size_t r = 0; r < rows; ++r) {
+        Bf16* const out = head.out + (first + r) * head.out_stride;
+        ForEach(head.dim, [&](auto tag, size_t i) HWY_ATTR {
+          StoreFloats(tag, hn::Mul(LoadFloats(tag, sums + r * blocks * 16 + i), hn::Set(tag, inverse[r])), out + i);
+        });
+      }
+    }
+  }
+
+  // The tiles of sums (dim, keys) += xᵀ · factors: x (32, dim) as A tiles, factors (32, width) bfloat16.
+  static void SumTransposed(const float* x_tiles, const Bf16* factors, size_t width, size_t blocks, float* sums) {
+    alignas(64) float pairs[kFloats];
+    for (size_t k = 0; k < width; k += 16, sums += blocks * kFloats) {
+      PairRows(factors + k, width, 32, pairs);
+      Load<7>(pairs, 64);
+      for (size_t b = 0; b < blocks; b += 2) {
+        float* const sum = sums + b * kFloats;
+        Load<0>(sum, 64);
+        Load<4>(x_tiles + b * kFloats, 64);
+        Dot<0, 4, 7>();
+        if (b + 1 < blocks) {
+          Load<1>(sum + kFloats, 64);
+          Load<5>(x_tiles + (b + 1) * kFloats, 64);
+          Dot<1, 5, 7>();
+          Store<1>(sum + kFloats, 64);
+        }
+        Store<0>(sum, 64);
+      }
+    }
+  }
+
+  // (32, dim) as A tiles of its transpose, one a block of 16 of dim.
+  static void TransposeRows(const Rows& rows, size_t blocks, float* to) {
+    alignas(64) float pairs[kFloats];
+    for (size_t b = 0; b < blocks; ++b) {
+      PairRows(rows.at + b * 16, rows.stride, 32, pairs);
+      TransposeTile(pairs, 16, to + b * kFloats);
+    }
+  }
+
+  // (tokens, dim to 16) float32 from tiles of (dim, keys).
+  static void Untranspose(const float* sums, size_t tokens, size_t blocks, float* to) {
+    alignas(64) float tile[kFloats];
+    for (size_t k = 0; k < tokens; k += 16) {
+      for (size_t b = 0; b < blocks; ++b, sums += kFloats) {
+        TransposeTile(sums, 16, tile);
+        for (size_t i = 0; i < HWY_MIN(size_t{16}, tokens - k); ++i) {
+          std::copy_n(tile + i * 16, 16, to + (k + i) * blocks * 16 + b * 16);
+        }
+      }
+    }
+  }
+
+  static void Backward(const AttentionHead<Bf16>& head, const AttentionPanels& panels) {
+    const Scope scope;
+    const D d;
+    const size_t blocks = attention_padded(head.dim) / 16, steps = To32(head.dim) / kDepth;
+    const size_t all = To32(head.tokens);
+    float* const scores = head.scratch;
+    float* const slopes = scores + kQueryBlock * all;
+    auto* const factors = reinterpret_cast<Bf16*>(slopes + kQueryBlock * all);  // probabilities
+    auto* const grads = factors + kQueryBlock * all;                            // gradients of scores
+    float* const sums = slopes + 2 * kQueryBlock * all;
+    float* const q_tiles = sums + kQueryBlock * blocks * 16;
+    float* const dout_tiles = q_tiles + blocks * kFloats;
+    float* const dk = dout_tiles + blocks * kFloats;
+    float* const dv = dk + all * blocks * 16;
+    auto* const q_room = reinterpret_cast<Bf16*>(dv + all * blocks * 16);
+    auto* const dout_room = q_room + kQueryBlock * To32(head.dim);
+    std::fill_n(dk, 2 * all * blocks * 16, 0.0f);
+    for (size_t first = 0; first < head.tokens; first += kQueryBlock) {
+      const size_t rows = HWY_MIN(kQueryBlock, head.tokens - first), width = To32(first + rows);
+      const Bf16* const out = head.out + first * head.out_stride;
+      const Bf16* const dout = head.dout + first * head.out_stride;
+      const Rows q = Padded(head.q + first * head.stride, head.stride, rows, head.dim, kQueryBlock, q_room);
+      const Rows g = Padded(dout, head.out_stride, rows, head.dim, kQueryBlock, dout_room);
+      Scores(q, steps, panels.k_transposed, width, scores);
+      Scores(g, steps, panels.v_transposed, width, slopes);
+      for (size_t r = 0; r < rows; ++r) {
+        float* const s = scores + r * width;
+        const size_t seen = first + r + 1, whole = attention_padded(seen);
+        const float along = SumOf(head.dim, [&](auto tag, size_t i) HWY_ATTR {
+          return hn::Mul(LoadFloats(tag, out + r * head.out_stride + i),
+                         LoadFloats(tag, dout + r * head.out_stride + i));
+        });
+        for (size_t i = seen; i < whole; ++i) s[i] = kNothing;
+        const auto scale = hn::Set(d, head.scale), shift = hn::Set(d, -head.log_sum[first + r]);
+        const auto mean = hn::Set(d, along);
+        for (size_t i = 0; i < whole; i += 16) {
+          const auto p = hn::Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
+          StoreRounded(p, factors + r * width + i);
+          StoreRounded(hn::Mul(hn::Mul(p, scale), hn::Sub(hn::LoadU(d, slopes + r * width + i), mean)),
+                       grads + r * width + i);
+        }
+        std::fill(factors + r * width + whole, factors + (r + 1) * width, Bf16{0});
+        std::fill(grads + r * width + whole, grads + (r + 1) * width, Bf16{0});
+      }
+      if (rows < kQueryBlock) {
+        std::fill_n(factors + rows * width, (kQueryBlock - rows) * width, Bf16{0});
+        std::fill_n(grads + rows * width, (kQueryBlock - rows) * width, Bf16{0});
+      }
+      // dVᵀ += dOᵀ·P, dKᵀ += Qᵀ·dS, dQ = dS·K
+      TransposeRows(g, blocks, dout_tiles);
+      SumTransposed(dout_tiles, factors, width, blocks, dv);
+      TransposeRows(q, blocks, q_tiles);
+      SumTransposed(q_tiles, grads, width, blocks, dk);
+      Mix(grads, width, panels.k_rows, blocks, sums);
+      for (size_t r = 0; r < rows; ++r) {
+        Bf16* const dq = head.dq + (first + r) * head.stride;
+        ForEach(head.dim, [&](auto tag, size_t i)
+                              HWY_ATTR { StoreFloats(tag, LoadFloats(tag, sums + r * blocks * 16 + i), dq + i); });
+      }
+    }
+    Untranspose(dk, head.tokens, blocks, head.dk);
+    Untranspose(dv, head.tokens, blocks, head.dv);
+  }
+};
+
+}  // namespace amx_tiles
