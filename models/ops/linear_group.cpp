@@ -23,12 +23,14 @@ int64_t padded(int64_t rank) { return static_cast<int64_t>(kernels::padded_rank(
 
 constexpr int64_t kRowStep = static_cast<int64_t>(kernels::kLowRankRows), kColumnGrain = 64;
 
-// Room for one call of a kernel by this thread.
-float* scratch(size_t rows, size_t depth, size_t columns) {
-  thread_local std::vector<float> room;
-  const size_t floats = kernels::low_rank_scratch_floats(rows, depth, columns);
-  if (room.size() < floats) room.resize(floats);
-  return room.data();
+// Room for one call of a kernel by this thread, at the start of a cache line: tiles are read in whole lines.
+float* scratch(size_t floats) {
+  thread_local at::Tensor room;
+  if (!room.defined() || at_size(room.numel()) < floats) room = at::empty({static_cast<int64_t>(floats)}, at::kFloat);
+  return room.data_ptr<float>();
+}
+float* low_rank_scratch(size_t rows, size_t depth, size_t columns) {
+  return scratch(kernels::low_rank_scratch_floats(rows, depth, columns));
 }
 
 // Panels of `matrices` one after another, for activations of `dtype`.
@@ -75,7 +77,7 @@ void project_rows(const at::Tensor& x, std::span<const kernels::LowRankMatrix> m
     for_rows(x.size(0), [&](int64_t first, size_t rows) {
       kernels::low_rank_project(kernels::data<T>(x) + first * x.stride(0), at_size(x.stride(0)), rows, depth,
                                 panel.const_data_ptr<float>(), columns, y.data_ptr<float>() + first * y.stride(0),
-                                at_size(y.stride(0)), scratch(rows, depth, columns));
+                                at_size(y.stride(0)), low_rank_scratch(rows, depth, columns));
     });
   });
 }
@@ -89,7 +91,7 @@ void add_rows(const at::Tensor& x, std::span<const kernels::LowRankMatrix> matri
     for_rows(x.size(0), [&](int64_t first, size_t rows) {
       kernels::low_rank_add(x.const_data_ptr<float>() + first * x.stride(0), at_size(x.stride(0)), rows, depth,
                             panel.const_data_ptr<float>(), columns, kernels::data<T>(y) + first * y.stride(0),
-                            at_size(y.stride(0)), scratch(rows, depth, columns));
+                            at_size(y.stride(0)), low_rank_scratch(rows, depth, columns));
     });
   });
 }
@@ -106,7 +108,7 @@ at::Tensor thin_gradient(const at::Tensor& p, const at::Tensor& x, double scale)
       const int64_t begin = first * kColumnGrain, end = std::min(last * kColumnGrain, x.size(1));
       kernels::low_rank_gradient(panel.const_data_ptr<float>(), rank, kernels::data<T>(x) + begin, at_size(x.stride(0)),
                                  rows, at_size(end - begin), static_cast<float>(scale), out.data_ptr<float>() + begin,
-                                 at_size(out.size(1)), scratch(rows, 0, 0));
+                                 at_size(out.size(1)), low_rank_scratch(rows, 0, 0));
     });
   });
   return out;
@@ -150,11 +152,9 @@ void tile_product(std::span<const kernels::ProductTerm> terms, const kernels::Fo
   const int64_t width = std::max<int64_t>(32, (columns / pieces + 31) / 32 * 32);
   share_out((columns + width - 1) / width, [&](int64_t piece, int64_t) {
     const int64_t first = piece * width, count = std::min(width, columns - first);
-    thread_local std::vector<float> room;
-    const size_t floats = kernels::tile_product_scratch_floats(depths, folded.blocks, at_size(count));
-    if (room.size() < floats) room.resize(floats);
+    float* const room = scratch(kernels::tile_product_scratch_floats(depths, folded.blocks, at_size(count)));
     kernels::tile_product(terms, folded, at_size(y.size(0)), at_size(first), at_size(count),
-                          kernels::data<kernels::Bf16>(y) + first, at_size(y.stride(0)), add, room.data());
+                          kernels::data<kernels::Bf16>(y) + first, at_size(y.stride(0)), add, room);
   });
 }
 
