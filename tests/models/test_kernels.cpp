@@ -1,8 +1,6 @@
 // The hand-written kernels against plain tensors in double precision, on every instruction set of this processor.
 
 #include <ATen/ATen.h>
-#include <hwy/targets.h>
-
 #include <atomic>
 
 #include "models/ops/dropout.h"
@@ -10,25 +8,11 @@
 #include "models/ops/packed_attention.h"
 #include "models/parallel.h"
 #include "tests/catch.h"
+#include "tests/models/every_target.h"
 
 using namespace lora;
 
 namespace {
-
-// Runs `body` once for each instruction set that this processor has.
-template <class F>
-void on_every_target(F body) {
-  const int64_t supported = hwy::SupportedTargets();
-  for (int64_t target = 1; target > 0; target <<= 1) {
-    if (!(supported & target)) continue;
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    INFO("instruction set " << hwy::TargetName(target));
-    body();
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-}
 
 double relative(const at::Tensor& found, const at::Tensor& wanted) {
   const at::Tensor exact = wanted.to(at::kDouble);
