@@ -150,11 +150,15 @@ void tile_product(std::span<const kernels::ProductTerm> terms, const kernels::Fo
   const int64_t most = std::max<int64_t>(32, kPackedElements / static_cast<int64_t>(depths) / 32 * 32);
   const int64_t pieces = ((columns + most - 1) / most + threads - 1) / threads * threads;
   const int64_t width = std::max<int64_t>(32, (columns / pieces + 31) / 32 * 32);
+  const auto range = [&](int64_t piece) {
+    const int64_t first = std::min(piece * width, columns);
+    return kernels::ColumnRange{at_size(first), at_size(std::min(width, columns - first))};
+  };
   share_out((columns + width - 1) / width, [&](int64_t piece, int64_t) {
-    const int64_t first = piece * width, count = std::min(width, columns - first);
-    float* const room = scratch(kernels::tile_product_scratch_floats(depths, folded.blocks, at_size(count)));
-    kernels::tile_product(terms, folded, at_size(y.size(0)), at_size(first), at_size(count),
-                          kernels::data<kernels::Bf16>(y) + first, at_size(y.stride(0)), add, room);
+    const kernels::ColumnRange now = range(piece);
+    float* const room = scratch(kernels::tile_product_scratch_floats(depths, folded.blocks, now.count));
+    kernels::tile_product(terms, folded, at_size(y.size(0)), now, range(piece + threads),
+                          kernels::data<kernels::Bf16>(y) + now.first, at_size(y.stride(0)), add, room);
   });
 }
 

@@ -3,7 +3,7 @@
 
 #include <hwy/targets.h>
 
-#include "models/ops/kernels/amx.h"
+#include "models/ops/kernels/processor.h"
 #include "tests/catch.h"
 
 namespace lora {

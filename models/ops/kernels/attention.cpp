@@ -39,18 +39,19 @@ namespace float_words {
 namespace bf16_words {
 #include "models/ops/kernels/attention_tiles-inl.h"
 }  // namespace bf16_words
+#pragma GCC pop_options
+#endif
+
 #if LORA_AMX
 #include "models/ops/kernels/attention_amx-inl.h"
-#endif
-#pragma GCC pop_options
 #endif
 
 // Calls f with the tiles that are the fastest for heads of T.
 template <class T, class F>
 void WithTiles([[maybe_unused]] const AttentionHead<T>& head, F f) {
   if constexpr (std::is_same_v<T, Bf16>) {
-#if LORA_BF16_PAIRS && LORA_AMX
-    if (amx() && HasPairs() && head.dim <= kMostAmxDim) return f(amx_tiles::AmxTiles());
+#if LORA_AMX
+    if (amx() && head.dim <= kMostAmxDim) return f(amx_tiles::AmxTiles());
 #endif
 #if LORA_BF16_PAIRS
     if (HasPairs()) return f(bf16_words::Tiles());

@@ -1,5 +1,4 @@
-// Attention on AMX, for bfloat16 (see attention.h, tiles-inl.h). Included by attention.cpp alone, where AVX512-BF16 may
-// be used: every processor with AMX has it.
+// Attention on AMX, for bfloat16 (see attention.h, tiles-inl.h). Included by attention.cpp alone.
 //
 // Panels are B tiles. Of k_transposed and v_transposed [block of 16 keys][block of 32 of dim], of k_rows and v_rows
 // [block of 32 keys][block of 16 of dim]. The gradients of keys and values are summed transposed, (dim, keys), as C
@@ -10,10 +9,6 @@ namespace amx_tiles {
 using namespace tiles;
 
 inline size_t To32(size_t n) { return (n + 31) / 32 * 32; }
-
-HWY_INLINE void StoreRounded(hn::Vec<D> v, Bf16* to) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v.raw)));
-}
 
 // (rows, dim) of a matrix with zeros up to (padded_rows, dim to 32); as it is where nothing is to be added.
 struct Rows {
@@ -138,7 +133,7 @@ struct AmxTiles {
         for (size_t i = 0; i < whole; i += 16) {
           const auto e = hn::Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
           total = hn::Add(total, e);
-          StoreRounded(e, p + i);
+          StoreFloats(d, e, p + i);
         }
         std::fill(p + whole, p + width, Bf16{0});
         const float sum = hn::GetLane(hn::SumOfLanes(d, total));
@@ -237,9 +232,9 @@ struct AmxTiles {
         const auto mean = hn::Set(d, along);
         for (size_t i = 0; i < whole; i += 16) {
           const auto p = hn::Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
-          StoreRounded(p, factors + r * width + i);
-          StoreRounded(hn::Mul(hn::Mul(p, scale), hn::Sub(hn::LoadU(d, slopes + r * width + i), mean)),
-                       grads + r * width + i);
+          StoreFloats(d, p, factors + r * width + i);
+          StoreFloats(d, hn::Mul(hn::Mul(p, scale), hn::Sub(hn::LoadU(d, slopes + r * width + i), mean)),
+                      grads + r * width + i);
         }
         std::fill(factors + r * width + whole, factors + (r + 1) * width, Bf16{0});
         std::fill(grads + r * width + whole, grads + (r + 1) * width, Bf16{0});

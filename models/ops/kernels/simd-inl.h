@@ -14,6 +14,15 @@
 #include <cstdint>
 
 #include "models/ops/kernels/bf16.h"
+#include "models/ops/kernels/processor.h"
+
+// AVX512-BF16 is younger than Highway's AVX3 target, and one instruction of it is all that is wanted here.
+#undef LORA_BF16_STORES
+#if HWY_ARCH_X86_64 && (HWY_COMPILER_GCC_ACTUAL || HWY_COMPILER_CLANG) && HWY_TARGET <= HWY_AVX3
+#define LORA_BF16_STORES 1
+#else
+#define LORA_BF16_STORES 0
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace lora::kernels::HWY_NAMESPACE {
@@ -53,6 +62,15 @@ HWY_INLINE void StoreFloats(D d, hn::Vec<D> v, float* to) {
 
 template <class D>
 HWY_INLINE void StoreFloats(D d, hn::Vec<D> v, Bf16* to) {
+#if LORA_BF16_STORES
+  if constexpr (sizeof(v) == 64) {
+    if (rounds_to_bf16) {
+      __m256i rounded;
+      asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(v.raw));
+      return _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), rounded);
+    }
+  }
+#endif
   const hn::Rebind<uint16_t, D> half;
   hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(RoundedBits(d, v))), half, reinterpret_cast<uint16_t*>(to));
 }

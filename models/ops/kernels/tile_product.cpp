@@ -60,8 +60,20 @@ HWY_INLINE const float* Accumulate(const Bf16* a, size_t a_stride, size_t steps,
   return b;
 }
 
-void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, size_t first, size_t count,
-             Bf16* c, size_t c_stride, bool add, float* scratch) {
+// Asks for the share `part` of `parts` of M's columns.
+HWY_INLINE void Fetch(const ProductTerm& term, ColumnRange columns, size_t part, size_t parts) {
+  constexpr size_t kLine = 64 / sizeof(Bf16);
+  const size_t rows = term.transposed ? columns.count : term.depth;
+  const size_t width = term.transposed ? term.depth : columns.count;
+  const Bf16* const from = term.transposed ? term.m + columns.first * term.m_stride : term.m + columns.first;
+  for (size_t r = rows * part / parts; r < rows * (part + 1) / parts; ++r) {
+    for (size_t i = 0; i < width; i += kLine) __builtin_prefetch(from + r * term.m_stride + i, 0, 2);
+  }
+}
+
+void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now,
+             ColumnRange next, Bf16* c, size_t c_stride, bool add, float* scratch) {
+  const auto [first, count] = now;
   const Scope scope;
   const D d;
   float* const sums = scratch;  // (32, 32)
@@ -78,6 +90,7 @@ void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_
   }
   const size_t split_stride = folded.blocks * 32;
   for (size_t r = 0; r < rows; r += 32) {
+    for (const ProductTerm& term : terms) Fetch(term, next, r / 32, rows / 32);
     for (size_t column = 0; column < count; column += 32) {
       Zero<0>();
       Zero<1>();
@@ -120,7 +133,8 @@ void SplitRows(const float* low, size_t low_stride, size_t rows, size_t blocks, 
   }
 }
 #else
-void Product(std::span<const ProductTerm>, const FoldedTerm&, size_t, size_t, size_t, Bf16*, size_t, bool, float*) {}
+void Product(std::span<const ProductTerm>, const FoldedTerm&, size_t, ColumnRange, ColumnRange, Bf16*, size_t, bool,
+             float*) {}
 void SplitRows(const float*, size_t, size_t, size_t, Bf16*) {}
 #endif
 
@@ -150,9 +164,9 @@ void tile_split(const float* low, size_t low_stride, size_t rows, size_t blocks,
   HWY_DYNAMIC_DISPATCH(SplitRows)(low, low_stride, rows, blocks, split);
 }
 
-void tile_product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, size_t first, size_t count,
-                  Bf16* c, size_t c_stride, bool add, float* scratch) {
-  HWY_DYNAMIC_DISPATCH(Product)(terms, folded, rows, first, count, c, c_stride, add, scratch);
+void tile_product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now,
+                  ColumnRange next, Bf16* c, size_t c_stride, bool add, float* scratch) {
+  HWY_DYNAMIC_DISPATCH(Product)(terms, folded, rows, now, next, c, c_stride, add, scratch);
 }
 
 }  // namespace lora::kernels

@@ -40,8 +40,14 @@ size_t tile_product_scratch_floats(size_t depths, size_t blocks, size_t columns)
 
 void tile_split(const float* low, size_t low_stride, size_t rows, size_t blocks, Bf16* split);
 
-// Columns [first, first + count) of C, of which c is the first row's first element.
-void tile_product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, size_t first, size_t count,
-                  Bf16* c, size_t c_stride, bool add, float* scratch);
+// Columns of M, and of C.
+struct ColumnRange {
+  size_t first, count;
+};
+
+// The columns `now` of C, of which c is the first row's first element. Those of M that are wanted `next` are fetched
+// into the cache meanwhile: weights come from far away.
+void tile_product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now,
+                  ColumnRange next, Bf16* c, size_t c_stride, bool add, float* scratch);
 
 }  // namespace lora::kernels

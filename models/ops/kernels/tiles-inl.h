@@ -14,7 +14,7 @@
 
 #include <hwy/highway.h>
 
-#include "models/ops/kernels/amx.h"
+#include "models/ops/kernels/processor.h"
 #include "models/ops/kernels/simd-inl.h"
 
 #undef LORA_AMX

@@ -1,9 +1,11 @@
-#include "models/ops/kernels/amx.h"
+#include "models/ops/kernels/processor.h"
 
 #include <atomic>
 
-#if defined(__x86_64__) && defined(__linux__)
+#if defined(__x86_64__)
 #include <cpuid.h>
+#endif
+#if defined(__x86_64__) && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -13,11 +15,20 @@ namespace {
 
 std::atomic<bool> forbidden_now{false};
 
+// Registers of CPUID's leaf 7; zeros where there is none.
+struct Features {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  explicit Features([[maybe_unused]] unsigned subleaf) {
+#if defined(__x86_64__)
+    if (!__get_cpuid_count(7, subleaf, &a, &b, &c, &d)) a = b = c = d = 0;
+#endif
+  }
+};
+
 bool granted() {
 #if defined(__x86_64__) && defined(__linux__)
-  unsigned a = 0, b = 0, c = 0, d = 0;
   constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (kBf16 | kTiles)) != (kBf16 | kTiles)) return false;
+  if ((Features(0).d & (kBf16 | kTiles)) != (kBf16 | kTiles)) return false;
   // Tiles are large, so that Linux saves them only for processes that asked to have them.
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
@@ -27,6 +38,8 @@ bool granted() {
 }
 
 }  // namespace
+
+const bool rounds_to_bf16 = (Features(1).a & (1u << 5)) != 0;
 
 bool amx() {
   static const bool usable = granted();
