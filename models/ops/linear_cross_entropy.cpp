@@ -9,6 +9,7 @@
 #include "models/ops/kernels/elementwise.h"
 #include "models/ops/profile.h"
 #include "models/ops/row_counts.h"
+#include "models/ops/tiled_product.h"
 #include "models/parallel.h"
 
 namespace lora {
@@ -74,11 +75,19 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     const int64_t chunk = linear_cross_entropy_chunk(rows, weight.size(0));
     at::Tensor buffer = at::empty({chunk, weight.size(0)}, x.options());
     at::Tensor loss = at::zeros({}, x.options().dtype(at::kDouble));
+    const bool tiled = x.device().is_cpu() && x.scalar_type() == at::kBFloat16 && w.is_contiguous() &&
+                       kernels::tile_product_serves(static_cast<size_t>(rows), static_cast<size_t>(w.size(1)),
+                                                    static_cast<size_t>(w.size(0)));
     for (int64_t begin = 0; begin < rows; begin += chunk) {
       const int64_t n = std::min(chunk, rows - begin), real = std::min(n, tokens - begin);
       at::Tensor xs = padded.narrow(0, begin, n);
       at::Tensor logits = buffer.narrow(0, 0, n);
-      at::mm_out(logits, xs, w.t());
+      if (tiled) {
+        const ProductTerm term = product_term(xs, w, /*transposed=*/true);
+        tiled_product({&term, 1}, {}, logits, /*add=*/false);
+      } else {
+        at::mm_out(logits, xs, w.t());
+      }
       at::Tensor counted = logits.narrow(0, 0, real);
       loss.add_(scaled_chunk_loss(counted, targets.narrow(0, begin, real), gradient, divisor, softcap));
       logits.narrow(0, real, n - real).zero_();

@@ -1,17 +1,14 @@
 #include "models/ops/linear_group.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <span>
 
 #include "models/ops/dropout.h"
-#include "models/ops/kernels/dispatch.h"
-#include "models/ops/kernels/low_rank.h"
-#include "models/ops/kernels/tile_product.h"
+#include "models/ops/low_rank_products.h"
 #include "models/ops/profile.h"
-#include "models/parallel.h"
+#include "models/ops/tiled_product.h"
 
 namespace lora {
 namespace {
@@ -20,147 +17,6 @@ bool trained(const at::Tensor& t) { return t.defined() && t.requires_grad(); }
 
 size_t at_size(int64_t n) { return static_cast<size_t>(n); }
 int64_t padded(int64_t rank) { return static_cast<int64_t>(kernels::padded_rank(at_size(rank))); }
-
-constexpr int64_t kRowStep = static_cast<int64_t>(kernels::kLowRankRows), kColumnGrain = 64;
-
-// Room for one call of a kernel by this thread, at the start of a cache line: tiles are read in whole lines.
-float* scratch(size_t floats) {
-  thread_local at::Tensor room;
-  if (!room.defined() || at_size(room.numel()) < floats) room = at::empty({static_cast<int64_t>(floats)}, at::kFloat);
-  return room.data_ptr<float>();
-}
-float* low_rank_scratch(size_t rows, size_t depth, size_t columns) {
-  return scratch(kernels::low_rank_scratch_floats(rows, depth, columns));
-}
-
-// Panels of `matrices` one after another, for activations of `dtype`.
-at::Tensor make_panel(at::ScalarType dtype, kernels::LowRankUse use, std::span<const kernels::LowRankMatrix> matrices) {
-  at::Tensor panel;
-  kernels::for_type(dtype, [&](auto type) {
-    using T = decltype(type);
-    size_t floats = 0;
-    for (const auto& m : matrices) floats += kernels::low_rank_panel_floats<T>(use, m.depth, m.columns);
-    panel = at::empty({static_cast<int64_t>(floats)}, at::kFloat);
-    float* to = panel.data_ptr<float>();
-    for (const auto& m : matrices) {
-      kernels::low_rank_pack<T>(use, m, to);
-      to += kernels::low_rank_panel_floats<T>(use, m.depth, m.columns);
-    }
-  });
-  return panel;
-}
-
-// scale · m, or its transpose, as a panel's matrix; m (rows, columns) float32 and contiguous.
-kernels::LowRankMatrix matrix(const at::Tensor& m, double scale = 1) {
-  return {m.const_data_ptr<float>(), at_size(m.stride(0)), 1,
-          at_size(m.size(0)),        at_size(m.size(1)),   static_cast<float>(scale)};
-}
-kernels::LowRankMatrix transposed(const at::Tensor& m, double scale = 1) {
-  return {m.const_data_ptr<float>(), 1, at_size(m.stride(0)), at_size(m.size(1)), at_size(m.size(0)),
-          static_cast<float>(scale)};
-}
-
-// f(first row, rows) over all rows, at once on several threads.
-template <class F>
-void for_rows(int64_t rows, F f) {
-  parallel_for((rows + kRowStep - 1) / kRowStep, 1, [&](int64_t first, int64_t last) {
-    f(first * kRowStep, at_size(std::min(last * kRowStep, rows) - first * kRowStep));
-  });
-}
-
-// y (N, columns) float32 = x (N, depth) · the matrices side by side, each padded to 16 columns.
-void project_rows(const at::Tensor& x, std::span<const kernels::LowRankMatrix> matrices, at::Tensor y) {
-  const at::Tensor panel = make_panel(x.scalar_type(), kernels::LowRankUse::kProject, matrices);
-  const size_t depth = at_size(x.size(1)), columns = at_size(y.size(1));
-  kernels::for_type(x, [&](auto type) {
-    using T = decltype(type);
-    for_rows(x.size(0), [&](int64_t first, size_t rows) {
-      kernels::low_rank_project(kernels::data<T>(x) + first * x.stride(0), at_size(x.stride(0)), rows, depth,
-                                panel.const_data_ptr<float>(), columns, y.data_ptr<float>() + first * y.stride(0),
-                                at_size(y.stride(0)), low_rank_scratch(rows, depth, columns));
-    });
-  });
-}
-
-// y (N, columns) += x (N, depth) float32 · the matrices one above the other, each padded to 16 rows.
-void add_rows(const at::Tensor& x, std::span<const kernels::LowRankMatrix> matrices, at::Tensor y) {
-  const at::Tensor panel = make_panel(y.scalar_type(), kernels::LowRankUse::kAdd, matrices);
-  const size_t depth = at_size(x.size(1)), columns = at_size(y.size(1));
-  kernels::for_type(y, [&](auto type) {
-    using T = decltype(type);
-    for_rows(x.size(0), [&](int64_t first, size_t rows) {
-      kernels::low_rank_add(x.const_data_ptr<float>() + first * x.stride(0), at_size(x.stride(0)), rows, depth,
-                            panel.const_data_ptr<float>(), columns, kernels::data<T>(y) + first * y.stride(0),
-                            at_size(y.stride(0)), low_rank_scratch(rows, depth, columns));
-    });
-  });
-}
-
-// scale · pᵀ · x: (rank, columns) float32 from p (N, rank) float32 and x (N, columns).
-at::Tensor thin_gradient(const at::Tensor& p, const at::Tensor& x, double scale) {
-  const kernels::LowRankMatrix factors = matrix(p);
-  const at::Tensor panel = make_panel(x.scalar_type(), kernels::LowRankUse::kGradient, {&factors, 1});
-  at::Tensor out = at::empty({p.size(1), x.size(1)}, at::kFloat);
-  const size_t rank = factors.columns, rows = factors.depth;
-  kernels::for_type(x, [&](auto type) {
-    using T = decltype(type);
-    parallel_for((x.size(1) + kColumnGrain - 1) / kColumnGrain, 1, [&](int64_t first, int64_t last) {
-      const int64_t begin = first * kColumnGrain, end = std::min(last * kColumnGrain, x.size(1));
-      kernels::low_rank_gradient(panel.const_data_ptr<float>(), rank, kernels::data<T>(x) + begin, at_size(x.stride(0)),
-                                 rows, at_size(end - begin), static_cast<float>(scale), out.data_ptr<float>() + begin,
-                                 at_size(out.size(1)), low_rank_scratch(rows, 0, 0));
-    });
-  });
-  return out;
-}
-
-// `low` (N, r) float32 with the matrices that it meets one above the other, to be folded into a product.
-struct Folded {
-  at::Tensor split, panel;
-  kernels::FoldedTerm term;
-};
-Folded fold(const at::Tensor& low, std::span<const kernels::LowRankMatrix> matrices) {
-  Folded folded;
-  const size_t rows = at_size(low.size(0)), blocks = at_size(low.size(1) / 16);
-  folded.split = at::empty({static_cast<int64_t>(kernels::tile_split_floats(rows, blocks))}, at::kFloat);
-  folded.panel = make_panel(at::kBFloat16, kernels::LowRankUse::kAdd, matrices);
-  auto* const split = kernels::data<kernels::Bf16>(folded.split);
-  kernels::tile_split(low.const_data_ptr<float>(), at_size(low.stride(0)), rows, blocks, split);
-  folded.term = {split, blocks, folded.panel.const_data_ptr<float>(), matrices[0].columns};
-  return folded;
-}
-
-kernels::ProductTerm product_term(const at::Tensor& a, const at::Tensor& m, bool transposed) {
-  return {kernels::data<kernels::Bf16>(a),
-          at_size(a.stride(0)),
-          kernels::data<kernels::Bf16>(m),
-          at_size(m.stride(0)),
-          at_size(a.size(1)),
-          transposed};
-}
-
-// y (N, columns) = Σ of the terms, or += them, at once on several threads: each packs the columns it takes.
-void tile_product(std::span<const kernels::ProductTerm> terms, const kernels::FoldedTerm& folded, at::Tensor y,
-                  bool add) {
-  size_t depths = 0;
-  for (const auto& term : terms) depths += term.depth;
-  // As many columns at a time as leave room for x beside them in the second-level cache, and no thread idle at the end.
-  constexpr int64_t kPackedElements = 300'000;
-  const int64_t columns = y.size(1), threads = at::get_num_threads();
-  const int64_t most = std::max<int64_t>(32, kPackedElements / static_cast<int64_t>(depths) / 32 * 32);
-  const int64_t pieces = ((columns + most - 1) / most + threads - 1) / threads * threads;
-  const int64_t width = std::max<int64_t>(32, (columns / pieces + 31) / 32 * 32);
-  const auto range = [&](int64_t piece) {
-    const int64_t first = std::min(piece * width, columns);
-    return kernels::ColumnRange{at_size(first), at_size(std::min(width, columns - first))};
-  };
-  share_out((columns + width - 1) / width, [&](int64_t piece, int64_t) {
-    const kernels::ColumnRange now = range(piece);
-    float* const room = scratch(kernels::tile_product_scratch_floats(depths, folded.blocks, now.count));
-    kernels::tile_product(terms, folded, at_size(y.size(0)), now, range(piece + threads),
-                          kernels::data<kernels::Bf16>(y) + now.first, at_size(y.stride(0)), add, room);
-  });
-}
 
 // Σ over the rows of a ⊙ b: (columns) float32 from (N, columns) each. Some rows at a time, for bfloat16 is widened.
 at::Tensor column_products(const at::Tensor& a, const at::Tensor& b) {
@@ -239,9 +95,9 @@ void LinearGroup::project_tiled(const at::Tensor& x, const at::Tensor& low, at::
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
     const at::Tensor weight = part.weight.for_product(dtype_);
-    const kernels::ProductTerm term = product_term(x, weight, /*transposed=*/true);
+    const ProductTerm term = product_term(x, weight, /*transposed=*/true);
     at::Tensor slice = y.narrow(1, column, out);
-    std::vector<kernels::LowRankMatrix> adapters;
+    std::vector<LowRankMatrix> adapters;
     std::vector<at::Tensor> lows;
     for (const Adapter& a : adapters_) {
       if (a.column != column) continue;
@@ -250,7 +106,7 @@ void LinearGroup::project_tiled(const at::Tensor& x, const at::Tensor& low, at::
     }
     Folded folded;
     if (!lows.empty()) folded = fold(lows.size() == 1 ? lows[0] : at::cat(lows, 1), adapters);
-    tile_product({&term, 1}, folded.term, slice, add);
+    tiled_product({&term, 1}, folded, slice, add);
     column += out;
   }
 }
@@ -281,7 +137,7 @@ void LinearGroup::add_scaled(const at::Tensor& z, at::Tensor& y, bool add) const
 void LinearGroup::add_low(const at::Tensor& low, at::Tensor& y) const {
   const WorkScope scope(Work::kAdapters);
   for (const Adapter& a : adapters_) {
-    const kernels::LowRankMatrix b = transposed(*a.b, a.scaling);
+    const LowRankMatrix b = transposed(*a.b, a.scaling);
     add_rows(low.narrow(1, a.low, padded(a.rank)), {&b, 1}, y.narrow(1, a.column, a.out));
   }
 }
@@ -296,7 +152,7 @@ LinearGroup::Kept LinearGroup::forward(const at::Tensor& x, at::Tensor& y, bool 
 void LinearGroup::low_activations(const at::Tensor& x, Kept& kept) const {
   const WorkScope scope(Work::kAdapters);
   kept.low = at::empty({x.size(0), rank_}, at::kFloat);
-  std::vector<kernels::LowRankMatrix> all;
+  std::vector<LowRankMatrix> all;
   for (const Adapter& a : adapters_) {
     all.push_back(transposed(*a.a));
     if (!drops_) continue;
@@ -335,7 +191,7 @@ at::Tensor LinearGroup::low_gradient(const at::Tensor& dz) const {
   const WorkScope scope(Work::kAdapters);
   at::Tensor dlow = at::empty({dz.size(0), rank_}, at::kFloat);
   for (const Adapter& a : adapters_) {
-    const kernels::LowRankMatrix b = matrix(*a.b, a.scaling);
+    const LowRankMatrix b = matrix(*a.b, a.scaling);
     project_rows(dz.narrow(1, a.column, a.out), {&b, 1}, dlow.narrow(1, a.low, padded(a.rank)));
   }
   return dlow;
@@ -357,9 +213,9 @@ void LinearGroup::through_weights(const at::Tensor& dz, at::Tensor& dx) const {
   }
 }
 
-void LinearGroup::through_weights_tiled(const at::Tensor& dz, const kernels::FoldedTerm& folded, at::Tensor& dx) const {
+void LinearGroup::through_weights_tiled(const at::Tensor& dz, const Folded& folded, at::Tensor& dx) const {
   const WorkScope scope(Work::kProducts, flops(dx));
-  std::vector<kernels::ProductTerm> terms;
+  std::vector<ProductTerm> terms;
   std::vector<at::Tensor> held;  // what a term points at
   bool add = false;
   int64_t column = 0;
@@ -370,20 +226,20 @@ void LinearGroup::through_weights_tiled(const at::Tensor& dz, const kernels::Fol
     column += out;
     // A packed weight's dense form is gone when the next one's is made.
     if (part.weight.packed() && column < out_) {
-      tile_product(terms, {}, dx, add);
+      tiled_product(terms, {}, dx, add);
       terms.clear();
       add = true;
     }
   }
-  tile_product(terms, folded, dx, add);
+  tiled_product(terms, folded, dx, add);
 }
 
 void LinearGroup::input_gradient(const at::Tensor& dz, const at::Tensor& dlow, const Kept& kept, at::Tensor& dx) const {
-  std::vector<kernels::LowRankMatrix> all;
+  std::vector<LowRankMatrix> all;
   for (const Adapter& a : adapters_) all.push_back(matrix(*a.a));
   if (tiled(dz.size(0))) {
     const Folded folded = all.empty() || drops_ ? Folded() : fold(dlow, all);
-    through_weights_tiled(dz, folded.term, dx);
+    through_weights_tiled(dz, folded, dx);
     if (!drops_) return;
   } else {
     through_weights(dz, dx);

@@ -17,9 +17,7 @@
 
 namespace lora {
 
-namespace kernels {
-struct FoldedTerm;
-}
+struct Folded;
 
 // A projection as the tensors it consists of.
 struct LinearParts {
@@ -87,7 +85,7 @@ class LinearGroup {
   void add_biases(at::Tensor& y) const;
   void add_scaled(const at::Tensor& z, at::Tensor& y, bool add) const;
   void through_weights(const at::Tensor& dz, at::Tensor& dx) const;
-  void through_weights_tiled(const at::Tensor& dz, const kernels::FoldedTerm& folded, at::Tensor& dx) const;
+  void through_weights_tiled(const at::Tensor& dz, const Folded& folded, at::Tensor& dx) const;
   double flops(const at::Tensor& x) const;  // of one product with all weights
 
   std::vector<LinearParts> parts_;

@@ -53,12 +53,19 @@ void Pack(LowRankUse use, const LowRankMatrix& p, float* panel) {
 #endif
   const bool add = use == LowRankUse::kAdd;
   const size_t width = add ? padded_rank(p.columns) : 16, depth = add ? padded_rank(p.depth) : p.depth;
-  for (size_t c = 0; c < p.columns; c += width) {
-    for (size_t k = 0; k < depth; ++k, panel += width) {
-      const size_t n = k < p.depth ? HWY_MIN(width, p.columns - c) : 0;
-      const float* const from = p.m + k * p.row_stride + c * p.column_stride;
-      for (size_t i = 0; i < n; ++i) panel[i] = p.scale * from[i * p.column_stride];
-      std::fill(panel + n, panel + width, 0.0f);
+  for (size_t c = 0; c < p.columns; c += width, panel += depth * width) {
+    const size_t n = HWY_MIN(width, p.columns - c);
+    const float* const from = p.m + c * p.column_stride;
+    if (n < width || depth > p.depth) std::fill_n(panel, depth * width, 0.0f);
+    // In the order in which the matrix lies in memory.
+    if (p.row_stride == 1) {
+      for (size_t i = 0; i < n; ++i) {
+        for (size_t k = 0; k < p.depth; ++k) panel[k * width + i] = p.scale * from[i * p.column_stride + k];
+      }
+    } else {
+      for (size_t k = 0; k < p.depth; ++k) {
+        for (size_t i = 0; i < n; ++i) panel[k * width + i] = p.scale * from[k * p.row_stride + i * p.column_stride];
+      }
     }
   }
 }
