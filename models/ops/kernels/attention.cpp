@@ -11,7 +11,6 @@
 #define HWY_TARGET_INCLUDE "models/ops/kernels/attention.cpp"
 #include <hwy/foreach_target.h>
 // The includes below are made once an instruction set.
-#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #include "models/ops/kernels/tiles-inl.h"

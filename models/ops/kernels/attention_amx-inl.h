@@ -131,7 +131,7 @@ struct AmxTiles {
         const auto scale = hn::Set(d, head.scale), shift = hn::Set(d, -max * head.scale);
         auto total = hn::Zero(d);
         for (size_t i = 0; i < whole; i += 16) {
-          const auto e = hn::Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
+          const auto e = Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
           total = hn::Add(total, e);
           StoreFloats(d, e, p + i);
         }
@@ -231,7 +231,7 @@ struct AmxTiles {
         const auto scale = hn::Set(d, head.scale), shift = hn::Set(d, -head.log_sum[first + r]);
         const auto mean = hn::Set(d, along);
         for (size_t i = 0; i < whole; i += 16) {
-          const auto p = hn::Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
+          const auto p = Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
           StoreFloats(d, p, factors + r * width + i);
           StoreFloats(d, hn::Mul(hn::Mul(p, scale), hn::Sub(hn::LoadU(d, slopes + r * width + i), mean)),
                       grads + r * width + i);

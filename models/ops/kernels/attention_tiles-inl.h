@@ -39,7 +39,7 @@ struct Tiles {
         const Wide scale = hn::Set(d, head.scale), shift = hn::Set(d, -max * head.scale);
         Wide total = hn::Zero(d);
         for (size_t i = 0; i < whole; i += lanes) {
-          const Wide e = hn::Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
+          const Wide e = Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
           total = hn::Add(total, e);
           hn::StoreU(e, d, s + i);
         }
@@ -98,7 +98,7 @@ struct Tiles {
         const Wide scale = hn::Set(d, head.scale), shift = hn::Set(d, -head.log_sum[first + r]);
         const Wide mean = hn::Set(d, along);
         for (size_t i = 0; i < whole; i += lanes) {
-          const Wide p = hn::Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
+          const Wide p = Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
           hn::StoreU(p, d, s + i);
           hn::StoreU(hn::Mul(hn::Mul(p, scale), hn::Sub(hn::LoadU(d, g + i), mean)), d, g + i);
         }

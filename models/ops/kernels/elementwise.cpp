@@ -9,7 +9,6 @@
 #define HWY_TARGET_INCLUDE "models/ops/kernels/elementwise.cpp"
 #include <hwy/foreach_target.h>
 // The includes below are made once an instruction set.
-#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #include "models/ops/kernels/simd-inl.h"
@@ -77,7 +76,7 @@ template <class D>
 HWY_INLINE hn::Vec<D> Sigmoid(D d, hn::Vec<D> x) {
   const auto one = hn::Set(d, 1.0f);
   // Beyond 88 the exponential would be infinite and 1/∞ exact anyway; kept finite for the sake of x · 0 below.
-  return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0f)))));
+  return hn::Div(one, hn::Add(one, Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0f)))));
 }
 
 template <class T>
@@ -125,13 +124,13 @@ void CrossEntropy(T* logits, const int64_t* targets, float* losses, size_t rows,
     const float sum = SumOf(vocabulary, [&](auto tag, size_t i) HWY_ATTR {
       const auto logit = LoadFloats(tag, logits + i);
       // Exp takes NaN to 0; 0 · NaN keeps it, so that a loss that is no number is seen to be none.
-      return hn::MulAdd(logit, hn::Zero(tag), hn::Exp(tag, hn::Sub(logit, hn::Set(tag, max))));
+      return hn::MulAdd(logit, hn::Zero(tag), Exp(tag, hn::Sub(logit, hn::Set(tag, max))));
     });
     losses[r] = std::log(sum) + (max - wanted);
     if (!gradient) continue;
     const float inverse = 1.0f / sum;
     ForEach(vocabulary, [&](auto tag, size_t i) HWY_ATTR {
-      const auto e = hn::Exp(tag, hn::Sub(LoadFloats(tag, logits + i), hn::Set(tag, max)));
+      const auto e = Exp(tag, hn::Sub(LoadFloats(tag, logits + i), hn::Set(tag, max)));
       StoreFloats(tag, hn::Mul(e, hn::Set(tag, inverse)), logits + i);
     });
     // Not from the rounded probability: near 1 the difference would lose its digits.

@@ -75,6 +75,27 @@ HWY_INLINE void StoreFloats(D d, hn::Vec<D> v, Bf16* to) {
   hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(RoundedBits(d, v))), half, reinterpret_cast<uint16_t*>(to));
 }
 
+// e^x for x <= 88, to 8e-8 of itself; 0 below -87, where float32 begins to lose digits, and for what is no number.
+// x = n · log 2 + r with |r| <= log(2) / 2, and a polynomial of degree 6 for e^r (fitted to the largest error, 3e-9).
+// Half of the instructions of Highway's, which reaches into subnormal numbers.
+template <class D>
+HWY_INLINE hn::Vec<D> Exp(D d, hn::Vec<D> x) {
+  const hn::Rebind<int32_t, D> whole;
+  const auto shift = hn::Set(d, 12582912.0f);  // 1.5 · 2^23: added to, a float32 rounds to a whole number
+  const auto shifted = hn::MulAdd(x, hn::Set(d, 1.44269504f), shift);
+  const auto n = hn::Sub(shifted, shift);
+  const auto r = hn::MulAdd(n, hn::Set(d, -1.42860677e-6f), hn::MulAdd(n, hn::Set(d, -0.693145752f), x));
+  auto p = hn::MulAdd(r, hn::Set(d, 1.38145988e-3f), hn::Set(d, 8.36871658e-3f));
+  p = hn::MulAdd(p, r, hn::Set(d, 4.16683890e-2f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.66665211e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 4.99999940e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+  const auto power = hn::ShiftLeft<23>(hn::BitCast(whole, shifted));
+  const auto y = hn::BitCast(d, hn::Add(hn::BitCast(whole, p), power));
+  return hn::IfThenElseZero(hn::Ge(x, hn::Set(d, -87.0f)), y);
+}
+
 // Calls f(tag, i) over [0, n): whole vectors, then what is left one by one.
 template <class F>
 HWY_INLINE void ForEach(size_t n, F f) {
