@@ -11,15 +11,10 @@ namespace {
 
 // What a family has that the fused operation does not compute; empty where it computes all of it.
 std::string beyond_fused(const ModelConfig& config) {
-  if (config.norms.before_attention.empty() || config.norms.before_mlp.empty()) return "norms stand after attention";
-  if (!config.norms.after_attention.empty() || !config.norms.after_mlp.empty())
-    return "norms stand after attention too";
-  if (config.activation != Activation::kSilu) return "the MLP's activation is no SiLU";
-  if (config.attention_scale != 0) return "scores have a scale of their own";
+  const double scale = config.attention_scale * std::sqrt(static_cast<double>(config.head_dim));
+  if (config.attention_scale != 0 && std::abs(scale - 1) > 1e-9) return "scores have a scale of their own";
   if (config.attention_softcap != 0) return "scores are capped";
   if (config.residual_scale != 1) return "residuals are scaled";
-  if (config.norm_kind == NormKind::kOnePlus) return "norms multiply by 1 + w";
-  if (config.qk_norm != QkNorm::kNone) return "queries and keys are normed";
   if (config.rope.dim != 0) return "only part of a head is turned";
   return "";
 }
@@ -160,7 +155,12 @@ at::Tensor Mlp::forward(const at::Tensor& x) {
 
 DecoderLayer::DecoderLayer(const ModelConfig& config, const LayerConfig& layer, const std::string& path,
                            const WeightSource& weights, const LinearSource& linears)
-    : layer_(layer), residual_scale_(config.residual_scale), unfused_(beyond_fused(config)) {
+    : layer_(layer),
+      residual_scale_(config.residual_scale),
+      eps_(config.rms_norm_eps),
+      norm_kind_(config.norm_kind),
+      activation_(config.activation),
+      unfused_(beyond_fused(config)) {
   self_attn =
       register_module("self_attn", std::make_shared<Attention>(config, layer, path + ".self_attn", weights, linears));
   mlp = register_module("mlp", std::make_shared<Mlp>(config, path + ".mlp", linears));
@@ -177,7 +177,7 @@ DecoderLayer::DecoderLayer(const ModelConfig& config, const LayerConfig& layer, 
 
 std::string DecoderLayer::why_plain(at::ScalarType dtype) const {
   if (!unfused_.empty()) return unfused_;
-  const at::Device device = before_attention->weight.device();
+  const at::Device device = self_attn->o_proj->weight_handle().device();
   if (!kernels::serves(at::empty({0}, at::TensorOptions(dtype).device(device)))) {
     return std::string("there is no kernel for ") + c10::toString(dtype) + " on " + device.str();
   }
@@ -211,9 +211,16 @@ std::optional<FusedLayerParts> DecoderLayer::parts() const {
       place.push_back(std::move(*parts));
     }
   }
-  all.input_norm = before_attention->weight;
-  all.post_attention_norm = before_mlp->weight;
-  all.eps = before_attention->eps();
+  const auto weight = [](const std::shared_ptr<RMSNorm>& norm) { return norm ? norm->weight : at::Tensor(); };
+  all.before_attention = weight(before_attention);
+  all.after_attention = weight(after_attention);
+  all.before_mlp = weight(before_mlp);
+  all.after_mlp = weight(after_mlp);
+  all.q_norm = weight(self_attn->q_norm);
+  all.k_norm = weight(self_attn->k_norm);
+  all.norms_multiply_by_one_plus = norm_kind_ == NormKind::kOnePlus;
+  all.eps = eps_;
+  all.gelu = activation_ == Activation::kGeluTanh;
   all.layout = self_attn->layout();
   return all;
 }

@@ -38,8 +38,7 @@ class RMSNorm final : public torch::nn::Module {
  public:
   RMSNorm(at::Tensor weight, double eps, NormKind kind);
   at::Tensor forward(const at::Tensor& x) const;  // (…, H) -> (…, H)
-  double eps() const { return eps_; }
-  at::Tensor weight;  // (H)
+  at::Tensor weight;                              // (H)
 
  private:
   double eps_;
@@ -102,7 +101,9 @@ class DecoderLayer final : public torch::nn::Module {
   at::Tensor add(const at::Tensor& x, const std::shared_ptr<RMSNorm>& norm, at::Tensor y) const;
 
   LayerConfig layer_;
-  double residual_scale_;
+  double residual_scale_, eps_;
+  NormKind norm_kind_;
+  Activation activation_;
   std::string unfused_;  // what of the family is not in the fused operation
 };
 

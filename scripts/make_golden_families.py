@@ -4,11 +4,12 @@ expected.safetensors what transformers and PEFT compute with it: logits of every
 tokens, and the loss and gradients of a LoRA adapter whose weights are in the file too. Run again after a change here:
 
     pip install torch==2.13.0 transformers==5.24.0 peft==0.21.2
-    scripts/make_golden_families.py
+    scripts/make_golden_families.py [NAME ...]
 """
 
 import pathlib
 import shutil
+import sys
 
 import peft
 import torch
@@ -44,7 +45,7 @@ FAMILIES = {
                              short_factor=LONG[:6], long_factor=[3 * f for f in LONG[:6]]))),
     "gemma": ("gemma", dict(SHAPE, head_dim=6)),
     "gemma2": ("gemma2", dict(GEMMA, attn_logit_softcapping=2.0, final_logit_softcapping=3.0)),
-    "gemma3": ("gemma3_text", dict(GEMMA, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    "gemma3": ("gemma3_text", dict(GEMMA, query_pre_attn_scalar=6, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
                                    rope_parameters=dict(
                                        full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1e6),
                                        sliding_attention=dict(rope_type="default", rope_theta=1e4)))),
@@ -120,12 +121,13 @@ def write_classifier(name, model_type, options):
 def main():
     transformers.logging.set_verbosity_error()
     GOLDEN.mkdir(parents=True, exist_ok=True)
+    wanted = sys.argv[1:]
     for name, (model_type, options) in FAMILIES.items():
-        write_family(name, model_type, options)
-        print(name, (GOLDEN / name / "model.safetensors").stat().st_size,
-              (GOLDEN / name / "expected.safetensors").stat().st_size)
+        if name in wanted or not wanted:
+            write_family(name, model_type, options)
     for name in ["gemma2", "gemma3", "qwen3"]:
-        write_classifier(name + "_classifier", *FAMILIES[name])
+        if name in wanted or not wanted:
+            write_classifier(name + "_classifier", *FAMILIES[name])
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ struct Shapes {
   int64_t layers, ranks;                   // ranks: of all projections of a layer, padded
   int64_t adapter_inputs;                  // widths of the inputs of A, of all projections whose A is trained
   int64_t magnitudes, gate_up_magnitudes;  // widths kept for magnitudes: of q, k, v, o and down; of gate and up
+  int64_t norms, mlp_norm;                 // and for norms: of q, k and what attention adds; of what the MLP adds
 };
 
 Shapes shapes_of(const LlamaForCausalLM& model) {
@@ -59,6 +60,8 @@ Shapes shapes_of(const LlamaForCausalLM& model) {
   s.padded_dim = (c.head_dim + 15) / 16 * 16;
   s.plain_head = model.plain_head_weight().defined();
   s.layers = c.num_hidden_layers;
+  s.norms = (c.qk_norm == QkNorm::kNone ? 0 : s.heads + s.kv) + (c.norms.after_attention.empty() ? 0 : s.hidden);
+  s.mlp_norm = c.norms.after_mlp.empty() ? 0 : s.hidden;
   for (const auto& layer : model.model->layers) {
     const Attention& attention = *layer->self_attn;
     const Mlp& mlp = *layer->mlp;
@@ -83,10 +86,10 @@ Shapes shapes_of(const LlamaForCausalLM& model) {
 
 // Elements kept of a token and layer besides the layer's input.
 int64_t kept_beyond_input(const Shapes& s, Recompute level) {
-  const int64_t without_gate_up = s.qkv + s.heads + s.hidden + s.magnitudes;
+  const int64_t without_gate_up = s.qkv + s.heads + s.hidden + s.magnitudes + s.norms;
   switch (level) {
     case Recompute::kNone:
-      return without_gate_up + 2 * s.inner + s.gate_up_magnitudes;
+      return without_gate_up + 2 * s.inner + s.gate_up_magnitudes + s.mlp_norm;
     case Recompute::kGateUp:
       return without_gate_up;
     case Recompute::kLayer:

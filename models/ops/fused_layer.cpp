@@ -4,99 +4,14 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
-#include "models/ops/kernels/dispatch.h"
-#include "models/ops/kernels/elementwise.h"
-#include "models/ops/profile.h"
-#include "models/parallel.h"
+#include <array>
+
+#include "models/ops/fused_steps.h"
 
 namespace lora {
 namespace {
 
 using torch::autograd::variable_list;
-
-// Rows a thread takes at a time: small enough to share out short batches, large enough not to notice.
-constexpr int64_t kRowGrain = 16;
-
-template <class F>
-void for_rows(int64_t rows, F f) {
-  const WorkScope scope(Work::kElementwise);
-  parallel_for(rows, kRowGrain, [&](int64_t first, int64_t last) { f(first, static_cast<size_t>(last - first)); });
-}
-
-at::Tensor norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  at::Tensor y = at::empty_like(x);
-  const at::Tensor w = weight.to(at::kFloat);
-  const int64_t width = x.size(1);
-  kernels::for_type(x, [&](auto type) {
-    using T = decltype(type);
-    for_rows(x.size(0), [&](int64_t first, size_t rows) {
-      kernels::rms_norm(kernels::data<T>(x) + first * width, w.const_data_ptr<float>(),
-                        kernels::data<T>(y) + first * width, rows, static_cast<size_t>(width), static_cast<float>(eps));
-    });
-  });
-  return y;
-}
-
-// Adds to dx.
-void norm_backward(const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& dy, at::Tensor& dx) {
-  const at::Tensor w = weight.to(at::kFloat);
-  const int64_t width = x.size(1);
-  kernels::for_type(x, [&](auto type) {
-    using T = decltype(type);
-    for_rows(x.size(0), [&](int64_t first, size_t rows) {
-      const int64_t at = first * width;
-      kernels::rms_norm_backward(kernels::data<T>(x) + at, w.const_data_ptr<float>(), kernels::data<T>(dy) + at,
-                                 kernels::data<T>(dx) + at, rows, static_cast<size_t>(width), static_cast<float>(eps));
-    });
-  });
-}
-
-// Of the norm's weight, where it is trained: full fine-tuning alone, so plain tensors do.
-at::Tensor norm_weight_gradient(const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& dy) {
-  const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor n = wide * wide.pow(2).mean(-1, /*keepdim=*/true).add_(eps).rsqrt_();
-  return n.mul_(dy).sum(0).to(weight.scalar_type());
-}
-
-// Queries and keys of qkv turned by their positions; direction -1 turns back.
-void rotate(const at::Tensor& qkv, const FusedBatch& batch, const HeadLayout& layout, float direction) {
-  if (!batch.cos.defined()) return;
-  const int64_t width = layout.width(), half = layout.dim / 2;
-  kernels::for_type(qkv, [&](auto type) {
-    using T = decltype(type);
-    for_rows(qkv.size(0), [&](int64_t first, size_t rows) {
-      kernels::rope(kernels::data<T>(qkv) + first * width, static_cast<size_t>(width),
-                    batch.cos.const_data_ptr<float>() + first * half, batch.sin.const_data_ptr<float>() + first * half,
-                    rows, static_cast<size_t>(layout.heads + layout.kv_heads), static_cast<size_t>(layout.dim),
-                    direction);
-    });
-  });
-}
-
-at::Tensor swiglu(const at::Tensor& gate_up) {
-  const int64_t width = gate_up.size(1) / 2;
-  at::Tensor y = at::empty({gate_up.size(0), width}, gate_up.options());
-  kernels::for_type(y, [&](auto type) {
-    using T = decltype(type);
-    for_rows(y.size(0), [&](int64_t first, size_t rows) {
-      kernels::swiglu(kernels::data<T>(gate_up) + 2 * first * width, kernels::data<T>(y) + first * width, rows,
-                      static_cast<size_t>(width));
-    });
-  });
-  return y;
-}
-
-// gate_up becomes its gradient, dy becomes y.
-void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& dy) {
-  const int64_t width = dy.size(1);
-  kernels::for_type(dy, [&](auto type) {
-    using T = decltype(type);
-    for_rows(dy.size(0), [&](int64_t first, size_t rows) {
-      kernels::swiglu_backward(kernels::data<T>(gate_up) + 2 * first * width, kernels::data<T>(dy) + first * width,
-                               rows, static_cast<size_t>(width));
-    });
-  });
-}
 
 // One application of a layer: the forward pass, what it keeps, and the backward pass.
 class Layer {
@@ -106,11 +21,19 @@ class Layer {
         o_(parts.o, dtype),
         gate_up_(parts.gate_up, dtype),
         down_(parts.down, dtype),
-        input_norm_(parts.input_norm),
-        post_norm_(parts.post_attention_norm),
-        eps_(parts.eps),
+        gelu_(parts.gelu),
         layout_(parts.layout),
-        batch_(batch) {}
+        batch_(batch) {
+    const auto norm = [&](const at::Tensor& weight) {
+      return Norm{weight, parts.norms_multiply_by_one_plus, parts.eps};
+    };
+    before_attention_ = norm(parts.before_attention);
+    after_attention_ = norm(parts.after_attention);
+    before_mlp_ = norm(parts.before_mlp);
+    after_mlp_ = norm(parts.after_mlp);
+    q_norm_ = norm(parts.q_norm);
+    k_norm_ = norm(parts.k_norm);
+  }
 
   // The order of backward's gradients after that of x.
   std::vector<at::Tensor> parameters() const {
@@ -118,24 +41,27 @@ class Layer {
     for (const LinearGroup* group : {&down_, &gate_up_, &o_, &qkv_}) {
       for (at::Tensor& p : group->parameters()) all.push_back(std::move(p));
     }
-    for (const at::Tensor* w : {&post_norm_, &input_norm_}) {
-      if (w->requires_grad()) all.push_back(*w);
+    for (const Norm* norm : {&after_mlp_, &before_mlp_, &after_attention_, &q_norm_, &k_norm_, &before_attention_}) {
+      if (norm->trained()) all.push_back(norm->weight);
     }
     return all;
   }
 
   at::Tensor forward(const at::Tensor& x, bool keep) {
-    const int64_t n = x.size(0);
-    qkv_out_ = at::empty({n, layout_.width()}, x.options());
-    qkv_kept_ = qkv_.forward(norm(x, input_norm_, eps_), qkv_out_, /*add=*/false);
-    rotate(qkv_out_, batch_, layout_, 1);
-    attention_ = packed_attention(qkv_out_, batch_.lengths, layout_);
-    h_ = x.clone();
-    o_kept_ = o_.forward(attention_.out, h_, /*add=*/true);
-    gate_up_out_ = at::empty({n, gate_up_.out_features()}, x.options());
-    gate_up_kept_ = gate_up_.forward(norm(h_, post_norm_, eps_), gate_up_out_, /*add=*/false);
-    at::Tensor y = h_.clone();
-    down_kept_ = down_.forward(swiglu(gate_up_out_), y, /*add=*/true);
+    attend(x, [&](const LinearGroup& group, const at::Tensor& in, at::Tensor& out, bool add, LinearGroup::Kept& kept) {
+      kept = group.forward(in, out, add);
+    });
+    gate_up_out_ = at::empty({x.size(0), gate_up_.out_features()}, x.options());
+    gate_up_kept_ = gate_up_.forward(normed(before_mlp_, h_), gate_up_out_, /*add=*/false);
+    at::Tensor y;
+    if (after_mlp_.there()) {
+      down_out_ = at::empty_like(h_);
+      down_kept_ = down_.forward(activation(), down_out_, /*add=*/false);
+      y = normed(after_mlp_, down_out_).add_(h_);
+    } else {
+      y = h_.clone();
+      down_kept_ = down_.forward(activation(), y, /*add=*/true);
+    }
     if (keep) x_ = x;
     if (!keep || batch_.recompute == Recompute::kLayer) drop_activations();
     if (batch_.recompute == Recompute::kGateUp) drop_gate_up();
@@ -145,52 +71,57 @@ class Layer {
   // The gradients of x (undefined unless wanted) and of parameters(). Frees what was kept.
   variable_list backward(const at::Tensor& dy, bool input_wanted) {
     recompute();
-    std::vector<at::Tensor> grads(1);
+    std::vector<at::Tensor> grads(1), norm_grads;
 
-    at::Tensor dz = down_.z_gradient(dy), dlow = down_.low_gradient(dz);
+    const at::Tensor ddown = gradient_through(after_mlp_, down_out_, dy, norm_grads);
+    at::Tensor dz = down_.z_gradient(ddown), dlow = down_.low_gradient(dz);
     at::Tensor dact = at::empty({dy.size(0), gate_up_.out_features() / 2}, dy.options());
     down_.input_gradient(dz, dlow, down_kept_, dact);
-    swiglu_backward(gate_up_out_, dact);
+    gelu_ ? geglu_backward(gate_up_out_, dact) : swiglu_backward(gate_up_out_, dact);
     const at::Tensor dgate_up = std::move(gate_up_out_), act = std::move(dact);
-    down_.parameter_gradients(dy, dz, dlow, act, down_kept_, grads);
+    down_.parameter_gradients(ddown, dz, dlow, act, down_kept_, grads);
     down_kept_ = {};
+    down_out_.reset();
 
     dz = gate_up_.z_gradient(dgate_up);
     dlow = gate_up_.low_gradient(dz);
-    at::Tensor n2 = gate_up_.reads_input() ? norm(h_, post_norm_, eps_) : at::Tensor();
+    at::Tensor n2 = gate_up_.reads_input() ? normed(before_mlp_, h_) : at::Tensor();
     gate_up_.parameter_gradients(dgate_up, dz, dlow, n2, gate_up_kept_, grads);
     at::Tensor dn = at::empty_like(dy);
     gate_up_.input_gradient(dz, dlow, gate_up_kept_, dn);
     gate_up_kept_ = {};
     at::Tensor dh = dy.clone();
-    norm_backward(h_, post_norm_, eps_, dn, dh);
-    const at::Tensor dpost = post_norm_.requires_grad() ? norm_weight_gradient(h_, post_norm_, eps_, dn) : at::Tensor();
+    normed_backward(before_mlp_, h_, dn, dh);
+    if (before_mlp_.trained()) norm_grads.push_back(norm_weight_gradient(before_mlp_, h_, dn));
     h_.reset();
 
-    dz = o_.z_gradient(dh);
+    const at::Tensor dattended = gradient_through(after_attention_, o_out_, dh, norm_grads);
+    o_out_.reset();
+    dz = o_.z_gradient(dattended);
     dlow = o_.low_gradient(dz);
     at::Tensor dout = at::empty_like(attention_.out);
     o_.input_gradient(dz, dlow, o_kept_, dout);
-    o_.parameter_gradients(dh, dz, dlow, attention_.out, o_kept_, grads);
+    o_.parameter_gradients(dattended, dz, dlow, attention_.out, o_kept_, grads);
     o_kept_ = {};
     const at::Tensor dqkv = packed_attention_backward(qkv_out_, batch_.lengths, layout_, attention_, dout);
-    rotate(dqkv, batch_, layout_, -1);
+    rotate(dqkv, batch_.cos, batch_.sin, layout_, -1);
+    norm_heads_backward(dqkv, norm_grads);
     qkv_out_.reset();
     attention_ = {};
 
     dz = qkv_.z_gradient(dqkv);
     dlow = qkv_.low_gradient(dz);
-    if (qkv_.reads_input()) n2 = norm(x_, input_norm_, eps_);
+    if (qkv_.reads_input()) n2 = normed(before_attention_, x_);
     qkv_.parameter_gradients(dqkv, dz, dlow, n2, qkv_kept_, grads);
-    if (dpost.defined()) grads.push_back(dpost);
-    if (input_wanted || input_norm_.requires_grad()) {
+    if (input_wanted || before_attention_.trained()) {
       qkv_.input_gradient(dz, dlow, qkv_kept_, dn);
-      if (input_norm_.requires_grad()) grads.push_back(norm_weight_gradient(x_, input_norm_, eps_, dn));
+      if (before_attention_.trained()) norm_grads.push_back(norm_weight_gradient(before_attention_, x_, dn));
       if (input_wanted) {
-        norm_backward(x_, input_norm_, eps_, dn, dh);
+        normed_backward(before_attention_, x_, dn, dh);
         grads[0] = dh;
       }
     }
+    for (at::Tensor& grad : norm_grads) grads.push_back(std::move(grad));
     release();
     return grads;
   }
@@ -201,11 +132,61 @@ class Layer {
   }
 
  private:
+  at::Tensor activation() const { return gelu_ ? geglu(gate_up_out_) : swiglu(gate_up_out_); }
+
+  // From x to h_, with what is kept between. `project` does a group's products, for the first time or again.
+  template <class Project>
+  void attend(const at::Tensor& x, Project project) {
+    qkv_out_ = at::empty({x.size(0), layout_.width()}, x.options());
+    project(qkv_, normed(before_attention_, x), qkv_out_, /*add=*/false, qkv_kept_);
+    norm_heads();
+    rotate(qkv_out_, batch_.cos, batch_.sin, layout_, 1);
+    attention_ = packed_attention(qkv_out_, batch_.lengths, layout_);
+    if (after_attention_.there()) {
+      o_out_ = at::empty_like(x);
+      project(o_, attention_.out, o_out_, /*add=*/false, o_kept_);
+      h_ = normed(after_attention_, o_out_).add_(x);
+    } else {
+      h_ = x.clone();
+      project(o_, attention_.out, h_, /*add=*/true, o_kept_);
+    }
+  }
+
+  // Columns of the queries and of the keys.
+  struct Heads {
+    const Norm& norm;
+    int64_t column, width;
+  };
+  std::array<Heads, 2> heads() const {
+    const int64_t q = layout_.heads * layout_.dim, k = layout_.kv_heads * layout_.dim;
+    return {Heads{q_norm_, 0, q}, Heads{k_norm_, q, k}};
+  }
+  int64_t heads_width() const { return (layout_.heads + layout_.kv_heads) * layout_.dim; }
+
+  // Queries and keys of qkv_out_ in place; what they were is kept.
+  void norm_heads() {
+    if (!q_norm_.there()) return;
+    heads_ = qkv_out_.narrow(1, 0, heads_width()).contiguous();
+    for (const Heads& part : heads()) norm_columns(part.norm, heads_, qkv_out_, part.column, part.width);
+  }
+
+  void norm_heads_backward(const at::Tensor& dqkv, std::vector<at::Tensor>& grads) {
+    if (!q_norm_.there()) return;
+    const at::Tensor place = dqkv.narrow(1, 0, heads_width()), dy = place.clone(at::MemoryFormat::Contiguous);
+    place.zero_();
+    for (const Heads& part : heads()) {
+      norm_columns_backward(part.norm, heads_, dy, dqkv, part.column, part.width);
+      if (!part.norm.trained()) continue;
+      grads.push_back(norm_weight_gradient(part.norm, heads_.narrow(1, part.column, part.width),
+                                           dy.narrow(1, part.column, part.width)));
+    }
+    heads_.reset();
+  }
+
   // The low-rank activations and the dropout keys stay: they are small, and keys make the masks the same again.
   void drop_activations() {
-    qkv_out_.reset();
+    for (at::Tensor* tensor : {&qkv_out_, &heads_, &o_out_, &h_}) tensor->reset();
     attention_ = {};
-    h_.reset();
     for (LinearGroup::Kept* kept : {&qkv_kept_, &o_kept_, &down_kept_}) kept->z.reset();
     drop_gate_up();
   }
@@ -213,31 +194,34 @@ class Layer {
   void drop_gate_up() {
     gate_up_out_.reset();
     gate_up_kept_.z.reset();
+    down_out_.reset();
   }
 
   void recompute() {
     if (!qkv_out_.defined()) {
-      qkv_out_ = at::empty({x_.size(0), layout_.width()}, x_.options());
-      qkv_.forward_again(norm(x_, input_norm_, eps_), qkv_out_, /*add=*/false, qkv_kept_);
-      rotate(qkv_out_, batch_, layout_, 1);
-      attention_ = packed_attention(qkv_out_, batch_.lengths, layout_);
-      h_ = x_.clone();
-      o_.forward_again(attention_.out, h_, /*add=*/true, o_kept_);
+      attend(x_, [](const LinearGroup& group, const at::Tensor& in, at::Tensor& out, bool add,
+                    LinearGroup::Kept& kept) { group.forward_again(in, out, add, kept); });
     }
     if (!gate_up_out_.defined()) {
       gate_up_out_ = at::empty({x_.size(0), gate_up_.out_features()}, x_.options());
-      gate_up_.forward_again(norm(h_, post_norm_, eps_), gate_up_out_, /*add=*/false, gate_up_kept_);
+      gate_up_.forward_again(normed(before_mlp_, h_), gate_up_out_, /*add=*/false, gate_up_kept_);
     }
-    if (down_.has_magnitudes() && !down_kept_.z.defined()) down_.keep_again(swiglu(gate_up_out_), down_kept_);
+    if (after_mlp_.there() && !down_out_.defined()) {
+      down_out_ = at::empty_like(h_);
+      down_.forward_again(activation(), down_out_, /*add=*/false, down_kept_);
+    } else if (down_.has_magnitudes() && !down_kept_.z.defined()) {
+      down_.keep_again(activation(), down_kept_);
+    }
   }
 
   LinearGroup qkv_, o_, gate_up_, down_;
-  at::Tensor input_norm_, post_norm_;
-  double eps_;
+  Norm before_attention_, after_attention_, before_mlp_, after_mlp_, q_norm_, k_norm_;
+  bool gelu_;
   HeadLayout layout_;
   FusedBatch batch_;
 
-  at::Tensor x_, qkv_out_, h_, gate_up_out_;
+  // heads_, o_out_, down_out_: what norms of queries and keys, and of what is added, were applied to.
+  at::Tensor x_, qkv_out_, heads_, o_out_, h_, gate_up_out_, down_out_;
   AttentionResult attention_;
   LinearGroup::Kept qkv_kept_, o_kept_, gate_up_kept_, down_kept_;
 };

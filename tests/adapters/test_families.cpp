@@ -56,3 +56,58 @@ TEST_CASE("the loss and the gradients of an adapter in every family are PEFT's")
     }
   }
 }
+
+TEST_CASE("in every family fused layers give the plain path's gradients, whatever is trained and computed again") {
+  const std::string method = GENERATE("full", "dora");
+  for (const std::string& name : golden_families()) {
+    DYNAMIC_SECTION(name << ", " << method) {
+      const GoldenFamily golden(name);
+      const auto model = load_pretrained(golden_family(name), "float32");
+      AdapterConfig config;
+      config.method = method;
+      config.target_modules = AllLinear{};
+      config.rank = 2;
+      inject(*model, config, 1);
+      {
+        const at::NoGradGuard no_grad;
+        at::manual_seed(5);
+        for (const auto& [path, p] : trainable_parameters(*model)) {
+          if (path.ends_with("lora_B")) at::Tensor(p).normal_(0, 0.2);
+        }
+      }
+      model->train();
+      const auto gradients = [&](bool fused, Recompute level) {
+        model->model->fused = fused;
+        model->model->recompute = level;
+        for (const auto& [path, p] : trainable_parameters(*model)) at::Tensor(p).mutable_grad() = at::Tensor();
+        // Samples within the windows of 7 tokens, and all families have the same ids.
+        model->loss_sum({golden.batch().input_ids, {7, 1, 6, 7, 7, 5, 2, 6, 7}}, golden.targets()).backward();
+        std::vector<std::pair<std::string, at::Tensor>> all;
+        for (const auto& [path, p] : trainable_parameters(*model)) all.emplace_back(path, p.grad().clone());
+        return all;
+      };
+      const auto plain = gradients(false, Recompute::kNone);
+      for (const Recompute level : {Recompute::kNone, Recompute::kGateUp, Recompute::kLayer}) {
+        const auto found = gradients(true, level);
+        for (size_t i = 0; i < plain.size(); ++i) {
+          INFO(plain[i].first);
+          const double size = plain[i].second.norm().item<double>();
+          CHECK((found[i].second - plain[i].second).norm().item<double>() <= 2e-5 * size + 1e-6);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("which families' layers are fused, and why others are not") {
+  const auto why = [](const std::string& name, size_t layer = 0) {
+    return load_pretrained(golden_family(name), "float32")->model->layers[layer]->why_plain(at::kFloat);
+  };
+  for (const char* name : {"mistral_window", "qwen3", "smollm3", "phi3", "gemma", "gemma3", "olmo2"}) {
+    INFO(name);
+    CHECK(why(name).empty());
+  }
+  CHECK(why("gemma2") == "scores have a scale of their own");
+  CHECK(why("granite") == "scores have a scale of their own");
+  CHECK(why("phi3_longrope") == "only part of a head is turned");
+}

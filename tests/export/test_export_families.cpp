@@ -1,0 +1,116 @@
+// Exports of every model family: the files compute what the adapted model does.
+
+#include <ATen/ATen.h>
+#include <torch/script.h>
+
+#include "lora/export/export.h"
+#include "models/generation.h"
+#include "models/pretrained.h"
+#include "tests/catch.h"
+#include "tests/golden_families.h"
+#include "tests/temporary_directory.h"
+
+using namespace lora;
+using namespace lora::test;
+
+namespace {
+
+struct AdaptedFamily {
+  explicit AdaptedFamily(const std::string& name, const std::string& dtype = "auto") : directory(golden_family(name)) {
+    model = load_pretrained(directory, dtype);
+    config.target_modules = AllLinear{};
+    adaptation = inject(*model, config, 1);
+    const at::NoGradGuard no_grad;
+    at::manual_seed(3);
+    for (const auto& [path, tensor] : trainable_parameters(*model)) at::Tensor(tensor).normal_(0, 0.1);
+    model->eval();
+  }
+  ExportSource source() const { return {*model, adaptation, config, directory, {}}; }
+  at::Tensor logits(const at::Tensor& ids) const {
+    const at::NoGradGuard no_grad;
+    return model->forward(ids);
+  }
+
+  std::filesystem::path directory;
+  std::shared_ptr<LlamaForCausalLM> model;
+  AdapterConfig config;
+  Adaptation adaptation;
+};
+
+double relative(const at::Tensor& found, const at::Tensor& wanted) {
+  return ((found - wanted).abs().max() / wanted.abs().max()).item<double>();
+}
+
+at::Tensor ids_of(int64_t rows, int64_t length) {
+  return (at::arange(rows * length, at::kLong) * 7 + 3).remainder(100).view({rows, length});
+}
+
+}  // namespace
+
+TEST_CASE("the TorchScript file computes every family, whatever batch and length") {
+  for (const std::string& name : golden_families()) {
+    DYNAMIC_SECTION(name) {
+      const TemporaryDirectory directory;
+      const AdaptedFamily family(name);
+      export_torchscript(family.source(), directory / "merged.pt");
+      torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
+      for (const int64_t length : {1, 9, 30}) {
+        const at::Tensor ids = ids_of(3, length);
+        CHECK(relative(loaded.forward({ids}).toTensor(), family.logits(ids)) < 1e-5);
+      }
+      const std::vector<std::vector<int64_t>> prompts = {{5, 6, 7, 8, 9, 10, 11, 12, 13},
+                                                         {14, 15, 16, 17, 18, 19, 20, 21, 22}};
+      const auto wanted = generate(*family.model, prompts, {.max_new_tokens = 10});
+      const at::Tensor found =
+          loaded.get_method("generate")({at::arange(5, 23, at::kLong).view({2, 9}), 10, 0.0, 1.0, -1}).toTensor();
+      for (int64_t i = 0; i < 2; ++i) {
+        CHECK(found[i].slice(0, 9).equal(at::tensor(wanted[static_cast<size_t>(i)], at::kLong)));
+      }
+    }
+  }
+}
+
+TEST_CASE("the TorchScript file of a bfloat16 model rounds where the model does") {
+  for (const std::string name : {"gemma2", "gemma3", "olmo2", "granite"}) {
+    DYNAMIC_SECTION(name) {
+      const TemporaryDirectory directory;
+      const auto model = load_pretrained(golden_family(name), "bfloat16");
+      const Adaptation none;
+      export_torchscript({*model, none, {}, golden_family(name), {}}, directory / "merged.pt");
+      torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
+      const at::NoGradGuard no_grad;
+      const at::Tensor wanted = model->forward(ids_of(2, 9));
+      const at::Tensor found = loaded.forward({ids_of(2, 9)}).toTensor();
+      CHECK(found.scalar_type() == at::kBFloat16);
+      CHECK(relative(found.to(at::kFloat), wanted.to(at::kFloat)) < 0.02);
+    }
+  }
+}
+
+TEST_CASE("in TorchScript too a text that grows over LongRoPE's original context is refused") {
+  const TemporaryDirectory directory;
+  const AdaptedFamily family("phi3_longrope");
+  export_torchscript(family.source(), directory / "merged.pt");
+  torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
+  CHECK_THROWS_WITH(loaded.get_method("generate")({ids_of(1, 9), 20, 0.0, 1.0, -1}),
+                    Catch::Matchers::Contains("grows beyond 20 tokens"));
+}
+
+TEST_CASE("the Hugging Face directory of every family is the merged model under its own names") {
+  for (const std::string& name : golden_families()) {
+    DYNAMIC_SECTION(name) {
+      const TemporaryDirectory directory;
+      const AdaptedFamily family(name);
+      export_huggingface(family.source(), directory / "merged");
+      const auto again = load_pretrained(directory / "merged", "auto");
+      const at::NoGradGuard no_grad;
+      CHECK(relative(again->forward(ids_of(2, 30)), family.logits(ids_of(2, 30))) < 1e-5);
+      std::set<std::string> found, wanted;
+      const SafetensorsFile written(directory / "merged" / "model.safetensors");
+      for (const auto& [key, entry] : written.entries()) found.insert(key);
+      const SafetensorsFile base(family.directory / "model.safetensors");
+      for (const auto& [key, entry] : base.entries()) wanted.insert(key);
+      CHECK(found == wanted);
+    }
+  }
+}
