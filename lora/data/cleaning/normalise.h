@@ -1,0 +1,36 @@
+#pragma once
+// Texts made comparable: what differs only in how it was typed becomes the same bytes.
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace lora {
+
+inline constexpr char32_t kInvalid = 0xFFFFFFFF;
+
+struct CodePoint {
+  char32_t value;  // kInvalid: a byte that belongs to no well-formed character
+  size_t length;   // in bytes
+};
+
+// The character that begins at `at`, which has to be inside the text.
+CodePoint code_point_at(std::string_view text, size_t at);
+
+// Letters and digits of any script, ideographs and emoji among them; not punctuation, symbols of the Unicode blocks for
+// these, white space or control characters.
+bool is_letter_or_digit(char32_t value);
+
+// Whether Unicode has it for a space or line end (category Z, and the control characters that are white space).
+bool is_space(char32_t value);
+
+// For equality. Runs of white space (Unicode's) are one space, none at the ends; letters are lower case (Latin, Greek,
+// Cyrillic); characters without width and soft hyphens are gone; curly quotes, dashes, the ellipsis and full-width
+// forms are their ASCII ones. Accents composed and decomposed stay different, and so do compatibility forms beyond
+// these. Bytes that are no UTF-8 stay as they are.
+std::string normalised(std::string_view text);
+
+// For likeness: as above, and everything that is no letter or digit counts as white space.
+std::string normalised_words(std::string_view text);
+
+}  // namespace lora

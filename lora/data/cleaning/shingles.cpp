@@ -1,0 +1,80 @@
+#include "lora/data/cleaning/shingles.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace lora {
+namespace {
+
+// SplitMix64's finalizer.
+uint64_t mixed(uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+uint64_t little_endian(const char* bytes, size_t count) {
+  uint64_t word = 0;
+  for (size_t i = 0; i < count; ++i) word |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+  return word;
+}
+
+uint32_t short_hash(std::string_view bytes) { return static_cast<uint32_t>(hash_bytes(bytes, 0) >> 32); }
+
+// Where the text's units begin, and its end.
+std::vector<uint32_t> unit_begins(std::string_view text, bool words) {
+  std::vector<uint32_t> begins;
+  begins.reserve(words ? text.size() / 4 + 2 : text.size() + 1);
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool begin =
+        words ? text[i] != ' ' && (i == 0 || text[i - 1] == ' ') : (static_cast<unsigned char>(text[i]) & 0xC0) != 0x80;
+    if (begin || i == 0) begins.push_back(static_cast<uint32_t>(i));
+  }
+  begins.push_back(static_cast<uint32_t>(text.size() + (words ? 1 : 0)));  // as if a space followed
+  return begins;
+}
+
+}  // namespace
+
+uint64_t hash_bytes(std::string_view bytes, uint64_t seed) {
+  uint64_t hash = mixed(seed + 0x9e3779b97f4a7c15u + bytes.size());
+  size_t at = 0;
+  for (; at + 8 <= bytes.size(); at += 8) hash = mixed(hash ^ little_endian(bytes.data() + at, 8));
+  return mixed(hash ^ little_endian(bytes.data() + at, bytes.size() - at) ^ 0xd6e8feb86659fd93u);
+}
+
+std::vector<uint32_t> shingles(std::string_view text, const Shingling& shingling) {
+  std::vector<uint32_t> hashes;
+  if (text.empty()) return hashes;
+  const std::vector<uint32_t> begins = unit_begins(text, shingling.words);
+  const size_t units = begins.size() - 1, last_byte = shingling.words ? 1 : 0;
+  if (units < shingling.size) return {short_hash(text)};
+  hashes.reserve(units - shingling.size + 1);
+  for (size_t i = 0; i + shingling.size <= units; ++i) {
+    const size_t begin = begins[i], end = begins[i + shingling.size] - last_byte;
+    hashes.push_back(short_hash(text.substr(begin, end - begin)));
+  }
+  return hashes;
+}
+
+void make_sketch(std::vector<uint32_t>& hashes) {
+  std::sort(hashes.begin(), hashes.end());
+  hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
+  if (hashes.size() > kSketch) hashes.resize(kSketch);
+}
+
+double jaccard(const uint32_t* a, size_t a_size, const uint32_t* b, size_t b_size) {
+  const bool whole = a_size < kSketch && b_size < kSketch;
+  const size_t most = whole ? a_size + b_size : kSketch;
+  size_t i = 0, j = 0, united = 0, shared = 0;
+  for (; united < most && (i < a_size || j < b_size); ++united) {
+    const bool take_a = j == b_size || (i < a_size && a[i] <= b[j]);
+    const bool take_b = i == a_size || (j < b_size && b[j] <= a[i]);
+    shared += take_a && take_b;
+    i += take_a;
+    j += take_b;
+  }
+  return united == 0 ? 0.0 : static_cast<double>(shared) / static_cast<double>(united);
+}
+
+}  // namespace lora
