@@ -12,6 +12,7 @@ struct DataSource {
   std::string format;  // a name of formats() in format.h
   double weight = 1.0;
   std::map<std::string, std::string> fields;  // the format's name -> the file's name of a column
+  std::string train_on = {};                  // in place of the data's; empty: that
   bool operator==(const DataSource&) const = default;
 };
 
@@ -19,6 +20,8 @@ struct DataConfig {
   std::vector<DataSource> train;
   std::vector<DataSource> validation;
   bool shuffle = true;
+  std::string train_on = "assistant";  // assistant: the answers · all: every token · last_turn: the last answer
+  std::string overlong = "truncate";   // samples of more than max_length tokens: truncate | drop | split
   bool operator==(const DataConfig&) const = default;
 };
 

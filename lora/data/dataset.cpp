@@ -4,18 +4,6 @@
 
 namespace lora {
 
-SourceCounts& SourceCounts::operator+=(const SourceCounts& other) {
-  rows += other.rows;
-  unreadable += other.unreadable;
-  filtered += other.filtered;
-  untrained += other.untrained;
-  samples += other.samples;
-  cut += other.cut;
-  tokens += other.tokens;
-  supervised += other.supervised;
-  return *this;
-}
-
 SampleView Dataset::operator[](int64_t sample) const {
   const auto index = static_cast<size_t>(sample);
   const auto begin = static_cast<size_t>(index == 0 ? 0 : ends_.at(index - 1));

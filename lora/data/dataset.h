@@ -6,22 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "lora/data/counts.h"
 #include "lora/data/sample.h"
 
 namespace lora {
-
-// What became of a source's rows. Every row read is in just one of the next three, or made a sample.
-struct SourceCounts {
-  int64_t rows = 0;        // read
-  int64_t unreadable = 0;  // passed over, as data.on_error says
-  int64_t filtered = 0;    // left out by the filter
-  int64_t untrained = 0;   // left out: no token of theirs is trained
-  int64_t samples = 0;
-  int64_t cut = 0;  // samples shortened to max_length
-  int64_t tokens = 0, supervised = 0;
-  SourceCounts& operator+=(const SourceCounts& other);
-  bool operator==(const SourceCounts&) const = default;
-};
 
 // One source of the recipe: its samples are [begin, end) of the dataset.
 struct SourcePart {

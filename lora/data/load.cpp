@@ -14,10 +14,6 @@ constexpr size_t kBlock = 4096;
 // Examples a thread takes at a time.
 constexpr int64_t kGrain = 16;
 
-bool trains(const Sample& sample) {
-  return std::find(sample.supervised.begin(), sample.supervised.end(), 1) != sample.supervised.end();
-}
-
 std::string rows(int64_t count) { return std::to_string(count) + (count == 1 ? " row" : " rows"); }
 
 class Loader {
@@ -27,6 +23,7 @@ class Loader {
   void begin_source(const DataSource& source) {
     flush();
     dataset_.begin_source(source.path, source.format);
+    encode_options_ = encode_options(options_.data, source, options_.max_length);
   }
 
   void add(Example example, const std::string& where) {
@@ -44,8 +41,7 @@ class Loader {
       if (source.counts.rows == 0 || source.counts.filtered < source.counts.rows) continue;
       throw DataError(source.path + ": all of its " + rows(source.counts.rows) + " are left out by data.cleaning");
     }
-    const SourceCounts counts = dataset_.counts();
-    if (dataset_.size() == 0 && counts.rows > 0) throw DataError(why_empty(counts));
+    expect_trainable(dataset_.counts(), options_.max_length, !options_.labels.empty());
     return std::move(dataset_);
   }
 
@@ -64,42 +60,22 @@ class Loader {
     });
     pending_.clear();
     for (const EncodedExample& example : encoded) {
-      if (trains(example.sample)) {
-        counts.cut += example.cut;
-        dataset_.add(example.sample);
-      } else {
-        ++counts.untrained;
-        untrained_by_cut_ += example.cut;
-      }
+      counts += example.counts;
+      for (const Sample& sample : example.samples) dataset_.add(sample);
     }
   }
 
   EncodedExample encode(const ExampleRow& row) const {
-    if (options_.labels.empty()) return encode_example(tokenizer_, row.example, options_.max_length);
+    if (options_.labels.empty()) return encode_example(tokenizer_, encode_options_, row.example);
     const int32_t label = options_.labels.id(*row.example.label, row.where);
     return encode_labelled(tokenizer_, row.example.prompt, label, options_.max_length);
-  }
-
-  std::string why_empty(const SourceCounts& counts) const {
-    std::string message = "no token is left to train on in " + rows(counts.rows) + ": ", between;
-    const auto reason = [&](const std::string& text) { message += std::exchange(between, "; ") + text; };
-    if (untrained_by_cut_ > 0) {
-      reason("the prompts of " + std::to_string(untrained_by_cut_) + " alone fill max_length " +
-             std::to_string(options_.max_length) + ", wanted room for the answer; raise training.max_length");
-    }
-    if (counts.untrained > untrained_by_cut_) {
-      reason(std::to_string(counts.untrained - untrained_by_cut_) +
-             (options_.labels.empty() ? " have an answer without a token of its own" : " have a text without a token"));
-    }
-    if (counts.filtered > 0) reason("data.cleaning left out " + std::to_string(counts.filtered));
-    return message;
   }
 
   const Tokenizer& tokenizer_;
   const LoadOptions& options_;
   std::vector<ExampleRow> pending_;
   Dataset dataset_;
-  int64_t untrained_by_cut_ = 0;
+  EncodeOptions encode_options_;  // of the source that rows come from now
 };
 
 void visit_source(const DataSource& source, const std::function<void(Example, const std::string&)>& visit) {

@@ -31,11 +31,12 @@ struct LoadOptions {
   int64_t max_length = 512;
   // Rows have labels, of these, or none where these are empty; others are a DataError.
   Labels labels = {};
+  DataConfig data = {};  // how rows are made samples; its lists are not read
   RowFilter filter = {};
 };
 
 // On ATen's threads; the result does not depend on how many there are. No sources give an empty dataset. Throws
-// DataError for bad rows, for a source without rows and where no row has a token left to train on (saying why),
+// DataError for bad rows, for a source without rows and as expect_trainable does,
 // RecipeError for an unknown format.
 Dataset load_dataset(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const LoadOptions& options);
 

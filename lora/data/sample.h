@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "lora/data/counts.h"
+#include "lora/data/encode_options.h"
 #include "lora/data/format.h"
 #include "lora/data/tokenizer.h"
 
@@ -36,16 +38,23 @@ struct SampleView {
   int64_t length() const { return static_cast<int64_t>(ids.size()); }
 };
 
+// What a row became.
 struct EncodedExample {
-  Sample sample;
-  bool cut = false;  // tokens were left out
+  std::vector<Sample> samples;  // one; several where it was split; none where it was left out, as `counts` says
+  // Of this row, but for rows, samples and tokens, which are counted where they are put together.
+  SourceCounts counts;
 };
 
 // Prompt and completion tokenised as one text, so that the answer is split as it will be when it is generated in place;
 // a token that begins inside the prompt is masked, even where it reaches into the completion. One BOS in front where
-// the tokenizer puts one, also when the text brings its own; EOS, trained, at the end. More than max_length tokens are
-// cut on the right, and a cut sample has no EOS: it did not end there.
-EncodedExample encode_example(const Tokenizer& tokenizer, const Example& example, int64_t max_length);
+// the tokenizer puts one, also when the text brings its own; EOS, trained, at the end. A sample of more than max_length
+// tokens is, by options.overlong,
+//   truncate  cut on the right, and has no EOS then: it did not end there
+//   drop      left out
+//   split     made into several, each with BOS in front where the whole has it; the last has the EOS, and one in which
+//             nothing is trained is left out
+// A function of its arguments alone.
+EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 
 // A text to classify: BOS where the tokenizer puts one and the text, no EOS. More than max_length tokens are cut on the
 // right, and the label is then read at the last one kept.

@@ -71,6 +71,7 @@ void describe(Fields& fields, DataSource& source) {
   fields.required("format", source.format, known_formats());
   fields.value("weight", source.weight, kPositive);
   fields.value("fields", source.fields, Any{});
+  fields.value("train_on", source.train_on, NamesOrNull{known_train_on()});
 }
 
 template <typename Fields>
@@ -78,6 +79,8 @@ void describe(Fields& fields, DataConfig& data) {
   fields.sections("train", data.train);
   fields.sections("validation", data.validation);
   fields.value("shuffle", data.shuffle, Any{});
+  fields.value("train_on", data.train_on, known_train_on());
+  fields.value("overlong", data.overlong, known_overlong());
 }
 
 template <typename Fields>

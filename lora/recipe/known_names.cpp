@@ -28,6 +28,18 @@ const Names& known_formats() {
   return names;
 }
 
+const Names& known_train_on() {
+  static const Names names = {{"assistant", "all", "last_turn"},
+                              {},
+                              {{"completion", "assistant"}, {"everything", "all"}, {"last", "last_turn"}}};
+  return names;
+}
+
+const Names& known_overlong() {
+  static const Names names = {{"truncate", "drop", "split"}, {}, {{"cut", "truncate"}, {"skip", "drop"}}};
+  return names;
+}
+
 const std::vector<std::string>& format_columns(const std::string& format) { return formats().at(format); }
 
 const Names& known_methods() {

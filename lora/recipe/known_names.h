@@ -26,6 +26,8 @@ const Names& known_schedules();
 const Names& known_memory_modes();
 const Names& known_exports();
 const Names& known_formats();
+const Names& known_train_on();
+const Names& known_overlong();
 
 // The columns of an available data format, by the format's own names.
 const std::vector<std::string>& format_columns(const std::string& format);

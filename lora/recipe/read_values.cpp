@@ -164,6 +164,11 @@ void read_value(const YamlNode& node, const std::string& path, std::string& valu
   value = node.text;
 }
 
+void read_value(const YamlNode& node, const std::string& path, std::string& value, const NamesOrNull& rule) {
+  value.clear();
+  if (!node.is(Kind::kNull)) read_value(node, path, value, rule.names);
+}
+
 void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const Integers& rule) {
   value.reset();
   if (!node.is(Kind::kNull)) read_value(node, path, value.emplace(), rule);

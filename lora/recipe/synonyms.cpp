@@ -59,6 +59,8 @@ const std::vector<Group>& groups() {
       {"data.train.path", "", {"file", "filename", "data_files", "dataset_path"}},
       {"data.train.format", "", {"type", "prompt_style", "template"}},
       {"data.train.fields", "", {"column_map", "columns", "field_map", "field_messages"}},
+      {"data.train_on", "", {"train_on_inputs", "train_on_prompt", "roles_to_train", "assistant_only_loss"}},
+      {"data.overlong", "", {"excess_length_strategy", "truncation", "truncation_strategy"}},
       {"training.seed", "", {"random_seed", "data_seed"}},
       {"training.max_steps", "", {"max_train_steps", "max_iters", "iters", "num_steps", "steps", "num_training_steps"}},
       {"training.epochs", "", {"num_train_epochs", "num_epochs", "n_epochs", "max_epochs", "epoch"}},

@@ -33,6 +33,9 @@ struct Numbers {
 struct OrAuto : Integers {};  // `auto` stands for no value
 struct Bytes {};              // a number of bytes, alone or with a unit: 2GiB, 1.5 GB
 struct OrNull {};             // null stands for the empty string
+struct NamesOrNull {          // one of the names; null stands for the empty string
+  const Names& names;
+};
 
 void read_value(const YamlNode& node, const std::string& path, bool& value, Any);
 void read_value(const YamlNode& node, const std::string& path, uint64_t& value, Any);
@@ -41,6 +44,7 @@ void read_value(const YamlNode& node, const std::string& path, double& value, co
 void read_value(const YamlNode& node, const std::string& path, std::string& value, Any);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, OrNull);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, const Names& rule);
+void read_value(const YamlNode& node, const std::string& path, std::string& value, const NamesOrNull& rule);
 // null: none.
 void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const Integers& rule);
 void read_value(const YamlNode& node, const std::string& path, std::optional<double>& value, const Numbers& rule);
@@ -64,6 +68,7 @@ std::string print_value(double value, const Numbers&);
 std::string print_value(const std::string& value, Any);
 std::string print_value(const std::string& value, OrNull);
 std::string print_value(const std::string& value, const Names&);
+std::string print_value(const std::string& value, const NamesOrNull&);
 std::string print_value(const std::optional<int64_t>& value, const Integers&);
 std::string print_value(const std::optional<double>& value, const Numbers&);
 std::string print_value(const std::optional<int64_t>& value, const OrAuto&);

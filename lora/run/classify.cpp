@@ -44,8 +44,9 @@ std::vector<Classification> classify(LlamaForCausalLM& model, const Tokenizer& t
   std::vector<Classification> found;
   Pass pass;
   for (const std::string& text : texts) {
-    const Sample sample = encode_labelled(tokenizer, text, kNoLabel, max_length).sample;
-    if (sample.ids.empty()) throw DataError("a text is empty; wanted at least one token");
+    const EncodedExample encoded = encode_labelled(tokenizer, text, kNoLabel, max_length);
+    if (encoded.samples.empty()) throw DataError("a text is empty; wanted at least one token");
+    const Sample& sample = encoded.samples.front();
     if (!pass.takes(sample)) pass.run(model, found);
     pass.add(sample);
   }

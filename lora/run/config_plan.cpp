@@ -36,7 +36,7 @@ std::string config_plan(const Recipe& recipe) {
   DataNeed need{.longest = training.max_length, .distinct = model->config().vocab_size};
   if (fs::exists(directory / "tokenizer.model")) {
     const auto tokenizer = load_tokenizer(directory);
-    const LoadOptions load{.max_length = training.max_length, .labels = labels};
+    const LoadOptions load{.max_length = training.max_length, .labels = labels, .data = recipe.data};
     const Dataset train = load_dataset(recipe.data.train, *tokenizer, load);
     const Dataset validation = load_dataset(recipe.data.validation, *tokenizer, load);
     need = data_need(train, validation);

@@ -79,8 +79,14 @@ std::string dataset_line(const Dataset& dataset) {
   const bool labelled = dataset.size() > 0 && dataset[0].label != kNoLabel;
   if (!labelled) line += ", " + with_commas(dataset.supervised_tokens()) + " of them trained";
   const SourceCounts counts = dataset.counts();
-  if (counts.cut > 0) line += "; " + with_commas(counts.cut) + " cut at max_length";
-  if (counts.untrained > 0) line += "; " + with_commas(counts.untrained) + " dropped: nothing in them is trained";
+  const auto say = [&](int64_t count, const char* what) {
+    if (count > 0) line += "; " + with_commas(count) + what;
+  };
+  say(counts.cut, " cut at max_length");
+  say(counts.split, " split at max_length");
+  say(counts.too_long, " dropped: longer than max_length");
+  say(counts.untrained, " dropped: nothing in them is trained");
+  if (counts.answers > 0) say(counts.answers - counts.ended, " without a trained end");
   return line;
 }
 

@@ -25,7 +25,7 @@ TrainingRun::TrainingRun(NamedRecipe recipe, const RunOptions& options, const To
     directory_->expect_same_run(recipe_);
   }
   labels_ = choose_labels(recipe_);
-  const LoadOptions load{.max_length = recipe_.training.max_length, .labels = labels_};
+  const LoadOptions load{.max_length = recipe_.training.max_length, .labels = labels_, .data = recipe_.data};
   train_ = load_dataset(recipe_.data.train, tokenizer, load);
   validation_ = load_dataset(recipe_.data.validation, tokenizer, load);
 }

@@ -51,6 +51,8 @@ class RandomRecipes {
     recipe.data.train = {source(), source()};
     recipe.data.validation = {source()};
     recipe.data.shuffle = coin();
+    recipe.data.train_on = pick<std::string>({"assistant", "all", "last_turn"});
+    recipe.data.overlong = pick<std::string>({"truncate", "drop", "split"});
     training(recipe.training);
     recipe.evaluation = {integer(0), integer(0), integer(1)};
     if (coin()) {
@@ -234,8 +236,11 @@ data:
       format: completion
       weight: 1.0
       fields: {}
+      train_on: null
   validation: []
   shuffle: true
+  train_on: assistant
+  overlong: truncate
 training:
   seed: 42
   max_steps: 200
