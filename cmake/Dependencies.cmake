@@ -34,6 +34,8 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)  # SHA-256 of checkpoint files
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)  # Perl-compatible regexes, as target_modules needs
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)  # Unicode categories and NFC, for tokenizers
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)  # data files packed with it
+find_package(ZLIB REQUIRED)                       # data files packed with gzip, and the cache's checksums
 find_package(hwy 1.0 REQUIRED)                   # SIMD kernels for every instruction set, chosen at run time
 find_package(SentencePiece REQUIRED)              # tokenizer.model
 

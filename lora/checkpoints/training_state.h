@@ -6,6 +6,8 @@
 //   method.safetensors                               state of the method's own (TrainingHooks), where it has any
 //   state.json                                       Progress
 //   recipe.yaml                                      the recipe as it ran
+//   data.json                                        the files it was trained on, with their SHA-256
+//   (run/data_record.h)
 // Random-number generators need no file: they are derived from the seed and the step.
 
 #include <filesystem>

@@ -1,6 +1,7 @@
 #pragma once
 // Where rows come from: the plain form of a recipe's `data` section.
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -8,8 +9,8 @@
 namespace lora {
 
 struct DataSource {
-  std::string path;    // .csv with a header, .jsonl, or .json that holds one array
-  std::string format;  // a name of formats() in format.h
+  std::string path;    // of a file, packed or not; a pattern; "-": standard input
+  std::string format;  // a name of formats() in format.h, or auto
   double weight = 1.0;
   std::map<std::string, std::string> fields;  // the format's name -> the file's name of a column
   std::string train_on = {};                  // in place of the data's; empty: that
@@ -20,6 +21,9 @@ struct DataConfig {
   std::vector<DataSource> train;
   std::vector<DataSource> validation;
   bool shuffle = true;
+  std::string on_error = "fail";       // rows that cannot be used: fail | skip
+  int64_t max_errors = 100;            // with skip: more than so many are an error all the same
+  std::string cache_dir = "auto";      // see cache.h; empty: no cache
   std::string train_on = "assistant";  // assistant: the answers · all: every token · last_turn: the last answer
   std::string overlong = "truncate";   // samples of more than max_length tokens: truncate | drop | split
   bool operator==(const DataConfig&) const = default;

@@ -1,14 +1,13 @@
 #include "lora/data/csv.h"
 
+#include "lora/data/input.h"
 #include "lora/data/utf8.h"
 #include "models/error.h"
 
 namespace lora {
 namespace {
 
-constexpr int kEnd = std::istream::traits_type::eof();
-// One quote that is not closed makes a record of the rest of the file: memory must not follow.
-constexpr size_t kMostRecordBytes = size_t{16} << 20;
+constexpr int kEnd = std::streambuf::traits_type::eof();
 
 bool is_utf8(const std::string& text) {
   for (size_t at = 0; at < text.size();) {
@@ -19,16 +18,29 @@ bool is_utf8(const std::string& text) {
   return true;
 }
 
-bool ends_field(int c) { return c == ',' || c == '\n' || c == kEnd; }
-
 }  // namespace
 
-void CsvReader::fail(int64_t line, const std::string& message) const { throw DataError(place(line) + ": " + message); }
+bool CsvReader::ends_field(int c) const { return c == separator_ || c == '\n' || c == kEnd; }
+
+void CsvReader::fail(int64_t line, const std::string& message) {
+  problem_line_ = line;
+  problem_ = message;
+  throw DataError(place(line) + ": " + message);
+}
+
+bool CsvReader::skip_line() {
+  if (lost_) return false;
+  record_bytes_ = 0;
+  while (last_ != '\n' && last_ != kEnd) get();
+  return true;
+}
 
 int CsvReader::get() {
-  const int c = in_.rdbuf()->sbumpc();
+  const int c = last_ = in_.sbumpc();
   if (c == '\n') ++line_;
+  // One quote that is not closed makes a record of the rest of the file: memory must not follow.
   if (++record_bytes_ > kMostRecordBytes) {
+    lost_ = true;
     fail(record_line_, "a record of more than 16 MiB begins here; is a quote not closed?");
   }
   return c;
@@ -46,7 +58,10 @@ int CsvReader::read_quoted(std::string& field) {
   const int64_t opened = line_;
   while (true) {
     int c = get();
-    if (c == kEnd) fail(opened, "a quote opens here and is never closed");
+    if (c == kEnd) {
+      lost_ = true;
+      fail(opened, "a quote opens here and is never closed");
+    }
     if (c == '"') {
       c = get();
       if (c != '"') {
@@ -79,12 +94,13 @@ bool CsvReader::next(std::vector<std::string>& fields) {
     c = end_of_line(get());
   } while (c == '\n');
   if (c == kEnd) return false;
-  for (bool first = true; first || c == ','; first = false) {
+  for (bool first = true; first || c == separator_; first = false) {
     if (!first) c = get();
     const int64_t field_line = line_;
     std::string& field = fields.emplace_back();
     c = c == '"' ? read_quoted(field) : read_plain(field, c);
     if (!is_utf8(field)) fail(field_line, "this field is not UTF-8 text; save the file as UTF-8");
+    if (field.find('\0') != std::string::npos) fail(field_line, "found a NUL byte; is this a text file?");
   }
   return true;
 }

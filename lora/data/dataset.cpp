@@ -1,51 +1,78 @@
 #include "lora/data/dataset.h"
 
 #include <algorithm>
+#include <cstring>
+
+#include "lora/data/token_file.h"
 
 namespace lora {
+namespace {
 
-SampleView Dataset::operator[](int64_t sample) const {
-  const auto index = static_cast<size_t>(sample);
-  const auto begin = static_cast<size_t>(index == 0 ? 0 : ends_.at(index - 1));
-  const size_t length = static_cast<size_t>(ends_.at(index)) - begin;
-  return {std::span(ids_).subspan(begin, length), std::span(supervised_).subspan(begin, length), labels_[index]};
+int64_t bytes_of(int64_t tokens) { return 4 * tokens + (tokens + 3) / 4 * 4; }
+
+}  // namespace
+
+Dataset::Dataset(DatasetIndex index, std::shared_ptr<TokenFile> file)
+    : index_(std::move(index)), file_(std::move(file)) {
+  offsets_.reserve(index_.lengths.size());
+  for (const int32_t length : index_.lengths) {
+    offsets_.push_back(end_);
+    end_ += bytes_of(length);
+  }
 }
 
-std::vector<int64_t> Dataset::lengths() const {
-  std::vector<int64_t> lengths = ends_;
-  for (size_t i = lengths.size(); i-- > 1;) lengths[i] -= lengths[i - 1];
-  return lengths;
+SampleView Dataset::operator[](int64_t sample) const {
+  const auto i = static_cast<size_t>(sample);
+  const auto offset = static_cast<size_t>(offsets_.at(i));
+  const auto length = static_cast<size_t>(index_.lengths[i]);
+  const std::byte* begin = file_ ? file_->checked(offset, 5 * length) : packed_.data() + offset;
+  return {{reinterpret_cast<const int32_t*>(begin), length},
+          {reinterpret_cast<const uint8_t*>(begin) + 4 * length, length},
+          index_.labels[i]};
 }
 
 SourceCounts Dataset::counts() const {
   SourceCounts all;
-  for (const SourcePart& source : sources_) all += source.counts;
+  for (const SourcePart& source : index_.sources) all += source.counts;
   return all;
 }
 
 void Dataset::add(const SampleView& sample) {
-  ids_.insert(ids_.end(), sample.ids.begin(), sample.ids.end());
-  supervised_.insert(supervised_.end(), sample.supervised.begin(), sample.supervised.end());
-  ends_.push_back(tokens());
-  labels_.push_back(sample.label);
-  for (const int32_t id : sample.ids) {
-    const auto index = static_cast<size_t>(id);
-    if (index >= used_ids_.size()) used_ids_.resize(index + 1);
-    used_ids_[index] = true;
+  const size_t length = sample.ids.size(), at = packed_.size();
+  packed_.resize(at + static_cast<size_t>(bytes_of(sample.length())));
+  if (length > 0) {
+    std::memcpy(packed_.data() + at, sample.ids.data(), 4 * length);
+    std::memcpy(packed_.data() + at + 4 * length, sample.supervised.data(), length);
   }
+  offsets_.push_back(end_);
+  end_ += bytes_of(sample.length());
+
+  index_.lengths.push_back(static_cast<int32_t>(length));
+  index_.labels.push_back(sample.label);
+  for (const int32_t id : sample.ids) {
+    const auto place = static_cast<size_t>(id);
+    if (place >= index_.used_ids.size()) index_.used_ids.resize(place + 1);
+    index_.used_ids[place] = true;
+  }
+  index_.tokens += sample.length();
   const int64_t trained = std::ranges::count(sample.supervised, uint8_t{1});
-  supervised_tokens_ += trained;
-  longest_ = std::max(longest_, sample.length());
-  if (sources_.empty()) return;
-  SourcePart& source = sources_.back();
+  index_.supervised_tokens += trained;
+  index_.longest = std::max(index_.longest, sample.length());
+  if (index_.sources.empty()) return;
+  SourcePart& source = index_.sources.back();
   source.end = size();
   ++source.counts.samples;
   source.counts.tokens += sample.length();
   source.counts.supervised += trained;
 }
 
-SourcePart& Dataset::begin_source(const std::string& path, const std::string& format) {
-  return sources_.emplace_back(SourcePart{path, format, size(), size(), {}});
+SourcePart& Dataset::begin_source(const std::string& path) {
+  SourcePart& source = index_.sources.emplace_back();
+  source.path = path;
+  source.begin = source.end = size();
+  return source;
 }
+
+std::vector<std::byte> Dataset::take_packed() { return std::exchange(packed_, {}); }
 
 }  // namespace lora

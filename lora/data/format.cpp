@@ -19,7 +19,7 @@ std::string quoted_list(const std::vector<std::string>& names) {
 
 const std::vector<Format>& formats() {
   static const std::vector<Format> all = {
-      {"alpaca", {"instruction", "input", "output"}, make_alpaca},
+      {"alpaca", {"instruction", "input", "output"}, make_alpaca, {"input"}},
       {"classification", {"text", "label"}, make_classification},
       {"completion", {"prompt", "completion"}, make_completion},
       {"text", {"text"}, make_text},

@@ -22,6 +22,7 @@ struct Format {
   std::string name;                  // as in a recipe
   std::vector<std::string> columns;  // every column it may read, by its own names
   Example (*make)(const DataRow& row);
+  std::vector<std::string> optional = {};  // of the columns, those that a row may be without
 };
 
 // Every format there is.

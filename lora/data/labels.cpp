@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "lora/data/load.h"
+#include "lora/data/examples.h"
 #include "models/did_you_mean.h"
 #include "models/error.h"
 
@@ -36,12 +36,13 @@ int32_t Labels::id(const std::string& label, const std::string& where) const {
                   std::to_string(names_.size()) + " labels are " + listed(names_));
 }
 
-LabelNames collect_labels(const std::vector<DataSource>& sources) {
+LabelNames collect_labels(const std::vector<DataSource>& sources, const DataConfig& data) {
   std::set<std::string> found;
-  visit_examples(sources, [&](Example example, const std::string& where) {
-    if (!example.label) throw DataError(where + ": a row without a label; wanted format classification");
-    found.insert(*example.label);
-  });
+  BadRows bad(row_errors(data));
+  ExampleReader reader(sources, bad, /*labelled=*/true);
+  for (ExampleBlock block; reader.next(block);) {
+    for (const ExampleRow& row : block.rows) found.insert(*row.example.label);
+  }
   LabelNames names(found.begin(), found.end());
   if (names.size() < 2) {
     throw DataError(sources.front().path + ": " +

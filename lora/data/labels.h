@@ -27,6 +27,6 @@ class Labels {
 
 // Every label of the sources' rows once: by value where all are whole numbers, else in byte order. Throws as
 // load_dataset does, and DataError for fewer than two.
-LabelNames collect_labels(const std::vector<DataSource>& sources);
+LabelNames collect_labels(const std::vector<DataSource>& sources, const DataConfig& data = {});
 
 }  // namespace lora

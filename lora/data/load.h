@@ -1,5 +1,6 @@
 #pragma once
-// From a recipe's data sources to samples: rows read, made examples, filtered, tokenised and masked.
+// From a recipe's data sources to samples: rows read, made examples, filtered, tokenised and masked; or all of it found
+// in the cache.
 
 #include <cstdint>
 #include <functional>
@@ -8,44 +9,43 @@
 #include <string>
 #include <vector>
 
+#include "lora/data/cache.h"
 #include "lora/data/config.h"
 #include "lora/data/dataset.h"
+#include "lora/data/examples.h"
 #include "lora/data/labels.h"
 #include "lora/data/tokenizer.h"
 
 namespace lora {
 
-// A row on its way to a sample.
-struct ExampleRow {
-  Example example;
-  size_t source;      // index into the sources
-  std::string where;  // "file:line"
-  bool keep = true;   // what a filter says
-};
-
-// Sees all rows in their order, in blocks, before they are tokenised; may change an example, and clears `keep` of those
-// to leave out. Called on one thread, where it may use all of ATen's.
+// Sees all rows that can be used in their order, in blocks, before they are tokenised; may change an example, and
+// clears `keep` of those to leave out. Called on one thread, where it may use all of ATen's. What decides what it does
+// has to be in the cache's options.
 using RowFilter = std::function<void(std::span<ExampleRow> rows)>;
 
 struct LoadOptions {
   int64_t max_length = 512;
-  // Rows have labels, of these, or none where these are empty; others are a DataError.
+  // Rows have labels, of these, or none where these are empty; others cannot be used.
   Labels labels = {};
-  DataConfig data = {};  // how rows are made samples; its lists are not read
+  DataConfig data = {};  // but for its lists of sources
   RowFilter filter = {};
+  CacheOptions cache = {};
 };
 
-// On ATen's threads; the result does not depend on how many there are. No sources give an empty dataset. Throws
-// DataError for bad rows, for a source without rows and as expect_trainable does,
-// RecipeError for an unknown format.
-Dataset load_dataset(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const LoadOptions& options);
+struct LoadedDataset : Dataset {
+  std::string cache;  // what became of the cache, for the report; empty where there is none
+};
 
-// Every row as an example, with its place in its file. Errors as above.
-void visit_examples(const std::vector<DataSource>& sources,
-                    const std::function<void(Example example, const std::string& where)>& visit);
+// On ATen's threads; the result does not depend on how many there are, nor on whether it comes from the cache. No
+// sources give an empty dataset. Throws DataError for bad rows, as data.on_error says, for a source without rows, for
+// one that the filter leaves none of, for a file that changes while it is read, and as expect_trainable does;
+// RecipeError for an unknown format. A cache that cannot be used is no error: the samples are then in memory.
+LoadedDataset load_dataset(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
+                           const LoadOptions& options);
 
-// The first rows as text, for answering them; also those that load_dataset leaves out. Errors as above.
-std::vector<Example> load_examples(const std::vector<DataSource>& sources,
+// The first rows as text, for answering them; also those that load_dataset leaves out for their length. Errors as
+// above.
+std::vector<Example> load_examples(const std::vector<DataSource>& sources, const DataConfig& data,
                                    int64_t most = std::numeric_limits<int64_t>::max());
 
 }  // namespace lora

@@ -1,19 +1,19 @@
 #include "lora/data/rows.h"
 
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <vector>
 
-#include "lora/data/csv.h"
 #include "models/did_you_mean.h"
 #include "models/error.h"
 
 namespace lora {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;  // tools are shown to a model in the order they were written in
+
+constexpr int kEnd = std::streambuf::traits_type::eof();
 
 std::string column_list(const json& object) {
   constexpr size_t kShown = 20;
@@ -33,132 +33,218 @@ std::string parser_says(const json::parse_error& error) {
   return message.substr(0, message.find("; last read"));
 }
 
-std::ifstream open_regular(const std::string& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) throw DataError(path + ": no such file");
-  if (!std::filesystem::is_regular_file(status)) throw DataError(path + ": not a file that can be read twice");
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw DataError(path + ": cannot be opened for reading");
-  return file;
-}
-
-void skip_byte_order_mark(std::ifstream& file) {
-  char mark[3] = {};
-  file.read(mark, 3);
-  if (file.gcount() == 3 && std::string_view(mark, 3) == "\xef\xbb\xbf") return;
-  file.clear();
-  file.seekg(0);
-}
-
-bool holds_array(std::ifstream& file) {
-  const auto start = file.tellg();
-  int first = file.get();
-  while (first == ' ' || first == '\t' || first == '\r' || first == '\n') first = file.get();
-  file.clear();
-  file.seekg(start);
-  return first == '[';
-}
-
-void require_object(const json& value, const std::string& where, const char* wanted) {
-  if (!value.is_object()) throw DataError(where + ": found " + value.type_name() + ", wanted " + wanted);
-}
-
-void read_lines(std::ifstream& file, const DataSource& source, const std::function<void(const DataRow&)>& visit) {
-  std::string line;
-  for (int64_t number = 1; std::getline(file, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = source.path + ":" + std::to_string(number);
-    json object;
-    try {
-      object = json::parse(line);
-    } catch (const json::parse_error& error) {
-      throw DataError(where + ":" + std::to_string(error.byte) + ": not valid JSON: " + parser_says(error) +
-                      "; each line must be one whole object");
+// The file's name says what is in it, under what it is packed in.
+char csv_separator(const std::string& path) {
+  std::string name = std::filesystem::path(path).filename().string();
+  for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  for (const char* packed : {".gz", ".gzip", ".zst", ".zstd"}) {
+    if (name.ends_with(packed)) {
+      name.resize(name.rfind('.'));
+      break;
     }
-    require_object(object, where, "one JSON object a line");
-    visit(DataRow(source, object, where));
   }
-  if (file.bad()) throw DataError(source.path + ": reading failed");
+  return name.ends_with(".csv") ? ',' : name.ends_with(".tsv") ? '\t' : '\0';
 }
 
-void read_array(std::ifstream& file, const DataSource& source, const std::function<void(const DataRow&)>& visit) {
-  int64_t index = 0;
-  const auto place = [&] { return source.path + "[" + std::to_string(index) + "]"; };
-  // An element is handed on as soon as it is whole and then discarded, so the array itself never grows.
-  const auto element = [&](int depth, json::parse_event_t event, json& parsed) {
+bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\r") == std::string::npos; }
+
+std::string too_long() { return "more than " + std::to_string(kMostRecordBytes >> 20) + " MiB, wanted shorter rows"; }
+
+// JSON as RFC 8259 has it, with each key of an object only once: which of two a reader takes is its own affair.
+json parse_json(const std::string& text, const std::string& where) {
+  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  const auto once = [&](int, json::parse_event_t event, json& parsed) {
     using Event = json::parse_event_t;
-    if (depth != 1) return true;
-    if (event == Event::array_start) throw DataError(place() + ": found array, wanted an object");
-    if (event == Event::value) require_object(parsed, place(), "an object");
-    if (event != Event::object_end) return true;
-    const std::string where = place();
-    visit(DataRow(source, parsed, where));
-    ++index;
-    return false;
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key && !keys.back().insert(parsed.get_ref<const std::string&>()).second) {
+      throw DataError(where + ": key '" + parsed.get_ref<const std::string&>() + "' is there twice; wanted it once");
+    }
+    return true;
   };
   try {
-    const json emptied = json::parse(file, element);
+    return json::parse(text, once);
   } catch (const json::parse_error& error) {
-    throw DataError(place() + ": not valid JSON near byte " + std::to_string(error.byte) + ": " + parser_says(error));
-  }
-}
-
-bool is_csv(const std::string& path) {
-  std::string extension = std::filesystem::path(path).extension().string();
-  for (char& c : extension) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return extension == ".csv";
-}
-
-std::vector<std::string> read_header(CsvReader& reader, const std::string& path) {
-  std::vector<std::string> columns;
-  if (!reader.next(columns)) throw DataError(path + ": empty; wanted a first line that names the columns");
-  std::set<std::string> seen;
-  for (const std::string& column : columns) {
-    // A column without a name is an index that someone wrote along; nothing can ask for it.
-    if (!column.empty() && !seen.insert(column).second) {
-      throw DataError(reader.where() + ": two columns are named '" + column + "'");
-    }
-  }
-  return columns;
-}
-
-void read_csv(std::ifstream& file, const DataSource& source, const std::function<void(const DataRow&)>& visit) {
-  CsvReader reader(file, source.path);
-  const std::vector<std::string> columns = read_header(reader, source.path);
-  std::vector<std::string> fields;
-  while (reader.next(fields)) {
-    const std::string where = reader.where();
-    if (fields.size() != columns.size()) {
-      throw DataError(where + ": found " + std::to_string(fields.size()) + (fields.size() == 1 ? " field" : " fields") +
-                      ", wanted " + std::to_string(columns.size()) +
-                      " as in the first line; a field with a comma in it stands in quotes");
-    }
-    json object = json::object();
-    for (size_t i = 0; i < columns.size(); ++i) object[columns[i]] = std::move(fields[i]);
-    visit(DataRow(source, object, where));
+    throw DataError(where + ":" + std::to_string(error.byte) + ": not valid JSON: " + parser_says(error) +
+                    "; each row must be one whole object");
   }
 }
 
 }  // namespace
+
+RowReader::RowReader(const std::string& path) : path_(path), input_(std::make_unique<Input>(path)) {
+  if (const char separator = csv_separator(path)) {
+    csv_.emplace(*input_, path, separator);
+    read_header();
+    return;
+  }
+  if (input_->starts_with("PAR1")) {
+    throw DataError(
+        path +
+        ": is a Parquet file, and this is built without Parquet; wanted JSONL or CSV, such as pandas writes: "
+        "read_parquet(PATH).to_json('rows.jsonl', orient='records', lines=True)");
+  }
+  array_ = skip_space() == '[';
+  if (array_) get();
+}
+
+int RowReader::get() {
+  const int c = input_->sbumpc();
+  line_ += c == '\n';
+  return c;
+}
+
+// The next character that is none, left where it is.
+int RowReader::skip_space() {
+  int c = input_->sgetc();
+  for (; c == ' ' || c == '\t' || c == '\r' || c == '\n'; c = input_->sgetc()) get();
+  return c;
+}
+
+void RowReader::read_header() {
+  if (!csv_->next(columns_)) throw DataError(path_ + ": empty; wanted a first line that names the columns");
+  std::set<std::string> seen;
+  for (const std::string& column : columns_) {
+    // A column without a name is an index that someone wrote along; nothing can ask for it.
+    if (!column.empty() && !seen.insert(column).second) {
+      throw DataError(csv_->where() + ": two columns are named '" + column + "'");
+    }
+  }
+}
+
+bool RowReader::next(RawRow& row) {
+  row.error.clear();
+  return csv_ ? next_record(row) : array_ ? next_element(row) : next_line(row);
+}
+
+bool RowReader::next_line(RawRow& row) {
+  while (true) {
+    row.line = line_;
+    row.index = -1;
+    const Input::Line found = input_->read_line(row.json);
+    if (found == Input::Line::kEnd) return false;
+    ++line_;
+    if (found == Input::Line::kTooLong) {
+      row.error = "a line of " + too_long();
+      return true;
+    }
+    if (!is_blank(row.json)) return true;
+  }
+}
+
+bool RowReader::next_element(RawRow& row) {
+  int c = skip_space();
+  const auto place = [&](int64_t line) { return path_ + ":" + std::to_string(line) + ": "; };
+  if (c == kEnd) throw DataError(place(line_) + "the array is not closed; is the file whole?");
+  const bool closed = c == ']' && first_;
+  row.line = line_;
+  row.index = index_++;
+  row.json.clear();
+  bool in_string = false;
+  for (int64_t depth = 0; !closed;) {
+    c = get();
+    if (c == kEnd) throw DataError(place(row.line) + "the element that begins here is not closed; is the file whole?");
+    if (!in_string && depth == 0 && (c == ',' || c == ']')) break;
+    if (in_string) {
+      if (c == '\\') {
+        row.json += static_cast<char>(c);
+        c = get();
+        if (c == kEnd) continue;  // said above
+      } else if (c == '"') {
+        in_string = false;
+      }
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if ((c == '}' || c == ']') && depth > 0) {
+      --depth;
+    }
+    row.json += static_cast<char>(c);
+    if (row.json.size() > kMostRecordBytes) throw DataError(place(row.line) + "an element of " + too_long());
+  }
+  first_ = false;
+  if (closed) get();
+  if (closed || c == ']') {
+    array_ = false;
+    if (skip_space() != kEnd) throw DataError(place(line_) + "found text after the array, wanted its end");
+    // From here on next() takes lines, of which there are none.
+  }
+  return !closed;
+}
+
+bool RowReader::next_record(RawRow& row) {
+  row.index = -1;
+  try {
+    const bool any = csv_->next(row.fields);
+    row.line = csv_->line();
+    return any;
+  } catch (const DataError&) {
+    if (!csv_->skip_line()) throw;
+    row.line = csv_->problem_line();
+    row.error = csv_->problem();
+    return true;
+  }
+}
+
+std::string RowReader::where(const RawRow& row) const {
+  std::string place = path_ + ":" + std::to_string(row.line);
+  return row.index < 0 ? place : place + "[" + std::to_string(row.index) + "]";
+}
+
+json RowReader::parse(const RawRow& row) const {
+  const std::string place = where(row);
+  if (!row.error.empty()) throw DataError(place + ": " + row.error);
+  if (!csv_) {
+    json value = parse_json(row.json, place);
+    if (value.is_object()) return value;
+    throw DataError(place + ": found " + value.type_name() +
+                    (row.index < 0 ? ", wanted one JSON object a line" : ", wanted an object"));
+  }
+  if (row.fields.size() != columns_.size()) {
+    const auto count = std::to_string(row.fields.size()) + (row.fields.size() == 1 ? " field" : " fields");
+    throw DataError(place + ": found " + count + ", wanted " + std::to_string(columns_.size()) +
+                    " as in the first line; a field with a separator in it stands in quotes");
+  }
+  json object = json::object();
+  for (size_t i = 0; i < columns_.size(); ++i) object[columns_[i]] = row.fields[i];
+  return object;
+}
 
 const std::string& DataRow::name_in_file(const std::string& column) const {
   const auto renamed = source_.fields.find(column);
   return renamed == source_.fields.end() ? column : renamed->second;
 }
 
-std::string DataRow::text(const std::string& column) const {
+const json& DataRow::expect(const std::string& column) const {
   const std::string& name = name_in_file(column);
   const auto found = object_.find(name);
-  if (found == object_.end()) {
-    std::vector<std::string> columns;
-    for (const auto& item : object_.items()) columns.push_back(item.key());
-    throw DataError(where_ + ": no column '" + name + "', which format '" + source_.format + "' reads; found: " +
-                    column_list(object_) + did_you_mean(name, columns) + "; `fields` renames columns");
-  }
-  if (found->is_string()) return found->get<std::string>();
-  if (found->is_number() || found->is_boolean()) return found->dump();
-  throw DataError(where_ + ": column '" + name + "' is " + found->type_name() + ", wanted text");
+  if (found != object_.end()) return *found;
+  std::vector<std::string> columns;
+  for (const auto& item : object_.items()) columns.push_back(item.key());
+  throw DataError(where_ + ": no column '" + name + "', which format '" + source_.format + "' reads; found: " +
+                  column_list(object_) + did_you_mean(name, columns) + "; `fields` renames columns");
+}
+
+std::string DataRow::text(const std::string& column) const {
+  const json& found = expect(column);
+  if (found.is_string()) return found.get<std::string>();
+  if (found.is_number() || found.is_boolean()) return found.dump();
+  throw DataError(where_ + ": column '" + name_in_file(column) + "' is " + found.type_name() + ", wanted text");
+}
+
+json DataRow::value(const std::string& column) const {
+  const json& found = expect(column);
+  if (!found.is_string()) return found;
+  const std::string& text = found.get_ref<const std::string&>();
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos || (text[first] != '[' && text[first] != '{')) return found;
+  json parsed = json::parse(text, nullptr, false);
+  return parsed.is_discarded() ? found : parsed;
+}
+
+json DataRow::optional_value(const std::string& column) const {
+  return object_.contains(name_in_file(column)) ? value(column) : json();
 }
 
 std::string DataRow::optional_text(const std::string& column) const {
@@ -167,14 +253,13 @@ std::string DataRow::optional_text(const std::string& column) const {
 }
 
 void for_each_row(const DataSource& source, const std::function<void(const DataRow&)>& visit) {
-  std::ifstream file = open_regular(source.path);
-  skip_byte_order_mark(file);
-  if (is_csv(source.path)) {
-    read_csv(file, source, visit);
-  } else if (holds_array(file)) {
-    read_array(file, source, visit);
-  } else {
-    read_lines(file, source, visit);
+  for (const std::string& file : matching_files(source.path)) {
+    RowReader reader(file);
+    for (RawRow row; reader.next(row);) {
+      const std::string where = reader.where(row);
+      const json object = reader.parse(row);
+      visit(DataRow(source, object, where));
+    }
   }
 }
 

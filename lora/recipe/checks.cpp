@@ -73,6 +73,7 @@ class Checker {
     }
     check_sources("data.train", recipe_.data.train);
     check_sources("data.validation", recipe_.data.validation);
+    check_standard_input();
   }
 
   void check_training() const {
@@ -152,6 +153,25 @@ class Checker {
       refuse("init", "not with method adalora, which has initial values of its own");
   }
 
+  void check_standard_input() const {
+    std::vector<std::string> places;
+    for (const auto& [list, sources] :
+         {std::pair{"data.train", &recipe_.data.train}, std::pair{"data.validation", &recipe_.data.validation}}) {
+      for (size_t i = 0; i < sources->size(); ++i) {
+        if ((*sources)[i].path == "-") places.push_back(std::string(list) + "." + std::to_string(i) + ".path");
+      }
+    }
+    const auto refuse = [&](const std::string& place, const std::string& reason) {
+      fail(place, place + ": '-' is standard input, which is read only once; " + reason);
+    };
+    if (places.size() > 1) refuse(places[1], places[0] + " reads it already");
+    if (places.empty()) return;
+    if (classifies()) refuse(places[0], "a classifier reads its data twice, first for the labels; wanted a file");
+    if (places[0].starts_with("data.validation") && recipe_.evaluation.exact_match > 0) {
+      refuse(places[0], "evaluation.exact_match reads it again; wanted a file");
+    }
+  }
+
   bool classifies() const { return recipe_.model.head == "sequence_classification"; }
 
   void expect_validation(const std::string& path) const {
@@ -164,7 +184,7 @@ class Checker {
       if (sources[i].weight != 1.0) {
         fail(path + ".weight", path + ".weight: mixing by weight is not available yet; expected 1.0");
       }
-      if (classifies() != (sources[i].format == "classification")) {
+      if (sources[i].format != "auto" && classifies() != (sources[i].format == "classification")) {
         fail(path + ".format", path + ".format: " + sources[i].format + " does not go with model.head " +
                                    recipe_.model.head + "; sequence_classification and format classification do");
       }

@@ -56,11 +56,32 @@ KeysAndValues flatten(Recipe recipe) {
 bool decides_what_is_trained(const std::string& key) {
   static constexpr std::array<std::string_view, 5> training = {
       "training.seed", "training.batch_size", "training.max_length", "training.packing", "training.optimizer"};
+  if (key == "data.cache_dir" || key == "data.max_errors") return false;
   return key.starts_with("model.") || key.starts_with("adapter.") || key.starts_with("data.") ||
          std::ranges::find(training, key) != training.end();
 }
 
+// Of the data section, what decides which samples an epoch has, or where they are kept, and not what they are.
+bool decides_use_alone(const std::string& key) {
+  return key == "shuffle" || key == "cache_dir" || key == "max_errors" || key.starts_with("mixing");
+}
+
 }  // namespace
+
+std::string preparation_text(const DataConfig& data) {
+  DataConfig config = data;
+  for (std::vector<DataSource>* list : {&config.train, &config.validation}) {
+    for (DataSource& source : *list) source.weight = 1.0;
+  }
+  KeysAndValues flat;
+  Flattener flattener(flat, "");
+  describe(flattener, config);
+  std::string text;
+  for (const auto& [key, value] : flat) {
+    if (!decides_use_alone(key)) text += key + ": " + value + "\n";
+  }
+  return text;
+}
 
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b) {
   const KeysAndValues left = flatten(a), right = flatten(b);

@@ -79,6 +79,9 @@ void describe(Fields& fields, DataConfig& data) {
   fields.sections("train", data.train);
   fields.sections("validation", data.validation);
   fields.value("shuffle", data.shuffle, Any{});
+  fields.value("on_error", data.on_error, known_on_error());
+  fields.value("max_errors", data.max_errors, Integers{0});
+  fields.value("cache_dir", data.cache_dir, OrNull{});
   fields.value("train_on", data.train_on, known_train_on());
   fields.value("overlong", data.overlong, known_overlong());
 }

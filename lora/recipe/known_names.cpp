@@ -1,6 +1,7 @@
 #include "lora/recipe/known_names.h"
 
 #include <map>
+#include <set>
 
 namespace lora {
 namespace {
@@ -22,6 +23,7 @@ const Names& known_formats() {
   static const Names names = [] {
     Names made{
         {}, {"chat"}, {{"messages", "chat"}, {"sharegpt", "chat"}, {"chat_template", "chat"}, {"pretrain", "text"}}};
+    made.available.push_back("auto");
     for (const auto& [name, columns] : formats()) made.available.push_back(name);
     return made;
   }();
@@ -40,7 +42,14 @@ const Names& known_overlong() {
   return names;
 }
 
-const std::vector<std::string>& format_columns(const std::string& format) { return formats().at(format); }
+const std::vector<std::string>& format_columns(const std::string& format) {
+  static const std::vector<std::string> all = [] {
+    std::set<std::string> columns;
+    for (const auto& [name, of_format] : formats()) columns.insert(of_format.begin(), of_format.end());
+    return std::vector<std::string>(columns.begin(), columns.end());
+  }();
+  return format == "auto" ? all : formats().at(format);
+}
 
 const Names& known_methods() {
   static const Names names = {
@@ -91,6 +100,11 @@ const Names& known_dtypes() {
 
 const Names& known_quantizations() {
   static const Names names = {{"none", "int8", "nf4"}, {}, {{"8bit", "int8"}, {"4bit", "nf4"}, {"fp4", "nf4"}}};
+  return names;
+}
+
+const Names& known_on_error() {
+  static const Names names = {{"fail", "skip"}, {}, {{"raise", "fail"}, {"ignore", "skip"}, {"drop", "skip"}}};
   return names;
 }
 

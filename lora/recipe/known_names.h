@@ -17,6 +17,7 @@ struct Names {
 const Names& known_dtypes();
 const Names& known_quantizations();
 const Names& known_heads();
+const Names& known_on_error();
 const Names& known_model_inits();
 const Names& known_methods();
 const Names& known_adapter_inits();
@@ -29,7 +30,7 @@ const Names& known_formats();
 const Names& known_train_on();
 const Names& known_overlong();
 
-// The columns of an available data format, by the format's own names.
+// The columns of an available data format, by the format's own names; of auto, those of any.
 const std::vector<std::string>& format_columns(const std::string& format);
 
 }  // namespace lora

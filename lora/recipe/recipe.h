@@ -56,4 +56,8 @@ std::string to_yaml(const Recipe& recipe);
 // adalora also the length of the run, which may change otherwise, as rates, evaluation, checkpoints and exports may.
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b);
 
+// All of a data section that decides what samples its rows become, as text: equal for equal samples, as far as the
+// recipe goes. A new key is part of it unless it says otherwise there.
+std::string preparation_text(const DataConfig& data);
+
 }  // namespace lora

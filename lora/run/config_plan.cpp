@@ -37,8 +37,8 @@ std::string config_plan(const Recipe& recipe) {
   if (fs::exists(directory / "tokenizer.model")) {
     const auto tokenizer = load_tokenizer(directory);
     const LoadOptions load{.max_length = training.max_length, .labels = labels, .data = recipe.data};
-    const Dataset train = load_dataset(recipe.data.train, *tokenizer, load);
-    const Dataset validation = load_dataset(recipe.data.validation, *tokenizer, load);
+    const LoadedDataset train = load_dataset(recipe.data.train, *tokenizer, load);
+    const LoadedDataset validation = load_dataset(recipe.data.validation, *tokenizer, load);
     need = data_need(train, validation);
     text += "Training    " + dataset_line(train) + "\n";
   } else {

@@ -76,7 +76,7 @@ std::string adaptation_table(const Adaptation& adaptation) {
 
 std::string dataset_line(const Dataset& dataset) {
   std::string line = with_commas(dataset.size()) + " samples, " + with_commas(dataset.tokens()) + " tokens";
-  const bool labelled = dataset.size() > 0 && dataset[0].label != kNoLabel;
+  const bool labelled = dataset.size() > 0 && dataset.label(0) != kNoLabel;
   if (!labelled) line += ", " + with_commas(dataset.supervised_tokens()) + " of them trained";
   const SourceCounts counts = dataset.counts();
   const auto say = [&](int64_t count, const char* what) {
@@ -92,7 +92,7 @@ std::string dataset_line(const Dataset& dataset) {
 
 std::string labels_line(const Dataset& dataset, const LabelNames& names) {
   std::vector<int64_t> counts(names.size(), 0);
-  for (int64_t i = 0; i < dataset.size(); ++i) ++counts[static_cast<size_t>(dataset[i].label)];
+  for (int64_t i = 0; i < dataset.size(); ++i) ++counts[static_cast<size_t>(dataset.label(i))];
   constexpr size_t kWidth = 100;
   std::string text, line = std::to_string(names.size()) + ": ";
   for (size_t i = 0; i < names.size(); ++i) {

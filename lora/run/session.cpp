@@ -20,7 +20,7 @@ Labels choose_labels(const Recipe& recipe) {
     if (!names.empty()) return Labels(std::move(names));
   }
   LabelNames names = read_model_config(recipe.model.path).labels;
-  return Labels(names.empty() ? collect_labels(recipe.data.train) : std::move(names));
+  return Labels(names.empty() ? collect_labels(recipe.data.train, recipe.data) : std::move(names));
 }
 
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,

@@ -6,17 +6,24 @@
 
 #include "lora/adapters/method.h"
 #include "lora/checkpoints/training_state.h"
-#include "lora/data/load.h"
 #include "lora/data/render.h"
 #include "lora/export/export.h"
 #include "lora/run/comparison.h"
 #include "lora/run/confusion_report.h"
+#include "lora/run/data_record.h"
+#include "lora/run/data_report.h"
 #include "lora/run/machine.h"
 #include "lora/run/merging.h"
 #include "lora/run/signals.h"
 #include "lora/run/text.h"
+#include "models/io/atomic_file.h"
 
 namespace lora {
+namespace {
+
+constexpr const char* kDataRecord = "data.json";
+
+}  // namespace
 
 TrainingRun::TrainingRun(NamedRecipe recipe, const RunOptions& options, const Tokenizer& tokenizer)
     : name_(std::move(recipe.name)), recipe_(std::move(recipe.recipe)), options_(options), tokenizer_(tokenizer) {
@@ -25,9 +32,18 @@ TrainingRun::TrainingRun(NamedRecipe recipe, const RunOptions& options, const To
     directory_->expect_same_run(recipe_);
   }
   labels_ = choose_labels(recipe_);
-  const LoadOptions load{.max_length = recipe_.training.max_length, .labels = labels_, .data = recipe_.data};
+  LoadOptions load{.max_length = recipe_.training.max_length, .labels = labels_, .data = recipe_.data};
+  load.cache = {.directory = cache_directory(recipe_.data.cache_dir),
+                .options = preparation_text(recipe_.data),
+                .keep = !options.dry_run};
+  // Cleaning looks for rows of the validation set in the training set.
+  for (const DataSource& source : recipe_.data.validation) load.cache.beside.push_back(source.path);
   train_ = load_dataset(recipe_.data.train, tokenizer, load);
+  load.cache.beside.clear();
   validation_ = load_dataset(recipe_.data.validation, tokenizer, load);
+  if (directory_ && directory_->resume_from()) {
+    expect_same_data(directory_->resume_from()->directory / kDataRecord, train_, validation_);
+  }
 }
 
 bool TrainingRun::starts_fresh() const { return directory_ && !directory_->resume_from(); }
@@ -80,19 +96,32 @@ std::string TrainingRun::report() {
   enter();
   std::string text = "Training    " + dataset_line(train_) + "\n";
   if (trainer_->has_validation()) text += "Validation  " + dataset_line(validation_) + "\n";
+  NamedDatasets sets = {{"train", &train_}};
+  if (trainer_->has_validation()) sets.emplace_back("validation", &validation_);
+  text += sources_notes(sets);
+  if (recipe_.training.packing) text += "Packing     " + packing_line() + "\n";
   if (!labels_.empty()) text += "Labels      " + labels_line(train_, labels_.names()) + "\n";
   text += "Memory      " + memory_line(plan_) + "\n";
   text += "Passes      " + passes_line(plan_, recipe_.training) + "\n";
   text += "Layers      " + layers_line(*model_) + "\n";
   text += "Adapter     " + recipe_.adapter.method;
   if (starts_from_base(recipe_.adapter)) text += ", from the base's weights (" + recipe_.adapter.init + ")";
-  text += "\n\n" + adaptation_table(adaptation_) + "\n";
+  text += "\n\n" + sources_table(sets) + "\n" + adaptation_table(adaptation_) + "\n";
   text += comparison_table(adaptation_, recipe_.adapter, plan_,
                            baselines(*model_, adaptation_, recipe_.adapter, recipe_.training, need_, plan_)) +
           "\n";
   if (trainer_->groups().size() > 1) text += groups_table(trainer_->groups()) + "\n";
   return text + std::to_string(trainer_->total_steps()) + " steps of " + std::to_string(recipe_.training.batch_size) +
          " rows, " + std::to_string(trainer_->steps_per_epoch()) + " steps an epoch\n";
+}
+
+std::string TrainingRun::packing_line() const {
+  const int64_t rows = trainer_->epoch_rows().size(), room = rows * recipe_.training.max_length;
+  int64_t tokens = 0;
+  for (const int64_t sample : trainer_->epoch_rows().rows(0, rows))
+    tokens += train_.index().lengths[static_cast<size_t>(sample)];
+  return with_commas(rows) + " rows of " + with_commas(recipe_.training.max_length) + " tokens, " +
+         fixed(100.0 * static_cast<double>(tokens) / static_cast<double>(room), 1) + " % full";
 }
 
 std::string TrainingRun::preview() const {
@@ -123,7 +152,7 @@ void TrainingRun::write_answers(const Answers& answers, int64_t step, double epo
 std::string TrainingRun::begin() {
   enter();
   if (recipe_.evaluation.exact_match > 0) {
-    examples_ = load_examples(recipe_.data.validation, recipe_.evaluation.exact_match);
+    examples_ = load_examples(recipe_.data.validation, recipe_.data, recipe_.evaluation.exact_match);
   }
   std::string text;
   if (const auto& checkpoint = directory_->resume_from()) {
@@ -171,6 +200,7 @@ void TrainingRun::save() {
   directory_->checkpoints().write(progress.step, [&](const std::filesystem::path& directory) {
     write_training_state(directory, *model_, adaptation_, recipe_.adapter, *trainer_, recipe_.model.path,
                          to_yaml(recipe_));
+    write_file_atomically(directory / kDataRecord, data_record(train_, validation_));
   });
   directory_->checkpoints().prune(recipe_.training.checkpoint_keep, {progress.best_step});
   saved_step_ = progress.step;

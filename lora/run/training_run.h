@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "lora/adapters/adapter_set.h"
-#include "lora/data/dataset.h"
 #include "lora/data/labels.h"
+#include "lora/data/load.h"
 #include "lora/data/tokenizer.h"
 #include "lora/recipe/recipe.h"
 #include "lora/run/exact_match.h"
@@ -74,6 +74,7 @@ class TrainingRun {
   Answers answer() const;
   void write_answers(const Answers& answers, int64_t step, double epoch);
   std::string profile() const;
+  std::string packing_line() const;
 
   std::string name_;
   Recipe recipe_;
@@ -81,7 +82,7 @@ class TrainingRun {
   const Tokenizer& tokenizer_;
   std::optional<RunDirectory> directory_;
   Labels labels_;
-  Dataset train_, validation_;
+  LoadedDataset train_, validation_;
   AdapterSet* set_ = nullptr;
   LlamaForCausalLM* model_ = nullptr;
   Adaptation adaptation_;

@@ -22,7 +22,7 @@ using Records = std::vector<Record>;
 
 Records read(const std::string& bytes) {
   std::istringstream in(bytes);
-  CsvReader reader(in, "a.csv");
+  CsvReader reader(*in.rdbuf(), "a.csv");
   Records records;
   for (Record fields; reader.next(fields);) records.push_back(fields);
   return records;
@@ -80,6 +80,11 @@ TEST_CASE("bytes that only look like UTF-8 are refused") {
     CHECK_THROWS_WITH(read(bytes), Contains("not UTF-8"));
   }
   CHECK(read("é€😀") == Records{{"é€😀"}});
+}
+
+TEST_CASE("tabs separate the fields of a file named so") {
+  CHECK(rows("id\tbody\n1\ta, b\n2\t\"c\td\"\n", "rows.tsv") == "2=a, b;3=c\td;");
+  CHECK_THAT(rows(std::string("id,body\n1,a\0b\n", 14)), Contains("rows.csv:2: found a NUL byte"));
 }
 
 TEST_CASE("a CSV file's rows have its header's columns and the lines they begin on") {

@@ -44,7 +44,8 @@ TEST_CASE("sources and rows keep their order") {
   CHECK(dataset.lengths() == std::vector<int64_t>{4, 5, 3});
   CHECK(dataset.tokens() == 12);
   CHECK(dataset.supervised_tokens() == 8);
-  CHECK(dataset.counts() == SourceCounts{.rows = 3, .samples = 3, .tokens = 12, .supervised = 8});
+  CHECK(dataset.counts() ==
+        SourceCounts{.rows = 3, .answers = 1, .ended = 1, .samples = 3, .tokens = 12, .supervised = 8});
   REQUIRE(dataset.sources().size() == 2);
   CHECK(dataset.sources()[0].path == sources[0].path);
   CHECK(dataset.sources()[0].end == 1);
@@ -53,11 +54,11 @@ TEST_CASE("sources and rows keep their order") {
   CHECK(dataset.longest() == 5);
   CHECK(dataset.used_ids()[static_cast<size_t>('x')]);
   CHECK_FALSE(dataset.used_ids()[static_cast<size_t>('w')]);
-  const auto examples = load_examples(sources);
+  const auto examples = load_examples(sources, {});
   REQUIRE(examples.size() == 3);
   CHECK(examples[0].prompt == "p");
   CHECK(examples[1].completion == "xyz");
-  CHECK(load_examples(sources, 2).size() == 2);
+  CHECK(load_examples(sources, {}, 2).size() == 2);
 }
 
 TEST_CASE("samples do not depend on the number of threads") {
@@ -102,7 +103,7 @@ TEST_CASE("a source without rows is an error, no source is not") {
   Files files;
   const auto empty = files.add("empty.jsonl", "\n", "text");
   CHECK_THROWS_WITH(load_dataset({empty}, PieceTokenizer(), {10}), Contains("empty.jsonl: holds no rows"));
-  CHECK_THROWS_AS(load_examples({empty}), DataError);
+  CHECK_THROWS_AS(load_examples({empty}, {}), DataError);
   CHECK(load_dataset({}, PieceTokenizer(), {10}).size() == 0);
 }
 
@@ -124,12 +125,12 @@ TEST_CASE("a filter sees every row in order, may change it, and what it leaves o
   };
   const auto dataset = load_dataset(sources, PieceTokenizer(), {.max_length = 20, .filter = filter});
   CHECK(seen == 5'001);
-  CHECK(dataset.counts().filtered == 2'500);
+  CHECK(dataset.sources()[0].counts.filtered == 2'500);
   CHECK(dataset.size() == 2'501);
   CHECK(dataset[0].ids[2] == 'x');
   const RowFilter nothing = [](std::span<ExampleRow> rows) { rows[0].keep = rows[0].source == 0; };
   CHECK_THROWS_WITH(load_dataset(sources, PieceTokenizer(), {.max_length = 20, .filter = nothing}),
-                    Contains("b.jsonl: all of its 1 row are left out by data.cleaning"));
+                    Contains("b.jsonl: none of its 1 rows is left: data.cleaning left out 1"));
 }
 
 TEST_CASE("an unknown format and a weight that is not supported are the recipe's errors") {

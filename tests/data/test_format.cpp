@@ -14,7 +14,7 @@ using Catch::Matchers::Contains;
 
 Example make(const std::string& format, const std::string& row, const std::map<std::string, std::string>& fields = {}) {
   const DataSource source{"rows.jsonl", format, 1.0, fields};
-  const auto object = nlohmann::json::parse(row);
+  const auto object = nlohmann::ordered_json::parse(row);
   const std::string where = "rows.jsonl:1";
   return format_of(source).make(DataRow(source, object, where));
 }

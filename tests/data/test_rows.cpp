@@ -2,6 +2,8 @@
 
 #include "lora/data/rows.h"
 
+#include <sys/stat.h>
+
 #include <nlohmann/json.hpp>
 
 #include "lora/data/shuffle.h"
@@ -61,7 +63,7 @@ TEST_CASE("one JSON array is rows too, with element numbers") {
   const auto result = read("\xef\xbb\xbf \n[{\"text\": \"a\", \"more\": {\"deep\": [1, {}]}},\n {\"text\": \"b\"}]\n");
   CHECK(result.error.empty());
   CHECK(result.texts == Texts{"a", "b"});
-  CHECK(result.places == Texts{"rows.jsonl[0]", "rows.jsonl[1]"});
+  CHECK(result.places == Texts{"rows.jsonl:2[0]", "rows.jsonl:3[1]"});
 }
 
 TEST_CASE("an empty file has no rows") {
@@ -83,10 +85,10 @@ TEST_CASE("columns are renamed") {
 
 TEST_CASE("a missing column names its place, what was found and the nearest name") {
   const auto result = read("{\"text\": \"a\"}\n{\"txt\": \"b\", \"id\": 1}");
-  CHECK_THAT(result.error, Contains("rows.jsonl:2: no column 'text', which format 'text' reads; found: 'id', 'txt'"));
+  CHECK_THAT(result.error, Contains("rows.jsonl:2: no column 'text', which format 'text' reads; found: 'txt', 'id'"));
   CHECK_THAT(result.error, Contains("did you mean 'txt'"));
   CHECK_THAT(read("{\"text\": \"a\"}", {{"text", "body"}}).error, Contains("no column 'body'"));
-  CHECK_THAT(read("[{}]").error, Contains("rows.jsonl[0]: no column 'text'") && Contains("found: none"));
+  CHECK_THAT(read("[{}]").error, Contains("rows.jsonl:1[0]: no column 'text'") && Contains("found: none"));
 }
 
 TEST_CASE("null, arrays and objects are no text") {
@@ -98,8 +100,8 @@ TEST_CASE("null, arrays and objects are no text") {
 TEST_CASE("a row that is not an object is refused where it stands") {
   CHECK_THAT(read("{\"text\": \"a\"}\n3").error, EndsWith("rows.jsonl:2: found number, wanted one JSON object a line"));
   CHECK_THAT(read("\"a\"").error, EndsWith("rows.jsonl:1: found string, wanted one JSON object a line"));
-  CHECK_THAT(read("[{\"text\": \"a\"}, null]").error, EndsWith("rows.jsonl[1]: found null, wanted an object"));
-  CHECK_THAT(read("[[]]").error, EndsWith("rows.jsonl[0]: found array, wanted an object"));
+  CHECK_THAT(read("[{\"text\": \"a\"}, null]").error, EndsWith("rows.jsonl:1[1]: found null, wanted an object"));
+  CHECK_THAT(read("[[]]").error, EndsWith("rows.jsonl:1[0]: found array, wanted an object"));
 }
 
 TEST_CASE("text that is not JSON is refused with its line and column") {
@@ -108,8 +110,29 @@ TEST_CASE("text that is not JSON is refused with its line and column") {
   CHECK_THAT(read("{\n  \"text\": \"a\"\n}").error, Contains("rows.jsonl:1:"));
   CHECK_THAT(read("{\"text\": \"a\"} {\"text\": \"b\"}").error, Contains("rows.jsonl:1:15: not valid JSON"));
   CHECK_THAT(read("{\"text\": \"\xff\"}").error, Contains("UTF-8"));
-  CHECK_THAT(read("[{\"text\": \"a\"}, {\"text\"").error, Contains("rows.jsonl[1]: not valid JSON near byte"));
-  CHECK_THAT(read("[{\"text\": \"a\"}] {}").error, Contains("not valid JSON"));
+  CHECK_THAT(read("[{\"text\": \"a\"}, {\"text\"").error,
+             Contains("rows.jsonl:1: the element that begins here is not closed"));
+  CHECK_THAT(read("[{\"text\": \"a\"}] {}").error, Contains("rows.jsonl:1: found text after the array"));
+}
+
+TEST_CASE("a key that is there twice, a lone surrogate and a NUL byte are refused where they stand") {
+  CHECK_THAT(read("{\"text\": \"a\"}\n{\"text\": \"a\", \"text\": \"b\"}").error,
+             EndsWith("rows.jsonl:2: key 'text' is there twice; wanted it once"));
+  CHECK_THAT(read("{\"text\": \"a\", \"m\": [{\"k\": 1}, {\"k\": 1, \"k\": 2}]}").error,
+             Contains("key 'k' is there twice"));
+  CHECK(read("{\"text\": \"a\", \"m\": [{\"k\": 1}, {\"k\": 1}]}").texts == Texts{"a"});
+  CHECK_THAT(read(R"({"text": "\ud83d x"})").error, Contains("rows.jsonl:1:") && Contains("surrogate"));
+  CHECK_THAT(read(R"({"text": "\udc00"})").error, Contains("surrogate"));
+  CHECK_THAT(read(std::string("{\"text\": \"a\0b\"}", 15)).error,
+             Contains("rows.jsonl:1:") && Contains("control character"));
+  CHECK(read(R"({"text": "a\u0000b"})").texts == Texts{std::string("a\0b", 3)});
+}
+
+TEST_CASE("a row of more than 16 MiB is refused without being held") {
+  const std::string text = "{\"text\": \"" + std::string(size_t{17} << 20, 'x') + "\"}";
+  CHECK_THAT(read("{\"text\": \"a\"}\n" + text).error,
+             EndsWith("rows.jsonl:2: a line of more than 16 MiB, wanted shorter rows"));
+  CHECK_THAT(read("[" + text + "]").error, Contains("rows.jsonl:1: an element of more than 16 MiB"));
 }
 
 TEST_CASE("a file that cannot be read is named") {
@@ -117,7 +140,13 @@ TEST_CASE("a file that cannot be read is named") {
   const auto ignore = [](const DataRow&) {};
   CHECK_THROWS_WITH(for_each_row({(directory / "no.jsonl").string(), "text", 1.0, {}}, ignore),
                     Contains("no.jsonl: no such file"));
-  CHECK_THROWS_AS(for_each_row({directory.path().string(), "text", 1.0, {}}, ignore), DataError);
+  CHECK_THROWS_WITH(for_each_row({directory.path().string(), "text", 1.0, {}}, ignore),
+                    Contains("is a directory; wanted a file, or a pattern such as " + directory.path().string()));
+  REQUIRE(::mkfifo((directory / "pipe").c_str(), 0600) == 0);
+  CHECK_THROWS_WITH(for_each_row({(directory / "pipe").string(), "text", 1.0, {}}, ignore),
+                    Contains("pipe: is a named pipe"));
+  CHECK_THAT(read_file(directory / "utf16.jsonl", "\xff\xfe{\0").error, Contains("utf16.jsonl: is UTF-16 text"));
+  CHECK_THAT(read_file(directory / "a.parquet", "PAR1....PAR1").error, Contains("built without Parquet"));
 }
 
 TEST_CASE("a deeply nested row neither crashes nor stops the reading") {

@@ -95,8 +95,7 @@ TEST_CASE("a row that is too long is cut, dropped or split, and each is counted"
   CHECK(split.samples[1].ids == Ids{kBos, 'd', 'e', 'f'});
   CHECK(split.samples[1].supervised == Flags{0, 1, 1, 1});
   CHECK(split.samples[2].ids == Ids{kBos, kEos});
-  CHECK(split.counts ==
-        SourceCounts{.split = 1, .answers = 1, .ended = 1});
+  CHECK(split.counts == SourceCounts{.split = 1, .answers = 1, .ended = 1});
 
   const auto fits = encode_long(Overlong::kDrop, example, 8);
   CHECK(fits.samples.size() == 1);

@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -29,8 +31,10 @@ class Command {
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     const std::string out = (files_ / "out").string(), err = (files_ / "err").string();
+    const std::string cache = (files_ / "cache").string();  // nothing is left in the user's
     pid_ = ::fork();
     if (pid_ == 0) {
+      ::setenv("XDG_CACHE_HOME", cache.c_str(), 1);
       if (!std::freopen(in.c_str(), "r", stdin)) ::_exit(126);
       if (!std::freopen(out.c_str(), "w", stdout) || !std::freopen(err.c_str(), "w", stderr)) ::_exit(126);
       ::execv(argv[0], argv.data());

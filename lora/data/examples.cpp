@@ -1,0 +1,137 @@
+#include "lora/data/examples.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "lora/data/recognise.h"
+#include "models/parallel.h"
+
+namespace lora {
+namespace {
+
+// Rows held at a time: enough for every thread, little enough that their text does not matter in memory.
+constexpr size_t kBlockRows = 4096, kBlockBytes = size_t{32} << 20;
+// Rows a thread takes at a time.
+constexpr int64_t kGrain = 16;
+constexpr size_t kShownErrors = 5;
+
+size_t bytes_of(const RawRow& row) {
+  size_t bytes = row.json.size();
+  for (const std::string& field : row.fields) bytes += field.size();
+  return bytes;
+}
+
+void expect_label(const Example& example, bool wanted, const std::string& where) {
+  if (example.label.has_value() == wanted) return;
+  throw DataError(where + (wanted ? ": a row without a label; wanted format classification"
+                                  : ": a row with a label; wanted text for a language model"));
+}
+
+}  // namespace
+
+std::string without_component(const DataError& error) {
+  const std::string text = error.what();
+  return text.substr(text.find("] ") + 2);
+}
+
+RowErrors row_errors(const DataConfig& data) { return {data.on_error == "skip", data.max_errors}; }
+
+void BadRows::add(const std::string& message) {
+  if (!errors_.skip) throw DataError(message);
+  ++count_;
+  if (first_.size() < kShownErrors) first_.push_back(message);
+  if (count_ > errors_.most) {
+    throw DataError("more than " + std::to_string(errors_.most) +
+                    " rows cannot be used, which is data.max_errors; the last was " + message + "; the first was " +
+                    first_.front());
+  }
+}
+
+ExampleReader::ExampleReader(const std::vector<DataSource>& sources, BadRows& bad, bool labelled)
+    : sources_(sources), bad_(bad), labelled_(labelled) {}
+
+ExampleReader::~ExampleReader() = default;
+
+bool ExampleReader::open_next_file() {
+  while (path_ == paths_.size()) {
+    if (!opened_.empty()) {
+      if (!any_row_) throw DataError(sources_[source_].path + ": holds no rows");
+      ++source_;
+    }
+    if (source_ == sources_.size()) return false;
+    opened_.push_back(sources_[source_]);
+    format_ = opened_.back().format == "auto" ? nullptr : &format_of(opened_.back());
+    grounds_.emplace_back();
+    paths_ = matching_files(sources_[source_].path);
+    path_ = 0;
+    any_row_ = false;
+  }
+  reader_ = std::make_unique<RowReader>(paths_[path_++]);
+  return true;
+}
+
+bool ExampleReader::next(ExampleBlock& block) {
+  block.rows.clear();
+  block.read = 0;
+  while (block.read == 0) {
+    if (!reader_ && !open_next_file()) return false;
+    block.source = source_;
+    fill(block);
+    any_row_ |= block.read > 0;
+  }
+  return true;
+}
+
+void ExampleReader::fill(ExampleBlock& block) {
+  size_t count = 0, bytes = 0;
+  bool more = true;
+  while (count < kBlockRows && bytes < kBlockBytes) {
+    if (count == raw_.size()) raw_.emplace_back();
+    more = reader_->next(raw_[count]);
+    if (!more) break;
+    bytes += bytes_of(raw_[count++]);
+  }
+  DataSource& source = opened_.back();
+  for (size_t i = 0; i < count && format_ == nullptr; ++i) {
+    nlohmann::ordered_json first;
+    try {
+      first = reader_->parse(raw_[i]);
+    } catch (const DataError&) {
+      continue;  // said below, as of every row
+    }
+    const Recognised found = recognise_format(source, first, labelled_, reader_->where(raw_[i]));
+    format_ = found.format;
+    source.format = found.format->name;
+    grounds_.back() = found.ground;
+  }
+  std::vector<ExampleRow> rows(count);
+  std::vector<std::string> errors(count);
+  parallel_for(static_cast<int64_t>(count), kGrain, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      ExampleRow& row = rows[i];
+      row.source = source_;
+      row.where = reader_->where(raw_[i]);
+      try {
+        const nlohmann::ordered_json object = reader_->parse(raw_[i]);
+        row.example = format_->make(DataRow(source, object, row.where));
+        expect_label(row.example, labelled_, row.where);
+      } catch (const DataError& error) {
+        errors[i] = without_component(error);
+      }
+    }
+  });
+  for (size_t i = 0; i < count; ++i) {
+    if (errors[i].empty()) {
+      block.rows.push_back(std::move(rows[i]));
+    } else {
+      bad_.add(errors[i]);
+    }
+  }
+  block.read = static_cast<int64_t>(count);
+  if (bytes >= kBlockBytes) raw_.clear();  // gives the memory of long rows back
+  if (more) return;
+  files_.push_back(reader_->finish());
+  reader_.reset();
+}
+
+}  // namespace lora

@@ -1,0 +1,163 @@
+#include "lora/data/input.h"
+
+#include <fcntl.h>
+#include <glob.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "lora/data/unpack.h"
+#include "models/error.h"
+#include "models/io/file_descriptor.h"
+#include "models/io/sha256.h"
+
+namespace lora {
+namespace {
+
+constexpr size_t kBuffer = size_t{256} << 10;
+constexpr size_t kFirstBytes = 4;
+
+FileDescriptor open_source(const std::string& path) {
+  const auto fail = [&](const std::string& message) { throw DataError(path + ": " + message); };
+  if (path == "-") {
+    if (::isatty(STDIN_FILENO)) fail("standard input is a terminal; wanted data from a file or another program");
+    return FileDescriptor(::dup(STDIN_FILENO));
+  }
+  // O_NONBLOCK: opening a named pipe must not wait for its writer.
+  FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status {};
+  if (file.get() < 0 || ::fstat(file.get(), &status) != 0) {
+    const int error = errno;
+    fail(error == ENOENT ? "no such file" : "cannot be opened for reading: " + std::generic_category().message(error));
+  }
+  if (S_ISDIR(status.st_mode)) fail("is a directory; wanted a file, or a pattern such as " + path + "/*.jsonl");
+  if (S_ISFIFO(status.st_mode)) {
+    fail("is a named pipe, which can be read only once; wanted a file, or '-' for standard input");
+  }
+  if (!S_ISREG(status.st_mode)) fail("is no regular file");
+  return file;
+}
+
+}  // namespace
+
+// A file that notes what it gave.
+class HashedFile : public ByteSource {
+ public:
+  explicit HashedFile(const std::string& path) : path_(path), file_(open_source(path)) {}
+
+  // The first bytes of the file, which read() gives again.
+  std::string_view peek() {
+    while (held_.size() < kFirstBytes) {
+      char byte;
+      if (read_file(&byte, 1) == 0) break;
+      held_ += byte;
+    }
+    return held_;
+  }
+
+  size_t read(char* data, size_t size) override {
+    if (held_.empty()) return read_file(data, size);
+    const size_t count = std::min(size, held_.size());
+    std::memcpy(data, held_.data(), count);
+    held_.erase(0, count);
+    return count;
+  }
+
+  SourceFile finish() {
+    std::vector<char> rest(kBuffer);
+    while (read_file(rest.data(), rest.size()) > 0) continue;
+    return {path_, bytes_, hash_.digest()};
+  }
+
+ private:
+  size_t read_file(char* data, size_t size) {
+    while (true) {
+      const ssize_t count = ::read(file_.get(), data, size);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) throw DataError(path_ + ": reading failed: " + std::generic_category().message(errno));
+      hash_.update(data, static_cast<size_t>(count));
+      bytes_ += count;
+      return static_cast<size_t>(count);
+    }
+  }
+
+  const std::string path_;
+  FileDescriptor file_;
+  Sha256 hash_;
+  int64_t bytes_ = 0;
+  std::string held_;
+};
+
+std::vector<std::string> matching_files(const std::string& path) {
+  std::error_code error;
+  if (path == "-" || path.find_first_of("*?[") == std::string::npos || std::filesystem::exists(path, error)) {
+    return {path};
+  }
+  glob_t found{};
+  const int status = ::glob(path.c_str(), GLOB_NOSORT, nullptr, &found);
+  std::vector<std::string> files(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  ::globfree(&found);
+  if (status != 0 || files.empty()) throw DataError(path + ": no file matches this pattern");
+  std::ranges::sort(files);  // glob's own order depends on the locale
+  return files;
+}
+
+Input::Input(const std::string& path) : path_(path), file_(std::make_unique<HashedFile>(path)), buffer_(kBuffer) {
+  unpacked_ = unpacking(file_->peek(), *file_, path);
+  underflow();
+  if (starts_with("\xef\xbb\xbf")) gbump(3);
+  if (starts_with("\xff\xfe") || starts_with("\xfe\xff")) {
+    throw DataError(path + ": is UTF-16 text; wanted UTF-8: save the file as that");
+  }
+}
+
+Input::~Input() = default;
+
+bool Input::starts_with(std::string_view bytes) const {
+  return std::string_view(gptr(), static_cast<size_t>(egptr() - gptr())).starts_with(bytes);
+}
+
+Input::int_type Input::underflow() {
+  size_t count = 0;
+  // A whole byte order mark at least, where there is so much.
+  for (bool end = false; count < kFirstBytes && !end;) {
+    char* to = buffer_.data() + count;
+    const size_t more =
+        unpacked_ ? unpacked_->read(to, buffer_.size() - count) : file_->read(to, buffer_.size() - count);
+    end = more == 0;
+    count += more;
+  }
+  setg(buffer_.data(), buffer_.data(), buffer_.data() + count);
+  return count == 0 ? traits_type::eof() : traits_type::to_int_type(*gptr());
+}
+
+Input::Line Input::read_line(std::string& line) {
+  line.clear();
+  bool too_long = false;
+  for (bool any = false;; any = true) {
+    if (gptr() == egptr() && underflow() == traits_type::eof()) {
+      if (!any) return Line::kEnd;
+      break;
+    }
+    const auto left = static_cast<size_t>(egptr() - gptr());
+    const auto* end = static_cast<const char*>(std::memchr(gptr(), '\n', left));
+    const size_t count = end ? static_cast<size_t>(end - gptr()) : left;
+    too_long |= line.size() + count > kMostRecordBytes;
+    if (!too_long) line.append(gptr(), count);
+    setg(eback(), gptr() + count + (end ? 1 : 0), egptr());
+    if (end) break;
+  }
+  if (line.ends_with('\r')) line.pop_back();
+  return too_long ? Line::kTooLong : Line::kWhole;
+}
+
+SourceFile Input::finish() {
+  while (underflow() != traits_type::eof()) continue;
+  return file_->finish();
+}
+
+}  // namespace lora

@@ -1,0 +1,78 @@
+#include "lora/data/recognise.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+std::string listed(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 20;
+  std::string list;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) list += (i ? ", '" : "'") + names[i] + "'";
+  if (names.size() > kShown) list += ", and " + std::to_string(names.size() - kShown) + " more";
+  return list.empty() ? "none" : list;
+}
+
+std::vector<std::string> required_columns(const Format& format) {
+  std::vector<std::string> columns = format.columns;
+  std::erase_if(columns, [&](const std::string& c) { return std::ranges::count(format.optional, c) > 0; });
+  return columns;
+}
+
+bool reads_all_renamed(const Format& format, const DataSource& source) {
+  return std::ranges::all_of(source.fields,
+                             [&](const auto& field) { return std::ranges::count(format.columns, field.first) > 0; });
+}
+
+// Under its name in the file, where that is there and not null.
+std::string found_as(const std::string& column, const DataSource& source, const nlohmann::ordered_json& row) {
+  const auto renamed = source.fields.find(column);
+  const std::string& name = renamed == source.fields.end() ? column : renamed->second;
+  const auto found = row.find(name);
+  return found == row.end() || found->is_null() ? "" : name;
+}
+
+}  // namespace
+
+Recognised recognise_format(const DataSource& source, const nlohmann::ordered_json& row, bool labelled,
+                            const std::string& where) {
+  struct Candidate {
+    const Format* format;
+    size_t required;
+    std::vector<std::string> columns;
+  };
+  std::vector<Candidate> best;
+  std::string wanted;
+  for (const Format& format : formats()) {
+    if ((format.name == "classification") != labelled) continue;
+    const std::vector<std::string> required = required_columns(format);
+    wanted += (wanted.empty() ? "" : "; ") + format.name + ": " + listed(required);
+    if (!reads_all_renamed(format, source)) continue;
+    Candidate candidate{&format, required.size(), {}};
+    for (const std::string& column : format.columns) {
+      if (std::string name = found_as(column, source, row); !name.empty()) candidate.columns.push_back(name);
+    }
+    const bool all = std::ranges::all_of(
+        required, [&](const std::string& column) { return !found_as(column, source, row).empty(); });
+    if (!all) continue;
+    if (!best.empty() && best.front().required < candidate.required) best.clear();
+    if (best.empty() || best.front().required == candidate.required) best.push_back(std::move(candidate));
+  }
+  if (best.size() == 1) return {best[0].format, "its columns are " + listed(best[0].columns)};
+  std::vector<std::string> columns;
+  for (const auto& item : row.items()) columns.push_back(item.key());
+  if (best.empty()) {
+    throw DataError(where + ": no format has these columns: " + listed(columns) + "; wanted those of " + wanted +
+                    ", or `fields` to rename them, as in fields: {prompt: question, completion: answer}");
+  }
+  std::vector<std::string> names;
+  for (const Candidate& candidate : best) names.push_back(candidate.format->name);
+  throw DataError(where + ": these columns are those of several formats: " + listed(columns) + "; wanted one of " +
+                  listed(names) + " in `format`");
+}
+
+}  // namespace lora

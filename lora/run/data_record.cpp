@@ -1,0 +1,60 @@
+#include "lora/run/data_record.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json files_of(const Dataset& dataset) {
+  ordered_json files = ordered_json::array();
+  for (const SourceFile& file : dataset.index().files) {
+    files.push_back({{"path", file.path}, {"bytes", file.bytes}, {"sha256", file.sha256}});
+  }
+  return files;
+}
+
+ordered_json record_of(const Dataset& train, const Dataset& validation) {
+  return {{"train", files_of(train)}, {"validation", files_of(validation)}};
+}
+
+std::string described(const ordered_json& file) {
+  return std::to_string(file.at("bytes").get<int64_t>()) + " bytes, SHA-256 " +
+         file.at("sha256").get<std::string>().substr(0, 12) + "…";
+}
+
+}  // namespace
+
+std::string data_record(const Dataset& train, const Dataset& validation) {
+  return record_of(train, validation).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+void expect_same_data(const std::filesystem::path& record, const Dataset& train, const Dataset& validation) {
+  std::ifstream in(record, std::ios::binary);
+  if (!in) return;
+  try {
+    const ordered_json then = ordered_json::parse(in), now = record_of(train, validation);
+    for (const char* set : {"train", "validation"}) {
+      const ordered_json &before = then.at(set), &found = now.at(set);
+      for (size_t i = 0; i < std::min(before.size(), found.size()); ++i) {
+        if (before[i] == found[i]) continue;
+        throw DataError(found[i].at("path").get<std::string>() + ": found " + described(found[i]) +
+                        ", wanted what the checkpoint was trained on: " + before[i].at("path").get<std::string>() +
+                        " with " + described(before[i]) + "; put it back, or start a run of its own without --resume");
+      }
+      if (before.size() != found.size()) {
+        throw DataError("data." + std::string(set) + ": found " + std::to_string(found.size()) +
+                        " files, the checkpoint was trained on " + std::to_string(before.size()) +
+                        "; wanted the same ones, or a run of its own without --resume");
+      }
+    }
+  } catch (const ordered_json::exception& error) {
+    throw StorageError(record.string() + ": not a record of data: " + error.what());
+  }
+}
+
+}  // namespace lora
