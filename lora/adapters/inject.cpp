@@ -234,19 +234,26 @@ std::vector<std::pair<std::string, at::Tensor>> trainable_parameters(const Llama
   return trained;
 }
 
-void for_each_merged_tensor(const LlamaForCausalLM& model,
-                            const std::function<void(const std::string&, const at::Tensor&)>& visit) {
-  const at::NoGradGuard no_grad;
-  const auto visit_linear = [&](const std::string& path, const at::Tensor& weight, const at::Tensor& bias) {
-    visit(path + ".weight", weight.to(model.dtype()));
-    if (bias.defined()) visit(path + ".bias", bias.to(model.dtype()));
+std::vector<LazyTensor> merged_tensors(const LlamaForCausalLM& model) {
+  std::vector<LazyTensor> tensors;
+  const at::ScalarType dtype = model.dtype();
+  const auto add = [&](const std::string& name, at::IntArrayRef shape, std::function<at::Tensor()> make) {
+    tensors.push_back({name, dtype, shape.vec(), [dtype, make = std::move(make)] {
+                         const at::NoGradGuard no_grad;
+                         return make().detach().to(dtype);
+                       }});
+  };
+  const auto add_linear = [&](const std::string& path, const Linear& linear, std::function<at::Tensor()> weight) {
+    add(path + ".weight", {linear.out_features(), linear.in_features()}, std::move(weight));
+    const at::Tensor bias = linear.bias_vector();
+    if (bias.defined()) add(path + ".bias", bias.sizes(), [bias] { return bias; });
   };
   std::string inside;  // path of the adapter whose base is being walked over
   for (const auto& item : model.named_modules("", /*include_self=*/false)) {
     if (!inside.empty() && item.key().starts_with(inside + ".")) continue;
     if (const auto embedding = std::dynamic_pointer_cast<AdapterEmbedding>(item.value())) {
       inside = item.key();
-      visit(item.key() + ".weight", embedding->merged_weight().to(model.dtype()));
+      add(item.key() + ".weight", embedding->weight_matrix().sizes(), [embedding] { return embedding->merged_weight(); });
     } else if (const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(item.value())) {
       inside = item.key();
       if (adapter->bias_vector().defined() && !adapter->base_layer()->bias_vector().defined()) {
@@ -255,15 +262,22 @@ void for_each_merged_tensor(const LlamaForCausalLM& model,
                         "' has a bias, for which this model's layers have no place; "
                         "wanted the adapter as it is (export peft)");
       }
-      visit_linear(item.key(), adapter->merged_weight(), adapter->bias_vector());
+      add_linear(item.key(), *adapter, [adapter] { return adapter->merged_weight(); });
     } else if (const auto linear = std::dynamic_pointer_cast<Linear>(item.value())) {
-      visit_linear(item.key(), linear->weight_matrix(), linear->bias_vector());
+      add_linear(item.key(), *linear, [linear] { return linear->weight_matrix(); });
     } else {
       for (const auto& parameter : item.value()->named_parameters(/*recurse=*/false)) {
-        visit(item.key() + "." + parameter.key(), parameter.value().to(model.dtype()));
+        add(item.key() + "." + parameter.key(), parameter.value().sizes(),
+            [value = parameter.value()] { return value; });
       }
     }
   }
+  return tensors;
+}
+
+void for_each_merged_tensor(const LlamaForCausalLM& model,
+                            const std::function<void(const std::string&, const at::Tensor&)>& visit) {
+  for (const LazyTensor& tensor : merged_tensors(model)) visit(tensor.name, tensor.make());
 }
 
 }  // namespace lora

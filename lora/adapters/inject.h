@@ -8,6 +8,7 @@
 #include "lora/adapters/adapter_embedding.h"
 #include "lora/adapters/adapter_linear.h"
 #include "lora/adapters/config.h"
+#include "models/io/lazy_tensor.h"
 #include "models/llama.h"
 
 namespace lora {
@@ -56,9 +57,12 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
 // The trained parameters with their module paths ("model.layers.0.self_attn.q_proj.lora_A"), in the model's order.
 std::vector<std::pair<std::string, at::Tensor>> trainable_parameters(const LlamaForCausalLM& model);
 
-// Every weight under its Hugging Face name with the adapters merged in, in the model's dtype; one after another, so
-// that no more than one merged tensor need be held. Base weights are views, not copies. Error (exit code 2) where
-// lora_bias gives a bias to a layer that has no place for one.
+// Every weight under its Hugging Face name with the adapters merged in, in the model's dtype. Each is merged when it is
+// made, so that no more than one merged tensor need be held. Base weights are views, not copies. The model is shared.
+// Error (exit code 2) where lora_bias gives a bias to a layer that has no place for one.
+std::vector<LazyTensor> merged_tensors(const LlamaForCausalLM& model);
+
+// The same, made one after another.
 void for_each_merged_tensor(const LlamaForCausalLM& model,
                             const std::function<void(const std::string& name, const at::Tensor& tensor)>& visit);
 

@@ -56,6 +56,7 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
+struct LazyTensor;
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 // Writes the file whole or not at all (see atomic_file.h). Its bytes depend on names, values and metadata alone, not
@@ -64,5 +65,8 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 // (dtype, sparse, a name twice), StorageError when writing fails.
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata = {});
+// The same of tensors that are made one at a time, in the file's order.
+void stream_safetensors(const std::filesystem::path& path, const std::vector<LazyTensor>& tensors,
+                        const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace lora
