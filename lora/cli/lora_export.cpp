@@ -1,4 +1,4 @@
-// lora-export RUN_OR_ADAPTER --format torchscript|huggingface|peft --output PATH [--merge-into original|dequantized]
+// lora-export RUN_OR_ADAPTER --format torchscript|huggingface|peft|gguf|gguf-lora --output PATH [--outtype q8_0] …
 // lora-export --combine PATH=WEIGHT … [--combination-type cat] --format … --output PATH
 
 #include "lora/cli/program.h"
@@ -11,6 +11,8 @@ int main(int argc, char** argv) {
   int64_t threads = 0;
   std::vector<std::string> names, combined;
   lora::CombineOptions combine;
+  lora::ExportOptions options;
+  bool overwrite = false;
   for (const auto& [name, unused] : lora::export_formats()) names.push_back(name);
   auto* trained_option =
       app.add_option("RUN_OR_ADAPTER", source, "A run directory, one of its checkpoints, or a PEFT adapter directory");
@@ -32,7 +34,18 @@ int main(int argc, char** argv) {
       ->needs(combine_option);
   app.add_option("--seed", combine.seed, "Types dare: of what is pruned")->needs(combine_option);
   app.add_option("--format", format, "What to write")->required()->check(CLI::IsMember(names));
-  app.add_option("--output", output, "Where: a file for torchscript, else a directory")->required();
+  app.add_option("--output", output, "Where: a file for torchscript and gguf, else a directory")->required();
+  app.add_flag("--overwrite", overwrite, "Take the place of what is there already");
+  app.add_option("--outtype", options.outtype, "Formats gguf: the numbers of matrices; auto: the model's own")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "auto"}))
+      ->capture_default_str();
+  app.add_option("--max-shard-size", options.max_shard_size,
+                 "Format huggingface: a file's size, such as 5GB; weights beyond it go into further files")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_flag("!--no-huggingface", options.huggingface_beside,
+               "Format torchscript: leave out the Hugging Face directory beside the file");
   const std::map<std::string, lora::MergeInto> into = {{"original", lora::MergeInto::kOriginal},
                                                        {"dequantized", lora::MergeInto::kDequantized}};
   app.add_option("--merge-into", merge_into,
@@ -45,13 +58,19 @@ int main(int argc, char** argv) {
     if (source.empty() && combined.empty()) {
       throw lora::Error(lora::ExitCode::kRecipe, "export", "nothing to write; wanted RUN_OR_ADAPTER or --combine");
     }
+    std::vector<std::filesystem::path> places = {output};
+    if (format == "torchscript" && options.huggingface_beside) places.push_back(lora::huggingface_beside(output));
+    for (const std::filesystem::path& place : places) {
+      if (overwrite || !std::filesystem::exists(place)) continue;
+      throw lora::StorageError(place.string() + ": exists already; wanted a path where nothing is, or --overwrite");
+    }
     lora::set_threads(threads);
     std::vector<lora::WeightedPath> paths;
     for (const std::string& argument : combined) paths.push_back(lora::weighted_path(argument));
     const lora::TrainedModel trained =
         paths.empty() ? lora::load_trained(source, model) : lora::load_combined(paths, combine, model);
     const std::string line =
-        lora::write_export(format, lora::export_source(trained.session, trained.adapter, trained.model.path),
+        lora::write_export(format, lora::export_source(trained.session, trained.adapter, trained.model.path, options),
                            {trained.model, trained.adapter, trained.seed}, into.at(merge_into), output);
     std::printf("%s -> %s: %s\n", trained.line.c_str(), output.c_str(), line.c_str());
     return 0;

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <optional>
 
+#include "lora/data/protobuf_fields.h"
 #include "models/error.h"
 
 namespace lora {
@@ -15,56 +15,6 @@ constexpr uint64_t kModelPieces = 1, kModelNormalizer = 3, kModelDenormalizer = 
 constexpr uint64_t kPieceScore = 2;
 constexpr uint64_t kNormalizerTable = 2;
 
-enum WireType : uint64_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
-
-struct Field {
-  uint64_t number = 0;
-  uint64_t type = 0;
-  std::string_view bytes;  // of kBytes and kFixed32
-};
-
-// Reads the fields of one message in order.
-class Fields {
- public:
-  explicit Fields(std::string_view message) : left_(message) {}
-
-  // False at the end, and where the bytes are no field; well_formed() tells which.
-  bool next(Field& field) {
-    if (left_.empty()) return false;
-    well_formed_ = false;
-    const auto key = varint();
-    if (!key) return false;
-    field.number = *key >> 3;
-    field.type = *key & 7;
-    if (field.type == kVarint) return well_formed_ = varint().has_value();
-    const auto size = field.type == kFixed64   ? std::optional<uint64_t>(8)
-                      : field.type == kFixed32 ? std::optional<uint64_t>(4)
-                      : field.type == kBytes   ? varint()
-                                               : std::nullopt;
-    if (!size || *size > left_.size()) return false;
-    field.bytes = left_.substr(0, *size);
-    left_.remove_prefix(*size);
-    return well_formed_ = true;
-  }
-
-  bool well_formed() const { return well_formed_; }
-
- private:
-  std::optional<uint64_t> varint() {
-    uint64_t value = 0;
-    for (int shift = 0; shift < 64 && !left_.empty(); shift += 7) {
-      const auto byte = static_cast<unsigned char>(left_.front());
-      left_.remove_prefix(1);
-      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-    return std::nullopt;
-  }
-
-  std::string_view left_;
-  bool well_formed_ = true;
-};
-
 uint32_t read_u32(std::string_view bytes, size_t at) {
   uint32_t value = 0;
   std::memcpy(&value, bytes.data() + at, sizeof(value));
@@ -72,12 +22,10 @@ uint32_t read_u32(std::string_view bytes, size_t at) {
 }
 
 bool finite_score(std::string_view piece) {
-  Fields fields(piece);
-  for (Field field; fields.next(field);) {
-    if (field.number != kPieceScore || field.type != kFixed32) continue;
-    float score = 0;
-    std::memcpy(&score, field.bytes.data(), sizeof(score));
-    if (!std::isfinite(score)) return false;
+  ProtobufFields fields(piece);
+  for (ProtobufField field; fields.next(field);) {
+    if (field.number != kPieceScore || field.type != ProtobufField::kFixed32) continue;
+    if (!std::isfinite(field.as_float())) return false;
   }
   return true;
 }
@@ -103,9 +51,10 @@ bool sound_table(std::string_view table) {
 }
 
 bool sound_normalizer(std::string_view normalizer) {
-  Fields fields(normalizer);
-  for (Field field; fields.next(field);) {
-    if (field.number == kNormalizerTable && field.type == kBytes && !sound_table(field.bytes)) return false;
+  ProtobufFields fields(normalizer);
+  for (ProtobufField field; fields.next(field);) {
+    if (field.number == kNormalizerTable && field.type == ProtobufField::kBytes && !sound_table(field.bytes))
+      return false;
   }
   return true;
 }
@@ -113,10 +62,10 @@ bool sound_normalizer(std::string_view normalizer) {
 }  // namespace
 
 void check_sentencepiece_model(std::string_view bytes, const std::string& name) {
-  Fields fields(bytes);
+  ProtobufFields fields(bytes);
   int64_t pieces = 0;
-  for (Field field; fields.next(field);) {
-    if (field.type != kBytes) continue;
+  for (ProtobufField field; fields.next(field);) {
+    if (field.type != ProtobufField::kBytes) continue;
     if (field.number == kModelPieces && !finite_score(field.bytes)) {
       throw ModelError(name + ": the score of piece " + std::to_string(pieces) + " is not a finite number");
     }

@@ -9,8 +9,29 @@ namespace lora {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// The numbers' format said in the name, for a recipe's list.
+ExportFormat gguf_as(const std::string& outtype) {
+  return {"model-" + outtype + ".gguf", [outtype](const ExportSource& source, const fs::path& output) {
+            ExportSource chosen = source;
+            chosen.options.outtype = outtype;
+            return export_gguf(chosen, output);
+          }};
+}
+
+std::string suffix() { return ".tmp-" + std::to_string(::getpid()); }
+
+}  // namespace
+
 const std::map<std::string, ExportFormat>& export_formats() {
   static const std::map<std::string, ExportFormat> formats = {
+      {"gguf", {"model.gguf", export_gguf}},
+      {"gguf-bf16", gguf_as("bf16")},
+      {"gguf-f16", gguf_as("f16")},
+      {"gguf-f32", gguf_as("f32")},
+      {"gguf-lora", {"adapter.gguf", export_gguf_lora, /*merges=*/false}},
+      {"gguf-q8_0", gguf_as("q8_0")},
       {"lora", {"adapter-lora", export_lora, /*merges=*/false}},
       {"peft", {"adapter", export_peft, /*merges=*/false}},
       {"huggingface", {"merged", export_huggingface}},
@@ -19,15 +40,39 @@ const std::map<std::string, ExportFormat>& export_formats() {
   return formats;
 }
 
+void write_file(const fs::path& output, const std::function<void(const fs::path&)>& fill) {
+  const fs::path target = fs::absolute(output).lexically_normal();
+  if (!target.has_filename() || fs::is_directory(target)) {
+    throw StorageError(target.string() + ": is a directory; wanted the path of a file");
+  }
+  const fs::path temporary = target.parent_path() / ("." + target.filename().string() + suffix());
+  const auto clean = [&] {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+  };
+  try {
+    fs::create_directories(target.parent_path());
+    fill(temporary);
+    sync_file(temporary);
+    fs::rename(temporary, target);
+    sync_directory(target.parent_path());
+  } catch (const fs::filesystem_error& e) {
+    clean();
+    throw StorageError(target.string() + ": cannot write: " + e.code().message());
+  } catch (...) {
+    clean();
+    throw;
+  }
+}
+
 void write_directory(const fs::path& output, const std::function<void(const fs::path&)>& fill) {
   const fs::path target = fs::absolute(output).lexically_normal();
   const fs::path final_path = target.has_filename() ? target : target.parent_path();
   if (fs::exists(final_path) && !fs::is_directory(final_path)) {
     throw StorageError(final_path.string() + ": is a file; wanted a directory or nothing there");
   }
-  const std::string suffix = ".tmp-" + std::to_string(::getpid());
-  const fs::path temporary = final_path.parent_path() / ("." + final_path.filename().string() + suffix);
-  const fs::path old = final_path.parent_path() / ("." + final_path.filename().string() + ".old" + suffix);
+  const fs::path temporary = final_path.parent_path() / ("." + final_path.filename().string() + suffix());
+  const fs::path old = final_path.parent_path() / ("." + final_path.filename().string() + ".old" + suffix());
   try {
     fs::remove_all(temporary);
     fs::create_directories(temporary);

@@ -1,23 +1,88 @@
-// The merged model as a Hugging Face directory.
+// The merged model as a Hugging Face directory: in files of a limited size, a tensor in memory at a time.
 
 #include <ATen/ATen.h>
 
+#include <array>
+#include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lora/export/export.h"
+#include "lora/export/verify.h"
 #include "models/error.h"
 #include "models/families/families.h"
 #include "models/io/atomic_file.h"
 #include "models/io/safetensors.h"
+#include "models/pretrained.h"
 
 namespace lora {
+namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+// What Hugging Face's tools look for beside the weights.
+constexpr std::array kCompanions = {"generation_config.json",  "tokenizer.json",     "tokenizer.model",
+                                    "tokenizer_config.json",   "added_tokens.json",  "vocab.json",
+                                    "special_tokens_map.json", "chat_template.json", "merges.txt",
+                                    "chat_template.jinja"};
+
+// In the order given, as transformers fills them: a file takes tensors as long as they fit, and one that is larger than
+// the limit stands alone.
+std::vector<std::vector<LazyTensor>> split(const std::vector<LazyTensor>& tensors, int64_t max_size) {
+  std::vector<std::vector<LazyTensor>> shards(1);
+  size_t size = 0;
+  for (const LazyTensor& tensor : tensors) {
+    if (!shards.back().empty() && size + tensor.bytes() > static_cast<size_t>(max_size)) {
+      shards.emplace_back();
+      size = 0;
+    }
+    shards.back().push_back(tensor);
+    size += tensor.bytes();
+  }
+  return shards;
+}
+
+void write_weights(const fs::path& directory, const std::vector<LazyTensor>& tensors, int64_t max_size) {
+  const std::vector<std::vector<LazyTensor>> shards = split(tensors, max_size);
+  if (shards.size() == 1) {
+    stream_safetensors(directory / "model.safetensors", tensors, {{"format", "pt"}});
+    return;
+  }
+  ordered_json places = ordered_json::object();
+  size_t bytes = 0, parameters = 0;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    char name[48];
+    std::snprintf(name, sizeof(name), "model-%05zu-of-%05zu.safetensors", i + 1, shards.size());
+    stream_safetensors(directory / name, shards[i], {{"format", "pt"}});
+    for (const LazyTensor& tensor : shards[i]) {
+      places[tensor.name] = name;
+      bytes += tensor.bytes();
+      parameters += tensor.bytes() / c10::elementSize(tensor.dtype);
+    }
+  }
+  const ordered_json index = {{"metadata", {{"total_parameters", parameters}, {"total_size", bytes}}},
+                              {"weight_map", places}};
+  write_file_atomically(directory / "model.safetensors.index.json", index.dump(2) + "\n");
+}
+
+void copy_companions(const ExportSource& source, const fs::path& directory) {
+  std::set<fs::path> files(source.tokenizer_files.begin(), source.tokenizer_files.end());
+  for (const char* name : kCompanions) {
+    if (fs::exists(source.model_directory / name)) files.insert(source.model_directory / name);
+  }
+  for (const fs::path& file : files) {
+    fs::copy_file(file, directory / file.filename(), fs::copy_options::overwrite_existing);
+    sync_file(directory / file.filename());
+  }
+}
+
+}  // namespace
 
 std::string merged_config(const ExportSource& source) {
   std::ifstream in(source.model_directory / "config.json", std::ios::binary);
-  auto config = nlohmann::ordered_json::parse(in);
+  auto config = ordered_json::parse(in);
   // The stored dtype may be another than the base's; transformers 5 renamed the key.
   const std::string dtype = source.model.dtype() == at::kBFloat16 ? "bfloat16" : "float32";
   config.erase("dtype");
@@ -36,22 +101,22 @@ std::string merged_config(const ExportSource& source) {
 }
 
 std::string export_huggingface(const ExportSource& source, const fs::path& output) {
-  NamedTensors tensors;
-  for_each_merged_tensor(
-      source.model, [&](const std::string& name, const at::Tensor& tensor) { tensors.emplace_back(name, tensor); });
+  if (std::error_code ignored; fs::equivalent(output, source.model_directory, ignored)) {
+    throw StorageError(output.string() +
+                       ": is the base model's directory, which is read while the merged one is written");
+  }
+  const std::vector<LazyTensor> tensors = merged_tensors(source.model);
+  std::string line;
   write_directory(output, [&](const fs::path& directory) {
-    write_safetensors(directory / "model.safetensors", tensors, {{"format", "pt"}});
+    write_weights(directory, tensors, source.options.max_shard_size);
     write_file_atomically(directory / "config.json", merged_config(source));
-    std::vector<fs::path> companions = source.tokenizer_files;
-    for (const char* name : {"generation_config.json", "tokenizer_config.json", "special_tokens_map.json"}) {
-      if (fs::exists(source.model_directory / name)) companions.push_back(source.model_directory / name);
-    }
-    for (const fs::path& file : companions) {
-      fs::copy_file(file, directory / file.filename(), fs::copy_options::overwrite_existing);
-      sync_file(directory / file.filename());
-    }
+    copy_companions(source, directory);
+    const auto written = load_pretrained(directory, "auto", {source.model.config().labels});
+    written->eval();
+    line = verify_logits(
+        source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model));
   });
-  return std::to_string(tensors.size()) + " tensors, adapters merged";
+  return std::to_string(tensors.size()) + " tensors, adapters merged; " + line;
 }
 
 }  // namespace lora

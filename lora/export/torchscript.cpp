@@ -13,15 +13,14 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/script.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <sstream>
 
 #include "lora/export/export.h"
 #include "lora/export/torchscript_source.h"
+#include "lora/export/verify.h"
 #include "models/error.h"
-#include "models/io/atomic_file.h"
 #include "models/ops/rope.h"
 
 namespace lora {
@@ -149,31 +148,6 @@ std::string read_file(const fs::path& path) {
   return text.str();
 }
 
-// Largest difference of logits between the file and the trained model on fixed ids of two lengths; throws where it is
-// more than merging can explain: float32 keeps all digits that matter, bfloat16 rounds every merged weight.
-double check_written(const fs::path& file, LlamaForCausalLM& model) {
-  const at::NoGradGuard no_grad;
-  model.eval();
-  jit::Module loaded = jit::load(file.string());
-  double worst = 0, largest = 1;
-  const ModelConfig& config = model.config();
-  for (const int64_t length : {1, 23}) {
-    const at::Tensor ids =
-        (at::arange(2 * length, at::kLong) * 7919 + 13).remainder(config.vocab_size).view({2, length});
-    const at::Tensor logits = model.forward(ids).to(at::kFloat);
-    const at::Tensor wanted = config.labels.empty() ? logits : logits.select(1, -1);
-    const at::Tensor found = loaded.forward({ids}).toTensor().to(at::kFloat);
-    worst = std::max(worst, (found - wanted).abs().max().item<double>());
-    largest = std::max(largest, wanted.abs().max().item<double>());
-  }
-  const double bound = largest * (model.dtype() == at::kBFloat16 ? 0.1 : 1e-4);
-  if (!(worst <= bound)) {
-    throw NumericsError(file.string() + ": the exported logits differ from the trained model's by " +
-                        std::to_string(worst) + "; allowed is " + std::to_string(bound));
-  }
-  return worst;
-}
-
 }  // namespace
 
 std::string export_torchscript(const ExportSource& source, const fs::path& output) {
@@ -187,27 +161,24 @@ std::string export_torchscript(const ExportSource& source, const fs::path& outpu
   extra["config.json"] = merged_config(source);
   for (const fs::path& file : source.tokenizer_files) extra[file.filename().string()] = read_file(file);
 
-  const fs::path absolute = fs::absolute(output);
-  const fs::path temporary =
-      absolute.parent_path() / ("." + absolute.filename().string() + ".tmp-" + std::to_string(::getpid()));
-  try {
-    fs::create_directories(absolute.parent_path());
-    module.save(temporary.string(), extra);
-    sync_file(temporary);
-    const double difference = check_written(temporary, source.model);
-    fs::rename(temporary, absolute);
-    sync_directory(absolute.parent_path());
-    std::ostringstream line;
-    line << "merged logits differ from the trained model's by " << difference << " at most";
-    return line.str();
-  } catch (const Error&) {
-    fs::remove(temporary);
-    throw;
-  } catch (const std::exception& e) {
-    std::error_code ignored;
-    fs::remove(temporary, ignored);
-    throw StorageError(absolute.string() + ": cannot write the TorchScript file: " + e.what());
-  }
+  std::string line;
+  write_file(output, [&](const fs::path& file) {
+    try {
+      module.save(file.string(), extra);
+      jit::Module written = jit::load(file.string());
+      line = verify_logits(
+          source, [&](const at::Tensor& ids) { return written.forward({ids}).toTensor(); }, merged_bound(source.model));
+    } catch (const c10::Error& e) {
+      throw StorageError(output.string() + ": cannot write the TorchScript file: " + e.what_without_backtrace());
+    }
+  });
+  const fs::path beside = huggingface_beside(output);
+  if (!source.options.huggingface_beside || beside.empty()) return line;
+  return line + "; beside it " + beside.string() + ": " + export_huggingface(source, beside);
+}
+
+fs::path huggingface_beside(const fs::path& output) {
+  return output.has_extension() ? fs::path(output).replace_extension() : fs::path();
 }
 
 }  // namespace lora

@@ -69,8 +69,14 @@ const Names& known_biases() {
 }
 
 const Names& known_exports() {
-  static const Names names = {
-      {"peft", "lora", "torchscript", "huggingface"}, {"gguf"}, {{"hf", "huggingface"}, {"jit", "torchscript"}}};
+  static const Names names = {{"peft", "lora", "torchscript", "huggingface", "gguf", "gguf-f32", "gguf-f16",
+                               "gguf-bf16", "gguf-q8_0", "gguf-lora"},
+                              {},
+                              {{"hf", "huggingface"},
+                               {"jit", "torchscript"},
+                               {"llama.cpp", "gguf"},
+                               {"q8_0", "gguf-q8_0"},
+                               {"f16", "gguf-f16"}}};
   return names;
 }
 

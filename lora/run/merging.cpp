@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <map>
-#include <sstream>
 
 #include "lora/adapters/peft.h"
+#include "lora/export/verify.h"
 #include "lora/quantization/quantizer.h"
 
 namespace lora {
@@ -27,12 +27,7 @@ std::string logit_difference(LlamaForCausalLM& found, LlamaForCausalLM& wanted) 
   constexpr int64_t kRows = 4, kLength = 64;
   const int64_t vocab = wanted.config().vocab_size;
   const at::Tensor ids = (at::arange(kRows * kLength, at::kLong) * 7919 + 13).remainder(vocab).view({kRows, kLength});
-  const at::Tensor difference = (found.forward(ids).to(at::kFloat) - wanted.forward(ids).to(at::kFloat)).abs();
-  std::ostringstream text;
-  text.precision(3);
-  text << "differ by " << difference.max().item<double>() << " at most, " << difference.mean().item<double>()
-       << " on average";
-  return text.str();
+  return difference_text(logit_difference(found.forward(ids), wanted.forward(ids)));
 }
 
 }  // namespace
@@ -62,7 +57,8 @@ std::string write_export(const std::string& format, const ExportSource& source, 
            logit_difference(*merged_model(source.model), source.model) + " from those trained on " + encoding;
   }
   const Session original = on_original_base(source, recipe);
-  const std::string line = writer.write(export_source(original, recipe.adapter, recipe.model.path), output);
+  const std::string line =
+      writer.write(export_source(original, recipe.adapter, recipe.model.path, source.options), output);
   return line + "; merged into the original weights, whose logits " + logit_difference(*original.model, source.model) +
          " from those trained on " + encoding;
 }

@@ -48,8 +48,11 @@ std::string model_line(const LlamaForCausalLM& model) {
 
 void set_threads(int64_t wanted) { at::set_num_threads(static_cast<int>(wanted > 0 ? wanted : physical_cores())); }
 
-ExportSource export_source(const Session& session, const AdapterConfig& adapter, const std::string& model_directory) {
-  return {*session.model, session.adaptation, adapter, model_directory, session.tokenizer->files()};
+ExportSource export_source(const Session& session, const AdapterConfig& adapter, const std::string& model_directory,
+                           const ExportOptions& options) {
+  return {*session.model,  session.adaptation,         adapter,
+          model_directory, session.tokenizer->files(), session.tokenizer.get(),
+          options};
 }
 
 TrainedModel load_base(const std::string& model_directory, const std::string& whose, const ModelSection& section,

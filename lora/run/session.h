@@ -34,7 +34,8 @@ std::string model_line(const LlamaForCausalLM& model);
 // The threads of ATen: as asked for, or the physical cores.
 void set_threads(int64_t wanted);
 
-ExportSource export_source(const Session& session, const AdapterConfig& adapter, const std::string& model_directory);
+ExportSource export_source(const Session& session, const AdapterConfig& adapter, const std::string& model_directory,
+                           const ExportOptions& options = {});
 
 // From what a person names as RUN_OR_ADAPTER: a run directory (its newest whole checkpoint, or the best one where the
 // recipe says keep_best), one of its checkpoints, or a PEFT adapter directory. `model_path` overrides where the base

@@ -246,7 +246,9 @@ std::string TrainingRun::finish() {
   std::vector<std::vector<std::string>> written;
   for (const std::string& name : recipe_.exports) {
     const auto output = directory_->path() / export_formats().at(name).default_name;
-    const ExportSource source{*model_, adaptation_, recipe_.adapter, recipe_.model.path, tokenizer_.files()};
+    ExportSource source{*model_, adaptation_, recipe_.adapter, recipe_.model.path, tokenizer_.files(), &tokenizer_};
+    // What is in the list itself is not written twice.
+    source.options.huggingface_beside = std::ranges::count(recipe_.exports, "huggingface") == 0;
     const SessionRecipe base{recipe_.model, recipe_.adapter, recipe_.training.seed};
     written.push_back({"wrote", output.string(), write_export(name, source, base, MergeInto::kOriginal, output)});
   }

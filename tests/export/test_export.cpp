@@ -9,47 +9,13 @@
 #include "lora/adapters/peft.h"
 #include "models/error.h"
 #include "models/generation.h"
-#include "models/pretrained.h"
 #include "tests/catch.h"
-#include "tests/golden.h"
+#include "tests/export/trained_model.h"
 #include "tests/temporary_directory.h"
 
 using namespace lora;
 using namespace lora::test;
 namespace fs = std::filesystem;
-
-namespace {
-
-struct Trained {
-  explicit Trained(const std::string& name, const std::string& dtype = "auto") : directory(golden_model(name)) {
-    model = load_pretrained(directory, dtype);
-    config.target_modules = AllLinear{};
-    adaptation = inject(*model, config, 1);
-    const at::NoGradGuard no_grad;
-    at::manual_seed(3);
-    for (const AdaptedModule& module : adaptation.modules) {
-      for (const auto& [key, tensor] : module.layer->peft_tensors()) at::Tensor(tensor).normal_(0, 0.1);
-    }
-    model->eval();
-  }
-  ExportSource source() const { return {*model, adaptation, config, directory, {}}; }
-  at::Tensor logits(const at::Tensor& ids) const {
-    const at::NoGradGuard no_grad;
-    return model->forward(ids);
-  }
-
-  fs::path directory;
-  std::shared_ptr<LlamaForCausalLM> model;
-  AdapterConfig config;
-  Adaptation adaptation;
-};
-
-// Against the largest of `wanted`, as float32 rounds.
-double relative(const at::Tensor& found, const at::Tensor& wanted) {
-  return ((found - wanted).abs().max() / wanted.abs().max()).item<double>();
-}
-
-}  // namespace
 
 TEST_CASE("the TorchScript file computes the trained model, whatever batch and length") {
   for (const char* name : {"default", "tied", "biases", "head_dim", "rope_linear", "rope_llama3", "qwen2"}) {

@@ -233,8 +233,6 @@ TEST_CASE("what a later version will have is told apart from a misspelling") {
        "7:25: data.train.0.format: 'chat'" + not_yet + "alpaca, classification, completion, text"},
       {7, "    - {path: a, format: text, weight: 0.5}",
        "7:39: data.train.0.weight: mixing by weight is not available yet; expected 1.0"},
-      {10, "output_dir: x\nexport: [peft, gguf]",
-       "11:16: export.1: 'gguf'" + not_yet + "peft, lora, torchscript, huggingface"},
   });
 }
 

@@ -1,0 +1,84 @@
+// The merged model as one GGUF file, for llama.cpp and what is built on it.
+
+#include <ATen/ATen.h>
+
+#include "lora/export/export.h"
+#include "lora/export/gguf_architecture.h"
+#include "lora/export/gguf_model.h"
+#include "lora/export/gguf_types.h"
+#include "lora/export/gguf_vocabulary.h"
+#include "lora/export/verify.h"
+
+namespace lora {
+namespace {
+
+// Norms and biases are float32 in llama.cpp whatever the rest is.
+GgmlType type_of(const LazyTensor& tensor, GgmlType wanted) {
+  if (tensor.shape.size() < 2) return GgmlType::kF32;
+  return tensor.shape.back() % ggml_block(wanted) == 0 ? wanted : GgmlType::kF16;
+}
+
+std::vector<GgufTensor> gguf_tensors(const LlamaForCausalLM& model, GgmlType wanted) {
+  const ModelConfig& config = model.config();
+  std::vector<GgufTensor> tensors;
+  if (const at::Tensor divisors = gguf_rope_divisors(config); divisors.defined()) {
+    tensors.push_back(
+        {{"rope_freqs.weight", at::kFloat, divisors.sizes().vec(), [=] { return divisors; }}, GgmlType::kF32});
+  }
+  for (const LazyTensor& tensor : merged_tensors(model)) {
+    const auto make = [tensor, &config] { return to_gguf_rows(config, tensor.name, tensor.make()); };
+    tensors.push_back({{gguf_name(tensor.name), tensor.dtype, tensor.shape, make}, type_of(tensor, wanted)});
+  }
+  return tensors;
+}
+
+// Of the largest logit: what the number format's rounding of every weight explains, on top of the merge's.
+double bound(GgmlType type, const LlamaForCausalLM& model) {
+  const double merged = merged_bound(model);
+  switch (type) {
+    case GgmlType::kF32:
+      return merged;
+    case GgmlType::kF16:
+      return std::max(merged, 0.01);
+    case GgmlType::kBF16:
+    case GgmlType::kQ8_0:
+      return std::max(merged, 0.1);
+  }
+  return merged;
+}
+
+// "27 tensors as Q8_0, 11 as F32"
+std::string counts(const std::vector<GgufTensor>& tensors) {
+  std::string text;
+  for (const GgmlType type : {GgmlType::kQ8_0, GgmlType::kBF16, GgmlType::kF16, GgmlType::kF32}) {
+    const auto count = std::ranges::count_if(tensors, [&](const GgufTensor& tensor) { return tensor.type == type; });
+    if (count == 0) continue;
+    text += text.empty() ? std::to_string(count) + " tensors as " : ", " + std::to_string(count) + " as ";
+    text += ggml_name(type);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string export_gguf(const ExportSource& source, const std::filesystem::path& output) {
+  const ModelConfig& config = source.model.config();
+  const GgufArchitecture architecture = gguf_architecture(config);
+  const GgmlType type = gguf_type(source.options.outtype, source.model.dtype());
+  GgufMetadata metadata = gguf_head(architecture, "model", source.model_directory, type);
+  for (auto& number : gguf_numbers(config)) metadata.push_back(std::move(number));
+  for (auto& item : gguf_vocabulary(source.model_directory, source.tokenizer, config))
+    metadata.push_back(std::move(item));
+  const std::vector<GgufTensor> tensors = gguf_tensors(source.model, type);
+  std::string line;
+  write_file(output, [&](const std::filesystem::path& file) {
+    write_gguf(file, metadata, tensors);
+    const auto written = load_gguf(file, source.model);
+    written->eval();
+    line = verify_logits(
+        source, [&](const at::Tensor& ids) { return written->forward(ids); }, bound(type, source.model));
+  });
+  return counts(tensors) + ", adapters merged; " + line;
+}
+
+}  // namespace lora

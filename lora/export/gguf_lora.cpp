@@ -1,0 +1,123 @@
+// The adapter alone as GGUF, for llama.cpp's --lora. W + s·B·A there has s = adapter.lora.alpha / rank, one alpha a
+// file.
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "lora/adapters/adalora_peft.h"
+#include "lora/adapters/lora_linear.h"
+#include "lora/adapters/method.h"
+#include "lora/export/export.h"
+#include "lora/export/gguf_architecture.h"
+#include "lora/export/gguf_types.h"
+#include "lora/export/verify.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+[[noreturn]] void refuse(const std::string& what) { throw Error(ExitCode::kRecipe, "export", "gguf-lora: " + what); }
+
+struct Pair {
+  std::string path;  // of the adapted layer
+  at::Tensor a, b;   // (r, in), (out, r) float32
+  double alpha;      // that its s is, over r
+};
+
+std::vector<Pair> pairs_of(const AdapterForm& form) {
+  std::vector<Pair> pairs;
+  for (const AdaptedModule& module : form.adaptation.modules) {
+    const auto tensors = module.layer->peft_tensors();
+    if (tensors.size() != 2 || tensors[0].first != "lora_A.weight" || tensors[1].first != "lora_B.weight") {
+      refuse("method '" + form.config.method + "' is more than a product of two matrices, which llama.cpp adds to a " +
+             "weight; merge first: lora-export --format gguf");
+    }
+    const at::Tensor a = tensors[0].second.detach(), b = tensors[1].second.detach();
+    const double scaling = lora_scaling(form.config, module.layer->rank(), module.layer->alpha());
+    pairs.push_back({module.path, a, b, scaling * static_cast<double>(a.size(0))});
+  }
+  return pairs;
+}
+
+// What llama.cpp has no place for.
+void expect_pairs_alone(const ExportSource& source) {
+  const Adaptation& adaptation = source.adaptation;
+  if (adaptation.modules.empty()) {
+    refuse("method '" + source.adapter.method +
+           "' trains no adapter; wanted the merged model: lora-export --format gguf");
+  }
+  for (const std::string& path : adaptation.saved_modules) {
+    refuse("'" + path +
+           "' is trained whole (modules_to_save), and a GGUF adapter has no place for it; merge first: "
+           "lora-export --format gguf");
+  }
+  const bool tied = read_model_config(source.model_directory).tie_word_embeddings;
+  for (const AdaptedModule& module : adaptation.modules) {
+    if (tied && module.path == "lm_head") {
+      refuse(
+          "'lm_head' is tied to embed_tokens, and llama.cpp knows no adapter of it; merge first: lora-export --format "
+          "gguf");
+    }
+  }
+}
+
+// The base with the pairs of the file.
+std::shared_ptr<LlamaForCausalLM> load_adapted(const GgufFile& file, const LlamaForCausalLM& model,
+                                               const std::vector<Pair>& pairs) {
+  const auto twin = bare_twin(model);
+  AdapterConfig config;
+  config.alpha = file.value<float>("adapter.lora.alpha");
+  for (const Pair& pair : pairs) {
+    const std::string weight = pair.path + ".weight", name = gguf_name(weight);
+    const at::Tensor a = file.tensor(name + ".lora_a");
+    const at::Tensor b = from_gguf_rows(model.config(), weight, file.tensor(name + ".lora_b"));
+    const auto layer = std::make_shared<LoraLinear>(linear_at(*twin, pair.path),
+                                                    MethodOptions{config, a.size(0), config.alpha, 0, /*fresh=*/false});
+    layer->load_peft_tensors({a, b});
+    twin->replace(pair.path, layer);
+  }
+  return twin;
+}
+
+}  // namespace
+
+std::string export_gguf_lora(const ExportSource& source, const std::filesystem::path& output) {
+  const ModelConfig& config = source.model.config();
+  const GgufArchitecture architecture = gguf_architecture(config);
+  expect_pairs_alone(source);
+  const GgmlType type = gguf_type(source.options.outtype, at::kFloat);
+  if (type == GgmlType::kQ8_0) refuse("outtype q8_0 is for models; wanted f32, f16 or bf16");
+  const AdapterForm form = source.adapter.method == "adalora" ? adalora_as_lora(source.adaptation, source.adapter)
+                                                              : AdapterForm{source.adaptation, source.adapter};
+  const std::vector<Pair> pairs = pairs_of(form);
+  // Modules of another s·r than the first have what is left of it in their B.
+  const double alpha = pairs.front().alpha != 0 ? pairs.front().alpha : 1;
+  GgufMetadata metadata = gguf_head(architecture, "adapter", source.model_directory, type);
+  metadata.emplace_back("adapter.type", "lora");
+  metadata.emplace_back("adapter.lora.alpha", static_cast<float>(alpha));
+  std::vector<GgufTensor> tensors;
+  for (const Pair& pair : pairs) {
+    const std::string weight = pair.path + ".weight", name = gguf_name(weight);
+    const auto b = [pair, weight, alpha, &config] {
+      const at::Tensor rows = to_gguf_rows(config, weight, pair.b);
+      return pair.alpha == alpha ? rows : rows * (pair.alpha / alpha);
+    };
+    tensors.push_back(
+        {{name + ".lora_a", pair.a.scalar_type(), pair.a.sizes().vec(), [pair] { return pair.a; }}, type});
+    tensors.push_back({{name + ".lora_b", pair.b.scalar_type(), pair.b.sizes().vec(), b}, type});
+  }
+  std::string line;
+  write_file(output, [&](const std::filesystem::path& file) {
+    write_gguf(file, metadata, tensors);
+    const auto written = load_adapted(GgufFile(file), source.model, pairs);
+    written->eval();
+    const double bound = type == GgmlType::kBF16 ? 0.1 : type == GgmlType::kF16 ? 0.01 : 1e-4;
+    line = verify_logits(
+        source, [&](const at::Tensor& ids) { return written->forward(ids); },
+        std::max(bound, merged_bound(source.model)));
+  });
+  return std::to_string(pairs.size()) + " adapted layers as " + std::string(ggml_name(type)) + "; " + line;
+}
+
+}  // namespace lora

@@ -1,0 +1,35 @@
+#pragma once
+// The two kinds of tokenizer that a GGUF's vocabulary is made from; see gguf_vocabulary.h.
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace lora {
+
+// Codes of tokenizer.ggml.token_type.
+enum class GgufTokenType : int32_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6
+};
+
+struct GgufTokens {
+  std::string model = {};  // tokenizer.ggml.model: llama | gpt2
+  std::string pre = {};    // tokenizer.ggml.pre
+  std::vector<std::string> texts = {};
+  std::vector<float> scores = {};  // of llama
+  std::vector<GgufTokenType> types = {};
+  std::vector<std::string> merges = {};  // of gpt2
+  bool add_space_prefix = false;         // of llama
+};
+
+// Of a tokenizer.model's bytes; `name` of it for errors.
+GgufTokens sentencepiece_tokens(const std::string& bytes, const std::string& name);
+// Of a tokenizer.json.
+GgufTokens byte_level_tokens(const nlohmann::json& file, const std::string& name);
+
+}  // namespace lora

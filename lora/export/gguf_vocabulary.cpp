@@ -1,0 +1,152 @@
+#include "lora/export/gguf_vocabulary.h"
+
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "lora/export/gguf_tokens.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr float kScoreOfUnused = -10000, kScoreOfAdded = -1000;  // as llama.cpp's own converter has them
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// An object; empty where there is no such file.
+json read_object(const fs::path& path) {
+  if (!fs::exists(path)) return json::object();
+  try {
+    json object = json::parse(read_file(path));
+    if (object.is_object()) return object;
+  } catch (const json::exception& e) {
+    throw ModelError(path.string() + ": not valid JSON: " + e.what());
+  }
+  throw ModelError(path.string() + ": wanted a JSON object");
+}
+
+GgufTokens tokens_of(const fs::path& directory) {
+  const fs::path pieces = directory / "tokenizer.model", merges = directory / "tokenizer.json";
+  if (fs::exists(pieces)) return sentencepiece_tokens(read_file(pieces), pieces.string());
+  if (fs::exists(merges)) return byte_level_tokens(read_object(merges), merges.string());
+  throw Error(ExitCode::kRecipe, "export",
+              "gguf: " + directory.string() +
+                  ": neither tokenizer.model nor tokenizer.json, and a GGUF holds its "
+                  "tokenizer");
+}
+
+void put_token(GgufTokens& tokens, size_t id, const std::string& text, GgufTokenType type) {
+  if (id >= tokens.texts.size()) return;  // no row of the model
+  tokens.texts[id] = text;
+  tokens.types[id] = type;
+  if (!tokens.scores.empty()) tokens.scores[id] = kScoreOfAdded;
+}
+
+// A SentencePiece model's later tokens stand in files beside it.
+void put_added(GgufTokens& tokens, const fs::path& directory, const json& settings) {
+  const json added = read_object(directory / "added_tokens.json");
+  for (const auto& item : added.items()) {
+    put_token(tokens, item.value().get<size_t>(), item.key(), GgufTokenType::kUserDefined);
+  }
+  const json decoder = settings.value("added_tokens_decoder", json::object());
+  for (const auto& item : decoder.items()) {
+    const bool special = item.value().value("special", false);
+    const size_t id = std::stoull(item.key());
+    // Those of the model itself keep their scores: they are no additions.
+    if (id < tokens.texts.size() && tokens.texts[id] == item.value().at("content")) {
+      if (special && tokens.types[id] == GgufTokenType::kNormal) tokens.types[id] = GgufTokenType::kControl;
+      continue;
+    }
+    put_token(tokens, id, item.value().at("content"), special ? GgufTokenType::kControl : GgufTokenType::kUserDefined);
+  }
+}
+
+// What tokenizer_config.json, else the file of its own that newer directories have, says of chats.
+json chat_template(const fs::path& directory, const json& settings) {
+  const fs::path own = directory / "chat_template.jinja";
+  if (settings.contains("chat_template")) return settings["chat_template"];
+  return fs::exists(own) ? json(read_file(own)) : json();
+}
+
+// Whether a tokenizer puts the token before (or behind) a text by itself.
+bool adds(const json& settings, const char* key, bool otherwise) {
+  return settings.contains(key) && settings[key].is_boolean() ? settings[key].get<bool>() : otherwise;
+}
+
+void put_chat_template(GgufMetadata& metadata, const json& found) {
+  if (found.is_string()) metadata.emplace_back("tokenizer.chat_template", found.get<std::string>());
+  if (!found.is_array()) return;
+  std::vector<std::string> others;
+  for (const json& item : found) {
+    const std::string name = item.at("name"), text = item.at("template");
+    if (name == "default") {
+      metadata.emplace_back("tokenizer.chat_template", text);
+    } else {
+      others.push_back(name);
+      metadata.emplace_back("tokenizer.chat_template." + name, text);
+    }
+  }
+  if (!others.empty()) metadata.emplace_back("tokenizer.chat_templates", others);
+}
+
+}  // namespace
+
+GgufMetadata gguf_vocabulary(const fs::path& directory, const Tokenizer* found, const ModelConfig& config) {
+  if (!found) return {{"tokenizer.ggml.model", "no_vocab"}};
+  const Tokenizer& tokenizer = *found;
+  const json settings = read_object(directory / "tokenizer_config.json");
+  GgufTokens tokens = tokens_of(directory);
+  const auto rows = static_cast<size_t>(config.vocab_size);
+  const size_t known = tokens.texts.size();
+  tokens.texts.resize(rows);
+  tokens.types.resize(rows, GgufTokenType::kUnused);
+  if (tokens.model == "llama") {
+    tokens.scores.resize(rows, kScoreOfUnused);
+    try {
+      put_added(tokens, directory, settings);
+    } catch (const std::exception& e) {
+      throw ModelError(directory.string() + ": added tokens that cannot be read: " + e.what());
+    }
+  }
+  for (size_t id = 0; id < rows; ++id) {
+    const bool unused = id >= known || tokens.types[id] == GgufTokenType::kUnused;
+    if (unused && tokens.texts[id].empty()) tokens.texts[id] = "[PAD" + std::to_string(id) + "]";
+  }
+
+  GgufMetadata metadata = {{"tokenizer.ggml.model", tokens.model}, {"tokenizer.ggml.pre", tokens.pre}};
+  std::vector<int32_t> types;
+  std::optional<uint32_t> unknown;
+  for (size_t id = 0; id < rows; ++id) {
+    types.push_back(static_cast<int32_t>(tokens.types[id]));
+    if (tokens.types[id] == GgufTokenType::kUnknown) unknown = static_cast<uint32_t>(id);
+  }
+  metadata.emplace_back("tokenizer.ggml.tokens", std::move(tokens.texts));
+  if (!tokens.scores.empty()) metadata.emplace_back("tokenizer.ggml.scores", std::move(tokens.scores));
+  metadata.emplace_back("tokenizer.ggml.token_type", std::move(types));
+  if (!tokens.merges.empty()) metadata.emplace_back("tokenizer.ggml.merges", std::move(tokens.merges));
+  const auto put_id = [&](const std::string& key, std::optional<int64_t> id) {
+    if (id && *id < config.vocab_size) metadata.emplace_back("tokenizer.ggml." + key, static_cast<uint32_t>(*id));
+  };
+  put_id("bos_token_id", tokenizer.bos_id() ? tokenizer.bos_id() : config.bos_token_id);
+  put_id("eos_token_id", tokenizer.eos_id()             ? tokenizer.eos_id()
+                         : config.eos_token_ids.empty() ? std::nullopt
+                                                        : std::optional(config.eos_token_ids.front()));
+  put_id("unknown_token_id", unknown);
+  put_id("padding_token_id", tokenizer.pad_id());
+  metadata.emplace_back("tokenizer.ggml.add_bos_token",
+                        adds(settings, "add_bos_token", tokens.model == "llama" && tokenizer.bos_id()));
+  metadata.emplace_back("tokenizer.ggml.add_eos_token", adds(settings, "add_eos_token", false));
+  if (tokens.model == "llama") metadata.emplace_back("tokenizer.ggml.add_space_prefix", tokens.add_space_prefix);
+  put_chat_template(metadata, chat_template(directory, settings));
+  return metadata;
+}
+
+}  // namespace lora

@@ -1,0 +1,43 @@
+#pragma once
+// A golden model with an adapter whose weights are random: what the exports are tested on.
+
+#include <ATen/ATen.h>
+
+#include "lora/export/export.h"
+#include "models/pretrained.h"
+#include "tests/golden.h"
+
+namespace lora::test {
+
+struct Trained {
+  explicit Trained(const std::string& name, const std::string& dtype = "auto", AdapterConfig chosen = {})
+      : directory(golden_model(name)), config(std::move(chosen)) {
+    model = load_pretrained(directory, dtype);
+    const auto* listed = std::get_if<std::vector<std::string>>(&config.target_modules);
+    if (listed && listed->empty()) config.target_modules = AllLinear{};
+    adaptation = inject(*model, config, 1);
+    const at::NoGradGuard no_grad;
+    at::manual_seed(3);
+    for (const AdaptedModule& module : adaptation.modules) {
+      for (const auto& [key, tensor] : module.layer->peft_tensors()) at::Tensor(tensor).normal_(0, 0.1);
+    }
+    model->eval();
+  }
+  ExportSource source() const { return {*model, adaptation, config, directory, {}}; }
+  at::Tensor logits(const at::Tensor& ids) const {
+    const at::NoGradGuard no_grad;
+    return model->forward(ids);
+  }
+
+  std::filesystem::path directory;
+  std::shared_ptr<LlamaForCausalLM> model;
+  AdapterConfig config;
+  Adaptation adaptation;
+};
+
+// Against the largest of `wanted`, as float32 rounds.
+inline double relative(const at::Tensor& found, const at::Tensor& wanted) {
+  return ((found - wanted).abs().max() / wanted.abs().max()).item<double>();
+}
+
+}  // namespace lora::test
