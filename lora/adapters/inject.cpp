@@ -253,7 +253,8 @@ std::vector<LazyTensor> merged_tensors(const LlamaForCausalLM& model) {
     if (!inside.empty() && item.key().starts_with(inside + ".")) continue;
     if (const auto embedding = std::dynamic_pointer_cast<AdapterEmbedding>(item.value())) {
       inside = item.key();
-      add(item.key() + ".weight", embedding->weight_matrix().sizes(), [embedding] { return embedding->merged_weight(); });
+      add(item.key() + ".weight", embedding->weight_matrix().sizes(),
+          [embedding] { return embedding->merged_weight(); });
     } else if (const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(item.value())) {
       inside = item.key();
       if (adapter->bias_vector().defined() && !adapter->base_layer()->bias_vector().defined()) {

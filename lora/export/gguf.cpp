@@ -26,8 +26,13 @@ std::vector<GgufTensor> gguf_tensors(const LlamaForCausalLM& model, GgmlType wan
         {{"rope_freqs.weight", at::kFloat, divisors.sizes().vec(), [=] { return divisors; }}, GgmlType::kF32});
   }
   for (const LazyTensor& tensor : merged_tensors(model)) {
-    const auto make = [tensor, &config] { return to_gguf_rows(config, tensor.name, tensor.make()); };
-    tensors.push_back({{gguf_name(tensor.name), tensor.dtype, tensor.shape, make}, type_of(tensor, wanted)});
+    const double offset = gguf_offset(config, tensor.name);
+    const auto make = [tensor, offset, &config] {
+      const at::Tensor rows = to_gguf_rows(config, tensor.name, tensor.make());
+      return offset == 0 ? rows : rows.to(at::kFloat) + offset;
+    };
+    const at::ScalarType dtype = offset == 0 ? tensor.dtype : at::kFloat;
+    tensors.push_back({{gguf_name(config, tensor.name), dtype, tensor.shape, make}, type_of(tensor, wanted)});
   }
   return tensors;
 }

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "models/error.h"
@@ -12,14 +14,114 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& what) { throw Error(ExitCode::kRecipe, "export", "gguf: " + what); }
 
-// A layer's modules.
-const std::map<std::string, std::string>& layer_names() {
-  static const std::map<std::string, std::string> names = {
-      {"input_layernorm", "attn_norm"}, {"self_attn.q_proj", "attn_q"},      {"self_attn.k_proj", "attn_k"},
-      {"self_attn.v_proj", "attn_v"},   {"self_attn.o_proj", "attn_output"}, {"post_attention_layernorm", "ffn_norm"},
-      {"mlp.gate_proj", "ffn_gate"},    {"mlp.up_proj", "ffn_up"},           {"mlp.down_proj", "ffn_down"},
-  };
+// A layer's modules; its norms have the names of the config.
+std::map<std::string, std::string> layer_names(const ModelConfig& config) {
+  std::map<std::string, std::string> names = {
+      {"self_attn.q_proj", "attn_q"},      {"self_attn.k_proj", "attn_k"},      {"self_attn.v_proj", "attn_v"},
+      {"self_attn.qkv_proj", "attn_qkv"},  {"self_attn.o_proj", "attn_output"}, {"self_attn.q_norm", "attn_q_norm"},
+      {"self_attn.k_norm", "attn_k_norm"}, {"mlp.gate_proj", "ffn_gate"},       {"mlp.up_proj", "ffn_up"},
+      {"mlp.gate_up_proj", "ffn_up"},      {"mlp.down_proj", "ffn_down"}};
+  names[config.norms.before_attention] = "attn_norm";
+  names[config.norms.after_attention] = "post_attention_norm";
+  names[config.norms.before_mlp] = "ffn_norm";
+  names[config.norms.after_mlp] = "post_ffw_norm";
+  names.erase("");
   return names;
+}
+
+struct Known {
+  const char* model_type;
+  GgufArchitecture architecture;
+};
+
+const Known* find_known(const std::string& model_type) {
+  static const Known kKnown[] = {{"llama", {"llama", true, true}},
+                                 {"mistral", {"llama", true, true}},
+                                 {"qwen2", {"qwen2"}},
+                                 {"qwen3", {"qwen3"}},
+                                 {"smollm3", {"smollm3", true}},
+                                 {"phi3", {"phi3"}},
+                                 {"gemma", {"gemma"}},
+                                 {"gemma2", {"gemma2"}},
+                                 {"gemma3_text", {"gemma3"}},
+                                 {"olmo2", {"olmo2"}},
+                                 {"granite", {"granite", true, true}}};
+  const auto* found = std::ranges::find_if(kKnown, [&](const Known& one) { return one.model_type == model_type; });
+  return found == std::end(kKnown) ? nullptr : found;
+}
+
+bool is_gemma(const ModelConfig& config) { return config.norm_kind == NormKind::kOnePlus; }
+bool has_windows(const ModelConfig& config) {
+  return config.model_type == "gemma2" || config.model_type == "gemma3_text";
+}
+
+// Every how many layers one sees all, in the families whose layers alternate there.
+int64_t window_period(const ModelConfig& config) { return config.model_type == "gemma2" ? 2 : 6; }
+
+int64_t smallest_window(const ModelConfig& config) {
+  int64_t least = 0;
+  for (const LayerConfig& layer : config.layers) {
+    if (layer.window > 0 && (least == 0 || layer.window < least)) least = layer.window;
+  }
+  return least;
+}
+
+// What llama.cpp scales a Gemma's scores by: it tells the 27B models by their layers.
+double gemma_scale(const ModelConfig& config) {
+  const int64_t large = config.model_type == "gemma2" ? 46 : config.model_type == "gemma3_text" ? 62 : 0;
+  const bool wide = large == config.num_hidden_layers;
+  return 1.0 / std::sqrt(static_cast<double>(wide ? config.hidden_size / config.num_attention_heads : config.head_dim));
+}
+
+void check_rope(const ModelConfig& config, const std::string& name) {
+  const RopeConfig& rope = config.rope;
+  const bool divisors = name == "llama" || name == "granite";
+  if (rope.type == RopeConfig::Type::kYarn || rope.type == RopeConfig::Type::kLongRope) {
+    refuse("RoPE of type yarn or longrope is not written; supported are default, linear and llama3");
+  }
+  if (rope.type == RopeConfig::Type::kLlama3 && !divisors) refuse("llama3 RoPE has no place in architecture " + name);
+  if (rope.dim != 0 && rope.dim != config.head_dim) refuse("heads of which only a part turns are not written");
+}
+
+void check_layers(const ModelConfig& config, const std::string& name) {
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    const auto layer = static_cast<int64_t>(i) + 1;
+    const bool turns = config.layers[i].positions != Positions::kNone;
+    if (turns == (name == "smollm3" && layer % 4 == 0))
+      refuse("layers without positions at other places than llama.cpp has them");
+    const bool slides = config.layers[i].window > 0;
+    if (has_windows(config) && slides == (layer % window_period(config) == 0)) {
+      refuse("sliding windows in other layers than llama.cpp has them");
+    }
+  }
+}
+
+// Refuses what the architecture's code in llama.cpp would compute otherwise.
+void check(const ModelConfig& config, const GgufArchitecture& architecture) {
+  const std::string& name = architecture.name;
+  check_rope(config, name);
+  check_layers(config, name);
+  if (!architecture.biases && (config.o_bias || config.mlp_bias)) {
+    refuse("biases of o_proj or of the MLP have no place in architecture " + name);
+  }
+  if (config.qkv_bias && !architecture.biases && name != "qwen2") {
+    refuse("biases of q, k and v have no place in architecture " + name);
+  }
+  const bool square = config.head_dim * config.num_attention_heads == config.hidden_size;
+  if (!square && (name == "qwen2" || name == "olmo2" || name == "phi3")) {
+    refuse("a head_dim other than hidden_size / num_attention_heads has no place in architecture " + name);
+  }
+  const double scale = config.attention_scale;
+  if (is_gemma(config) && scale != 0 && std::abs(scale / gemma_scale(config) - 1) > 1e-6) {
+    refuse("query_pre_attn_scalar is another than llama.cpp takes it to be");
+  }
+  if (name == "gemma2" && (config.attention_softcap == 0 || config.logit_softcap == 0)) {
+    refuse("a gemma2 without soft-capping, which llama.cpp always does");
+  }
+  const bool tied = config.tie_word_embeddings;
+  if ((name == "gemma" || name == "gemma2") && !tied)
+    refuse("a head that is not tied has no place in architecture " + name);
+  if (name == "olmo2" && tied) refuse("a tied head has no place in architecture olmo2");
 }
 
 // The heads whose rows `name` holds, where their order differs; else 0.
@@ -40,14 +142,16 @@ at::Tensor turn(const at::Tensor& tensor, int64_t heads, int64_t a, int64_t b) {
 GgufArchitecture gguf_architecture(const ModelConfig& config) {
   if (!config.labels.empty())
     refuse("holds language models; this one is a classifier. Wanted huggingface or torchscript");
-  if (config.model_type == "llama") return {"llama", /*neighbours=*/true};
-  if (config.model_type == "qwen2") return {"qwen2"};
-  refuse("no architecture for model_type '" + config.model_type +
-         "'; supported are llama and qwen2. Wanted huggingface, " +
-         "from which llama.cpp's own convert_hf_to_gguf.py goes on");
+  const Known* known = find_known(config.model_type);
+  if (!known) {
+    refuse("no architecture for model_type '" + config.model_type +
+           "'. Wanted huggingface, from which llama.cpp's own convert_hf_to_gguf.py goes on");
+  }
+  check(config, known->architecture);
+  return known->architecture;
 }
 
-std::string gguf_name(const std::string& name) {
+std::string gguf_name(const ModelConfig& config, const std::string& name) {
   static const std::string kLayers = "model.layers.";
   const size_t dot = name.rfind('.');
   const std::string path = name.substr(0, dot), kind = name.substr(std::min(dot, name.size()));
@@ -55,13 +159,18 @@ std::string gguf_name(const std::string& name) {
   if (path == "model.norm") return "output_norm" + kind;
   if (path == "lm_head") return "output" + kind;
   if (path.starts_with(kLayers)) {
+    const std::map<std::string, std::string> names = layer_names(config);
     const size_t end = path.find('.', kLayers.size());
-    const auto known = layer_names().find(end == std::string::npos ? "" : path.substr(end + 1));
-    if (known != layer_names().end()) {
+    const auto known = names.find(end == std::string::npos ? "" : path.substr(end + 1));
+    if (known != names.end()) {
       return "blk." + path.substr(kLayers.size(), end - kLayers.size()) + "." + known->second + kind;
     }
   }
   refuse("no name for tensor '" + name + "'");
+}
+
+double gguf_offset(const ModelConfig& config, const std::string& name) {
+  return is_gemma(config) && name.ends_with("norm.weight") ? 1 : 0;
 }
 
 at::Tensor to_gguf_rows(const ModelConfig& config, const std::string& name, const at::Tensor& tensor) {
@@ -84,7 +193,9 @@ GgufMetadata gguf_numbers(const ModelConfig& config) {
     numbers.emplace_back(prefix + key, static_cast<float>(value));
   };
   count("block_count", config.num_hidden_layers);
-  count("context_length", config.max_position_embeddings);
+  // llama.cpp slides no window in the other families, so that a context within the window is what it computes.
+  const int64_t window = smallest_window(config), positions = config.max_position_embeddings;
+  count("context_length", window > 0 && !has_windows(config) ? std::min(window, positions) : positions);
   count("embedding_length", config.hidden_size);
   count("feed_forward_length", config.intermediate_size);
   count("attention.head_count", config.num_attention_heads);
@@ -95,6 +206,16 @@ GgufMetadata gguf_numbers(const ModelConfig& config) {
   count("vocab_size", config.vocab_size);
   count("rope.dimension_count", config.head_dim);
   real("rope.freq_base", config.rope.theta);
+  if (has_windows(config)) count("attention.sliding_window", window);
+  if (config.model_type == "gemma3_text") real("rope.freq_base_swa", config.local_rope.theta);
+  if (config.attention_softcap > 0) real("attn_logit_softcapping", config.attention_softcap);
+  if (config.logit_softcap > 0) real("final_logit_softcapping", config.logit_softcap);
+  if (config.model_type == "granite") {
+    real("attention.scale", config.attention_scale);
+    real("embedding_scale", config.embedding_scale);
+    real("residual_scale", config.residual_scale);
+    real("logit_scale", config.logit_divisor);
+  }
   if (config.rope.type == RopeConfig::Type::kLinear) {
     numbers.emplace_back(prefix + "rope.scaling.type", "linear");
     real("rope.scaling.factor", config.rope.factor);
@@ -106,7 +227,6 @@ ModelConfig config_of(const GgufFile& file, ModelConfig config) {
   const std::string prefix = file.value<std::string>("general.architecture") + ".";
   const auto count = [&](const char* key) { return int64_t{file.value<uint32_t>(prefix + key)}; };
   config.num_hidden_layers = count("block_count");
-  config.max_position_embeddings = count("context_length");
   config.hidden_size = count("embedding_length");
   config.intermediate_size = count("feed_forward_length");
   config.num_attention_heads = count("attention.head_count");

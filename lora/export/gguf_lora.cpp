@@ -43,7 +43,7 @@ std::vector<Pair> pairs_of(const AdapterForm& form) {
 // What llama.cpp has no place for.
 void expect_pairs_alone(const ExportSource& source) {
   const Adaptation& adaptation = source.adaptation;
-  if (adaptation.modules.empty()) {
+  if (adaptation.whole_network) {
     refuse("method '" + source.adapter.method +
            "' trains no adapter; wanted the merged model: lora-export --format gguf");
   }
@@ -52,6 +52,17 @@ void expect_pairs_alone(const ExportSource& source) {
            "' is trained whole (modules_to_save), and a GGUF adapter has no place for it; merge first: "
            "lora-export --format gguf");
   }
+  if (adaptation.embedding) {
+    refuse(
+        "'model.embed_tokens' is adapted, which is not written into a GGUF adapter; merge first: lora-export --format "
+        "gguf");
+  }
+  if (!adaptation.biases.empty()) {
+    refuse("biases are trained (bias: " + source.adapter.bias +
+           "), and a GGUF adapter has no place for them; merge first: "
+           "lora-export --format gguf");
+  }
+  if (adaptation.modules.empty()) refuse("no adapted layer; merge first: lora-export --format gguf");
   const bool tied = read_model_config(source.model_directory).tie_word_embeddings;
   for (const AdaptedModule& module : adaptation.modules) {
     if (tied && module.path == "lm_head") {
@@ -69,7 +80,7 @@ std::shared_ptr<LlamaForCausalLM> load_adapted(const GgufFile& file, const Llama
   AdapterConfig config;
   config.alpha = file.value<float>("adapter.lora.alpha");
   for (const Pair& pair : pairs) {
-    const std::string weight = pair.path + ".weight", name = gguf_name(weight);
+    const std::string weight = pair.path + ".weight", name = gguf_name(model.config(), weight);
     const at::Tensor a = file.tensor(name + ".lora_a");
     const at::Tensor b = from_gguf_rows(model.config(), weight, file.tensor(name + ".lora_b"));
     const auto layer = std::make_shared<LoraLinear>(linear_at(*twin, pair.path),
@@ -98,7 +109,7 @@ std::string export_gguf_lora(const ExportSource& source, const std::filesystem::
   metadata.emplace_back("adapter.lora.alpha", static_cast<float>(alpha));
   std::vector<GgufTensor> tensors;
   for (const Pair& pair : pairs) {
-    const std::string weight = pair.path + ".weight", name = gguf_name(weight);
+    const std::string weight = pair.path + ".weight", name = gguf_name(config, weight);
     const auto b = [pair, weight, alpha, &config] {
       const at::Tensor rows = to_gguf_rows(config, weight, pair.b);
       return pair.alpha == alpha ? rows : rows * (pair.alpha / alpha);

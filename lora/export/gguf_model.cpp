@@ -20,7 +20,7 @@ class GgufWeight final : public PackedWeight {
   at::ScalarType dtype() const override { return dtype_; }
   at::Device device() const override { return at::kCPU; }
   void unpack(at::Tensor& to) const override {
-    to.copy_(from_gguf_rows(*config_, name_, file_->tensor(gguf_name(name_))));
+    to.copy_(from_gguf_rows(*config_, name_, file_->tensor(gguf_name(*config_, name_))));
   }
 
  private:
@@ -58,17 +58,18 @@ std::shared_ptr<LlamaForCausalLM> load_gguf(const std::filesystem::path& path, c
   }
   std::set<std::string> wanted;
   const auto expect = [&](const std::string& name, at::IntArrayRef shape) {
-    const auto found = file->entries().find(gguf_name(name));
-    if (found == file->entries().end()) fail("tensor '" + gguf_name(name) + "' is missing");
+    const auto found = file->entries().find(gguf_name(*config, name));
+    if (found == file->entries().end()) fail("tensor '" + gguf_name(*config, name) + "' is missing");
     if (at::IntArrayRef(found->second.shape) != shape) {
-      fail("tensor '" + gguf_name(name) + "' is " + c10::str(at::IntArrayRef(found->second.shape)) + "; wanted " +
-           c10::str(shape));
+      fail("tensor '" + gguf_name(*config, name) + "' is " + c10::str(at::IntArrayRef(found->second.shape)) +
+           "; wanted " + c10::str(shape));
     }
     wanted.insert(found->first);
   };
   const WeightSource weights = [&](const std::string& name, at::IntArrayRef shape) {
     expect(name, shape);
-    return from_gguf_rows(*config, name, file->tensor(gguf_name(name))).to(like.dtype());
+    const at::Tensor rows = from_gguf_rows(*config, name, file->tensor(gguf_name(*config, name)));
+    return (rows - gguf_offset(*config, name)).to(like.dtype());
   };
   const LinearSource linears = [&](const std::string& linear, int64_t out, int64_t in,
                                    bool bias) -> std::shared_ptr<Linear> {

@@ -76,11 +76,6 @@ json chat_template(const fs::path& directory, const json& settings) {
   return fs::exists(own) ? json(read_file(own)) : json();
 }
 
-// Whether a tokenizer puts the token before (or behind) a text by itself.
-bool adds(const json& settings, const char* key, bool otherwise) {
-  return settings.contains(key) && settings[key].is_boolean() ? settings[key].get<bool>() : otherwise;
-}
-
 void put_chat_template(GgufMetadata& metadata, const json& found) {
   if (found.is_string()) metadata.emplace_back("tokenizer.chat_template", found.get<std::string>());
   if (!found.is_array()) return;
@@ -141,9 +136,8 @@ GgufMetadata gguf_vocabulary(const fs::path& directory, const Tokenizer* found, 
                                                         : std::optional(config.eos_token_ids.front()));
   put_id("unknown_token_id", unknown);
   put_id("padding_token_id", tokenizer.pad_id());
-  metadata.emplace_back("tokenizer.ggml.add_bos_token",
-                        adds(settings, "add_bos_token", tokens.model == "llama" && tokenizer.bos_id()));
-  metadata.emplace_back("tokenizer.ggml.add_eos_token", adds(settings, "add_eos_token", false));
+  metadata.emplace_back("tokenizer.ggml.add_bos_token", tokenizer.adds_bos());
+  metadata.emplace_back("tokenizer.ggml.add_eos_token", tokenizer.adds_eos());
   if (tokens.model == "llama") metadata.emplace_back("tokenizer.ggml.add_space_prefix", tokens.add_space_prefix);
   put_chat_template(metadata, chat_template(directory, settings));
   return metadata;

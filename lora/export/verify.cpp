@@ -78,6 +78,9 @@ std::shared_ptr<LlamaForCausalLM> bare_twin(const LlamaForCausalLM& model) {
       const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(linear);
       if (adapter) inside = item.key();
       linears[item.key()] = adapter ? adapter->base_layer() : linear;
+    } else if (const auto embedding = std::dynamic_pointer_cast<Embedding>(item.value())) {
+      if (std::dynamic_pointer_cast<AdapterEmbedding>(embedding)) inside = item.key();
+      tensors[item.key() + ".weight"] = embedding->weight_matrix().detach();
     } else {
       for (const auto& parameter : item.value()->named_parameters(/*recurse=*/false)) {
         tensors[item.key() + "." + parameter.key()] = parameter.value().detach();

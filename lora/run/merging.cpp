@@ -20,7 +20,7 @@ std::shared_ptr<LlamaForCausalLM> merged_model(const LlamaForCausalLM& model) {
 }
 
 // "differ by 0.031 at most, 0.0042 on average", on fixed ids.
-std::string logit_difference(LlamaForCausalLM& found, LlamaForCausalLM& wanted) {
+std::string difference_line(LlamaForCausalLM& found, LlamaForCausalLM& wanted) {
   const at::NoGradGuard no_grad;
   found.eval();
   wanted.eval();
@@ -54,12 +54,12 @@ std::string write_export(const std::string& format, const ExportSource& source, 
   if (into == MergeInto::kDequantized) {
     const std::string line = writer.write(source, output);
     return line + "; merged into the dequantized weights, whose logits " +
-           logit_difference(*merged_model(source.model), source.model) + " from those trained on " + encoding;
+           difference_line(*merged_model(source.model), source.model) + " from those trained on " + encoding;
   }
   const Session original = on_original_base(source, recipe);
   const std::string line =
       writer.write(export_source(original, recipe.adapter, recipe.model.path, source.options), output);
-  return line + "; merged into the original weights, whose logits " + logit_difference(*original.model, source.model) +
+  return line + "; merged into the original weights, whose logits " + difference_line(*original.model, source.model) +
          " from those trained on " + encoding;
 }
 

@@ -127,6 +127,17 @@ def random_models():
          dict(common, tie_word_embeddings=True, rope_parameters=llama3)),
         ("llama, head_dim, linear RoPE", transformers.LlamaConfig, dict(common, head_dim=32, rope_parameters=linear)),
         ("qwen2", transformers.Qwen2Config, dict(common, rope_parameters=dict(rope_type="default", rope_theta=1e6))),
+        ("mistral", transformers.MistralConfig, dict(common, sliding_window=None)),
+        ("qwen3", transformers.Qwen3Config, dict(common, head_dim=32)),
+        ("phi3", transformers.Phi3Config, dict(common, pad_token_id=0)),
+        ("gemma", transformers.GemmaConfig, dict(common, head_dim=32)),
+        ("gemma2", transformers.Gemma2Config, dict(common, head_dim=32, query_pre_attn_scalar=32, sliding_window=16)),
+        ("gemma3", transformers.Gemma3TextConfig,
+         dict(common, head_dim=32, query_pre_attn_scalar=32, sliding_window=16, num_hidden_layers=7)),
+        ("olmo2", transformers.Olmo2Config, common),
+        ("granite", transformers.GraniteConfig,
+         dict(common, attention_multiplier=0.3, embedding_multiplier=3.0, residual_multiplier=0.5, logits_scaling=2.0)),
+        ("smollm3", transformers.SmolLM3Config, dict(common, num_hidden_layers=4, pad_token_id=0)),
     ]
 
 
@@ -189,7 +200,7 @@ def main():
             (work / f"{name}.yaml").write_text(RECIPE.format(model=stories, method=method, init=init,
                                                              rows=work / "rows.json", output=work / name))
             subprocess.run([options.lora_train, str(work / f"{name}.yaml")], check=True, stdout=subprocess.DEVNULL)
-            script = torch.jit.load(export(work / name, "torchscript", work / f"{name}.pt"))
+            script = torch.jit.load(export(work / name, "torchscript", work / f"{name}-merged.pt"))
             with torch.no_grad():
                 wanted = script(torch.tensor([ids]))[0]
                 greedy = script.generate(torch.tensor([ids[:12]]), 24)[0].tolist()
@@ -215,13 +226,13 @@ def main():
             torch.manual_seed(3)
             model = transformers.AutoModelForCausalLM.from_config(config(**settings), dtype=torch.float32)
             for key, parameter in model.named_parameters():
-                if key.endswith("bias"):
-                    torch.nn.init.normal_(parameter, 0, 0.3)
+                if key.endswith("bias") or key.endswith("norm.weight"):  # a norm that is all ones says little
+                    torch.nn.init.normal_(parameter, 0 if "gemma" in name or key.endswith("bias") else 1, 0.3)
             model.save_pretrained(folder / "base")
             shutil.copy(stories / "tokenizer.model", folder / "base")
             adapted = peft.get_peft_model(model, peft.LoraConfig(
                 r=4, lora_alpha=6, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False,
-                use_rslora="llama3" in name, rank_pattern={"k_proj": 2, "down_proj": 8}, alpha_pattern={"up_proj": 3}))
+                use_rslora="llama3" in name, rank_pattern={"k_proj": 2, "down_proj": 8}, alpha_pattern={"o_proj": 3}))
             for key, parameter in adapted.named_parameters():
                 if "lora_" in key:
                     torch.nn.init.normal_(parameter, 0, 0.05)

@@ -25,7 +25,7 @@ AdapterConfig config(const std::string& method = "lora", const std::string& init
 
 // ΔW of a layer as llama.cpp computes it, rows as Hugging Face has them.
 at::Tensor update(const GgufFile& file, const ModelConfig& model, const std::string& path) {
-  const std::string name = gguf_name(path + ".weight");
+  const std::string name = gguf_name(model, path + ".weight");
   const at::Tensor a = file.tensor(name + ".lora_a");
   const at::Tensor b = from_gguf_rows(model, path + ".weight", file.tensor(name + ".lora_b"));
   return at::mm(b, a) * (file.value<float>("adapter.lora.alpha") / static_cast<float>(b.size(1)));
@@ -87,7 +87,8 @@ TEST_CASE("a GGUF adapter may be in half precision") {
   ExportSource source = trained.source();
   source.options.outtype = "f16";
   export_gguf_lora(source, directory / "adapter.gguf");
-  for (const auto& [name, entry] : GgufFile(directory / "adapter.gguf").entries()) {
+  const GgufFile file(directory / "adapter.gguf");
+  for (const auto& [name, entry] : file.entries()) {
     CHECK(entry.type == static_cast<uint32_t>(GgmlType::kF16));
   }
   source.options.outtype = "q8_0";

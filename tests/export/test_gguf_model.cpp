@@ -11,6 +11,7 @@
 #include "tests/catch.h"
 #include "tests/export/trained_model.h"
 #include "tests/file_size_limit.h"
+#include "tests/golden_families.h"
 #include "tests/temporary_directory.h"
 
 using namespace lora;
@@ -44,6 +45,38 @@ TEST_CASE("the GGUF file is the trained model, for every shape of one") {
   }
 }
 
+TEST_CASE(
+    "the GGUF file of another family is the trained model, or refused with what llama.cpp would compute otherwise") {
+  const std::map<std::string, std::string> refused = {{"llama_yarn", "type yarn"},
+                                                      {"qwen3_window", "biases of"},
+                                                      {"smollm3", "without positions"},
+                                                      {"smollm3_window", "without positions"},
+                                                      {"phi3_longrope", "type yarn or longrope"},
+                                                      {"gemma2", "query_pre_attn_scalar"},
+                                                      {"gemma3", "sliding windows"}};
+  for (const std::string& name : golden_families()) {
+    DYNAMIC_SECTION(name) {
+      const TemporaryDirectory directory;
+      const Trained trained(golden_family(name));
+      const auto reason = refused.find(name);
+      if (reason != refused.end()) {
+        CHECK_THROWS_WITH(export_as(trained, directory / "model.gguf"), Contains(reason->second));
+        CHECK(fs::is_empty(directory.path()));
+        continue;
+      }
+      export_as(trained, directory / "model.gguf");
+      const auto loaded = load_gguf(directory / "model.gguf", *trained.model);
+      loaded->eval();
+      const at::NoGradGuard no_grad;
+      const at::Tensor ids = at::arange(3, 43, at::kLong).view({2, 20});
+      CHECK(relative(loaded->forward(ids), trained.logits(ids)) < 1e-5);
+      const GgufFile file(directory / "model.gguf");
+      const std::string key = file.value<std::string>("general.architecture") + ".context_length";
+      if (name.ends_with("_window")) CHECK(file.value<uint32_t>(key) == 7);
+    }
+  }
+}
+
 TEST_CASE("a GGUF's names and numbers are those that llama.cpp reads") {
   const TemporaryDirectory directory;
   const Trained trained("rope_llama3");
@@ -73,6 +106,7 @@ TEST_CASE("rows of q and k are put so that a rotary pair is two neighbours, of l
   config.num_attention_heads = 3;
   config.num_key_value_heads = 1;
   config.head_dim = 8;
+  config.hidden_size = 24;
   const std::string q = "model.layers.0.self_attn.q_proj.weight", k = "model.layers.0.self_attn.k_proj.bias";
   const at::Tensor weight = at::arange(24 * 2, at::kFloat).view({24, 2});
   const at::Tensor rows = to_gguf_rows(config, q, weight);
@@ -120,7 +154,7 @@ TEST_CASE("what llama.cpp has no place for is refused by name") {
   config.model_type = "llama";
   config.labels = {"a", "b"};
   CHECK_THROWS_WITH(gguf_architecture(config), Contains("a classifier"));
-  CHECK_THROWS_WITH(gguf_name("model.layers.0.mlp.gate.weight"), Contains("'model.layers.0.mlp.gate.weight'"));
+  CHECK_THROWS_WITH(gguf_name(config, "model.layers.0.mlp.gate.weight"), Contains("'model.layers.0.mlp.gate.weight'"));
 }
 
 TEST_CASE("a GGUF export that fails leaves what was there, and nothing beside it") {

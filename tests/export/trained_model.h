@@ -10,8 +10,9 @@
 namespace lora::test {
 
 struct Trained {
-  explicit Trained(const std::string& name, const std::string& dtype = "auto", AdapterConfig chosen = {})
-      : directory(golden_model(name)), config(std::move(chosen)) {
+  // `name`: of a golden model, or a directory's path.
+  explicit Trained(const std::filesystem::path& name, const std::string& dtype = "auto", AdapterConfig chosen = {})
+      : directory(name.has_parent_path() ? name : golden_model(name.string())), config(std::move(chosen)) {
     model = load_pretrained(directory, dtype);
     const auto* listed = std::get_if<std::vector<std::string>>(&config.target_modules);
     if (listed && listed->empty()) config.target_modules = AllLinear{};
