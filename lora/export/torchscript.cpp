@@ -168,8 +168,10 @@ std::string export_torchscript(const ExportSource& source, const fs::path& outpu
       jit::Module written = jit::load(file.string());
       line = verify_logits(
           source, [&](const at::Tensor& ids) { return written.forward({ids}).toTensor(); }, merged_bound(source.model));
-    } catch (const c10::Error& e) {
-      throw StorageError(output.string() + ": cannot write the TorchScript file: " + e.what_without_backtrace());
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception& e) {
+      throw StorageError(output.string() + ": cannot write the TorchScript file: " + e.what());
     }
   });
   const fs::path beside = huggingface_beside(output);
