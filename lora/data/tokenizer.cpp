@@ -1,7 +1,12 @@
 #include "lora/data/tokenizer.h"
 
+#include <nlohmann/json.hpp>
+
 #include "lora/data/sentencepiece_tokenizer.h"
+#include "lora/data/tokenizers/json_tokenizer.h"
+#include "lora/data/tokenizers/json_view.h"
 #include "lora/data/tokenizers/tokenizer_config.h"
+#include "lora/data/tokenizers/vocab_and_merges.h"
 #include "models/error.h"
 
 namespace lora {
@@ -9,17 +14,26 @@ namespace lora {
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_directory) {
   namespace fs = std::filesystem;
   if (!fs::is_directory(model_directory)) throw ModelError(model_directory.string() + ": no such directory");
-  const fs::path model = model_directory / "tokenizer.model";
-  if (!fs::is_regular_file(model)) {
-    std::string message = model.string() + ": not found, wanted a SentencePiece model";
-    if (fs::exists(model_directory / "tokenizer.json")) message += "; tokenizer.json is there, but not supported yet";
-    throw ModelError(message);
-  }
   const TokenizerConfig config = read_tokenizer_config(model_directory);
-  std::vector<fs::path> files = {model};
+  std::vector<fs::path> files;
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt"}) {
+    if (fs::is_regular_file(model_directory / name)) files.push_back(model_directory / name);
+  }
   files.insert(files.end(), config.files.begin(), config.files.end());
-  if (fs::is_regular_file(model_directory / "tokenizer.json")) files.push_back(model_directory / "tokenizer.json");
-  return load_sentencepiece(model, config, std::move(files));
+  const auto has = [&](const char* name) { return fs::is_regular_file(model_directory / name); };
+
+  if (const fs::path path = model_directory / "tokenizer.json"; has("tokenizer.json")) {
+    return make_json_tokenizer(read_json(path), path.string(), config, std::move(files));
+  }
+  if (has("tokenizer.model")) {
+    return load_sentencepiece(model_directory / "tokenizer.model", config, std::move(files));
+  }
+  if (has("vocab.json") && has("merges.txt")) {
+    const std::string name = (model_directory / "vocab.json").string();
+    return make_json_tokenizer(read_vocab_and_merges(model_directory), name, config, std::move(files));
+  }
+  throw ModelError(model_directory.string() +
+                   ": no tokenizer found, wanted tokenizer.json, tokenizer.model, or vocab.json and merges.txt");
 }
 
 }  // namespace lora

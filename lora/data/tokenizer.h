@@ -68,9 +68,10 @@ class Tokenizer {
   virtual std::vector<std::filesystem::path> files() const = 0;
 };
 
-// Reads the tokenizer of a Hugging Face directory: tokenizer.model (SentencePiece, BPE or unigram), with the special
-// and added tokens of the JSON files beside it. Throws ModelError that names what was looked for, or what is wrong with
-// a file and where in it.
+// Reads the tokenizer of a Hugging Face directory, with the special and added tokens of the small JSON files beside it:
+// tokenizer.json (`tokenizers`) where there is one, as transformers does, else tokenizer.model (SentencePiece, BPE or
+// unigram), else vocab.json and merges.txt. Throws ModelError that names what was looked for, or what is wrong with a
+// file or not supported, and where in it.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_directory);
 
 }  // namespace lora

@@ -51,12 +51,13 @@ std::string table_of(uint32_t unit, const std::string& replacement = std::string
   return table + replacement;
 }
 
-TEST_CASE("a directory without tokenizer.model names what was looked for") {
+TEST_CASE("a directory without a tokenizer names what was looked for") {
   TemporaryDirectory directory;
   CHECK_THAT(load_error(directory / "nowhere"), Contains("nowhere: no such directory"));
-  CHECK_THAT(load_error(directory.path()), Contains("tokenizer.model: not found"));
+  CHECK_THAT(load_error(directory.path()),
+             Contains("no tokenizer found, wanted tokenizer.json, tokenizer.model, or vocab.json"));
   write_bytes(directory / "tokenizer.json", "{}");
-  CHECK_THAT(load_error(directory.path()), Contains("tokenizer.json is there, but not supported yet"));
+  CHECK_THAT(load_error(directory.path()), Contains("tokenizer.json: 'model' is missing"));
 }
 
 TEST_CASE("files beside the model are handed on to exports") {

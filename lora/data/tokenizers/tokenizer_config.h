@@ -28,6 +28,6 @@ class JsonView;
 AddedToken read_added_token(const JsonView& entry);
 
 // Ids above it are refused: no vocabulary is as large, and tables are as long as the largest id.
-constexpr int64_t kMostIds = int64_t{1} << 24;
+constexpr int64_t kMostIds = int64_t{1} << 22;
 
 }  // namespace lora

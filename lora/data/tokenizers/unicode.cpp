@@ -2,6 +2,9 @@
 
 #include <utf8proc.h>
 
+#include <cstdlib>
+#include <memory>
+
 #include "lora/data/utf8.h"
 
 namespace lora {
@@ -37,8 +40,14 @@ bool is_white_space(char32_t code) {
 
 bool is_word_character(char32_t code) {
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_ND) || category == UTF8PROC_CATEGORY_NL ||
-         category == UTF8PROC_CATEGORY_PC || code == 0x200C || code == 0x200D;
+  if ((category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_ND) || category == UTF8PROC_CATEGORY_NL ||
+      category == UTF8PROC_CATEGORY_PC) {
+    return true;
+  }
+  // Joiners, and the symbols that count as alphabetic: letters in circles and squares.
+  return code == 0x200C || code == 0x200D || (code >= 0x24B6 && code <= 0x24E9) ||
+         (code >= 0x1F130 && code <= 0x1F149) || (code >= 0x1F150 && code <= 0x1F169) ||
+         (code >= 0x1F170 && code <= 0x1F189);
 }
 
 bool is_number(char32_t code) {
@@ -52,6 +61,81 @@ bool is_punctuation(char32_t code) {
            (code >= '{' && code <= '~');
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
   return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+}
+
+bool is_mark(char32_t code) {
+  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
+  return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
+}
+
+std::string to_lowercase(char32_t code) {
+  std::string lower;
+  if (code == 0x130) return "i\u0307";  // the one whose lower case is two characters
+  const auto mapped = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code)));
+  if (mapped != code) append_character(lower, mapped);
+  return lower;
+}
+
+std::string normalized(std::string_view text, NormalForm form) {
+  int options = UTF8PROC_STABLE;
+  options |= form == NormalForm::kNfc || form == NormalForm::kNfkc ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
+  if (form == NormalForm::kNfkc || form == NormalForm::kNfkd) options |= UTF8PROC_COMPAT;
+  utf8proc_uint8_t* mapped = nullptr;
+  const auto length =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
+                   &mapped, static_cast<utf8proc_option_t>(options));
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, std::free);
+  if (length < 0) return std::string(text);  // valid UTF-8 cannot fail but for want of memory
+  return {reinterpret_cast<const char*>(mapped), static_cast<size_t>(length)};
+}
+
+namespace {
+
+// Marks may join what stands before them, and so may the vowels and final consonants of Korean; some characters become
+// such only under the compatibility forms.
+bool joins_before(char32_t code) {
+  if (code < 0x300) return false;
+  return is_mark(code) || (code >= 0x1160 && code <= 0x11FF) || (code >= 0x3131 && code <= 0x318E) ||
+         (code >= 0xFF9E && code <= 0xFFDC);
+}
+
+// Whether a character that stands alone changes under `form`; may say so of one that does not.
+bool may_change(char32_t code, NormalForm form) {
+  const bool composes = form == NormalForm::kNfc || form == NormalForm::kNfkc;
+  if (code >= 0xAC00 && code <= 0xD7A3) return !composes;  // Korean syllables, which no table lists
+  return utf8proc_get_property(static_cast<utf8proc_int32_t>(code))->decomp_seqindex != UINT16_MAX;
+}
+
+}  // namespace
+
+size_t stretch_end(std::string_view text, size_t at) {
+  at += character_at(text, at).length;
+  while (at < text.size()) {
+    const Character character = character_at(text, at);
+    if (!joins_before(character.code)) break;
+    at += character.length;
+  }
+  return at;
+}
+
+size_t first_not_normal(std::string_view text, size_t at, NormalForm form) {
+  // Below these nothing changes under the form.
+  const char32_t safe = form == NormalForm::kNfc ? 0x300 : form == NormalForm::kNfd ? 0xC0 : 0xA0;
+  size_t stretch = at;
+  while (at < text.size()) {
+    if (static_cast<unsigned char>(text[at]) < 0x80) {
+      stretch = at++;
+      continue;
+    }
+    const Character character = character_at(text, at);
+    if (character.code >= safe) {
+      if (joins_before(character.code)) return stretch;
+      if (may_change(character.code, form)) return at;
+    }
+    stretch = at;
+    at += character.length;
+  }
+  return at;
 }
 
 }  // namespace lora

@@ -1,0 +1,177 @@
+#include "lora/data/tokenizers/normalizer.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "lora/data/tokenizers/unicode.h"
+#include "models/did_you_mean.h"
+
+namespace lora {
+namespace {
+
+void replace(AlignedText& text, const Pattern& pattern, const std::string& content, PatternScratch& scratch) {
+  const std::string_view source = text.text();
+  auto match = pattern.next(source, 0, scratch);
+  if (!match) return;
+  TextBuilder built(text);
+  size_t done = 0;
+  while (match) {
+    built.keep(done, match->begin);
+    built.put(content, match->begin);
+    done = match->end;
+    size_t next = match->end;
+    if (match->begin == match->end) {  // look on behind the next character
+      if (next == source.size()) break;
+      next += character_at(source, next).length;
+    }
+    match = pattern.next(source, next, scratch);
+  }
+  built.keep(done, source.size());
+  built.finish(text);
+}
+
+// Calls change(character, begin, built) for every character; it returns false for one that stays.
+template <typename Change>
+void map_characters(AlignedText& text, const Change& change) {
+  const std::string_view source = text.text();
+  TextBuilder built(text);
+  for (size_t at = 0; at < source.size();) {
+    const Character character = character_at(source, at);
+    if (!change(character.code, at, built)) built.keep(at, at + character.length);
+    at += character.length;
+  }
+  built.finish(text);
+}
+
+size_t count_characters(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+void lowercase(AlignedText& text, PatternScratch&) {
+  map_characters(text, [](char32_t code, size_t at, TextBuilder& built) {
+    const std::string lower = to_lowercase(code);
+    if (lower.empty()) return false;
+    built.put(lower, at);
+    return true;
+  });
+}
+
+void strip_accents(AlignedText& text, PatternScratch&) {
+  map_characters(text, [](char32_t code, size_t, TextBuilder&) { return is_mark(code); });
+}
+
+void strip(AlignedText& text, bool left, bool right) {
+  const std::string_view source = text.text();
+  size_t begin = 0, end = source.size();
+  while (left && begin < end) {
+    const Character character = character_at(source, begin);
+    if (!is_white_space(character.code)) break;
+    begin += character.length;
+  }
+  while (right && end > begin) {
+    const size_t last = character_before(source, end);
+    if (!is_white_space(character_at(source, last).code)) break;
+    end = last;
+  }
+  if (begin == 0 && end == source.size()) return;
+  TextBuilder built(text);
+  built.keep(begin, end);
+  built.finish(text);
+}
+
+// Puts the normal form of the stretch [begin, end) of `source`. Which character of it became which is guessed: those
+// that were composed are the first ones, and the others stay in order.
+void put_normal(std::string_view normal, std::string_view source, size_t begin, size_t end, NormalForm form,
+                TextBuilder& built) {
+  std::vector<size_t> places;  // where the characters come from
+  const bool composes = form == NormalForm::kNfc || form == NormalForm::kNfkc;
+  for (size_t at = begin; at < end;) {
+    const size_t length = character_at(source, at).length;
+    places.insert(places.end(), composes ? 1 : count_characters(normalized(source.substr(at, length), form)), at);
+    at += length;
+  }
+  const size_t count = count_characters(normal);
+  for (size_t at = 0, i = 0; at < normal.size(); ++i) {
+    const size_t length = character_at(normal, at).length;
+    const size_t place =
+        i == 0 || places.size() + i < count ? 0 : std::min(places.size() + i - count, places.size() - 1);
+    built.put(normal.substr(at, length), places[place]);
+    at += length;
+  }
+}
+
+// A stretch that no normalization reaches out of, from one starter to the next, at a time.
+void normalize(AlignedText& text, NormalForm form) {
+  const std::string_view source = text.text();
+  size_t at = first_not_normal(source, 0, form);
+  if (at == source.size()) return;
+  TextBuilder built(text);
+  size_t done = 0;
+  while (at < source.size()) {
+    const size_t end = stretch_end(source, at);
+    const std::string_view stretch = source.substr(at, end - at);
+    const std::string normal = normalized(stretch, form);
+    if (normal != stretch) {
+      built.keep(done, at);
+      put_normal(normal, source, at, end, form, built);
+      done = end;
+    }
+    at = first_not_normal(source, end, form);
+  }
+  if (done == 0) return;
+  built.keep(done, source.size());
+  built.finish(text);
+}
+
+void add_steps(const JsonView& object, std::vector<Normalizer>& steps) {
+  const std::string& type = object.at("type").string();
+  const auto unicode = [&](NormalForm form) {
+    steps.push_back([form](AlignedText& text, PatternScratch&) { normalize(text, form); });
+  };
+  if (type == "Sequence") {
+    for (const JsonView& step : object.at("normalizers").elements()) {
+      if (step.at("type").string() == "Sequence") step.fail("a Sequence inside a Sequence is not supported");
+      add_steps(step, steps);
+    }
+  } else if (type == "NFC") {
+    unicode(NormalForm::kNfc);
+  } else if (type == "NFD") {
+    unicode(NormalForm::kNfd);
+  } else if (type == "NFKC") {
+    unicode(NormalForm::kNfkc);
+  } else if (type == "NFKD") {
+    unicode(NormalForm::kNfkd);
+  } else if (type == "Lowercase") {
+    steps.emplace_back(lowercase);
+  } else if (type == "StripAccents") {
+    steps.emplace_back(strip_accents);
+  } else if (type == "Strip") {
+    const bool left = object.boolean_or("strip_left", true), right = object.boolean_or("strip_right", true);
+    steps.push_back([left, right](AlignedText& text, PatternScratch&) { strip(text, left, right); });
+  } else if (type == "Prepend") {
+    steps.push_back([content = object.at("prepend").string()](AlignedText& text, PatternScratch&) {
+      if (text.text().empty()) return;
+      TextBuilder built(text);
+      built.put(content, 0);
+      built.keep(0, text.text().size());
+      built.finish(text);
+    });
+  } else if (type == "Replace") {
+    steps.push_back([pattern = Pattern::read(object.at("pattern")), content = object.at("content").string()](
+                        AlignedText& text, PatternScratch& scratch) { replace(text, pattern, content, scratch); });
+  } else {
+    object.at("type").fail("normalizer '" + type + "' is not supported" +
+                           did_you_mean(type, {"Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD",
+                                               "Lowercase", "Strip", "StripAccents"}));
+  }
+}
+
+}  // namespace
+
+std::vector<Normalizer> read_normalizer(const JsonView& object) {
+  std::vector<Normalizer> steps;
+  add_steps(object, steps);
+  return steps;
+}
+
+}  // namespace lora

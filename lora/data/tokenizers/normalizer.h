@@ -1,0 +1,19 @@
+#pragma once
+// `normalizer` of tokenizer.json: what is done to a text before it is split.
+
+#include <functional>
+#include <vector>
+
+#include "lora/data/tokenizers/aligned_text.h"
+#include "lora/data/tokenizers/json_view.h"
+#include "lora/data/tokenizers/pattern.h"
+
+namespace lora {
+
+using Normalizer = std::function<void(AlignedText&, PatternScratch&)>;
+
+// The steps of `object`, in order: Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents.
+// Throws ModelError for another one.
+std::vector<Normalizer> read_normalizer(const JsonView& object);
+
+}  // namespace lora

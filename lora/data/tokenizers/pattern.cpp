@@ -1,0 +1,213 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "lora/data/tokenizers/pattern.h"
+
+#include <pcre2.h>
+
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+// A text of a megabyte of spaces stays far below; a pattern that backtracks without end meets them in about a second.
+constexpr uint32_t kMatchLimit = 50'000'000, kDepthLimit = 10'000'000;
+constexpr size_t kStackStart = 32 << 10, kStackLimit = 8 << 20;
+
+std::string error_text(int code) {
+  PCRE2_UCHAR buffer[256];
+  pcre2_get_error_message(code, buffer, sizeof buffer);
+  return reinterpret_cast<const char*>(buffer);
+}
+
+// Oniguruma's \s is the property White_Space; PCRE2's has U+180E besides.
+constexpr std::string_view kSpaces =
+    "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}";
+
+// Oniguruma's syntax (its "Ruby" one) as PCRE2's. What differs and is not rewritten is refused.
+class Rewriter {
+ public:
+  Rewriter(const std::string& pattern, const JsonView& place) : pattern_(pattern), place_(place) {}
+
+  std::string run() {
+    for (size_t i = 0; i < pattern_.size(); ++i) {
+      const char c = pattern_[i];
+      if (c == '\\') {
+        escape(++i);
+      } else if (classes_ > 0 && c == '[') {
+        if (pattern_.compare(i, 2, "[:") != 0) refuse("a class inside a class");
+        const size_t end = pattern_.find(":]", i);
+        if (end == std::string::npos) refuse("'[:' without ':]'");
+        out_.append(pattern_, i, end + 2 - i);
+        i = end + 1;
+      } else if (classes_ > 0 && pattern_.compare(i, 2, "&&") == 0) {
+        refuse("'&&' in a class");
+      } else {
+        if (c == '[') open_class(i);
+        if (c == ']') classes_ = 0;
+        if (classes_ == 0 && c == '+' && pattern_[i > 0 ? i - 1 : 0] == '}' && interval_) refuse("'+' after '{n,m}'");
+        if (classes_ == 0 && pattern_.compare(i, 2, "(?") == 0) group(i);
+        interval_ = c == '}' && opened_;
+        if (c == '{') opened_ = true;
+        if (c == '}') opened_ = false;
+        out_.push_back(c);
+      }
+    }
+    return std::move(out_);
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& what) const {
+    place_.fail("the regular expression '" + pattern_ + "' has " + what + ", which is not supported");
+  }
+
+  // A ']' right after '[' or '[^' is itself.
+  void open_class(size_t& i) {
+    classes_ = 1;
+    size_t next = i + 1;
+    if (next < pattern_.size() && pattern_[next] == '^') ++next;
+    if (next < pattern_.size() && pattern_[next] == ']') refuse("an empty class");
+  }
+
+  // "(?m" makes '.' match line ends there, and other options are unknown to PCRE2.
+  void group(size_t i) const {
+    const size_t end = pattern_.find_first_not_of("imxWDSPya-", i + 2);
+    if (end == std::string::npos || end == i + 2 || (pattern_[end] != ':' && pattern_[end] != ')')) return;
+    if (pattern_.find_first_not_of("i-", i + 2) != end) refuse("'" + pattern_.substr(i, end + 1 - i) + "'");
+  }
+
+  void escape(size_t& i) {
+    if (i == pattern_.size()) refuse("a '\\' at its end");
+    opened_ = interval_ = false;
+    const char c = pattern_[i];
+    switch (c) {
+      case 's':
+        out_.append(classes_ > 0 ? std::string(kSpaces) : "[" + std::string(kSpaces) + "]");
+        return;
+      case 'S':
+        if (classes_ > 0) refuse("'\\S' in a class");
+        out_.append("[^" + std::string(kSpaces) + "]");
+        return;
+      case 'u':
+        if (pattern_.size() - i < 5) refuse("'\\u' without four digits");
+        out_.append("\\x{").append(pattern_, i + 1, 4).append("}");
+        i += 4;
+        return;
+      case 'p':
+      case 'P':
+        opened_ = true;  // the braces of a property are no interval
+        if (pattern_.compare(i + 1, 2, "{^") == 0) {
+          out_.append(c == 'p' ? "\\P{" : "\\p{");
+          i += 2;
+          return;
+        }
+        out_.append({'\\', c});
+        if (i + 1 < pattern_.size() && pattern_[i + 1] == '{') {
+          const size_t end = pattern_.find('}', i);
+          if (end == std::string::npos) refuse("'\\p{' without '}'");
+          out_.append(pattern_, i + 1, end - i);
+          i = end;
+          opened_ = false;
+        }
+        return;
+      case 'h':
+      case 'H':
+      case 'G':
+      case 'K':
+      case 'R':
+      case 'X':
+      case 'O':
+      case 'N':
+      case 'y':
+      case 'Y':
+      case 'g':
+      case 'k':
+      case 'M':
+      case 'C':
+      case 'c':
+        refuse(std::string("'\\") + c + "'");
+      default:
+        out_.append({'\\', c});
+    }
+  }
+
+  const std::string& pattern_;
+  const JsonView& place_;
+  std::string out_;
+  int classes_ = 0;
+  bool opened_ = false, interval_ = false;  // inside "{n,m", and just behind its '}'
+};
+
+}  // namespace
+
+struct PatternScratch::State {
+  pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
+  pcre2_match_context* context = pcre2_match_context_create(nullptr);
+  pcre2_jit_stack* stack = pcre2_jit_stack_create(kStackStart, kStackLimit, nullptr);
+
+  State() {
+    if (!data || !context) throw ModelError("tokenizer: no memory to match patterns in");
+    pcre2_set_match_limit(context, kMatchLimit);
+    pcre2_set_depth_limit(context, kDepthLimit);
+    if (stack) pcre2_jit_stack_assign(context, nullptr, stack);
+  }
+  ~State() {
+    pcre2_jit_stack_free(stack);
+    pcre2_match_context_free(context);
+    pcre2_match_data_free(data);
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+};
+
+PatternScratch::PatternScratch() : state_(std::make_unique<State>()) {}
+PatternScratch::~PatternScratch() = default;
+
+Pattern Pattern::literal(std::string text) {
+  Pattern pattern;
+  pattern.text_ = std::move(text);
+  return pattern;
+}
+
+Pattern Pattern::regex(const std::string& source, const JsonView& place) {
+  const std::string rewritten = Rewriter(source, place).run();
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  // Oniguruma's '^' and '$' stand at every line.
+  pcre2_code* code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(rewritten.data()), rewritten.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
+  if (!code) place.fail("the regular expression '" + source + "': " + error_text(error));
+  Pattern pattern;
+  pattern.text_ = source;
+  pattern.code_ = std::shared_ptr<void>(code, [](void* c) { pcre2_code_free(static_cast<pcre2_code*>(c)); });
+  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it cannot, the same is matched more slowly
+  return pattern;
+}
+
+Pattern Pattern::read(const JsonView& object) {
+  if (const auto text = object.find("String")) {
+    if (text->string().empty()) text->fail("found an empty text, wanted what to look for");
+    return literal(text->string());
+  }
+  if (const auto source = object.find("Regex")) return regex(source->string(), *source);
+  object.fail("found neither 'String' nor 'Regex'");
+}
+
+std::optional<TextRange> Pattern::next(std::string_view text, size_t at, PatternScratch& scratch) const {
+  if (!code_) {
+    const size_t begin = text.find(text_, at);
+    if (begin == text.npos) return std::nullopt;
+    return TextRange{begin, begin + text_.size()};
+  }
+  auto& state = *scratch.state_;
+  const int result = pcre2_match(static_cast<pcre2_code*>(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()),
+                                 text.size(), at, PCRE2_NO_UTF_CHECK, state.data, state.context);
+  if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
+  if (result < 0) {
+    throw ModelError("tokenizer: the regular expression '" + text_ + "' on a text of " + std::to_string(text.size()) +
+                     " bytes: " + error_text(result));
+  }
+  const PCRE2_SIZE* range = pcre2_get_ovector_pointer(state.data);
+  return TextRange{range[0], range[1]};
+}
+
+}  // namespace lora

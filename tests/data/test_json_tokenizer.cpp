@@ -1,0 +1,296 @@
+// tokenizer.json against the ids, offsets and texts of `tokenizers` (scripts/make_tokenizer_golden.py), and damaged
+// ones.
+
+#include <atomic>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "lora/data/shuffle.h"
+#include "lora/data/tokenizers/json_tokenizer.h"
+#include "lora/data/utf8.h"
+#include "models/error.h"
+#include "tests/catch.h"
+#include "tests/data/sentencepiece_writer.h"
+#include "tests/golden.h"
+#include "tests/shared_data.h"
+#include "tests/temporary_directory.h"
+
+namespace lora::test {
+namespace {
+
+using Catch::Matchers::Contains;
+using nlohmann::json;
+
+std::unique_ptr<Tokenizer> make(const json& document, const TokenizerConfig& config = {}) {
+  return make_json_tokenizer(document, "tokenizer.json", config, {});
+}
+
+json golden(const std::string& name) { return read_json(source_dir() / "tests/golden/tokenizers" / (name + ".json")); }
+
+std::vector<int64_t> ids_of(const Tokenizer& tokenizer, const std::string& text, bool special = false) {
+  const std::vector<TextRange> everywhere = {{0, text.size()}};
+  std::vector<int64_t> ids;
+  for (const Token& token :
+       tokenizer.encode(text, special ? std::span<const TextRange>(everywhere) : std::span<const TextRange>())) {
+    ids.push_back(token.id);
+  }
+  return ids;
+}
+
+// Byte-level, the alphabet of "a", "b", "c" and the space, and two merges.
+json small() {
+  return json::parse(R"({
+    "added_tokens": [{"id": 6, "content": "<s>", "special": true}, {"id": 7, "content": "<t>", "special": true}],
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+    "decoder": {"type": "ByteLevel"},
+    "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
+                       "special_tokens": {"<s>": {"id": "<s>", "ids": [6], "tokens": ["<s>"]}}},
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "Ġ": 3, "ab": 4, "abc": 5}, "merges": ["a b", ["ab", "c"]]}
+  })");
+}
+
+TEST_CASE("ids, offsets and decoded texts are those of tokenizers") {
+  for (const char* name : {"llama3", "nfc", "byte_fallback", "added"}) {
+    const json file = golden(name);
+    const auto tokenizer = make(file.at("tokenizer"));
+    for (const json& example : file.at("cases")) {
+      const auto text = example.at("text").get<std::string>();
+      for (const bool special : {false, true}) {
+        const json& wanted = example.at(special ? "all" : "none");
+        INFO(name << ": " << text);
+        const auto ids = ids_of(*tokenizer, text, special);
+        REQUIRE(json(ids) == wanted.at("ids"));
+        REQUIRE(tokenizer->decode(ids) == wanted.at("decoded").get<std::string>());
+        if (!wanted.contains("begins") || special) continue;
+        const auto tokens = tokenizer->encode(text);
+        for (size_t i = 0; i < tokens.size(); ++i) {
+          REQUIRE(tokens[i].begin == wanted.at("begins")[i].get<size_t>());
+          REQUIRE(tokens[i].end == (i + 1 < tokens.size() ? tokens[i + 1].begin : text.size()));
+        }
+      }
+    }
+  }
+}
+
+void check_vectors(const std::filesystem::path& folder, const std::string& vocab, const std::string& merges,
+                   const std::string& vectors, const std::string& type) {
+  TemporaryDirectory directory;
+  std::filesystem::copy_file(folder / vocab, directory / "vocab.json");
+  std::filesystem::copy_file(folder / merges, directory / "merges.txt");
+  write_bytes(directory / "tokenizer_config.json", json{{"tokenizer_class", type}}.dump());
+  const auto tokenizer = load_tokenizer(directory.path());
+  CHECK(tokenizer->files().size() == 3);
+  CHECK_FALSE(tokenizer->adds_bos());
+  std::string texts = read_bytes(folder / (vectors + ".inp"));
+  std::ifstream expected(folder / (vectors + ".out"));
+  const std::string separator = "\n__ggml_vocab_test__\n";
+  int compared = 0;
+  for (std::string line; std::getline(expected, line); ++compared) {
+    const std::string text = texts.substr(0, texts.find(separator));
+    texts.erase(0, text.size() + separator.size());
+    std::istringstream numbers(line);
+    const std::vector<int64_t> ids{std::istream_iterator<int64_t>(numbers), {}};
+    INFO(text);
+    CHECK(ids_of(*tokenizer, text) == ids);
+    CHECK(tokenizer->decode(ids) == text);
+  }
+  CHECK(compared > 30);
+}
+
+TEST_CASE("GPT-2's and Qwen2's vocabularies give the expected ids for every test string") {
+  if (const auto folder = shared_data("tokenizers/gpt2")) {
+    check_vectors(*folder, "gpt2_vocab.json", "gpt2_merges.txt", "ggml-vocab-gpt-2.gguf", "GPT2Tokenizer");
+  }
+  if (const auto folder = shared_data("tokenizers/qwen2")) {
+    check_vectors(*folder, "vocab.json", "merges.txt", "ggml-vocab-qwen2.gguf", "Qwen2TokenizerFast");
+  }
+}
+
+TEST_CASE("merges go by rank, and special tokens are found in the given ranges alone") {
+  const auto tokenizer = make(small());
+  CHECK(ids_of(*tokenizer, "abc ab") == std::vector<int64_t>{5, 3, 4});
+  CHECK(ids_of(*tokenizer, "<s>ab<t>", true) == std::vector<int64_t>{6, 4, 7});
+  const std::vector<TextRange> first = {{0, 3}};
+  CHECK(tokenizer->encode("<s>a<s>", first)[0].id == 6);
+  CHECK(tokenizer->encode("<s>a<s>", first).size() == 2);  // '<', 's' and '>' have no token here
+  CHECK(tokenizer->piece(6) == "<s>");
+  CHECK(tokenizer->piece(3) == " ");
+  CHECK(tokenizer->piece(-3) == "<-3>");
+  CHECK(tokenizer->vocab_size() == 8);
+  CHECK(tokenizer->decode({6, 5, 3, -1, 4, 99, 7}) == "abc ab");
+}
+
+TEST_CASE("the file says which tokens stand around a text, the configuration overrides it") {
+  CHECK(make(small())->adds_bos());
+  CHECK(make(small())->bos_id() == 6);
+  CHECK(make(small())->eos_id() == std::nullopt);
+  TokenizerConfig config;
+  config.bos = "<t>";
+  config.eos = "<t>";
+  config.pad = "<none>";
+  CHECK(make(small(), config)->bos_id() == 6);  // what is really put in front
+  CHECK(make(small(), config)->eos_id() == 7);
+  CHECK(make(small(), config)->pad_id() == std::nullopt);
+  config.add_bos = false;
+  config.add_eos = true;
+  const auto tokenizer = make(small(), config);
+  CHECK_FALSE(tokenizer->adds_bos());
+  CHECK(tokenizer->adds_eos());
+  CHECK(tokenizer->bos_id() == 7);
+  config.eos = "<none>";
+  CHECK_THROWS_WITH(make(small(), config), Contains("'<none>' (eos_token) is not in the vocabulary"));
+}
+
+TEST_CASE("tokenizer.json is taken before tokenizer.model, and both go along with exports") {
+  TemporaryDirectory directory;
+  write_bytes(directory / "tokenizer.json", small().dump());
+  write_bytes(directory / "tokenizer.model", "not read");
+  write_bytes(directory / "tokenizer_config.json", R"({"eos_token": "<t>"})");
+  const auto tokenizer = load_tokenizer(directory.path());
+  CHECK(tokenizer->eos_id() == 7);
+  CHECK(tokenizer->files().size() == 3);
+}
+
+TEST_CASE("any bytes are encoded, broken ones as Python reads them") {
+  const auto tokenizer = make(golden("llama3").at("tokenizer"));
+  const auto same = [&](const std::string& bytes, const std::string& read) {
+    CHECK(ids_of(*tokenizer, bytes) == ids_of(*tokenizer, read));
+  };
+  same("a\xff", "a\uFFFD");
+  same("\xf0\x9f\x98", "\uFFFD");
+  same("\xed\xa0\x80", "\uFFFD\uFFFD\uFFFD");
+  same("\xe2\x96x\xc3", "\uFFFDx\uFFFD");
+  CHECK(tokenizer->encode("").empty());
+  const std::string nul("a\0b", 3);
+  CHECK(tokenizer->decode(ids_of(*tokenizer, nul)) == nul);
+  const std::string spaces(300'000, ' ');
+  CHECK(tokenizer->decode(ids_of(*tokenizer, spaces)) == spaces);
+  const std::string word(300'000, 'x');
+  CHECK(tokenizer->decode(ids_of(*tokenizer, word)) == word);
+}
+
+TEST_CASE("several threads get the same ids") {
+  const json file = golden("llama3");
+  const auto tokenizer = make(file.at("tokenizer"));
+  std::atomic<int> wrong = 0;
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (const json& example : file.at("cases")) {
+        wrong += json(ids_of(*tokenizer, example.at("text").get<std::string>())) != example.at("none").at("ids");
+      }
+    });
+  }
+  threads.clear();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("what is wrong or not supported is refused with its key") {
+  const auto refused = [](const char* pointer, const json& value, const std::string& message) {
+    json document = small();
+    document[json::json_pointer(pointer)] = value;
+    CHECK_THROWS_AS(make(document), ModelError);
+    CHECK_THROWS_WITH(make(document), Contains("tokenizer.json: " + message));
+  };
+  refused("/model/type", "Unigram", "model.type: model 'Unigram' is not supported");
+  refused("/model/dropout", 0.1, "model.dropout: found 0.1");
+  refused("/model/end_of_word_suffix", "</w>", "model.end_of_word_suffix: found '</w>'");
+  refused("/model/vocab", json::array(), "model.vocab: found array, wanted an object");
+  refused("/model/vocab/b", 0, "model.vocab: 'b' and 'a' have the same id 0");
+  refused("/model/vocab/b", -1, "model.vocab: found -1 for 'b'");
+  refused("/model/vocab/b", 1e300, "model.vocab: found 1e+300 for 'b'");
+  refused("/model/vocab/b", uint64_t{1} << 60, "model.vocab: found 1152921504606846976 for 'b'");
+  refused("/model/merges/0", "ab", "model.merges: merge 0: found 'ab', wanted two tokens");
+  refused("/model/merges/1", json{"a", "c"}, "model.merges: merge 1: its token 'ac' is not in the vocabulary");
+  refused("/model/merges/1", 3, "model.merges: merge 1: found number");
+  refused("/added_tokens/0/id", 1, "model.vocab: the added token '<s>' has id 1, which is 'b'");
+  refused("/added_tokens/0/content", 1, "added_tokens[0].content: found number, wanted a string");
+  refused("/normalizer", json{{"type", "NFCC"}},
+          "normalizer.type: normalizer 'NFCC' is not supported (did you mean 'NFC'?)");
+  refused("/normalizer", json{{"type", "Precompiled"}}, "normalizer.type: normalizer 'Precompiled' is not supported");
+  refused("/pre_tokenizer/type", "UnicodeScripts", "pre_tokenizer.type: pre-tokenizer 'UnicodeScripts'");
+  refused("/decoder/type", "WordPiece", "decoder.type: decoder 'WordPiece' is not supported");
+  refused("/decoder", nullptr, "'decoder' is missing, wanted ByteLevel");
+  refused("/post_processor/type", "Other", "post_processor.type: post-processor 'Other' is not supported");
+  refused("/post_processor/special_tokens/<s>/tokens", json{"<no>"},
+          "'<no>' (post_processor) is not in the vocabulary");
+  const auto split = [](const char* regex) {
+    return json{
+        {"type", "Sequence"},
+        {"pretokenizers", json::array({{{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", "Isolated"}},
+                                       {{"type", "ByteLevel"}, {"use_regex", false}}})}};
+  };
+  refused("/pre_tokenizer", split("(a"), "pre_tokenizer.pretokenizers[0].pattern.Regex: the regular expression '(a'");
+  refused("/pre_tokenizer", split("\\h"),
+          "pre_tokenizer.pretokenizers[0].pattern.Regex: the regular expression '\\h' has");
+  refused("/pre_tokenizer", split("a{1,2}+"), "pre_tokenizer.pretokenizers[0].pattern.Regex: the regular expression");
+
+  json document = small();
+  document["pre_tokenizer"] = split("(a+)+[bc]");
+  const auto endless = make(document);
+  CHECK_THROWS_WITH(endless->encode(std::string(5000, 'a')), Contains("on a text of 5000 bytes"));
+}
+
+// Every value in turn is left out or becomes something else.
+void damage(const json& whole, const json::json_pointer& at, const json& value, std::vector<json>& damaged) {
+  for (const json& other :
+       {json(), json(-1), json(1e300), json("x"), json::array({json::array()}), json::object({{"type", "x"}})}) {
+    json copy = whole;
+    copy[at] = other;
+    damaged.push_back(std::move(copy));
+  }
+  if (!value.is_structured()) return;
+  for (const auto& [key, inner] : value.items()) {
+    const auto place = value.is_array() ? at / std::stoul(key) : at / key;
+    json copy = whole;
+    if (value.is_array()) {
+      copy[at].erase(std::stoul(key));
+    } else {
+      copy[at].erase(key);
+    }
+    damaged.push_back(std::move(copy));
+    damage(whole, place, inner, damaged);
+  }
+}
+
+TEST_CASE("a damaged tokenizer.json is read or refused, never more") {
+  json document = small();
+  document["normalizer"] = json::parse(R"({"type": "Sequence", "normalizers": [{"type": "NFC"},
+      {"type": "Replace", "pattern": {"Regex": "a{2,}"}, "content": "b"}]})");
+  std::vector<json> damaged;
+  damage(document, json::json_pointer(), document, damaged);
+  int refused = 0;
+  const auto tried = [&](const json& tokenizer) {
+    try {
+      const auto made = make(tokenizer);
+      made->decode(ids_of(*made, "abc<s> caab \xff", true));
+    } catch (const ModelError&) {
+      ++refused;
+    }
+  };
+  for (const json& one : damaged) tried(one);
+  CHECK(damaged.size() > 300);
+  CHECK(refused > 200);
+
+  // As bytes: cut off, and with bytes changed.
+  TemporaryDirectory directory;
+  const std::string bytes = document.dump();
+  SplitMix64 random(5);
+  for (int i = 0; i < 300; ++i) {
+    std::string changed = bytes.substr(0, i % 3 == 0 ? random.below(bytes.size()) : bytes.size());
+    for (uint64_t change = random.below(4); change > 0 && !changed.empty(); --change) {
+      changed[random.below(changed.size())] = static_cast<char>(random.below(256));
+    }
+    write_bytes(directory / "tokenizer.json", changed);
+    try {
+      const auto made = load_tokenizer(directory.path());
+      made->decode(ids_of(*made, "abc<s> caab", true));
+    } catch (const ModelError& error) {
+      CHECK_THAT(error.what(), Contains("tokenizer.json"));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lora::test
