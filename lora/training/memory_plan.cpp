@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "models/error.h"
+#include "models/fusable.h"
 #include "models/ops/linear_cross_entropy.h"
 
 namespace lora {
@@ -44,6 +45,7 @@ struct Shapes {
   int64_t adapter_inputs;                  // widths of the inputs of A, of all projections whose A is trained
   int64_t magnitudes, gate_up_magnitudes;  // widths kept for magnitudes: of q, k, v, o and down; of gate and up
   int64_t norms, mlp_norm;                 // and for norms: of q, k and what attention adds; of what the MLP adds
+  int64_t capped_scores;                   // bytes of a token and layer, where soft-capped scores are kept whole
 };
 
 Shapes shapes_of(const LlamaForCausalLM& model) {
@@ -104,7 +106,8 @@ int64_t activation_bytes(const Shapes& s, int64_t tokens, Recompute level, bool 
     // its own in half precision, and not kept at all where A is frozen (LoRA-FA); a fused layer keeps none of them.
     const int64_t inputs = s.element < 4 ? 4 * s.adapter_inputs : 0;
     return tokens * s.layers *
-           (s.element * (8 * s.hidden + 3 * s.qkv + 2 * s.heads + 6 * s.inner) + 8 * s.hidden + inputs);
+           (s.element * (8 * s.hidden + 3 * s.qkv + 2 * s.heads + 6 * s.inner) + 8 * s.hidden + inputs +
+            s.capped_scores);
   }
   const int64_t log_sums = level == Recompute::kLayer ? 0 : 4 * s.head_count;
   const int64_t token = s.element * (s.hidden + kept_beyond_input(s, level)) + 4 * s.ranks + log_sums;
@@ -164,7 +167,15 @@ DataNeed data_need(const Dataset& train, const Dataset& validation) {
 
 MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
                        const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes, int64_t beside) {
-  const Shapes s = shapes_of(model);
+  Shapes s = shapes_of(model);
+  const ModelConfig& shape = model.config();
+  // A layer whose window a sample is longer than is computed as plain autograd has it, and so is a family's that fused
+  // layers do not compute.
+  const bool fused =
+      config.fused && beyond_fused(shape).empty() &&
+      std::ranges::none_of(shape.layers, [&](auto& layer) { return layer.window != 0 && layer.window < data.longest; });
+  // The tanh's result and the probabilities, in both dtypes where there are two.
+  if (shape.attention_softcap != 0) s.capped_scores = 8 * s.head_count * data.longest;
   MemoryPlan base;
   base.optimizer = beside;
   base.process = kProcessBytes + (s.element < 4 ? kCompiledBytes : 0) + 5 * data.tokens + 40 * data.samples;
@@ -187,10 +198,10 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
 
   if (config.micro_batch_size) {
     return with(base, s, *config.micro_batch_size * config.max_length, data.longest,
-                config.memory == "low" ? Recompute::kLayer : Recompute::kNone, config.fused);
+                config.memory == "low" ? Recompute::kLayer : Recompute::kNone, fused);
   }
-  const MemoryPlan fast = with(base, s, kManyTokens, data.longest, Recompute::kNone, config.fused);
-  const MemoryPlan low = with(base, s, kFewTokens, data.longest, Recompute::kLayer, config.fused);
+  const MemoryPlan fast = with(base, s, kManyTokens, data.longest, Recompute::kNone, fused);
+  const MemoryPlan low = with(base, s, kFewTokens, data.longest, Recompute::kLayer, fused);
   const int64_t limit = config.memory_limit.value_or(machine_bytes / 5 * 4);
   const auto within = [&](const MemoryPlan& plan) {
     if (config.memory_limit && plan.total() > limit) {
@@ -203,7 +214,7 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
     }
     return plan;
   };
-  if (config.memory == "fast" || !config.fused) return within(fast);
+  if (config.memory == "fast" || !fused) return within(fast);
   if (config.memory == "low") return within(low);
   const MemoryPlan by_speed[] = {fast, with(base, s, kFewTokens, data.longest, Recompute::kNone, true),
                                  with(base, s, kFewTokens, data.longest, Recompute::kGateUp, true)};

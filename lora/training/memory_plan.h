@@ -38,9 +38,10 @@ struct MemoryPlan {
 // The plan of `training.memory`: fast keeps everything for 512 tokens a pass; low computes whole layers twice and takes
 // 256; auto takes the first of fast, then fewer tokens, then recomputing gate and up, then whole layers, that stays
 // within memory_limit, or four fifths of `machine_bytes` where the recipe sets none. A micro_batch_size fixes the
-// tokens. Throws RecipeError where even the least is more than memory_limit. With `fused` false (plain autograd) tokens
-// alone are planned, activations only roughly. `beside`: bytes of the method's own state (Trainer::method_bytes) and of
-// what other adapters on the same base hold for their weights, gradients and moments while this one trains.
+// tokens. Throws RecipeError where even the least is more than memory_limit. Where layers are plain autograd's (`fused`
+// is false, or fused layers do not compute the family or a window that a sample is longer than) tokens alone are
+// planned, activations only roughly. `beside`: bytes of the method's own state (Trainer::method_bytes) and of what
+// other adapters on the same base hold for their weights, gradients and moments while this one trains.
 MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
                        const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes, int64_t beside = 0);
 

@@ -8,6 +8,7 @@
 #include "models/error.h"
 #include "models/pretrained.h"
 #include "tests/catch.h"
+#include "tests/golden_families.h"
 #include "tests/temporary_directory.h"
 
 using namespace lora;
@@ -95,4 +96,20 @@ TEST_CASE("the state of a method counts") {
   };
   CHECK(plan(1000).optimizer == plan(0).optimizer + 1000);
   CHECK(plan(1000).total() == plan(0).total() + 1000);
+}
+
+TEST_CASE("layers that are plain are planned so: beyond a window, and with scores that are capped") {
+  const auto activations = [](const std::string& name, int64_t longest) {
+    TrainingConfig config;
+    config.max_steps = 1;
+    const auto model = load_pretrained(golden_family(name), "float32");
+    return plan_memory(*model, {}, config, {.longest = longest, .samples = 1, .tokens = longest, .distinct = 9},
+                       24LL << 30)
+        .activations;
+  };
+  CHECK(activations("qwen3_window", 8) > 1.2 * static_cast<double>(activations("qwen3_window", 7)));
+  CHECK(activations("qwen3", 8) == activations("qwen3", 7));
+  // Two float32 numbers of each of 4 heads, 3 layers and 512 tokens for every token that is seen, and the slack.
+  const auto difference = static_cast<double>(activations("gemma2", 400) - activations("gemma2", 100));
+  CHECK(difference == Approx(1.15 * 512 * 3 * 4 * 8 * 300).epsilon(1e-3));
 }
