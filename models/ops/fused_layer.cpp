@@ -166,7 +166,7 @@ class Layer {
   // Queries and keys of qkv_out_ in place; what they were is kept.
   void norm_heads() {
     if (!q_norm_.there()) return;
-    heads_ = qkv_out_.narrow(1, 0, heads_width()).contiguous();
+    heads_ = qkv_out_.narrow(1, 0, heads_width()).clone(at::MemoryFormat::Contiguous);
     for (const Heads& part : heads()) norm_columns(part.norm, heads_, qkv_out_, part.column, part.width);
   }
 
