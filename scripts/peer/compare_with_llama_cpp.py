@@ -4,8 +4,8 @@
   1. of stories260k: the base's greedy tokens are those of its reference; a trained adapter's merged model (f32, f16,
      bf16, q8_0) and the adapter applied at run time have the logits of our TorchScript export, and its greedy tokens;
   2. texts are read as the same tokens;
-  3. small random models of each architecture (grouped heads, biases, head_dim, untied heads, linear and llama3 RoPE)
-     have transformers' logits, merged and with the adapter (LoRA, rsLoRA, rank patterns) at run time;
+  3. small random models of each family and architecture (grouped heads, biases, head_dim, untied heads, linear and
+     llama3 RoPE, windows, soft-capping) have transformers' logits, merged and with the adapter (LoRA, rsLoRA, rank patterns) at run time;
   4. PyPI's gguf package reads the file back.
 
     scripts/peer/setup-llama-cpp                    # once
@@ -78,7 +78,7 @@ class Llama:
             loaded = lib.llama_adapter_lora_init(self.model, str(adapter).encode())
             if not loaded:
                 raise RuntimeError(f"llama.cpp does not load {adapter}")
-            adapters, scales = (ctypes.c_void_p * 1)(loaded), (ctypes.c_float * 1)(1.0)
+            adapters, scales = (lib.llama_adapter_lora_p_ctypes * 1)(loaded), (ctypes.c_float * 1)(1.0)
             if lib.llama_set_adapters_lora(self.context, adapters, 1, scales) != 0:
                 raise RuntimeError(f"llama.cpp does not apply {adapter}")
 
@@ -232,7 +232,7 @@ def main():
             shutil.copy(stories / "tokenizer.model", folder / "base")
             adapted = peft.get_peft_model(model, peft.LoraConfig(
                 r=4, lora_alpha=6, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False,
-                use_rslora="llama3" in name, rank_pattern={"k_proj": 2, "down_proj": 8}, alpha_pattern={"o_proj": 3}))
+                use_rslora="llama3" in name, rank_pattern={"o_proj": 2, "down_proj": 8}, alpha_pattern={"down_proj": 3}))
             for key, parameter in adapted.named_parameters():
                 if "lora_" in key:
                     torch.nn.init.normal_(parameter, 0, 0.05)
@@ -244,8 +244,9 @@ def main():
             if (wanted - plain).abs().max() < 0.1 * plain.abs().max():
                 failures.append(f"{name}: the adapter does nothing")
             place = ("--model", str(folder / "base"))
+            bound = 2e-3 if "gemma" in name else 2e-5  # ggml looks GELU up in a table of F16
             llama = Llama(lib, export(folder / "adapter", "gguf", folder / "merged.gguf", *place))
-            compare(f"{name}, merged", llama, wanted, ids, 2e-5)
+            compare(f"{name}, merged", llama, wanted, ids, bound)
             llama.close()
             zero = folder / "zero"
             shutil.copytree(folder / "adapter", zero)
@@ -254,7 +255,7 @@ def main():
             safetensors.torch.save_file(weights, zero / "adapter_model.safetensors")
             llama = Llama(lib, export(zero, "gguf", folder / "base.gguf", *place),
                           export(folder / "adapter", "gguf-lora", folder / "adapter.gguf", *place))
-            compare(f"{name}, adapter at run time", llama, wanted, ids, 2e-5)
+            compare(f"{name}, adapter at run time", llama, wanted, ids, bound)
             llama.close()
 
         file = gguf.GGUFReader(work / "lora-kaiming.q8_0.gguf")
