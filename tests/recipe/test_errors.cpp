@@ -217,8 +217,8 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
       {2, "  path: x\n  dtype: bf16",
        "3:10: model.dtype: expected one of auto, float32, bfloat16, found 'bf16' (did you mean 'bfloat16'?)"},
       {7, "    - {path: a, format: alpca}",
-       "7:25: data.train.0.format: expected one of alpaca, classification, completion, text, found 'alpca' (did you "
-       "mean 'alpaca'?)"},
+       "7:25: data.train.0.format: expected one of auto, alpaca, classification, completion, text, found 'alpca' "
+       "(did you mean 'alpaca'?)"},
       {10, "output_dir: x\nexport: [hf]",
        "11:10: export.0: expected one of peft, lora, torchscript, huggingface, gguf, gguf-f32, gguf-f16, gguf-bf16, "
        "gguf-q8_0, gguf-lora, found 'hf' (did you mean "

@@ -51,6 +51,9 @@ class RandomRecipes {
     recipe.data.train = {source(), source()};
     recipe.data.validation = {source()};
     recipe.data.shuffle = coin();
+    recipe.data.on_error = pick<std::string>({"fail", "skip"});
+    recipe.data.max_errors = integer(0);
+    recipe.data.cache_dir = coin() ? text() : "";
     recipe.data.train_on = pick<std::string>({"assistant", "all", "last_turn"});
     recipe.data.overlong = pick<std::string>({"truncate", "drop", "split"});
     training(recipe.training);
@@ -239,6 +242,9 @@ data:
       train_on: null
   validation: []
   shuffle: true
+  on_error: fail
+  max_errors: 100
+  cache_dir: auto
   train_on: assistant
   overlong: truncate
 training:

@@ -22,6 +22,10 @@ TEST_CASE("a recipe's data formats and their columns are those of the data room"
     found.insert(format.name);
     CHECK(names(format_columns(format.name)) == names(format.columns));
   }
+  std::set<std::string> columns;
+  for (const Format& format : formats()) columns.insert(format.columns.begin(), format.columns.end());
+  CHECK(names(format_columns("auto")) == columns);
+  found.insert("auto");
   CHECK(names(known_formats().available) == found);
 }
 
