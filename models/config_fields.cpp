@@ -107,6 +107,10 @@ void read_shape(const Fields& fields, ModelConfig& config) {
   config.hidden_size = fields.size("hidden_size");
   config.intermediate_size = fields.size("intermediate_size");
   config.num_hidden_layers = fields.size("num_hidden_layers");
+  constexpr int64_t kMostLayers = 10'000;  // each has an entry in memory before any weight is looked for
+  if (config.num_hidden_layers > kMostLayers) {
+    fields.fail("num_hidden_layers", "is " + std::to_string(config.num_hidden_layers) + "; wanted at most 10000");
+  }
   config.num_attention_heads = fields.size("num_attention_heads");
   const int64_t kv_heads = config.num_key_value_heads ? config.num_key_value_heads : config.num_attention_heads;
   config.num_key_value_heads = fields.size("num_key_value_heads", kv_heads);

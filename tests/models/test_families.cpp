@@ -363,6 +363,7 @@ TEST_CASE("what a family does not compute is refused by name") {
   for (const std::string& name : golden_families()) {
     refused(name, "model_type", "gpt2");
     refused(name, "num_key_value_heads", 3);
+    refused(name, "num_hidden_layers", 2'000'000'000);
     refused(name, "quantization_config", {{"quant_method", "fp8"}});
     refused(name, name.starts_with("gemma2") || name.starts_with("gemma3") ? "hidden_activation" : "hidden_act",
             "relu");
