@@ -1,13 +1,16 @@
-// lora-generate MODEL [--adapter [NAME=]PATH …] [--prompt TEXT | --prompts FILE | --interactive]
+// lora-generate MODEL [--adapter [NAME=]PATH …] [--chat [--system TEXT]] [--prompt TEXT | --prompts FILE |
+// --interactive]
 
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "lora/adapters/adapter_name.h"
 #include "lora/cli/program.h"
 #include "lora/data/sample.h"
 #include "lora/log/log.h"
+#include "lora/run/conversation.h"
 #include "lora/run/exact_match.h"
 #include "lora/run/named_path.h"
 #include "lora/run/prompts.h"
@@ -18,9 +21,9 @@ namespace lora {
 namespace {
 
 struct Options {
-  std::string model, prompt, prompts, use;
+  std::string model, prompt, prompts, use, system, chat_template = "auto";
   std::vector<std::string> adapters;
-  bool prompt_given = false, interactive = false;
+  bool prompt_given = false, interactive = false, chat = false, stats = false;
   std::string dtype = "auto";
   GenerationConfig generation;
   int64_t threads = 0;
@@ -50,53 +53,69 @@ void use(AdapterSet& set, const std::string& name) {
   }
 }
 
-// Prints the answer as it grows.
-void answer(LlamaForCausalLM& model, const Tokenizer& tokenizer, const std::string& prompt,
-            const GenerationConfig& config) {
-  const std::vector<int64_t> ids = encode_prompt(tokenizer, prompt);
-  if (ids.empty()) throw DataError("the prompt is empty; wanted at least one token");
-  // Decoded as a whole each time: a character may be spread over several tokens.
-  std::vector<int64_t> tokens;
-  size_t printed = 0;
-  const auto print_upto = [&](size_t end, const std::string& text) {
-    if (end <= printed) return;
-    std::fwrite(text.data() + printed, 1, end - printed, stdout);
-    std::fflush(stdout);
-    printed = end;
-  };
-  generate(model, {ids}, config, [&](size_t, int64_t id) {
-    tokens.push_back(id);
-    const std::string text = continuation(tokenizer, ids, tokens);
-    const bool unfinished = text.ends_with("\xEF\xBF\xBD");
-    if (!unfinished) print_upto(text.size(), text);
-  });
-  const std::string text = continuation(tokenizer, ids, tokens);
-  print_upto(text.size(), text);
-  std::fputs("\n", stdout);
+void print_piece(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
 }
 
-void converse(AdapterSet& set, const Tokenizer& tokenizer, const GenerationConfig& config) {
-  for (std::string line; std::getline(std::cin, line);) {
-    if (line.empty()) continue;
-    if (line == "/quit") return;
-    try {
-      if (line.starts_with("/use ")) {
-        use(set, line.substr(5));
-      } else if (line == "/adapters") {
-        for (const std::string& name : set.names()) std::puts((name + (name == set.active() ? " *" : "")).c_str());
-        std::puts(set.active().empty() ? "none *" : "none");
-        std::fflush(stdout);
-      } else if (line[0] == '/') {
-        std::fputs("commands are /use NAME, /adapters and /quit; a prompt may begin with a space\n", stderr);
-      } else {
-        answer(set.model(), tokenizer, line, config);
+// Answers texts: as what they are, or as a user's words in a conversation.
+class Answerer {
+ public:
+  Answerer(AdapterSet& set, const Tokenizer& tokenizer, const GenerationConfig& config, const Options& options)
+      : set_(set), tokenizer_(tokenizer), config_(config), speed_(options.stats || options.chat) {
+    if (!options.chat) return;
+    const auto chat_template = find_chat_template(options.chat_template, tokenizer);
+    std::fprintf(stderr, "chat template: %s\n", chat_template->name().c_str());
+    conversation_.emplace(tokenizer, chat_template, options.system, config);
+  }
+
+  // Prints the answer as it grows.
+  void answer(const std::string& text) {
+    const StreamedAnswer made =
+        conversation_ ? conversation_->say(set_.model(), text, print_piece)
+                      : stream_answer(set_.model(), tokenizer_, encode_prompt(tokenizer_, text), config_, print_piece);
+    std::fputs("\n", stdout);
+    std::fflush(stdout);
+    if (speed_) std::fprintf(stderr, "%s\n", speed_line(made).c_str());
+  }
+
+  void converse() {
+    for (std::string line; std::getline(std::cin, line);) {
+      if (line.empty()) continue;
+      if (line == "/quit") return;
+      try {
+        obey(line);
+      } catch (const Error& e) {
+        std::fprintf(stderr, "%s\n", e.what());
       }
-    } catch (const Error& e) {
-      std::fprintf(stderr, "%s\n", e.what());
     }
   }
-}
+
+ private:
+  void obey(const std::string& line) {
+    if (line.starts_with("/use ") || line.starts_with("/adapter ")) {
+      use(set_, line.substr(line.find(' ') + 1));
+    } else if (line == "/adapters") {
+      for (const std::string& name : set_.names()) std::puts((name + (name == set_.active() ? " *" : "")).c_str());
+      std::puts(set_.active().empty() ? "none *" : "none");
+      std::fflush(stdout);
+    } else if (line == "/reset" && conversation_) {
+      conversation_->reset();
+    } else if (line[0] == '/') {
+      std::fprintf(stderr,
+                   "commands are /adapter NAME (or /use), /adapters, %s/quit; a prompt may begin with a space\n",
+                   conversation_ ? "/reset, " : "");
+    } else {
+      answer(line);
+    }
+  }
+
+  AdapterSet& set_;
+  const Tokenizer& tokenizer_;
+  const GenerationConfig config_;
+  const bool speed_;
+  std::optional<Conversation> conversation_;
+};
 
 void print_answers(AdapterSet& set, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
                    const GenerationConfig& config) {
@@ -124,15 +143,17 @@ int run(const Options& options) {
   use(set, first);
   if (!options.prompts.empty()) {
     print_answers(set, *tokenizer, load_prompts(options.prompts, set, first), config);
-  } else if (options.interactive) {
-    converse(set, *tokenizer, config);
-  } else {
-    if (names.size() > 1 && options.use.empty()) {
-      throw Error(ExitCode::kRecipe, "adapter", "several are loaded; say which one answers with --use NAME");
-    }
-    answer(*model, *tokenizer,
-           options.prompt_given ? options.prompt : std::string(std::istreambuf_iterator<char>(std::cin), {}), config);
+    return 0;
   }
+  Answerer answerer(set, *tokenizer, config, options);
+  if (options.interactive) {
+    answerer.converse();
+    return 0;
+  }
+  if (names.size() > 1 && options.use.empty()) {
+    throw Error(ExitCode::kRecipe, "adapter", "several are loaded; say which one answers with --use NAME");
+  }
+  answerer.answer(options.prompt_given ? options.prompt : std::string(std::istreambuf_iterator<char>(std::cin), {}));
   return 0;
 }
 
@@ -153,9 +174,17 @@ int main(int argc, char** argv) {
                                  "Many at once: JSONL of {\"prompt\": ..., \"adapter\": NAME}; answers are JSONL too");
   auto* interactive =
       app.add_flag("--interactive", options.interactive,
-                   "Answer each line of standard input; /use NAME switches, /adapters lists, /quit ends");
+                   "Answer each line of standard input; /adapter NAME switches, /adapters lists, /quit ends");
+  auto* chat = app.add_flag("--chat", options.chat,
+                            "Prompts are a user's words, by the model's chat template; with --interactive all that was "
+                            "said counts, and /reset forgets it");
+  app.add_option("--system", options.system, "What the system says at the beginning of a chat")->needs(chat);
+  app.add_option("--template", options.chat_template,
+                 "The chat's template as in a recipe's data.template: auto, a name, a .jinja file or a template")
+      ->needs(chat);
+  app.add_flag("--stats", options.stats, "Tells on standard error how fast the prompt was read and the answer written");
   prompt->excludes(prompts)->excludes(interactive);
-  prompts->excludes(interactive);
+  prompts->excludes(interactive)->excludes(chat);
   app.add_option("--max-new-tokens", options.generation.max_new_tokens, "Tokens at most")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--temperature", options.generation.temperature, "0: the likeliest token each time")

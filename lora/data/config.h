@@ -13,7 +13,9 @@ struct DataSource {
   std::string format;  // a name of formats() in format.h, or auto
   double weight = 1.0;
   std::map<std::string, std::string> fields;  // the format's name -> the file's name of a column
-  std::string train_on = {};                  // in place of the data's; empty: that
+  // In place of the data's; empty: that.
+  std::string chat_template = {};  // key `template`; given, alpaca, completion and text pairs are rendered by it too
+  std::string train_on = {};       // also `chosen`: a preference pair's, as an answer like any other
   bool operator==(const DataSource&) const = default;
 };
 
@@ -24,8 +26,10 @@ struct DataConfig {
   std::string on_error = "fail";       // rows that cannot be used: fail | skip
   int64_t max_errors = 100;            // with skip: more than so many are an error all the same
   std::string cache_dir = "auto";      // see cache.h; empty: no cache
+  std::string chat_template = "auto";  // key `template`; see find_chat_template in chat_template.h
   std::string train_on = "assistant";  // assistant: the answers · all: every token · last_turn: the last answer
   std::string overlong = "truncate";   // samples of more than max_length tokens: truncate | drop | split
+  bool allow_special_tokens = false;   // names of special tokens in rows are these tokens, and not plain text
   bool operator==(const DataConfig&) const = default;
 };
 

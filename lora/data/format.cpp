@@ -19,9 +19,12 @@ std::string quoted_list(const std::vector<std::string>& names) {
 
 const std::vector<Format>& formats() {
   static const std::vector<Format> all = {
-      {"alpaca", {"instruction", "input", "output"}, make_alpaca, {"input"}},
+      {"alpaca", {"instruction", "input", "output"}, make_alpaca, {"input"}, Turns::kIfAsked},
+      {"chat", {"messages", "tools"}, make_chat, {"tools"}, Turns::kAlways},
       {"classification", {"text", "label"}, make_classification},
-      {"completion", {"prompt", "completion"}, make_completion},
+      {"completion", {"prompt", "completion"}, make_completion, {}, Turns::kIfAsked},
+      {"preference", {"prompt", "input", "chosen", "rejected"}, make_preference, {"prompt", "input"}, Turns::kAlways},
+      {"sharegpt", {"conversations", "system", "tools"}, make_sharegpt, {"system", "tools"}, Turns::kAlways},
       {"text", {"text"}, make_text},
   };
   return all;

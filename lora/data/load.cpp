@@ -66,7 +66,8 @@ class Loader {
   void encode(const ExampleBlock& block, SourcePart& source) {
     if (block.rows.empty()) return;
     std::optional<EncodeOptions>& options = encode_options_[block.source];
-    if (!options) options = encode_options(options_.data, reader_.source(block.source), options_.max_length);
+    if (!options)
+      options = encode_options(options_.data, reader_.source(block.source), tokenizer_, options_.max_length);
     std::vector<EncodedExample> encoded(block.rows.size());
     std::vector<std::string> errors(block.rows.size());
     parallel_for(static_cast<int64_t>(block.rows.size()), kGrain, [&](int64_t begin, int64_t end) {
@@ -90,7 +91,13 @@ class Loader {
   }
 
   EncodedExample encode(const ExampleRow& row, const EncodeOptions& options) const {
-    if (options_.labels.empty()) return encode_example(tokenizer_, options, row.example);
+    if (options_.labels.empty()) {
+      try {
+        return encode_example(tokenizer_, options, row.example);
+      } catch (const DataError& error) {  // a chat template's, which does not know the row
+        throw DataError(row.where + ": " + without_component(error));
+      }
+    }
     const int32_t label = options_.labels.id(*row.example.label, row.where);
     return encode_labelled(tokenizer_, row.example.prompt, label, options.max_length);
   }

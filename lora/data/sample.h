@@ -53,12 +53,17 @@ struct EncodedExample {
 //   drop      left out
 //   split     made into several, each with BOS in front where the whole has it; the last has the EOS, and one in which
 //             nothing is trained is left out
-// A function of its arguments alone.
+// A conversation, and with options.chat_for_prompts a prompt and its answer, is rendered by options.chat and masked as
+// encode_chat in whole_sample.h says. A function of its arguments alone. Throws DataError, without the row's place,
+// where the chat template has something against the row.
 EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 
 // A text to classify: BOS where the tokenizer puts one and the text, no EOS. More than max_length tokens are cut on the
 // right, and the label is then read at the last one kept.
 EncodedExample encode_labelled(const Tokenizer& tokenizer, const std::string& text, int32_t label, int64_t max_length);
+
+// The tokens that a model is given to write the example's last answer.
+std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 
 // The tokens that a model is given to answer `prompt`: BOS, where the tokenizer puts one, and the prompt, no EOS.
 std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt);

@@ -188,6 +188,19 @@ class Checker {
         fail(path + ".format", path + ".format: " + sources[i].format + " does not go with model.head " +
                                    recipe_.model.head + "; sequence_classification and format classification do");
       }
+      const bool chosen = sources[i].train_on == "chosen", pairs = sources[i].format == "preference";
+      if (pairs && !chosen) {
+        fail(path + ".format",
+             path +
+                 ".format: preference pairs are read and checked, but there is no training on preferences yet; "
+                 "train_on: chosen trains on the chosen answers alone");
+      }
+      if (chosen && !pairs && sources[i].format != "auto") {
+        fail(path + ".train_on", path + ".train_on: chosen is of format preference, found " + sources[i].format);
+      }
+      if (!sources[i].chat_template.empty() && (sources[i].format == "text" || classifies())) {
+        fail(path + ".template", path + ".template: format " + sources[i].format + " has no conversation to render");
+      }
       const auto& columns = format_columns(sources[i].format);
       for (const auto& [column, name] : sources[i].fields) {
         if (std::ranges::count(columns, column) > 0) continue;

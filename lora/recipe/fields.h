@@ -71,7 +71,8 @@ void describe(Fields& fields, DataSource& source) {
   fields.required("format", source.format, known_formats());
   fields.value("weight", source.weight, kPositive);
   fields.value("fields", source.fields, Any{});
-  fields.value("train_on", source.train_on, NamesOrNull{known_train_on()});
+  fields.value("template", source.chat_template, TemplateOrNull{});
+  fields.value("train_on", source.train_on, NamesOrNull{known_source_train_on()});
 }
 
 template <typename Fields>
@@ -82,8 +83,10 @@ void describe(Fields& fields, DataConfig& data) {
   fields.value("on_error", data.on_error, known_on_error());
   fields.value("max_errors", data.max_errors, Integers{0});
   fields.value("cache_dir", data.cache_dir, OrNull{});
+  fields.value("template", data.chat_template, Template{});
   fields.value("train_on", data.train_on, known_train_on());
   fields.value("overlong", data.overlong, known_overlong());
+  fields.value("allow_special_tokens", data.allow_special_tokens, Any{});
 }
 
 template <typename Fields>

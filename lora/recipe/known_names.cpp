@@ -10,8 +10,11 @@ namespace {
 const std::map<std::string, std::vector<std::string>>& formats() {
   static const std::map<std::string, std::vector<std::string>> table = {
       {"alpaca", {"instruction", "input", "output"}},
+      {"chat", {"messages", "tools"}},
       {"classification", {"text", "label"}},
       {"completion", {"prompt", "completion"}},
+      {"preference", {"prompt", "input", "chosen", "rejected"}},
+      {"sharegpt", {"conversations", "system", "tools"}},
       {"text", {"text"}},
   };
   return table;
@@ -21,8 +24,15 @@ const std::map<std::string, std::vector<std::string>>& formats() {
 
 const Names& known_formats() {
   static const Names names = [] {
-    Names made{
-        {}, {"chat"}, {{"messages", "chat"}, {"sharegpt", "chat"}, {"chat_template", "chat"}, {"pretrain", "text"}}};
+    Names made{{},
+               {},
+               {{"messages", "chat"},
+                {"openai", "chat"},
+                {"chat_template", "chat"},
+                {"chatml", "chat"},
+                {"conversations", "sharegpt"},
+                {"dpo", "preference"},
+                {"pretrain", "text"}}};
     made.available.push_back("auto");
     for (const auto& [name, columns] : formats()) made.available.push_back(name);
     return made;
@@ -34,6 +44,30 @@ const Names& known_train_on() {
   static const Names names = {{"assistant", "all", "last_turn"},
                               {},
                               {{"completion", "assistant"}, {"everything", "all"}, {"last", "last_turn"}}};
+  return names;
+}
+
+const Names& known_source_train_on() {
+  static const Names names = [] {
+    Names made = known_train_on();
+    made.available.push_back("chosen");
+    return made;
+  }();
+  return names;
+}
+
+const Names& known_templates() {
+  static const Names names = {
+      {"auto", "model", "alpaca", "chatml", "gemma", "llama-2", "llama-3", "mistral", "phi-3", "plain", "zephyr"},
+      {},
+      {{"tokenizer_default", "model"},
+       {"chat_template", "model"},
+       {"default", "auto"},
+       {"llama2", "llama-2"},
+       {"llama3", "llama-3"},
+       {"qwen", "chatml"},
+       {"qwen2.5", "chatml"},
+       {"phi3", "phi-3"}}};
   return names;
 }
 

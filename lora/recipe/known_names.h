@@ -27,7 +27,9 @@ const Names& known_schedules();
 const Names& known_memory_modes();
 const Names& known_exports();
 const Names& known_formats();
+const Names& known_templates();
 const Names& known_train_on();
+const Names& known_source_train_on();
 const Names& known_overlong();
 
 // The columns of an available data format, by the format's own names; of auto, those of any.

@@ -29,6 +29,8 @@ std::string print_value(const std::string& value, Any) { return print_text(value
 std::string print_value(const std::string& value, OrNull) { return value.empty() ? "null" : print_text(value); }
 std::string print_value(const std::string& value, const Names&) { return print_text(value); }
 std::string print_value(const std::string& value, const NamesOrNull&) { return print_value(value, OrNull{}); }
+std::string print_value(const std::string& value, Template) { return print_text(value); }
+std::string print_value(const std::string& value, TemplateOrNull) { return print_value(value, OrNull{}); }
 
 std::string print_value(const std::optional<int64_t>& value, const Integers&) {
   return value ? std::to_string(*value) : "null";

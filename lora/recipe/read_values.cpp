@@ -169,6 +169,20 @@ void read_value(const YamlNode& node, const std::string& path, std::string& valu
   if (!node.is(Kind::kNull)) read_value(node, path, value, rule.names);
 }
 
+void read_value(const YamlNode& node, const std::string& path, std::string& value, Template) {
+  read_value(node, path, value, Any{});
+  const bool is_template = value.find("{{") != std::string::npos || value.find("{%") != std::string::npos;
+  if (is_template || value.ends_with(".jinja") || is_available(value, known_templates())) return;
+  fail_expected(node, path,
+                "one of " + joined(known_templates().available) + ", a path that ends in .jinja or a template",
+                name_hint(value, known_templates()));
+}
+
+void read_value(const YamlNode& node, const std::string& path, std::string& value, TemplateOrNull) {
+  value.clear();
+  if (!node.is(Kind::kNull)) read_value(node, path, value, Template{});
+}
+
 void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const Integers& rule) {
   value.reset();
   if (!node.is(Kind::kNull)) read_value(node, path, value.emplace(), rule);

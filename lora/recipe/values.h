@@ -33,6 +33,8 @@ struct Numbers {
 struct OrAuto : Integers {};  // `auto` stands for no value
 struct Bytes {};              // a number of bytes, alone or with a unit: 2GiB, 1.5 GB
 struct OrNull {};             // null stands for the empty string
+struct Template {};           // one of known_templates(), a path that ends in .jinja, or a template: text with {{ or {%
+struct TemplateOrNull {};     // null stands for the empty string
 struct NamesOrNull {          // one of the names; null stands for the empty string
   const Names& names;
 };
@@ -45,6 +47,8 @@ void read_value(const YamlNode& node, const std::string& path, std::string& valu
 void read_value(const YamlNode& node, const std::string& path, std::string& value, OrNull);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, const Names& rule);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, const NamesOrNull& rule);
+void read_value(const YamlNode& node, const std::string& path, std::string& value, Template);
+void read_value(const YamlNode& node, const std::string& path, std::string& value, TemplateOrNull);
 // null: none.
 void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const Integers& rule);
 void read_value(const YamlNode& node, const std::string& path, std::optional<double>& value, const Numbers& rule);
@@ -69,6 +73,8 @@ std::string print_value(const std::string& value, Any);
 std::string print_value(const std::string& value, OrNull);
 std::string print_value(const std::string& value, const Names&);
 std::string print_value(const std::string& value, const NamesOrNull&);
+std::string print_value(const std::string& value, Template);
+std::string print_value(const std::string& value, TemplateOrNull);
 std::string print_value(const std::optional<int64_t>& value, const Integers&);
 std::string print_value(const std::optional<double>& value, const Numbers&);
 std::string print_value(const std::optional<int64_t>& value, const OrAuto&);

@@ -182,17 +182,17 @@ std::string groups_table(const std::vector<ParameterGroup>& groups) {
   return table(rows, {false, true, true, true});
 }
 
-std::string answers_report(const std::vector<Example>& examples, const Answers* before, const Answers& after,
+std::string answers_report(const std::vector<Question>& questions, const Answers* before, const Answers& after,
                            int64_t show) {
   const auto percent = [&](const Answers& answers) {
-    return fixed(100.0 * static_cast<double>(answers.exact) / static_cast<double>(examples.size()), 1) + " %";
+    return fixed(100.0 * static_cast<double>(answers.exact) / static_cast<double>(questions.size()), 1) + " %";
   };
   std::string text =
-      "Answers to " + with_commas(static_cast<int64_t>(examples.size())) + " held-out rows, exact match: ";
+      "Answers to " + with_commas(static_cast<int64_t>(questions.size())) + " held-out rows, exact match: ";
   text += before ? percent(*before) + " before, " + percent(after) + " after training\n" : percent(after) + "\n";
-  for (size_t i = 0; i < std::min(examples.size(), static_cast<size_t>(std::max<int64_t>(0, show))); ++i) {
-    std::vector<std::vector<std::string>> rows = {{"prompt", one_line(strip(examples[i].prompt), 300)},
-                                                  {"wanted", one_line(strip(examples[i].completion), 100)}};
+  for (size_t i = 0; i < std::min(questions.size(), static_cast<size_t>(std::max<int64_t>(0, show))); ++i) {
+    std::vector<std::vector<std::string>> rows = {{"prompt", one_line(strip(questions[i].text), 300)},
+                                                  {"wanted", one_line(strip(questions[i].wanted), 100)}};
     if (before) rows.push_back({"before", one_line(before->texts[i], 100)});
     rows.push_back({before ? "after" : "answer", one_line(after.texts[i], 100)});
     text += "\n" + table(rows, {false, false});

@@ -38,7 +38,7 @@ std::string passes_line(const MemoryPlan& plan, const TrainingConfig& config);
 std::string groups_table(const std::vector<ParameterGroup>& groups);
 
 // Exact matches, and `show` rows with what was wanted and what was answered. `before` may be null.
-std::string answers_report(const std::vector<Example>& examples, const Answers* before, const Answers& after,
+std::string answers_report(const std::vector<Question>& questions, const Answers* before, const Answers& after,
                            int64_t show);
 
 // Training as it goes: one line that is redrawn on a terminal, and some twenty plain lines in all elsewhere. Speed and

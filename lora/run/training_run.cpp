@@ -23,6 +23,25 @@ namespace {
 
 constexpr const char* kDataRecord = "data.json";
 
+// The sources with the formats that were found in them.
+std::vector<DataSource> resolved(std::vector<DataSource> sources, const Dataset& dataset) {
+  for (size_t i = 0; i < sources.size(); ++i) sources[i].format = dataset.sources().at(i).format;
+  return sources;
+}
+
+// Files with chat templates, which decide what rows become.
+std::vector<std::string> template_files(const DataConfig& data) {
+  std::vector<std::string> files;
+  const auto add = [&](const std::string& name) {
+    if (name.ends_with(".jinja")) files.push_back(name);
+  };
+  add(data.chat_template);
+  for (const auto* list : {&data.train, &data.validation}) {
+    for (const DataSource& source : *list) add(source.chat_template);
+  }
+  return files;
+}
+
 }  // namespace
 
 TrainingRun::TrainingRun(NamedRecipe recipe, const RunOptions& options, const Tokenizer& tokenizer)
@@ -35,11 +54,13 @@ TrainingRun::TrainingRun(NamedRecipe recipe, const RunOptions& options, const To
   LoadOptions load{.max_length = recipe_.training.max_length, .labels = labels_, .data = recipe_.data};
   load.cache = {.directory = cache_directory(recipe_.data.cache_dir),
                 .options = preparation_text(recipe_.data),
+                .beside = template_files(recipe_.data),
                 .keep = !options.dry_run};
+  const std::vector<std::string> beside = load.cache.beside;
   // Cleaning looks for rows of the validation set in the training set.
   for (const DataSource& source : recipe_.data.validation) load.cache.beside.push_back(source.path);
   train_ = load_dataset(recipe_.data.train, tokenizer, load);
-  load.cache.beside.clear();
+  load.cache.beside = beside;
   validation_ = load_dataset(recipe_.data.validation, tokenizer, load);
   if (directory_ && directory_->resume_from()) {
     expect_same_data(directory_->resume_from()->directory / kDataRecord, train_, validation_);
@@ -100,6 +121,12 @@ std::string TrainingRun::report() {
   if (trainer_->has_validation()) sets.emplace_back("validation", &validation_);
   text += sources_notes(sets);
   if (recipe_.training.packing) text += "Packing     " + packing_line() + "\n";
+  std::vector<DataSource> sources = resolved(recipe_.data.train, train_);
+  const std::vector<DataSource> held_out = resolved(recipe_.data.validation, validation_);
+  sources.insert(sources.end(), held_out.begin(), held_out.end());
+  if (const std::string line = templates_line(recipe_.data, sources, tokenizer_); !line.empty()) {
+    text += "Template    " + line + "\n";
+  }
   if (!labels_.empty()) text += "Labels      " + labels_line(train_, labels_.names()) + "\n";
   text += "Memory      " + memory_line(plan_) + "\n";
   text += "Passes      " + passes_line(plan_, recipe_.training) + "\n";
@@ -141,25 +168,27 @@ std::string TrainingRun::preview() const {
 }
 
 Answers TrainingRun::answer() const {
-  return answer_examples(*model_, tokenizer_, examples_, recipe_.evaluation.max_new_tokens);
+  return answer_questions(*model_, tokenizer_, questions_,
+                          end_ids(*model_, tokenizer_, recipe_.data, resolved(recipe_.data.validation, validation_)),
+                          recipe_.evaluation.max_new_tokens);
 }
 
 void TrainingRun::write_answers(const Answers& answers, int64_t step, double epoch) {
   directory_->write_exact_match(step, epoch, trainer_->evaluate().loss, answers.exact,
-                                static_cast<int64_t>(examples_.size()));
+                                static_cast<int64_t>(questions_.size()));
 }
 
 std::string TrainingRun::begin() {
   enter();
   if (recipe_.evaluation.exact_match > 0) {
-    examples_ = load_examples(recipe_.data.validation, recipe_.data, recipe_.evaluation.exact_match);
+    questions_ = load_questions(recipe_.data, recipe_.data.validation, tokenizer_, recipe_.evaluation.exact_match);
   }
   std::string text;
   if (const auto& checkpoint = directory_->resume_from()) {
     read_training_state(checkpoint->directory, *model_, adaptation_, *trainer_);
     saved_step_ = trainer_->progress().step;
     text = "Resuming after step " + std::to_string(saved_step_);
-  } else if (!examples_.empty()) {
+  } else if (!questions_.empty()) {
     before_ = answer();
   }
   directory_->begin(recipe_);
@@ -234,10 +263,10 @@ std::string TrainingRun::finish() {
             ", with a validation loss of " + fixed(progress.best_loss, 4) + "\n";
     evaluated_.reset();
   }
-  if (!examples_.empty()) {
+  if (!questions_.empty()) {
     const Answers after = answer();
     write_answers(after, progress.step, epoch_);
-    text += "\n" + answers_report(examples_, before_ ? &*before_ : nullptr, after, recipe_.evaluation.show) + "\n";
+    text += "\n" + answers_report(questions_, before_ ? &*before_ : nullptr, after, recipe_.evaluation.show) + "\n";
   }
   if (trainer_->has_validation() && !labels_.empty()) {
     if (!evaluated_) evaluated_ = trainer_->evaluate();  // none where a finished run was resumed

@@ -89,7 +89,7 @@ class TrainingRun {
   std::unique_ptr<Trainer> trainer_;
   DataNeed need_;
   MemoryPlan plan_;
-  std::vector<Example> examples_;
+  std::vector<Question> questions_;  // of validation rows
   std::optional<Answers> before_;
   std::optional<Evaluation> evaluated_;  // of the weights as they are
   double peak_flops_ = 0, epoch_ = 0;

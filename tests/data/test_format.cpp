@@ -55,6 +55,78 @@ TEST_CASE("classification takes a text and its label, which may not be empty") {
                     Contains("rows.jsonl:1: the label is empty"));
 }
 
+std::string roles_of(const Example& example) {
+  std::string text;
+  for (const ChatMessage& message : example.chat->messages) {
+    text += (text.empty() ? "" : " ") + message.role() + (message.trained ? "" : "-") + ":" + message.content();
+  }
+  return text;
+}
+
+TEST_CASE("chat takes OpenAI's messages, with weights, parts, tools and null content") {
+  const auto example = make("chat", R"({"tools": [{"b": 1, "a": 2}], "messages": [
+    {"role": "developer", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "q"}]},
+    {"role": "assistant", "content": "x", "weight": 0}, {"role": "user", "content": "r", "name": null},
+    {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f", "arguments": "{\"k\": 1}"}}]}]})");
+  CHECK(roles_of(example) == "system:s user:q assistant-:x user:r assistant:");
+  CHECK(example.chat->tools.dump() == R"([{"b":1,"a":2}])");
+  CHECK(example.chat->messages[4].fields["tool_calls"][0]["function"]["arguments"]["k"] == 1);
+  CHECK_FALSE(example.chat->messages[3].fields.contains("name"));
+  CHECK(example.prompt == "s\nq\nx\nr");
+  CHECK(example.completion.empty());
+}
+
+TEST_CASE("sharegpt maps its roles and takes a system column") {
+  const auto example = make("sharegpt", R"({"system": "s", "conversations": [
+    {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}, {"from": "tool", "value": "t"}]})");
+  CHECK(roles_of(example) == "system:s user:q assistant:a tool:t");
+  CHECK_THROWS_WITH(make("sharegpt", R"({"system": "s", "conversations": [{"from": "system", "value": "q"}]})"),
+                    Contains("beside conversations that have one of their own"));
+}
+
+TEST_CASE("a conversation that is none is refused with its row and message") {
+  const auto refuse = [](const std::string& messages, const std::string& text) {
+    INFO(messages);
+    CHECK_THROWS_AS(make("chat", "{\"messages\": " + messages + "}"), DataError);
+    CHECK_THROWS_WITH(make("chat", "{\"messages\": " + messages + "}"), Contains("rows.jsonl:1") && Contains(text));
+  };
+  refuse("3", "'messages' is number");
+  refuse("[]", "is empty");
+  refuse(R"(["x"])", "messages[0]: found string");
+  refuse(R"([{"role": "user", "content": "a"}, {"content": "x"}])", "messages[1]: no 'role'");
+  refuse(R"([{"role": "usr", "content": "x"}])", "unknown role 'usr' (did you mean 'user'?)");
+  refuse(R"([{"role": "<|im_end|>", "content": "x"}])", "unknown role");
+  refuse(R"([{"role": "user"}])", "no 'content'");
+  refuse(R"([{"role": "user", "content": 3}])", "'content' is number");
+  refuse(R"([{"role": "user", "content": [{"type": "image_url"}]}])", "a part that is no text");
+  refuse(R"([{"role": "assistant", "content": "x", "weight": 0.5}])", "'weight' is 0.5, wanted 0 or 1");
+  std::string deep = "1";
+  for (int i = 0; i < 500; ++i) deep = "[" + deep + "]";
+  refuse(R"([{"role": "user", "content": "x", "more": )" + deep + "}]", "nested more than 100 deep");
+  CHECK_THROWS_WITH(make("chat", R"({"messages": [{"role": "user", "content": "x"}], "tools": 1})"),
+                    Contains("'tools'"));
+}
+
+TEST_CASE("preference pairs are read whole: as texts, as messages, with the prompt apart or inside") {
+  const auto texts = make("preference", R"({"prompt": "p", "input": "i", "chosen": "c", "rejected": "r"})");
+  CHECK(texts.prompt == "p\n\ni");
+  CHECK(texts.completion == "c");
+  CHECK(texts.rejected->completion == "r");
+  const auto inside = make("preference", R"({
+    "chosen": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "c"}],
+    "rejected": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "r"}]})");
+  CHECK(roles_of(inside) == "user:p assistant:c");
+  CHECK(roles_of(*inside.rejected) == "user:p assistant:r");
+  const auto apart = make("preference", R"({"prompt": [{"role": "user", "content": "p"}],
+    "chosen": [{"role": "assistant", "content": "c"}], "rejected": [{"role": "assistant", "content": "r"}]})");
+  CHECK(roles_of(apart) == "user:p assistant:c");
+  CHECK_THROWS_WITH(make("preference", R"({
+    "chosen": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "c"}],
+    "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "r"}]})"),
+                    Contains("answers to different prompts"));
+  CHECK_THROWS_WITH(make("preference", R"({"prompt": "p", "chosen": "c", "rejected": []})"), Contains("one is text"));
+}
+
 TEST_CASE("an unknown format and a renamed column that no format reads are the recipe's errors") {
   CHECK_THROWS_WITH(make("alpacca", "{}"), Contains("unknown format 'alpacca'") && Contains("'completion'"));
   CHECK_THROWS_AS(make("alpacca", "{}"), RecipeError);
@@ -69,7 +141,8 @@ TEST_CASE("every format is registered once, with the columns it reads") {
     CHECK_FALSE(format.columns.empty());
     CHECK(format.make != nullptr);
   }
-  CHECK(names == std::vector<std::string>{"alpaca", "classification", "completion", "text"});
+  CHECK(names ==
+        std::vector<std::string>{"alpaca", "chat", "classification", "completion", "preference", "sharegpt", "text"});
 }
 
 }  // namespace

@@ -217,8 +217,8 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
       {2, "  path: x\n  dtype: bf16",
        "3:10: model.dtype: expected one of auto, float32, bfloat16, found 'bf16' (did you mean 'bfloat16'?)"},
       {7, "    - {path: a, format: alpca}",
-       "7:25: data.train.0.format: expected one of auto, alpaca, classification, completion, text, found 'alpca' "
-       "(did you mean 'alpaca'?)"},
+       "7:25: data.train.0.format: expected one of auto, alpaca, chat, classification, completion, "
+       "preference, sharegpt, text, found 'alpca' (did you mean 'alpaca'?)"},
       {10, "output_dir: x\nexport: [hf]",
        "11:10: export.0: expected one of peft, lora, torchscript, huggingface, gguf, gguf-f32, gguf-f16, gguf-bf16, "
        "gguf-q8_0, gguf-lora, found 'hf' (did you mean "
@@ -230,8 +230,6 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
 TEST_CASE("what a later version will have is told apart from a misspelling") {
   const std::string not_yet = " is not available yet; available: ";
   check_all({
-      {7, "    - {path: a, format: chat}",
-       "7:25: data.train.0.format: 'chat'" + not_yet + "alpaca, classification, completion, text"},
       {7, "    - {path: a, format: text, weight: 0.5}",
        "7:39: data.train.0.weight: mixing by weight is not available yet; expected 1.0"},
   });
@@ -394,6 +392,37 @@ TEST_CASE("a message stays one line of moderate length whatever the file holds")
   const std::string message = error_of("\"a\\nb" + std::string(500, 'x') + "\": 1\n");
   CHECK(message.find('\n') == std::string::npos);
   CHECK(message.size() < 200);
+}
+
+TEST_CASE("what a chat template cannot be is refused with the names it can") {
+  const auto source = [](const std::string& rest, const std::string& message) {
+    return BadLine{7, "    - {path: a, format: " + rest + "}", "7:" + message};
+  };
+  check_all({
+      {6, "  template: chatlm\n  train:",
+       "6:13: data.template: expected one of auto, model, alpaca, chatml, gemma, llama-2, llama-3, mistral, phi-3, "
+       "plain, "
+       "zephyr, a path that ends in .jinja or a template, found 'chatlm' (did you mean 'chatml'?)"},
+      source("text, template: chatml", "41: data.train.0.template: format text has no conversation to render"),
+      source("chat, train_on: chosen", "41: data.train.0.train_on: chosen is of format preference, found chat"),
+      source("preference",
+             "25: data.train.0.format: preference pairs are read and checked, but there is no training on preferences "
+             "yet; train_on: chosen trains on the chosen answers alone"),
+      {6, "  train_on: chosen\n  train:",
+       "6:13: data.train_on: expected one of assistant, all, last_turn, found 'chosen'"},
+      {6, "  overlong: cut\n  train:",
+       "6:13: data.overlong: expected one of truncate, drop, split, found 'cut' (did you mean 'truncate'?)"},
+      {6, "  chat_template: x\n  train:", "6:3: unknown key 'chat_template' in 'data' (did you mean 'template'?)"},
+  });
+}
+
+TEST_CASE("a chat template may be a name, a file or the template itself") {
+  CHECK(load_text(kMinimal, {"data.template=zephyr"}).data.chat_template == "zephyr");
+  CHECK(load_text(kMinimal, {"data.template=a/b.jinja"}).data.chat_template == "a/b.jinja");
+  CHECK(load_text(kMinimal, {"data.train.0.template='{{ messages }}'"}).data.train[0].chat_template ==
+        "{{ messages }}");
+  CHECK(load_text(with_line(7, "    - {path: a, format: preference, train_on: chosen}")).data.train[0].train_on ==
+        "chosen");
 }
 
 }  // namespace

@@ -54,6 +54,9 @@ class RandomRecipes {
     recipe.data.on_error = pick<std::string>({"fail", "skip"});
     recipe.data.max_errors = integer(0);
     recipe.data.cache_dir = coin() ? text() : "";
+    recipe.data.allow_special_tokens = coin();
+    recipe.data.chat_template =
+        pick<std::string>({"auto", "model", "chatml", "a/b c.jinja", "{{ messages }}\n{# ' #}"});
     recipe.data.train_on = pick<std::string>({"assistant", "all", "last_turn"});
     recipe.data.overlong = pick<std::string>({"truncate", "drop", "split"});
     training(recipe.training);
@@ -62,7 +65,7 @@ class RandomRecipes {
       recipe.model.head = "sequence_classification";
       recipe.evaluation.exact_match = 0;
       for (auto* list : {&recipe.data.train, &recipe.data.validation}) {
-        for (DataSource& one : *list) one = {text(), "classification", 1.0, {{"label", text()}}};
+        for (DataSource& one : *list) one = {path(), "classification", 1.0, {{"label", text()}}};
       }
     }
     recipe.output_dir = text();
@@ -150,9 +153,16 @@ class RandomRecipes {
     if (coin()) return "model.*" + text();
     return std::vector<std::string>{text(), text()};
   }
+  // Standard input can be read only once, which not every recipe bears.
+  std::string path() {
+    const std::string made = text();
+    return made == "-" ? "./-" : made;
+  }
   DataSource source() {
-    DataSource source{text(), "text", 1.0, {}};
-    if (coin()) source = {text(), "alpaca", 1.0, {{"input", text()}, {"output", text()}}};
+    DataSource source{path(), "text", 1.0, {}};
+    if (coin()) source = {path(), "alpaca", 1.0, {{"input", text()}, {"output", text()}}};
+    if (coin()) source = {path(), "chat", 1.0, {}, "{% if x %}: \"a\"\n", "last_turn"};
+    if (coin()) source = {path(), "preference", 1.0, {}, "", "chosen"};
     return source;
   }
   void training(TrainingConfig& training) {
@@ -220,9 +230,14 @@ adapter:
   target_modules: [q_proj, v_proj]
   exclude_modules: []
   layers_to_transform: []
+  layers_pattern: []
   rank_pattern: {}
   alpha_pattern: {}
   modules_to_save: []
+  bias: none
+  lora_bias: false
+  trainable_token_indices: []
+  ensure_weight_tying: true
   init: kaiming
   init_from: null
   adalora:
@@ -239,14 +254,17 @@ data:
       format: completion
       weight: 1.0
       fields: {}
+      template: null
       train_on: null
   validation: []
   shuffle: true
   on_error: fail
   max_errors: 100
   cache_dir: auto
+  template: auto
   train_on: assistant
   overlong: truncate
+  allow_special_tokens: false
 training:
   seed: 42
   max_steps: 200

@@ -392,6 +392,31 @@ TEST_CASE("lora-generate answers with and without an adapter, the same each time
   check_refused({"lora-generate", "/no/such/model", "--prompt", "x"}, 4, {"/no/such/model"});
 }
 
+TEST_CASE("lora-generate chats by a template, remembers what was said and says how fast it was") {
+  const std::string model = (quickstart() / "model").string();
+  const std::vector<std::string> chat = {"lora-generate", model,      "--chat", "--max-new-tokens", "6",
+                                         "--system",      "Be brief."};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), chat.begin(), chat.end());
+    return more;
+  };
+  const Outcome one = run(with({"--prompt", "Where is Johan?"}));
+  CHECK(one.exit_code == 0);
+  CHECK_THAT(one.err, Contains("chat template: plain: the model has none of its own") && Contains("tokens read at") &&
+                          Contains("written"));
+  const Outcome other = run(with({"--prompt", "Where is Johan?", "--template", "{{ messages[1].content }}"}));
+  CHECK_THAT(other.err, Contains("chat template: the recipe's"));
+  const std::string lines = "Where is Johan?\nAnd Jasper?\n/reset\nWhere is Johan?\n/adapter none\n/nothing\n/quit\n";
+  const Outcome several = run(with({"--interactive"}), lines);
+  CHECK(several.exit_code == 0);
+  CHECK_THAT(several.err, Contains("commands are /adapter NAME (or /use), /adapters, /reset, /quit"));
+  const size_t first = several.out.find('\n');
+  CHECK(several.out.substr(0, first + 1) == one.out);
+  CHECK(several.out.ends_with("\n" + one.out));  // forgotten
+  check_refused({"lora-generate", model, "--prompt", "x", "--system", "y"}, 2, {"--chat"});
+  check_refused(with({"--prompt", "x", "--template", "model"}), 4, {"no chat template of its own"});
+}
+
 TEST_CASE("lora-generate loads several adapters by name and answers each prompt with the one it names") {
   const TemporaryDirectory one, two;
   REQUIRE(run({"lora-train", write_recipe(one, "export: [peft]\n"), "training.learning_rate=0.05"}).exit_code == 0);

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "lora/adapters/method.h"
+#include "lora/data/chat_template.h"
 #include "lora/data/format.h"
 #include "lora/export/export.h"
 #include "lora/recipe/known_names.h"
@@ -27,6 +28,12 @@ TEST_CASE("a recipe's data formats and their columns are those of the data room"
   CHECK(names(format_columns("auto")) == columns);
   found.insert("auto");
   CHECK(names(known_formats().available) == found);
+}
+
+TEST_CASE("a recipe's chat templates are those of the data room") {
+  std::set<std::string> found = {"auto", "model"};
+  for (const auto& [name, source] : builtin_templates()) found.insert(name);
+  CHECK(names(known_templates().available) == found);
 }
 
 TEST_CASE("a recipe's methods are those of the adapter room, and full, and LoRA by its name with another scaling") {

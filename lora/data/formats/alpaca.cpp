@@ -19,7 +19,9 @@ Example make_alpaca(const DataRow& row) {
         "### Instruction:\n" +
         instruction + "\n\n### Input:\n" + input + "\n\n### Response:\n";
   }
-  return {std::move(prompt), row.text("output")};
+  Example example{std::move(prompt), row.text("output")};
+  example.user = input.empty() ? instruction : instruction + "\n\n" + input;
+  return example;
 }
 
 }  // namespace lora

@@ -96,6 +96,8 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
   read("tokenizer_config.json", read_config);
   read("special_tokens_map.json", read_names);
   read("added_tokens.json", read_added);
+  const auto chat_template = directory / "chat_template.jinja";
+  if (std::filesystem::is_regular_file(chat_template)) config.files.push_back(chat_template);
   for (AddedToken& token : config.added) {
     if (std::find(config.special.begin(), config.special.end(), token.content) != config.special.end()) {
       token.special = true;

@@ -1,0 +1,175 @@
+#include "lora/data/chat_template.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
+#include "models/did_you_mean.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+// Trusted text that templates put together with their own: '<|' + message.role + '|>'.
+constexpr jinja::Origin kTokenOrigin = -10, kRoleOrigin = -20;
+
+struct Source {
+  std::string where, text, tools_text;
+};
+
+std::string read_file(const fs::path& path) {
+  constexpr size_t kMost = size_t{1} << 22;
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kMost + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (!file.is_open() || file.bad()) throw ModelError(path.string() + ": cannot be read");
+  if (text.size() > kMost) throw ModelError(path.string() + ": larger than 4 MiB; wanted a chat template");
+  return text;
+}
+
+// The model's own, or one without text.
+Source own_template(const Tokenizer& tokenizer) {
+  if (tokenizer.files().empty()) return {};
+  const fs::path directory = tokenizer.files().front().parent_path();
+  const fs::path file = directory / "chat_template.jinja", config_path = directory / "tokenizer_config.json";
+  if (fs::is_regular_file(file)) {
+    const fs::path tools = directory / "additional_chat_templates" / "tool_use.jinja";
+    return {"chat_template.jinja", read_file(file), fs::is_regular_file(tools) ? read_file(tools) : ""};
+  }
+  if (!fs::is_regular_file(config_path)) return {};
+  const Json config = Json::parse(read_file(config_path), nullptr, false);
+  if (!config.is_object() || !config.contains("chat_template")) return {};
+  const Json& found = config["chat_template"];
+  const auto refuse = [&] {
+    throw ModelError(config_path.string() + ": 'chat_template' is " + found.type_name() +
+                     ", wanted text or a list of {name, template}");
+  };
+  Source source{"tokenizer_config.json", "", ""};
+  if (found.is_null()) return {};
+  if (found.is_string()) {
+    source.text = found.get<std::string>();
+    return source;
+  }
+  if (!found.is_array()) refuse();
+  for (const Json& one : found) {
+    if (!one.is_object() || !one.value("name", Json()).is_string() || !one.value("template", Json()).is_string())
+      refuse();
+    if (one["name"] == "default") source.text = one["template"];
+    if (one["name"] == "tool_use") source.tools_text = one["template"];
+  }
+  if (source.text.empty()) throw ModelError(config_path.string() + ": of its chat templates none is called 'default'");
+  return source;
+}
+
+std::vector<std::pair<std::string, std::string>> special_tokens(const Tokenizer& tokenizer) {
+  std::vector<std::pair<std::string, std::string>> tokens;
+  const auto add = [&](const char* name, std::optional<int64_t> id) {
+    if (id) tokens.emplace_back(name, tokenizer.piece(*id));
+  };
+  add("bos_token", tokenizer.bos_id());
+  add("eos_token", tokenizer.eos_id());
+  add("pad_token", tokenizer.pad_id());
+  return tokens;
+}
+
+jinja::Value message_value(const ChatMessage& message, jinja::Origin origin) {
+  jinja::Dict dict{.entries = {}, .origin = origin};
+  for (const auto& item : message.fields.items()) {
+    dict.entries.emplace_back(jinja::text(item.key(), origin),
+                              jinja::from_json(item.value(), item.key() == "role" ? kRoleOrigin : origin));
+  }
+  // Reasoning goes by three names; templates read one of the first two.
+  const Json* reasoning = nullptr;
+  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
+    const auto found = message.fields.find(name);
+    if (found != message.fields.end() && !reasoning) reasoning = &*found;
+  }
+  if (reasoning) {
+    dict.set(jinja::text("reasoning_content"), jinja::from_json(*reasoning, origin));
+    if (!dict.find("thinking")) dict.set(jinja::text("thinking"), jinja::from_json(*reasoning, origin));
+  }
+  return dict;
+}
+
+jinja::Template read_template(const std::string& name, const std::string& source) {
+  try {
+    return jinja::Template(source);
+  } catch (const jinja::TemplateError& error) {
+    throw ModelError("chat template, " + name + ": " + error.what());
+  }
+}
+
+}  // namespace
+
+ChatTemplate::ChatTemplate(std::string name, const std::string& source, const std::string& tools_source,
+                           std::vector<std::pair<std::string, std::string>> tokens)
+    : name_(std::move(name)), template_(read_template(name_, source)), tokens_(std::move(tokens)) {
+  if (!tools_source.empty()) {
+    with_tools_ = std::make_unique<jinja::Template>(read_template(name_ + ", tool_use", tools_source));
+  }
+  key_ = Json::array({source, tools_source, tokens_}).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+const jinja::Template& ChatTemplate::for_chat(const Chat& chat) const {
+  return with_tools_ && !chat.tools.is_null() ? *with_tools_ : template_;
+}
+
+jinja::Text ChatTemplate::render(const Chat& chat, size_t count, bool add_generation_prompt,
+                                 const jinja::Date& now) const {
+  jinja::List messages;
+  for (size_t i = 0; i < count; ++i) {
+    messages.items.push_back(message_value(chat.messages[i], static_cast<jinja::Origin>(i) + 1));
+  }
+  std::vector<std::pair<std::string, jinja::Value>> variables = {
+      {"messages", std::move(messages)},
+      {"tools", jinja::from_json(chat.tools, kToolsOrigin)},
+      {"documents", jinja::None{}},
+      {"add_generation_prompt", jinja::Value(add_generation_prompt)}};
+  for (size_t i = 0; i < tokens_.size(); ++i) {
+    variables.emplace_back(tokens_[i].first,
+                           jinja::text(tokens_[i].second, kTokenOrigin - static_cast<jinja::Origin>(i)));
+  }
+  try {
+    return for_chat(chat).render(variables, now);
+  } catch (const jinja::TemplateError& error) {
+    throw DataError("chat template, " + name_ + ": " + error.what());
+  }
+}
+
+std::shared_ptr<const ChatTemplate> find_chat_template(const std::string& wanted, const Tokenizer& tokenizer) {
+  const auto make = [&](const std::string& name, const std::string& source, const std::string& tools = "") {
+    return std::make_shared<const ChatTemplate>(name, source, tools, special_tokens(tokenizer));
+  };
+  std::vector<std::string> names = {"auto", "model"};
+  const auto builtin = [&](const std::string& name) -> const std::string* {
+    const auto found = std::ranges::find(builtin_templates(), name, &std::pair<std::string, std::string>::first);
+    return found == builtin_templates().end() ? nullptr : &found->second;
+  };
+  if (wanted == "auto" || wanted == "model") {
+    const Source own = own_template(tokenizer);
+    if (!own.text.empty()) return make("the model's own, of " + own.where, own.text, own.tools_text);
+    if (wanted == "model") {
+      throw ModelError(
+          "data.template: the model has no chat template of its own, neither chat_template.jinja nor "
+          "chat_template in tokenizer_config.json; name one, or leave it to auto");
+    }
+    const bool chatml = tokenizer.id_of("<|im_start|>") && tokenizer.id_of("<|im_end|>");
+    const std::string name = chatml ? "chatml" : "plain";
+    return make(name + ": the model has none of its own, and its tokenizer " + (chatml ? "has" : "has not") +
+                    " the special tokens of chatml",
+                *builtin(name));
+  }
+  if (wanted.find("{{") != std::string::npos || wanted.find("{%") != std::string::npos)
+    return make("the recipe's", wanted);
+  if (wanted.ends_with(".jinja")) return make(wanted, read_file(wanted));
+  if (const std::string* source = builtin(wanted)) return make(wanted, *source);
+  for (const auto& [name, source] : builtin_templates()) names.push_back(name);
+  throw RecipeError("data.template: unknown '" + wanted + "'" + did_you_mean(wanted, names) +
+                    "; wanted auto, model, a name, a path that ends in .jinja or a template");
+}
+
+}  // namespace lora

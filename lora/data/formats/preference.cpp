@@ -1,0 +1,46 @@
+#include "lora/data/formats/chats.h"
+#include "lora/data/formats/formats.h"
+#include "models/error.h"
+
+namespace lora {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Example of_texts(const DataRow& row, const std::string& answer) {
+  const std::string prompt = row.text("prompt"), input = row.optional_text("input");
+  return {input.empty() ? prompt : prompt + "\n\n" + input, row.text(answer)};
+}
+
+Example of_messages(const DataRow& row, const std::string& answer) {
+  const Json prompt = row.optional_value("prompt");
+  Json messages = prompt.is_null() ? Json::array() : prompt;
+  if (prompt.is_string()) messages = Json::array({{{"role", "user"}, {"content", prompt}}});
+  if (!messages.is_array())
+    throw DataError(row.where() + ": 'prompt' is " + prompt.type_name() + ", wanted messages or text");
+  for (const Json& message : row.value(answer)) messages.push_back(message);
+  Chat chat{read_messages(messages, row.where())};
+  if (chat.messages.back().role() != "assistant") {
+    throw DataError(row.where() + ": '" + answer + "' ends with the " + chat.messages.back().role() +
+                    "'s words, wanted an answer");
+  }
+  return chat_example(std::move(chat));
+}
+
+}  // namespace
+
+Example make_preference(const DataRow& row) {
+  const bool messages = row.value("chosen").is_array();
+  if (messages != row.value("rejected").is_array()) {
+    throw DataError(row.where() + ": of 'chosen' and 'rejected' one is text and one is messages");
+  }
+  const auto make = messages ? of_messages : of_texts;
+  Example example = make(row, "chosen");
+  example.rejected = std::make_shared<const Example>(make(row, "rejected"));
+  if (example.prompt != example.rejected->prompt) {
+    throw DataError(row.where() + ": 'chosen' and 'rejected' are answers to different prompts");
+  }
+  return example;
+}
+
+}  // namespace lora

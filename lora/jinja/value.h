@@ -1,0 +1,132 @@
+#pragma once
+// The values of a template's expressions: Python's, as far as chat templates use them.
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "lora/jinja/text.h"
+
+namespace lora::jinja {
+
+class Value;
+class Arguments;
+
+struct Undefined {
+  std::string name;  // what was asked for
+};
+struct None {};
+struct List;
+struct Dict;
+struct Function;
+
+// Cheap to copy: what is large is shared. Only namespaces change once made.
+class Value {
+ public:
+  Value() : data_(Undefined{}) {}
+  Value(Undefined undefined) : data_(std::move(undefined)) {}
+  Value(None) : data_(None{}) {}
+  explicit Value(bool value) : data_(value) {}
+  explicit Value(int64_t value) : data_(value) {}
+  explicit Value(double value) : data_(value) {}
+  Value(Text text) : data_(std::make_shared<const Text>(std::move(text))) {}
+  Value(List list);
+  Value(Dict dict);
+  Value(Function function);
+
+  template <typename T>
+  bool is() const {
+    return std::holds_alternative<T>(data_);
+  }
+  bool is_undefined() const { return is<Undefined>(); }
+  bool is_none() const { return is<None>(); }
+  const Undefined& undefined() const { return std::get<Undefined>(data_); }
+  // The value as one of a kind, or null.
+  const Text* text() const;
+  const List* list() const;
+  Dict* dict() const;
+  const Function* function() const;
+  // Python's: a bool is a number too.
+  std::optional<int64_t> integer() const;
+  std::optional<double> number() const;
+
+  bool truth() const;
+  std::string type() const;  // as Python names it: 'str', 'dict', …
+
+ private:
+  std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const Text>, std::shared_ptr<const List>,
+               std::shared_ptr<Dict>, std::shared_ptr<const Function>>
+      data_;
+};
+
+struct List {
+  std::vector<Value> items = {};
+  bool tuple = false;
+  Origin origin = kComputed;
+};
+
+struct Dict {
+  enum class Kind { kDict, kNamespace, kLoop };  // the last two have attributes in place of items
+  std::vector<std::pair<Value, Value>> entries = {};
+  Kind kind = Kind::kDict;
+  Origin origin = kComputed;
+
+  const Value* find(const Value& key) const;
+  const Value* find(std::string_view key) const;
+  void set(const Value& key, Value value);
+};
+
+struct Function {
+  std::string name;
+  std::function<Value(Arguments&)> call;
+};
+
+// Arguments of a call: by position or by name.
+class Arguments {
+ public:
+  std::vector<Value> positional;
+  std::vector<std::pair<std::string, Value>> named;
+
+  // The parameter's value, or null; it counts as read.
+  const Value* find(size_t position, const std::string& name);
+  Value get(size_t position, const std::string& name, Value otherwise);
+  Value require(size_t position, const std::string& name, const std::string& function);
+  // Throws TemplateError for an argument that nothing read.
+  void finish(const std::string& function) const;
+
+ private:
+  size_t read_positional_ = 0;
+  std::vector<std::string> read_named_;
+};
+
+Value text(std::string bytes, Origin origin = kComputed);
+// Strings and containers of data all have this origin.
+Value from_json(const nlohmann::ordered_json& json, Origin origin);
+
+// Python's ==; values of different kinds differ, numbers apart.
+bool equal(const Value& a, const Value& b);
+// Python's <, of numbers, strings and lists. Throws TemplateError for others.
+bool less(const Value& a, const Value& b);
+
+// Python's str() and repr(); undefined is empty.
+Text to_text(const Value& value);
+Text to_repr(const Value& value);
+
+struct JsonStyle {
+  bool ensure_ascii = false;
+  std::optional<std::string> indent = {};  // of one level
+  std::string item_separator = ", ", key_separator = ": ";
+  bool sort_keys = false;
+};
+// Python's json.dumps. Throws TemplateError for what is no JSON.
+Text to_json(const Value& value, const JsonStyle& style);
+
+// What a loop over the value sees. Throws TemplateError where there is no such thing.
+std::vector<Value> iterate(const Value& value);
+
+}  // namespace lora::jinja

@@ -1,0 +1,174 @@
+// Templates beside Jinja2's own rendering of them, where each byte comes from, and what is refused.
+
+#include "lora/jinja/template.h"
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "tests/catch.h"
+#include "tests/golden.h"
+
+namespace lora::jinja {
+namespace {
+
+using Catch::Matchers::Contains;
+using Json = nlohmann::ordered_json;
+
+constexpr Date kDay{2024, 7, 26};
+
+std::vector<std::pair<std::string, Value>> variables(const Json& json) {
+  std::vector<std::pair<std::string, Value>> all;
+  for (const auto& item : json.items()) all.emplace_back(item.key(), from_json(item.value(), 1));
+  return all;
+}
+
+Json rendered(const Json& one) {
+  try {
+    return {{"text", Template(one["template"]).render(variables(one["variables"]), kDay).bytes()}};
+  } catch (const TemplateError& error) {
+    return {{"error", error.what()}};
+  }
+}
+
+std::string render(const std::string& source) { return Template(source).render({}, kDay).bytes(); }
+
+// Each run with its origin's kind: T template, D data, C computed; in lower case inside {% generation %}.
+std::string origins(const std::string& source, const Json& data) {
+  const Text text = Template(source).render(variables(data), kDay);
+  std::string shown;
+  size_t begin = 0;
+  char before = 0;
+  for (const Run& run : text.runs()) {
+    char kind = run.origin < 0 ? 'T' : run.origin > 0 ? 'D' : 'C';
+    if (run.generated) kind = static_cast<char>(kind + ('a' - 'A'));
+    if (kind != before) shown += std::string(shown.empty() ? "" : " ") + kind + ":";
+    before = kind;
+    shown += text.bytes().substr(begin, run.end - begin);
+    begin = run.end;
+  }
+  return shown;
+}
+
+TEST_CASE("templates render as Jinja2 with transformers' settings renders them") {
+  std::ifstream file(test::source_dir() / "tests/golden/jinja.json");
+  const Json golden = Json::parse(file);
+  REQUIRE(golden["cases"].size() > 90);
+  for (const Json& one : golden["cases"]) {
+    INFO(one["template"].get<std::string>());
+    Json whole = one;
+    whole["variables"] = golden["variables"];
+    const Json ours = rendered(whole);
+    if (one.contains("error")) {
+      CHECK(ours.contains("error"));
+    } else {
+      CHECK(ours == Json{{"text", one["text"]}});
+    }
+  }
+}
+
+TEST_CASE("every byte says whether the template, the data or a computation wrote it") {
+  const Json data = Json::parse(R"({"x": " <s>é ", "n": [1, "a"], "m": {"role": "u"}})");
+  CHECK(origins("a{{ x }}b", data) == "T:a D: <s>é  T:b");
+  CHECK(origins("{{ '<' + (x | trim) + '>' }}", data) == "T:< D:<s>é T:>");
+  CHECK(origins("{{ x.split('s')[0] ~ x.replace('<', '[') }}", data) == "D: <  T:[ D:s>é ");
+  CHECK(origins("{{ n | tojson }}{{ 1 + 2 }}", data) == "D:[1, \"a\"] C:3");
+  CHECK(origins("{{ [x[1:3], 'c'] | join(',') }}", data) == "D:<s T:,c");
+  CHECK(origins("{% set y %}q{{ x }}{% endset %}{{ y | upper if false else y }}", data) == "T:q D: <s>é ");
+  CHECK(origins("{% for c in m.role %}{{ c }}{% endfor %}{{ '%s!' % m.role }}", data) == "D:uu T:!");
+  CHECK(origins("a{% generation %}b{{ m.role }}{% endgeneration %}c", data) == "T:a t:b d:u T:c");
+}
+
+TEST_CASE("two literals are never of the same origin, so that like text of different places differs") {
+  const Text text = Template("{{ 'a' }}{{ 'a' }}").render({}, kDay);
+  REQUIRE(text.runs().size() == 2);
+  CHECK(text.runs()[0].origin != text.runs()[1].origin);
+}
+
+TEST_CASE("what is not supported, and what is no template, is refused with its line") {
+  const auto refuse = [](const std::string& source, const std::string& message) {
+    INFO(source);
+    CHECK_THROWS_AS(Template(source), TemplateError);
+    CHECK_THROWS_WITH(Template(source), Contains(message));
+  };
+  refuse("a\n{% include 'x' %}", "line 2: {% include %} is not supported");
+  refuse("{% extends 'x' %}", "{% extends %}");
+  refuse("{% for x in y recursive %}{% endfor %}", "recursive loop");
+  refuse("{{ f(*x) }}", "arguments from a list");
+  refuse("{% if x %}", "the template ends; wanted {% endif %}");
+  refuse("{% endif %}", "{% endif %} without its begin");
+  refuse("{{ 'a }}", "a string does not end");
+  refuse("{{ x ", "a tag does not end");
+  refuse("{# x", "a comment does not end");
+  refuse("{{ (x] }}", "unexpected ']'");
+  refuse("{{ 1 + }}", "unexpected '}}'");
+  refuse("{{ x ? y }}", "unexpected '?'");
+  refuse("{% break %}", "outside of a loop");
+  refuse("{{ 99999999999999999999 }}", "too large");
+  CHECK_THROWS_WITH(render("a\n\n{{ x | xmlattr }}"), Contains("line 3: the filter 'xmlattr' is not supported"));
+  CHECK_THROWS_WITH(render("{{ [1].append(2) }}"), Contains("may not change a list"));
+  CHECK_THROWS_WITH(render("{{ raise_exception('no') }}"), Contains("the template says: no"));
+  CHECK_THROWS_WITH(render("{{ x.y }}"), Contains("'x' is undefined"));
+}
+
+TEST_CASE("a template that does not end, or grows without bounds, is stopped") {
+  const Limits few{.steps = 10'000, .bytes = 10'000};
+  const auto stopped = [&](const std::string& source, const std::string& message) {
+    INFO(source);
+    CHECK_THROWS_WITH(Template(source).render({}, kDay, few), Contains(message));
+  };
+  stopped("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "steps");
+  stopped("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "deep");
+  stopped("{{ 'a' * 20000 }}", "bytes");
+  stopped("{{ 'a' * 99999999999 }}", "too long");
+  stopped("{% set ns = namespace() %}{% set ns.x = [ns] %}{{ ns.x }}", "cannot be printed");
+  stopped("{{ range(1000000000) }}", "more than 100000");
+  std::string nested = "x";
+  for (int i = 0; i < 5000; ++i) nested = "(" + nested + ")";
+  CHECK_THROWS_WITH(Template("{{ " + nested + " }}"), Contains("deep"));
+  std::string blocks;
+  for (int i = 0; i < 5000; ++i) blocks += "{% if 1 %}";
+  CHECK_THROWS_WITH(Template(blocks), Contains("deep"));
+}
+
+TEST_CASE("damaged templates are rendered or refused, whatever they are") {
+  std::ifstream file(test::source_dir() / "tests/golden/jinja.json");
+  const Json golden = Json::parse(file);
+  uint32_t random = 1;
+  const auto next = [&] { return random = random * 1664525u + 1013904223u; };
+  const auto values = variables(golden["variables"]);
+  int rendered_count = 0;
+  for (const Json& one : golden["cases"]) {
+    for (int i = 0; i < 20; ++i) {
+      std::string source = one["template"];
+      for (int edit = 0; edit < 3 && !source.empty(); ++edit) {
+        const size_t at = (next() >> 8) % source.size();
+        if (next() & 0x10000) {
+          source.erase(at, 1 + (next() >> 8) % 3);
+        } else {
+          source[at] = "{}%#'\"()[]|.-+ ax1\n\xff"[(next() >> 8) % 21];
+        }
+      }
+      try {
+        Template(source).render(values, kDay, {.steps = 100'000, .bytes = 1 << 20});
+        ++rendered_count;
+      } catch (const TemplateError&) {
+      }
+    }
+  }
+  CHECK(rendered_count > 0);
+}
+
+// For scripts/peer: renders the cases of LORA_JINJA_CASES, a line of JSON each, into LORA_JINJA_OUT.
+TEST_CASE("renders the cases of a file", "[.peer]") {
+  const char *cases = std::getenv("LORA_JINJA_CASES"), *out = std::getenv("LORA_JINJA_OUT");
+  REQUIRE(cases);
+  REQUIRE(out);
+  std::ifstream in(cases);
+  std::ofstream results(out);
+  for (std::string line; std::getline(in, line);) {
+    results << rendered(Json::parse(line)).dump(-1, ' ', true, Json::error_handler_t::replace) << "\n";
+  }
+}
+
+}  // namespace
+}  // namespace lora::jinja
