@@ -137,10 +137,11 @@ TEST_CASE("training goes on from a classifier, or from its adapter, with its lab
     CHECK_THAT(outcome.out, Contains("3: animal (0), colour (0), trade (2)") && Contains("→ trade"));
   }
   check_refused({"lora-train", recipe, "--dry-run"}, 3, {"every row has the label 'trade'"});
-  // Other labels than the checkpoint's.
+  // Other rows than the checkpoint's, and with them other labels.
   write_bytes(directory / "train.csv", "id,category,body\n1,animal,a\n2,colour,b\n3,tradesman,c\n");
   write_bytes(directory / "valid.csv", "id,category,body\n1,animal,a\n");
-  check_refused({"lora-train", recipe, "--resume"}, 5, {"labels.json", "other labels than this run's"});
+  check_refused({"lora-train", recipe, "--resume"}, 3,
+                {"train.csv: found ", "wanted what the checkpoint was trained on"});
 }
 
 TEST_CASE("bad labels, rows and models are refused before anything is written") {
