@@ -39,6 +39,7 @@ SHAPE = dict(vocab_size=1024, hidden_size=32, intermediate_size=48, num_hidden_l
 MODELS = {
     "llama": (transformers.LlamaForCausalLM, transformers.LlamaConfig(**SHAPE, attention_bias=True)),
     "qwen2": (transformers.Qwen2ForCausalLM, transformers.Qwen2Config(**SHAPE, tie_word_embeddings=True)),
+    "gemma2": (transformers.Gemma2ForCausalLM, transformers.Gemma2Config(**SHAPE, head_dim=8, query_pre_attn_scalar=8)),
 }
 ATTENTION = ["q_proj", "v_proj"]
 
@@ -82,6 +83,9 @@ CASES = {
     "parted: embedding whole": ("qwen2", dict(target_modules=ATTENTION, modules_to_save=["embed_tokens"])),
     "parted: head whole": ("qwen2", dict(target_modules=ATTENTION, modules_to_save=["lm_head"])),
     "parted: both whole": ("qwen2", dict(target_modules=ATTENTION, modules_to_save=["lm_head", "embed_tokens"])),
+    "tied: scaled embedding": ("gemma2", dict(target_modules=[*ATTENTION, "embed_tokens"], ensure_weight_tying=True)),
+    "parted: scaled embedding": ("gemma2", dict(target_modules=[*ATTENTION, "embed_tokens"])),
+    "rows, scaled embedding": ("gemma2", dict(target_modules=ATTENTION, trainable_token_indices=[1, 5, 300])),
     "rows": ("both", dict(target_modules=ATTENTION, trainable_token_indices=[1, 5, 300])),
     "rows by name": ("llama", dict(target_modules=ATTENTION, trainable_token_indices={"embed_tokens": [7, 2]})),
     "beginnings": ("llama", dict(target_modules=ATTENTION, init_lora_weights="orthogonal", fan_in_fan_out=True)),
@@ -244,7 +248,7 @@ def main():
         for name, (which, case) in CASES.items():
             if options.only not in name:
                 continue
-            for base in MODELS if which == "both" else [which]:
+            for base in ("llama", "qwen2") if which == "both" else [which]:
                 what = f"{name} ({base})"
                 place = work / what.replace(" ", "-").replace(",", "").replace(":", "")
                 torch.manual_seed(11)

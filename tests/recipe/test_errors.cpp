@@ -153,6 +153,22 @@ TEST_CASE("a value of the wrong type is refused") {
   CHECK(error_of("model: models/tiny\n") == "[recipe] a.yaml:1:8: model: expected a map, found 'models/tiny'");
 }
 
+TEST_CASE("PEFT's options for biases, rows and layers are refused where they are misspelt or mean nothing") {
+  check_all({
+      adapter("bias: lora",
+              "9: adapter.bias: expected one of none, all, lora_only, found 'lora' (did you mean 'lora_only'?)"),
+      adapter("lora_bias: all", "14: adapter.lora_bias: expected true or false, found 'all'"),
+      adapter("trainable_token_indices: 5",
+              "28: adapter.trainable_token_indices: expected a list, found '5'; write [5]"),
+      adapter("trainable_token_indices: [-1]",
+              "29: adapter.trainable_token_indices.0: expected an integer >= 0, found '-1'"),
+      adapter("layers_pattern: [layers]",
+              "19: adapter.layers_pattern: only with layers_to_transform, whose layers it names"),
+      adapter("lora_bias: true\n  init: olora", "14: adapter.lora_bias: not with init olora"),
+      adapter("lora_bias: true\n  method: dora", "14: adapter.lora_bias: not with method dora"),
+  });
+}
+
 TEST_CASE("a value out of its range is refused") {
   check_all({
       adapter("rank: 0", "9: adapter.rank: expected an integer >= 1, found '0'"),

@@ -217,17 +217,30 @@ TEST_CASE("a damaged newest checkpoint is passed over on resume, with a warning"
   CHECK(comparable(out) == rows);
 }
 
-TEST_CASE("DoRA, PiSSA and OLoRA go on from a checkpoint with the same bits, and export what they trained") {
-  for (const char* method : {"adapter.method=dora", "adapter.init=pissa_niter_2", "adapter.init=olora"}) {
-    CAPTURE(method);
+TEST_CASE(
+    "DoRA, PiSSA, OLoRA, embeddings, heads and rows go on from a checkpoint with the same bits, and are exported") {
+  const std::vector<std::vector<std::string>> changes = {
+      {"adapter.method=dora"},
+      {"adapter.init=pissa_niter_2"},
+      {"adapter.init=olora"},
+      {"adapter.target_modules=[q_proj, embed_tokens]"},
+      {"adapter.target_modules=[q_proj, lm_head]", "adapter.ensure_weight_tying=false"},
+      {"adapter.modules_to_save=[lm_head]"},
+      {"adapter.trainable_token_indices=[5, 3]"},
+  };
+  for (const std::vector<std::string>& change : changes) {
+    CAPTURE(change);
     const TemporaryDirectory directory;
-    const std::string recipe = write_recipe(directory, "export: [peft, torchscript]\n");
-    REQUIRE(run({"lora-train", recipe, method, "training.loraplus_lr_ratio=4"}).exit_code == 0);
+    std::vector<std::string> train = {"lora-train", write_recipe(directory, "export: [peft, torchscript]\n"),
+                                      "training.loraplus_lr_ratio=4"};
+    train.insert(train.end(), change.begin(), change.end());
+    REQUIRE(run(train).exit_code == 0);
     const fs::path out = directory / "run";
     const std::string wanted = weights(out, 6), adapter = read_bytes(out / "adapter/adapter_model.safetensors");
     const auto rows = comparable(out);
     fs::remove_all(CheckpointStore(out).directory(6));
-    const Outcome resumed = run({"lora-train", recipe, method, "training.loraplus_lr_ratio=4", "--resume"});
+    train.push_back("--resume");
+    const Outcome resumed = run(train);
     CAPTURE(resumed.out, resumed.err);
     REQUIRE(resumed.exit_code == 0);
     CHECK_THAT(resumed.out, Contains("Resuming after step 4"));
@@ -240,6 +253,31 @@ TEST_CASE("DoRA, PiSSA and OLoRA go on from a checkpoint with the same bits, and
     REQUIRE(exported.exit_code == 0);
     CHECK(read_bytes(directory / "again/adapter_model.safetensors") == adapter);
   }
+}
+
+TEST_CASE("lora-inspect tells of a run, its checkpoint, its adapter and the model, as text and as JSON") {
+  const TemporaryDirectory directory;
+  REQUIRE(run({"lora-train", write_recipe(directory, "export: [peft]\n")}).exit_code == 0);
+  const fs::path out = directory / "run", model = quickstart() / "model";
+  for (const auto& [path, kind] :
+       std::vector<std::pair<fs::path, std::string>>{{out, "run"},
+                                                     {CheckpointStore(out).directory(6), "checkpoint"},
+                                                     {out / "adapter", "adapter"},
+                                                     {model, "model"}}) {
+    CAPTURE(path);
+    const Outcome text = run({"lora-inspect", path.string()}), as_json = run({"lora-inspect", path.string(), "--json"});
+    CAPTURE(text.err, as_json.err, text.out);
+    REQUIRE(text.exit_code == 0);
+    REQUIRE(as_json.exit_code == 0);
+    CHECK_THAT(text.out, Contains("Nothing odd."));
+    const json found = json::parse(as_json.out);
+    CHECK(found["kind"] == kind);
+    CHECK(found["odd"].empty());
+    if (kind != "model") CHECK(found["adapted"].size() == 6);
+    if (kind == "run") CHECK(found["step"] == 6);
+    if (kind == "checkpoint") CHECK(found["whole"] == true);
+  }
+  check_refused({"lora-inspect", (directory / "nowhere").string()}, 4, {"there is no such file or directory"});
 }
 
 TEST_CASE("LoRA takes the loss of a real model on real instructions down") {

@@ -1,0 +1,116 @@
+#include "lora/inspect/inspection.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+
+#include "lora/run/text.h"
+
+namespace lora {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Names come from files that may be anyone's: no control characters, and not endless.
+std::string printable(const std::string& text) { return one_line(text, 200); }
+
+std::string cell(const Json& value) {
+  if (value.is_null()) return "";
+  if (value.is_string()) return printable(value.get<std::string>());
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  if (value.is_number_integer()) return with_commas(value.get<int64_t>());
+  if (value.is_number()) {
+    char buffer[32];
+    std::snprintf(buffer, sizeof buffer, "%.4g", value.get<double>());
+    return buffer;
+  }
+  std::string shape;
+  for (const Json& item : value) shape += (shape.empty() ? "" : " × ") + cell(item);
+  return shape;
+}
+
+std::string table_text(const Table& content, size_t most_rows) {
+  std::vector<std::vector<std::string>> rows(1);
+  std::vector<bool> right;
+  for (const Column& column : content.columns) rows[0].push_back(column.title);
+  const size_t shown = std::min(content.rows.size(), most_rows);
+  for (size_t i = 0; i < shown; ++i) {
+    std::vector<std::string>& row = rows.emplace_back();
+    for (const Json& value : content.rows[i]) row.push_back(cell(value));
+  }
+  for (size_t i = 0; i < content.columns.size(); ++i) {
+    right.push_back(std::ranges::any_of(content.rows, [&](const auto& row) { return row[i].is_number(); }));
+  }
+  std::string text = "\n" + content.title + "\n" + table(rows, right);
+  if (shown < content.rows.size()) {
+    text += "  … and " + with_commas(static_cast<int64_t>(content.rows.size() - shown)) + " more; --all shows them\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string to_text(const Inspection& inspection, size_t most_rows) {
+  std::vector<std::vector<std::string>> facts;
+  for (const Fact& fact : inspection.facts) {
+    facts.push_back({fact.title, fact.text.empty() ? cell(fact.value) : printable(fact.text)});
+  }
+  std::string text = printable(inspection.path) + ": " + inspection.kind + "\n" + table(facts, {false, false});
+  for (const Table& content : inspection.tables) {
+    if (!content.rows.empty()) text += table_text(content, most_rows);
+  }
+  text += inspection.odd.empty() ? "\nNothing odd.\n" : "\nOdd:\n";
+  for (const std::string& sentence : inspection.odd) text += "  " + one_line(sentence, 400) + "\n";
+  return text;
+}
+
+std::string to_json(const Inspection& inspection) {
+  Json json = {{"path", inspection.path}, {"kind", inspection.kind}};
+  for (const Fact& fact : inspection.facts) json[fact.key] = fact.value;
+  for (const Table& content : inspection.tables) {
+    Json list = Json::array();
+    for (const auto& row : content.rows) {
+      Json object = Json::object();
+      for (size_t i = 0; i < row.size(); ++i) object[content.columns[i].key] = row[i];
+      list.push_back(std::move(object));
+    }
+    json[content.key] = std::move(list);
+  }
+  json["odd"] = inspection.odd;
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string sparkline(const std::vector<double>& values, size_t width) {
+  static constexpr std::array<const char*, 8> kBars = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  const size_t bars = std::min(width, values.size());
+  std::vector<double> means;
+  for (size_t i = 0; i < bars; ++i) {
+    double sum = 0;
+    size_t count = 0;
+    for (size_t j = i * values.size() / bars; j < (i + 1) * values.size() / bars; ++j) {
+      if (!std::isfinite(values[j])) continue;
+      sum += values[j];
+      ++count;
+    }
+    means.push_back(count ? sum / static_cast<double>(count) : std::nan(""));
+  }
+  double low = INFINITY, high = -INFINITY;
+  for (const double mean : means) {
+    if (std::isnan(mean)) continue;
+    low = std::min(low, mean);
+    high = std::max(high, mean);
+  }
+  std::string line;
+  for (const double mean : means) {
+    if (std::isnan(mean)) {
+      line += "!";
+      continue;
+    }
+    const double share = high > low ? (mean - low) / (high - low) : 0;
+    line += kBars[std::min<size_t>(7, static_cast<size_t>(share * 8))];
+  }
+  return line;
+}
+
+}  // namespace lora
