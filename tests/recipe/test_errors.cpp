@@ -244,7 +244,6 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
 }
 
 TEST_CASE("what a later version will have is told apart from a misspelling") {
-  const std::string not_yet = " is not available yet; available: ";
   check_all({
       {7, "    - {path: a, format: text, weight: 0.5}",
        "7:39: data.train.0.weight: mixing by weight is not available yet; expected 1.0"},
