@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Differ, and why.
 KNOWN = {
     "llama-cpp-deepseek-r1": "gives a generator to tojson, which Python refuses and we print",
-    "meetkai-functionary-medium-v3.1": "relies on the HTML escaping of |safe, which we refuse",
+    "meetkai-functionary-medium-v3.1": "relies on text beside |safe being escaped as HTML, which we do not",
 }
 KNOWN |= {f"deepseek-ai-DeepSeek-{v}": "has a filter from_json that transformers lacks too" for v in
           ("V3.2", "V4", "V4-Flash-0731")}
