@@ -6,16 +6,20 @@
 #include <string>
 #include <vector>
 
+#include "lora/data/cleaning/config.h"
+#include "lora/data/mixing_config.h"
+
 namespace lora {
 
 struct DataSource {
-  std::string path;    // of a file, packed or not; a pattern; "-": standard input
-  std::string format;  // a name of formats() in format.h, or auto
-  double weight = 1.0;
+  std::string path;                           // of a file, packed or not; a pattern; "-": standard input
+  std::string format;                         // a name of formats() in format.h, or auto
+  double weight = 1.0;                        // see mixing_config.h
   std::map<std::string, std::string> fields;  // the format's name -> the file's name of a column
   // In place of the data's; empty: that.
   std::string chat_template = {};  // key `template`; given, alpaca, completion and text pairs are rendered by it too
   std::string train_on = {};       // also `chosen`: a preference pair's, as an answer like any other
+  double epochs = 1.0;             // see mixing_config.h
   bool operator==(const DataSource&) const = default;
 };
 
@@ -30,6 +34,8 @@ struct DataConfig {
   std::string train_on = "assistant";  // assistant: the answers · all: every token · last_turn: the last answer
   std::string overlong = "truncate";   // samples of more than max_length tokens: truncate | drop | split
   bool allow_special_tokens = false;   // names of special tokens in rows are these tokens, and not plain text
+  MixingConfig mixing;
+  CleaningConfig cleaning;
   bool operator==(const DataConfig&) const = default;
 };
 

@@ -150,9 +150,6 @@ LoadedDataset load_through_cache(const std::vector<DataSource>& sources, const T
 
 LoadedDataset load_dataset(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                            const LoadOptions& options) {
-  for (const DataSource& source : sources) {
-    if (source.weight != 1.0) throw RecipeError("data: `weight` of " + source.path + ": only 1.0 is supported yet");
-  }
   if (sources.empty()) return {};
   std::string cache;
   if (!options.cache.directory.empty()) {

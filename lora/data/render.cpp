@@ -1,5 +1,7 @@
 #include "lora/data/render.h"
 
+#include <utility>
+
 #include "lora/data/utf8.h"
 
 namespace lora {
@@ -31,19 +33,36 @@ std::string printable(const std::string& text) {
   return shown;
 }
 
+// Whether the last character is not one that only begins.
+bool ends_whole(const std::string& text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = utf8_length(text, at);
+    const bool begins = length == 0 && static_cast<unsigned char>(text[at]) >= 0xC2;
+    if (begins && text.size() - at < 4) return false;
+    at += length == 0 ? 1 : length;
+  }
+  return true;
+}
+
 }  // namespace
 
-std::string render_sample(const SampleView& sample, const Tokenizer& tokenizer, bool colour) {
+std::string render_sample(const SampleView& sample, const Tokenizer& tokenizer, bool colour,
+                          const std::string& between) {
   const std::string open = colour ? "\x1b[2m" : "⟦";
   const std::string close = colour ? "\x1b[0m" : "⟧";
   std::string shown;
   for (size_t begin = 0; begin < sample.ids.size();) {
     const bool masked = !sample.supervised[begin];
-    std::string run;
+    std::string run, characters;  // the latter: those not yet known to be whole
     size_t end = begin;
-    for (; end < sample.ids.size() && (sample.supervised[end] == 0) == masked; ++end)
-      run += tokenizer.piece(sample.ids[end]);
-    shown += masked ? open + printable(run) + close : printable(run);
+    for (; end < sample.ids.size() && (sample.supervised[end] == 0) == masked; ++end) {
+      characters += tokenizer.piece(sample.ids[end]);
+      if (between.empty() || !ends_whole(characters)) continue;
+      run += printable(std::exchange(characters, {}));
+      if (end + 1 < sample.ids.size()) run += between;
+    }
+    run += printable(characters);
+    shown += masked ? open + run + close : run;
     begin = end;
   }
   return shown;

@@ -1,6 +1,8 @@
 #include "lora/recipe/checks.h"
 
 #include <algorithm>
+#include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -74,6 +76,12 @@ class Checker {
     check_sources("data.train", recipe_.data.train);
     check_sources("data.validation", recipe_.data.validation);
     check_standard_input();
+    check_mixing();
+    const CleaningConfig& cleaning = recipe_.data.cleaning;
+    expect_order("data.cleaning.length", "min_chars", cleaning.length.min_chars, "max_chars",
+                 cleaning.length.max_chars);
+    expect_order("data.cleaning.answer_ratio", "min_ratio", cleaning.answer_ratio.min_ratio, "max_ratio",
+                 cleaning.answer_ratio.max_ratio);
   }
 
   void check_training() const {
@@ -174,6 +182,14 @@ class Checker {
 
   bool classifies() const { return recipe_.model.head == "sequence_classification"; }
 
+  template <typename T>
+  void expect_order(const std::string& section, const std::string& low_key, const std::optional<T>& low,
+                    const std::string& high_key, const std::optional<T>& high) const {
+    if (low.value_or(0) <= high.value_or(std::numeric_limits<T>::max())) return;
+    const std::string path = section + "." + high_key;
+    fail(path, path + ": is less than " + low_key + ", so that no row would do");
+  }
+
   void expect_validation(const std::string& path) const {
     if (recipe_.data.validation.empty()) fail(path, path + ": needs data.validation, which is empty");
   }
@@ -181,9 +197,7 @@ class Checker {
   void check_sources(const std::string& list, const std::vector<DataSource>& sources) const {
     for (size_t i = 0; i < sources.size(); ++i) {
       const std::string path = list + "." + std::to_string(i);
-      if (sources[i].weight != 1.0) {
-        fail(path + ".weight", path + ".weight: mixing by weight is not available yet; expected 1.0");
-      }
+      check_mixed(list == "data.train", path, sources[i]);
       if (sources[i].format != "auto" && classifies() != (sources[i].format == "classification")) {
         fail(path + ".format", path + ".format: " + sources[i].format + " does not go with model.head " +
                                    recipe_.model.head + "; sequence_classification and format classification do");
@@ -210,6 +224,35 @@ class Checker {
                                              did_you_mean(column, columns) + "; format " + sources[i].format + " has " +
                                              known);
       }
+    }
+  }
+
+  void check_mixed(bool train, const std::string& path, const DataSource& source) const {
+    const bool concatenated = recipe_.data.mixing.strategy == "concatenate";
+    if (source.weight != 1.0 && (concatenated || !train)) {
+      fail(path + ".weight",
+           path + ".weight: " +
+               (train ? "only with data.mixing.strategy weights or temperature; with concatenate, `epochs` says how "
+                        "often an epoch passes over a source"
+                      : "validation rows are all seen once; expected 1.0"));
+    }
+    if (source.epochs != 1.0 && (!concatenated || !train)) {
+      fail(path + ".epochs",
+           path + ".epochs: " +
+               (train ? "only with data.mixing.strategy concatenate; with " + recipe_.data.mixing.strategy +
+                            ", `weight` says how large a source's share is"
+                      : std::string("validation rows are all seen once; expected 1.0")));
+    }
+  }
+
+  void check_mixing() const {
+    const MixingConfig& mixing = recipe_.data.mixing;
+    if (mixing.temperature != 1.0 && mixing.strategy != "temperature") {
+      fail("data.mixing.temperature",
+           "data.mixing.temperature: only with strategy temperature, found " + mixing.strategy);
+    }
+    if (mixing.by != "samples" && mixing.strategy == "concatenate") {
+      fail("data.mixing.by", "data.mixing.by: only with strategy weights or temperature; concatenate has no shares");
     }
   }
 

@@ -71,7 +71,7 @@ bool decides_use_alone(const std::string& key) {
 std::string preparation_text(const DataConfig& data) {
   DataConfig config = data;
   for (std::vector<DataSource>* list : {&config.train, &config.validation}) {
-    for (DataSource& source : *list) source.weight = 1.0;
+    for (DataSource& source : *list) source.weight = source.epochs = 1.0;
   }
   KeysAndValues flat;
   Flattener flattener(flat, "");

@@ -19,6 +19,7 @@ inline constexpr Numbers kPositive{.min = 0, .above_min = true};
 inline constexpr Numbers kNotNegative{.min = 0};
 inline constexpr Numbers kBelowOne{.min = 0, .max = 1, .below_max = true};
 inline constexpr Numbers kInsideOne{.min = 0, .above_min = true, .max = 1, .below_max = true};
+inline constexpr Numbers kAboveNoneToOne{.min = 0, .above_min = true, .max = 1};
 inline constexpr Numbers kShare{.min = 0, .max = 1};
 
 template <typename Fields>
@@ -70,9 +71,67 @@ void describe(Fields& fields, DataSource& source) {
   fields.required("path", source.path, Any{});
   fields.required("format", source.format, known_formats());
   fields.value("weight", source.weight, kPositive);
+  fields.value("epochs", source.epochs, kPositive);
   fields.value("fields", source.fields, Any{});
   fields.value("template", source.chat_template, TemplateOrNull{});
   fields.value("train_on", source.train_on, NamesOrNull{known_source_train_on()});
+}
+
+template <typename Fields>
+void describe(Fields& fields, MixingConfig& mixing) {
+  fields.value("strategy", mixing.strategy, known_mixing_strategies());
+  fields.value("by", mixing.by, known_mixing_units());
+  fields.value("temperature", mixing.temperature, kPositive);
+}
+
+template <typename Fields>
+void describe(Fields& fields, NearDuplicatesConfig& rule) {
+  fields.value("action", rule.action, known_actions());
+  fields.value("threshold", rule.threshold, kAboveNoneToOne);
+  fields.value("ngram_unit", rule.ngram_unit, known_ngram_units());
+  fields.value("ngram_size", rule.ngram_size, Integers{1, 64});
+  fields.value("num_perm", rule.num_perm, Integers{16, 1024});
+}
+
+template <typename Fields>
+void describe(Fields& fields, ContaminationConfig& rule) {
+  fields.value("action", rule.action, known_actions());
+  fields.value("threshold", rule.threshold, kAboveNoneToOne);
+}
+
+template <typename Fields>
+void describe(Fields& fields, LengthBoundsConfig& rule) {
+  fields.value("action", rule.action, known_actions());
+  fields.value("min_chars", rule.min_chars, Integers{0});
+  fields.value("max_chars", rule.max_chars, Integers{0});
+}
+
+template <typename Fields>
+void describe(Fields& fields, AnswerRatioConfig& rule) {
+  fields.value("action", rule.action, known_actions());
+  fields.value("min_ratio", rule.min_ratio, kNotNegative);
+  fields.value("max_ratio", rule.max_ratio, kNotNegative);
+}
+
+template <typename Fields>
+void describe(Fields& fields, NonAlphanumericConfig& rule) {
+  fields.value("action", rule.action, known_actions());
+  fields.value("max_ratio", rule.max_ratio, kShare);
+}
+
+template <typename Fields>
+void describe(Fields& fields, CleaningConfig& cleaning) {
+  fields.value("exact_duplicates", cleaning.exact_duplicates, known_actions());
+  fields.section("near_duplicates", cleaning.near_duplicates);
+  fields.section("contamination", cleaning.contamination);
+  fields.value("conflicting_answers", cleaning.conflicting_answers, known_actions());
+  fields.value("empty_answers", cleaning.empty_answers, known_actions());
+  fields.section("length", cleaning.length);
+  fields.section("answer_ratio", cleaning.answer_ratio);
+  fields.value("invalid_utf8", cleaning.invalid_utf8, known_actions());
+  fields.value("control_characters", cleaning.control_characters, known_actions());
+  fields.section("non_alphanumeric", cleaning.non_alphanumeric);
+  fields.value("pii", cleaning.pii, known_actions());
 }
 
 template <typename Fields>
@@ -87,6 +146,8 @@ void describe(Fields& fields, DataConfig& data) {
   fields.value("train_on", data.train_on, known_train_on());
   fields.value("overlong", data.overlong, known_overlong());
   fields.value("allow_special_tokens", data.allow_special_tokens, Any{});
+  fields.section("mixing", data.mixing);
+  fields.section("cleaning", data.cleaning);
 }
 
 template <typename Fields>

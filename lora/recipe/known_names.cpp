@@ -85,6 +85,36 @@ const std::vector<std::string>& format_columns(const std::string& format) {
   return format == "auto" ? all : formats().at(format);
 }
 
+const Names& known_actions() {
+  static const Names names = {
+      {"off", "warn", "drop"},
+      {},
+      {{"false", "off"}, {"none", "off"}, {"true", "warn"}, {"count", "warn"}, {"remove", "drop"}, {"filter", "drop"}}};
+  return names;
+}
+
+const Names& known_ngram_units() {
+  static const Names names = {{"char", "word"}, {}, {{"character", "char"}, {"chars", "char"}, {"words", "word"}}};
+  return names;
+}
+
+const Names& known_mixing_strategies() {
+  static const Names names = {{"concatenate", "weights", "temperature"},
+                              {},
+                              {{"concat", "concatenate"},
+                               {"none", "concatenate"},
+                               {"interleave", "weights"},
+                               {"interleave_under", "weights"},
+                               {"interleave_over", "weights"},
+                               {"probabilities", "weights"}}};
+  return names;
+}
+
+const Names& known_mixing_units() {
+  static const Names names = {{"samples", "tokens"}, {}, {{"rows", "samples"}, {"examples", "samples"}}};
+  return names;
+}
+
 const Names& known_methods() {
   static const Names names = {
       {"lora", "rslora", "dora", "lora_fa", "adalora", "full"}, {}, {{"qlora", "lora"}, {"full_finetune", "full"}}};

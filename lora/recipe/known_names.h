@@ -31,6 +31,10 @@ const Names& known_templates();
 const Names& known_train_on();
 const Names& known_source_train_on();
 const Names& known_overlong();
+const Names& known_actions();  // of data.cleaning
+const Names& known_ngram_units();
+const Names& known_mixing_strategies();
+const Names& known_mixing_units();
 
 // The columns of an available data format, by the format's own names; of auto, those of any.
 const std::vector<std::string>& format_columns(const std::string& format);

@@ -47,8 +47,18 @@ class Reader {
   template <typename Section>
   void section(const std::string& key, Section& member) {
     const YamlEntry* entry = find(key);
-    read_map(entry ? &entry->value : nullptr, entry ? entry->where : where_, inside(path_, key), inside(schema_, key),
-             member);
+    const YamlNode* map = entry ? &entry->value : nullptr;
+    YamlNode action;
+    if constexpr (requires { member.action; }) {
+      // A rule's action alone stands for the rule with its other defaults.
+      if (map && map->is(YamlNode::Kind::kScalar)) {
+        action.kind = YamlNode::Kind::kMap;
+        action.where = map->where;
+        action.entries = {{"action", map->where, *map}};
+        map = &action;
+      }
+    }
+    read_map(map, entry ? entry->where : where_, inside(path_, key), inside(schema_, key), member);
   }
 
   template <typename Section>

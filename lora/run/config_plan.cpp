@@ -2,12 +2,12 @@
 
 #include <filesystem>
 
-#include "lora/data/load.h"
 #include "lora/data/tokenizer.h"
 #include "lora/quantization/quantizer.h"
 #include "lora/run/comparison.h"
 #include "lora/run/machine.h"
 #include "lora/run/quantization_report.h"
+#include "lora/run/recipe_data.h"
 #include "lora/run/report.h"
 #include "lora/run/session.h"
 #include "lora/run/text.h"
@@ -36,11 +36,9 @@ std::string config_plan(const Recipe& recipe) {
   DataNeed need{.longest = training.max_length, .distinct = model->config().vocab_size};
   if (fs::exists(directory / "tokenizer.model")) {
     const auto tokenizer = load_tokenizer(directory);
-    const LoadOptions load{.max_length = training.max_length, .labels = labels, .data = recipe.data};
-    const LoadedDataset train = load_dataset(recipe.data.train, *tokenizer, load);
-    const LoadedDataset validation = load_dataset(recipe.data.validation, *tokenizer, load);
-    need = data_need(train, validation);
-    text += "Training    " + dataset_line(train) + "\n";
+    const RecipeData data = load_recipe_data(recipe, *tokenizer, labels);
+    need = data_need(data.train, data.validation);
+    text += "Training    " + dataset_line(data.train) + "\n";
   } else {
     text += "Not read    data: " + directory.string() + " has no tokenizer.model; supposed are samples of " +
             with_commas(training.max_length) + " tokens that use every id\n";

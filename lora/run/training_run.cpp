@@ -8,12 +8,15 @@
 #include "lora/checkpoints/training_state.h"
 #include "lora/data/render.h"
 #include "lora/export/export.h"
+#include "lora/run/cleaning_report.h"
 #include "lora/run/comparison.h"
 #include "lora/run/confusion_report.h"
 #include "lora/run/data_record.h"
 #include "lora/run/data_report.h"
 #include "lora/run/machine.h"
 #include "lora/run/merging.h"
+#include "lora/run/mixing_report.h"
+#include "lora/run/recipe_data.h"
 #include "lora/run/signals.h"
 #include "lora/run/text.h"
 #include "models/io/atomic_file.h"
@@ -51,20 +54,23 @@ TrainingRun::TrainingRun(NamedRecipe recipe, const RunOptions& options, const To
     directory_->expect_same_run(recipe_);
   }
   labels_ = choose_labels(recipe_);
-  LoadOptions load{.max_length = recipe_.training.max_length, .labels = labels_, .data = recipe_.data};
-  load.cache = {.directory = cache_directory(recipe_.data.cache_dir),
-                .options = preparation_text(recipe_.data),
-                .beside = template_files(recipe_.data),
-                .keep = !options.dry_run};
-  const std::vector<std::string> beside = load.cache.beside;
-  // Cleaning looks for rows of the validation set in the training set.
-  for (const DataSource& source : recipe_.data.validation) load.cache.beside.push_back(source.path);
-  train_ = load_dataset(recipe_.data.train, tokenizer, load);
-  load.cache.beside = beside;
-  validation_ = load_dataset(recipe_.data.validation, tokenizer, load);
+  RecipeData data = load_recipe_data(recipe_, tokenizer, labels_,
+                                     {.directory = cache_directory(recipe_.data.cache_dir),
+                                      .beside = template_files(recipe_.data),
+                                      .keep = !options.dry_run});
+  train_ = std::move(data.train);
+  validation_ = std::move(data.validation);
+  cleaning_ = std::move(data.cleaning);
+  mixture_ = std::move(data.mixture);
   if (directory_ && directory_->resume_from()) {
     expect_same_data(directory_->resume_from()->directory / kDataRecord, train_, validation_);
   }
+}
+
+std::vector<std::string> TrainingRun::warnings() const {
+  std::vector<std::string> all = directory_ ? directory_->warnings() : std::vector<std::string>{};
+  for (std::string& warning : cleaning_warnings(cleaning_, recipe_.data.cleaning)) all.push_back(std::move(warning));
+  return all;
 }
 
 bool TrainingRun::starts_fresh() const { return directory_ && !directory_->resume_from(); }
@@ -84,7 +90,8 @@ void TrainingRun::adapt(AdapterSet& set) {
   adaptation_ =
       name_.empty() ? inject(*model_, recipe_.adapter, seed, fresh) : set.add(name_, recipe_.adapter, seed, fresh);
   trainer_ = std::make_unique<Trainer>(*model_, recipe_.training, train_,
-                                       recipe_.data.validation.empty() ? nullptr : &validation_, recipe_.data.shuffle);
+                                       recipe_.data.validation.empty() ? nullptr : &validation_, recipe_.data.shuffle,
+                                       mixture_);
   recipe_.adapter.adalora.total_step = trainer_->total_steps();
   trainer_->set_hooks(training_hooks(adaptation_, recipe_.adapter, trainer_->total_steps()));
 }
@@ -127,13 +134,17 @@ std::string TrainingRun::report() {
   if (const std::string line = templates_line(recipe_.data, sources, tokenizer_); !line.empty()) {
     text += "Template    " + line + "\n";
   }
+  const std::string cleaned = cleaning_line(cleaning_, train_.counts(), recipe_.data.cleaning);
+  if (!cleaned.empty()) text += "Cleaning    " + cleaned + " (lora-data report shows them)\n";
   if (!labels_.empty()) text += "Labels      " + labels_line(train_, labels_.names()) + "\n";
   text += "Memory      " + memory_line(plan_) + "\n";
   text += "Passes      " + passes_line(plan_, recipe_.training) + "\n";
   text += "Layers      " + layers_line(*model_) + "\n";
   text += "Adapter     " + recipe_.adapter.method;
   if (starts_from_base(recipe_.adapter)) text += ", from the base's weights (" + recipe_.adapter.init + ")";
-  text += "\n\n" + sources_table(sets) + "\n" + adaptation_table(adaptation_) + "\n";
+  text += "\n\n" + sources_table(sets);
+  if (!mixture_.plain()) text += "\n" + mixing_table(mixture_.shares(0), recipe_.data.mixing);
+  text += "\n" + adaptation_table(adaptation_) + "\n";
   text += comparison_table(adaptation_, recipe_.adapter, plan_,
                            baselines(*model_, adaptation_, recipe_.adapter, recipe_.training, need_, plan_)) +
           "\n";

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "lora/adapters/adapter_set.h"
+#include "lora/data/cleaning/cleaner.h"
 #include "lora/data/labels.h"
 #include "lora/data/load.h"
+#include "lora/data/mixing.h"
 #include "lora/data/tokenizer.h"
 #include "lora/recipe/recipe.h"
 #include "lora/run/exact_match.h"
@@ -61,8 +63,8 @@ class TrainingRun {
   // The best weights where the recipe says so, the answers, the exports; where it was stopped, only a word of that.
   std::string finish();
 
-  // What a person should know of the run directory.
-  std::vector<std::string> warnings() const { return directory_ ? directory_->warnings() : std::vector<std::string>{}; }
+  // What a person should know of the run directory and of the data.
+  std::vector<std::string> warnings() const;
   const std::string& name() const { return name_; }
   const Recipe& recipe() const { return recipe_; }
   const Labels& labels() const { return labels_; }  // of a classifier
@@ -83,6 +85,8 @@ class TrainingRun {
   std::optional<RunDirectory> directory_;
   Labels labels_;
   LoadedDataset train_, validation_;
+  CleaningReport cleaning_;
+  Mixture mixture_;
   AdapterSet* set_ = nullptr;
   LlamaForCausalLM* model_ = nullptr;
   Adaptation adaptation_;

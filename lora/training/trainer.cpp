@@ -66,20 +66,19 @@ at::Device device_of(const LlamaForCausalLM& model) { return model.model->embed_
 }  // namespace
 
 Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Dataset& train, const Dataset* validation,
-                 bool shuffle)
+                 bool shuffle, Mixture mixture)
     : model_(model),
       config_(config),
       train_(train),
       validation_(validation),
       shuffle_(shuffle),
+      mixture_(std::move(mixture)),
       lengths_(train.lengths()),
       groups_(make_parameter_groups(trainable_parameters(model), config)),
       optimizer_(groups_, config),
-      rows_per_epoch_(rows_per_epoch(lengths_, config.packing, config.max_length)),
+      steps_per_epoch_(ceil_div(plan_of(0).size(), config.batch_size)),
+      total_steps_(config.max_steps ? *config.max_steps : steps_in(*config.epochs)),
       pass_tokens_(kPassTokens) {
-  total_steps_ = config.max_steps
-                     ? *config.max_steps
-                     : static_cast<int64_t>(std::ceil(*config.epochs * static_cast<double>(steps_per_epoch()) - 1e-9));
   model_.model->fused = config_.fused;
   resume(Progress{});
 }
@@ -104,20 +103,37 @@ int64_t Trainer::method_bytes() const {
   return bytes;
 }
 
-int64_t Trainer::steps_per_epoch() const { return ceil_div(rows_per_epoch_, config_.batch_size); }
+int64_t Trainer::steps_per_epoch() const { return steps_per_epoch_; }
+
+EpochPlan Trainer::plan_of(int64_t epoch) const {
+  return plan_epoch(lengths_, config_.packing, config_.max_length, shuffle_, config_.seed, epoch, mixture_.draw(epoch));
+}
+
+int64_t Trainer::steps_in(double epochs) const {
+  const auto of = [&](double part, int64_t steps) {
+    return static_cast<int64_t>(std::ceil(part * static_cast<double>(steps) - 1e-9));
+  };
+  if (mixture_.plain()) return of(epochs, steps_per_epoch_);  // the same in every epoch
+  int64_t steps = 0;
+  for (int64_t epoch = 0; static_cast<double>(epoch) < epochs; ++epoch) {
+    steps +=
+        of(std::min(1.0, epochs - static_cast<double>(epoch)), ceil_div(plan_of(epoch).size(), config_.batch_size));
+  }
+  return steps;
+}
 
 void Trainer::resume(const Progress& progress) {
   progress_ = progress;
   optimizer_.set_steps(progress.step);
   if (hooks_) hooks_->resume(progress.step);
-  rows_ = plan_epoch(lengths_, config_.packing, config_.max_length, shuffle_, config_.seed, progress.epoch);
+  rows_ = plan_of(progress.epoch);
 }
 
 std::pair<int64_t, int64_t> Trainer::next_rows() {
   if (progress_.row >= rows_.size()) {
     ++progress_.epoch;
     progress_.row = 0;
-    rows_ = plan_epoch(lengths_, config_.packing, config_.max_length, shuffle_, config_.seed, progress_.epoch);
+    rows_ = plan_of(progress_.epoch);
   }
   const int64_t first = progress_.row;
   progress_.row = std::min(first + config_.batch_size, rows_.size());

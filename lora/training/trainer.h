@@ -12,6 +12,7 @@
 
 #include "lora/adapters/training_hooks.h"
 #include "lora/data/batch.h"
+#include "lora/data/mixing.h"
 #include "lora/training/adamw.h"
 #include "lora/training/config.h"
 #include "lora/training/confusion.h"
@@ -52,12 +53,12 @@ struct Evaluation {
 class Trainer {
  public:
   // Groups, optimizer and epoch plan for a model whose trained parameters require gradients. `train` and `validation`
-  // (may be null) must outlive it. One thread drives it.
+  // (may be null) must outlive it. `mixture`: of train's sources. One thread drives it.
   Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Dataset& train, const Dataset* validation,
-          bool shuffle);
+          bool shuffle, Mixture mixture = {});
 
   int64_t total_steps() const { return total_steps_; }
-  int64_t steps_per_epoch() const;
+  int64_t steps_per_epoch() const;  // of the first epoch; a mixture's differ by a step or two
   const std::vector<ParameterGroup>& groups() const { return groups_; }
   bool has_validation() const { return validation_ != nullptr; }
 
@@ -91,6 +92,8 @@ class Trainer {
   const EpochPlan& epoch_rows() const { return rows_; }
 
  private:
+  EpochPlan plan_of(int64_t epoch) const;
+  int64_t steps_in(double epochs) const;
   std::pair<int64_t, int64_t> next_rows();  // of rows_: [first, end)
 
   LlamaForCausalLM& model_;
@@ -98,11 +101,12 @@ class Trainer {
   const Dataset& train_;
   const Dataset* validation_;
   bool shuffle_;
+  Mixture mixture_;
   std::vector<int64_t> lengths_;
   std::vector<ParameterGroup> groups_;
   AdamW optimizer_;
   std::unique_ptr<TrainingHooks> hooks_;
-  int64_t rows_per_epoch_, total_steps_;
+  int64_t steps_per_epoch_, total_steps_;
   Progress progress_;
   int64_t pass_tokens_;
   WorkTimes* profile_ = nullptr;

@@ -133,13 +133,10 @@ TEST_CASE("a filter sees every row in order, may change it, and what it leaves o
                     Contains("b.jsonl: none of its 1 rows is left: data.cleaning left out 1"));
 }
 
-TEST_CASE("an unknown format and a weight that is not supported are the recipe's errors") {
+TEST_CASE("an unknown format is the recipe's error") {
   Files files;
   auto source = files.add("t.jsonl", "{\"text\": \"a\"}", "txt");
   CHECK_THROWS_AS(load_dataset({source}, PieceTokenizer(), {10}), RecipeError);
-  source.format = "text";
-  source.weight = 0.5;
-  CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), {10}), Contains("weight"));
 }
 
 TEST_CASE("a real instruction file becomes a sample a row") {

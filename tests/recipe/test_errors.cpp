@@ -246,7 +246,9 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
 TEST_CASE("what a later version will have is told apart from a misspelling") {
   check_all({
       {7, "    - {path: a, format: text, weight: 0.5}",
-       "7:39: data.train.0.weight: mixing by weight is not available yet; expected 1.0"},
+       "7:39: data.train.0.weight: only with data.mixing.strategy weights or temperature; with concatenate, `epochs` "
+       "says how often an epoch "
+       "passes over a source"},
   });
 }
 

@@ -59,13 +59,23 @@ class RandomRecipes {
         pick<std::string>({"auto", "model", "chatml", "a/b c.jinja", "{{ messages }}\n{# ' #}"});
     recipe.data.train_on = pick<std::string>({"assistant", "all", "last_turn"});
     recipe.data.overlong = pick<std::string>({"truncate", "drop", "split"});
+    cleaning(recipe.data.cleaning);
+    recipe.data.mixing.strategy = pick<std::string>({"concatenate", "weights", "temperature"});
+    if (recipe.data.mixing.strategy == "concatenate") {
+      recipe.data.train[0].epochs = positive();
+    } else {
+      recipe.data.train[0].weight = positive();
+      recipe.data.mixing.by = coin() ? "samples" : "tokens";
+    }
+    if (recipe.data.mixing.strategy == "temperature") recipe.data.mixing.temperature = positive();
     training(recipe.training);
     recipe.evaluation = {integer(0), integer(0), integer(1)};
     if (coin()) {
       recipe.model.head = "sequence_classification";
       recipe.evaluation.exact_match = 0;
       for (auto* list : {&recipe.data.train, &recipe.data.validation}) {
-        for (DataSource& one : *list) one = {path(), "classification", 1.0, {{"label", text()}}};
+        for (DataSource& one : *list)
+          one = {path(), "classification", one.weight, {{"label", text()}}, "", "", one.epochs};
       }
     }
     recipe.output_dir = text();
@@ -165,6 +175,21 @@ class RandomRecipes {
     if (coin()) source = {path(), "preference", 1.0, {}, "", "chosen"};
     return source;
   }
+  std::string action() { return pick<std::string>({"off", "warn", "drop"}); }
+  void cleaning(CleaningConfig& cleaning) {
+    cleaning.exact_duplicates = action();
+    cleaning.near_duplicates = {action(), 1.0 - share(), coin() ? "char" : "word", 1 + integer(0) % 64, 16};
+    cleaning.contamination = {action(), 1.0 - share()};
+    cleaning.conflicting_answers = action();
+    cleaning.empty_answers = action();
+    cleaning.length.action = action();
+    if (coin()) cleaning.length.max_chars = integer(0);
+    cleaning.answer_ratio = {action(), share(), 1.0 + share()};
+    cleaning.invalid_utf8 = action();
+    cleaning.control_characters = action();
+    cleaning.non_alphanumeric = {action(), share()};
+    cleaning.pii = action();
+  }
   void training(TrainingConfig& training) {
     training.seed = pick<uint64_t>({0, 1, 42, UINT64_MAX});
     if (coin()) {
@@ -253,6 +278,7 @@ data:
     - path: train.jsonl
       format: completion
       weight: 1.0
+      epochs: 1.0
       fields: {}
       template: null
       train_on: null
@@ -265,6 +291,37 @@ data:
   train_on: assistant
   overlong: truncate
   allow_special_tokens: false
+  mixing:
+    strategy: concatenate
+    by: samples
+    temperature: 1.0
+  cleaning:
+    exact_duplicates: warn
+    near_duplicates:
+      action: warn
+      threshold: 0.8
+      ngram_unit: char
+      ngram_size: 5
+      num_perm: 128
+    contamination:
+      action: warn
+      threshold: 0.8
+    conflicting_answers: warn
+    empty_answers: warn
+    length:
+      action: warn
+      min_chars: null
+      max_chars: null
+    answer_ratio:
+      action: warn
+      min_ratio: null
+      max_ratio: null
+    invalid_utf8: warn
+    control_characters: warn
+    non_alphanumeric:
+      action: warn
+      max_ratio: 0.5
+    pii: warn
 training:
   seed: 42
   max_steps: 200

@@ -46,14 +46,19 @@ TrainingConfig base_config() {
 }
 
 struct Fixture {
-  explicit Fixture(const TrainingConfig& config, double dropout = 0)
+  explicit Fixture(const TrainingConfig& config, double dropout = 0, bool mixed = false)
       : train(make_dataset(23)), validation(make_dataset(9)) {
     model = load_pretrained(golden_model("default"), "auto");
     AdapterConfig adapter;
     adapter.target_modules = AllLinear{};
     adapter.dropout = dropout;
     adaptation = inject(*model, adapter, config.seed);
-    trainer = std::make_unique<Trainer>(*model, config, train, &validation, /*shuffle=*/true);
+    trainer = std::make_unique<Trainer>(*model, config, train, &validation, /*shuffle=*/true,
+                                        mixed ? mixture(train) : Mixture());
+  }
+  // Of a source of 5 samples and one of 18, as many tokens of each.
+  static Mixture mixture(const Dataset& dataset) {
+    return Mixture({.strategy = "weights", .by = "tokens"}, {{"a", 0, 5}, {"b", 5, 23}}, dataset.lengths(), true, 42);
   }
   std::vector<at::Tensor> weights() const {
     std::vector<at::Tensor> copies;
@@ -120,14 +125,15 @@ TEST_CASE("the same recipe gives the same bits, dropout included") {
 }
 
 TEST_CASE("a run taken up from its parameters, moments and progress goes on with the same bits") {
+  const bool mixed = GENERATE(false, true);
   TrainingConfig config = base_config();
   config.max_steps = 14;  // over more than two epochs
   config.lr_schedule = "cosine";
-  Fixture whole(config, 0.2);
+  Fixture whole(config, 0.2, mixed);
   std::vector<double> losses;
   for (int i = 0; i < 14; ++i) losses.push_back(whole.trainer->step().loss);
   for (const int stop : {1, 5, 7}) {
-    Fixture first(config, 0.2), second(config, 0.2);
+    Fixture first(config, 0.2, mixed), second(config, 0.2, mixed);
     for (int i = 0; i < stop; ++i) first.trainer->step();
     const at::NoGradGuard no_grad;
     const auto from = trainable_parameters(*first.model), to = trainable_parameters(*second.model);
@@ -140,6 +146,24 @@ TEST_CASE("a run taken up from its parameters, moments and progress goes on with
     for (int i = stop; i < 14; ++i) CHECK(second.trainer->step().loss == losses[static_cast<size_t>(i)]);
     CHECK(distance(second.weights(), whole.weights()) == 0);
   }
+}
+
+TEST_CASE("a mixture decides what is seen, how long an epoch is and when epochs end") {
+  TrainingConfig config = base_config();
+  config.max_steps.reset();
+  config.epochs = 2.5;
+  Fixture run(config, 0, /*mixed=*/true);
+  std::vector<int64_t> steps;
+  int64_t tokens = 0, wanted = 0;
+  const Mixture mixture = Fixture::mixture(run.train);
+  for (int64_t epoch = 0; epoch < 3; ++epoch) {
+    const auto drawn = static_cast<int64_t>(mixture.draw(epoch).size());
+    steps.push_back((drawn + 4) / 5);
+    for (const Mixture::Share& share : mixture.shares(epoch)) wanted += epoch < 2 ? share.tokens : 0;
+  }
+  CHECK(run.trainer->total_steps() == steps[0] + steps[1] + (steps[2] + 1) / 2);
+  for (int64_t i = 0; i < steps[0] + steps[1]; ++i) tokens += run.trainer->step().tokens;
+  CHECK(tokens == wanted);
 }
 
 TEST_CASE("gradients are clipped to max_grad_norm, and the norm before is reported") {

@@ -1,0 +1,113 @@
+// lora-data report|preview|prepare RECIPE.yaml [key.path=value …]
+
+#include <unistd.h>
+
+#include "lora/cli/program.h"
+#include "lora/run/data_page.h"
+#include "lora/run/data_prepare.h"
+#include "lora/run/data_preview.h"
+#include "lora/run/data_study.h"
+#include "lora/run/session.h"
+#include "models/io/atomic_file.h"
+
+namespace lora {
+namespace {
+
+struct Options {
+  std::string recipe, html = "data-report.html", findings, output;
+  std::vector<std::string> overrides;
+  PreviewOptions preview;
+};
+
+void say(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+// Of a recipe with several adapters each has its data: one after the other, with its name in the names of files.
+void for_each_recipe(const Options& options,
+                     const std::function<void(const NamedRecipe& named, const Tokenizer& tokenizer)>& work) {
+  const std::vector<NamedRecipe> recipes = load_recipes(options.recipe, options.overrides);
+  set_threads(recipes.front().recipe.training.threads);
+  const auto tokenizer = load_tokenizer(recipes.front().recipe.model.path);
+  for (const NamedRecipe& named : recipes) {
+    if (!named.name.empty()) say(named.name + "\n");
+    work(named, *tokenizer);
+  }
+}
+
+std::filesystem::path named_file(const std::filesystem::path& path, const std::string& name) {
+  if (name.empty()) return path;
+  return path.parent_path() / (path.stem().string() + "-" + name + path.extension().string());
+}
+
+int report(const Options& options) {
+  for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
+    const DataStudy study = study_data(named.recipe, tokenizer).study;
+    say(data_report(study));
+    const auto html = named_file(options.html, named.name);
+    const std::string title = "Data of " + options.recipe + (named.name.empty() ? "" : ", " + named.name);
+    write_file_atomically(html, data_page(study, title));
+    say("\n  wrote  " + html.string() + "\n");
+    if (options.findings.empty()) return;
+    const auto findings = named_file(options.findings, named.name);
+    write_file_atomically(findings, findings_jsonl(study.cleaning));
+    say("  wrote  " + findings.string() + "\n");
+  });
+  return 0;
+}
+
+int preview(Options options) {
+  options.preview.colour = isatty(STDOUT_FILENO) != 0;
+  for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
+    say(data_preview(named.recipe, tokenizer, options.preview));
+  });
+  return 0;
+}
+
+int prepare(const Options& options) {
+  for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
+    const StudiedData data = study_data(named.recipe, tokenizer);
+    say(data_report(data.study) + "\n");
+    say(write_prepared(data, std::filesystem::path(options.output) / named.name));
+  });
+  return 0;
+}
+
+}  // namespace
+}  // namespace lora
+
+int main(int argc, char** argv) {
+  CLI::App app("Shows, checks and prepares a recipe's data; needs the model's tokenizer, not its weights.",
+               "lora-data");
+  app.require_subcommand(1);
+  lora::Options options;
+  const auto add = [&](const char* name, const char* what) {
+    CLI::App* command = app.add_subcommand(name, what);
+    command->add_option("RECIPE", options.recipe, "The recipe, a YAML file")->required();
+    command->add_option("OVERRIDES", options.overrides, "key.path=value, in place of what the recipe says");
+    return command;
+  };
+  CLI::App* report = add("report", "What the data are and what cleaning finds, as text and as one HTML page");
+  report->add_option("--html", options.html, "The page")->capture_default_str();
+  report->add_option("--findings", options.findings, "Also every finding, a line of JSON each");
+  CLI::App* preview = add("preview", "Rows token by token, those not trained on dimmed");
+  preview->add_flag("--validation", options.preview.validation, "Of the validation data");
+  preview->add_option("--source", options.preview.source, "Which source of the list, from 1")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  preview->add_option("--row", options.preview.first, "The first row of it, from 1")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  preview->add_option("--count", options.preview.count, "How many rows")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  preview->add_flag("--ids", options.preview.ids, "A line a token, with its id");
+  CLI::App* prepare = add("prepare", "Writes the cleaned and tokenised data");
+  prepare->add_option("--output", options.output, "A directory")->required();
+  return lora::run_program(app, argc, argv, [&] {
+    return report->parsed()    ? lora::report(options)
+           : preview->parsed() ? lora::preview(options)
+                               : lora::prepare(options);
+  });
+}

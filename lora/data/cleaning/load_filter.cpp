@@ -1,0 +1,64 @@
+#include "lora/data/cleaning/load_filter.h"
+
+namespace lora {
+namespace {
+
+std::vector<CleaningRow> cleaning_rows(std::span<const ExampleRow> rows) {
+  std::vector<CleaningRow> seen;
+  seen.reserve(rows.size());
+  for (const ExampleRow& row : rows) {
+    const Example& example = row.example;
+    seen.push_back({own_words(example),
+                    example.label ? std::string_view(*example.label) : std::string_view(example.completion), row.source,
+                    row.where});
+  }
+  return seen;
+}
+
+// Whether these are the rows that a load begins with for a second time.
+bool begins_again(std::span<const ExampleRow> rows, std::optional<std::string>& first) {
+  const ExampleRow& row = rows.front();
+  if (first) return row.source == 0 && row.where == *first;
+  first = row.where;
+  return false;
+}
+
+}  // namespace
+
+std::string_view own_words(const Example& example) { return example.user.empty() ? example.prompt : example.user; }
+
+CleaningFilters::CleaningFilters(const DataConfig& data, bool labelled, size_t examples)
+    : data_(data), labelled_(labelled), examples_(examples), cleaner_(data.cleaning, examples) {}
+
+RowFilter CleaningFilters::validation() {
+  return [this](std::span<ExampleRow> rows) {
+    if (rows.empty()) return;
+    if (begins_again(rows, first_validation_)) cleaner_ = Cleaner(data_.cleaning, examples_);
+    validated_ = true;
+    cleaner_.validation(cleaning_rows(rows));
+  };
+}
+
+void CleaningFilters::read_validation() {
+  validated_ = true;
+  if (data_.validation.empty()) return;
+  BadRows bad(row_errors(data_));
+  ExampleReader reader(data_.validation, bad, labelled_);
+  ExampleBlock block;
+  while (reader.next(block)) cleaner_.validation(cleaning_rows(block.rows));
+}
+
+RowFilter CleaningFilters::train() {
+  return [this](std::span<ExampleRow> rows) {
+    if (rows.empty()) return;
+    if (begins_again(rows, first_train_)) {
+      cleaner_ = Cleaner(data_.cleaning, examples_);
+      validated_ = false;
+    }
+    if (!validated_) read_validation();
+    const std::vector<uint8_t> keep = cleaner_.train(cleaning_rows(rows));
+    for (size_t i = 0; i < rows.size(); ++i) rows[i].keep = keep[i] != 0;
+  };
+}
+
+}  // namespace lora

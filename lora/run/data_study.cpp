@@ -1,0 +1,160 @@
+#include "lora/run/data_study.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "lora/data/batch.h"
+#include "lora/data/examples.h"
+#include "lora/run/cleaning_report.h"
+#include "lora/run/mixing_report.h"
+#include "lora/run/recipe_data.h"
+#include "lora/run/session.h"
+#include "lora/run/text.h"
+
+namespace lora {
+namespace {
+
+constexpr int kBins = 24;
+
+SourceStudy study_source(const Dataset& dataset, const SourcePart& part, const SourceFindings& findings,
+                         bool validation) {
+  SourceStudy study;
+  study.path = part.path;
+  study.format = part.format;
+  study.validation = validation;
+  study.counts = part.counts;
+  study.findings = findings;
+  std::vector<int64_t> lengths;
+  std::vector<double> shares;
+  for (int64_t i = part.begin; i < part.end; ++i) {
+    const SampleView sample = dataset[i];
+    lengths.push_back(sample.length());
+    shares.push_back(static_cast<double>(std::ranges::count(sample.supervised, uint8_t{1})) /
+                     static_cast<double>(sample.length()));
+  }
+  study.lengths = histogram(lengths, kBins);
+  study.supervised = share_histogram(shares, 20);
+  if (lengths.empty()) return study;
+  std::ranges::sort(lengths);
+  study.median = lengths[lengths.size() / 2];
+  study.p95 = lengths[lengths.size() * 95 / 100];
+  study.longest = lengths.back();
+  return study;
+}
+
+void study_sources(DataStudy& study, const Dataset& dataset, const std::vector<SourceFindings>& findings,
+                   bool validation) {
+  for (size_t i = 0; i < dataset.sources().size(); ++i) {
+    study.sources.push_back(
+        study_source(dataset, dataset.sources()[i], i < findings.size() ? findings[i] : SourceFindings{}, validation));
+  }
+}
+
+// Reads the sources once more for the texts of the rows that are shown.
+void collect_texts(DataStudy& study) {
+  std::map<std::pair<Rule, bool>, size_t> shown;
+  for (const Finding& finding : study.cleaning.findings) {
+    if (shown[{finding.rule, finding.validation}]++ >= kShownFindings) continue;
+    study.texts[{finding.validation, finding.row}];
+    if (finding.other >= 0) study.texts[{finding.rule == Rule::kContamination, finding.other}];
+  }
+  for (const bool validation : {false, true}) {
+    int64_t row = 0;
+    const auto& sources = validation ? study.recipe.data.validation : study.recipe.data.train;
+    const bool wanted =
+        std::ranges::any_of(study.texts, [&](const auto& text) { return text.first.first == validation; });
+    if (!wanted || std::ranges::any_of(sources, [](const DataSource& source) { return source.path == "-"; })) continue;
+    BadRows bad(row_errors(study.recipe.data));
+    ExampleReader reader(sources, bad, study.recipe.model.head != "none");
+    ExampleBlock block;
+    while (reader.next(block)) {
+      for (ExampleRow& one : block.rows) {
+        const auto found = study.texts.find({validation, row++});
+        if (found == study.texts.end()) continue;
+        Example& example = one.example;
+        found->second = {std::move(example.prompt), example.label ? *example.label : std::move(example.completion)};
+      }
+    }
+  }
+}
+
+std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
+
+double ratio(int64_t part, int64_t whole) {
+  return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+}  // namespace
+
+StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer) {
+  RecipeData data = load_recipe_data(recipe, tokenizer, choose_labels(recipe), {}, SIZE_MAX);
+  StudiedData studied;
+  DataStudy& study = studied.study;
+  study.recipe = recipe;
+  study.cleaning = std::move(data.cleaning);
+  study_sources(study, data.train, study.cleaning.train, false);
+  study_sources(study, data.validation, study.cleaning.validation, true);
+  study.shares = data.mixture.shares(0);
+  study.mixed = !data.mixture.plain();
+  const std::vector<int64_t> lengths = data.train.lengths(), drawn = data.mixture.draw(0);
+  const EpochPlan plan = plan_epoch(lengths, recipe.training.packing, recipe.training.max_length, recipe.data.shuffle,
+                                    recipe.training.seed, 0, drawn);
+  int64_t tokens = 0;
+  for (const int64_t sample : plan.rows(0, plan.size())) tokens += lengths[static_cast<size_t>(sample)];
+  study.epoch_rows = plan.size();
+  study.fill = ratio(tokens, plan.size() * recipe.training.max_length);
+  std::vector<double> similarities;
+  for (const Finding& finding : study.cleaning.findings) {
+    if (finding.rule == Rule::kNearDuplicates || finding.rule == Rule::kContamination) {
+      similarities.push_back(finding.similarity);
+    }
+  }
+  study.similarities = share_histogram(similarities, 40);
+  collect_texts(study);
+  studied.train = std::move(data.train);
+  studied.validation = std::move(data.validation);
+  return studied;
+}
+
+std::string data_report(const DataStudy& study) {
+  std::vector<std::vector<std::string>> rows = {{"source", "rows", "unread", "dropped", "too long", "untrained",
+                                                 "samples", "cut", "tokens", "trained", "median", "95 %", "longest"}};
+  for (const SourceStudy& source : study.sources) {
+    const SourceCounts& counts = source.counts;
+    rows.push_back({source.path + (source.validation ? " (validation)" : ""), with_commas(counts.rows),
+                    with_commas(counts.unreadable), with_commas(counts.filtered), with_commas(counts.too_long),
+                    with_commas(counts.untrained), with_commas(counts.samples), with_commas(counts.cut),
+                    with_commas(counts.tokens), percent(ratio(counts.supervised, counts.tokens)),
+                    with_commas(source.median), with_commas(source.p95), with_commas(source.longest)});
+  }
+  std::string text = table(rows, {false, true, true, true, true, true, true, true, true, true, true, true, true});
+  text += "\n" + mixing_table(study.shares, study.recipe.data.mixing);
+  text +=
+      "  " + with_commas(study.epoch_rows) + " sequences an epoch, " + percent(study.fill) + " of their room filled\n";
+  text += "\n" + rules_table(study.cleaning, study.recipe.data.cleaning, kShownFindings);
+  for (const SourceStudy& source : study.sources) {
+    if (source.validation || source.counts.samples == 0) continue;
+    text += "\n  tokens a sample, " + source.path + "\n" + bars(source.lengths, 50);
+  }
+  return text;
+}
+
+std::string findings_jsonl(const CleaningReport& report) {
+  std::string lines;
+  for (const Finding& finding : report.findings) {
+    nlohmann::ordered_json line = {{"rule", info(finding.rule).key},
+                                   {"data", finding.validation ? "validation" : "train"},
+                                   {"row", finding.row},
+                                   {"where", finding.where},
+                                   {"detail", finding.detail}};
+    if (finding.other >= 0) {
+      line["other_row"] = finding.other;
+      line["other_where"] = finding.other_where;
+      line["similarity"] = finding.similarity;
+    }
+    lines += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  }
+  return lines;
+}
+
+}  // namespace lora
