@@ -29,7 +29,7 @@ struct Data {
     data.cleaning = config;
     CleaningFilters filters(data, false, 3);
     const PieceTokenizer tokenizer;
-    LoadOptions options{.max_length = 100, .data = data};
+    LoadOptions options{.max_length = 1000, .data = data};
     options.cache = cache;
     options.filter = filters.validation();
     load_dataset(validation, tokenizer, options);

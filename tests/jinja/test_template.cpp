@@ -161,8 +161,10 @@ TEST_CASE("damaged templates are rendered or refused, whatever they are") {
 // For scripts/peer: renders the cases of LORA_JINJA_CASES, a line of JSON each, into LORA_JINJA_OUT.
 TEST_CASE("renders the cases of a file", "[.peer]") {
   const char *cases = std::getenv("LORA_JINJA_CASES"), *out = std::getenv("LORA_JINJA_OUT");
-  REQUIRE(cases);
-  REQUIRE(out);
+  if (!cases || !out) {
+    WARN("skipped: LORA_JINJA_CASES and LORA_JINJA_OUT name no files");
+    return;
+  }
   std::ifstream in(cases);
   std::ofstream results(out);
   for (std::string line; std::getline(in, line);) {
