@@ -227,7 +227,9 @@ def main():
             model = transformers.AutoModelForCausalLM.from_config(config(**settings), dtype=torch.float32)
             for key, parameter in model.named_parameters():
                 if key.endswith("bias") or key.endswith("norm.weight"):  # a norm that is all ones says little
-                    torch.nn.init.normal_(parameter, 0 if "gemma" in name or key.endswith("bias") else 1, 0.3)
+                    # Gemma norms what a norm gave: much spread there makes rounding large.
+                    spread = 0.1 if "gemma" in name else 0.3
+                    torch.nn.init.normal_(parameter, 0 if "gemma" in name or key.endswith("bias") else 1, spread)
             model.save_pretrained(folder / "base")
             shutil.copy(stories / "tokenizer.model", folder / "base")
             adapted = peft.get_peft_model(model, peft.LoraConfig(
@@ -241,7 +243,7 @@ def main():
                 wanted = adapted.eval()(torch.tensor([ids])).logits[0]
                 with adapted.disable_adapter():
                     plain = adapted(torch.tensor([ids])).logits[0]
-            if (wanted - plain).abs().max() < 0.1 * plain.abs().max():
+            if (wanted - plain).abs().max() < 0.02 * plain.abs().max():
                 failures.append(f"{name}: the adapter does nothing")
             place = ("--model", str(folder / "base"))
             bound = 2e-3 if "gemma" in name else 2e-5  # ggml looks GELU up in a table of F16
@@ -262,7 +264,7 @@ def main():
         print(f"gguf package: {len(file.tensors)} tensors, {len(file.fields)} fields")
         report("tensors that the gguf package does not read", sum(
             not numpy.isfinite(gguf.quants.dequantize(tensor.data, tensor.tensor_type)).all() for tensor in file.tensors), 0)
-    print(f"{'FAILED' if failures else 'passed'}: gguf {gguf.__file__}, transformers {transformers.__version__}")
+    print(f"{'FAILED ' + '; '.join(failures) if failures else 'passed'}: gguf {gguf.__file__}, transformers {transformers.__version__}")
     return 1 if failures else 0
 
 

@@ -150,8 +150,8 @@ def main():
                 wanted = model.eval()(ids).logits
                 model.save_pretrained(work / "theirs", **conversion)
                 run(options.lora_train.replace("lora-train", "lora-export"), work / "theirs", "--format", "torchscript",
-                    "--output", work / "theirs.pt", "--model", model_directory)
-                merged = torch.jit.load(work / "theirs.pt")(ids)
+                    "--output", work / "theirs-merged.pt", "--model", model_directory)
+                merged = torch.jit.load(work / "theirs-merged.pt")(ids)
                 report(f"{name}: PEFT's adapter in our TorchScript",
                        ((merged - wanted).abs().max() / wanted.abs().max()).item(), 1e-5)
     print(f"{'FAILED' if failures else 'passed'}: torch {torch.__version__}, transformers {transformers.__version__}, "
