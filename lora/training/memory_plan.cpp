@@ -11,9 +11,9 @@ namespace lora {
 namespace {
 
 // LibTorch and the program at work, without any model: measured with LibTorch 2.13 on Linux, within 10 MB.
-constexpr int64_t kProcessBytes = 130'000'000;
+constexpr int64_t kProcessBytes = 140'000'000;
 // What the allocator holds back, and oneDNN's copies of weights in blocks, as a share of activations and workspace.
-constexpr double kSlack = 1.15;
+constexpr double kSlack = 1.25;
 
 // oneDNN's compiled kernels, in bfloat16: a few row counts times the shapes of a layer and of the head.
 constexpr int64_t kCompiledBytes = 45'000'000;

@@ -111,5 +111,5 @@ TEST_CASE("layers that are plain are planned so: beyond a window, and with score
   CHECK(activations("qwen3", 8) == activations("qwen3", 7));
   // Two float32 numbers of each of 4 heads, 3 layers and 512 tokens for every token that is seen, and the slack.
   const auto difference = static_cast<double>(activations("gemma2", 400) - activations("gemma2", 100));
-  CHECK(difference == Approx(1.15 * 512 * 3 * 4 * 8 * 300).epsilon(1e-3));
+  CHECK(difference == Approx(1.25 * 512 * 3 * 4 * 8 * 300).epsilon(1e-3));
 }
