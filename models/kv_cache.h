@@ -13,6 +13,8 @@ namespace lora {
 struct KvCache {
   KvCache(int64_t layers, int64_t slots, int64_t capacity, int64_t kv_heads, int64_t head_dim,
           const at::TensorOptions& options);
+  // Makes room for at least `capacity` tokens a sequence; what is held stays.
+  void reserve(int64_t capacity);
 
   std::vector<at::Tensor> keys, values;  // a layer each: (slots, capacity, kv_heads, head_dim)
   std::vector<int64_t> lengths;          // tokens held, a slot each

@@ -19,16 +19,6 @@ LinearSource dense_linears(const WeightSource& weights) {
 
 }  // namespace
 
-KvCache::KvCache(int64_t layers, int64_t slots, int64_t capacity, int64_t kv_heads, int64_t head_dim,
-                 const at::TensorOptions& options)
-    : lengths(static_cast<size_t>(slots), 0) {
-  for (int64_t i = 0; i < layers; ++i) {
-    keys.push_back(at::empty({slots, capacity, kv_heads, head_dim}, options));
-    values.push_back(at::empty({slots, capacity, kv_heads, head_dim}, options));
-  }
-  for (int64_t i = 0; i < slots; ++i) active.push_back(i);
-}
-
 DenseEmbedding::DenseEmbedding(at::Tensor w, at::ScalarType dtype, double scale) : dtype_(dtype), scale_(scale) {
   weight = register_parameter("weight", std::move(w), /*requires_grad=*/false);
 }

@@ -36,8 +36,10 @@ int main(int argc, char** argv) {
   app.add_option("--format", format, "What to write")->required()->check(CLI::IsMember(names));
   app.add_option("--output", output, "Where: a file for torchscript and gguf, else a directory")->required();
   app.add_flag("--overwrite", overwrite, "Take the place of what is there already");
-  app.add_option("--outtype", options.outtype, "Formats gguf: the numbers of matrices; auto: the model's own")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "auto"}))
+  app.add_option(
+         "--outtype", options.outtype,
+         "Formats gguf: the numbers of matrices; torchscript: int8 for those of the layers; auto: the model's own")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "int8", "auto"}))
       ->capture_default_str();
   app.add_option("--max-shard-size", options.max_shard_size,
                  "Format huggingface: a file's size, such as 5GB; weights beyond it go into further files")

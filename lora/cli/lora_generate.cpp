@@ -3,6 +3,7 @@
 
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -21,7 +22,7 @@ namespace lora {
 namespace {
 
 struct Options {
-  std::string model, prompt, prompts, use, system, chat_template = "auto";
+  std::string model, prompt, prompts, use, system, chat_template;
   std::vector<std::string> adapters;
   bool prompt_given = false, interactive = false, chat = false, stats = false;
   std::string dtype = "auto";
@@ -29,7 +30,9 @@ struct Options {
   int64_t threads = 0;
 };
 
-void load_adapters(const Options& options, AdapterSet& set) {
+// Adds the adapters; returns the chat template that each was trained with, by their names.
+std::map<std::string, std::string> load_adapters(const Options& options, AdapterSet& set) {
+  std::map<std::string, std::string> templates;
   for (const std::string& argument : options.adapters) {
     const NamedPath adapter = named_path(argument);
     if (set.contains(adapter.name)) {
@@ -41,7 +44,9 @@ void load_adapters(const Options& options, AdapterSet& set) {
       log_warning(adapter.path + " was trained on '" + source.base_model + "', and this is '" + options.model + "'");
     }
     load_trained_into(source, set, adapter.name);
+    templates[adapter.name] = template_of(source);
   }
+  return templates;
 }
 
 // "none" is the bare base.
@@ -95,6 +100,7 @@ class Answerer {
   void obey(const std::string& line) {
     if (line.starts_with("/use ") || line.starts_with("/adapter ")) {
       use(set_, line.substr(line.find(' ') + 1));
+      if (conversation_) conversation_->model_changed();
     } else if (line == "/adapters") {
       for (const std::string& name : set_.names()) std::puts((name + (name == set_.active() ? " *" : "")).c_str());
       std::puts(set_.active().empty() ? "none *" : "none");
@@ -132,7 +138,7 @@ int run(const Options& options) {
   const auto tokenizer = load_tokenizer(options.model);
   const auto model = load_model({.path = options.model, .dtype = options.dtype}, *tokenizer, 0);
   AdapterSet set(*model);
-  load_adapters(options, set);
+  const std::map<std::string, std::string> templates = load_adapters(options, set);
   model->eval();
   GenerationConfig config = options.generation;
   config.eos_ids = end_ids(*model, *tokenizer);
@@ -145,7 +151,9 @@ int run(const Options& options) {
     print_answers(set, *tokenizer, load_prompts(options.prompts, set, first), config);
     return 0;
   }
-  Answerer answerer(set, *tokenizer, config, options);
+  Options settled = options;
+  if (settled.chat_template.empty()) settled.chat_template = templates.contains(first) ? templates.at(first) : "auto";
+  Answerer answerer(set, *tokenizer, config, settled);
   if (options.interactive) {
     answerer.converse();
     return 0;
@@ -180,7 +188,8 @@ int main(int argc, char** argv) {
                             "said counts, and /reset forgets it");
   app.add_option("--system", options.system, "What the system says at the beginning of a chat")->needs(chat);
   app.add_option("--template", options.chat_template,
-                 "The chat's template as in a recipe's data.template: auto, a name, a .jinja file or a template")
+                 "The chat's template as in a recipe's data.template: auto, a name, a .jinja file or a template; else "
+                 "the one that the adapter's run was trained with")
       ->needs(chat);
   app.add_flag("--stats", options.stats, "Tells on standard error how fast the prompt was read and the answer written");
   prompt->excludes(prompts)->excludes(interactive);

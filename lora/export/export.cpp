@@ -20,6 +20,13 @@ ExportFormat gguf_as(const std::string& outtype) {
           }};
 }
 
+std::string export_torchscript_int8(const ExportSource& source, const fs::path& output) {
+  ExportSource chosen = source;
+  chosen.options.outtype = "int8";
+  chosen.options.huggingface_beside = false;
+  return export_torchscript(chosen, output);
+}
+
 std::string suffix() { return ".tmp-" + std::to_string(::getpid()); }
 
 }  // namespace
@@ -36,6 +43,7 @@ const std::map<std::string, ExportFormat>& export_formats() {
       {"peft", {"adapter", export_peft, /*merges=*/false}},
       {"huggingface", {"merged", export_huggingface}},
       {"torchscript", {"merged.pt", export_torchscript}},
+      {"torchscript-int8", {"merged-int8.pt", export_torchscript_int8}},
   };
   return formats;
 }

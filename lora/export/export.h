@@ -16,7 +16,8 @@ namespace lora {
 
 // What a person may choose of the formats.
 struct ExportOptions {
-  std::string outtype = "auto";            // gguf: f32 | f16 | bf16 | q8_0 | auto, which is the model's own dtype
+  // gguf: f32 | f16 | bf16 | q8_0 | auto; torchscript: int8 | auto; which is the model's own dtype
+  std::string outtype = "auto";
   int64_t max_shard_size = 5'000'000'000;  // huggingface: bytes of a file, but for a tensor that is larger
   bool huggingface_beside = true;          // torchscript: see there
 };

@@ -5,19 +5,33 @@
 #include "lora/adapters/adalora_peft.h"
 #include "lora/adapters/method.h"
 #include "lora/export/export.h"
+#include "lora/export/verify.h"
 #include "models/error.h"
 
 namespace lora {
 
 namespace {
 
+// Reads the directory onto the base as anyone would who goes on from it.
+std::string verify_adapter(const ExportSource& source, const std::filesystem::path& directory) {
+  const auto written = bare_twin(source.model);
+  AdapterConfig config = read_peft_config(directory).config;
+  config.init_from = directory.string();
+  inject(*written, config, /*seed=*/0, /*fresh=*/false);
+  written->eval();
+  return verify_logits(
+      source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model));
+}
+
 std::string write_form(const ExportSource& source, const AdapterForm& form, const std::filesystem::path& output) {
+  std::string line;
   write_directory(output, [&](const std::filesystem::path& directory) {
     write_peft(directory, source.model, form.adaptation, form.config,
                std::filesystem::absolute(source.model_directory).lexically_normal().string());
+    line = verify_adapter(source, directory);
   });
   const size_t layers = form.adaptation.modules.size() + (form.adaptation.embedding ? 1 : 0);
-  return std::to_string(layers) + " adapted layers";
+  return std::to_string(layers) + " adapted layers; " + line;
 }
 
 }  // namespace

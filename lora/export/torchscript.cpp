@@ -7,6 +7,9 @@
 // A classifier: m(input_ids) or m(input_ids, lengths) -> logits (B, labels), read at the last token of each row, or at
 // token lengths[i] - 1 of row i where rows are filled up on the right with whatever token; lengths (B) int64.
 //
+// With outtype int8 the layers' projections are int8 rows with a float32 scale each (quantization/int8.h); embedding,
+// head and norms stay as they are.
+//
 // Modules have Hugging Face's names, so that state_dict() reads like the original's. config.json and the tokenizer
 // travel as extra files.
 
@@ -15,11 +18,14 @@
 #include <torch/script.h>
 
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 #include "lora/export/export.h"
 #include "lora/export/torchscript_source.h"
 #include "lora/export/verify.h"
+#include "lora/quantization/int8.h"
+#include "lora/quantization/quantized_linear.h"
 #include "models/error.h"
 #include "models/ops/rope.h"
 
@@ -29,13 +35,13 @@ namespace {
 namespace fs = std::filesystem;
 namespace jit = torch::jit;
 
-using Tensors = std::map<std::string, at::Tensor>;
-
 // Builds the module tree. Layers share their types, so that each kind of module is compiled once, whatever the depth.
 class Builder {
  public:
-  Builder(const ModelConfig& config, const Tensors& tensors)
-      : config_(config), tensors_(tensors), unit_(std::make_shared<jit::CompilationUnit>()) {}
+  Builder(const LlamaForCausalLM& model, bool int8)
+      : config_(model.config()), int8_(int8), unit_(std::make_shared<jit::CompilationUnit>()) {
+    for (LazyTensor& tensor : merged_tensors(model)) tensors_.emplace(tensor.name, std::move(tensor.make));
+  }
 
   jit::Module build() {
     if (!config_.labels.empty()) {
@@ -65,20 +71,30 @@ class Builder {
       return module;
     }
     jit::Module module("__torch__." + type, unit_);
-    for (const auto& [name, tensor] : parameters) module.register_parameter(name, tensor, /*is_buffer=*/false);
+    for (const auto& [name, tensor] : parameters) {
+      module.register_parameter(name, tensor, /*is_buffer=*/!tensor.is_floating_point());
+    }
     for (const auto& [name, child] : children) module.register_module(name, child);
     if (!source.empty()) module.define(source);
     types_[type] = module.type();
     return module;
   }
 
-  at::Tensor tensor(const std::string& name) const { return tensors_.at(name).detach(); }
+  at::Tensor tensor(const std::string& name) const { return tensors_.at(name)().cpu(); }
 
   jit::Module linear(const std::string& path) {
-    const bool bias = tensors_.contains(path + ".bias");
-    std::vector<std::pair<std::string, at::Tensor>> parameters = {{"weight", tensor(path + ".weight")}};
+    const bool bias = tensors_.contains(path + ".bias"), int8 = int8_ && path.starts_with("model.layers.");
+    at::Tensor weight = tensor(path + ".weight");
+    std::vector<std::pair<std::string, at::Tensor>> parameters;
+    if (int8) {
+      const Int8Weight rows(weight, weight.scalar_type());
+      parameters = {{"weight", rows.codes()}, {"scale", rows.steps()}};
+    } else {
+      parameters = {{"weight", weight}};
+    }
     if (bias) parameters.emplace_back("bias", tensor(path + ".bias"));
-    return make(bias ? "LinearWithBias" : "Linear", script::linear(bias), parameters, {});
+    return make(std::string(int8 ? "Int8" : "") + (bias ? "LinearWithBias" : "Linear"), script::linear(bias, int8),
+                parameters, {});
   }
 
   jit::Module norm(const std::string& path) {
@@ -136,10 +152,37 @@ class Builder {
   }
 
   const ModelConfig& config_;
-  const Tensors& tensors_;
+  const bool int8_;
+  std::map<std::string, std::function<at::Tensor()>> tensors_;  // merged when they are made
   std::shared_ptr<jit::CompilationUnit> unit_;
   std::map<std::string, c10::ClassTypePtr> types_;
 };
+
+// The trained model with its layers' projections merged and rounded as an int8 file has them.
+std::shared_ptr<LlamaForCausalLM> rounded_twin(const LlamaForCausalLM& model) {
+  const auto twin = bare_twin(model);
+  for (const auto& item : model.named_modules("", /*include_self=*/false)) {
+    const auto linear = std::dynamic_pointer_cast<Linear>(item.value());
+    if (!linear || !item.key().starts_with("model.layers.") || item.key().ends_with(".base_layer")) continue;
+    const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(linear);
+    const at::Tensor weight = (adapter ? adapter->merged_weight() : linear->weight_matrix()).to(model.dtype());
+    twin->replace(item.key(), std::make_shared<QuantizedLinear>(std::make_shared<Int8Weight>(weight, model.dtype()),
+                                                                linear->bias_vector()));
+  }
+  twin->eval();
+  return twin;
+}
+
+// What was written is the rounded model, to the bound of a merged one; how far that is from the trained model is for
+// the person to judge.
+std::string verify_int8(const ExportSource& source, const Logits& written) {
+  const at::NoGradGuard no_grad;
+  const auto rounded = rounded_twin(source.model);
+  ExportSource twin{*rounded,         source.adaptation, source.adapter, source.model_directory, source.tokenizer_files,
+                    source.tokenizer, source.options};
+  verify_logits(twin, written, merged_bound(source.model));
+  return "layers as int8; " + verify_logits(source, written, std::numeric_limits<double>::infinity());
+}
 
 std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -151,10 +194,12 @@ std::string read_file(const fs::path& path) {
 }  // namespace
 
 std::string export_torchscript(const ExportSource& source, const fs::path& output) {
-  Tensors tensors;
-  for_each_merged_tensor(
-      source.model, [&](const std::string& name, const at::Tensor& tensor) { tensors.emplace(name, tensor.cpu()); });
-  jit::Module module = Builder(source.model.config(), tensors).build();
+  const bool int8 = source.options.outtype == "int8";
+  if (!int8 && source.options.outtype != "auto") {
+    throw Error(ExitCode::kRecipe, "export",
+                "torchscript: outtype '" + source.options.outtype + "'; wanted auto (the model's own) or int8");
+  }
+  jit::Module module = Builder(source.model, int8).build();
   module.eval();
 
   jit::ExtraFilesMap extra;
@@ -166,8 +211,8 @@ std::string export_torchscript(const ExportSource& source, const fs::path& outpu
     try {
       module.save(file.string(), extra);
       jit::Module written = jit::load(file.string());
-      line = verify_logits(
-          source, [&](const at::Tensor& ids) { return written.forward({ids}).toTensor(); }, merged_bound(source.model));
+      const Logits logits = [&](const at::Tensor& ids) { return written.forward({ids}).toTensor(); };
+      line = int8 ? verify_int8(source, logits) : verify_logits(source, logits, merged_bound(source.model));
     } catch (const Error&) {
       throw;
     } catch (const std::exception& e) {

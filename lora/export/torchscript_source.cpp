@@ -46,9 +46,11 @@ std::string embedding(double scale) {
          (scale == 1 ? "" : " * " + number(scale)) + "\n";
 }
 
-std::string linear(bool bias) {
-  return std::string("def forward(self, x: Tensor) -> Tensor:\n    return torch.linear(x, self.weight") +
-         (bias ? ", self.bias" : "") + ")\n";
+std::string linear(bool bias, bool int8) {
+  const std::string head = "def forward(self, x: Tensor) -> Tensor:\n    return ", added = bias ? ", self.bias" : "";
+  if (!int8) return head + "torch.linear(x, self.weight" + added + ")\n";
+  return head + "(torch.linear(x, self.weight.to(x.dtype)) * self.scale" + (bias ? " + self.bias" : "") +
+         ").to(x.dtype)\n";
 }
 
 std::string norm(const ModelConfig& config) {

@@ -11,8 +11,8 @@
 
 namespace lora::script {
 
-std::string embedding(double scale);  // (B, T) -> (B, T, H)
-std::string linear(bool bias);
+std::string embedding(double scale);       // (B, T) -> (B, T, H)
+std::string linear(bool bias, bool int8);  // int8: with a scale a row
 std::string norm(const ModelConfig& config);
 
 // forward(x, cos, sin, cache, layer): `cache` is empty, or holds each layer's keys and values (B, kv_heads, S, D),

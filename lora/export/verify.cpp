@@ -68,6 +68,19 @@ std::shared_ptr<Linear> linear_at(const LlamaForCausalLM& model, const std::stri
   return std::dynamic_pointer_cast<Linear>(*model.named_modules("", /*include_self=*/false).find(path));
 }
 
+namespace {
+
+// The same layer, but a trained parameter of the network's is no parameter of the twin's: what is read into that would
+// otherwise be written over what was trained.
+std::shared_ptr<Linear> apart_where_trained(const std::shared_ptr<Linear>& linear) {
+  const auto trained = [](const at::Tensor& parameter) { return parameter.requires_grad(); };
+  if (std::ranges::none_of(linear->parameters(), trained)) return linear;
+  const at::Tensor bias = linear->bias_vector();
+  return std::make_shared<DenseLinear>(linear->weight_matrix().detach(), bias.defined() ? bias.detach() : bias);
+}
+
+}  // namespace
+
 std::shared_ptr<LlamaForCausalLM> bare_twin(const LlamaForCausalLM& model) {
   std::map<std::string, at::Tensor> tensors;
   std::map<std::string, std::shared_ptr<Linear>> linears;
@@ -77,7 +90,7 @@ std::shared_ptr<LlamaForCausalLM> bare_twin(const LlamaForCausalLM& model) {
     if (const auto linear = std::dynamic_pointer_cast<Linear>(item.value())) {
       const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(linear);
       if (adapter) inside = item.key();
-      linears[item.key()] = adapter ? adapter->base_layer() : linear;
+      linears[item.key()] = apart_where_trained(adapter ? adapter->base_layer() : linear);
     } else if (const auto embedding = std::dynamic_pointer_cast<Embedding>(item.value())) {
       if (std::dynamic_pointer_cast<AdapterEmbedding>(embedding)) inside = item.key();
       tensors[item.key() + ".weight"] = embedding->weight_matrix().detach();

@@ -34,7 +34,8 @@ std::string verify_logits(const ExportSource& source, const Logits& written, dou
 // weight.
 double merged_bound(const LlamaForCausalLM& model);
 
-// The base of an adapted model as a network of its own over the same weights, to put what was written onto.
+// The base of an adapted model as a network of its own over the same weights, to put what was written onto. Weights
+// that were trained whole are in it as they are now; inject() makes copies of those before it changes them.
 std::shared_ptr<LlamaForCausalLM> bare_twin(const LlamaForCausalLM& model);
 // The Linear at a path of a model.
 std::shared_ptr<Linear> linear_at(const LlamaForCausalLM& model, const std::string& path);

@@ -53,4 +53,6 @@ std::vector<std::pair<std::string, at::Tensor>> Int8Weight::tensors() const {
   return {{"weight", codes_}, {"absmax", scales_}};
 }
 
+at::Tensor Int8Weight::steps() const { return scales_ / std::numeric_limits<int8_t>::max(); }
+
 }  // namespace lora

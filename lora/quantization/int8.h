@@ -21,6 +21,8 @@ class Int8Weight final : public QuantizedWeight {
   std::string encoding() const override { return "int8"; }
   std::vector<std::pair<std::string, at::Tensor>> tensors() const override;
   double relative_error() const override { return error_; }
+  const at::Tensor& codes() const { return codes_; }  // (out, in) int8
+  at::Tensor steps() const;                           // (out) float32: row i is codes[i] · steps[i]
 
  private:
   at::ScalarType dtype_;

@@ -133,11 +133,12 @@ const Names& known_biases() {
 }
 
 const Names& known_exports() {
-  static const Names names = {{"peft", "lora", "torchscript", "huggingface", "gguf", "gguf-f32", "gguf-f16",
-                               "gguf-bf16", "gguf-q8_0", "gguf-lora"},
+  static const Names names = {{"peft", "lora", "torchscript", "torchscript-int8", "huggingface", "gguf", "gguf-f32",
+                               "gguf-f16", "gguf-bf16", "gguf-q8_0", "gguf-lora"},
                               {},
                               {{"hf", "huggingface"},
                                {"jit", "torchscript"},
+                               {"int8", "torchscript-int8"},
                                {"llama.cpp", "gguf"},
                                {"q8_0", "gguf-q8_0"},
                                {"f16", "gguf-f16"}}};

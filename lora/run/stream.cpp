@@ -22,8 +22,8 @@ std::string rate(int64_t tokens, double time) {
 }  // namespace
 
 StreamedAnswer stream_answer(LlamaForCausalLM& model, const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
-                             const GenerationConfig& config,
-                             const std::function<void(std::string_view text)>& on_text) {
+                             const GenerationConfig& config, const std::function<void(std::string_view text)>& on_text,
+                             KnownText* known) {
   if (prompt.empty()) throw DataError("the prompt is empty; wanted at least one token");
   StreamedAnswer answer;
   std::vector<int64_t> tokens;
@@ -35,17 +35,20 @@ StreamedAnswer stream_answer(LlamaForCausalLM& model, const Tokenizer& tokenizer
   };
   const auto begin = Clock::now();
   auto first = begin;
-  generate(model, {prompt}, config, [&](size_t, int64_t id) {
+  const auto on_token = [&](size_t, int64_t id) {
     if (tokens.empty()) first = Clock::now();
     tokens.push_back(id);
     // Decoded as a whole each time: a character may be spread over several tokens.
     answer.text = continuation(tokenizer, prompt, tokens);
     if (!answer.text.ends_with("\xEF\xBF\xBD")) show();
-  });
+  };
+  const auto on_pass = [&](const std::vector<int64_t>&, const std::vector<int64_t>& lengths) {
+    if (answer.read == 0) answer.read = lengths.front();
+  };
+  generate(model, {prompt}, config, on_token, on_pass, known);
   const auto end = Clock::now();
   if (tokens.empty()) first = end;
   show();
-  answer.read = static_cast<int64_t>(prompt.size());
   answer.written = static_cast<int64_t>(tokens.size());
   answer.read_seconds = seconds(begin, first);
   answer.written_seconds = seconds(first, end);

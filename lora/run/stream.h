@@ -13,14 +13,15 @@ namespace lora {
 
 struct StreamedAnswer {
   std::string text;
-  int64_t read = 0, written = 0;                 // tokens of the prompt and of the answer
+  int64_t read = 0, written = 0;                 // tokens: of the prompt, but for those known, and of the answer
   double read_seconds = 0, written_seconds = 0;  // up to the first token, and from there on
 };
 
 // Calls on_text with what each token adds, in whole characters: one that is spread over several tokens comes with its
 // last. Throws DataError for a prompt without tokens.
 StreamedAnswer stream_answer(LlamaForCausalLM& model, const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
-                             const GenerationConfig& config, const std::function<void(std::string_view text)>& on_text);
+                             const GenerationConfig& config, const std::function<void(std::string_view text)>& on_text,
+                             KnownText* known = nullptr);
 
 // "12 tokens read at 340.1/s, 20 written at 45.2/s"
 std::string speed_line(const StreamedAnswer& answer);

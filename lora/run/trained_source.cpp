@@ -90,6 +90,13 @@ LabelNames labels_of(const TrainedSource& source, const std::string& base) {
   return names;
 }
 
+std::string template_of(const TrainedSource& source) {
+  if (!source.recipe) return "auto";
+  const DataConfig& data = source.recipe->data;
+  return data.train.empty() || data.train.front().chat_template.empty() ? data.chat_template
+                                                                        : data.train.front().chat_template;
+}
+
 Adaptation load_trained_into(const TrainedSource& source, LlamaForCausalLM& model) {
   Adaptation adaptation = inject(model, injected(source), seed_of(source), /*fresh=*/false);
   if (source.recipe) read_trained_weights(source.directory, model, adaptation);

@@ -24,6 +24,9 @@ TrainedSource find_trained(const std::string& run_or_adapter);
 // The classes of a classifier on the base in that directory; none for a language model.
 LabelNames labels_of(const TrainedSource& source, const std::string& base);
 
+// The chat template it was trained with, as data.template names one: its first source's; auto where that is not known.
+std::string template_of(const TrainedSource& source);
+
 // Puts the weights into a bare base of the right shape. ModelError where they do not fit.
 Adaptation load_trained_into(const TrainedSource& source, LlamaForCausalLM& model);
 // The same by name, beside others; leaves it active.

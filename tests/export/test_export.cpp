@@ -16,6 +16,8 @@
 using namespace lora;
 using namespace lora::test;
 namespace fs = std::filesystem;
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
 
 TEST_CASE("the TorchScript file computes the trained model, whatever batch and length") {
   for (const char* name : {"default", "tied", "biases", "head_dim", "rope_linear", "rope_llama3", "qwen2"}) {
@@ -51,6 +53,75 @@ TEST_CASE("the TorchScript file's generate gives the greedy tokens of the traine
   const int64_t end = wanted[0][2];
   const at::Tensor ended = loaded.get_method("generate")({ids, 10, 0.0, 1.0, end}).toTensor();
   CHECK(ended[0].slice(0, 5).eq(end).all().item<bool>());
+}
+
+TEST_CASE("in a TorchScript file of outtype int8 the layers' projections are int8 rows, and nothing else is") {
+  for (const std::string dtype : {"float32", "bfloat16"}) {
+    const TemporaryDirectory directory;
+    const Trained trained("qwen2", dtype);
+    ExportSource source = trained.source();
+    source.options = {.outtype = "int8", .huggingface_beside = false};
+    const std::string line = export_torchscript(source, directory / "merged.pt");
+    CHECK_THAT(line, StartsWith("layers as int8; logits of"));
+    CHECK_FALSE(fs::exists(directory / "merged"));
+    torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
+    size_t rows = 0;
+    for (const auto& item : loaded.named_buffers()) {
+      if (!item.name.ends_with("_proj.weight")) continue;
+      CHECK(item.value.scalar_type() == at::kChar);
+      ++rows;
+    }
+    CHECK(rows == 2 * 7);
+    for (const auto& item : loaded.named_parameters()) CHECK(!item.name.ends_with("_proj.weight"));
+    // What it computes is the model whose projections were rounded so, and not a worse one.
+    const at::Tensor ids = (at::arange(40, at::kLong) * 7 + 3).remainder(48).unsqueeze(0);
+    const at::Tensor found = loaded.forward({ids}).toTensor();
+    for (const AdaptedModule& module : trained.adaptation.modules) {
+      const at::Tensor merged = module.layer->merged_weight().to(at::kFloat).detach();
+      const at::Tensor step = merged.abs().amax(1, /*keepdim=*/true) / 127;
+      trained.model->replace(module.path,
+                             std::make_shared<DenseLinear>(((merged / step).round() * step).to(trained.model->dtype()),
+                                                           module.layer->bias_vector()));
+    }
+    CHECK(found.scalar_type() == trained.model->dtype());
+    CHECK(relative(found.to(at::kFloat), trained.logits(ids).to(at::kFloat)) < (dtype == "float32" ? 1e-5 : 0.1));
+  }
+}
+
+TEST_CASE("TorchScript refuses GGUF's number formats") {
+  const TemporaryDirectory directory;
+  const Trained trained("default");
+  ExportSource source = trained.source();
+  source.options.outtype = "q8_0";
+  CHECK_THROWS_WITH(export_torchscript(source, directory / "merged.pt"), Contains("wanted auto") && Contains("int8"));
+}
+
+TEST_CASE("exporting an adapter reads it back and changes nothing of the model") {
+  AdapterConfig config;
+  config.modules_to_save = {"lm_head"};
+  config.bias = "all";
+  const TemporaryDirectory directory;
+  const Trained trained("qwen2", "float32", config);
+  std::vector<std::pair<void*, at::Tensor>> before;
+  for (const at::Tensor& parameter : trained.model->parameters()) {
+    before.emplace_back(parameter.data_ptr(), parameter.detach().clone());
+  }
+  CHECK_THAT(export_peft(trained.source(), directory / "adapter"), Contains("adapted layers; logits of"));
+  size_t i = 0;
+  for (const at::Tensor& parameter : trained.model->parameters()) {
+    CHECK(parameter.data_ptr() == before[i].first);
+    CHECK(parameter.equal(before[i++].second));
+  }
+}
+
+TEST_CASE("an adapter that does not compute the trained model is not put in its place") {
+  const TemporaryDirectory directory;
+  const Trained trained("default");
+  AdapterConfig wrong = trained.config;
+  wrong.alpha *= 4;
+  const ExportSource source{*trained.model, trained.adaptation, wrong, trained.directory, {}};
+  CHECK_THROWS_WITH(export_peft(source, directory / "adapter"), Contains("what was written computes another model"));
+  CHECK_FALSE(fs::exists(directory / "adapter"));
 }
 
 TEST_CASE("the TorchScript file carries config and weights under Hugging Face's names") {

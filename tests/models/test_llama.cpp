@@ -47,6 +47,36 @@ TEST_CASE("logits equal those of transformers") {
   }
 }
 
+TEST_CASE("a text that goes on is read from where it is new, and answered as if it were read whole") {
+  for (const std::string& name : kModels) {
+    DYNAMIC_SECTION(name) {
+      const auto model = load_pretrained(golden_model(name), "float32");
+      const GenerationConfig config{.max_new_tokens = 5};
+      KnownText known;
+      std::vector<int64_t> read;  // by each call's first pass
+      const auto turn = [&](const std::vector<int64_t>& prompt) {
+        bool first = true;
+        const auto on_pass = [&](const std::vector<int64_t>&, const std::vector<int64_t>& lengths) {
+          if (std::exchange(first, false)) read.push_back(lengths.front());
+        };
+        const auto answer = generate(*model, {prompt}, config, {}, on_pass, &known)[0];
+        CHECK(answer == generate(*model, {prompt}, config)[0]);
+        CHECK(known.cache->lengths.front() == static_cast<int64_t>(known.ids.size()));
+        return answer;
+      };
+      std::vector<int64_t> text = {5, 6, 7, 8, 9, 10};
+      const auto answer = turn(text);
+      text.insert(text.end(), answer.begin(), answer.end());
+      text.insert(text.end(), {11, 12, 13, 14, 15, 16, 17});
+      turn(text);            // goes on; the last token of the answer has not been read
+      turn(text);            // the same again: only its last token is read
+      turn({5, 6, 20, 21});  // parts early
+      turn({30, 31});        // from the start
+      CHECK(read == std::vector<int64_t>{6, 8, 1, 2, 2});
+    }
+  }
+}
+
 TEST_CASE("greedy generation with the cache equals that of transformers") {
   for (const std::string& name : kModels) {
     DYNAMIC_SECTION(name) {

@@ -430,6 +430,33 @@ TEST_CASE("lora-generate answers with and without an adapter, the same each time
   check_refused({"lora-generate", "/no/such/model", "--prompt", "x"}, 4, {"/no/such/model"});
 }
 
+TEST_CASE("lora-generate chats by the template that the adapter's run was trained with, unless told another") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "chat.jsonl",
+              R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})"
+              "\n");
+  write_bytes(
+      directory / "recipe.yaml",
+      "model: {path: " + (quickstart() / "model").string() + "}\nadapter: {rank: 2, target_modules: [q_proj]}\n" +
+          "data: {train: [{path: " + (directory / "chat.jsonl").string() +
+          ", format: chat}], template: zephyr}\ntraining: {max_steps: 1}\noutput_dir: " + (directory / "run").string() +
+          "\n");
+  REQUIRE(run({"lora-train", (directory / "recipe.yaml").string()}).exit_code == 0);
+  const std::vector<std::string> chat = {"lora-generate",
+                                         (quickstart() / "model").string(),
+                                         "--adapter",
+                                         (directory / "run").string(),
+                                         "--chat",
+                                         "--prompt",
+                                         "x",
+                                         "--max-new-tokens",
+                                         "1"};
+  CHECK_THAT(run(chat).err, Contains("chat template: zephyr"));
+  std::vector<std::string> told = chat;
+  told.insert(told.end(), {"--template", "plain"});
+  CHECK_THAT(run(told).err, Contains("chat template: plain"));
+}
+
 TEST_CASE("lora-generate chats by a template, remembers what was said and says how fast it was") {
   const std::string model = (quickstart() / "model").string();
   const std::vector<std::string> chat = {"lora-generate", model,      "--chat", "--max-new-tokens", "6",
@@ -451,6 +478,12 @@ TEST_CASE("lora-generate chats by a template, remembers what was said and says h
   const size_t first = several.out.find('\n');
   CHECK(several.out.substr(0, first + 1) == one.out);
   CHECK(several.out.ends_with("\n" + one.out));  // forgotten
+  // A second turn reads what is new, not the first one again; with another adapter everything.
+  const Outcome two = run(with({"--interactive"}), "Where is Johan?\nWhere is Johan?\n/quit\n");
+  const auto read = [](const std::string& text, size_t from) {
+    return std::stoi(text.substr(text.find('\n', from) + 1));
+  };
+  CHECK(read(two.err, two.err.find("tokens read")) < read(two.err, 0));
   const Outcome unmet = run({"lora-generate", model, "--prompt", "x", "--system", "y"});
   CHECK(unmet.exit_code == 2);
   CHECK_THAT(unmet.err, Contains("--system requires --chat"));
