@@ -190,7 +190,8 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
   ModuleMatch match = match_modules(module_paths(model), wanted);
   settle_tied_head(model, config, match, adaptation);
   for (const AdapterTarget& target : match.targets) {
-    const MethodOptions options{config, target.rank, target.alpha, seed_for(target.path, seed), fresh};
+    const MethodOptions options{config, target.rank, target.alpha, seed_for(target.path, seed),
+                                fresh && config.init_from.empty()};
     if (target.path == kEmbeddingPath) {
       expect_embeddable(config);
       const std::shared_ptr<Embedding> base = model.model->embed_tokens;

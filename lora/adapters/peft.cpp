@@ -3,8 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <set>
 
+#include "lora/adapters/initialise.h"
 #include "lora/adapters/matcher.h"
 #include "lora/adapters/method.h"
 #include "models/error.h"
@@ -90,6 +93,9 @@ void expect_same_meaning(const std::string& where, const AdapterConfig& file, co
   if (found.peft_type != wanted.peft_type || found.peft_flags != wanted.peft_flags) {
     throw ModelError(where + ": an adapter of method " + file.method + "; the recipe has " + recipe.method);
   }
+  if ((starts_from_base(file) || starts_from_base(recipe)) && file.init != recipe.init) {
+    refuse("'init_lora_weights'", file.init, "init " + recipe.init);
+  }
   if (file.use_rslora != recipe.use_rslora) refuse("'use_rslora'", said(file.use_rslora), said(recipe.use_rslora));
   if (file.trainable_token_indices != recipe.trainable_token_indices) {
     const auto list = [](const std::vector<int64_t>& indices) { return c10::str(at::IntArrayRef(indices)); };
@@ -112,6 +118,72 @@ void expect_same_meaning(const std::string& where, const AdapterConfig& file, co
   const auto embedding = std::dynamic_pointer_cast<LoraEmbedding>(adaptation.embedding);
   if (const double alpha = adapter_target(kEmbeddingPath, file).alpha; embedding && alpha != embedding->alpha()) {
     refuse("alpha of '" + std::string(kEmbeddingPath) + "'", std::to_string(alpha), std::to_string(embedding->alpha()));
+  }
+}
+
+// What the tensors of a file of config.init lack, by their names: the pair that the base gave, negated as it is saved.
+std::map<std::string, at::Tensor> initial_halves(const AdapterConfig& config, const Adaptation& adaptation) {
+  std::map<std::string, at::Tensor> halves;
+  if (!starts_from_base(config)) return halves;
+  for (const AdaptedModule& module : adaptation.modules) {
+    const MethodOptions options{config, module.layer->rank(), module.layer->alpha(), /*seed=*/0};
+    const InitialPair pair = initial_pair(*module.layer->base_layer(), options);
+    const std::string path = prefix_of(adaptation) + module.path;
+    halves[path + ".lora_A.weight"] = pair.lora_A;
+    halves[path + ".lora_B.weight"] = -pair.lora_B;
+  }
+  return halves;
+}
+
+void load_tensors(const fs::path& path, const LlamaForCausalLM& model, const Adaptation& adaptation,
+                  const std::map<std::string, at::Tensor>& halves) {
+  const at::NoGradGuard no_grad;
+  const SafetensorsFile file(path);
+  const auto read = [&](const std::string& name) {
+    const at::Tensor own = file.tensor(name);
+    const auto half = halves.find(name);
+    if (half == halves.end() || own.sizes() != half->second.sizes()) return own;
+    return at::cat({own.to(at::kFloat), half->second}, name.ends_with("lora_A.weight") ? 0 : 1);
+  };
+  std::set<std::string> wanted;
+  std::vector<std::string> missing, extra;
+  const auto tensors = trained_tensors(model, adaptation);
+  for (const auto& [name, tensor] : tensors) {
+    wanted.insert(name);
+    if (!file.entries().contains(name)) missing.push_back(name);
+  }
+  for (const auto& [name, entry] : file.entries()) {
+    if (wanted.contains(name)) continue;
+    const at::Tensor own = base_weight(model, adaptation, name);
+    if (!own.defined()) {
+      extra.push_back(name);
+    } else if (!same_weight(file.tensor(name), own)) {
+      throw ModelError(path.string() + ": '" + name + "' is another weight than the base's" +
+                       (file.tensor(name).sizes() == own.sizes() ? ""
+                                                                 : ", of shape " + c10::str(file.tensor(name).sizes()) +
+                                                                       " where the base has " + c10::str(own.sizes())) +
+                       "; wanted the base that the adapter was trained on");
+    }
+  }
+  if (!missing.empty() || !extra.empty()) {
+    throw ModelError(path.string() + ": does not fit the adapted modules" +
+                     (missing.empty() ? "" : "; missing: " + listed(missing)) +
+                     (extra.empty() ? "" : "; not wanted: " + listed(extra)));
+  }
+  // Every shape is checked before the first weight is written.
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor found = read(name);
+    if (found.sizes() == tensor.sizes()) continue;
+    throw ModelError(path.string() + ": tensor '" + name + "' is " + c10::str(found.sizes()) + "; wanted " +
+                     c10::str(tensor.sizes()) + " (is the rank the same?)");
+  }
+  std::vector<at::Tensor> values;
+  for (const auto& [name, tensor] : tensors) values.push_back(read(name));
+  put_trained_tensors(model, adaptation, values);
+  for (const auto& [name, tensor] : tied_head_tensors(model, adaptation)) {
+    if (same_weight(file.tensor(name), tensor)) continue;
+    throw ModelError(path.string() + ": '" + name + "' differs from what embed_tokens has there; wanted a file whose " +
+                     "tied head was trained together with it (ensure_weight_tying)");
   }
 }
 
@@ -159,48 +231,7 @@ void write_peft(const fs::path& directory, const LlamaForCausalLM& model, const 
 }
 
 void load_trained_tensors(const fs::path& path, const LlamaForCausalLM& model, const Adaptation& adaptation) {
-  const at::NoGradGuard no_grad;
-  const SafetensorsFile file(path);
-  std::set<std::string> wanted;
-  std::vector<std::string> missing, extra;
-  const auto tensors = trained_tensors(model, adaptation);
-  for (const auto& [name, tensor] : tensors) {
-    wanted.insert(name);
-    if (!file.entries().contains(name)) missing.push_back(name);
-  }
-  for (const auto& [name, entry] : file.entries()) {
-    if (wanted.contains(name)) continue;
-    const at::Tensor own = base_weight(model, adaptation, name);
-    if (!own.defined()) {
-      extra.push_back(name);
-    } else if (!same_weight(file.tensor(name), own)) {
-      throw ModelError(path.string() + ": '" + name + "' is another weight than the base's" +
-                       (file.tensor(name).sizes() == own.sizes() ? ""
-                                                                 : ", of shape " + c10::str(file.tensor(name).sizes()) +
-                                                                       " where the base has " + c10::str(own.sizes())) +
-                       "; wanted the base that the adapter was trained on");
-    }
-  }
-  if (!missing.empty() || !extra.empty()) {
-    throw ModelError(path.string() + ": does not fit the adapted modules" +
-                     (missing.empty() ? "" : "; missing: " + listed(missing)) +
-                     (extra.empty() ? "" : "; not wanted: " + listed(extra)));
-  }
-  // Every shape is checked before the first weight is written.
-  for (const auto& [name, tensor] : tensors) {
-    const at::Tensor found = file.tensor(name);
-    if (found.sizes() == tensor.sizes()) continue;
-    throw ModelError(path.string() + ": tensor '" + name + "' is " + c10::str(found.sizes()) + "; wanted " +
-                     c10::str(tensor.sizes()) + " (is the rank the same?)");
-  }
-  std::vector<at::Tensor> values;
-  for (const auto& [name, tensor] : tensors) values.push_back(file.tensor(name));
-  put_trained_tensors(model, adaptation, values);
-  for (const auto& [name, tensor] : tied_head_tensors(model, adaptation)) {
-    if (same_weight(file.tensor(name), tensor)) continue;
-    throw ModelError(path.string() + ": '" + name + "' differs from what embed_tokens has there; wanted a file whose " +
-                     "tied head was trained together with it (ensure_weight_tying)");
-  }
+  load_tensors(path, model, adaptation, {});
 }
 
 void load_peft_weights(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
@@ -210,7 +241,7 @@ void load_peft_weights(const fs::path& directory, const LlamaForCausalLM& model,
     throw ModelError(directory.string() + ": is a classifier's adapter; wanted one of a language model");
   }
   expect_same_meaning(directory.string(), config, recipe, adaptation);
-  load_trained_tensors(directory / kWeightsFile, model, adaptation);
+  load_tensors(directory / kWeightsFile, model, adaptation, initial_halves(config, adaptation));
 }
 
 }  // namespace lora

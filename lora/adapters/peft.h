@@ -36,6 +36,9 @@ std::string peft_config_text(const LlamaForCausalLM& model, const Adaptation& ad
 // their values twice.
 bool ties_head(const Adaptation& adaptation, const AdapterConfig& config);
 
+// config.init of "pissa" or "olora": the file has the trained pair alone, and PEFT takes the pair that it began with
+// out of the base's weight at every load. Here the base stays, and that pair is computed again when the weights are
+// loaded. (A file that PEFT converted, and every file of this project's, is plain LoRA of twice the rank.)
 struct PeftAdapter {
   AdapterConfig config;
   std::string base_model;  // base_model_name_or_path, may be empty

@@ -110,19 +110,22 @@ std::string take_method(json& file, const fs::path& path) {
   throw ModelError(path.string() + ": " + joined(set) + " together are not supported");
 }
 
+// pissa_niter_N: PEFT's random numbers are in it.
+bool is_drawn_start(const std::string& init) { return init.starts_with("pissa") && init != "pissa"; }
+
 std::string init_of(const json& value, const fs::path& path) {
-  if (value == "gaussian") return "gaussian";
+  if (value == "gaussian" || value == "pissa" || value == "olora") return value;
   // How others begin is past once they are trained, where the base stays as it was.
   static const std::set<std::string> beginnings = {"eva", "orthogonal", "mica"};
   if (value.is_null() || value.is_boolean() || (value.is_string() && beginnings.contains(value.get<std::string>()))) {
     return "kaiming";
   }
-  static const std::set<std::string> of_changed_base = {"olora", "corda", "lora_ga", "loftq"};
-  if (value.is_string() &&
-      (of_changed_base.contains(value.get<std::string>()) || value.get<std::string>().starts_with("pissa"))) {
-    throw ModelError(path.string() + ": 'init_lora_weights' is " + value.dump() +
-                     ": the weights fit a base that PEFT changed; wanted is an adapter of the base as it is, which " +
-                     "PEFT saves with path_initial_model_for_weight_conversion");
+  static const std::set<std::string> of_changed_base = {"corda", "lora_ga", "loftq"};
+  if (value.is_string() && (of_changed_base.contains(value.get<std::string>()) || is_drawn_start(value))) {
+    throw ModelError(
+        path.string() + ": 'init_lora_weights' is " + value.dump() +
+        ": the weights fit a base that PEFT changed by what is not in the file; wanted is an adapter of the "
+        "base as it is, which PEFT saves with path_initial_model_for_weight_conversion");
   }
   throw ModelError(path.string() + ": 'init_lora_weights' is " + value.dump() + ", which is not supported");
 }
@@ -244,6 +247,10 @@ PeftAdapter read_peft_config(const fs::path& directory) {
     config.ensure_weight_tying = take("ensure_weight_tying") == true;
     config.trainable_token_indices = token_indices(take("trainable_token_indices"), path);
     config.init = init_of(take("init_lora_weights"), path);
+    if (starts_from_base(config) && config.method != "lora") {
+      throw ModelError(path.string() + ": 'init_lora_weights' is " + config.init + " with method " + config.method +
+                       "; supported is it with plain LoRA, and with others once PEFT has converted it");
+    }
     if (const json bias = take("bias"); !bias.is_null()) config.bias = bias;
     if (config.bias != "none" && config.bias != "all" && config.bias != "lora_only") {
       throw ModelError(path.string() + ": 'bias' is '" + config.bias + "'; wanted none, all or lora_only");

@@ -56,10 +56,6 @@ class Checker {
       fail("adapter.init",
            "adapter.init: " + adapter.init + " is for methods lora and rslora, found " + adapter.method);
     }
-    if (starts_from_base(adapter) && !adapter.init_from.empty()) {
-      fail("adapter.init_from",
-           "adapter.init_from: init " + adapter.init + " starts from the base, not from an adapter");
-    }
     check_whole_and_bias();
     const auto peft = std::ranges::find(recipe_.exports, "peft");
     check_adalora();

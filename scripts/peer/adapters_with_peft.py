@@ -88,6 +88,9 @@ CASES = {
     "rows, scaled embedding": ("gemma2", dict(target_modules=ATTENTION, trainable_token_indices=[1, 5, 300])),
     "rows": ("both", dict(target_modules=ATTENTION, trainable_token_indices=[1, 5, 300])),
     "rows by name": ("llama", dict(target_modules=ATTENTION, trainable_token_indices={"embed_tokens": [7, 2]})),
+    "pissa as it is trained": ("both", dict(target_modules=ATTENTION, init_lora_weights="pissa",
+                                            rank_pattern={"q_proj": 2})),
+    "olora as it is trained": ("llama", dict(target_modules=ATTENTION, init_lora_weights="olora", use_rslora=True)),
     "beginnings": ("llama", dict(target_modules=ATTENTION, init_lora_weights="orthogonal", fan_in_fan_out=True)),
     "adalora": ("llama", dict(target_modules=[*ATTENTION, "lm_head"], init_r=6, target_r=2, total_step=10)),
 }
@@ -95,7 +98,7 @@ CASES = {
 # What an adapter_config.json of PEFT's may say besides, and what the message has to say.
 REFUSED = {
     "target parameters": (dict(target_parameters=["mlp.experts.up_proj"]), "target_parameters"),
-    "pissa as it is trained": (dict(init_lora_weights="pissa"), "path_initial_model_for_weight_conversion"),
+    "pissa drawn at random": (dict(init_lora_weights="pissa_niter_4"), "path_initial_model_for_weight_conversion"),
     "loftq": (dict(init_lora_weights="loftq"), "a base that PEFT changed"),
     "aLoRA": (dict(alora_invocation_tokens=[3]), "alora_invocation_tokens"),
     "repeated layers": (dict(layer_replication=[[0, 2], [1, 2]]), "layer_replication"),
@@ -118,6 +121,8 @@ def recipe_of(options, config, **others):
             value = [value]
         if key not in ("use_dora", "fan_in_fan_out", "init_lora_weights"):
             adapter[RENAMED.get(key, key)] = value
+    if options.get("init_lora_weights") in ("pissa", "olora"):
+        adapter["init"] = options["init_lora_weights"]
     if isinstance(config, AdaLoraConfig):
         adapter = {"method": "adalora", "rank": config.init_r, "alpha": config.lora_alpha,
                    "target_modules": options["target_modules"], "adalora": {"target_r": config.target_r}}

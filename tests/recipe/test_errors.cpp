@@ -295,8 +295,6 @@ TEST_CASE("keys that contradict each other are refused") {
        "5:14: adapter.init_from: method full has no adapter to go on from; put the model in model.path"},
       {4, "  target_modules: [q_proj]\n  method: dora\n  init: pissa",
        "6:9: adapter.init: pissa is for methods lora and rslora, found dora"},
-      {4, "  target_modules: [q_proj]\n  init: olora\n  init_from: runs/a",
-       "6:14: adapter.init_from: init olora starts from the base, not from an adapter"},
       {4, "  method: full\n  use_rslora: true",
        "5:15: adapter.use_rslora: not with method full, which has no adapter to scale"},
       {4, "  target_modules: [q_proj]\n  method: rslora\n  use_rslora: false",

@@ -204,9 +204,47 @@ TEST_CASE("a DoRA adapter without its magnitude, and one on a base that PEFT cha
   AdapterConfig lora = going_on_from(golden_adapter("dora"));
   lora.method = "lora";
   CHECK_THROWS_WITH(load(lora), Contains("method dora; the recipe has lora"));
+  AdapterConfig pissa = going_on_from(golden_adapter("rslora"));
+  pissa.init = "pissa";
+  CHECK_THROWS_WITH(load(pissa), Contains("'init_lora_weights' is kaiming; the recipe has init pissa"));
 
-  write_bytes(directory / "adapter_config.json", R"({"peft_type": "LORA", "init_lora_weights": "pissa"})");
+  write_bytes(directory / "adapter_config.json", R"({"peft_type": "LORA", "init_lora_weights": "pissa_niter_4"})");
   CHECK_THROWS_WITH(read_peft_config(directory.path()), Contains("path_initial_model_for_weight_conversion"));
+}
+
+TEST_CASE("an adapter that PEFT did not convert goes on from the pair that the base gives") {
+  for (const char* init : {"pissa", "olora"}) {
+    const Run run("default", starting_with(init), 1, true);
+    {
+      const at::NoGradGuard no_grad;
+      for (const AdaptedModule& module : run.adaptation.modules) {
+        for (at::Tensor& parameter : module.layer->parameters(/*recurse=*/false)) parameter.add_(0.01);
+      }
+    }
+    // As PEFT writes it: the trained halves alone.
+    const TemporaryDirectory directory;
+    NamedTensors tensors;
+    for (const auto& [name, tensor] : trained_tensors(*run.model, run.adaptation)) {
+      const int64_t side = name.ends_with("lora_A.weight") ? 0 : 1;
+      tensors.emplace_back(name, tensor.narrow(side, 0, tensor.size(side) / 2).contiguous());
+    }
+    write_safetensors(directory / "adapter_model.safetensors", tensors);
+    AdapterConfig config = starting_with(init);
+    write_bytes(directory / "adapter_config.json", nlohmann::json{{"peft_type", "LORA"},
+                                                                  {"r", config.rank},
+                                                                  {"lora_alpha", config.alpha},
+                                                                  {"target_modules", {"q_proj", "down_proj"}},
+                                                                  {"init_lora_weights", init}}
+                                                       .dump());
+    config = read_peft_config(directory.path()).config;
+    CHECK(config.init == init);
+    config.init_from = directory.path().string();
+    const Run again("default", config, 1, true);
+    const auto wanted = trained_tensors(*run.model, run.adaptation);
+    const auto found = trained_tensors(*again.model, again.adaptation);
+    REQUIRE(found.size() == wanted.size());
+    for (size_t i = 0; i < found.size(); ++i) CHECK(found[i].second.equal(wanted[i].second));
+  }
 }
 
 TEST_CASE("a rank that the weight cannot have is refused") {
