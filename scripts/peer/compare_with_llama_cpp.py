@@ -6,7 +6,8 @@
   2. texts are read as the same tokens;
   3. small random models of each family and architecture (grouped heads, biases, head_dim, untied heads, linear and
      llama3 RoPE, windows, soft-capping) have transformers' logits, merged and with the adapter (LoRA, rsLoRA, rank patterns) at run time;
-  4. PyPI's gguf package reads the file back.
+  4. thousands of texts are read as `tokenizers` reads them, through byte-level vocabularies;
+  5. PyPI's gguf package reads the file back.
 
     scripts/peer/setup-llama-cpp                    # once
     scripts/peer/compare_with_llama_cpp.py --lora-train build/lora-train --data ../shared/data
@@ -17,12 +18,15 @@ import ctypes
 import json
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import types
+import unicodedata
 
+import compare_tokenizers
 import gguf
 import numpy
 import peft
@@ -258,6 +262,29 @@ def main():
             llama = Llama(lib, export(zero, "gguf", folder / "base.gguf", *place),
                           export(folder / "adapter", "gguf-lora", folder / "adapter.gguf", *place))
             compare(f"{name}, adapter at run time", llama, wanted, ids, bound)
+            llama.close()
+
+        # Byte-level vocabularies: llama.cpp splits and merges as `tokenizers` does. (It composes no characters: all are.)
+        large, small = compare_tokenizers.all_tokenizers()
+        draw = random.Random(3)
+        for name in ("gpt2", "llama3", "qwen2", "smollm"):
+            tokenizer = (large | small)[name](data)
+            folder = work / f"tokens-{name}"
+            shape = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
+                         vocab_size=tokenizer.get_vocab_size())
+            model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape, tie_word_embeddings=True))
+            model.save_pretrained(folder / "base")
+            tokenizer.save(str(folder / "base" / "tokenizer.json"))
+            peft.get_peft_model(model, peft.LoraConfig(r=1, target_modules=["q_proj"])).save_pretrained(folder / "adapter")
+            llama = Llama(lib, export(folder / "adapter", "gguf", folder / "model.gguf", "--model", str(folder / "base")))
+            texts = [text.decode() for text in compare_tokenizers.make_texts(data, 3000, [], draw)
+                     if text == text.decode(errors="replace").encode()]
+            texts = [text for text in texts if text == unicodedata.normalize("NFC", text)]
+            wanted = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+            differing = [text for text, ids in zip(texts, wanted) if len(ids) < 512 and llama.tokens(text) != ids]
+            report(f"of {len(texts)} texts, those that llama.cpp reads as other tokens than {name}", len(differing), 0)
+            for text in differing[:3]:
+                print(f"     {text!r}: {llama.tokens(text)}")
             llama.close()
 
         file = gguf.GGUFReader(work / "lora-kaiming.q8_0.gguf")
