@@ -13,12 +13,17 @@ namespace {
 
 // The numbers' format said in the name, for a recipe's list.
 ExportFormat gguf_as(const std::string& outtype) {
-  return {"model-" + outtype + ".gguf", [outtype](const ExportSource& source, const fs::path& output) {
+  return {"model-" + outtype + ".gguf",
+          [outtype](const ExportSource& source, const fs::path& output) {
             ExportSource chosen = source;
             chosen.options.outtype = outtype;
             return export_gguf(chosen, output);
-          }};
+          },
+          check_gguf};
 }
+
+// Whether every layer has a place for what is merged into it.
+void check_merging(const ExportSource& source) { merged_tensors(source.model); }
 
 std::string export_torchscript_int8(const ExportSource& source, const fs::path& output) {
   ExportSource chosen = source;
@@ -33,17 +38,17 @@ std::string suffix() { return ".tmp-" + std::to_string(::getpid()); }
 
 const std::map<std::string, ExportFormat>& export_formats() {
   static const std::map<std::string, ExportFormat> formats = {
-      {"gguf", {"model.gguf", export_gguf}},
+      {"gguf", {"model.gguf", export_gguf, check_gguf}},
       {"gguf-bf16", gguf_as("bf16")},
       {"gguf-f16", gguf_as("f16")},
       {"gguf-f32", gguf_as("f32")},
-      {"gguf-lora", {"adapter.gguf", export_gguf_lora, /*merges=*/false}},
+      {"gguf-lora", {"adapter.gguf", export_gguf_lora, check_gguf_lora, /*merges=*/false}},
       {"gguf-q8_0", gguf_as("q8_0")},
-      {"lora", {"adapter-lora", export_lora, /*merges=*/false}},
-      {"peft", {"adapter", export_peft, /*merges=*/false}},
-      {"huggingface", {"merged", export_huggingface}},
-      {"torchscript", {"merged.pt", export_torchscript}},
-      {"torchscript-int8", {"merged-int8.pt", export_torchscript_int8}},
+      {"lora", {"adapter-lora", export_lora, check_lora, /*merges=*/false}},
+      {"peft", {"adapter", export_peft, check_peft, /*merges=*/false}},
+      {"huggingface", {"merged", export_huggingface, check_merging}},
+      {"torchscript", {"merged.pt", export_torchscript, check_merging}},
+      {"torchscript-int8", {"merged-int8.pt", export_torchscript_int8, check_merging}},
   };
   return formats;
 }

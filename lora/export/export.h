@@ -38,6 +38,9 @@ struct ExportFormat {
   // Writes `output`, whole or not at all, in place of an earlier export; reads it again, and throws where that computes
   // another model (see verify.h). Returns a line for the person.
   std::function<std::string(const ExportSource&, const std::filesystem::path& output)> write;
+  // Throws what `write` would because of what the model is, whatever its weights become: to be told before it is
+  // trained.
+  std::function<void(const ExportSource&)> check;
   bool merges = true;  // the adapters into the base
 };
 
@@ -46,7 +49,9 @@ const std::map<std::string, ExportFormat>& export_formats();
 
 // AdaLoRA's adapter as a plain LoRA one. Error (exit code 2) for another method.
 std::string export_lora(const ExportSource& source, const std::filesystem::path& output);
+void check_lora(const ExportSource& source);
 std::string export_peft(const ExportSource& source, const std::filesystem::path& output);
+void check_peft(const ExportSource& source);
 std::string export_huggingface(const ExportSource& source, const std::filesystem::path& output);
 // LibTorch calls TorchScript deprecated since 2.10, so beside DIR/NAME.pt stands the Hugging Face directory DIR/NAME,
 // from which torch.export goes on; with options.huggingface_beside false it does not.
@@ -55,7 +60,9 @@ std::string export_torchscript(const ExportSource& source, const std::filesystem
 std::filesystem::path huggingface_beside(const std::filesystem::path& output);
 // The merged model, and the adapter alone, for llama.cpp. Error (exit code 2) for what that has no place for.
 std::string export_gguf(const ExportSource& source, const std::filesystem::path& output);
+void check_gguf(const ExportSource& source);
 std::string export_gguf_lora(const ExportSource& source, const std::filesystem::path& output);
+void check_gguf_lora(const ExportSource& source);
 
 // config.json of the merged model: the base's, with the merged dtype and, for a classifier, its architecture, labels
 // and a pad_token_id (eos where the base has none), without which transformers classifies no batches.

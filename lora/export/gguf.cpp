@@ -66,6 +66,13 @@ std::string counts(const std::vector<GgufTensor>& tensors) {
 
 }  // namespace
 
+void check_gguf(const ExportSource& source) {
+  const ModelConfig& config = source.model.config();
+  gguf_architecture(config);
+  gguf_vocabulary(source.model_directory, source.tokenizer, config);
+  merged_tensors(source.model);
+}
+
 std::string export_gguf(const ExportSource& source, const std::filesystem::path& output) {
   const ModelConfig& config = source.model.config();
   const GgufArchitecture architecture = gguf_architecture(config);

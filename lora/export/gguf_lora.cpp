@@ -91,7 +91,18 @@ std::shared_ptr<LlamaForCausalLM> load_adapted(const GgufFile& file, const Llama
   return twin;
 }
 
+AdapterForm plain_form(const ExportSource& source) {
+  if (source.adapter.method == "adalora") return adalora_as_lora(source.adaptation, source.adapter);
+  return {source.adaptation, source.adapter};
+}
+
 }  // namespace
+
+void check_gguf_lora(const ExportSource& source) {
+  gguf_architecture(source.model.config());
+  expect_pairs_alone(source);
+  pairs_of(plain_form(source));
+}
 
 std::string export_gguf_lora(const ExportSource& source, const std::filesystem::path& output) {
   const ModelConfig& config = source.model.config();
@@ -99,9 +110,7 @@ std::string export_gguf_lora(const ExportSource& source, const std::filesystem::
   expect_pairs_alone(source);
   const GgmlType type = gguf_type(source.options.outtype, at::kFloat);
   if (type == GgmlType::kQ8_0) refuse("outtype q8_0 is for models; wanted f32, f16 or bf16");
-  const AdapterForm form = source.adapter.method == "adalora" ? adalora_as_lora(source.adaptation, source.adapter)
-                                                              : AdapterForm{source.adaptation, source.adapter};
-  const std::vector<Pair> pairs = pairs_of(form);
+  const std::vector<Pair> pairs = pairs_of(plain_form(source));
   // Modules of another s·r than the first have what is left of it in their B.
   const double alpha = pairs.front().alpha != 0 ? pairs.front().alpha : 1;
   GgufMetadata metadata = gguf_head(architecture, "adapter", source.model_directory, type);

@@ -36,12 +36,15 @@ std::string write_form(const ExportSource& source, const AdapterForm& form, cons
 
 }  // namespace
 
+void check_peft(const ExportSource& source) {
+  if (!source.adaptation.whole_network) return;
+  throw Error(
+      ExitCode::kRecipe, "export",
+      "peft: method '" + source.adapter.method + "' trains no adapter; export huggingface or torchscript instead");
+}
+
 std::string export_peft(const ExportSource& source, const std::filesystem::path& output) {
-  if (source.adaptation.whole_network) {
-    throw Error(
-        ExitCode::kRecipe, "export",
-        "peft: method '" + source.adapter.method + "' trains no adapter; export huggingface or torchscript instead");
-  }
+  check_peft(source);
   const Method& method = methods().at(source.adapter.method);
   return write_form(source,
                     method.finished ? method.finished(source.adaptation, source.adapter)
@@ -49,12 +52,15 @@ std::string export_peft(const ExportSource& source, const std::filesystem::path&
                     output);
 }
 
+void check_lora(const ExportSource& source) {
+  if (source.adapter.method == "adalora") return;
+  throw Error(ExitCode::kRecipe, "export",
+              "lora: makes a LoRA adapter of an AdaLoRA one, and the method here is '" + source.adapter.method +
+                  "'; wanted the format peft");
+}
+
 std::string export_lora(const ExportSource& source, const std::filesystem::path& output) {
-  if (source.adapter.method != "adalora") {
-    throw Error(ExitCode::kRecipe, "export",
-                "lora: makes a LoRA adapter of an AdaLoRA one, and the method here is '" + source.adapter.method +
-                    "'; wanted the format peft");
-  }
+  check_lora(source);
   return write_form(source, adalora_as_lora(source.adaptation, source.adapter), output);
 }
 

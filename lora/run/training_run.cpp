@@ -94,6 +94,7 @@ void TrainingRun::adapt(AdapterSet& set) {
                                        mixture_);
   recipe_.adapter.adalora.total_step = trainer_->total_steps();
   trainer_->set_hooks(training_hooks(adaptation_, recipe_.adapter, trainer_->total_steps()));
+  for (const std::string& name : recipe_.exports) export_formats().at(name).check(export_source());
 }
 
 void TrainingRun::enter() {
@@ -256,6 +257,13 @@ std::string TrainingRun::profile() const {
   return "\n" + profile_table(times_, profiled_steps_ - 1, profiled_seconds_, peak_flops_) + "\n";
 }
 
+ExportSource TrainingRun::export_source() const {
+  ExportSource source{*model_, adaptation_, recipe_.adapter, recipe_.model.path, tokenizer_.files(), &tokenizer_};
+  // What is in the list itself is not written twice.
+  source.options.huggingface_beside = std::ranges::count(recipe_.exports, "huggingface") == 0;
+  return source;
+}
+
 std::string TrainingRun::finish() {
   enter();
   std::string text = profile();
@@ -286,11 +294,9 @@ std::string TrainingRun::finish() {
   std::vector<std::vector<std::string>> written;
   for (const std::string& name : recipe_.exports) {
     const auto output = directory_->path() / export_formats().at(name).default_name;
-    ExportSource source{*model_, adaptation_, recipe_.adapter, recipe_.model.path, tokenizer_.files(), &tokenizer_};
-    // What is in the list itself is not written twice.
-    source.options.huggingface_beside = std::ranges::count(recipe_.exports, "huggingface") == 0;
     const SessionRecipe base{recipe_.model, recipe_.adapter, recipe_.training.seed};
-    written.push_back({"wrote", output.string(), write_export(name, source, base, MergeInto::kOriginal, output)});
+    written.push_back(
+        {"wrote", output.string(), write_export(name, export_source(), base, MergeInto::kOriginal, output)});
   }
   written.push_back(
       {"wrote", directory_->checkpoints().directory(progress.step).string(), "go on from here with --resume"});

@@ -13,6 +13,7 @@
 #include "lora/data/load.h"
 #include "lora/data/mixing.h"
 #include "lora/data/tokenizer.h"
+#include "lora/export/export.h"
 #include "lora/recipe/recipe.h"
 #include "lora/run/exact_match.h"
 #include "lora/run/report.h"
@@ -71,6 +72,7 @@ class TrainingRun {
   const Trainer& trainer() const { return *trainer_; }
 
  private:
+  ExportSource export_source() const;
   bool starts_fresh() const;
   void enter();
   Answers answer() const;

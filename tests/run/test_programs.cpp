@@ -331,6 +331,15 @@ TEST_CASE("a target that matches nothing is refused with the nearest name") {
                 {"'v_prj' matches no module", "v_proj"});
 }
 
+TEST_CASE("an export that the model or the method cannot have is refused before anything is trained") {
+  const TemporaryDirectory directory;
+  const std::string recipe = write_recipe(directory, "export: [peft, gguf-lora]\n");
+  for (const std::string dry : {"training.max_steps=2", "--dry-run"}) {
+    check_refused({"lora-train", recipe, "adapter.method=dora", dry}, 2, {"[export] gguf-lora: method 'dora'"});
+  }
+  CHECK(run({"lora-train", recipe, "export=[gguf-lora]", "training.max_steps=1"}).exit_code == 0);
+}
+
 TEST_CASE("a rank that no weight of that shape can have is refused") {
   const TemporaryDirectory directory;
   check_refused({"lora-train", write_recipe(directory), "adapter.rank=1000"}, 2,
