@@ -4,7 +4,6 @@
 
 #include <cmath>
 
-#include "models/fusable.h"
 #include "models/ops/kernels/dispatch.h"
 
 namespace lora {
@@ -146,8 +145,7 @@ DecoderLayer::DecoderLayer(const ModelConfig& config, const LayerConfig& layer, 
       residual_scale_(config.residual_scale),
       eps_(config.rms_norm_eps),
       norm_kind_(config.norm_kind),
-      activation_(config.activation),
-      unfused_(beyond_fused(config)) {
+      activation_(config.activation) {
   self_attn =
       register_module("self_attn", std::make_shared<Attention>(config, layer, path + ".self_attn", weights, linears));
   mlp = register_module("mlp", std::make_shared<Mlp>(config, path + ".mlp", linears));
@@ -163,7 +161,6 @@ DecoderLayer::DecoderLayer(const ModelConfig& config, const LayerConfig& layer, 
 }
 
 std::string DecoderLayer::why_plain(at::ScalarType dtype) const {
-  if (!unfused_.empty()) return unfused_;
   const at::Device device = self_attn->o_proj->weight_handle().device();
   if (!kernels::serves(at::empty({0}, at::TensorOptions(dtype).device(device)))) {
     return std::string("there is no kernel for ") + c10::toString(dtype) + " on " + device.str();
@@ -176,11 +173,6 @@ std::string DecoderLayer::why_plain(at::ScalarType dtype) const {
     }
   }
   return "";
-}
-
-// A window that no sample of the batch reaches hides nothing.
-bool DecoderLayer::fits(const BatchContext& batch) const {
-  return layer_.window == 0 || std::ranges::all_of(batch.lengths, [&](int64_t n) { return n <= layer_.window; });
 }
 
 std::optional<FusedLayerParts> DecoderLayer::parts() const {
@@ -209,6 +201,8 @@ std::optional<FusedLayerParts> DecoderLayer::parts() const {
   all.eps = eps_;
   all.gelu = activation_ == Activation::kGeluTanh;
   all.layout = self_attn->layout();
+  all.scores = self_attn->scores();
+  all.residual_scale = residual_scale_;
   return all;
 }
 
@@ -218,7 +212,7 @@ at::Tensor DecoderLayer::add(const at::Tensor& x, const std::shared_ptr<RMSNorm>
 }
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x, const BatchContext& batch, int64_t layer) {
-  if (batch.fused && unfused_.empty() && kernels::serves(x) && fits(batch)) {
+  if (batch.fused && kernels::serves(x)) {
     if (const auto all = parts()) {
       RopeTable table;
       if (layer_.positions != Positions::kNone)

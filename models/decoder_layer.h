@@ -57,6 +57,7 @@ class Attention final : public LinearHost {
   // Of the layer's input: together [q | k | v].
   std::vector<std::shared_ptr<Linear>> input_projections() const;
   HeadLayout layout() const { return {heads_, kv_heads_, head_dim_}; }
+  const AttentionScores& scores() const { return scores_; }
 
  private:
   at::Tensor attend_with_cache(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const BatchContext& batch,
@@ -86,8 +87,7 @@ class DecoderLayer final : public torch::nn::Module {
   DecoderLayer(const ModelConfig& config, const LayerConfig& layer, const std::string& path,
                const WeightSource& weights, const LinearSource& linears);
   at::Tensor forward(const at::Tensor& x, const BatchContext& batch, int64_t layer);
-  // Empty where forward is one operation in training, but for samples longer than the layer's window; otherwise why it
-  // is not.
+  // Empty where forward is one operation in training; otherwise why it is not.
   std::string why_plain(at::ScalarType dtype) const;
   std::shared_ptr<Attention> self_attn;
   std::shared_ptr<Mlp> mlp;
@@ -97,14 +97,12 @@ class DecoderLayer final : public torch::nn::Module {
  private:
   // The layer's tensors, where all of its projections have parts().
   std::optional<FusedLayerParts> parts() const;
-  bool fits(const BatchContext& batch) const;
   at::Tensor add(const at::Tensor& x, const std::shared_ptr<RMSNorm>& norm, at::Tensor y) const;
 
   LayerConfig layer_;
   double residual_scale_, eps_;
   NormKind norm_kind_;
   Activation activation_;
-  std::string unfused_;  // what of the family is not in the fused operation
 };
 
 }  // namespace lora

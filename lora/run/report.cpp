@@ -149,11 +149,6 @@ std::string layers_line(const LlamaForCausalLM& model) {
     if (which.size() > 1) range += run ? " to " + std::to_string(which.back()) : " and others";
     reasons += "; plain: " + (which.size() == layers.size() ? "all" : range) + ", as " + why;
   }
-  const auto& shapes = model.config().layers;
-  const auto window = std::ranges::find_if(shapes, [](const LayerConfig& layer) { return layer.window > 0; });
-  if (window != shapes.end() && count < layers.size()) {
-    reasons += "; a window of " + with_commas(window->window) + " tokens: plain where a sample is longer";
-  }
   if (!model.plain_head_weight().defined()) reasons += "; the head is adapted: plain, with all logits at once";
   return std::to_string(layers.size() - count) + " of " + std::to_string(layers.size()) + " fused" + reasons;
 }

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "models/error.h"
-#include "models/fusable.h"
 #include "models/ops/linear_cross_entropy.h"
 
 namespace lora {
@@ -169,12 +168,8 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
                        const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes, int64_t beside) {
   Shapes s = shapes_of(model);
   const ModelConfig& shape = model.config();
-  // A layer whose window a sample is longer than is computed as plain autograd has it, and so is a family's that fused
-  // layers do not compute.
-  const bool fused =
-      config.fused && beyond_fused(shape).empty() &&
-      std::ranges::none_of(shape.layers, [&](auto& layer) { return layer.window != 0 && layer.window < data.longest; });
-  // The tanh's result and the probabilities, in both dtypes where there are two.
+  const bool fused = config.fused;
+  // Of the plain path: the tanh's result and the probabilities, in both dtypes where there are two.
   if (shape.attention_softcap != 0) s.capped_scores = 8 * s.head_count * data.longest;
   MemoryPlan base;
   base.optimizer = beside;

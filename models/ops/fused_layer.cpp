@@ -23,6 +23,8 @@ class Layer {
         down_(parts.down, dtype),
         gelu_(parts.gelu),
         layout_(parts.layout),
+        scores_(parts.scores),
+        residual_scale_(parts.residual_scale),
         batch_(batch) {
     const auto norm = [&](const at::Tensor& weight) {
       return Norm{weight, parts.norms_multiply_by_one_plus, parts.eps};
@@ -54,10 +56,11 @@ class Layer {
     gate_up_out_ = at::empty({x.size(0), gate_up_.out_features()}, x.options());
     gate_up_kept_ = gate_up_.forward(normed(before_mlp_, h_), gate_up_out_, /*add=*/false);
     at::Tensor y;
-    if (after_mlp_.there()) {
+    if (adds_changed(after_mlp_)) {
       down_out_ = at::empty_like(h_);
       down_kept_ = down_.forward(activation(), down_out_, /*add=*/false);
-      y = normed(after_mlp_, down_out_).add_(h_);
+      y = at::add(h_, normed(after_mlp_, down_out_), residual_scale_);
+      if (!after_mlp_.there()) down_out_.reset();
     } else {
       y = h_.clone();
       down_kept_ = down_.forward(activation(), y, /*add=*/true);
@@ -73,7 +76,7 @@ class Layer {
     recompute();
     std::vector<at::Tensor> grads(1), norm_grads;
 
-    const at::Tensor ddown = gradient_through(after_mlp_, down_out_, dy, norm_grads);
+    const at::Tensor ddown = gradient_through(after_mlp_, down_out_, added(dy), norm_grads);
     at::Tensor dz = down_.z_gradient(ddown), dlow = down_.low_gradient(dz);
     at::Tensor dact = at::empty({dy.size(0), gate_up_.out_features() / 2}, dy.options());
     down_.input_gradient(dz, dlow, down_kept_, dact);
@@ -95,7 +98,7 @@ class Layer {
     if (before_mlp_.trained()) norm_grads.push_back(norm_weight_gradient(before_mlp_, h_, dn));
     h_.reset();
 
-    const at::Tensor dattended = gradient_through(after_attention_, o_out_, dh, norm_grads);
+    const at::Tensor dattended = gradient_through(after_attention_, o_out_, added(dh), norm_grads);
     o_out_.reset();
     dz = o_.z_gradient(dattended);
     dlow = o_.low_gradient(dz);
@@ -103,7 +106,7 @@ class Layer {
     o_.input_gradient(dz, dlow, o_kept_, dout);
     o_.parameter_gradients(dattended, dz, dlow, attention_.out, o_kept_, grads);
     o_kept_ = {};
-    const at::Tensor dqkv = packed_attention_backward(qkv_out_, batch_.lengths, layout_, attention_, dout);
+    const at::Tensor dqkv = packed_attention_backward(qkv_out_, batch_.lengths, layout_, scores_, attention_, dout);
     rotate(dqkv, batch_.cos, batch_.sin, layout_, -1);
     norm_heads_backward(dqkv, norm_grads);
     qkv_out_.reset();
@@ -132,6 +135,11 @@ class Layer {
   }
 
  private:
+  // Whether what a projection gives is not added as it is.
+  bool adds_changed(const Norm& norm) const { return norm.there() || residual_scale_ != 1; }
+  // The gradient of what is added, given that of the sum.
+  at::Tensor added(const at::Tensor& dy) const { return residual_scale_ == 1 ? dy : dy * residual_scale_; }
+
   at::Tensor activation() const { return gelu_ ? geglu(gate_up_out_) : swiglu(gate_up_out_); }
 
   // From x to h_, with what is kept between. `project` does a group's products, for the first time or again.
@@ -141,11 +149,12 @@ class Layer {
     project(qkv_, normed(before_attention_, x), qkv_out_, /*add=*/false, qkv_kept_);
     norm_heads();
     rotate(qkv_out_, batch_.cos, batch_.sin, layout_, 1);
-    attention_ = packed_attention(qkv_out_, batch_.lengths, layout_);
-    if (after_attention_.there()) {
+    attention_ = packed_attention(qkv_out_, batch_.lengths, layout_, scores_);
+    if (adds_changed(after_attention_)) {
       o_out_ = at::empty_like(x);
       project(o_, attention_.out, o_out_, /*add=*/false, o_kept_);
-      h_ = normed(after_attention_, o_out_).add_(x);
+      h_ = at::add(x, normed(after_attention_, o_out_), residual_scale_);
+      if (!after_attention_.there()) o_out_.reset();
     } else {
       h_ = x.clone();
       project(o_, attention_.out, h_, /*add=*/true, o_kept_);
@@ -218,6 +227,8 @@ class Layer {
   Norm before_attention_, after_attention_, before_mlp_, after_mlp_, q_norm_, k_norm_;
   bool gelu_;
   HeadLayout layout_;
+  AttentionScores scores_;
+  double residual_scale_;
   FusedBatch batch_;
 
   // heads_, o_out_, down_out_: what norms of queries and keys, and of what is added, were applied to.

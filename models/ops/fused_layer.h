@@ -3,8 +3,8 @@
 // gradient for what is frozen, and only those activations kept that are dearer to compute again than to hold.
 //
 // x (N, H) -> h = x + o(attention(q, k, v of norm(x))) -> h + down(act(gate(norm(h))) · up(norm(h))). Of the norms each
-// may be missing; there may be others of what is added, and of queries and keys. The plain path is
-// DecoderLayer::forward; tests hold the two equal.
+// may be missing; there may be others of what is added, and of queries and keys; what is added may have a scale. The
+// plain path is DecoderLayer::forward; tests hold the two equal.
 
 #include <ATen/core/Tensor.h>
 
@@ -35,12 +35,14 @@ struct FusedLayerParts {
   bool norms_multiply_by_one_plus = false;  // by 1 + w instead of w
   double eps = 0;
   HeadLayout layout;
-  bool gelu = false;  // act is GELU in its tanh approximation instead of SiLU
+  AttentionScores scores;
+  double residual_scale = 1;  // of what is added to x and to h
+  bool gelu = false;          // act is GELU in its tanh approximation instead of SiLU
 };
 
 struct FusedBatch {
   std::vector<int64_t> lengths;
-  at::Tensor cos, sin;  // (N, dim/2) float32; undefined: queries and keys are not turned
+  at::Tensor cos, sin;  // (N, R/2) float32, of the R first of a head's dim; undefined: queries and keys are not turned
   Recompute recompute = Recompute::kNone;
 };
 

@@ -89,13 +89,14 @@ at::Tensor norm_weight_gradient(const Norm& norm, const at::Tensor& x, const at:
 void rotate(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin, const HeadLayout& layout,
             float direction) {
   if (!cos.defined()) return;
-  const int64_t width = layout.width(), half = layout.dim / 2;
+  const int64_t width = layout.width(), half = cos.size(1);
   kernels::for_type(qkv, [&](auto type) {
     using T = decltype(type);
     for_rows(qkv.size(0), [&](int64_t first, size_t rows) {
       kernels::rope(kernels::data<T>(qkv) + first * width, static_cast<size_t>(width),
                     cos.const_data_ptr<float>() + first * half, sin.const_data_ptr<float>() + first * half, rows,
-                    static_cast<size_t>(layout.heads + layout.kv_heads), static_cast<size_t>(layout.dim), direction);
+                    static_cast<size_t>(layout.heads + layout.kv_heads), static_cast<size_t>(layout.dim),
+                    static_cast<size_t>(2 * half), direction);
     });
   });
 }

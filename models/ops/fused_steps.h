@@ -35,8 +35,8 @@ at::Tensor gradient_through(const Norm& norm, const at::Tensor& x, const at::Ten
 // Of the norm's weight; x and dy (…, a multiple of the weight's size).
 at::Tensor norm_weight_gradient(const Norm& norm, const at::Tensor& x, const at::Tensor& dy);
 
-// Queries and keys of qkv turned in place by their positions, cos and sin (N, dim/2) float32 or undefined for not at
-// all; direction -1 turns back.
+// The first R of each head's dimensions in queries and keys of qkv turned in place by their positions, cos and sin
+// (N, R/2) float32 or undefined for not at all; direction -1 turns back.
 void rotate(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin, const HeadLayout& layout,
             float direction);
 

@@ -26,8 +26,13 @@ at::Tensor floats(int64_t n) { return at::empty({n}, at::kFloat); }
 template <class T>
 struct Call {
   Call(const at::Tensor& qkv, const std::vector<int64_t>& sample_lengths, const HeadLayout& head_layout,
-       int64_t panels_each)
-      : lengths(sample_lengths), layout(head_layout), n(qkv.size(0)), begins(lengths.size()), order(lengths.size()) {
+       const AttentionScores& attention_scores, int64_t panels_each)
+      : lengths(sample_lengths),
+        layout(head_layout),
+        scores(attention_scores),
+        n(qkv.size(0)),
+        begins(lengths.size()),
+        order(lengths.size()) {
     std::exclusive_scan(lengths.begin(), lengths.end(), begins.begin(), int64_t{0});
     std::iota(order.begin(), order.end(), int64_t{0});
     std::ranges::stable_sort(order, [&](int64_t a, int64_t b) { return length(a) > length(b); });
@@ -64,7 +69,9 @@ struct Call {
     AttentionHead<T> h{};
     h.tokens = static_cast<size_t>(length(sample));
     h.dim = static_cast<size_t>(layout.dim);
-    h.scale = 1.0f / std::sqrt(static_cast<float>(layout.dim));
+    h.scale = static_cast<float>(scores.scale);
+    h.softcap = static_cast<float>(scores.softcap);
+    h.window = static_cast<size_t>(scores.window);
     h.q = row + query_head * layout.dim;
     h.k = row + (layout.heads + kv) * layout.dim;
     h.v = row + (layout.heads + layout.kv_heads + kv) * layout.dim;
@@ -75,6 +82,7 @@ struct Call {
 
   const std::vector<int64_t>& lengths;
   const HeadLayout& layout;
+  const AttentionScores& scores;
   int64_t n, per_sample = 0, scratch_each = 0;
   std::vector<int64_t> begins, order, panel_begins;
   at::Tensor panels, scratch;
@@ -87,8 +95,8 @@ T* element(const at::Tensor& tensor, int64_t offset) {
 
 template <class T>
 void forward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
-             const AttentionResult& result) {
-  const Call<T> call(qkv, lengths, layout, 2);
+             const AttentionScores& scores, const AttentionResult& result) {
+  const Call<T> call(qkv, lengths, layout, scores, 2);
   const int64_t group = layout.heads / layout.kv_heads, out_width = layout.heads * layout.dim;
   const auto panels = [&](int64_t sample, int64_t kv) {
     return AttentionPanels{call.panel(sample, kv, 0), call.panel(sample, kv, 1), nullptr, nullptr};
@@ -109,8 +117,9 @@ void forward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const H
 
 template <class T>
 void backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
-              const AttentionResult& result, const at::Tensor& dout, const at::Tensor& dqkv) {
-  const Call<T> call(qkv, lengths, layout, 3);
+              const AttentionScores& scores, const AttentionResult& result, const at::Tensor& dout,
+              const at::Tensor& dqkv) {
+  const Call<T> call(qkv, lengths, layout, scores, 3);
   const int64_t group = layout.heads / layout.kv_heads, out_width = layout.heads * layout.dim;
   const auto padded = static_cast<int64_t>(kernels::attention_padded(static_cast<size_t>(layout.dim)));
   // Each query head sums the gradients of its keys and values apart; a group's sums are added in order afterwards.
@@ -166,19 +175,22 @@ double flops(const std::vector<int64_t>& lengths, const HeadLayout& layout, int 
 
 }  // namespace
 
-AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout) {
+AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+                                 const AttentionScores& scores) {
   const WorkScope scope(Work::kAttention, flops(lengths, layout, 2));
   AttentionResult result{at::empty({qkv.size(0), layout.heads * layout.dim}, qkv.options()),
                          at::empty({layout.heads, qkv.size(0)}, at::kFloat)};
-  kernels::for_type(qkv, [&](auto type) { forward<decltype(type)>(qkv, lengths, layout, result); });
+  kernels::for_type(qkv, [&](auto type) { forward<decltype(type)>(qkv, lengths, layout, scores, result); });
   return result;
 }
 
 at::Tensor packed_attention_backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths,
-                                     const HeadLayout& layout, const AttentionResult& result, const at::Tensor& dout) {
+                                     const HeadLayout& layout, const AttentionScores& scores,
+                                     const AttentionResult& result, const at::Tensor& dout) {
   const WorkScope scope(Work::kAttention, flops(lengths, layout, 5));
   at::Tensor dqkv = at::empty_like(qkv);
-  kernels::for_type(qkv, [&](auto type) { backward<decltype(type)>(qkv, lengths, layout, result, dout, dqkv); });
+  kernels::for_type(qkv,
+                    [&](auto type) { backward<decltype(type)>(qkv, lengths, layout, scores, result, dout, dqkv); });
   return dqkv;
 }
 

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/ops/attention.h"
+
 namespace lora {
 
 struct HeadLayout {
@@ -21,10 +23,12 @@ struct AttentionResult {
 
 // qkv (N, layout.width()), rotated already, float32 or bfloat16, contiguous; lengths of the samples, N in all. Work is
 // shared out by sample and head; the result does not depend on the number of threads.
-AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout);
+AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+                                 const AttentionScores& scores);
 
 // The gradient of qkv, shaped like it.
 at::Tensor packed_attention_backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths,
-                                     const HeadLayout& layout, const AttentionResult& result, const at::Tensor& dout);
+                                     const HeadLayout& layout, const AttentionScores& scores,
+                                     const AttentionResult& result, const at::Tensor& dout);
 
 }  // namespace lora

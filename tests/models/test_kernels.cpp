@@ -19,8 +19,11 @@ double relative(const at::Tensor& found, const at::Tensor& wanted) {
   return ((found.to(at::kDouble) - exact).norm() / exact.norm()).item<double>();
 }
 
+AttentionScores usual(const HeadLayout& layout) { return {.scale = 1 / std::sqrt(static_cast<double>(layout.dim))}; }
+
 // Causal attention of each sample with all of its scores, in double precision.
-at::Tensor plain_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout) {
+at::Tensor plain_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+                           const AttentionScores& how) {
   const at::Tensor wide = qkv.to(at::kDouble);
   std::vector<at::Tensor> outputs;
   int64_t begin = 0;
@@ -34,8 +37,11 @@ at::Tensor plain_attention(const at::Tensor& qkv, const std::vector<int64_t>& le
     const at::Tensor q = heads(0, layout.heads);
     const at::Tensor k = heads(layout.heads, layout.kv_heads).repeat_interleave(group, 0);
     const at::Tensor v = heads(layout.heads + layout.kv_heads, layout.kv_heads).repeat_interleave(group, 0);
-    at::Tensor scores = at::matmul(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(layout.dim));
-    scores = scores.masked_fill(at::ones({t, t}, at::kBool).triu(1), -INFINITY);
+    at::Tensor scores = at::matmul(q, k.transpose(1, 2)) * how.scale;
+    if (how.softcap != 0) scores = how.softcap * (scores / how.softcap).tanh();
+    at::Tensor hidden = at::ones({t, t}, at::kBool).triu(1);
+    if (how.window != 0) hidden = hidden.logical_or(at::ones({t, t}, at::kBool).tril(-how.window));
+    scores = scores.masked_fill(hidden, -INFINITY);
     outputs.push_back(at::matmul(scores.softmax(-1), v).transpose(0, 1).reshape({t, layout.heads * layout.dim}));
   }
   return at::cat(outputs);
@@ -44,24 +50,39 @@ at::Tensor plain_attention(const at::Tensor& qkv, const std::vector<int64_t>& le
 const HeadLayout kLayouts[] = {{2, 2, 64}, {6, 2, 20}, {4, 1, 8}, {1, 1, 128}};
 const std::vector<int64_t> kSamples = {1, 33, 70, 2, 150};
 
+// Heads of all sizes, and for two of them scores that are scaled, capped (far into the bend and hardly), windowed.
+std::vector<std::pair<HeadLayout, AttentionScores>> attentions() {
+  std::vector<std::pair<HeadLayout, AttentionScores>> all;
+  for (const HeadLayout& layout : kLayouts) all.emplace_back(layout, usual(layout));
+  for (const HeadLayout& layout : {kLayouts[0], kLayouts[1]}) {
+    all.push_back({layout, {.scale = 0.3}});
+    all.push_back({layout, {.scale = 0.3, .softcap = 2}});
+    all.push_back({layout, {.scale = 0.1, .softcap = 50}});
+    for (const int64_t window : {1, 16, 40, 149, 150}) all.push_back({layout, {.scale = 0.2, .window = window}});
+    all.push_back({layout, {.scale = 0.2, .softcap = 5, .window = 33}});
+  }
+  return all;
+}
+
 }  // namespace
 
 TEST_CASE("packed attention and its gradient equal those of plain attention") {
   at::manual_seed(1);
-  for (const HeadLayout& layout : kLayouts) {
+  for (const auto& [layout, scores] : attentions()) {
     const at::Tensor qkv = at::randn({256, layout.width()});
     const at::Tensor dout = at::randn({256, layout.heads * layout.dim});
     for (const auto dtype : {at::kFloat, at::kBFloat16}) {
       const double bound = dtype == at::kFloat ? 1e-6 : 1e-2;
       const at::Tensor input = qkv.to(dtype);
       at::Tensor exact = input.to(at::kDouble).requires_grad_(true);
-      const at::Tensor wanted = plain_attention(exact, kSamples, layout);
+      const at::Tensor wanted = plain_attention(exact, kSamples, layout, scores);
       wanted.backward(dout.to(dtype).to(at::kDouble));
       on_every_target([&] {
-        INFO("heads " << layout.heads << " of " << layout.dim << ", " << c10::toString(dtype));
-        const AttentionResult result = packed_attention(input, kSamples, layout);
+        INFO("heads " << layout.heads << " of " << layout.dim << ", scale " << scores.scale << ", cap "
+                      << scores.softcap << ", window " << scores.window << ", " << c10::toString(dtype));
+        const AttentionResult result = packed_attention(input, kSamples, layout, scores);
         CHECK(relative(result.out, wanted.detach()) < bound);
-        const at::Tensor dqkv = packed_attention_backward(input, kSamples, layout, result, dout.to(dtype));
+        const at::Tensor dqkv = packed_attention_backward(input, kSamples, layout, scores, result, dout.to(dtype));
         CHECK(relative(dqkv, exact.grad()) < bound);
       });
     }
@@ -73,8 +94,8 @@ TEST_CASE("packed attention is exact where scores are large") {
   at::manual_seed(2);
   const at::Tensor qkv = at::randn({64, layout.width()}) * 30;
   on_every_target([&] {
-    const AttentionResult result = packed_attention(qkv, {64}, layout);
-    CHECK(relative(result.out, plain_attention(qkv, {64}, layout)) < 1e-5);
+    const AttentionResult result = packed_attention(qkv, {64}, layout, usual(layout));
+    CHECK(relative(result.out, plain_attention(qkv, {64}, layout, usual(layout))) < 1e-5);
   });
 }
 

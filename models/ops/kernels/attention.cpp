@@ -13,17 +13,17 @@
 // The includes below are made once an instruction set.
 #include <hwy/highway.h>
 
-#include "models/ops/kernels/tiles-inl.h"
-#include "models/ops/kernels/words-inl.h"
-
 #ifndef LORA_ATTENTION_CONSTANTS
 #define LORA_ATTENTION_CONSTANTS
 namespace lora::kernels {
 constexpr size_t kQueryBlock = 32;
-constexpr float kNothing = -1e30f;   // the score of a key that is not seen
 constexpr size_t kMostAmxDim = 512;  // room on the stack
 }  // namespace lora::kernels
 #endif
+
+#include "models/ops/kernels/scores-inl.h"
+#include "models/ops/kernels/tiles-inl.h"
+#include "models/ops/kernels/words-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lora::kernels::HWY_NAMESPACE {

@@ -25,6 +25,8 @@ template <class T>
 struct AttentionHead {
   size_t tokens, dim;                  // dim is even
   float scale;                         // of the scores
+  float softcap = 0;                   // c: scaled scores become c·tanh(score/c); 0: they stay
+  size_t window = 0;                   // a query sees itself and the window − 1 keys before it; 0: all before it
   const T *q, *k, *v;                  // first row each
   size_t stride;                       // between rows of q, k, v and dq
   T* out;                              // (tokens, dim)

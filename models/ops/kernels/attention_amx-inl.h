@@ -110,6 +110,8 @@ struct AmxTiles {
   static void Forward(const AttentionHead<Bf16>& head, const AttentionPanels& panels) {
     const Scope scope;
     const D d;
+    const ScoreRow<Bf16> score_row{head};
+    const float weight = score_row.Weight();
     const size_t blocks = attention_padded(head.dim) / 16, steps = To32(head.dim) / kDepth;
     float* const scores = head.scratch;
     auto* const factors = reinterpret_cast<Bf16*>(scores + kQueryBlock * To32(head.tokens));
@@ -124,11 +126,11 @@ struct AmxTiles {
         float* const s = scores + r * width;
         Bf16* const p = factors + r * width;
         const size_t seen = first + r + 1, whole = attention_padded(seen);
-        for (size_t i = seen; i < whole; ++i) s[i] = kNothing;
+        score_row.Prepare(d, first + r, whole, s);
         auto most = hn::Set(d, kNothing);
         for (size_t i = 0; i < whole; i += 16) most = hn::Max(most, hn::LoadU(d, s + i));
         const float max = hn::GetLane(hn::MaxOfLanes(d, most));
-        const auto scale = hn::Set(d, head.scale), shift = hn::Set(d, -max * head.scale);
+        const auto scale = hn::Set(d, weight), shift = hn::Set(d, -max * weight);
         auto total = hn::Zero(d);
         for (size_t i = 0; i < whole; i += 16) {
           const auto e = Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
@@ -138,7 +140,7 @@ struct AmxTiles {
         std::fill(p + whole, p + width, Bf16{0});
         const float sum = hn::GetLane(hn::SumOfLanes(d, total));
         inverse[r] = 1.0f / sum;
-        head.log_sum[first + r] = max * head.scale + std::log(sum);
+        head.log_sum[first + r] = max * weight + std::log(sum);
       }
       if (rows < kQueryBlock) std::fill_n(factors + rows * width, (kQueryBlock - rows) * width, Bf16{0});
       Mix(factors, width, panels.v_rows, blocks, sums);
@@ -198,6 +200,8 @@ struct AmxTiles {
   static void Backward(const AttentionHead<Bf16>& head, const AttentionPanels& panels) {
     const Scope scope;
     const D d;
+    const ScoreRow<Bf16> score_row{head};
+    const float weight = score_row.Weight();
     const size_t blocks = attention_padded(head.dim) / 16, steps = To32(head.dim) / kDepth;
     const size_t all = To32(head.tokens);
     float* const scores = head.scratch;
@@ -227,14 +231,15 @@ struct AmxTiles {
           return hn::Mul(LoadFloats(tag, out + r * head.out_stride + i),
                          LoadFloats(tag, dout + r * head.out_stride + i));
         });
-        for (size_t i = seen; i < whole; ++i) s[i] = kNothing;
-        const auto scale = hn::Set(d, head.scale), shift = hn::Set(d, -head.log_sum[first + r]);
+        score_row.Prepare(d, first + r, whole, s);
+        const auto scale = hn::Set(d, weight), shift = hn::Set(d, -head.log_sum[first + r]);
         const auto mean = hn::Set(d, along);
         for (size_t i = 0; i < whole; i += 16) {
-          const auto p = Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
+          const auto score = hn::LoadU(d, s + i), p = Exp(d, hn::MulAdd(score, scale, shift));
           StoreFloats(d, p, factors + r * width + i);
-          StoreFloats(d, hn::Mul(hn::Mul(p, scale), hn::Sub(hn::LoadU(d, slopes + r * width + i), mean)),
-                      grads + r * width + i);
+          StoreFloats(
+              d, hn::Mul(hn::Mul(p, score_row.Slope(d, score)), hn::Sub(hn::LoadU(d, slopes + r * width + i), mean)),
+              grads + r * width + i);
         }
         std::fill(factors + r * width + whole, factors + (r + 1) * width, Bf16{0});
         std::fill(grads + r * width + whole, grads + (r + 1) * width, Bf16{0});

@@ -16,6 +16,8 @@ struct Tiles {
   template <class T>
   static void Forward(const AttentionHead<T>& head, const AttentionPanels& panels) {
     const Lanes d;
+    const ScoreRow<T> score_row{head};
+    const float weight = score_row.Weight();
     const size_t lanes = hn::Lanes(d);
     const size_t row = attention_padded(head.tokens), dim_row = attention_padded(head.dim);
     const size_t depth = head.dim / Words::kStep, word_row = dim_row / Words::kStep;
@@ -32,11 +34,11 @@ struct Tiles {
       for (size_t r = 0; r < rows; ++r) {
         float* const s = scores + r * row;
         const size_t seen = first + r + 1, whole = attention_padded(seen);
-        for (size_t i = seen; i < whole; ++i) s[i] = kNothing;
+        score_row.Prepare(d, first + r, whole, s);
         Wide most = hn::Set(d, kNothing);
         for (size_t i = 0; i < whole; i += lanes) most = hn::Max(most, hn::LoadU(d, s + i));
         const float max = hn::GetLane(hn::MaxOfLanes(d, most));
-        const Wide scale = hn::Set(d, head.scale), shift = hn::Set(d, -max * head.scale);
+        const Wide scale = hn::Set(d, weight), shift = hn::Set(d, -max * weight);
         Wide total = hn::Zero(d);
         for (size_t i = 0; i < whole; i += lanes) {
           const Wide e = Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
@@ -46,7 +48,7 @@ struct Tiles {
         for (size_t i = whole; i < width; i += lanes) hn::StoreU(hn::Zero(d), d, s + i);
         const float sum = hn::GetLane(hn::SumOfLanes(d, total));
         inverse[r] = 1.0f / sum;
-        head.log_sum[first + r] = max * head.scale + std::log(sum);
+        head.log_sum[first + r] = max * weight + std::log(sum);
       }
       const float* p = Words::RowsOf(scores, rows, width, row, words);
       Products::Product(rows, dim_row, (keys + Words::kStep - 1) / Words::kStep, p, row / Words::kStep, 1,
@@ -63,6 +65,8 @@ struct Tiles {
   template <class T>
   static void Backward(const AttentionHead<T>& head, const AttentionPanels& panels) {
     const Lanes d;
+    const ScoreRow<T> score_row{head};
+    const float weight = score_row.Weight();
     const size_t lanes = hn::Lanes(d);
     const size_t row = attention_padded(head.tokens), dim_row = attention_padded(head.dim);
     const size_t depth = head.dim / Words::kStep, word_row = dim_row / Words::kStep;
@@ -94,13 +98,13 @@ struct Tiles {
           return hn::Mul(LoadFloats(tag, out + r * head.out_stride + i),
                          LoadFloats(tag, dout + r * head.out_stride + i));
         });
-        for (size_t i = seen; i < whole; ++i) s[i] = kNothing;
-        const Wide scale = hn::Set(d, head.scale), shift = hn::Set(d, -head.log_sum[first + r]);
+        score_row.Prepare(d, first + r, whole, s);
+        const Wide scale = hn::Set(d, weight), shift = hn::Set(d, -head.log_sum[first + r]);
         const Wide mean = hn::Set(d, along);
         for (size_t i = 0; i < whole; i += lanes) {
-          const Wide p = Exp(d, hn::MulAdd(hn::LoadU(d, s + i), scale, shift));
+          const Wide score = hn::LoadU(d, s + i), p = Exp(d, hn::MulAdd(score, scale, shift));
           hn::StoreU(p, d, s + i);
-          hn::StoreU(hn::Mul(hn::Mul(p, scale), hn::Sub(hn::LoadU(d, g + i), mean)), d, g + i);
+          hn::StoreU(hn::Mul(hn::Mul(p, score_row.Slope(d, score)), hn::Sub(hn::LoadU(d, g + i), mean)), d, g + i);
         }
         for (size_t i = whole; i < width; i += lanes) {
           hn::StoreU(hn::Zero(d), d, s + i);

@@ -53,9 +53,9 @@ void RmsNormBackward(const T* x, const float* w, const T* dy, T* dx, size_t rows
 }
 
 template <class T>
-void Rope(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim,
+void Rope(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim, size_t turned,
           float direction) {
-  const size_t half = dim / 2;
+  const size_t half = turned / 2;
   for (size_t r = 0; r < rows; ++r, x += stride, cos += half, sin += half) {
     for (size_t h = 0; h < heads; ++h) {
       T* low = x + h * dim;
@@ -176,8 +176,8 @@ void StoreAll(const float* from, T* to, size_t n) {
     RmsNormBackward(x, w, dy, dx, rows, width, eps);                                                              \
   }                                                                                                               \
   void Rope##S(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim,    \
-               float direction) {                                                                                 \
-    Rope(x, stride, cos, sin, rows, heads, dim, direction);                                                       \
+               size_t turned, float direction) {                                                                  \
+    Rope(x, stride, cos, sin, rows, heads, dim, turned, direction);                                               \
   }                                                                                                               \
   void Swiglu##S(const T* gu, T* y, size_t rows, size_t width) { Swiglu(gu, y, rows, width); }                    \
   void SwigluBackward##S(T* gu, T* dy, size_t rows, size_t width) { SwigluBackward(gu, dy, rows, width); }        \
@@ -220,8 +220,8 @@ uint32_t dropout_threshold(float p) { return static_cast<uint32_t>(static_cast<d
   }                                                                                                              \
   template <>                                                                                                    \
   void rope(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim,      \
-            float direction) {                                                                                   \
-    HWY_DYNAMIC_DISPATCH(Rope##S)(x, stride, cos, sin, rows, heads, dim, direction);                             \
+            size_t turned, float direction) {                                                                    \
+    HWY_DYNAMIC_DISPATCH(Rope##S)(x, stride, cos, sin, rows, heads, dim, turned, direction);                     \
   }                                                                                                              \
   template <>                                                                                                    \
   void swiglu(const T* gu, T* y, size_t rows, size_t width) {                                                    \

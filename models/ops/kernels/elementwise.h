@@ -19,11 +19,11 @@ void rms_norm(const T* x, const float* w, T* y, size_t rows, size_t width, float
 template <class T>
 void rms_norm_backward(const T* x, const float* w, const T* dy, T* dx, size_t rows, size_t width, float eps);
 
-// Turns the pairs (i, i + dim/2) of `heads` vectors a row by the angles whose cosines and sines are given, in place;
-// `direction` is 1, or -1 to turn back (which is also the gradient). x: rows of `stride`, the heads first; cos, sin
-// (rows, dim/2).
+// Turns the pairs (i, i + turned/2) of the first `turned` of `heads` vectors of `dim` a row by the angles whose cosines
+// and sines are given, in place; `direction` is 1, or -1 to turn back (which is also the gradient). x: rows of
+// `stride`, the heads first; cos, sin (rows, turned/2).
 template <class T>
-void rope(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim,
+void rope(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim, size_t turned,
           float direction);
 
 // y = silu(g) · u where a row of gu is [g | u]. gu (rows, 2·width), y (rows, width).
