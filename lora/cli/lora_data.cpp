@@ -1,5 +1,6 @@
 // lora-data report|preview|prepare RECIPE.yaml [key.path=value …]
 
+#include <ATen/Parallel.h>
 #include <unistd.h>
 
 #include "lora/cli/program.h"
@@ -8,6 +9,7 @@
 #include "lora/run/data_preview.h"
 #include "lora/run/data_study.h"
 #include "lora/run/session.h"
+#include "lora/run/text.h"
 #include "models/io/atomic_file.h"
 
 namespace lora {
@@ -41,6 +43,13 @@ std::filesystem::path named_file(const std::filesystem::path& path, const std::s
   return path.parent_path() / (path.stem().string() + "-" + name + path.extension().string());
 }
 
+std::string seconds_line(const StudySeconds& seconds, int threads) {
+  return "  took   " + fixed(seconds.encoding, 2) + " s to read and tokenise, " + fixed(seconds.cleaning.texts, 2) +
+         " s for rules on a row by itself, " + fixed(seconds.cleaning.duplicates, 2) +
+         " s for duplicates and contamination, " + fixed(seconds.figures, 2) + " s for the figures, on " +
+         std::to_string(threads) + (threads == 1 ? " thread\n" : " threads\n");
+}
+
 int report(const Options& options) {
   for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
     const DataStudy study = study_data(named.recipe, tokenizer).study;
@@ -48,7 +57,8 @@ int report(const Options& options) {
     const auto html = named_file(options.html, named.name);
     const std::string title = "Data of " + options.recipe + (named.name.empty() ? "" : ", " + named.name);
     write_file_atomically(html, data_page(study, title));
-    say("\n  wrote  " + html.string() + "\n");
+    say("\n" + seconds_line(study.seconds, at::get_num_threads()));
+    say("  wrote  " + html.string() + "\n");
     if (options.findings.empty()) return;
     const auto findings = named_file(options.findings, named.name);
     write_file_atomically(findings, findings_jsonl(study.cleaning));

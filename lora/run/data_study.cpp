@@ -1,6 +1,7 @@
 #include "lora/run/data_study.h"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "lora/data/batch.h"
@@ -87,9 +88,17 @@ double ratio(int64_t part, int64_t whole) {
 }  // namespace
 
 StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer) {
+  using Clock = std::chrono::steady_clock;
+  const auto seconds_since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  const auto start = Clock::now();
   RecipeData data = load_recipe_data(recipe, tokenizer, choose_labels(recipe), {}, SIZE_MAX);
   StudiedData studied;
   DataStudy& study = studied.study;
+  const CleaningSeconds& cleaning = study.seconds.cleaning = data.cleaning_seconds;
+  study.seconds.encoding = seconds_since(start) - cleaning.texts - cleaning.duplicates;
+  const auto loaded = Clock::now();
   study.recipe = recipe;
   study.cleaning = std::move(data.cleaning);
   study_sources(study, data.train, study.cleaning.train, false);
@@ -111,6 +120,7 @@ StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer) {
   }
   study.similarities = share_histogram(similarities, 40);
   collect_texts(study);
+  study.seconds.figures = seconds_since(loaded);
   studied.train = std::move(data.train);
   studied.validation = std::move(data.validation);
   return studied;

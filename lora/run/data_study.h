@@ -30,6 +30,13 @@ struct RowText {
   std::string prompt, answer;
 };
 
+// Where the time went.
+struct StudySeconds {
+  double encoding = 0;  // reading and tokenising
+  CleaningSeconds cleaning;
+  double figures = 0;  // histograms, and the texts of the rows that are shown
+};
+
 struct DataStudy {
   Recipe recipe;
   std::vector<SourceStudy> sources;  // training, then validation
@@ -41,6 +48,7 @@ struct DataStudy {
   double fill = 0;         // tokens over what these sequences could hold
   // (validation, row) -> its text: of the first `shown` findings of each rule and what they are like.
   std::map<std::pair<bool, int64_t>, RowText> texts;
+  StudySeconds seconds;
 };
 
 inline constexpr size_t kShownFindings = 5;

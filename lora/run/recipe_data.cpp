@@ -18,6 +18,7 @@ RecipeData load_recipe_data(const Recipe& recipe, const Tokenizer& tokenizer, co
   load.filter = filters.train();
   data.train = load_dataset(recipe.data.train, tokenizer, load);
   data.cleaning = filters.report();
+  data.cleaning_seconds = filters.seconds();
   std::vector<MixedSource> sources;
   for (size_t i = 0; i < recipe.data.train.size(); ++i) {
     const SourcePart& part = data.train.sources()[i];

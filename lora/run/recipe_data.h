@@ -13,7 +13,8 @@ namespace lora {
 struct RecipeData {
   LoadedDataset train, validation;
   CleaningReport cleaning;  // without the rows of data found in the cache
-  Mixture mixture;          // of train
+  CleaningSeconds cleaning_seconds;
+  Mixture mixture;  // of train
 };
 
 // Of `cache`, all but the options are the caller's. `examples`: findings kept of each rule and source. Errors as

@@ -124,6 +124,7 @@ TEST_CASE("no pair below the threshold is taken for near duplicates") {
     std::vector<std::vector<uint32_t>> sets;
     for (const Text& row : rows) {
       sets.push_back(shingles(normalised_words(row.answer), {true, 1}));
+      make_set(sets.back());
       make_sketch(sets.back());
     }
     const Cleaned cleaned = clean(config, rows, {}, 64);

@@ -1,5 +1,7 @@
 // Texts made comparable, counted and searched for personal data.
 
+#include <set>
+
 #include "lora/data/cleaning/normalise.h"
 #include "lora/data/cleaning/pii.h"
 #include "lora/data/cleaning/shingles.h"
@@ -40,9 +42,37 @@ TEST_CASE("n-grams are of characters or of words") {
   CHECK(shingles("one two", {true, 2})[0] == words[0]);
 }
 
+TEST_CASE("n-grams of plain letters are the same beside others") {
+  for (size_t size = 1; size <= 9; ++size) {
+    const std::string text = "natalia sold clips to 48 of her friends";
+    const auto plain = shingles(text, {false, size}), mixed = shingles(text + "é", {false, size});
+    REQUIRE(mixed.size() == plain.size() + 1);
+    CHECK(std::vector(mixed.begin(), mixed.end() - 1) == plain);
+    for (size_t i = 0; i < plain.size(); ++i) {
+      CHECK(plain[i] == static_cast<uint32_t>(hash_bytes(text.substr(i, size), 0) >> 32));
+    }
+  }
+}
+
+TEST_CASE("a set of hashes is ascending, whatever its size and however often one is repeated") {
+  for (const size_t size : {0, 1, 63, 64, 700, 8192, 9000}) {
+    for (const uint32_t kinds : {3u, 500u, 1000000u}) {
+      std::vector<uint32_t> hashes;
+      for (uint32_t i = 0; i < size; ++i) {
+        hashes.push_back(static_cast<uint32_t>(hash_bytes(std::to_string(i * 7919 % kinds), 0) >> 32));
+      }
+      const std::set<uint32_t> wanted(hashes.begin(), hashes.end());
+      make_set(hashes);
+      CHECK(hashes == std::vector<uint32_t>(wanted.begin(), wanted.end()));
+    }
+  }
+}
+
 TEST_CASE("the Jaccard similarity of small sets is exact and that of large ones close") {
   std::vector<uint32_t> a = {5, 1, 3, 3}, b = {3, 9, 1};
+  make_set(a);
   make_sketch(a);
+  make_set(b);
   make_sketch(b);
   CHECK(jaccard(a.data(), a.size(), b.data(), b.size()) == 0.5);
   CHECK(jaccard(a.data(), a.size(), a.data(), a.size()) == 1.0);
@@ -53,7 +83,9 @@ TEST_CASE("the Jaccard similarity of small sets is exact and that of large ones 
     if (i < 4000) left.push_back(hash);
     if (i >= 1000) right.push_back(hash);
   }
+  make_set(left);
   make_sketch(left);
+  make_set(right);
   make_sketch(right);
   CHECK(left.size() == kSketch);
   CHECK(std::abs(jaccard(left.data(), left.size(), right.data(), right.size()) - 0.5) < 0.1);

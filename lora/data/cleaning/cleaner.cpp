@@ -1,7 +1,9 @@
 #include "lora/data/cleaning/cleaner.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <utility>
 
 #include "lora/data/cleaning/normalise.h"
 #include "lora/data/cleaning/text_facts.h"
@@ -20,6 +22,20 @@ std::string two_digits(double value) {
   return buffer;
 }
 
+// Adds the seconds of its life to a sum.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& sum) : sum_(sum) {}
+  ~Stopwatch() { sum_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double& sum_;
+  Clock::time_point start_ = Clock::now();
+};
+
 std::string whole_text(const CleaningRow& row) {
   std::string text(row.prompt);
   if (!row.prompt.empty()) text += '\n';
@@ -28,11 +44,15 @@ std::string whole_text(const CleaningRow& row) {
 
 }  // namespace
 
-// What a row is by itself.
+// What the rules on a row by itself say.
 struct Cleaner::Judged {
-  std::array<std::string, kRules> details;  // of each rule that its text breaks, why
+  std::vector<std::pair<Rule, std::string>> broken;  // in the order of Rule, and why
   PiiCounts pii{};
-  Hash text{};  // normalised
+};
+
+// What a row is known by; normalised.
+struct Cleaner::Known {
+  Hash text{};
   uint64_t prompt = 0, answer = 0;
   bool has_prompt = false;
 };
@@ -47,11 +67,15 @@ Cleaner::Cleaner(const CleaningConfig& config, size_t examples)
       validation_index_(hasher_.banding().bands, config.contamination.threshold),
       train_index_(hasher_.banding().bands, config.near_duplicates.threshold) {}
 
-std::vector<Cleaner::Judged> Cleaner::judge(std::span<const CleaningRow> rows) const {
+std::vector<Cleaner::Judged> Cleaner::judge(std::span<const CleaningRow> rows) {
+  const Stopwatch watch(seconds_.texts);
   std::vector<Judged> judged(rows.size());
+  bool any = false;
+  for (size_t rule = 0; rule <= static_cast<size_t>(Rule::kPii); ++rule) any |= active(static_cast<Rule>(rule));
+  if (!any) return judged;
   const auto one = [&](const CleaningRow& row, Judged& found) {
     const auto breaks = [&](Rule rule, const std::string& detail) {
-      if (active(rule)) found.details[static_cast<size_t>(rule)] = detail;
+      if (active(rule)) found.broken.emplace_back(rule, detail);
     };
     const TextFacts prompt = text_facts(row.prompt), answer = text_facts(row.answer);
     TextFacts all = prompt;
@@ -84,6 +108,19 @@ std::vector<Cleaner::Judged> Cleaner::judge(std::span<const CleaningRow> rows) c
       }
       if (!kinds.empty()) breaks(Rule::kPii, kinds);
     }
+  };
+  parallel_for(static_cast<int64_t>(rows.size()), 16, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) one(rows[i], judged[i]);
+  });
+  return judged;
+}
+
+std::vector<Cleaner::Known> Cleaner::identify(std::span<const CleaningRow> rows) const {
+  std::vector<Known> known(rows.size());
+  if (!active(Rule::kContamination) && !active(Rule::kExactDuplicates) && !active(Rule::kConflictingAnswers)) {
+    return known;
+  }
+  const auto one = [&](const CleaningRow& row, Known& found) {
     const std::string prompt_text = normalised(row.prompt), answer_text = normalised(row.answer);
     found.has_prompt = !prompt_text.empty();
     found.prompt = hash_bytes(prompt_text, 1);
@@ -91,9 +128,9 @@ std::vector<Cleaner::Judged> Cleaner::judge(std::span<const CleaningRow> rows) c
     found.text = {found.prompt ^ hash_bytes(answer_text, 3), hash_bytes(prompt_text, 4) + found.answer};
   };
   parallel_for(static_cast<int64_t>(rows.size()), 16, [&](int64_t begin, int64_t end) {
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) one(rows[i], judged[i]);
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) one(rows[i], known[i]);
   });
-  return judged;
+  return known;
 }
 
 Fingerprints Cleaner::prints_of(std::span<const CleaningRow> rows) const {
@@ -128,7 +165,9 @@ bool Cleaner::note(SourceFindings& source, Finding finding, size_t source_index)
 
 void Cleaner::validation(std::span<const CleaningRow> rows) {
   const std::vector<Judged> judged = judge(rows);
+  const Stopwatch watch(seconds_.duplicates);
   const bool compared = active(Rule::kContamination);
+  const std::vector<Known> known = compared ? identify(rows) : std::vector<Known>{};
   const Fingerprints prints = compared ? prints_of(rows) : Fingerprints{};
   for (size_t i = 0; i < rows.size(); ++i, ++validation_count_) {
     const CleaningRow& row = rows[i];
@@ -136,40 +175,41 @@ void Cleaner::validation(std::span<const CleaningRow> rows) {
     SourceFindings& source = report_.validation[row.source];
     ++source.rows;
     for (size_t kind = 0; kind < judged[i].pii.size(); ++kind) source.pii[kind] += judged[i].pii[kind] > 0;
-    for (size_t rule = 0; rule < kRules; ++rule) {
-      if (judged[i].details[rule].empty()) continue;
+    for (const auto& [rule, detail] : judged[i].broken) {
       note(source,
-           {.rule = static_cast<Rule>(rule),
+           {.rule = rule,
             .validation = true,
             .row = validation_count_,
             .where = std::string(row.where),
-            .detail = judged[i].details[rule]},
+            .detail = detail},
            row.source);
     }
     validation_places_.add(row.where);
     if (!compared) continue;
-    validation_rows_.emplace(judged[i].text, validation_count_);
+    validation_rows_.emplace(known[i].text, validation_count_);
     validation_index_.insert(prints, static_cast<int64_t>(i), validation_count_);
   }
 }
 
 std::vector<uint8_t> Cleaner::train(std::span<const CleaningRow> rows) {
   const std::vector<Judged> judged = judge(rows);
+  const Stopwatch watch(seconds_.duplicates);
+  const std::vector<Known> known = identify(rows);
   const bool near = active(Rule::kNearDuplicates), contamination = active(Rule::kContamination);
   const Fingerprints prints = near || contamination ? prints_of(rows) : Fingerprints{};
   const std::vector<Match> leaks = contamination ? validation_index_.find_all(prints) : std::vector<Match>{};
-  const std::vector<Match> known = near ? train_index_.find_all(prints) : std::vector<Match>{};
+  const std::vector<Match> earlier = near ? train_index_.find_all(prints) : std::vector<Match>{};
   const int64_t first = train_count_;
 
   std::vector<uint8_t> keep(rows.size());
   for (size_t i = 0; i < rows.size(); ++i, ++train_count_) {
     const CleaningRow& row = rows[i];
-    const Judged& found = judged[i];
+    const Known& found = known[i];
     if (report_.train.size() <= row.source) report_.train.resize(row.source + 1);
     SourceFindings& source = report_.train[row.source];
     ++source.rows;
     train_places_.add(row.where);
-    for (size_t kind = 0; kind < found.pii.size(); ++kind) source.pii[kind] += found.pii[kind] > 0;
+    for (size_t kind = 0; kind < judged[i].pii.size(); ++kind) source.pii[kind] += judged[i].pii[kind] > 0;
 
     const auto like = [&](Rule rule, int64_t other, double similarity, const std::string& detail) {
       Finding finding{.rule = rule, .row = train_count_, .where = std::string(row.where), .other = other};
@@ -180,8 +220,8 @@ std::vector<uint8_t> Cleaner::train(std::span<const CleaningRow> rows) {
       return note(source, std::move(finding), row.source);
     };
     bool dropped = false;
-    for (size_t rule = 0; rule < kRules && !dropped; ++rule) {
-      if (!found.details[rule].empty()) dropped = like(static_cast<Rule>(rule), -1, 0, found.details[rule]);
+    for (const auto& [rule, detail] : judged[i].broken) {
+      if (!dropped) dropped = like(rule, -1, 0, detail);
     }
     if (!dropped && contamination) {
       const auto leaked = validation_rows_.find(found.text);
@@ -204,7 +244,7 @@ std::vector<uint8_t> Cleaner::train(std::span<const CleaningRow> rows) {
     }
     Match match;
     if (!dropped && !repeated && near) {
-      match = known[i].id >= 0 ? known[i] : train_index_.find(prints, static_cast<int64_t>(i), first);
+      match = earlier[i].id >= 0 ? earlier[i] : train_index_.find(prints, static_cast<int64_t>(i), first);
       if (match.id >= 0) {
         dropped = like(Rule::kNearDuplicates, match.id, match.similarity, two_digits(match.similarity) + " alike");
       }

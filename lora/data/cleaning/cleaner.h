@@ -54,6 +54,12 @@ struct CleaningReport {
   SourceFindings total() const;                   // of the training data
 };
 
+// Where a cleaner's time went.
+struct CleaningSeconds {
+  double texts = 0;       // rules on a row by itself
+  double duplicates = 0;  // rows beside other rows: exact and near duplicates, conflicts, contamination
+};
+
 class Cleaner {
  public:
   // Keeps the first `examples` findings of each rule and source.
@@ -65,9 +71,11 @@ class Cleaner {
   std::vector<uint8_t> train(std::span<const CleaningRow> rows);
 
   const CleaningReport& report() const { return report_; }
+  const CleaningSeconds& seconds() const { return seconds_; }
 
  private:
   struct Judged;
+  struct Known;
   struct Place;  // of a row
   struct Hash {
     uint64_t low, high;
@@ -87,7 +95,8 @@ class Cleaner {
     std::vector<uint64_t> ends_;
   };
 
-  std::vector<Judged> judge(std::span<const CleaningRow> rows) const;
+  std::vector<Judged> judge(std::span<const CleaningRow> rows);
+  std::vector<Known> identify(std::span<const CleaningRow> rows) const;
   Fingerprints prints_of(std::span<const CleaningRow> rows) const;
   bool active(Rule rule) const { return action_of(config_, rule) != RuleAction::kOff; }
   // Counts a row that breaks `rule`; whether it is dropped for it.
@@ -107,6 +116,7 @@ class Cleaner {
   Places validation_places_, train_places_;
   int64_t validation_count_ = 0, train_count_ = 0;
   CleaningReport report_;
+  CleaningSeconds seconds_;
   std::vector<std::array<size_t, kRules>> kept_findings_;  // of each source, training and validation
 };
 

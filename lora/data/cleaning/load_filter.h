@@ -25,6 +25,7 @@ class CleaningFilters {
   RowFilter validation();
   RowFilter train();
   const CleaningReport& report() const { return cleaner_.report(); }
+  const CleaningSeconds& seconds() const { return cleaner_.seconds(); }
 
  private:
   void read_validation();

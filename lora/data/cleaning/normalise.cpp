@@ -1,6 +1,7 @@
 #include "lora/data/cleaning/normalise.h"
 
 #include <algorithm>
+#include <array>
 
 #include "lora/data/utf8.h"
 
@@ -58,7 +59,21 @@ void append(std::string& text, char32_t value) {
   }
 }
 
+// What an ASCII character becomes: ' ' for one that counts as white space.
+using AsciiTable = std::array<char, 128>;
+
+AsciiTable ascii_table(bool words) {
+  AsciiTable table;
+  for (char32_t value = 0; value < 0x80; ++value) {
+    const bool space = is_space(value) || (words && !is_letter_or_digit(value));
+    table[value] = space ? ' ' : static_cast<char>(lower_case(value));
+  }
+  return table;
+}
+
 std::string normalise(std::string_view text, bool words) {
+  static const AsciiTable kText = ascii_table(false), kWords = ascii_table(true);
+  const AsciiTable& ascii = words ? kWords : kText;
   std::string out;
   out.reserve(text.size());
   bool space = false;
@@ -72,6 +87,18 @@ std::string normalise(std::string_view text, bool words) {
     append(out, value);
   };
   for (size_t at = 0; at < text.size();) {
+    if (const auto byte = static_cast<unsigned char>(text[at]); byte < 0x80) {
+      ++at;
+      const char plain = ascii[byte];
+      if (plain == ' ') {
+        space = true;
+        continue;
+      }
+      if (space && !out.empty()) out += ' ';
+      space = false;
+      out += plain;
+      continue;
+    }
     auto [value, length] = code_point_at(text, at);
     if (value == kInvalid) {
       if (space && !out.empty()) out += ' ';
@@ -80,7 +107,7 @@ std::string normalise(std::string_view text, bool words) {
     } else if (value == 0x2026) {
       for (int i = 0; i < 3; ++i) add('.');
     } else if (!has_no_width(value)) {
-      if (const char32_t plain = value < 0x80 ? 0 : plain_punctuation(value)) value = plain;
+      if (const char32_t plain = plain_punctuation(value)) value = plain;
       add(lower_case(value));
     }
     at += length;

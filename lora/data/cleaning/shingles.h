@@ -19,9 +19,12 @@ struct Shingling {
 // normalised_words() gives it. One shorter than an n-gram is one n-gram; an empty one has none.
 std::vector<uint32_t> shingles(std::string_view text, const Shingling& shingling);
 
-// The `kSketch` smallest of a set of hashes, ascending: all of it where it is no larger (Broder 1997, "bottom k").
+// Ascending, each once.
+void make_set(std::vector<uint32_t>& hashes);
+
+// The `kSketch` smallest of a set that make_set() made: all of it where it is no larger (Broder 1997, "bottom k").
 inline constexpr size_t kSketch = 256;
-void make_sketch(std::vector<uint32_t>& hashes);
+void make_sketch(std::vector<uint32_t>& set);
 
 // The Jaccard similarity of two sets by their sketches: exact where both are whole; else of the kSketch smallest of the
 // union, whose standard error is at most 0.03. Two empty sets have 0.

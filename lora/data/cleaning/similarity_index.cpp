@@ -20,6 +20,7 @@ Fingerprints fingerprints(std::span<const std::string> texts, const Shingling& s
   parallel_for(static_cast<int64_t>(texts.size()), 16, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
       std::vector<uint32_t> hashes = shingles(normalised_words(texts[i]), shingling);
+      make_set(hashes);
       hasher(hashes, prints.bands.data() + i * bands);
       make_sketch(hashes);
       prints.sketches[i] = std::move(hashes);
