@@ -9,6 +9,12 @@ const char* name_of(RuleAction action) {
   return action == RuleAction::kDrop ? "drop" : action == RuleAction::kWarn ? "warn" : "off";
 }
 
+// "the same as a.jsonl:3"
+std::string compared(const Finding& finding) {
+  const char* word = finding.rule == Rule::kConflictingAnswers ? " than " : finding.similarity == 1 ? " as " : " to ";
+  return finding.detail + word + finding.other_where;
+}
+
 std::string rows_of(int64_t count) { return with_commas(count) + (count == 1 ? " row" : " rows"); }
 
 }  // namespace
@@ -47,8 +53,8 @@ std::string rules_table(const CleaningReport& report, const CleaningConfig& conf
     for (const Finding& finding : report.findings) {
       if (finding.rule != rule || shown == examples) continue;
       if (shown++ == 0) below += "\n  " + std::string(info(rule).key) + "\n";
-      below += "    " + finding.where + (finding.validation ? " (validation)" : "") + ": " + finding.detail +
-               (finding.other >= 0 ? " as " + finding.other_where : "") + "\n";
+      below += "    " + finding.where + (finding.validation ? " (validation)" : "") + ": " +
+               (finding.other >= 0 ? compared(finding) : finding.detail) + "\n";
     }
   }
   return table(rows, {false, false, true, true, false}) + below;
@@ -61,7 +67,7 @@ std::vector<std::string> cleaning_warnings(const CleaningReport& report, const C
   std::string first;
   for (const Finding& finding : report.findings) {
     if (finding.rule != Rule::kContamination) continue;
-    first = " (" + finding.where + " is " + finding.detail + " as " + finding.other_where + ")";
+    first = " (" + finding.where + " is " + compared(finding) + ")";
     break;
   }
   return {rows_of(kept) + " of the training data also " + (kept == 1 ? "stands" : "stand") + " in the validation data" +

@@ -20,19 +20,21 @@ h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin: 2.5rem 0 .75rem; }
 h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; overflow-wrap: anywhere; }
 p.lead, .dim { color: var(--dim); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem; margin-top: 1.25rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)); gap: .75rem; margin-top: 1.25rem; }
 .card, .box { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem 1rem; }
-.card b { display: block; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; }
+.card b { display: block; font-size: 1.2rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--dim); font-weight: 500; }
-th:first-child, td:first-child, .left { text-align: left; }
-td.wrap { white-space: normal; }
+th:first-child, td:first-child, .rules th:last-child, .rules td:last-child { text-align: left; }
+td:first-child { white-space: normal; min-width: 10rem; overflow-wrap: anywhere; }
+.rules td:last-child { white-space: normal; min-width: 12rem; }
+tbody tr:last-child td { border-bottom: 0; }
 code, pre { font: 13px/1.45 ui-monospace, monospace; }
 .tag { border-radius: 1rem; padding: .05rem .55rem; font-size: .8rem; border: 1px solid currentColor; }
 .drop { color: var(--drop); } .warn { color: var(--warn); } .off { color: var(--dim); } .good { color: var(--good); }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: .75rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); gap: .75rem; }
 .chart { width: 100%; height: auto; display: block; }
 .chart .bar { fill: var(--bar); } .chart .axis { stroke: var(--line); }
 .chart text { fill: var(--dim); font: 11px system-ui, sans-serif; } .chart .title { fill: var(--fore); font-size: 12px; }
@@ -40,7 +42,9 @@ code, pre { font: 13px/1.45 ui-monospace, monospace; }
 .share .name { overflow-wrap: anywhere; }
 .track { height: .6rem; border-radius: .2rem; background: var(--bar); min-width: 2px; margin: .15rem 0; }
 .track.want { background: var(--want); }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: .75rem; margin: .5rem 0 1rem; }
+@media (max-width: 40rem) { .share { grid-template-columns: 1fr; } .share > div:last-child { margin-bottom: .75rem; } }
+summary { cursor: pointer; padding: .15rem 0; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); gap: .75rem; margin: .5rem 0 1rem; }
 .pair pre { margin: .35rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 14rem; overflow-y: auto; }
 .pair .answer { border-top: 1px dashed var(--line); padding-top: .35rem; }
 )";
@@ -65,8 +69,13 @@ std::string html_row(const char* cell, const std::vector<std::string>& cells) {
   return element("tr", row) + "\n";
 }
 
-std::string html_table(const std::string& head, const std::string& body) {
-  return "<div class=\"box scroll\"><table>" + element("thead", head) + element("tbody", body) + "</table></div>\n";
+std::string html_table(const std::string& head, const std::string& body, const std::string& css = "") {
+  return element("div", element("table", element("thead", head) + element("tbody", body), css), "box scroll") + "\n";
+}
+
+std::string source_name(const SourceStudy& source) {
+  return element("code", html_escaped(source.path)) +
+         (source.validation ? " " + element("span", "validation", "dim") : "");
 }
 
 std::string cards(const DataStudy& study) {
@@ -90,20 +99,16 @@ std::string cards(const DataStudy& study) {
 
 std::string sources(const DataStudy& study) {
   std::string body;
+  const std::vector<SourceColumn> columns = source_columns(study);
+  std::vector<std::string> head = {"source"};
+  for (const SourceColumn& column : columns) head.push_back(column.title);
   for (const SourceStudy& source : study.sources) {
-    const SourceCounts& counts = source.counts;
-    body += html_row(
-        "td", {"<code>" + html_escaped(source.path) + "</code>" +
-                   (source.validation ? " <span class=\"dim\">validation</span>" : ""),
-               with_commas(counts.rows), with_commas(counts.unreadable), with_commas(counts.filtered),
-               with_commas(counts.too_long), with_commas(counts.untrained), with_commas(counts.samples),
-               with_commas(counts.cut), with_commas(counts.tokens), percent(ratio(counts.supervised, counts.tokens)),
-               with_commas(source.median), with_commas(source.p95), with_commas(source.longest)});
+    std::vector<std::string> cells = {source_name(source)};
+    for (const SourceColumn& column : columns) cells.push_back(column.value(source));
+    body += html_row("td", cells);
   }
-  return element("h2", "Sources") +
-         html_table(html_row("th", {"source", "rows", "unreadable", "dropped", "too long", "untrained", "samples",
-                                    "cut", "tokens", "trained", "median", "95 %", "longest"}),
-                    body);
+  return element("h2", "Sources") + html_table(html_row("th", head), body) +
+         element("p", "Median, 95 % and longest are tokens a sample.", "dim");
 }
 
 std::string shares(const DataStudy& study) {
@@ -127,14 +132,33 @@ std::string charts(const DataStudy& study) {
   std::string text = element("h2", "Lengths and what is trained");
   for (const SourceStudy& source : study.sources) {
     if (source.counts.samples == 0) continue;
-    text += element("h3", "<code>" + html_escaped(source.path) + "</code>" + (source.validation ? " validation" : ""));
+    text += element("h3", source_name(source));
+    const std::string lengths = "tokens a sample: median " + with_commas(source.median) + ", 95 % " +
+                                with_commas(source.p95) + ", longest " + with_commas(source.longest);
     text += element("div",
-                    element("div", svg_histogram(source.lengths, "samples by tokens", false), "box") +
-                        element("div", svg_histogram(source.supervised, "samples by trained share", true), "box"),
+                    element("div", svg_histogram(source.lengths, lengths, false), "box") +
+                        element("div", svg_histogram(source.supervised, "trained share of a sample", true), "box"),
                     "charts") +
             "\n";
   }
   return text;
+}
+
+// What is found in each source, where there are several.
+std::string findings_by_source(const DataStudy& study) {
+  if (study.sources.size() < 2) return "";
+  std::string body;
+  for (const SourceStudy& source : study.sources) {
+    std::string found;
+    for (size_t rule = 0; rule < kRules; ++rule) {
+      const int64_t hits = source.findings.hits[rule];
+      if (hits == 0) continue;
+      found += (found.empty() ? "" : ", ") + element("code", info(static_cast<Rule>(rule)).key) + " " +
+               with_commas(hits) + " (" + percent(ratio(hits, source.findings.rows), 2) + ")";
+    }
+    body += html_row("td", {source_name(source), found.empty() ? element("span", "nothing", "good") : found});
+  }
+  return "<br/>" + html_table(html_row("th", {"source", "rows found in it"}), body, "rules");
 }
 
 std::string rules(const DataStudy& study) {
@@ -153,8 +177,10 @@ std::string rules(const DataStudy& study) {
         "rows that " + std::string(info(rule).description)};
     body += html_row("td", cells);
   }
-  std::string text = element("h2", "Rules of cleaning, on the training data") +
-                     html_table(html_row("th", {"rule", "action", "rows", "share", "dropped", "counts"}), body);
+  std::string text =
+      element("h2", "Rules of cleaning, on the training data") +
+      html_table(html_row("th", {"rule", "action", "rows", "share", "dropped", "counts"}), body, "rules") +
+      findings_by_source(study);
   std::string kinds;
   for (size_t kind = 0; kind < total.pii.size(); ++kind) {
     if (total.pii[kind] == 0) continue;
@@ -187,7 +213,11 @@ std::string row_box(const DataStudy& study, const RowPlaces& secret, bool valida
   constexpr size_t kCharacters = 1200;
   std::string inside =
       "<code>" + html_escaped(where) + "</code>" + (validation ? " <span class=\"dim\">validation</span>" : "");
-  const auto text = secret.contains({validation, row}) ? study.texts.end() : study.texts.find({validation, row});
+  if (secret.contains({validation, row})) {
+    return element("div", inside + element("p", "Its text is not shown: it may hold personal data or secrets.", "dim"),
+                   "box");
+  }
+  const auto text = study.texts.find({validation, row});
   if (text != study.texts.end() && !(text->second.prompt.empty() && text->second.answer.empty())) {
     if (!text->second.prompt.empty()) inside += element("pre", html_excerpt(text->second.prompt, kCharacters));
     inside +=

@@ -9,11 +9,24 @@
 namespace lora {
 namespace {
 
+// With spaces that can be seen.
+std::string shown(const std::string& piece) {
+  std::string text;
+  for (const char c : one_line(piece, 60)) {
+    if (c == ' ') {
+      text += "␣";
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
 std::string token_lines(const SampleView& sample, const Tokenizer& tokenizer) {
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < sample.ids.size(); ++i) {
-    rows.push_back({std::to_string(sample.ids[i]), sample.supervised[i] ? "trained" : "",
-                    one_line(tokenizer.piece(sample.ids[i]), 60)});
+    rows.push_back(
+        {std::to_string(sample.ids[i]), sample.supervised[i] ? "trained" : "", shown(tokenizer.piece(sample.ids[i]))});
   }
   return table(rows, {true, false, false});
 }

@@ -126,18 +126,46 @@ StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer) {
   return studied;
 }
 
-std::string data_report(const DataStudy& study) {
-  std::vector<std::vector<std::string>> rows = {{"source", "rows", "unread", "dropped", "too long", "untrained",
-                                                 "samples", "cut", "tokens", "trained", "median", "95 %", "longest"}};
-  for (const SourceStudy& source : study.sources) {
-    const SourceCounts& counts = source.counts;
-    rows.push_back({source.path + (source.validation ? " (validation)" : ""), with_commas(counts.rows),
-                    with_commas(counts.unreadable), with_commas(counts.filtered), with_commas(counts.too_long),
-                    with_commas(counts.untrained), with_commas(counts.samples), with_commas(counts.cut),
-                    with_commas(counts.tokens), percent(ratio(counts.supervised, counts.tokens)),
-                    with_commas(source.median), with_commas(source.p95), with_commas(source.longest)});
+std::vector<SourceColumn> source_columns(const DataStudy& study) {
+  using S = const SourceStudy&;
+  static constexpr struct {
+    SourceColumn column;
+    bool always;
+  } kColumns[] = {
+      {{"rows", [](S s) { return with_commas(s.counts.rows); }}, true},
+      {{"unreadable", [](S s) { return with_commas(s.counts.unreadable); }}, false},
+      {{"dropped", [](S s) { return with_commas(s.counts.filtered); }}, true},
+      {{"too long", [](S s) { return with_commas(s.counts.too_long); }}, false},
+      {{"untrained", [](S s) { return with_commas(s.counts.untrained); }}, false},
+      {{"cut", [](S s) { return with_commas(s.counts.cut); }}, false},
+      {{"split", [](S s) { return with_commas(s.counts.split); }}, false},
+      {{"samples", [](S s) { return with_commas(s.counts.samples); }}, true},
+      {{"tokens", [](S s) { return with_commas(s.counts.tokens); }}, true},
+      {{"trained", [](S s) { return percent(ratio(s.counts.supervised, s.counts.tokens)); }}, true},
+      {{"median", [](S s) { return with_commas(s.median); }}, true},
+      {{"95 %", [](S s) { return with_commas(s.p95); }}, true},
+      {{"longest", [](S s) { return with_commas(s.longest); }}, true},
+  };
+  std::vector<SourceColumn> columns;
+  for (const auto& [column, always] : kColumns) {
+    if (always || std::ranges::any_of(study.sources, [&](S source) { return column.value(source) != "0"; })) {
+      columns.push_back(column);
+    }
   }
-  std::string text = table(rows, {false, true, true, true, true, true, true, true, true, true, true, true, true});
+  return columns;
+}
+
+std::string data_report(const DataStudy& study) {
+  const std::vector<SourceColumn> columns = source_columns(study);
+  std::vector<std::vector<std::string>> rows(1, {"source"});
+  std::vector<bool> right(columns.size() + 1, true);
+  right[0] = false;
+  for (const SourceColumn& column : columns) rows[0].emplace_back(column.title);
+  for (const SourceStudy& source : study.sources) {
+    rows.push_back({source.path + (source.validation ? " (validation)" : "")});
+    for (const SourceColumn& column : columns) rows.back().push_back(column.value(source));
+  }
+  std::string text = table(rows, right);
   text += "\n" + mixing_table(study.shares, study.recipe.data.mixing);
   text +=
       "  " + with_commas(study.epoch_rows) + " sequences an epoch, " + percent(study.fill) + " of their room filled\n";

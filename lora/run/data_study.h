@@ -60,6 +60,13 @@ struct StudiedData {
 };
 StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer);
 
+// What is said of a source beside its name. Columns that are empty for all of them are left out, but for the main ones.
+struct SourceColumn {
+  const char* title;
+  std::string (*value)(const SourceStudy& source);
+};
+std::vector<SourceColumn> source_columns(const DataStudy& study);
+
 // The study as text: sources, shares, rules with examples, lengths.
 std::string data_report(const DataStudy& study);
 

@@ -69,6 +69,8 @@ std::string svg_histogram(const Histogram& histogram, const std::string& label, 
   std::string svg = "<svg class=\"chart\" viewBox=\"0 0 " + fixed(kWidth, 0) + " " + fixed(kHeight, 0) +
                     "\" role=\"img\" aria-label=\"" + html_escaped(label) + "\">";
   svg += "<text class=\"title\" x=\"" + fixed(kLeft, 0) + "\" y=\"12\">" + html_escaped(label) + "</text>";
+  svg += "<text text-anchor=\"end\" x=\"" + fixed(kWidth - kLeft, 0) + "\" y=\"12\">highest bar " + with_commas(most) +
+         "</text>";
   for (size_t i = 0; i < bins; ++i) {
     const int64_t count = histogram.counts[i];
     if (count == 0) continue;
@@ -81,11 +83,13 @@ std::string svg_histogram(const Histogram& histogram, const std::string& label, 
   }
   svg += "<line class=\"axis\" x1=\"" + fixed(kLeft, 0) + "\" x2=\"" + fixed(kWidth - kLeft, 0) + "\" y1=\"" +
          fixed(base, 1) + "\" y2=\"" + fixed(base, 1) + "\"/>";
-  constexpr int kTicks = 4;
-  for (int tick = 0; tick <= kTicks && bins > 0; ++tick) {
-    const double place = kLeft + (kWidth - 2 * kLeft) * tick / kTicks;
-    const double value = histogram.width * static_cast<double>(bins) * tick / kTicks;
-    const char* anchor = tick == 0 ? "start" : tick == kTicks ? "end" : "middle";
+  // At the edges of bins, so that the numbers are round.
+  constexpr size_t kTicks = 5;
+  const size_t every = (bins + kTicks - 1) / kTicks;
+  for (size_t bin = 0; bins > 0 && bin <= bins; bin += every) {
+    const double place = kLeft + static_cast<double>(bin) * step;
+    const double value = histogram.width * static_cast<double>(bin);
+    const char* anchor = bin == 0 ? "start" : bin == bins ? "end" : "middle";
     svg += "<text class=\"tick\" text-anchor=\"" + std::string(anchor) + "\" x=\"" + fixed(place, 1) + "\" y=\"" +
            fixed(kHeight - 9, 0) + "\">" + edge(value, percent) + "</text>";
   }

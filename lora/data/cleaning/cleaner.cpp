@@ -229,7 +229,7 @@ std::vector<uint8_t> Cleaner::train(std::span<const CleaningRow> rows) {
         dropped = like(Rule::kContamination, leaked->second, 1, "the same");
       } else if (leaks[i].id >= 0) {
         dropped =
-            like(Rule::kContamination, leaks[i].id, leaks[i].similarity, two_digits(leaks[i].similarity) + " alike");
+            like(Rule::kContamination, leaks[i].id, leaks[i].similarity, two_digits(leaks[i].similarity) + " similar");
       }
     }
     const auto same = active(Rule::kExactDuplicates) ? train_rows_.find(found.text) : train_rows_.end();
@@ -246,7 +246,7 @@ std::vector<uint8_t> Cleaner::train(std::span<const CleaningRow> rows) {
     if (!dropped && !repeated && near) {
       match = earlier[i].id >= 0 ? earlier[i] : train_index_.find(prints, static_cast<int64_t>(i), first);
       if (match.id >= 0) {
-        dropped = like(Rule::kNearDuplicates, match.id, match.similarity, two_digits(match.similarity) + " alike");
+        dropped = like(Rule::kNearDuplicates, match.id, match.similarity, two_digits(match.similarity) + " similar");
       }
     }
     if (!dropped && !repeated) {
