@@ -40,8 +40,9 @@ char32_t plain_punctuation(char32_t value) {
   return 0;
 }
 
-void append(std::string& text, char32_t value) {
-  const auto byte = [&](char32_t bits) { text += static_cast<char>(bits); };
+// Writes it as UTF-8; returns where that ends.
+char* append(char* text, char32_t value) {
+  const auto byte = [&](char32_t bits) { *text++ = static_cast<char>(bits); };
   if (value < 0x80) {
     byte(value);
   } else if (value < 0x800) {
@@ -57,6 +58,7 @@ void append(std::string& text, char32_t value) {
     byte(0x80 | (value >> 6 & 0x3F));
     byte(0x80 | (value & 0x3F));
   }
+  return text;
 }
 
 // What an ASCII character becomes: ' ' for one that counts as white space.
@@ -74,17 +76,21 @@ AsciiTable ascii_table(bool words) {
 std::string normalise(std::string_view text, bool words) {
   static const AsciiTable kText = ascii_table(false), kWords = ascii_table(true);
   const AsciiTable& ascii = words ? kWords : kText;
-  std::string out;
-  out.reserve(text.size());
+  std::string out(text.size(), '\0');  // no character becomes longer
+  char* end = out.data();
   bool space = false;
+  const auto separate = [&] {
+    *end = ' ';
+    end += space && end != out.data();
+    space = false;
+  };
   const auto add = [&](char32_t value) {
-    if (is_space(value) || (words && value != kInvalid && !is_letter_or_digit(value))) {
+    if (is_space(value) || (words && !is_letter_or_digit(value))) {
       space = true;
       return;
     }
-    if (space && !out.empty()) out += ' ';
-    space = false;
-    append(out, value);
+    separate();
+    end = append(end, value);
   };
   for (size_t at = 0; at < text.size();) {
     if (const auto byte = static_cast<unsigned char>(text[at]); byte < 0x80) {
@@ -92,18 +98,16 @@ std::string normalise(std::string_view text, bool words) {
       const char plain = ascii[byte];
       if (plain == ' ') {
         space = true;
-        continue;
+      } else {
+        separate();
+        *end++ = plain;
       }
-      if (space && !out.empty()) out += ' ';
-      space = false;
-      out += plain;
       continue;
     }
     auto [value, length] = code_point_at(text, at);
     if (value == kInvalid) {
-      if (space && !out.empty()) out += ' ';
-      space = false;
-      out += text[at];
+      separate();
+      *end++ = text[at];
     } else if (value == 0x2026) {
       for (int i = 0; i < 3; ++i) add('.');
     } else if (!has_no_width(value)) {
@@ -112,6 +116,7 @@ std::string normalise(std::string_view text, bool words) {
     }
     at += length;
   }
+  out.resize(static_cast<size_t>(end - out.data()));
   return out;
 }
 
