@@ -46,7 +46,13 @@ std::string model_line(const LlamaForCausalLM& model) {
          (model.dtype() == at::kBFloat16 ? "bfloat16" : "float32") + notes;
 }
 
-void set_threads(int64_t wanted) { at::set_num_threads(static_cast<int>(wanted > 0 ? wanted : physical_cores())); }
+void set_threads(int64_t wanted) {
+  // Each of these sets itself up at its first call, and is off by 1e-4 where two threads make that at once (see
+  // models/ops/rope.cpp): one thread makes it.
+  const at::Tensor x = at::ones({1});
+  for (auto* const function : {at::cos, at::sin, at::tanh, at::exp, at::log}) function(x);
+  at::set_num_threads(static_cast<int>(wanted > 0 ? wanted : physical_cores()));
+}
 
 ExportSource export_source(const Session& session, const AdapterConfig& adapter, const std::string& model_directory,
                            const ExportOptions& options) {

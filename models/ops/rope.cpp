@@ -79,11 +79,19 @@ at::Tensor rope_frequencies(const RopeConfig& rope, int64_t head_dim, bool long_
 RopePositions::RopePositions(RopeConfig rope, int64_t head_dim, int64_t max_positions)
     : rope_(std::move(rope)), head_dim_(head_dim), max_positions_(max_positions) {}
 
+// Element by element: the first vectorised cosine of a process is off by 1e-4 where two threads make it at once (MKL's,
+// in LibTorch 2.13), which happens once in some ten starts of a busy machine.
 RopeTable RopePositions::table(int64_t positions, bool long_context) const {
   const at::Tensor frequencies = rope_frequencies(rope_, head_dim_, long_context);
   const at::Tensor angles = at::arange(positions, at::kFloat).unsqueeze(1) * frequencies.unsqueeze(0);
-  if (rope_.attention_factor == 1) return {angles.cos(), angles.sin()};
-  return {angles.cos() * rope_.attention_factor, angles.sin() * rope_.attention_factor};
+  RopeTable table{at::empty_like(angles), at::empty_like(angles)};
+  const float* const angle = angles.const_data_ptr<float>();
+  float *const cos = table.cos.mutable_data_ptr<float>(), *const sin = table.sin.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < angles.numel(); ++i) {
+    cos[i] = static_cast<float>(std::cos(static_cast<double>(angle[i])) * rope_.attention_factor);
+    sin[i] = static_cast<float>(std::sin(static_cast<double>(angle[i])) * rope_.attention_factor);
+  }
+  return table;
 }
 
 RopeTable RopePositions::of(const std::vector<int64_t>& starts, const std::vector<int64_t>& lengths,

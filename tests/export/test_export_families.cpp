@@ -75,6 +75,7 @@ TEST_CASE("the TorchScript file of a bfloat16 model rounds where the model does"
     DYNAMIC_SECTION(name) {
       const TemporaryDirectory directory;
       const auto model = load_pretrained(golden_family(name), "bfloat16");
+      model->model->fused = false;  // whose kernels keep float32 between some of the steps
       const Adaptation none;
       export_torchscript({*model, none, {}, golden_family(name), {}}, directory / "merged.pt");
       torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());

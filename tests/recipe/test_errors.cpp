@@ -236,7 +236,8 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
        "7:25: data.train.0.format: expected one of auto, alpaca, chat, classification, completion, "
        "preference, sharegpt, text, found 'alpca' (did you mean 'alpaca'?)"},
       {10, "output_dir: x\nexport: [hf]",
-       "11:10: export.0: expected one of peft, lora, torchscript, huggingface, gguf, gguf-f32, gguf-f16, gguf-bf16, "
+       "11:10: export.0: expected one of peft, lora, torchscript, torchscript-int8, huggingface, gguf, gguf-f32, "
+       "gguf-f16, gguf-bf16, "
        "gguf-q8_0, gguf-lora, found 'hf' (did you mean "
        "'huggingface'?)"},
       {10, "output_dir: x\nexport: [peft, peft]", "11:16: export.1: 'peft' is named twice"},
