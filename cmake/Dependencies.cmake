@@ -42,3 +42,27 @@ find_package(SentencePiece REQUIRED)              # tokenizer.model
 if(NOT TARGET yaml-cpp::yaml-cpp)  # its name since yaml-cpp 0.8
   add_library(yaml-cpp::yaml-cpp ALIAS yaml-cpp)
 endif()
+
+# Parquet data files, where asked for: ON takes a system's Arrow; a folder is that of PyPI's pyarrow, whose wheel has
+# Arrow's headers and libraries, these by their full names alone:
+#   -DLORA_PARQUET=$(python3 -c "import pyarrow; print(pyarrow.get_library_dirs()[0])")
+set(LORA_PARQUET OFF CACHE STRING "Read Parquet: ON with a system's Arrow, or the folder of pyarrow")
+if(IS_DIRECTORY "${LORA_PARQUET}" AND NOT TARGET lora_parquet)
+  foreach(name arrow parquet)
+    file(GLOB lora_library ${LORA_PARQUET}/lib${name}.so.[0-9]*)
+    if(NOT lora_library)
+      message(FATAL_ERROR "LORA_PARQUET: ${LORA_PARQUET} has no lib${name}.so.*; wanted ON, or the folder of pyarrow")
+    endif()
+    list(GET lora_library 0 lora_library)
+    add_library(lora_${name}_library SHARED IMPORTED)
+    set_target_properties(lora_${name}_library PROPERTIES IMPORTED_LOCATION ${lora_library})
+  endforeach()
+  add_library(lora_parquet INTERFACE IMPORTED)
+  target_include_directories(lora_parquet SYSTEM INTERFACE ${LORA_PARQUET}/include)
+  target_link_libraries(lora_parquet INTERFACE lora_parquet_library lora_arrow_library)
+elseif(LORA_PARQUET AND NOT TARGET lora_parquet)
+  find_package(Arrow REQUIRED)
+  find_package(Parquet REQUIRED)
+  add_library(lora_parquet INTERFACE IMPORTED)
+  target_link_libraries(lora_parquet INTERFACE Parquet::parquet_shared Arrow::arrow_shared)
+endif()

@@ -105,7 +105,7 @@ SourceFile hash_source(const std::string& path, const fs::path& directory, bool 
   return file;
 }
 
-std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
+std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const Tokenizer* tokenizer,
                                   const CacheOptions& options) {
   CacheKey key;
   // Everything by its length, so that no two lists are one text.
@@ -121,12 +121,15 @@ std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const 
     return true;
   };
   add(options.options);
-  add(std::to_string(tokenizer.vocab_size()));
-  std::vector<fs::path> files = tokenizer.files();
-  if (files.empty()) return {};
-  for (const char* name : {"chat_template.jinja", "chat_template.json"}) {
-    const fs::path beside = files.front().parent_path() / name;
-    if (fs::is_regular_file(beside) && std::ranges::find(files, beside) == files.end()) files.push_back(beside);
+  std::vector<fs::path> files;
+  if (tokenizer) {
+    add(std::to_string(tokenizer->vocab_size()));
+    files = tokenizer->files();
+    if (files.empty()) return {};
+    for (const char* name : {"chat_template.jinja", "chat_template.json"}) {
+      const fs::path beside = files.front().parent_path() / name;
+      if (fs::is_regular_file(beside) && std::ranges::find(files, beside) == files.end()) files.push_back(beside);
+    }
   }
   for (const fs::path& file : files) {
     add(file.filename().string());
@@ -151,7 +154,8 @@ void prune_cache(const fs::path& directory) {
     for (const auto& entry : fs::directory_iterator(folder, error)) {
       const std::string name = entry.path().filename().string();
       const bool left_behind = name.starts_with('.') && name.find(".tmp-") != std::string::npos;
-      const bool ours = left_behind || name.ends_with(".tokens") || (folder != directory && name.ends_with(".json"));
+      const bool ours = left_behind || name.ends_with(".tokens") || name.ends_with(".labels") ||
+                        (folder != directory && name.ends_with(".json"));
       const auto age = today - entry.last_write_time(error);
       if (!error && ours && age > (left_behind ? std::chrono::hours{24} : kKept)) fs::remove(entry.path(), error);
     }

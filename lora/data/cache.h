@@ -1,10 +1,10 @@
 #pragma once
 // Where prepared datasets are kept between runs, and under which names.
 //
-// DIRECTORY/KEY.tokens is a dataset (token_file.h); KEY is a SHA-256 of all that decides what is in it, so that nothing
-// is ever out of date: another source, tokenizer, option or build of lora/data is another file. Written beside its
-// place and renamed, so that runs may make the same one at once. DIRECTORY/hashes/ has what is known of large source
-// files.
+// DIRECTORY/KEY.tokens is a dataset (token_file.h), KEY.labels a classifier's labels (labels.h); KEY is a SHA-256 of
+// all that decides what is in it, so that nothing is ever out of date: another source, tokenizer, option or build of
+// lora/data is another file. Written beside its place and renamed, so that runs may make the same one at once.
+// DIRECTORY/hashes/ has what is known of large source files.
 
 #include <filesystem>
 #include <optional>
@@ -34,13 +34,14 @@ void open_cache(const std::filesystem::path& directory);
 // the file's device, inode, size and times of modification and of change are the same; noted anew where `keep`.
 SourceFile hash_source(const std::string& path, const std::filesystem::path& directory, bool keep);
 
-// 64 hexadecimal digits. None where the bytes that decide cannot be known before they are read: of standard input, or
-// of a tokenizer without files. Throws DataError for a source that cannot be read.
+// 64 hexadecimal digits. The tokenizer may be null where it decides nothing. None where the bytes that decide cannot be
+// known before they are read: of standard input, or of a tokenizer without files. Throws DataError for a source that
+// cannot be read.
 struct CacheKey {
   std::string text;
   std::vector<SourceFile> files;  // of the sources
 };
-std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
+std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const Tokenizer* tokenizer,
                                   const CacheOptions& options);
 
 // Removes what no run has used for thirty days, and what killed runs left behind.

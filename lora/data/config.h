@@ -27,6 +27,8 @@ struct DataConfig {
   std::vector<DataSource> train;
   std::vector<DataSource> validation;
   bool shuffle = true;
+  bool streaming = false;              // train is read in passing; see sample_stream.h
+  int64_t shuffle_buffer = 10'000;     // with streaming: samples that are shuffled and packed together
   std::string on_error = "fail";       // rows that cannot be used: fail | skip
   int64_t max_errors = 100;            // with skip: more than so many are an error all the same
   std::string cache_dir = "auto";      // see cache.h; empty: no cache

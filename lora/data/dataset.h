@@ -32,6 +32,7 @@ struct DatasetIndex {
   std::vector<SourcePart> sources;
   std::vector<SourceFile> files;      // that were read
   std::vector<std::string> bad_rows;  // what was wrong with the first few of those passed over
+  std::string notes;                  // of whoever had it made, to be found again with it
   int64_t tokens = 0, supervised_tokens = 0;
   int64_t longest = 0;  // tokens of the longest sample
 };

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lora/data/cache.h"
 #include "lora/data/config.h"
 #include "models/labels.h"
 
@@ -26,7 +27,8 @@ class Labels {
 };
 
 // Every label of the sources' rows once: by value where all are whole numbers, else in byte order. Throws as
-// load_dataset does, and DataError for fewer than two.
-LabelNames collect_labels(const std::vector<DataSource>& sources, const DataConfig& data = {});
+// load_dataset does, and DataError for fewer than two. Kept in the cache, of whose options the directory and `keep` are
+// the caller's, so that the rows are not read for them again; a cache that cannot be used is no error.
+LabelNames collect_labels(const std::vector<DataSource>& sources, const DataConfig& data = {}, CacheOptions cache = {});
 
 }  // namespace lora

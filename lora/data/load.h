@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -13,23 +12,14 @@
 #include "lora/data/config.h"
 #include "lora/data/dataset.h"
 #include "lora/data/examples.h"
-#include "lora/data/labels.h"
+#include "lora/data/sample_reader.h"
 #include "lora/data/tokenizer.h"
 
 namespace lora {
 
-// Sees all rows that can be used in their order, in blocks, before they are tokenised; may change an example, and
-// clears `keep` of those to leave out. Called on one thread, where it may use all of ATen's. What decides what it does
-// has to be in the cache's options.
-using RowFilter = std::function<void(std::span<ExampleRow> rows)>;
-
-struct LoadOptions {
-  int64_t max_length = 512;
-  // Rows have labels, of these, or none where these are empty; others cannot be used.
-  Labels labels = {};
-  DataConfig data = {};  // but for its lists of sources
-  RowFilter filter = {};
+struct LoadOptions : SampleOptions {
   CacheOptions cache = {};
+  std::function<std::string()> notes = {};  // asked for after the last row: the dataset's notes, kept with it
 };
 
 struct LoadedDataset : Dataset {

@@ -7,6 +7,7 @@
 
 #include "models/did_you_mean.h"
 #include "models/error.h"
+#include "models/io/sha256.h"
 
 namespace lora {
 namespace {
@@ -50,11 +51,20 @@ bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\r") 
 
 std::string too_long() { return "more than " + std::to_string(kMostRecordBytes >> 20) + " MiB, wanted shorter rows"; }
 
+// No row of text is nested so, and what walks through a value does it on the stack.
+constexpr int kDeepest = 1000;
+
+void expect_shallow(int depth, const std::string& where) {
+  if (depth <= kDeepest) return;
+  throw DataError(where + ": nested more than " + std::to_string(kDeepest) + " deep; wanted a row of text");
+}
+
 // JSON as RFC 8259 has it, with each key of an object only once: which of two a reader takes is its own affair.
 json parse_json(const std::string& text, const std::string& where) {
   std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto once = [&](int, json::parse_event_t event, json& parsed) {
+  const auto once = [&](int depth, json::parse_event_t event, json& parsed) {
     using Event = json::parse_event_t;
+    expect_shallow(depth, where);
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key && !keys.back().insert(parsed.get_ref<const std::string&>()).second) {
@@ -79,10 +89,8 @@ RowReader::RowReader(const std::string& path) : path_(path), input_(std::make_un
     return;
   }
   if (input_->starts_with("PAR1")) {
-    throw DataError(
-        path +
-        ": is a Parquet file, and this is built without Parquet; wanted JSONL or CSV, such as pandas writes: "
-        "read_parquet(PATH).to_json('rows.jsonl', orient='records', lines=True)");
+    parquet_.emplace(path);
+    return;
   }
   array_ = skip_space() == '[';
   if (array_) get();
@@ -114,7 +122,7 @@ void RowReader::read_header() {
 
 bool RowReader::next(RawRow& row) {
   row.error.clear();
-  return csv_ ? next_record(row) : array_ ? next_element(row) : next_line(row);
+  return csv_ ? next_record(row) : parquet_ ? next_parquet(row) : array_ ? next_element(row) : next_line(row);
 }
 
 bool RowReader::next_line(RawRow& row) {
@@ -187,6 +195,19 @@ bool RowReader::next_record(RawRow& row) {
   }
 }
 
+bool RowReader::next_parquet(RawRow& row) {
+  row.line = line_++;
+  row.index = -1;
+  const bool any = parquet_->next(row.json, row.error);
+  if (row.json.size() > kMostRecordBytes) row.error = "a row of " + too_long();
+  return any;
+}
+
+SourceFile RowReader::finish() {
+  if (parquet_) return {path_, static_cast<int64_t>(std::filesystem::file_size(path_)), sha256_of_file(path_)};
+  return input_->finish();
+}
+
 std::string RowReader::where(const RawRow& row) const {
   std::string place = path_ + ":" + std::to_string(row.line);
   return row.index < 0 ? place : place + "[" + std::to_string(row.index) + "]";
@@ -239,7 +260,11 @@ json DataRow::value(const std::string& column) const {
   const std::string& text = found.get_ref<const std::string&>();
   const size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string::npos || (text[first] != '[' && text[first] != '{')) return found;
-  json parsed = json::parse(text, nullptr, false);
+  const auto shallow = [&](int depth, json::parse_event_t, json&) {
+    expect_shallow(depth, where_ + ": column '" + name_in_file(column) + "'");
+    return true;
+  };
+  json parsed = json::parse(text, shallow, false);
   return parsed.is_discarded() ? found : parsed;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
-// Rows of a data file, one at a time: CSV or TSV (csv.h) whose first line names the columns, by the file's name; else
-// JSONL (one object a line) or one JSON array of objects, told apart by the first character. Files may be packed
-// (input.h). A byte order mark, CRLF line ends and blank lines are fine.
+// Rows of a data file, one at a time: CSV or TSV (csv.h) whose first line names the columns, by the file's name;
+// Parquet (parquet.h), by its first bytes; else JSONL (one object a line) or one JSON array of objects, told apart by
+// the first character. Files may be packed (input.h). A byte order mark, CRLF line ends and blank lines are fine.
 
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
@@ -12,6 +12,7 @@
 #include "lora/data/config.h"
 #include "lora/data/csv.h"
 #include "lora/data/input.h"
+#include "lora/data/parquet.h"
 
 namespace lora {
 
@@ -49,9 +50,9 @@ class DataRow {
 
 // A row as it stands in its file.
 struct RawRow {
-  std::string json;                 // its text, in JSONL and in an array
+  std::string json;                 // its text, but in CSV
   std::vector<std::string> fields;  // in CSV
-  int64_t line = 0;                 // where it begins
+  int64_t line = 0;                 // where it begins; in Parquet the row, from 1
   int64_t index = -1;               // in an array
   std::string error;                // why it cannot be used, where that is so: a message without its place
 };
@@ -72,12 +73,13 @@ class RowReader {
   std::string where(const RawRow& row) const;
 
   // After the last row: what was read.
-  SourceFile finish() { return input_->finish(); }
+  SourceFile finish();
 
  private:
   bool next_line(RawRow& row);
   bool next_element(RawRow& row);
   bool next_record(RawRow& row);
+  bool next_parquet(RawRow& row);
   void read_header();
   int get();
   int skip_space();
@@ -85,6 +87,7 @@ class RowReader {
   std::string path_;
   std::unique_ptr<Input> input_;
   std::optional<CsvReader> csv_;
+  std::optional<ParquetRows> parquet_;
   std::vector<std::string> columns_;  // of CSV
   int64_t line_ = 1, index_ = 0;
   bool array_ = false, first_ = true;

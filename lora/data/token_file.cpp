@@ -73,7 +73,8 @@ json to_json(const DatasetIndex& index) {
           {"longest", index.longest},
           {"sources", sources},
           {"files", files},
-          {"bad_rows", index.bad_rows}};
+          {"bad_rows", index.bad_rows},
+          {"notes", index.notes}};
 }
 
 DatasetIndex index_from(const json& j) {
@@ -82,6 +83,7 @@ DatasetIndex index_from(const json& j) {
   index.supervised_tokens = j.at("supervised_tokens");
   index.longest = j.at("longest");
   index.bad_rows = j.at("bad_rows");
+  index.notes = j.at("notes");
   for (const json& s : j.at("sources")) {
     index.sources.push_back(
         {s.at("path"), s.at("format"), s.at("ground"), s.at("begin"), s.at("end"), counts_from(s.at("counts"))});

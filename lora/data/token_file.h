@@ -17,7 +17,7 @@
 
 namespace lora {
 
-constexpr uint32_t kTokenFileVersion = 1;
+constexpr uint32_t kTokenFileVersion = 2;
 
 // The samples of a mapped file. A block is compared with its checksum when it is first read, so that opening takes no
 // longer for a long file.

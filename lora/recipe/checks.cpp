@@ -1,6 +1,7 @@
 #include "lora/recipe/checks.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <optional>
 #include <string>
@@ -13,6 +14,19 @@
 
 namespace lora {
 namespace {
+
+// Rules of cleaning that want to have all rows before.
+constexpr std::array kWholeSetRules = {"exact_duplicates", "near_duplicates", "conflicting_answers"};
+
+// What a recipe itself says of a rule; null: nothing.
+const YamlNode* cleaning_rule(const YamlNode& root, const char* key) {
+  const YamlNode* node = &root;
+  for (const char* part : {"data", "cleaning", key}) {
+    node = node->find(part);
+    if (node == nullptr || node->is(YamlNode::Kind::kNull)) return nullptr;
+  }
+  return node;
+}
 
 class Checker {
  public:
@@ -73,6 +87,7 @@ class Checker {
     check_sources("data.validation", recipe_.data.validation);
     check_standard_input();
     check_mixing();
+    check_streaming();
     const CleaningConfig& cleaning = recipe_.data.cleaning;
     expect_order("data.cleaning.length", "min_chars", cleaning.length.min_chars, "max_chars",
                  cleaning.length.max_chars);
@@ -249,6 +264,34 @@ class Checker {
     }
     if (mixing.by != "samples" && mixing.strategy == "concatenate") {
       fail("data.mixing.by", "data.mixing.by: only with strategy weights or temperature; concatenate has no shares");
+    }
+  }
+
+  void check_streaming() const {
+    const DataConfig& data = recipe_.data;
+    if (!data.streaming) {
+      if (data.shuffle_buffer == DataConfig{}.shuffle_buffer) return;
+      fail("data.shuffle_buffer",
+           "data.shuffle_buffer: only with data.streaming; else the whole of the data is shuffled");
+    }
+    const auto refuse = [&](const std::string& key, const std::string& reason) {
+      fail(key, key + ": not with data.streaming, " + reason);
+    };
+    if (recipe_.training.epochs) {
+      refuse("training.epochs", "where it is not known beforehand how long an epoch is; wanted max_steps");
+    }
+    if (data.mixing.strategy != "concatenate") {
+      refuse("data.mixing.strategy", "which reads sources one after the other; expected concatenate");
+    }
+    for (size_t i = 0; i < data.train.size(); ++i) {
+      if (data.train[i].epochs == 1.0) continue;
+      refuse("data.train." + std::to_string(i) + ".epochs", "which passes over every source once; expected 1.0");
+    }
+    for (const char* key : kWholeSetRules) {
+      const YamlNode* rule = cleaning_rule(root_, key);
+      const YamlNode* action = rule && rule->is(YamlNode::Kind::kMap) ? rule->find("action") : rule;
+      if (!rule || (action && action->text == "off")) continue;
+      refuse("data.cleaning." + std::string(key), "which keeps no earlier rows to compare with; expected off");
     }
   }
 

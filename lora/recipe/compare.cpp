@@ -63,7 +63,8 @@ bool decides_what_is_trained(const std::string& key) {
 
 // Of the data section, what decides which samples an epoch has, or where they are kept, and not what they are.
 bool decides_use_alone(const std::string& key) {
-  return key == "shuffle" || key == "cache_dir" || key == "max_errors" || key.starts_with("mixing");
+  return key == "shuffle" || key == "streaming" || key == "shuffle_buffer" || key == "cache_dir" ||
+         key == "max_errors" || key.starts_with("mixing");
 }
 
 }  // namespace

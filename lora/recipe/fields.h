@@ -139,6 +139,8 @@ void describe(Fields& fields, DataConfig& data) {
   fields.sections("train", data.train);
   fields.sections("validation", data.validation);
   fields.value("shuffle", data.shuffle, Any{});
+  fields.value("streaming", data.streaming, Any{});
+  fields.value("shuffle_buffer", data.shuffle_buffer, Integers{1});
   fields.value("on_error", data.on_error, known_on_error());
   fields.value("max_errors", data.max_errors, Integers{0});
   fields.value("cache_dir", data.cache_dir, OrNull{});

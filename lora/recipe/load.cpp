@@ -140,6 +140,10 @@ Recipe read_recipe(const YamlNode& root) {
     recipe.adapter.method = "lora";
     recipe.adapter.use_rslora = true;
   }
+  // These want all rows before, and asked for are refused above; their defaults are not.
+  if (CleaningConfig& cleaning = recipe.data.cleaning; recipe.data.streaming) {
+    cleaning.exact_duplicates = cleaning.near_duplicates.action = cleaning.conflicting_answers = "off";
+  }
   return recipe;
 }
 

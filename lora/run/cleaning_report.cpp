@@ -19,11 +19,8 @@ std::string rows_of(int64_t count) { return with_commas(count) + (count == 1 ? "
 
 }  // namespace
 
-std::string cleaning_line(const CleaningReport& report, const SourceCounts& counts, const CleaningConfig& config) {
+std::string cleaning_line(const CleaningReport& report, const CleaningConfig& config) {
   const SourceFindings total = report.total();
-  if (total.rows == 0) {  // nothing was read
-    return counts.filtered > 0 ? rows_of(counts.filtered) + " dropped when the cache was made" : "";
-  }
   std::string dropped, kept;
   for (size_t i = 0; i < kRules; ++i) {
     const auto rule = static_cast<Rule>(i);

@@ -5,13 +5,12 @@
 #include <vector>
 
 #include "lora/data/cleaning/cleaner.h"
-#include "lora/data/counts.h"
 
 namespace lora {
 
 // "3 rows dropped (exact_duplicates 2, length 1); kept, but look at them: near_duplicates 12": what was found in the
-// training data by key, empty where nothing was; of data found in the cache only how many rows are not there.
-std::string cleaning_line(const CleaningReport& report, const SourceCounts& counts, const CleaningConfig& config);
+// training data by key, empty where nothing was.
+std::string cleaning_line(const CleaningReport& report, const CleaningConfig& config);
 
 // A line a rule: key, action, rows found, rows dropped by it; and below each its first `examples` findings.
 std::string rules_table(const CleaningReport& report, const CleaningConfig& config, size_t examples);

@@ -37,8 +37,10 @@ std::string config_plan(const Recipe& recipe) {
   if (fs::exists(directory / "tokenizer.model")) {
     const auto tokenizer = load_tokenizer(directory);
     const RecipeData data = load_recipe_data(recipe, *tokenizer, labels);
-    need = data_need(data.train, data.validation);
-    text += "Training    " + dataset_line(data.train) + "\n";
+    if (!recipe.data.streaming) need = data_need(data.train, data.validation);
+    const bool streamed = data.stream.samples != nullptr;
+    text += std::string("Training    ") + (streamed ? "streamed; first " : "") +
+            dataset_line(streamed ? data.stream.samples->window() : data.train) + "\n";
   } else {
     text += "Not read    data: " + directory.string() + " has no tokenizer.model; supposed are samples of " +
             with_commas(training.max_length) + " tokens that use every id\n";

@@ -44,7 +44,7 @@ std::string data_preview(const Recipe& recipe, const Tokenizer& tokenizer, const
   const Labels labels = choose_labels(recipe);
   int64_t seen = 0;
   std::vector<std::string> places;
-  LoadOptions load{.max_length = recipe.training.max_length, .labels = labels, .data = recipe.data};
+  LoadOptions load{{.max_length = recipe.training.max_length, .labels = labels, .data = recipe.data}};
   load.filter = [&](std::span<ExampleRow> rows) {
     for (ExampleRow& row : rows) {
       ++seen;

@@ -93,7 +93,9 @@ StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer) {
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
   const auto start = Clock::now();
-  RecipeData data = load_recipe_data(recipe, tokenizer, choose_labels(recipe), {}, SIZE_MAX);
+  Recipe whole = recipe;
+  whole.data.streaming = false;  // all of it is looked at
+  RecipeData data = load_recipe_data(whole, tokenizer, choose_labels(recipe), {}, SIZE_MAX);
   StudiedData studied;
   DataStudy& study = studied.study;
   const CleaningSeconds& cleaning = study.seconds.cleaning = data.cleaning_seconds;

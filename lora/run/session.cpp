@@ -13,14 +13,14 @@ namespace lora {
 
 namespace fs = std::filesystem;
 
-Labels choose_labels(const Recipe& recipe) {
+Labels choose_labels(const Recipe& recipe, const CacheOptions& cache) {
   if (recipe.model.head == "none") return {};
   if (!recipe.adapter.init_from.empty()) {
     LabelNames names = read_labels(recipe.adapter.init_from);
     if (!names.empty()) return Labels(std::move(names));
   }
   LabelNames names = read_model_config(recipe.model.path).labels;
-  return Labels(names.empty() ? collect_labels(recipe.data.train, recipe.data) : std::move(names));
+  return Labels(names.empty() ? collect_labels(recipe.data.train, recipe.data, cache) : std::move(names));
 }
 
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,

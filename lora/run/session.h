@@ -20,8 +20,9 @@ struct Session {
 };
 
 // The classes of a recipe whose model.head is sequence_classification: those of the adapter that it goes on from, else
-// of the model directory where that is a classifier, else of the training data. None for another recipe.
-Labels choose_labels(const Recipe& recipe);
+// of the model directory where that is a classifier, else of the training data (see collect_labels). None for another
+// recipe.
+Labels choose_labels(const Recipe& recipe, const CacheOptions& cache = {});
 
 // Loads the network of a `model` section, and checks that it has a row for each of the tokenizer's ids. With labels it
 // is a classifier, whose head is fresh unless the directory has one.

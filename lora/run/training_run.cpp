@@ -26,9 +26,10 @@ namespace {
 
 constexpr const char* kDataRecord = "data.json";
 
-// The sources with the formats that were found in them.
+// The sources with the formats that were found in them; of a stream those that it has come to.
 std::vector<DataSource> resolved(std::vector<DataSource> sources, const Dataset& dataset) {
-  for (size_t i = 0; i < sources.size(); ++i) sources[i].format = dataset.sources().at(i).format;
+  sources.resize(dataset.sources().size());
+  for (size_t i = 0; i < sources.size(); ++i) sources[i].format = dataset.sources()[i].format;
   return sources;
 }
 
@@ -53,23 +54,19 @@ TrainingRun::TrainingRun(NamedRecipe recipe, const RunOptions& options, const To
     directory_.emplace(recipe_.output_dir, options.resume);
     directory_->expect_same_run(recipe_);
   }
-  labels_ = choose_labels(recipe_);
-  RecipeData data = load_recipe_data(recipe_, tokenizer, labels_,
-                                     {.directory = cache_directory(recipe_.data.cache_dir),
-                                      .beside = template_files(recipe_.data),
-                                      .keep = !options.dry_run});
-  train_ = std::move(data.train);
-  validation_ = std::move(data.validation);
-  cleaning_ = std::move(data.cleaning);
-  mixture_ = std::move(data.mixture);
-  if (directory_ && directory_->resume_from()) {
-    expect_same_data(directory_->resume_from()->directory / kDataRecord, train_, validation_);
+  CacheOptions cache{.directory = cache_directory(recipe_.data.cache_dir), .keep = !options.dry_run};
+  labels_ = choose_labels(recipe_, cache);
+  cache.beside = template_files(recipe_.data);
+  data_ = load_recipe_data(recipe_, tokenizer, labels_, cache);
+  // A stream's samples are compared where it goes on.
+  if (directory_ && directory_->resume_from() && !streams()) {
+    expect_same_data(directory_->resume_from()->directory / kDataRecord, data_.train, nullptr, data_.validation);
   }
 }
 
 std::vector<std::string> TrainingRun::warnings() const {
   std::vector<std::string> all = directory_ ? directory_->warnings() : std::vector<std::string>{};
-  for (std::string& warning : cleaning_warnings(cleaning_, recipe_.data.cleaning)) all.push_back(std::move(warning));
+  for (std::string& warning : cleaning_warnings(cleaning(), recipe_.data.cleaning)) all.push_back(std::move(warning));
   return all;
 }
 
@@ -89,9 +86,11 @@ void TrainingRun::adapt(AdapterSet& set) {
   // Alone it needs no way back to the bare base, which full fine-tuning would have to hold twice for it.
   adaptation_ =
       name_.empty() ? inject(*model_, recipe_.adapter, seed, fresh) : set.add(name_, recipe_.adapter, seed, fresh);
-  trainer_ = std::make_unique<Trainer>(*model_, recipe_.training, train_,
-                                       recipe_.data.validation.empty() ? nullptr : &validation_, recipe_.data.shuffle,
-                                       mixture_);
+  const Dataset* held_out = recipe_.data.validation.empty() ? nullptr : &data_.validation;
+  trainer_ = streams() ? std::make_unique<Trainer>(*model_, recipe_.training, *data_.stream.samples, held_out,
+                                                   recipe_.data.shuffle)
+                       : std::make_unique<Trainer>(*model_, recipe_.training, data_.train, held_out,
+                                                   recipe_.data.shuffle, data_.mixture);
   recipe_.adapter.adalora.total_step = trainer_->total_steps();
   trainer_->set_hooks(training_hooks(adaptation_, recipe_.adapter, trainer_->total_steps()));
   for (const std::string& name : recipe_.exports) export_formats().at(name).check(export_source());
@@ -103,7 +102,14 @@ void TrainingRun::enter() {
   trainer_->set_plan(plan_.tokens, plan_.recompute);  // of the model's, which another run may have set
 }
 
-DataNeed TrainingRun::data_need() const { return lora::data_need(train_, validation_); }
+DataNeed TrainingRun::data_need() const {
+  DataNeed need = lora::data_need(train(), data_.validation);
+  if (streams()) {  // what is still to come
+    need.longest = recipe_.training.max_length;
+    need.distinct = model_->config().vocab_size;
+  }
+  return need;
+}
 
 int64_t TrainingRun::held_bytes() const {
   int64_t numbers = 0;
@@ -123,44 +129,56 @@ void TrainingRun::plan(const DataNeed& data, int64_t beside, int64_t machine_byt
 
 std::string TrainingRun::report() {
   enter();
-  std::string text = "Training    " + dataset_line(train_) + "\n";
-  if (trainer_->has_validation()) text += "Validation  " + dataset_line(validation_) + "\n";
-  NamedDatasets sets = {{"train", &train_}};
-  if (trainer_->has_validation()) sets.emplace_back("validation", &validation_);
+  std::string text = "Training    ";
+  if (streams()) text += "streamed, " + with_commas(recipe_.data.shuffle_buffer) + " samples at a time; first ";
+  text += dataset_line(train()) + "\n";
+  if (trainer_->has_validation()) text += "Validation  " + dataset_line(data_.validation) + "\n";
+  NamedDatasets sets = {{"train", &train()}};
+  if (trainer_->has_validation()) sets.emplace_back("validation", &data_.validation);
   text += sources_notes(sets);
   if (recipe_.training.packing) text += "Packing     " + packing_line() + "\n";
-  std::vector<DataSource> sources = resolved(recipe_.data.train, train_);
-  const std::vector<DataSource> held_out = resolved(recipe_.data.validation, validation_);
+  std::vector<DataSource> sources = resolved(recipe_.data.train, train());
+  const std::vector<DataSource> held_out = resolved(recipe_.data.validation, data_.validation);
   sources.insert(sources.end(), held_out.begin(), held_out.end());
   if (const std::string line = templates_line(recipe_.data, sources, tokenizer_); !line.empty()) {
     text += "Template    " + line + "\n";
   }
-  const std::string cleaned = cleaning_line(cleaning_, train_.counts(), recipe_.data.cleaning);
+  const std::string cleaned = cleaning_line(cleaning(), recipe_.data.cleaning);
   if (!cleaned.empty()) text += "Cleaning    " + cleaned + " (lora-data report shows them)\n";
-  if (!labels_.empty()) text += "Labels      " + labels_line(train_, labels_.names()) + "\n";
+  if (!labels_.empty()) text += "Labels      " + labels_line(train(), labels_.names()) + "\n";
   text += "Memory      " + memory_line(plan_) + "\n";
   text += "Passes      " + passes_line(plan_, recipe_.training) + "\n";
   text += "Layers      " + layers_line(*model_) + "\n";
   text += "Adapter     " + recipe_.adapter.method;
   if (starts_from_base(recipe_.adapter)) text += ", from the base's weights (" + recipe_.adapter.init + ")";
   text += "\n\n" + sources_table(sets);
-  if (!mixture_.plain()) text += "\n" + mixing_table(mixture_.shares(0), recipe_.data.mixing);
+  if (!data_.mixture.plain()) text += "\n" + mixing_table(data_.mixture.shares(0), recipe_.data.mixing);
   text += "\n" + adaptation_table(adaptation_) + "\n";
   text += comparison_table(adaptation_, recipe_.adapter, plan_,
                            baselines(*model_, adaptation_, recipe_.adapter, recipe_.training, need_, plan_)) +
           "\n";
   if (trainer_->groups().size() > 1) text += groups_table(trainer_->groups()) + "\n";
   return text + std::to_string(trainer_->total_steps()) + " steps of " + std::to_string(recipe_.training.batch_size) +
-         " rows, " + std::to_string(trainer_->steps_per_epoch()) + " steps an epoch\n";
+         " rows, " + std::to_string(trainer_->steps_per_epoch()) + " steps " +
+         (streams() ? "a window of the stream\n" : "an epoch\n");
 }
 
 std::string TrainingRun::packing_line() const {
   const int64_t rows = trainer_->epoch_rows().size(), room = rows * recipe_.training.max_length;
   int64_t tokens = 0;
   for (const int64_t sample : trainer_->epoch_rows().rows(0, rows))
-    tokens += train_.index().lengths[static_cast<size_t>(sample)];
+    tokens += train().index().lengths[static_cast<size_t>(sample)];
   return with_commas(rows) + " rows of " + with_commas(recipe_.training.max_length) + " tokens, " +
          fixed(100.0 * static_cast<double>(tokens) / static_cast<double>(room), 1) + " % full";
+}
+
+// What became of all rows that were read, which the first window does not tell.
+std::string TrainingRun::stream_report() const {
+  LoadedDataset all;
+  all.edit_index().sources = data_.stream.samples->sources();
+  std::string text = sources_table({{"train", &all}});
+  const std::string cleaned = cleaning_line(cleaning(), recipe_.data.cleaning);
+  return cleaned.empty() ? text : text + "Cleaning    " + cleaned + "\n";
 }
 
 std::string TrainingRun::preview() const {
@@ -171,7 +189,7 @@ std::string TrainingRun::preview() const {
   for (int64_t i = 0; i < std::min(shown, rows.size()); ++i) {
     text += "\n\n  row " + std::to_string(i + 1);
     for (const int64_t sample : rows[i]) {
-      const SampleView one = train_[sample];
+      const SampleView one = train()[sample];
       text += "\n" + render_sample(one, tokenizer_, colour);
       if (one.label != kNoLabel) text += "  → " + labels_.names()[static_cast<size_t>(one.label)];
     }
@@ -180,9 +198,10 @@ std::string TrainingRun::preview() const {
 }
 
 Answers TrainingRun::answer() const {
-  return answer_questions(*model_, tokenizer_, questions_,
-                          end_ids(*model_, tokenizer_, recipe_.data, resolved(recipe_.data.validation, validation_)),
-                          recipe_.evaluation.max_new_tokens);
+  return answer_questions(
+      *model_, tokenizer_, questions_,
+      end_ids(*model_, tokenizer_, recipe_.data, resolved(recipe_.data.validation, data_.validation)),
+      recipe_.evaluation.max_new_tokens);
 }
 
 void TrainingRun::write_answers(const Answers& answers, int64_t step, double epoch) {
@@ -198,6 +217,9 @@ std::string TrainingRun::begin() {
   std::string text;
   if (const auto& checkpoint = directory_->resume_from()) {
     read_training_state(checkpoint->directory, *model_, adaptation_, *trainer_);
+    if (streams()) {
+      expect_same_data(checkpoint->directory / kDataRecord, train(), data_.stream.samples.get(), data_.validation);
+    }
     saved_step_ = trainer_->progress().step;
     text = "Resuming after step " + std::to_string(saved_step_);
   } else if (!questions_.empty()) {
@@ -241,7 +263,7 @@ void TrainingRun::save() {
   directory_->checkpoints().write(progress.step, [&](const std::filesystem::path& directory) {
     write_training_state(directory, *model_, adaptation_, recipe_.adapter, *trainer_, recipe_.model.path,
                          to_yaml(recipe_));
-    write_file_atomically(directory / kDataRecord, data_record(train_, validation_));
+    write_file_atomically(directory / kDataRecord, data_record(train(), data_.stream.samples.get(), data_.validation));
   });
   directory_->checkpoints().prune(recipe_.training.checkpoint_keep, {progress.best_step});
   saved_step_ = progress.step;
@@ -276,6 +298,11 @@ std::string TrainingRun::finish() {
     text += "Stopped early: no better validation loss in " + std::to_string(progress.evaluations_without_gain) +
             " evaluations\n";
   }
+  if (end_ == LoopEnd::kOutOfData) {
+    text += "The training data ended after step " + std::to_string(progress.step) + " of " +
+            std::to_string(trainer_->total_steps()) + "\n";
+  }
+  if (streams()) text += stream_report() + "\n";
   if (recipe_.training.keep_best && progress.best_step > 0 && progress.best_step != progress.step) {
     read_trained_weights(directory_->checkpoints().verified(progress.best_step), *model_, adaptation_);
     text += "The best weights are those of step " + std::to_string(progress.best_step) +

@@ -8,14 +8,12 @@
 #include <vector>
 
 #include "lora/adapters/adapter_set.h"
-#include "lora/data/cleaning/cleaner.h"
 #include "lora/data/labels.h"
-#include "lora/data/load.h"
-#include "lora/data/mixing.h"
 #include "lora/data/tokenizer.h"
 #include "lora/export/export.h"
 #include "lora/recipe/recipe.h"
 #include "lora/run/exact_match.h"
+#include "lora/run/recipe_data.h"
 #include "lora/run/report.h"
 #include "lora/run/run_directory.h"
 #include "lora/training/loop.h"
@@ -79,6 +77,10 @@ class TrainingRun {
   void write_answers(const Answers& answers, int64_t step, double epoch);
   std::string profile() const;
   std::string packing_line() const;
+  bool streams() const { return data_.stream.samples != nullptr; }
+  const LoadedDataset& train() const { return streams() ? data_.stream.samples->window() : data_.train; }
+  const CleaningReport& cleaning() const { return streams() ? data_.stream.filters->report() : data_.cleaning; }
+  std::string stream_report() const;
 
   std::string name_;
   Recipe recipe_;
@@ -86,9 +88,7 @@ class TrainingRun {
   const Tokenizer& tokenizer_;
   std::optional<RunDirectory> directory_;
   Labels labels_;
-  LoadedDataset train_, validation_;
-  CleaningReport cleaning_;
-  Mixture mixture_;
+  RecipeData data_;
   AdapterSet* set_ = nullptr;
   LlamaForCausalLM* model_ = nullptr;
   Adaptation adaptation_;

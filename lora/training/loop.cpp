@@ -13,9 +13,10 @@ std::optional<LoopEnd> loop_turn(Trainer& trainer, const TrainingConfig& config,
   };
   if (out_of_patience()) return LoopEnd::kEarlyStopping;
   if (trainer.progress().step >= trainer.total_steps()) return LoopEnd::kDone;
+  if (!trainer.has_rows()) return LoopEnd::kOutOfData;
   events.on_step(trainer.step());
   const int64_t step = trainer.progress().step;
-  const bool last = step == trainer.total_steps();
+  const bool last = step == trainer.total_steps() || !trainer.has_rows();
 
   bool best = false;
   if (trainer.has_validation() && (last || (config.eval_every > 0 && step % config.eval_every == 0))) {

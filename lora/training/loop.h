@@ -16,7 +16,7 @@ struct LoopEvents {
   std::function<bool()> stop_requested;  // asked once a step
 };
 
-enum class LoopEnd { kDone, kEarlyStopping, kStopped };
+enum class LoopEnd { kDone, kEarlyStopping, kOutOfData, kStopped };
 
 // One step of the trainer's and what is due after it; the reason to end where there is nothing left to do. A checkpoint
 // is due every checkpoint_every steps, at the end, when asked to stop and, with keep_best, where the validation loss is

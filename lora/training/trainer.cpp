@@ -67,9 +67,18 @@ at::Device device_of(const LlamaForCausalLM& model) { return model.model->embed_
 
 Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Dataset& train, const Dataset* validation,
                  bool shuffle, Mixture mixture)
+    : Trainer(model, config, train, nullptr, validation, shuffle, std::move(mixture)) {}
+
+Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, SampleStream& stream, const Dataset* validation,
+                 bool shuffle)
+    : Trainer(model, config, stream.window(), &stream, validation, shuffle, {}) {}
+
+Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Dataset& train, SampleStream* stream,
+                 const Dataset* validation, bool shuffle, Mixture mixture)
     : model_(model),
       config_(config),
       train_(train),
+      stream_(stream),
       validation_(validation),
       shuffle_(shuffle),
       mixture_(std::move(mixture)),
@@ -126,15 +135,33 @@ void Trainer::resume(const Progress& progress) {
   progress_ = progress;
   optimizer_.set_steps(progress.step);
   if (hooks_) hooks_->resume(progress.step);
+  if (stream_) {
+    if (!stream_->seek(progress.epoch)) {
+      throw DataError("the training data ends before the checkpoint's place after step " +
+                      std::to_string(progress.step) + "; wanted what the checkpoint was trained on");
+    }
+    lengths_ = train_.lengths();
+  }
   rows_ = plan_of(progress.epoch);
 }
 
+bool Trainer::has_rows() {
+  if (!stream_ || progress_.row < rows_.size()) return true;
+  if (!stream_->seek(progress_.epoch + 1)) return false;
+  lengths_ = train_.lengths();
+  begin_epoch();
+  return true;
+}
+
+void Trainer::begin_epoch() {
+  ++progress_.epoch;
+  progress_.row = 0;
+  rows_ = plan_of(progress_.epoch);
+}
+
 std::pair<int64_t, int64_t> Trainer::next_rows() {
-  if (progress_.row >= rows_.size()) {
-    ++progress_.epoch;
-    progress_.row = 0;
-    rows_ = plan_of(progress_.epoch);
-  }
+  if (!has_rows()) throw DataError("the training data has ended, and a step was wanted");
+  if (progress_.row >= rows_.size()) begin_epoch();
   const int64_t first = progress_.row;
   progress_.row = std::min(first + config_.batch_size, rows_.size());
   return {first, progress_.row};
@@ -193,8 +220,9 @@ StepMetrics Trainer::step() {
   progress_.supervised_tokens += supervised;
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   return {.step = progress_.step,
-          .epoch = static_cast<double>(progress_.epoch) +
-                   static_cast<double>(progress_.row) / static_cast<double>(rows_.size()),
+          .epoch = stream_ ? static_cast<double>(stream_->passes())
+                           : static_cast<double>(progress_.epoch) +
+                                 static_cast<double>(progress_.row) / static_cast<double>(rows_.size()),
           .loss = loss,
           .grad_norm = norm,
           .lr = config_.learning_rate * factor,

@@ -13,6 +13,7 @@
 #include "lora/adapters/training_hooks.h"
 #include "lora/data/batch.h"
 #include "lora/data/mixing.h"
+#include "lora/data/sample_stream.h"
 #include "lora/training/adamw.h"
 #include "lora/training/config.h"
 #include "lora/training/confusion.h"
@@ -23,7 +24,7 @@ namespace lora {
 
 struct Progress {
   int64_t step = 0;   // optimizer steps done
-  int64_t epoch = 0;  // of the next row
+  int64_t epoch = 0;  // of the next row; of a stream, its window
   int64_t row = 0;    // next row of that epoch's plan
   int64_t tokens = 0;
   int64_t supervised_tokens = 0;
@@ -34,7 +35,7 @@ struct Progress {
 
 struct StepMetrics {
   int64_t step;
-  double epoch;      // epochs done, with their fraction
+  double epoch;      // epochs done, with their fraction; of a stream, passes that are over
   double loss;       // mean over the step's supervised tokens
   double grad_norm;  // before clipping
   double lr;         // learning_rate on the schedule
@@ -56,15 +57,22 @@ class Trainer {
   // (may be null) must outlive it. `mixture`: of train's sources. One thread drives it.
   Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Dataset& train, const Dataset* validation,
           bool shuffle, Mixture mixture = {});
+  // Over a stream, which must outlive it and be at its first window. Each window is trained on as an epoch would be;
+  // the run's end is config.max_steps.
+  Trainer(LlamaForCausalLM& model, const TrainingConfig& config, SampleStream& stream, const Dataset* validation,
+          bool shuffle);
 
   int64_t total_steps() const { return total_steps_; }
   int64_t steps_per_epoch() const;  // of the first epoch; a mixture's differ by a step or two
   const std::vector<ParameterGroup>& groups() const { return groups_; }
   bool has_validation() const { return validation_ != nullptr; }
 
+  // Whether there is a row for another step: always, unless a stream has come to its end. Reads on where it has to.
+  bool has_rows();
+
   // One optimizer step over batch_size rows (fewer at an epoch's end). The loss is exact over all of the step's
   // supervised tokens, however it is split into micro-batches. Throws NumericsError, with the weights as they were,
-  // when the loss or the gradient is not finite.
+  // when the loss or the gradient is not finite; DataError where there is no row.
   StepMetrics step();
 
   // Changes nothing.
@@ -78,7 +86,8 @@ class Trainer {
   int64_t method_bytes() const;  // of the hooks' state
   TrainingHooks* hooks() { return hooks_.get(); }
 
-  // Takes up a checkpoint's place. Parameters, moments and the hooks' state are copied in by the caller, afterwards.
+  // Takes up a checkpoint's place; DataError where a stream is too short for it. Parameters, moments and the hooks'
+  // state are copied in by the caller, afterwards.
   void resume(const Progress& progress);
   AdamW& optimizer() { return optimizer_; }
 
@@ -92,13 +101,17 @@ class Trainer {
   const EpochPlan& epoch_rows() const { return rows_; }
 
  private:
+  Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Dataset& train, SampleStream* stream,
+          const Dataset* validation, bool shuffle, Mixture mixture);
   EpochPlan plan_of(int64_t epoch) const;
   int64_t steps_in(double epochs) const;
+  void begin_epoch();
   std::pair<int64_t, int64_t> next_rows();  // of rows_: [first, end)
 
   LlamaForCausalLM& model_;
   TrainingConfig config_;
   const Dataset& train_;
+  SampleStream* stream_;  // whose window is train_; null: none
   const Dataset* validation_;
   bool shuffle_;
   Mixture mixture_;

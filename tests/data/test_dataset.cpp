@@ -123,13 +123,13 @@ TEST_CASE("a filter sees every row in order, may change it, and what it leaves o
       row.example.completion = "xy";
     }
   };
-  const auto dataset = load_dataset(sources, PieceTokenizer(), {.max_length = 20, .filter = filter});
+  const auto dataset = load_dataset(sources, PieceTokenizer(), {{.max_length = 20, .filter = filter}});
   CHECK(seen == 5'001);
   CHECK(dataset.sources()[0].counts.filtered == 2'500);
   CHECK(dataset.size() == 2'501);
   CHECK(dataset[0].ids[2] == 'x');
   const RowFilter nothing = [](std::span<ExampleRow> rows) { rows[0].keep = rows[0].source == 0; };
-  CHECK_THROWS_WITH(load_dataset(sources, PieceTokenizer(), {.max_length = 20, .filter = nothing}),
+  CHECK_THROWS_WITH(load_dataset(sources, PieceTokenizer(), {{.max_length = 20, .filter = nothing}}),
                     Contains("b.jsonl: none of its 1 rows is left: data.cleaning left out 1"));
 }
 

@@ -7,6 +7,7 @@
 #include "lora/data/batch.h"
 #include "lora/data/load.h"
 #include "models/error.h"
+#include "models/io/sha256.h"
 #include "tests/catch.h"
 #include "tests/data/piece_tokenizer.h"
 #include "tests/temporary_directory.h"
@@ -49,6 +50,40 @@ TEST_CASE("a set without two labels, and a row with an empty one, are refused") 
   CHECK_THROWS_WITH(collect_labels({files.add("a.csv", "text,label\n")}), Contains("holds no rows"));
   CHECK_THROWS_WITH(collect_labels({files.add("a.csv", "text,category\nx,a\n")}),
                     Contains("a.csv:2: no column 'label'") && Contains("`fields` renames columns"));
+}
+
+TEST_CASE(
+    "labels are kept in the cache with the bytes and columns they are of, and made again where the file is damaged") {
+  const Files files;
+  DataSource source = files.add("a.csv", "text,label,other\nx,low,1\ny,high,2\n");
+  const CacheOptions cache{.directory = files.directory / "cache"};
+  const auto kept = [&] {
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::directory_iterator(cache.directory)) {
+      if (entry.path().extension() == ".labels") found.push_back(entry.path());
+    }
+    return found;
+  };
+  CHECK(collect_labels({source}, {}, cache) == LabelNames{"high", "low"});
+  REQUIRE(kept().size() == 1);
+  const std::filesystem::path file = kept()[0];
+  const std::string whole = read_bytes(file);
+  // Without the rows being read: what stands there is believed where it is whole, as a sign that it was read.
+  const std::string others = R"(["a","b"])";
+  write_bytes(file, "{\"labels\":" + others + ",\"sha256\":\"" + sha256_of(others) + "\"}\n");
+  CHECK(collect_labels({source}, {}, cache) == LabelNames{"a", "b"});
+  for (const std::string& damaged : {whole.substr(0, whole.size() / 2), "[" + whole + "]", std::string("{}"),
+                                     std::string(whole).replace(whole.find("low"), 3, "lox")}) {
+    write_bytes(file, damaged);
+    CHECK(collect_labels({source}, {}, cache) == LabelNames{"high", "low"});
+    CHECK(read_bytes(file) == whole);
+  }
+  source.fields = {{"label", "other"}};
+  CHECK(collect_labels({source}, {}, cache) == LabelNames{"1", "2"});
+  source.fields.clear();
+  CHECK(collect_labels({files.add("a.csv", "text,label,other\nx,low,1\ny,mid,2\n")}, {}, cache) ==
+        LabelNames{"low", "mid"});
+  CHECK(kept().size() == 3);
 }
 
 TEST_CASE("an unknown label is named with its place and the nearest known ones") {

@@ -2,6 +2,7 @@
 
 #include "lora/data/cleaning/load_filter.h"
 
+#include "lora/data/cleaning/notes.h"
 #include "lora/data/render.h"
 #include "models/error.h"
 #include "tests/catch.h"
@@ -29,7 +30,7 @@ struct Data {
     data.cleaning = config;
     CleaningFilters filters(data, false, 3);
     const PieceTokenizer tokenizer;
-    LoadOptions options{.max_length = 1000, .data = data};
+    LoadOptions options{{.max_length = 1000, .data = data}};
     options.cache = cache;
     options.filter = filters.validation();
     load_dataset(validation, tokenizer, options);
@@ -114,6 +115,32 @@ TEST_CASE("a preview parts tokens, and no character") {
   }
   CHECK(render_sample(sample, tokenizer, false, "|") == "⟦ab|⟧c|é");
   CHECK(render_sample(sample, tokenizer, false) == "⟦ab⟧cé");
+}
+
+TEST_CASE("what cleaning found comes back from its notes, and from no other text") {
+  Data data;
+  data.add(data.validation, "v.jsonl", "text", "{\"text\": \"a held-out text\"}\n");
+  data.add(data.train, "a.jsonl", "text",
+           "{\"text\": \"one\"}\n{\"text\": \"A held-out  text\"}\n{\"text\": \"One\"}\n{\"text\": \"a@b.org\"}\n");
+  CleaningConfig config;
+  config.exact_duplicates = "drop";
+  const CleaningReport report = data.load(config).second;
+  const auto found = from_notes(to_notes(report));
+  REQUIRE(found);
+  CHECK(to_notes(*found) == to_notes(report));
+  CHECK(found->train[0].rows == 4);
+  CHECK(found->train[0].dropped_by == report.train[0].dropped_by);
+  CHECK(found->train[0].pii == report.train[0].pii);
+  REQUIRE(found->findings.size() == report.findings.size());
+  for (size_t i = 0; i < report.findings.size(); ++i) {
+    CHECK(found->findings[i].rule == report.findings[i].rule);
+    CHECK(found->findings[i].where == report.findings[i].where);
+    CHECK(found->findings[i].other_where == report.findings[i].other_where);
+    CHECK(found->findings[i].similarity == report.findings[i].similarity);
+  }
+  CHECK(!from_notes(""));
+  CHECK(!from_notes("{}"));
+  CHECK(!from_notes(to_notes(report).substr(1)));
 }
 
 }  // namespace

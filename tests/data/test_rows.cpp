@@ -149,10 +149,15 @@ TEST_CASE("a file that cannot be read is named") {
   CHECK_THAT(read_file(directory / "a.parquet", "PAR1....PAR1").error, Contains("built without Parquet"));
 }
 
-TEST_CASE("a deeply nested row neither crashes nor stops the reading") {
-  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
-  CHECK(read("{\"text\": \"a\", \"x\": " + deep + "}").texts == Texts{"a"});
-  CHECK_THAT(read(deep).error, Contains("found array"));
+TEST_CASE("a deeply nested row is refused at its place, and neither crashes nor stops the reading") {
+  const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  CHECK(read("{\"text\": \"a\", \"x\": " + nested(900) + "}").texts == Texts{"a"});
+  CHECK_THAT(read(nested(900)).error, Contains("found array"));
+  for (const size_t depth : {1'001, 200'000}) {
+    CHECK_THAT(read("{\"text\": \"a\", \"x\": " + nested(depth) + "}").error,
+               Contains("rows.jsonl:1: nested more than 1000 deep"));
+    CHECK_THAT(read("[{\"text\": " + nested(depth) + "}]").error, Contains(":1[0]: nested more than 1000 deep"));
+  }
 }
 
 TEST_CASE("damaged files end in rows or a DataError") {

@@ -65,5 +65,32 @@ TEST_CASE("weights, epochs and temperature go with the strategy that reads them"
              Contains("validation rows are all seen once"));
 }
 
+TEST_CASE("streaming refuses by name what wants the whole data set, and takes its defaults back") {
+  const auto text = [](const std::string& more) {
+    return with_line(7, "    - {path: train.jsonl, format: completion}\n  streaming: true" + more);
+  };
+  const DataConfig data = load_text(text("\n  shuffle_buffer: 3\n  cleaning: {exact_duplicates: off}")).data;
+  CHECK(data.streaming);
+  CHECK(data.shuffle_buffer == 3);
+  CHECK(data.cleaning.exact_duplicates == "off");
+  CHECK(data.cleaning.near_duplicates.action == "off");
+  CHECK(data.cleaning.conflicting_answers == "off");
+  CHECK(data.cleaning.contamination.action == "warn");
+  CHECK(load_text(to_yaml(load_text(text("")))).data.streaming);
+  const auto refused = [&](const std::string& more, const std::string& message) {
+    CHECK_THAT(error_of(text(more)), Contains(message));
+  };
+  refused("\n  cleaning: {exact_duplicates: warn}", "9:14: data.cleaning.exact_duplicates: not with data.streaming");
+  refused("\n  cleaning: {near_duplicates: {threshold: 0.9}}", "data.cleaning.near_duplicates: not with");
+  refused("\n  cleaning: {conflicting_answers: drop}", "data.cleaning.conflicting_answers: not with");
+  refused("\n  mixing: {strategy: weights}", "data.mixing.strategy: not with data.streaming");
+  refused("\n  shuffle_buffer: 0", "data.shuffle_buffer: expected");
+  refused("\n  shuffle_buffer_size: 9", "(did you mean 'shuffle_buffer'?");
+  CHECK_THAT(error_of(with_line(7, "    - {path: train.jsonl, format: completion, epochs: 2}\n  streaming: true")),
+             Contains("data.train.0.epochs: not with data.streaming"));
+  CHECK_THAT(error_of(with_line(7, "    - {path: train.jsonl, format: completion}\n  shuffle_buffer: 9")),
+             Contains("data.shuffle_buffer: only with data.streaming"));
+}
+
 }  // namespace
 }  // namespace lora::test

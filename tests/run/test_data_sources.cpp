@@ -113,3 +113,30 @@ TEST_CASE("standard input is refused where it would be read twice") {
   CHECK(outcome.exit_code == 2);
   CHECK_THAT(outcome.err, Contains("data.validation.0.path: '-' is standard input, which is read only once"));
 }
+
+TEST_CASE("a run on cached data tells what cleaning found, and warns, as the first one did") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "a.jsonl", rows(20) + rows(1));
+  write_bytes(directory / "v.jsonl", rows(2));
+  const std::string recipe = write_recipe(
+      directory, "data:\n  train: [" + source((directory / "a.jsonl").string()) + "]\n  validation: [" +
+                     source((directory / "v.jsonl").string()) + "]\n  cleaning: {exact_duplicates: drop}\n" +
+                     "  cache_dir: " + (directory / "cache").string() + "\n");
+  std::vector<std::string> lines, warnings;
+  for (const std::string said : {"train: kept in ", "train: found in "}) {
+    fs::remove_all(directory / "run");
+    const Outcome outcome = run({"lora-train", recipe});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    CHECK_THAT(outcome.out, Contains(said));
+    const size_t begin = outcome.out.find("Cleaning    ");
+    REQUIRE(begin != std::string::npos);
+    lines.push_back(outcome.out.substr(begin, outcome.out.find('\n', begin) - begin));
+    const size_t warned = outcome.err.find("of the training data also stand in the validation data (");
+    REQUIRE(warned != std::string::npos);
+    warnings.push_back(outcome.err.substr(warned, outcome.err.find('\n', warned) - warned));
+  }
+  CHECK_THAT(lines[0], Contains("1 row dropped (exact_duplicates 1)"));
+  CHECK(lines[1] == lines[0]);
+  CHECK(warnings[1] == warnings[0]);
+}

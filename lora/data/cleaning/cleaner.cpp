@@ -199,6 +199,8 @@ std::vector<uint8_t> Cleaner::train(std::span<const CleaningRow> rows) {
   const Fingerprints prints = near || contamination ? prints_of(rows) : Fingerprints{};
   const std::vector<Match> leaks = contamination ? validation_index_.find_all(prints) : std::vector<Match>{};
   const std::vector<Match> earlier = near ? train_index_.find_all(prints) : std::vector<Match>{};
+  // Without these, nothing is kept of a row: there may be more of them than fit the memory.
+  const bool compared = near || active(Rule::kExactDuplicates) || active(Rule::kConflictingAnswers);
   const int64_t first = train_count_;
 
   std::vector<uint8_t> keep(rows.size());
@@ -208,7 +210,7 @@ std::vector<uint8_t> Cleaner::train(std::span<const CleaningRow> rows) {
     if (report_.train.size() <= row.source) report_.train.resize(row.source + 1);
     SourceFindings& source = report_.train[row.source];
     ++source.rows;
-    train_places_.add(row.where);
+    if (compared) train_places_.add(row.where);
     for (size_t kind = 0; kind < judged[i].pii.size(); ++kind) source.pii[kind] += judged[i].pii[kind] > 0;
 
     const auto like = [&](Rule rule, int64_t other, double similarity, const std::string& detail) {

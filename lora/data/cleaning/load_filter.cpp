@@ -55,10 +55,20 @@ RowFilter CleaningFilters::train() {
       cleaner_ = Cleaner(data_.cleaning, examples_);
       validated_ = false;
     }
-    if (!validated_) read_validation();
-    const std::vector<uint8_t> keep = cleaner_.train(cleaning_rows(rows));
-    for (size_t i = 0; i < rows.size(); ++i) rows[i].keep = keep[i] != 0;
+    clean(rows);
   };
+}
+
+RowFilter CleaningFilters::stream() {
+  return [this](std::span<ExampleRow> rows) {
+    if (!rows.empty()) clean(rows);
+  };
+}
+
+void CleaningFilters::clean(std::span<ExampleRow> rows) {
+  if (!validated_) read_validation();
+  const std::vector<uint8_t> keep = cleaner_.train(cleaning_rows(rows));
+  for (size_t i = 0; i < rows.size(); ++i) rows[i].keep = keep[i] != 0;
 }
 
 }  // namespace lora

@@ -24,11 +24,14 @@ class CleaningFilters {
 
   RowFilter validation();
   RowFilter train();
+  // In place of train(), where the training data is read in passing, several times perhaps.
+  RowFilter stream();
   const CleaningReport& report() const { return cleaner_.report(); }
   const CleaningSeconds& seconds() const { return cleaner_.seconds(); }
 
  private:
   void read_validation();
+  void clean(std::span<ExampleRow> rows);
 
   DataConfig data_;
   bool labelled_, validated_ = false;

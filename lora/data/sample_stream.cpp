@@ -1,0 +1,146 @@
+#include "lora/data/sample_stream.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "models/error.h"
+#include "models/io/sha256.h"
+
+namespace lora {
+namespace {
+
+constexpr const char* kStandardInput = "-";
+
+int64_t bytes_on_disk(const std::string& path) {
+  int64_t bytes = 0;
+  for (const std::string& file : matching_files(path)) {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(file, error);
+    if (!error) bytes += static_cast<int64_t>(size);  // else opening it will say why not
+  }
+  return bytes;
+}
+
+}  // namespace
+
+SampleStream::SampleStream(std::vector<DataSource> sources, const Tokenizer& tokenizer, SampleOptions options,
+                           int64_t buffer)
+    : sources_(std::move(sources)), tokenizer_(tokenizer), options_(std::move(options)), buffer_(buffer) {
+  begin();
+}
+
+bool SampleStream::reads_once() const {
+  return std::ranges::any_of(sources_, [](const DataSource& source) { return source.path == kStandardInput; });
+}
+
+void SampleStream::begin() {
+  reader_ = std::make_unique<SampleReader>(sources_, tokenizer_, options_);
+  block_ = {};
+  next_ = 0;
+  window_ = {};
+  number_ = -1;
+  passes_ = 0;
+  before_.assign(sources_.size(), {});
+  read_.clear();
+  for (const DataSource& source : sources_) {
+    read_.push_back({source.path, source.path == kStandardInput ? 0 : bytes_on_disk(source.path), 0, ""});
+  }
+}
+
+bool SampleStream::begin_next_pass() {
+  expect_rows_left(window_.sources());
+  expect_trainable(window_.counts(), options_.max_length, !options_.labels.empty());
+  if (reads_once()) return false;
+  for (size_t i = 0; i < sources_.size(); ++i) before_[i] += window_.sources()[i].counts;
+  ++passes_;
+  window_ = {};
+  reader_ = std::make_unique<SampleReader>(sources_, tokenizer_, options_);
+  return true;
+}
+
+// Whether the pass has another sample. Rows that are read for it are counted with the window before.
+bool SampleStream::more() {
+  while (next_ == block_.samples.size()) {
+    if (!reader_) return false;
+    next_ = 0;
+    if (!reader_->next(block_)) {
+      expect_same_files();
+      reader_.reset();
+      return false;
+    }
+    reader_->note(block_, window_);
+    window_.edit_index().bad_rows = reader_->bad_rows();
+    most_held_ = std::max(most_held_, window_.size() + static_cast<int64_t>(block_.samples.size()));
+  }
+  return true;
+}
+
+void SampleStream::expect_same_files() {
+  const std::vector<SourceFile>& now = reader_->files();
+  for (size_t i = 0; i < std::min(files_.size(), now.size()); ++i) {
+    if (files_[i] != now[i]) throw DataError(now[i].path + ": changed since it was read before; wanted a file at rest");
+  }
+  files_ = now;
+}
+
+bool SampleStream::seek(int64_t number) {
+  if (number < number_) {
+    if (reads_once()) throw DataError("-: standard input is read only once, and an earlier part of it is wanted again");
+    begin();
+  }
+  while (number_ < number) {
+    while (!more()) {
+      if (!begin_next_pass()) return false;
+    }
+    fill();
+    note_read();
+    // What would make all of the training vain is said before it, not at the end of the pass.
+    if (++number_ == 0) expect_trainable(window_.counts(), options_.max_length, !options_.labels.empty());
+  }
+  return true;
+}
+
+void SampleStream::fill() {
+  LoadedDataset next;
+  next.cache = "not kept: the training data is streamed";
+  next.edit_index().bad_rows = window_.index().bad_rows;
+  for (const SourcePart& source : window_.sources()) {
+    SourcePart& part = next.begin_source(source.path);
+    part = source;
+    part.begin = part.end = 0;
+  }
+  window_ = std::move(next);
+  while (window_.size() < buffer_ && more()) window_.add(std::exchange(block_.samples[next_++], {}));
+}
+
+void SampleStream::note_read() {
+  for (size_t i = 0; i < window_.sources().size(); ++i) {
+    const SourcePart& part = window_.sources()[i];
+    if (part.begin == part.end) continue;
+    Sha256 hash;
+    hash.update(read_[i].sha256.data(), read_[i].sha256.size());
+    for (int64_t sample = part.begin; sample < part.end; ++sample) {
+      const SampleView view = window_[sample];
+      hash.update(view.ids.data(), view.ids.size_bytes());
+      hash.update(view.supervised.data(), view.supervised.size_bytes());
+      hash.update(&view.label, sizeof view.label);
+    }
+    read_[i].samples += part.end - part.begin;
+    read_[i].sha256 = hash.digest();
+  }
+}
+
+std::vector<SourcePart> SampleStream::sources() const {
+  std::vector<SourcePart> all;
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    SourcePart& part = all.emplace_back();
+    if (i < window_.sources().size()) part = window_.sources()[i];
+    part.path = sources_[i].path;
+    part.counts += before_[i];
+    if (part.format.empty()) part.format = sources_[i].format;
+  }
+  return all;
+}
+
+}  // namespace lora
