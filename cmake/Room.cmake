@@ -22,15 +22,16 @@ endfunction()
 # add_program(NAME LINKS target...): an executable from NAME.cpp (dashes as underscores) beside it, at the top of the
 # build folder, installed into bin. The target `programs` is all of them.
 add_custom_target(programs)
+set(lora_rpath $<TARGET_FILE_DIR:torch>)
 if(IS_DIRECTORY "${LORA_PARQUET}")
-  set(lora_parquet_rpath ${LORA_PARQUET})
+  list(APPEND lora_rpath ${LORA_PARQUET})
 endif()
 function(add_program name)
   cmake_parse_arguments(PROGRAM "" "" "LINKS" ${ARGN})
   string(REPLACE "-" "_" source ${name}.cpp)
   add_executable(${name} ${source})
   set_target_properties(${name} PROPERTIES
-    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} INSTALL_RPATH "$<TARGET_FILE_DIR:torch>;${lora_parquet_rpath}")
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} INSTALL_RPATH "${lora_rpath}")
   target_link_libraries(${name} PRIVATE ${PROGRAM_LINKS})
   lora_compile_options(${name})
   lora_use_pch(${name})

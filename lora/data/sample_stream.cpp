@@ -41,9 +41,12 @@ void SampleStream::begin() {
   window_ = {};
   number_ = -1;
   passes_ = 0;
-  before_.assign(sources_.size(), {});
+  before_.clear();
   read_.clear();
   for (const DataSource& source : sources_) {
+    SourcePart& part = before_.emplace_back();
+    part.path = source.path;
+    part.format = source.format;
     read_.push_back({source.path, source.path == kStandardInput ? 0 : bytes_on_disk(source.path), 0, ""});
   }
 }
@@ -52,7 +55,7 @@ bool SampleStream::begin_next_pass() {
   expect_rows_left(window_.sources());
   expect_trainable(window_.counts(), options_.max_length, !options_.labels.empty());
   if (reads_once()) return false;
-  for (size_t i = 0; i < sources_.size(); ++i) before_[i] += window_.sources()[i].counts;
+  before_ = sources();
   ++passes_;
   window_ = {};
   reader_ = std::make_unique<SampleReader>(sources_, tokenizer_, options_);
@@ -132,13 +135,10 @@ void SampleStream::note_read() {
 }
 
 std::vector<SourcePart> SampleStream::sources() const {
-  std::vector<SourcePart> all;
-  for (size_t i = 0; i < sources_.size(); ++i) {
-    SourcePart& part = all.emplace_back();
-    if (i < window_.sources().size()) part = window_.sources()[i];
-    part.path = sources_[i].path;
-    part.counts += before_[i];
-    if (part.format.empty()) part.format = sources_[i].format;
+  std::vector<SourcePart> all = before_;
+  for (size_t i = 0; i < window_.sources().size(); ++i) {
+    all[i].format = window_.sources()[i].format;
+    all[i].counts += window_.sources()[i].counts;
   }
   return all;
 }

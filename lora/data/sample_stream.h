@@ -32,7 +32,7 @@ class SampleStream {
   const LoadedDataset& window() const { return window_; }
   int64_t passes() const { return passes_; }  // that are over
 
-  // Of all passes: what became of the rows.
+  // Of all passes: what became of the rows, without where samples are.
   std::vector<SourcePart> sources() const;
   // Of each source, the files' bytes on the disk, and how many samples the windows so far had of it with their SHA-256.
   struct Read {
@@ -63,7 +63,7 @@ class SampleStream {
   LoadedDataset window_;
   std::vector<SourceFile> files_;  // of the last whole pass
   int64_t number_ = -1, passes_ = 0, most_held_ = 0;
-  std::vector<SourceCounts> before_;  // of each source, in the passes that are over
+  std::vector<SourcePart> before_;  // of each source, in the passes that are over
   std::vector<Read> read_;
 };
 

@@ -138,7 +138,9 @@ TEST_CASE("a stream's rows are cleaned in passing, and a source that has none le
   };
   CHECK(load() == Texts{"one", "three"});
   rules.length = {"drop", 100, {}};
-  CHECK_THROWS_WITH(load(), Contains("a.jsonl: none of its 3 rows is left: data.cleaning left out 3"));
+  CleaningFilters filters(data, false, 3);
+  Stream none(data.train, 2, {.data = data, .filter = filters.stream()});
+  CHECK_THROWS_WITH(none.samples.seek(0), Contains("a.jsonl: none of its 3 rows is left: data.cleaning left out 3"));
 }
 
 TEST_CASE("a stream says what is wrong when it comes to it") {
@@ -153,6 +155,8 @@ TEST_CASE("a stream says what is wrong when it comes to it") {
   Stream passed({files.add("c.jsonl", numbered_rows(3) + "{\n", "completion")}, 100, {.data = data});
   CHECK(passed.window(1) == Texts{"0a", "1a", "2a"});
   CHECK(passed.samples.sources()[0].counts.unreadable == 2);
+  Stream nothing({files.add("d.jsonl", "{\n", "completion")}, 100, {.data = data});
+  CHECK_THROWS_WITH(nothing.samples.seek(0), Contains("no token is left to train on in 1 row: 1 cannot be used"));
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ TEST_CASE("streaming refuses by name what wants the whole data set, and takes it
   const auto refused = [&](const std::string& more, const std::string& message) {
     CHECK_THAT(error_of(text(more)), Contains(message));
   };
-  refused("\n  cleaning: {exact_duplicates: warn}", "9:14: data.cleaning.exact_duplicates: not with data.streaming");
+  refused("\n  cleaning: {exact_duplicates: warn}", "9:32: data.cleaning.exact_duplicates: not with data.streaming");
   refused("\n  cleaning: {near_duplicates: {threshold: 0.9}}", "data.cleaning.near_duplicates: not with");
   refused("\n  cleaning: {conflicting_answers: drop}", "data.cleaning.conflicting_answers: not with");
   refused("\n  mixing: {strategy: weights}", "data.mixing.strategy: not with data.streaming");

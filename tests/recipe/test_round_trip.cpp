@@ -69,6 +69,7 @@ class RandomRecipes {
     }
     if (recipe.data.mixing.strategy == "temperature") recipe.data.mixing.temperature = positive();
     training(recipe.training);
+    if (coin() && recipe.training.max_steps && recipe.data.mixing.strategy == "concatenate") stream(recipe.data);
     recipe.evaluation = {integer(0), integer(0), integer(1)};
     if (coin()) {
       recipe.model.head = "sequence_classification";
@@ -91,6 +92,12 @@ class RandomRecipes {
   bool coin() { return random_() % 2 == 0; }
   int64_t integer(int64_t min) { return pick<int64_t>({min, min + 1, 7, 4096, INT32_MAX}); }
   double share() { return std::uniform_real_distribution<double>(0.0, 1.0)(random_); }
+  void stream(DataConfig& data) {
+    data.streaming = true;
+    data.shuffle_buffer = integer(1);
+    for (DataSource& one : data.train) one.epochs = 1;
+    data.cleaning.exact_duplicates = data.cleaning.near_duplicates.action = data.cleaning.conflicting_answers = "off";
+  }
   double positive() {
     const double any = std::ldexp(share() + 0.5, static_cast<int>(random_() % 200) - 100);
     return pick<double>({any, any, any, 1.0, 1e300, 5e-324, 0.1, 1.0 / 3.0, 2e-4, 1e22,
@@ -284,6 +291,8 @@ data:
       train_on: null
   validation: []
   shuffle: true
+  streaming: false
+  shuffle_buffer: 10000
   on_error: fail
   max_errors: 100
   cache_dir: auto
