@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 #include <torch/version.h>
 
+#include <filesystem>
+
 #include "lora/cli/program.h"
 #include "lora/log/log.h"
 #include "lora/run/config_plan.h"
@@ -26,9 +28,24 @@ std::string titled(const TrainingRun& run, const std::string& text) {
   return run.name().empty() || text.empty() ? text : "\n" + run.name() + "\n" + text;
 }
 
-int train(const std::string& recipe_file, const std::vector<std::string>& overrides, const RunOptions& options) {
+// Small models gain nothing by huge pages, and take more memory.
+bool is_large(const std::string& model_directory) {
+  constexpr uintmax_t kLarge = 100'000'000;  // bytes
+  uintmax_t bytes = 0;
+  std::error_code ignored;
+  for (const auto& file : std::filesystem::directory_iterator(model_directory, ignored)) {
+    if (file.path().extension() == ".safetensors") bytes += file.file_size(ignored);
+  }
+  return bytes >= kLarge;
+}
+
+int train(const std::string& recipe_file, const std::vector<std::string>& overrides, const RunOptions& options,
+          char** argv) {
   const std::vector<NamedRecipe> recipes = load_recipes(recipe_file, overrides);
   const Recipe& shared = recipes.front().recipe;  // of what is the same in all: the base and the process
+  // A recipe that comes through a pipe could not be read again.
+  const bool again = !options.dry_run && std::filesystem::is_regular_file(recipe_file);
+  if (again && is_large(shared.model.path)) ask_for_huge_pages(argv);
   set_threads(shared.training.threads);
   if (options.dry_run && has_config_alone(shared.model)) {
     for (const NamedRecipe& one : recipes) say(to_yaml(one.recipe) + config_plan(one.recipe));
@@ -86,5 +103,5 @@ int main(int argc, char** argv) {
   app.add_flag("--dry-run", options.dry_run,
                "Show the resolved recipe, what is adapted and the first rows; train nothing");
   app.add_flag("--profile", options.profile, "Show at the end where the time of the steps went");
-  return lora::run_program(app, argc, argv, [&] { return lora::train(recipe, overrides, options); });
+  return lora::run_program(app, argc, argv, [&] { return lora::train(recipe, overrides, options, argv); });
 }

@@ -16,6 +16,12 @@ int64_t peak_memory_bytes();
 // The memory that this process may use: the machine's, or its control group's limit where that is less; in bytes.
 int64_t machine_memory_bytes();
 
+// Has glibc ask for huge pages for what is allocated, where the system gives them to those who ask: steps are 6 to 9 %
+// faster. glibc reads that from its environment when a program is loaded, so the program starts again, once, as it was
+// called; where GLIBC_TUNABLES is set already (to nothing, too) it is left alone. To be called before anything is
+// written or read from standard input.
+void ask_for_huge_pages(char** argv);
+
 // The FLOP/s of the fastest of a few matrix products of the size that training has: what a step could reach.
 double measured_peak(at::ScalarType dtype);
 

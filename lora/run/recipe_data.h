@@ -25,8 +25,8 @@ struct RecipeData {
   LoadedDataset validation;
   CleaningReport cleaning;  // also where the data was found in the cache; not of a stream
   CleaningSeconds cleaning_seconds;
-  Mixture mixture;          // of train
-  StreamedData stream;      // with data.streaming, at its first window
+  Mixture mixture;      // of train
+  StreamedData stream;  // with data.streaming, at its first window
 };
 
 // Of `cache`, all but the options are the caller's. `examples`: findings kept of each rule and source. Errors as

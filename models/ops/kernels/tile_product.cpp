@@ -18,16 +18,26 @@ namespace lora::kernels::HWY_NAMESPACE {
 #if LORA_AMX
 using namespace tiles;
 
+// 32 rows of 32 columns of x as two B tiles.
+HWY_INLINE void PairRowsTwice(const Bf16* x, size_t x_stride, float* tiles) {
+  alignas(64) static constexpr uint16_t kFirst[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+                                                      8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+  const __m512i first = _mm512_load_si512(kFirst), second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
+  for (size_t i = 0; i < kRows; ++i, x += 2 * x_stride) {
+    const __m512i upper = _mm512_loadu_si512(x), lower = _mm512_loadu_si512(x + x_stride);
+    _mm512_storeu_si512(tiles + i * 16, _mm512_permutex2var_epi16(upper, first, lower));
+    _mm512_storeu_si512(tiles + kFloats + i * 16, _mm512_permutex2var_epi16(upper, second, lower));
+  }
+}
+
 // M's columns [first, first + 32) as tiles [block of 32 of the depth][2].
 HWY_INLINE void PackTerm(const ProductTerm& term, size_t first, float* to) {
   for (size_t k = 0; k < term.depth; k += kDepth, to += 2 * kFloats) {
-    for (size_t half = 0; half < 2; ++half) {
-      const size_t column = first + half * 16;
-      if (term.transposed) {
-        TransposeTile(term.m + column * term.m_stride + k, term.m_stride / 2, to + half * kFloats);
-      } else {
-        PairRows(term.m + k * term.m_stride + column, term.m_stride, kDepth, to + half * kFloats);
-      }
+    if (term.transposed) {
+      TransposeTile(term.m + first * term.m_stride + k, term.m_stride / 2, to);
+      TransposeTile(term.m + (first + 16) * term.m_stride + k, term.m_stride / 2, to + kFloats);
+    } else {
+      PairRowsTwice(term.m + k * term.m_stride + first, term.m_stride, to);
     }
   }
 }
@@ -111,10 +121,14 @@ void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_
       Store<3>(sums + 16 * 32 + 16, 128);
       for (size_t i = 0; i < 32; ++i) {
         Bf16* const to = c + (r + i) * c_stride + column;
-        for (size_t j = 0; j < 32; j += 16) {
-          const auto sum = hn::LoadU(d, sums + i * 32 + j);
-          StoreFloats(d, add ? hn::Add(sum, LoadFloats(d, to + j)) : sum, to + j);
+        auto low = hn::LoadU(d, sums + i * 32), high = hn::LoadU(d, sums + i * 32 + 16);
+        if (add) {
+          low = hn::Add(low, LoadFloats(d, to));
+          high = hn::Add(high, LoadFloats(d, to + 16));
         }
+        __m512i rounded;  // a processor that has tiles has this
+        asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(rounded) : "v"(low.raw), "v"(high.raw));
+        _mm512_storeu_si512(to, rounded);
       }
     }
   }
