@@ -47,8 +47,8 @@ std::string model_line(const LlamaForCausalLM& model) {
 }
 
 void set_threads(int64_t wanted) {
-  // Each of these sets itself up at its first call, and is off by 1e-4 where two threads make that at once (see
-  // models/ops/rope.cpp): one thread makes it.
+  // TorchScript's rotary tables are vectorised, and the first such call of a process may be off where two threads make
+  // it (see models/ops/rope.cpp, seen of the cosine): one thread makes it.
   const at::Tensor x = at::ones({1});
   for (auto* const function : {at::cos, at::sin, at::tanh, at::exp, at::log}) function(x);
   at::set_num_threads(static_cast<int>(wanted > 0 ? wanted : physical_cores()));
