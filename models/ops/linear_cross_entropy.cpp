@@ -83,8 +83,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       at::Tensor xs = padded.narrow(0, begin, n);
       at::Tensor logits = buffer.narrow(0, 0, n);
       if (tiled) {
-        const ProductTerm term = product_term(xs, w, /*transposed=*/true);
-        tiled_product({&term, 1}, {}, logits, /*add=*/false);
+        const TiledProduct product{{product_term(xs, w, /*transposed=*/true)}, {}, logits};
+        tiled_products({&product, 1});
       } else {
         at::mm_out(logits, xs, w.t());
       }
@@ -92,7 +92,14 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       loss.add_(scaled_chunk_loss(counted, targets.narrow(0, begin, real), gradient, divisor, softcap));
       logits.narrow(0, real, n - real).zero_();
       if (weight_needs_grad) dw.add_(at::mm(logits.t(), xs));
-      if (x_needs_grad) at::mm_out(xs, logits, w);  // x's rows are done with: their gradient takes their place
+      if (!x_needs_grad) continue;
+      // x's rows are done with: their gradient takes their place.
+      if (tiled) {
+        const TiledProduct product{{product_term(logits, w, /*transposed=*/false)}, {}, xs};
+        tiled_products({&product, 1});
+      } else {
+        at::mm_out(xs, logits, w);
+      }
     }
     const at::Tensor dx = x_needs_grad ? padded.narrow(0, 0, tokens) : at::Tensor();
     ctx->save_for_backward({dx, dw});

@@ -91,12 +91,12 @@ void LinearGroup::project(const at::Tensor& x, const at::Tensor& low, at::Tensor
 
 void LinearGroup::project_tiled(const at::Tensor& x, const at::Tensor& low, at::Tensor& y, bool add) const {
   const WorkScope scope(Work::kProducts, flops(x));
+  std::vector<TiledProduct> products;
+  std::vector<at::Tensor> held;  // what a term points at
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
-    const at::Tensor weight = part.weight.for_product(dtype_);
-    const ProductTerm term = product_term(x, weight, /*transposed=*/true);
-    at::Tensor slice = y.narrow(1, column, out);
+    held.push_back(part.weight.for_product(dtype_));
     std::vector<LowRankMatrix> adapters;
     std::vector<at::Tensor> lows;
     for (const Adapter& a : adapters_) {
@@ -106,9 +106,15 @@ void LinearGroup::project_tiled(const at::Tensor& x, const at::Tensor& low, at::
     }
     Folded folded;
     if (!lows.empty()) folded = fold(lows.size() == 1 ? lows[0] : at::cat(lows, 1), adapters);
-    tiled_product({&term, 1}, folded, slice, add);
+    products.push_back({{product_term(x, held.back(), /*transposed=*/true)}, folded, y.narrow(1, column, out), add});
     column += out;
+    // A packed weight's dense form is gone when the next one's is made.
+    if (part.weight.packed()) {
+      tiled_products(products);
+      products.clear();
+    }
   }
+  if (!products.empty()) tiled_products(products);
 }
 
 void LinearGroup::add_biases(at::Tensor& y) const {
@@ -226,12 +232,14 @@ void LinearGroup::through_weights_tiled(const at::Tensor& dz, const Folded& fold
     column += out;
     // A packed weight's dense form is gone when the next one's is made.
     if (part.weight.packed() && column < out_) {
-      tiled_product(terms, {}, dx, add);
+      const TiledProduct product{std::move(terms), {}, dx, add};
+      tiled_products({&product, 1});
       terms.clear();
       add = true;
     }
   }
-  tiled_product(terms, folded, dx, add);
+  const TiledProduct product{std::move(terms), folded, dx, add};
+  tiled_products({&product, 1});
 }
 
 void LinearGroup::input_gradient(const at::Tensor& dz, const at::Tensor& dlow, const Kept& kept, at::Tensor& dx) const {

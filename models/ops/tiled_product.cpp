@@ -37,24 +37,43 @@ ProductTerm product_term(const at::Tensor& a, const at::Tensor& m, bool transpos
 }
 
 // Each thread packs the columns that it takes.
-void tiled_product(std::span<const ProductTerm> terms, const Folded& folded, at::Tensor y, bool add) {
-  size_t depths = 0;
-  for (const auto& term : terms) depths += term.depth;
+void tiled_products(std::span<const TiledProduct> products) {
   // As many columns at a time as leave room for x beside them in the second-level cache, and no thread idle at the end.
-  constexpr int64_t kPackedElements = 300'000;
-  const int64_t columns = y.size(1), threads = at::get_num_threads();
-  const int64_t most = std::max<int64_t>(32, kPackedElements / static_cast<int64_t>(depths) / 32 * 32);
-  const int64_t pieces = ((columns + most - 1) / most + threads - 1) / threads * threads;
-  const int64_t width = std::max<int64_t>(32, (columns / pieces + 31) / 32 * 32);
-  const auto range = [&](int64_t piece) {
-    const int64_t first = std::min(piece * width, columns);
-    return kernels::ColumnRange{at_size(first), at_size(std::min(width, columns - first))};
+  constexpr int64_t kPackedElements = 450'000;
+  const int64_t threads = at::get_num_threads();
+  int64_t columns = 0, deepest = 0;
+  for (const TiledProduct& product : products) {
+    columns += product.y.size(1);
+    for (const ProductTerm& term : product.terms) {
+      deepest = std::max(deepest, static_cast<int64_t>(kernels::tile_chunk_depth(term.depth)));
+    }
+  }
+  const int64_t rounds = (columns * deepest + threads * kPackedElements - 1) / (threads * kPackedElements);
+  const int64_t most = std::max<int64_t>(32, (columns + rounds * threads - 1) / (rounds * threads));
+  struct Piece {
+    const TiledProduct* product;
+    kernels::ColumnRange columns;
   };
-  share_out((columns + width - 1) / width, [&](int64_t piece, int64_t) {
-    const kernels::ColumnRange now = range(piece);
-    float* const room = thread_scratch(kernels::tile_product_scratch_floats(depths, folded.term.blocks, now.count));
-    kernels::tile_product(terms, folded.term, at_size(y.size(0)), now, range(piece + threads),
-                          kernels::data<kernels::Bf16>(y) + now.first, at_size(y.stride(0)), add, room);
+  std::vector<Piece> pieces;
+  for (const TiledProduct& product : products) {
+    const int64_t all = product.y.size(1), count = (all + most - 1) / most;
+    const int64_t width = ((all + count - 1) / count + 31) / 32 * 32;
+    for (int64_t first = 0; first < all; first += width) {
+      pieces.push_back({&product, {at_size(first), at_size(std::min(width, all - first))}});
+    }
+  }
+  share_out(static_cast<int64_t>(pieces.size()), [&](int64_t index, int64_t) {
+    const auto& [product, now] = pieces[at_size(index)];
+    kernels::NextColumns next;
+    if (at_size(index + threads) < pieces.size()) {
+      const Piece& after = pieces[at_size(index + threads)];
+      next = {&after.product->terms[0], after.columns};
+    }
+    const kernels::FoldedTerm& folded = product->folded.term;
+    const size_t rows = at_size(product->y.size(0));
+    float* const room = thread_scratch(kernels::tile_product_scratch_floats(product->terms, folded, rows, now.count));
+    kernels::tile_product(product->terms, folded, rows, now, next, kernels::data<kernels::Bf16>(product->y) + now.first,
+                          at_size(product->y.stride(0)), product->add, room);
   });
 }
 

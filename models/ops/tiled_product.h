@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <span>
+#include <vector>
 
 #include "models/ops/kernels/tile_product.h"
 #include "models/ops/low_rank_products.h"
@@ -23,6 +24,14 @@ Folded fold(const at::Tensor& low, std::span<const LowRankMatrix> matrices);
 ProductTerm product_term(const at::Tensor& a, const at::Tensor& m, bool transposed);
 
 // y (N, columns) = Σ of the terms + what is folded in, or += them. Where kernels::tile_product_serves it.
-void tiled_product(std::span<const ProductTerm> terms, const Folded& folded, at::Tensor y, bool add);
+struct TiledProduct {
+  std::vector<ProductTerm> terms;
+  Folded folded = {};
+  at::Tensor y;
+  bool add = false;
+};
+
+// Several of as many rows.
+void tiled_products(std::span<const TiledProduct> products);
 
 }  // namespace lora

@@ -20,8 +20,9 @@ struct Shape {
   std::vector<int64_t> out, rank;  // rank 0: no adapter
 };
 
-// Whole tiles, ranks that are none, widths and counts of rows that are none.
+// Whole tiles, contractions of several chunks, ranks that are no tiles, widths and counts of rows that are none.
 const Shape kShapes[] = {{64, 96, {64, 32, 32}, {16, 8, 0}},
+                         {64, 1600, {800, 832}, {16, 8}},
                          {32, 320, {160}, {40}},
                          {96, 64, {32, 64}, {16, 16}},
                          {33, 64, {96}, {16}},

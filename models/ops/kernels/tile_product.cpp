@@ -30,14 +30,53 @@ HWY_INLINE void PairRowsTwice(const Bf16* x, size_t x_stride, float* tiles) {
   }
 }
 
-// M's columns [first, first + 32) as tiles [block of 32 of the depth][2].
-HWY_INLINE void PackTerm(const ProductTerm& term, size_t first, float* to) {
-  for (size_t k = 0; k < term.depth; k += kDepth, to += 2 * kFloats) {
-    if (term.transposed) {
-      TransposeTile(term.m + first * term.m_stride + k, term.m_stride / 2, to);
-      TransposeTile(term.m + (first + 16) * term.m_stride + k, term.m_stride / 2, to + kFloats);
+// C goes by units of 32 rows and 32 columns, whose sums stay in four tiles; the contraction by chunks, short enough for
+// the columns of M that are laid out, and the sums between chunks, to stay in the second-level cache.
+constexpr size_t kUnit = 32, kSums = kUnit * kUnit;
+
+struct Chunk {
+  const ProductTerm* term;
+  size_t k, depth;
+};
+
+HWY_INLINE Chunk FirstChunk(const ProductTerm& term) { return {&term, 0, tile_chunk_depth(term.depth)}; }
+
+// The chunk after one that is not the last.
+HWY_INLINE Chunk NextChunk(const Chunk& chunk) {
+  const size_t k = chunk.k + chunk.depth;
+  if (k == chunk.term->depth) return FirstChunk(chunk.term[1]);
+  return {chunk.term, k, HWY_MIN(tile_chunk_depth(chunk.term->depth), chunk.term->depth - k)};
+}
+
+// Of [block of 32 of the depth][32 columns] at `step` and `column` of a chunk: what two B tiles are made of.
+HWY_INLINE const Bf16* Block(const Chunk& chunk, size_t step, size_t column) {
+  const ProductTerm& term = *chunk.term;
+  const size_t k = chunk.k + step * kDepth;
+  return term.transposed ? term.m + column * term.m_stride + k : term.m + k * term.m_stride + column;
+}
+
+// M's columns [first, first + 32 · units) of a chunk as tiles [block of 32 of the depth][2] a unit, in the order in
+// which they lie in memory. They come from far away: some blocks are asked for ahead.
+HWY_INLINE void PackChunk(const Chunk& chunk, size_t first, size_t units, size_t unit_floats, float* to) {
+  constexpr size_t kAhead = 6;
+  const bool transposed = chunk.term->transposed;
+  const size_t stride = chunk.term->m_stride, steps = chunk.depth / kDepth, blocks = steps * units;
+  const auto step = [&](size_t i) { return transposed ? i % steps : i / units; };
+  const auto unit = [&](size_t i) { return transposed ? i / steps : i % units; };
+  const auto fetch = [&](size_t i) {
+    const Bf16* const from = Block(chunk, step(i), first + unit(i) * kUnit);
+    for (size_t r = 0; r < 32; ++r) __builtin_prefetch(from + r * stride);
+  };
+  for (size_t i = 0; i < HWY_MIN(kAhead, blocks); ++i) fetch(i);
+  for (size_t i = 0; i < blocks; ++i) {
+    if (i + kAhead < blocks) fetch(i + kAhead);
+    const Bf16* const from = Block(chunk, step(i), first + unit(i) * kUnit);
+    float* const tiles = to + unit(i) * unit_floats + step(i) * 2 * kFloats;
+    if (transposed) {
+      TransposeTile(from, stride / 2, tiles);
+      TransposeTile(from + 16 * stride, stride / 2, tiles + kFloats);
     } else {
-      PairRowsTwice(term.m + k * term.m_stride + first, term.m_stride, to);
+      PairRowsTwice(from, stride, tiles);
     }
   }
 }
@@ -53,8 +92,75 @@ HWY_INLINE void PackFolded(const FoldedTerm& folded, size_t first, float* to) {
   }
 }
 
-// C's tiles 0 … 3 += 32 rows of A times 32 columns; b steps through its tiles.
-HWY_INLINE const float* Accumulate(const Bf16* a, size_t a_stride, size_t steps, const float* b) {
+// Rows of bfloat16 whose cache lines are asked for a few at a time.
+class Wanted {
+ public:
+  Wanted() = default;
+  Wanted(const Bf16* from, size_t stride, size_t rows, size_t width)
+      : row_(reinterpret_cast<const char*>(from)),
+        stride_(2 * stride),
+        width_(2 * width),
+        rows_(width > 0 ? rows : 0) {}
+  // All of them in so many turns.
+  void Share(size_t turns) { each_ = (rows_ * ((width_ + kLine - 1) / kLine) + turns - 1) / turns; }
+  HWY_INLINE void Ask() {
+    for (size_t i = 0; i < each_ && rows_ > 0; ++i) {
+      __builtin_prefetch(row_ + at_, 0, 2);
+      at_ += kLine;
+      if (at_ < width_) continue;
+      at_ = 0;
+      row_ += stride_;
+      --rows_;
+    }
+  }
+
+ private:
+  static constexpr size_t kLine = 64;
+  const char* row_ = nullptr;
+  size_t stride_ = 0, width_ = 0, rows_ = 0, at_ = 0, each_ = 0;
+};
+
+// What vectors do while tiles multiply, a little at each step: rounding the unit before into C, asking for what this
+// unit's place in C holds, for the next rows of A and for the next columns of M.
+struct Meanwhile {
+  size_t c_stride;
+  bool add;
+  size_t rows_each = 1;
+  const float* sums = nullptr;  // (32, 32), of the unit before
+  Bf16* before = nullptr;
+  size_t rounded = kUnit;
+  Bf16* here = nullptr;
+  size_t asked = kUnit;
+  Wanted a = {}, m = {};
+
+  HWY_INLINE void RoundRow() {
+    const D d;
+    Bf16* const to = before + rounded * c_stride;
+    auto low = hn::LoadU(d, sums + rounded * kUnit), high = hn::LoadU(d, sums + rounded * kUnit + 16);
+    if (add) {
+      low = hn::Add(low, LoadFloats(d, to));
+      high = hn::Add(high, LoadFloats(d, to + 16));
+    }
+    __m512i both;  // a processor that has tiles has this
+    asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(both) : "v"(low.raw), "v"(high.raw));
+    _mm512_storeu_si512(to, both);
+    ++rounded;
+  }
+  HWY_INLINE void Step() {
+    for (size_t i = 0; i < rows_each; ++i) {
+      if (rounded < kUnit) RoundRow();
+      if (asked < kUnit) asm volatile("prefetchw (%0)" ::"r"(here + asked++ * c_stride));
+    }
+    a.Ask();
+    m.Ask();
+  }
+  HWY_INLINE void RoundAll() {
+    while (rounded < kUnit) RoundRow();
+  }
+};
+
+// The unit's tiles += 32 rows of A times 32 columns; b steps through its tiles.
+HWY_INLINE const float* Accumulate(const Bf16* a, size_t a_stride, size_t steps, const float* b, Meanwhile& meanwhile) {
   const size_t bytes = a_stride * sizeof(Bf16);
   const Bf16* const below = a + kRows * a_stride;
   for (size_t s = 0; s < steps; ++s, b += 2 * kFloats) {
@@ -66,72 +172,102 @@ HWY_INLINE const float* Accumulate(const Bf16* a, size_t a_stride, size_t steps,
     Load<5>(below + s * kDepth, bytes);
     Dot<2, 5, 6>();
     Dot<3, 5, 7>();
+    meanwhile.Step();
   }
   return b;
 }
 
-// Asks for the share `part` of `parts` of M's columns.
-HWY_INLINE void Fetch(const ProductTerm& term, ColumnRange columns, size_t part, size_t parts) {
-  constexpr size_t kLine = 64 / sizeof(Bf16);
-  const size_t rows = term.transposed ? columns.count : term.depth;
-  const size_t width = term.transposed ? term.depth : columns.count;
-  const Bf16* const from = term.transposed ? term.m + columns.first * term.m_stride : term.m + columns.first;
-  for (size_t r = rows * part / parts; r < rows * (part + 1) / parts; ++r) {
-    for (size_t i = 0; i < width; i += kLine) __builtin_prefetch(from + r * term.m_stride + i, 0, 2);
+HWY_INLINE void StoreSums(float* tiles) {
+  Store<0>(tiles, 64);
+  Store<1>(tiles + kFloats, 64);
+  Store<2>(tiles + 2 * kFloats, 64);
+  Store<3>(tiles + 3 * kFloats, 64);
+}
+
+HWY_INLINE void StartSums(const float* tiles) {
+  if (!tiles) {
+    Zero<0>();
+    Zero<1>();
+    Zero<2>();
+    Zero<3>();
+  } else {
+    Load<0>(tiles, 64);
+    Load<1>(tiles + kFloats, 64);
+    Load<2>(tiles + 2 * kFloats, 64);
+    Load<3>(tiles + 3 * kFloats, 64);
   }
 }
 
+Wanted ColumnsOf(const Chunk& chunk, ColumnRange range) {
+  const Bf16* const from = Block(chunk, 0, range.first);
+  return chunk.term->transposed ? Wanted(from, chunk.term->m_stride, range.count, chunk.depth)
+                                : Wanted(from, chunk.term->m_stride, chunk.depth, range.count);
+}
+
 void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now,
-             ColumnRange next, Bf16* c, size_t c_stride, bool add, float* scratch) {
-  const auto [first, count] = now;
+             const NextColumns& next, Bf16* c, size_t c_stride, bool add, float* scratch) {
   const Scope scope;
-  const D d;
-  float* const sums = scratch;  // (32, 32)
-  float* const packed = sums + 32 * 32;
-  size_t steps = 2 * folded.blocks;
-  for (const ProductTerm& term : terms) steps += term.depth / kDepth;
-  for (size_t column = 0; column < count; column += 32) {
-    float* to = packed + column / 32 * steps * 2 * kFloats;
-    for (const ProductTerm& term : terms) {
-      PackTerm(term, first + column, to);
-      to += term.depth / kDepth * 2 * kFloats;
-    }
-    PackFolded(folded, first + column, to);
-  }
+  size_t deepest = 0;
+  for (const ProductTerm& term : terms) deepest = HWY_MAX(deepest, tile_chunk_depth(term.depth));
+  const size_t units = now.count / kUnit, folded_floats = 4 * folded.blocks * kFloats;
+  float* const sums[2] = {scratch, scratch + kSums};  // of a unit, and of the one before
+  float* const packed = scratch + 2 * kSums;
+  float* const partial = packed + units * (deepest * kUnit / 2 + folded_floats);  // of all units, between chunks
   const size_t split_stride = folded.blocks * 32;
-  for (size_t r = 0; r < rows; r += 32) {
-    for (const ProductTerm& term : terms) Fetch(term, next, r / 32, rows / 32);
-    for (size_t column = 0; column < count; column += 32) {
-      Zero<0>();
-      Zero<1>();
-      Zero<2>();
-      Zero<3>();
-      const float* b = packed + column / 32 * steps * 2 * kFloats;
-      for (const ProductTerm& term : terms) {
-        b = Accumulate(term.a + r * term.a_stride, term.a_stride, term.depth / kDepth, b);
-      }
-      if (folded.blocks > 0) {
-        const Bf16* const low = folded.split + r * split_stride;
-        b = Accumulate(low, split_stride, folded.blocks, b);
-        Accumulate(low, split_stride, folded.blocks, b);
-      }
-      Store<0>(sums, 128);
-      Store<1>(sums + 16, 128);
-      Store<2>(sums + 16 * 32, 128);
-      Store<3>(sums + 16 * 32 + 16, 128);
-      for (size_t i = 0; i < 32; ++i) {
-        Bf16* const to = c + (r + i) * c_stride + column;
-        auto low = hn::LoadU(d, sums + i * 32), high = hn::LoadU(d, sums + i * 32 + 16);
-        if (add) {
-          low = hn::Add(low, LoadFloats(d, to));
-          high = hn::Add(high, LoadFloats(d, to + 16));
+  Meanwhile meanwhile{c_stride, add};
+  size_t turn = 0;
+  bool last = false;
+  for (Chunk chunk = FirstChunk(terms[0]), then = chunk; !last; chunk = then) {
+    const ProductTerm& term = *chunk.term;
+    const bool first = &term == &terms[0] && chunk.k == 0;
+    last = &term == &terms.back() && chunk.k + chunk.depth == term.depth;
+    then = !last ? NextChunk(chunk) : FirstChunk(next.term ? *next.term : terms[0]);
+    const size_t steps = chunk.depth / kDepth, unit_floats = steps * 2 * kFloats + (last ? folded_floats : 0);
+    PackChunk(chunk, now.first, units, unit_floats, packed);
+    for (size_t u = 0; last && u < units; ++u) {
+      PackFolded(folded, now.first + u * kUnit, packed + u * unit_floats + steps * 2 * kFloats);
+    }
+    const size_t unit_steps = steps + (last ? 2 * folded.blocks : 0);
+    meanwhile.rows_each = (kUnit + unit_steps - 1) / unit_steps;
+    meanwhile.m = last && !next.term ? Wanted() : ColumnsOf(then, last ? next.columns : now);
+    meanwhile.m.Share(rows / kUnit * units * unit_steps);
+    for (size_t r = 0; r < rows; r += kUnit) {
+      const Chunk& following = r + kUnit < rows ? chunk : then;
+      const size_t row = r + kUnit < rows ? r + kUnit : 0;
+      meanwhile.a = Wanted(following.term->a + row * following.term->a_stride + following.k, following.term->a_stride,
+                           kUnit, following.depth);
+      meanwhile.a.Share(units * unit_steps);
+      for (size_t u = 0; u < units; ++u) {
+        float* const kept = partial + (r / kUnit * units + u) * kSums;
+        StartSums(first ? nullptr : kept);
+        if (last) {
+          meanwhile.here = c + r * c_stride + u * kUnit;
+          meanwhile.asked = 0;
         }
-        __m512i rounded;  // a processor that has tiles has this
-        asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(rounded) : "v"(low.raw), "v"(high.raw));
-        _mm512_storeu_si512(to, rounded);
+        const float* b =
+            Accumulate(term.a + r * term.a_stride + chunk.k, term.a_stride, steps, packed + u * unit_floats, meanwhile);
+        if (!last) {
+          StoreSums(kept);
+          continue;
+        }
+        if (folded.blocks > 0) {
+          const Bf16* const low = folded.split + r * split_stride;
+          b = Accumulate(low, split_stride, folded.blocks, b, meanwhile);
+          Accumulate(low, split_stride, folded.blocks, b, meanwhile);
+        }
+        meanwhile.RoundAll();
+        float* const to = sums[turn++ % 2];
+        Store<0>(to, 128);
+        Store<1>(to + 16, 128);
+        Store<2>(to + 16 * 32, 128);
+        Store<3>(to + 16 * 32 + 16, 128);
+        meanwhile.sums = to;
+        meanwhile.before = meanwhile.here;
+        meanwhile.rounded = 0;
       }
     }
   }
+  meanwhile.RoundAll();
 }
 
 void SplitRows(const float* low, size_t low_stride, size_t rows, size_t blocks, Bf16* split) {
@@ -147,8 +283,8 @@ void SplitRows(const float* low, size_t low_stride, size_t rows, size_t blocks, 
   }
 }
 #else
-void Product(std::span<const ProductTerm>, const FoldedTerm&, size_t, ColumnRange, ColumnRange, Bf16*, size_t, bool,
-             float*) {}
+void Product(std::span<const ProductTerm>, const FoldedTerm&, size_t, ColumnRange, const NextColumns&, Bf16*, size_t,
+             bool, float*) {}
 void SplitRows(const float*, size_t, size_t, size_t, Bf16*) {}
 #endif
 
@@ -170,8 +306,21 @@ bool tile_product_serves(size_t rows, size_t depth, size_t columns) {
 
 size_t tile_split_floats(size_t rows, size_t blocks) { return rows * blocks * 16; }
 
-size_t tile_product_scratch_floats(size_t depths, size_t blocks, size_t columns) {
-  return 32 * 32 + (depths + 64 * blocks) * columns / 2;
+size_t tile_chunk_depth(size_t depth) {
+  constexpr size_t kMost = 768;
+  const size_t chunks = (depth + kMost - 1) / kMost;
+  return ((depth + chunks - 1) / chunks + 31) / 32 * 32;
+}
+
+size_t tile_product_scratch_floats(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows,
+                                   size_t columns) {
+  size_t deepest = 0;
+  bool partial = terms.size() > 1;
+  for (const ProductTerm& term : terms) {
+    deepest = std::max(deepest, tile_chunk_depth(term.depth));
+    partial |= tile_chunk_depth(term.depth) < term.depth;
+  }
+  return 2 * 32 * 32 + (deepest + 64 * folded.blocks) * columns / 2 + (partial ? rows * columns : 0);
 }
 
 void tile_split(const float* low, size_t low_stride, size_t rows, size_t blocks, Bf16* split) {
@@ -179,7 +328,7 @@ void tile_split(const float* low, size_t low_stride, size_t rows, size_t blocks,
 }
 
 void tile_product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now,
-                  ColumnRange next, Bf16* c, size_t c_stride, bool add, float* scratch) {
+                  const NextColumns& next, Bf16* c, size_t c_stride, bool add, float* scratch) {
   HWY_DYNAMIC_DISPATCH(Product)(terms, folded, rows, now, next, c, c_stride, add, scratch);
 }
 

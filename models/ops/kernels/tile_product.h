@@ -36,7 +36,10 @@ bool tile_product_serves(size_t rows, size_t depth, size_t columns);
 
 // Floats that hold the split of `low` (rows, 16 · blocks), and those that one call needs for itself.
 size_t tile_split_floats(size_t rows, size_t blocks);
-size_t tile_product_scratch_floats(size_t depths, size_t blocks, size_t columns);
+size_t tile_product_scratch_floats(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows,
+                                   size_t columns);
+// Of a term's depth, as much as is worked on at a time.
+size_t tile_chunk_depth(size_t depth);
 
 void tile_split(const float* low, size_t low_stride, size_t rows, size_t blocks, Bf16* split);
 
@@ -45,9 +48,15 @@ struct ColumnRange {
   size_t first, count;
 };
 
-// The columns `now` of C, of which c is the first row's first element. Those of M that are wanted `next` are fetched
-// into the cache meanwhile: weights come from far away.
+// What this thread is going to multiply next, if anything.
+struct NextColumns {
+  const ProductTerm* term = nullptr;
+  ColumnRange columns = {};
+};
+
+// The columns `now` of C, of which c is the first row's first element. What is wanted `next` is fetched into the cache
+// meanwhile: weights come from far away.
 void tile_product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now,
-                  ColumnRange next, Bf16* c, size_t c_stride, bool add, float* scratch);
+                  const NextColumns& next, Bf16* c, size_t c_stride, bool add, float* scratch);
 
 }  // namespace lora::kernels
