@@ -25,25 +25,13 @@ HWY_INLINE hn::Vec<D> RowOf(const LowRankMatrix& p, size_t k, size_t c) {
   return hn::Mul(hn::Load(d, row), scale);
 }
 
-// The tiles (high, low) of P's rows k, k + 1, … two by two, and 16 columns from c; `pair_of` gives the rows of a pair.
-template <class F>
-HWY_INLINE void PackTiles(const LowRankMatrix& p, size_t c, F pair_of, float* to) {
+// The tiles (high, low) of P's rows k … k + 31, two by two, and 16 columns from c.
+HWY_INLINE void PackTiles(const LowRankMatrix& p, size_t k, size_t c, float* to) {
   const W w;
   for (size_t i = 0; i < kRows; ++i) {
-    const auto [first, second] = pair_of(i);
-    const Split a = SplitFloats(RowOf(p, first, c)), b = SplitFloats(RowOf(p, second, c));
+    const Split a = SplitFloats(RowOf(p, k + 2 * i, c)), b = SplitFloats(RowOf(p, k + 2 * i + 1, c));
     hn::StoreU(Pair(a.high, b.high), w, reinterpret_cast<uint32_t*>(to) + i * 16);
     hn::StoreU(Pair(a.low, b.low), w, reinterpret_cast<uint32_t*>(to) + kFloats + i * 16);
-  }
-}
-
-// 16 words of each of 16 vectors (row, word) as (word, row).
-HWY_INLINE void TransposeWords(const uint32_t* from, float* to) {
-  const W w;
-  const hn::Rebind<int32_t, W> whole;
-  const auto down = hn::Mul(hn::Iota(whole, 0), hn::Set(whole, 16));
-  for (size_t i = 0; i < 16; ++i) {
-    hn::StoreU(hn::GatherIndex(w, from + i, down), w, reinterpret_cast<uint32_t*>(to) + i * 16);
   }
 }
 
@@ -64,8 +52,8 @@ inline void PackTransposed(const LowRankMatrix& p, size_t k, size_t c, float* to
     hn::Store(even_pairs(a.high, b.high), w, words[0][i]);
     hn::Store(even_pairs(a.low, b.low), w, words[1][i]);
   }
-  TransposeWords(words[0][0], to);
-  TransposeWords(words[1][0], to + kFloats);
+  TransposeTile(words[0], 16, to);
+  TransposeTile(words[1], 16, to + kFloats);
 }
 
 inline void PackProject(const LowRankMatrix& p, float* panel) {
@@ -74,26 +62,30 @@ inline void PackProject(const LowRankMatrix& p, float* panel) {
       if (p.row_stride == 1 && k + kDepth <= p.depth) {
         PackTransposed(p, k, c, panel);
       } else {
-        PackTiles(
-            p, c,
-            [&](size_t i) {
-              return std::pair{k + 2 * i, k + 2 * i + 1};
-            },
-            panel);
+        PackTiles(p, k, c, panel);
       }
     }
   }
 }
 
 inline void PackAdd(const LowRankMatrix& p, float* panel) {
+  const D d;
+  const W w;
+  alignas(64) float rows[16][16];
   for (size_t k = 0; k < p.depth; k += 16) {
     for (size_t c = 0; c < p.columns; c += 16, panel += 2 * kFloats) {
-      PackTiles(
-          p, c,
-          [&](size_t i) {
-            return std::pair{k + i % 8 * 2, k + i % 8 * 2 + 1};
-          },
-          panel);
+      const bool turned = p.row_stride == 1 && k + 16 <= p.depth && c + 16 <= p.columns;
+      if (turned) TransposeTile(p.m + c * p.column_stride + k, p.column_stride, rows);
+      const auto row = [&](size_t i) HWY_ATTR {
+        return SplitFloats(turned ? hn::Mul(hn::Load(d, rows[i]), hn::Set(d, p.scale)) : RowOf(p, k + i, c));
+      };
+      for (size_t i = 0; i < 8; ++i) {
+        const Split a = row(2 * i), b = row(2 * i + 1);
+        for (const size_t to : {i, i + 8}) {
+          hn::StoreU(Pair(a.high, b.high), w, reinterpret_cast<uint32_t*>(panel) + to * 16);
+          hn::StoreU(Pair(a.low, b.low), w, reinterpret_cast<uint32_t*>(panel) + kFloats + to * 16);
+        }
+      }
     }
   }
 }
@@ -108,16 +100,16 @@ inline void PackGradient(const LowRankMatrix& p, float* panel) {
         hn::Store(Pair(a.high, b.high), w, words[0][i]);
         hn::Store(Pair(a.low, b.low), w, words[1][i]);
       }
-      TransposeWords(words[0][0], panel);
-      TransposeWords(words[1][0], panel + kFloats);
+      TransposeTile(words[0], 16, panel);
+      TransposeTile(words[1], 16, panel + kFloats);
     }
   }
 }
 
-// 16·kR rows by 16·kC columns: x's tiles are read once for all of the columns.
+// 16·kR rows by 16·kC columns: x's tiles are read once for all of the columns. Those of the rows `ahead` are asked for.
 template <size_t kR, size_t kC>
-HWY_INLINE void ProjectTiles(const Bf16* x, size_t x_stride, size_t steps, const float* panel, float* y,
-                             size_t y_stride) {
+HWY_INLINE void ProjectTiles(const Bf16* x, size_t x_stride, size_t steps, const Bf16* ahead, const float* panel,
+                             float* y, size_t y_stride) {
   const size_t x_bytes = x_stride * sizeof(Bf16);
   const auto for_each_sum = [](auto f) HWY_ATTR {
     f(std::integral_constant<int, 0>());
@@ -129,6 +121,7 @@ HWY_INLINE void ProjectTiles(const Bf16* x, size_t x_stride, size_t steps, const
   };
   for_each_sum([](auto sum) HWY_ATTR { Zero<sum()>(); });
   for (size_t k = 0; k < steps; ++k) {
+    for (size_t i = 0; ahead && i < kR * kRows; ++i) __builtin_prefetch(ahead + i * x_stride + k * kDepth);
     for_each_sum([&](auto sum) HWY_ATTR {
       constexpr size_t r = sum() / kC, c = sum() % kC;
       if constexpr (c == 0) Load<6>(x + r * kRows * x_stride + k * kDepth, x_bytes);
@@ -163,11 +156,15 @@ inline void Project(const Bf16* x, size_t x_stride, size_t rows, size_t depth, c
       to = scratch + 16 * stride;
       to_stride = columns;
     }
+    const Bf16* const ahead = from == x + r * x_stride && r + 64 <= rows ? from + 32 * x_stride : nullptr;
     size_t c = 0;
     const auto tiles_of = [&](size_t column) { return panel + column / 16 * steps * 2 * kFloats; };
-    for (; c + 48 <= columns; c += 48) ProjectTiles<2, 3>(from, stride, steps, tiles_of(c), to + c, to_stride);
-    if (columns - c == 32) ProjectTiles<2, 2>(from, stride, steps, tiles_of(c), to + c, to_stride);
-    if (columns - c == 16) ProjectTiles<2, 1>(from, stride, steps, tiles_of(c), to + c, to_stride);
+    for (; c + 48 <= columns; c += 48)
+      ProjectTiles<2, 3>(from, stride, steps, c == 0 ? ahead : nullptr, tiles_of(c), to + c, to_stride);
+    if (columns - c == 32)
+      ProjectTiles<2, 2>(from, stride, steps, c == 0 ? ahead : nullptr, tiles_of(c), to + c, to_stride);
+    if (columns - c == 16)
+      ProjectTiles<2, 1>(from, stride, steps, c == 0 ? ahead : nullptr, tiles_of(c), to + c, to_stride);
     if (to != y + r * y_stride) {
       for (size_t i = 0; i < n; ++i) std::copy_n(to + i * columns, columns, y + (r + i) * y_stride);
     }
@@ -239,9 +236,21 @@ inline void Gradient(const float* panel, size_t rank, const Bf16* x, size_t x_st
   for (size_t c = 0; c < columns; c += 64) {
     const size_t width = HWY_MIN(size_t{64}, columns - c), blocks = Blocks(width, 16);
     for (size_t s = 0; s < steps; ++s) {
+      const size_t n = HWY_MIN(kDepth, rows - s * kDepth);
+      if (n == kDepth && width == 64) {
+        // A strip of x is read down: no processor guesses what comes next.
+        const Bf16* const from = x + s * kDepth * x_stride + c;
+        for (size_t i = 0; i < HWY_MIN(kDepth, rows - (s + 1) * kDepth); ++i) {
+          __builtin_prefetch(from + (kDepth + i) * x_stride);
+          __builtin_prefetch(from + (kDepth + i) * x_stride + 32);
+        }
+        PairRowsTwice(from, x_stride, pairs + s * 4 * kFloats);
+        PairRowsTwice(from + 32, x_stride, pairs + (s * 4 + 2) * kFloats);
+        continue;
+      }
       for (size_t b = 0; b < blocks; ++b) {
         const Bf16* const from = x + s * kDepth * x_stride + c + b * 16;
-        const size_t n = HWY_MIN(kDepth, rows - s * kDepth), m = HWY_MIN(size_t{16}, width - b * 16);
+        const size_t m = HWY_MIN(size_t{16}, width - b * 16);
         float* const tile = pairs + (s * 4 + b) * kFloats;
         if (m == 16) {
           PairRows(from, x_stride, n, tile);

@@ -18,18 +18,6 @@ namespace lora::kernels::HWY_NAMESPACE {
 #if LORA_AMX
 using namespace tiles;
 
-// 32 rows of 32 columns of x as two B tiles.
-HWY_INLINE void PairRowsTwice(const Bf16* x, size_t x_stride, float* tiles) {
-  alignas(64) static constexpr uint16_t kFirst[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
-                                                      8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
-  const __m512i first = _mm512_load_si512(kFirst), second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
-  for (size_t i = 0; i < kRows; ++i, x += 2 * x_stride) {
-    const __m512i upper = _mm512_loadu_si512(x), lower = _mm512_loadu_si512(x + x_stride);
-    _mm512_storeu_si512(tiles + i * 16, _mm512_permutex2var_epi16(upper, first, lower));
-    _mm512_storeu_si512(tiles + kFloats + i * 16, _mm512_permutex2var_epi16(upper, second, lower));
-  }
-}
-
 // C goes by units of 32 rows and 32 columns, whose sums stay in four tiles; the contraction by chunks, short enough for
 // the columns of M that are laid out, and the sums between chunks, to stay in the second-level cache.
 constexpr size_t kUnit = 32, kSums = kUnit * kUnit;

@@ -98,6 +98,18 @@ HWY_INLINE void PairRows(const Bf16* x, size_t x_stride, size_t rows, float* til
   }
 }
 
+// 32 rows of 32 columns of x as two B tiles.
+HWY_INLINE void PairRowsTwice(const Bf16* x, size_t x_stride, float* tiles) {
+  alignas(64) static constexpr uint16_t kFirst[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+                                                      8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+  const __m512i first = _mm512_load_si512(kFirst), second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
+  for (size_t i = 0; i < kRows; ++i, x += 2 * x_stride) {
+    const __m512i upper = _mm512_loadu_si512(x), lower = _mm512_loadu_si512(x + x_stride);
+    _mm512_storeu_si512(tiles + i * 16, _mm512_permutex2var_epi16(upper, first, lower));
+    _mm512_storeu_si512(tiles + kFloats + i * 16, _mm512_permutex2var_epi16(upper, second, lower));
+  }
+}
+
 // 16 rows of 16 words as 16 columns: rows of M as columns of a B tile, or a C tile turned round.
 HWY_INLINE void TransposeTile(const void* from, size_t row_words, void* to, size_t to_words = 16) {
   const auto* const rows = static_cast<const uint32_t*>(from);
