@@ -15,8 +15,8 @@ constexpr int64_t kRowStep = static_cast<int64_t>(kernels::kLowRankRows), kColum
 
 size_t at_size(int64_t n) { return static_cast<size_t>(n); }
 
-float* scratch(size_t rows, size_t depth, size_t columns) {
-  return thread_scratch(kernels::low_rank_scratch_floats(rows, depth, columns));
+float* scratch(size_t depth, size_t columns) {
+  return thread_scratch(kernels::low_rank_scratch_floats(depth, columns));
 }
 
 // f(first row, rows) over all rows, at once on several threads.
@@ -62,7 +62,7 @@ void project_rows(const at::Tensor& x, std::span<const LowRankMatrix> matrices, 
     for_rows(x.size(0), [&](int64_t first, size_t rows) {
       kernels::low_rank_project(kernels::data<T>(x) + first * x.stride(0), at_size(x.stride(0)), rows, depth,
                                 panel.const_data_ptr<float>(), columns, y.data_ptr<float>() + first * y.stride(0),
-                                at_size(y.stride(0)), scratch(rows, depth, columns));
+                                at_size(y.stride(0)), scratch(depth, columns));
     });
   });
 }
@@ -75,7 +75,7 @@ void add_rows(const at::Tensor& x, std::span<const LowRankMatrix> matrices, at::
     for_rows(x.size(0), [&](int64_t first, size_t rows) {
       kernels::low_rank_add(x.const_data_ptr<float>() + first * x.stride(0), at_size(x.stride(0)), rows, depth,
                             panel.const_data_ptr<float>(), columns, kernels::data<T>(y) + first * y.stride(0),
-                            at_size(y.stride(0)), scratch(rows, depth, columns));
+                            at_size(y.stride(0)), scratch(depth, columns));
     });
   });
 }
@@ -91,7 +91,8 @@ at::Tensor thin_gradient(const at::Tensor& p, const at::Tensor& x, double scale)
       const int64_t begin = first * kColumnGrain, end = std::min(last * kColumnGrain, x.size(1));
       kernels::low_rank_gradient(panel.const_data_ptr<float>(), rank, kernels::data<T>(x) + begin, at_size(x.stride(0)),
                                  rows, at_size(end - begin), static_cast<float>(scale), out.data_ptr<float>() + begin,
-                                 at_size(out.size(1)), scratch(rows, 0, 0));
+                                 at_size(out.size(1)),
+                                 thread_scratch(kernels::low_rank_gradient_scratch_floats(rank, at_size(end - begin))));
     });
   });
   return out;

@@ -204,11 +204,15 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lora::kernels {
 
-size_t low_rank_scratch_floats(size_t rows, size_t depth, size_t columns) {
-  const size_t padded_rows = (rows + 31) / 32 * 32, padded_depth = (depth + 31) / 32 * 32;
+size_t low_rank_scratch_floats(size_t depth, size_t columns) {
+  const size_t padded_depth = (depth + 31) / 32 * 32;
   const size_t project = 16 * padded_depth + 32 * padded_rank(columns) + kLowRankRows * depth;
-  const size_t add = 32 * padded_depth + 32 * 32, gradient = padded_rows * 32 + 16 * 64;
-  return std::max({project, add, gradient});
+  const size_t add = 32 * padded_depth + 32 * 32;
+  return std::max(project, add);
+}
+
+size_t low_rank_gradient_scratch_floats(size_t rank, size_t columns) {
+  return (16 + padded_rank(rank)) * (padded_rank(columns) + 16);
 }
 
 #define LORA_FOR_TYPE(T, S)                                                                                         \

@@ -33,8 +33,9 @@ size_t low_rank_panel_floats(LowRankUse use, size_t depth, size_t columns);
 template <class T>
 void low_rank_pack(LowRankUse use, const LowRankMatrix& matrix, float* panel);
 
-// Room for one call by one thread.
-size_t low_rank_scratch_floats(size_t rows, size_t depth, size_t columns);
+// Room for one call by one thread: of project and add, and of gradient.
+size_t low_rank_scratch_floats(size_t depth, size_t columns);
+size_t low_rank_gradient_scratch_floats(size_t rank, size_t columns);
 
 // y = x · P. x (rows, depth) of x_stride, y (rows, columns) of y_stride; columns a multiple of 16.
 template <class T>

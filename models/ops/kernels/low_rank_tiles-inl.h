@@ -226,72 +226,52 @@ inline void Add(const float* x, size_t x_stride, size_t rows, size_t depth, cons
   }
 }
 
-// scratch: x of 64 columns as B tiles, sums.
+// scratch: 32 rows of x as B tiles, the sums of all tiles of out.
 inline void Gradient(const float* panel, size_t rank, const Bf16* x, size_t x_stride, size_t rows, size_t columns,
                      float scale, float* out, size_t out_stride, float* scratch) {
   const Scope scope;
-  const size_t steps = Blocks(rows, kDepth);
-  float* const pairs = scratch;  // [step][block of 16 columns]
-  float* const sums = pairs + steps * 4 * kFloats;
-  for (size_t c = 0; c < columns; c += 64) {
-    const size_t width = HWY_MIN(size_t{64}, columns - c), blocks = Blocks(width, 16);
-    for (size_t s = 0; s < steps; ++s) {
-      const size_t n = HWY_MIN(kDepth, rows - s * kDepth);
-      if (n == kDepth && width == 64) {
-        // A strip of x is read down: no processor guesses what comes next.
-        const Bf16* const from = x + s * kDepth * x_stride + c;
-        for (size_t i = 0; i < HWY_MIN(kDepth, rows - (s + 1) * kDepth); ++i) {
-          __builtin_prefetch(from + (kDepth + i) * x_stride);
-          __builtin_prefetch(from + (kDepth + i) * x_stride + 32);
-        }
-        PairRowsTwice(from, x_stride, pairs + s * 4 * kFloats);
-        PairRowsTwice(from + 32, x_stride, pairs + (s * 4 + 2) * kFloats);
-        continue;
-      }
-      for (size_t b = 0; b < blocks; ++b) {
-        const Bf16* const from = x + s * kDepth * x_stride + c + b * 16;
-        const size_t m = HWY_MIN(size_t{16}, width - b * 16);
-        float* const tile = pairs + (s * 4 + b) * kFloats;
-        if (m == 16) {
-          PairRows(from, x_stride, n, tile);
-        } else {
-          Bf16 copy[kDepth * 16] = {};
-          for (size_t i = 0; i < n; ++i) std::copy_n(from + i * x_stride, m, copy + i * 16);
-          PairRows(copy, 16, n, tile);
-        }
+  const size_t steps = Blocks(rows, kDepth), blocks = Blocks(columns, 16), ranks = Blocks(rank, 16);
+  float* const pairs = scratch;
+  float* const sums = pairs + (blocks + 1) * kFloats;  // [block of 16 of the rank][block of 16 columns]
+  std::fill_n(sums, ranks * blocks * kFloats, 0.0f);
+  for (size_t s = 0; s < steps; ++s) {
+    const size_t n = HWY_MIN(kDepth, rows - s * kDepth);
+    const Bf16* const from = x + s * kDepth * x_stride;
+    const size_t whole = n == kDepth ? columns / 32 * 32 : 0;
+    PairWholeRows(from, x_stride, whole / 32, pairs, 2 * kFloats);
+    for (size_t c = whole; c < columns; c += 16) {
+      Bf16 copy[kDepth * 16] = {};
+      for (size_t i = 0; i < n; ++i)
+        std::copy_n(from + i * x_stride + c, HWY_MIN(size_t{16}, columns - c), copy + i * 16);
+      PairRows(copy, 16, n, pairs + c / 16 * kFloats);
+    }
+    for (size_t k = 0; k < ranks; ++k) {
+      const float* const factors = panel + (k * steps + s) * 2 * kFloats;
+      Load<4>(factors, 64);
+      Load<5>(factors + kFloats, 64);
+      const auto column = [&](size_t b, auto sum) HWY_ATTR {
+        if (b >= blocks) return;
+        float* const kept = sums + (k * blocks + b) * kFloats;
+        Load<sum()>(kept, 64);
+        Load<6>(pairs + b * kFloats, 64);
+        Dot<sum(), 4, 6>();
+        Dot<sum(), 5, 6>();
+        Store<sum()>(kept, 64);
+      };
+      for (size_t b = 0; b < blocks; b += 4) {
+        column(b, std::integral_constant<int, 0>());
+        column(b + 1, std::integral_constant<int, 1>());
+        column(b + 2, std::integral_constant<int, 2>());
+        column(b + 3, std::integral_constant<int, 3>());
       }
     }
-    for (size_t k = 0; k < rank; k += 16) {
-      const float* const factors = panel + k / 16 * steps * 2 * kFloats;
-      Zero<0>();
-      Zero<1>();
-      Zero<2>();
-      Zero<3>();
-      for (size_t s = 0; s < steps; ++s) {
-        const float* const tile = pairs + s * 4 * kFloats;
-        Load<4>(factors + s * 2 * kFloats, 64);
-        Load<5>(factors + (s * 2 + 1) * kFloats, 64);
-        const auto column = [&](size_t b, auto sum) HWY_ATTR {
-          if (b >= blocks) return;
-          Load<6>(tile + b * kFloats, 64);
-          Dot<sum(), 4, 6>();
-          Dot<sum(), 5, 6>();
-        };
-        column(0, std::integral_constant<int, 0>());
-        column(1, std::integral_constant<int, 1>());
-        column(2, std::integral_constant<int, 2>());
-        column(3, std::integral_constant<int, 3>());
-      }
-      Store<0>(sums, 256);
-      Store<1>(sums + 16, 256);
-      Store<2>(sums + 32, 256);
-      Store<3>(sums + 48, 256);
-      for (size_t i = 0; i < HWY_MIN(size_t{16}, rank - k); ++i) {
-        ForEach(width, [&](auto tag, size_t j) HWY_ATTR {
-          StoreFloats(tag, hn::Mul(LoadFloats(tag, sums + i * 64 + j), hn::Set(tag, scale)),
-                      out + (k + i) * out_stride + c + j);
-        });
-      }
+  }
+  for (size_t k = 0; k < rank; ++k) {
+    for (size_t b = 0; b < blocks; ++b) {
+      const float* const kept = sums + (k / 16 * blocks + b) * kFloats + k % 16 * 16;
+      ForEach(HWY_MIN(size_t{16}, columns - b * 16), [&](auto tag, size_t j) HWY_ATTR {
+        StoreFloats(tag, hn::Mul(LoadFloats(tag, kept + j), hn::Set(tag, scale)), out + k * out_stride + b * 16 + j);
+      });
     }
   }
 }

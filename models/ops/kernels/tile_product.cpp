@@ -43,32 +43,6 @@ HWY_INLINE const Bf16* Block(const Chunk& chunk, size_t step, size_t column) {
   return term.transposed ? term.m + column * term.m_stride + k : term.m + k * term.m_stride + column;
 }
 
-// M's columns [first, first + 32 · units) of a chunk as tiles [block of 32 of the depth][2] a unit, in the order in
-// which they lie in memory. They come from far away: some blocks are asked for ahead.
-HWY_INLINE void PackChunk(const Chunk& chunk, size_t first, size_t units, size_t unit_floats, float* to) {
-  constexpr size_t kAhead = 6;
-  const bool transposed = chunk.term->transposed;
-  const size_t stride = chunk.term->m_stride, steps = chunk.depth / kDepth, blocks = steps * units;
-  const auto step = [&](size_t i) { return transposed ? i % steps : i / units; };
-  const auto unit = [&](size_t i) { return transposed ? i / steps : i % units; };
-  const auto fetch = [&](size_t i) {
-    const Bf16* const from = Block(chunk, step(i), first + unit(i) * kUnit);
-    for (size_t r = 0; r < 32; ++r) __builtin_prefetch(from + r * stride);
-  };
-  for (size_t i = 0; i < HWY_MIN(kAhead, blocks); ++i) fetch(i);
-  for (size_t i = 0; i < blocks; ++i) {
-    if (i + kAhead < blocks) fetch(i + kAhead);
-    const Bf16* const from = Block(chunk, step(i), first + unit(i) * kUnit);
-    float* const tiles = to + unit(i) * unit_floats + step(i) * 2 * kFloats;
-    if (transposed) {
-      TransposeTile(from, stride / 2, tiles);
-      TransposeTile(from + 16 * stride, stride / 2, tiles + kFloats);
-    } else {
-      PairRowsTwice(from, stride, tiles);
-    }
-  }
-}
-
 HWY_INLINE void PackFolded(const FoldedTerm& folded, size_t first, float* to) {
   const size_t column_blocks = (folded.columns + 15) / 16;
   for (size_t part = 0; part < 2; ++part) {  // high, low
@@ -190,6 +164,30 @@ Wanted ColumnsOf(const Chunk& chunk, ColumnRange range) {
   const Bf16* const from = Block(chunk, 0, range.first);
   return chunk.term->transposed ? Wanted(from, chunk.term->m_stride, range.count, chunk.depth)
                                 : Wanted(from, chunk.term->m_stride, chunk.depth, range.count);
+}
+
+// M's columns [first, first + 32 · units) of a chunk as tiles [block of 32 of the depth][2] a unit. They come from far
+// away: what is laid out next is asked for meanwhile, as it lies in memory.
+HWY_INLINE void PackChunk(const Chunk& chunk, size_t first, size_t units, size_t unit_floats, float* to) {
+  const size_t stride = chunk.term->m_stride, steps = chunk.depth / kDepth;
+  Wanted wanted = ColumnsOf(chunk, {first, units * kUnit});
+  wanted.Share(steps * units);
+  if (chunk.term->transposed) {
+    for (size_t s = 0; s < steps; ++s) wanted.Ask();
+    for (size_t u = 0; u < units; ++u) {
+      for (size_t s = 0; s < steps; ++s) {
+        wanted.Ask();
+        const Bf16* const from = Block(chunk, s, first + u * kUnit);
+        float* const tiles = to + u * unit_floats + s * 2 * kFloats;
+        TransposeTile(from, stride / 2, tiles);
+        TransposeTile(from + 16 * stride, stride / 2, tiles + kFloats);
+      }
+    }
+  } else {
+    for (size_t s = 0; s < steps; ++s) {
+      PairWholeRows(Block(chunk, s, first), stride, units, to + s * 2 * kFloats, unit_floats);
+    }
+  }
 }
 
 void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now,

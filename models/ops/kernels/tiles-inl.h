@@ -98,15 +98,28 @@ HWY_INLINE void PairRows(const Bf16* x, size_t x_stride, size_t rows, float* til
   }
 }
 
-// 32 rows of 32 columns of x as two B tiles.
-HWY_INLINE void PairRowsTwice(const Bf16* x, size_t x_stride, float* tiles) {
+// Which of two rows' 32 elements each make up the pairs of their first 16 columns, and those of the others.
+struct Pairs {
+  __m512i first, second;
+};
+HWY_INLINE Pairs PairOrder() {
   alignas(64) static constexpr uint16_t kFirst[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
                                                       8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
-  const __m512i first = _mm512_load_si512(kFirst), second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
+  const __m512i first = _mm512_load_si512(kFirst);
+  return {first, _mm512_add_epi16(first, _mm512_set1_epi16(16))};
+}
+
+// 32 rows of 32 · blocks columns of x as B tiles, two a block, the blocks' tiles so many floats apart; a pair of rows
+// after the other.
+HWY_INLINE void PairWholeRows(const Bf16* x, size_t x_stride, size_t blocks, float* tiles, size_t block_floats) {
+  const auto [first, second] = PairOrder();
   for (size_t i = 0; i < kRows; ++i, x += 2 * x_stride) {
-    const __m512i upper = _mm512_loadu_si512(x), lower = _mm512_loadu_si512(x + x_stride);
-    _mm512_storeu_si512(tiles + i * 16, _mm512_permutex2var_epi16(upper, first, lower));
-    _mm512_storeu_si512(tiles + kFloats + i * 16, _mm512_permutex2var_epi16(upper, second, lower));
+    for (size_t b = 0; b < blocks; ++b) {
+      const __m512i upper = _mm512_loadu_si512(x + b * 32), lower = _mm512_loadu_si512(x + x_stride + b * 32);
+      float* const to = tiles + b * block_floats + i * 16;
+      _mm512_storeu_si512(to, _mm512_permutex2var_epi16(upper, first, lower));
+      _mm512_storeu_si512(to + kFloats, _mm512_permutex2var_epi16(upper, second, lower));
+    }
   }
 }
 
