@@ -11,7 +11,7 @@
 namespace lora {
 namespace {
 
-constexpr int64_t kRowStep = static_cast<int64_t>(kernels::kLowRankRows), kColumnGrain = 64;
+constexpr int64_t kRowStep = static_cast<int64_t>(kernels::kLowRankRows), kColumnGrain = 32;
 
 size_t at_size(int64_t n) { return static_cast<size_t>(n); }
 
