@@ -64,15 +64,10 @@ void tiled_products(std::span<const TiledProduct> products) {
   }
   share_out(static_cast<int64_t>(pieces.size()), [&](int64_t index, int64_t) {
     const auto& [product, now] = pieces[at_size(index)];
-    kernels::NextColumns next;
-    if (at_size(index + threads) < pieces.size()) {
-      const Piece& after = pieces[at_size(index + threads)];
-      next = {&after.product->terms[0], after.columns};
-    }
     const kernels::FoldedTerm& folded = product->folded.term;
     const size_t rows = at_size(product->y.size(0));
     float* const room = thread_scratch(kernels::tile_product_scratch_floats(product->terms, folded, rows, now.count));
-    kernels::tile_product(product->terms, folded, rows, now, next, kernels::data<kernels::Bf16>(product->y) + now.first,
+    kernels::tile_product(product->terms, folded, rows, now, kernels::data<kernels::Bf16>(product->y) + now.first,
                           at_size(product->y.stride(0)), product->add, room);
   });
 }

@@ -83,7 +83,7 @@ class Wanted {
 };
 
 // What vectors do while tiles multiply, a little at each step: rounding the unit before into C, asking for what this
-// unit's place in C holds, for the next rows of A and for the next columns of M.
+// unit's place in C holds and for the next rows of A.
 struct Meanwhile {
   size_t c_stride;
   bool add;
@@ -93,7 +93,7 @@ struct Meanwhile {
   size_t rounded = kUnit;
   Bf16* here = nullptr;
   size_t asked = kUnit;
-  Wanted a = {}, m = {};
+  Wanted a = {};
 
   HWY_INLINE void RoundRow() {
     const D d;
@@ -114,7 +114,6 @@ struct Meanwhile {
       if (asked < kUnit) asm volatile("prefetchw (%0)" ::"r"(here + asked++ * c_stride));
     }
     a.Ask();
-    m.Ask();
   }
   HWY_INLINE void RoundAll() {
     while (rounded < kUnit) RoundRow();
@@ -190,8 +189,8 @@ HWY_INLINE void PackChunk(const Chunk& chunk, size_t first, size_t units, size_t
   }
 }
 
-void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now,
-             const NextColumns& next, Bf16* c, size_t c_stride, bool add, float* scratch) {
+void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now, Bf16* c,
+             size_t c_stride, bool add, float* scratch) {
   const Scope scope;
   size_t deepest = 0;
   for (const ProductTerm& term : terms) deepest = HWY_MAX(deepest, tile_chunk_depth(term.depth));
@@ -207,7 +206,7 @@ void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_
     const ProductTerm& term = *chunk.term;
     const bool first = &term == &terms[0] && chunk.k == 0;
     last = &term == &terms.back() && chunk.k + chunk.depth == term.depth;
-    then = !last ? NextChunk(chunk) : FirstChunk(next.term ? *next.term : terms[0]);
+    then = last ? chunk : NextChunk(chunk);
     const size_t steps = chunk.depth / kDepth, unit_floats = steps * 2 * kFloats + (last ? folded_floats : 0);
     PackChunk(chunk, now.first, units, unit_floats, packed);
     for (size_t u = 0; last && u < units; ++u) {
@@ -215,8 +214,6 @@ void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_
     }
     const size_t unit_steps = steps + (last ? 2 * folded.blocks : 0);
     meanwhile.rows_each = (kUnit + unit_steps - 1) / unit_steps;
-    meanwhile.m = last && !next.term ? Wanted() : ColumnsOf(then, last ? next.columns : now);
-    meanwhile.m.Share(rows / kUnit * units * unit_steps);
     for (size_t r = 0; r < rows; r += kUnit) {
       const Chunk& following = r + kUnit < rows ? chunk : then;
       const size_t row = r + kUnit < rows ? r + kUnit : 0;
@@ -269,8 +266,7 @@ void SplitRows(const float* low, size_t low_stride, size_t rows, size_t blocks, 
   }
 }
 #else
-void Product(std::span<const ProductTerm>, const FoldedTerm&, size_t, ColumnRange, const NextColumns&, Bf16*, size_t,
-             bool, float*) {}
+void Product(std::span<const ProductTerm>, const FoldedTerm&, size_t, ColumnRange, Bf16*, size_t, bool, float*) {}
 void SplitRows(const float*, size_t, size_t, size_t, Bf16*) {}
 #endif
 
@@ -293,7 +289,7 @@ bool tile_product_serves(size_t rows, size_t depth, size_t columns) {
 size_t tile_split_floats(size_t rows, size_t blocks) { return rows * blocks * 16; }
 
 size_t tile_chunk_depth(size_t depth) {
-  constexpr size_t kMost = 768;
+  constexpr size_t kMost = 1536;
   const size_t chunks = (depth + kMost - 1) / kMost;
   return ((depth + chunks - 1) / chunks + 31) / 32 * 32;
 }
@@ -313,9 +309,9 @@ void tile_split(const float* low, size_t low_stride, size_t rows, size_t blocks,
   HWY_DYNAMIC_DISPATCH(SplitRows)(low, low_stride, rows, blocks, split);
 }
 
-void tile_product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now,
-                  const NextColumns& next, Bf16* c, size_t c_stride, bool add, float* scratch) {
-  HWY_DYNAMIC_DISPATCH(Product)(terms, folded, rows, now, next, c, c_stride, add, scratch);
+void tile_product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns,
+                  Bf16* c, size_t c_stride, bool add, float* scratch) {
+  HWY_DYNAMIC_DISPATCH(Product)(terms, folded, rows, columns, c, c_stride, add, scratch);
 }
 
 }  // namespace lora::kernels

@@ -48,15 +48,8 @@ struct ColumnRange {
   size_t first, count;
 };
 
-// What this thread is going to multiply next, if anything.
-struct NextColumns {
-  const ProductTerm* term = nullptr;
-  ColumnRange columns = {};
-};
-
-// The columns `now` of C, of which c is the first row's first element. What is wanted `next` is fetched into the cache
-// meanwhile: weights come from far away.
-void tile_product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now,
-                  const NextColumns& next, Bf16* c, size_t c_stride, bool add, float* scratch);
+// These columns of C, of which c is the first row's first element.
+void tile_product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns,
+                  Bf16* c, size_t c_stride, bool add, float* scratch);
 
 }  // namespace lora::kernels
