@@ -59,10 +59,7 @@ class Wanted {
  public:
   Wanted() = default;
   Wanted(const Bf16* from, size_t stride, size_t rows, size_t width)
-      : row_(reinterpret_cast<const char*>(from)),
-        stride_(2 * stride),
-        width_(2 * width),
-        rows_(width > 0 ? rows : 0) {}
+      : row_(reinterpret_cast<const char*>(from)), stride_(2 * stride), width_(2 * width), rows_(rows) {}
   // All of them in so many turns.
   void Share(size_t turns) { each_ = (rows_ * ((width_ + kLine - 1) / kLine) + turns - 1) / turns; }
   HWY_INLINE void Ask() {
@@ -159,19 +156,13 @@ HWY_INLINE void StartSums(const float* tiles) {
   }
 }
 
-Wanted ColumnsOf(const Chunk& chunk, ColumnRange range) {
-  const Bf16* const from = Block(chunk, 0, range.first);
-  return chunk.term->transposed ? Wanted(from, chunk.term->m_stride, range.count, chunk.depth)
-                                : Wanted(from, chunk.term->m_stride, chunk.depth, range.count);
-}
-
 // M's columns [first, first + 32 · units) of a chunk as tiles [block of 32 of the depth][2] a unit. They come from far
-// away: what is laid out next is asked for meanwhile, as it lies in memory.
+// away and are read across their rows where transposed: those of the next unit are asked for meanwhile.
 HWY_INLINE void PackChunk(const Chunk& chunk, size_t first, size_t units, size_t unit_floats, float* to) {
   const size_t stride = chunk.term->m_stride, steps = chunk.depth / kDepth;
-  Wanted wanted = ColumnsOf(chunk, {first, units * kUnit});
-  wanted.Share(steps * units);
   if (chunk.term->transposed) {
+    Wanted wanted(Block(chunk, 0, first), stride, units * kUnit, chunk.depth);
+    wanted.Share(steps * units);
     for (size_t s = 0; s < steps; ++s) wanted.Ask();
     for (size_t u = 0; u < units; ++u) {
       for (size_t s = 0; s < steps; ++s) {

@@ -38,7 +38,7 @@ bool tile_product_serves(size_t rows, size_t depth, size_t columns);
 size_t tile_split_floats(size_t rows, size_t blocks);
 size_t tile_product_scratch_floats(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows,
                                    size_t columns);
-// Of a term's depth, as much as is worked on at a time.
+// As much of a term's depth as is worked on at a time.
 size_t tile_chunk_depth(size_t depth);
 
 void tile_split(const float* low, size_t low_stride, size_t rows, size_t blocks, Bf16* split);
