@@ -44,9 +44,7 @@ void tiled_products(std::span<const TiledProduct> products) {
   int64_t columns = 0, deepest = 0;
   for (const TiledProduct& product : products) {
     columns += product.y.size(1);
-    for (const ProductTerm& term : product.terms) {
-      deepest = std::max(deepest, static_cast<int64_t>(kernels::tile_chunk_depth(term.depth)));
-    }
+    deepest = std::max(deepest, static_cast<int64_t>(kernels::tile_chunk_depth(product.terms)));
   }
   const int64_t rounds = (columns * deepest + threads * kPackedElements - 1) / (threads * kPackedElements);
   const int64_t most = std::max<int64_t>(32, (columns + rounds * threads - 1) / (rounds * threads));

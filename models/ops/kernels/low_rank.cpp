@@ -212,7 +212,7 @@ size_t low_rank_scratch_floats(size_t depth, size_t columns) {
 }
 
 size_t low_rank_gradient_scratch_floats(size_t rank, size_t columns) {
-  return (16 + padded_rank(rank)) * (padded_rank(columns) + 16);
+  return (16 + padded_rank(rank)) * padded_rank(columns);
 }
 
 #define LORA_FOR_TYPE(T, S)                                                                                         \

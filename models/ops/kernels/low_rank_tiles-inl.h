@@ -156,15 +156,14 @@ inline void Project(const Bf16* x, size_t x_stride, size_t rows, size_t depth, c
       to = scratch + 16 * stride;
       to_stride = columns;
     }
-    const Bf16* const ahead = from == x + r * x_stride && r + 64 <= rows ? from + 32 * x_stride : nullptr;
+    const Bf16* ahead = from == x + r * x_stride && r + 64 <= rows ? from + 32 * x_stride : nullptr;
     size_t c = 0;
     const auto tiles_of = [&](size_t column) { return panel + column / 16 * steps * 2 * kFloats; };
-    for (; c + 48 <= columns; c += 48)
-      ProjectTiles<2, 3>(from, stride, steps, c == 0 ? ahead : nullptr, tiles_of(c), to + c, to_stride);
-    if (columns - c == 32)
-      ProjectTiles<2, 2>(from, stride, steps, c == 0 ? ahead : nullptr, tiles_of(c), to + c, to_stride);
-    if (columns - c == 16)
-      ProjectTiles<2, 1>(from, stride, steps, c == 0 ? ahead : nullptr, tiles_of(c), to + c, to_stride);
+    for (; c + 48 <= columns; c += 48, ahead = nullptr) {
+      ProjectTiles<2, 3>(from, stride, steps, ahead, tiles_of(c), to + c, to_stride);
+    }
+    if (columns - c == 32) ProjectTiles<2, 2>(from, stride, steps, ahead, tiles_of(c), to + c, to_stride);
+    if (columns - c == 16) ProjectTiles<2, 1>(from, stride, steps, ahead, tiles_of(c), to + c, to_stride);
     if (to != y + r * y_stride) {
       for (size_t i = 0; i < n; ++i) std::copy_n(to + i * columns, columns, y + (r + i) * y_stride);
     }
@@ -232,7 +231,7 @@ inline void Gradient(const float* panel, size_t rank, const Bf16* x, size_t x_st
   const Scope scope;
   const size_t steps = Blocks(rows, kDepth), blocks = Blocks(columns, 16), ranks = Blocks(rank, 16);
   float* const pairs = scratch;
-  float* const sums = pairs + (blocks + 1) * kFloats;  // [block of 16 of the rank][block of 16 columns]
+  float* const sums = pairs + blocks * kFloats;  // [block of 16 of the rank][block of 16 columns]
   std::fill_n(sums, ranks * blocks * kFloats, 0.0f);
   for (size_t s = 0; s < steps; ++s) {
     const size_t n = HWY_MIN(kDepth, rows - s * kDepth);

@@ -85,7 +85,7 @@ struct Meanwhile {
   size_t c_stride;
   bool add;
   size_t rows_each = 1;
-  const float* sums = nullptr;  // (32, 32), of the unit before
+  const float* sums = nullptr;  // of the unit before, as StoreSums writes them
   Bf16* before = nullptr;
   size_t rounded = kUnit;
   Bf16* here = nullptr;
@@ -95,7 +95,8 @@ struct Meanwhile {
   HWY_INLINE void RoundRow() {
     const D d;
     Bf16* const to = before + rounded * c_stride;
-    auto low = hn::LoadU(d, sums + rounded * kUnit), high = hn::LoadU(d, sums + rounded * kUnit + 16);
+    const float* const from = sums + rounded / kRows * 2 * kFloats + rounded % kRows * 16;
+    auto low = hn::LoadU(d, from), high = hn::LoadU(d, from + kFloats);
     if (add) {
       low = hn::Add(low, LoadFloats(d, to));
       high = hn::Add(high, LoadFloats(d, to + 16));
@@ -183,9 +184,8 @@ HWY_INLINE void PackChunk(const Chunk& chunk, size_t first, size_t units, size_t
 void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange now, Bf16* c,
              size_t c_stride, bool add, float* scratch) {
   const Scope scope;
-  size_t deepest = 0;
-  for (const ProductTerm& term : terms) deepest = HWY_MAX(deepest, tile_chunk_depth(term.depth));
-  const size_t units = now.count / kUnit, folded_floats = 4 * folded.blocks * kFloats;
+  const size_t deepest = tile_chunk_depth(terms), units = now.count / kUnit,
+               folded_floats = 4 * folded.blocks * kFloats;
   float* const sums[2] = {scratch, scratch + kSums};  // of a unit, and of the one before
   float* const packed = scratch + 2 * kSums;
   float* const partial = packed + units * (deepest * kUnit / 2 + folded_floats);  // of all units, between chunks
@@ -231,10 +231,7 @@ void Product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_
         }
         meanwhile.RoundAll();
         float* const to = sums[turn++ % 2];
-        Store<0>(to, 128);
-        Store<1>(to + 16, 128);
-        Store<2>(to + 16 * 32, 128);
-        Store<3>(to + 16 * 32 + 16, 128);
+        StoreSums(to);
         meanwhile.sums = to;
         meanwhile.before = meanwhile.here;
         meanwhile.rounded = 0;
@@ -285,14 +282,16 @@ size_t tile_chunk_depth(size_t depth) {
   return ((depth + chunks - 1) / chunks + 31) / 32 * 32;
 }
 
+size_t tile_chunk_depth(std::span<const ProductTerm> terms) {
+  size_t deepest = 0;
+  for (const ProductTerm& term : terms) deepest = std::max(deepest, tile_chunk_depth(term.depth));
+  return deepest;
+}
+
 size_t tile_product_scratch_floats(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows,
                                    size_t columns) {
-  size_t deepest = 0;
-  bool partial = terms.size() > 1;
-  for (const ProductTerm& term : terms) {
-    deepest = std::max(deepest, tile_chunk_depth(term.depth));
-    partial |= tile_chunk_depth(term.depth) < term.depth;
-  }
+  const size_t deepest = tile_chunk_depth(terms);
+  const bool partial = terms.size() > 1 || deepest < terms[0].depth;  // sums are kept between chunks
   return 2 * 32 * 32 + (deepest + 64 * folded.blocks) * columns / 2 + (partial ? rows * columns : 0);
 }
 

@@ -38,8 +38,9 @@ bool tile_product_serves(size_t rows, size_t depth, size_t columns);
 size_t tile_split_floats(size_t rows, size_t blocks);
 size_t tile_product_scratch_floats(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows,
                                    size_t columns);
-// As much of a term's depth as is worked on at a time.
+// As much of a term's depth as is worked on at a time, and the most of any term.
 size_t tile_chunk_depth(size_t depth);
+size_t tile_chunk_depth(std::span<const ProductTerm> terms);
 
 void tile_split(const float* low, size_t low_stride, size_t rows, size_t blocks, Bf16* split);
 
