@@ -7,7 +7,7 @@
 #include "lora/checkpoints/store.h"
 #include "tests/catch.h"
 #include "tests/golden.h"
-#include "tests/run/command.h"
+#include "tests/run/runs.h"
 
 using namespace lora;
 using namespace lora::test;
@@ -46,25 +46,6 @@ std::string write_recipe(const TemporaryDirectory& directory, const std::string&
                   "6}\noutput_dir: " +
                   (directory / "run").string() + "\n");
   return (directory / "recipe.yaml").string();
-}
-
-std::vector<json> comparable(const fs::path& run) {
-  std::vector<json> rows;
-  std::ifstream in(run / "metrics.jsonl");
-  for (std::string line; std::getline(in, line);) {
-    json row = json::parse(line);
-    for (const char* key : {"tokens_per_second", "peak_memory_bytes", "mfu"}) row.erase(key);
-    rows.push_back(row);
-  }
-  return rows;
-}
-
-void check_refused(const std::vector<std::string>& arguments, int code, const std::vector<std::string>& parts) {
-  const Outcome outcome = run(arguments);
-  CAPTURE(outcome.err, outcome.out);
-  CHECK(outcome.exit_code == code);
-  for (const std::string& part : parts) CHECK_THAT(outcome.err, Contains(part));
-  CHECK(std::ranges::count(outcome.err, '\n') == 1);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 #include "models/io/safetensors.h"
 #include "tests/catch.h"
 #include "tests/golden.h"
-#include "tests/run/command.h"
+#include "tests/run/runs.h"
 #include "tests/shared_data.h"
 #include "tests/temporary_directory.h"
 
@@ -22,63 +22,9 @@ using Catch::Matchers::Contains;
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-namespace {
-
-fs::path quickstart() { return source_dir() / "recipes/quickstart"; }
-
-// A short run over the quickstart's data.
-std::string write_recipe(const TemporaryDirectory& directory, const std::string& changes = "") {
-  const fs::path data = quickstart() / "data";
-  write_bytes(directory / "recipe.yaml", "model: {path: " + (quickstart() / "model").string() + R"(, dtype: float32}
-adapter: {method: lora, rank: 4, alpha: 8, dropout: 0.1, target_modules: [q_proj, v_proj]}
-data:
-  train: [{path: )" + (data / "train.jsonl").string() +
-                                             R"(, format: completion}]
-  validation: [{path: )" + (data / "validation.jsonl").string() +
-                                             R"(, format: completion}]
-training: {max_steps: 6, batch_size: 2, max_length: 256, learning_rate: 1.0e-3, eval_every: 3, checkpoint_every: 2}
-output_dir: )" + (directory / "run").string() +
-                                             "\n" + changes);
-  return (directory / "recipe.yaml").string();
-}
-
-std::vector<json> metrics(const fs::path& run) {
-  std::vector<json> rows;
-  std::ifstream in(run / "metrics.jsonl");
-  for (std::string line; std::getline(in, line);) rows.push_back(json::parse(line));
-  return rows;
-}
-
-// Times and memory apart, which may differ.
-std::vector<json> comparable(const fs::path& run) {
-  std::vector<json> rows = metrics(run);
-  for (json& row : rows) {
-    row.erase("tokens_per_second");
-    row.erase("peak_memory_bytes");
-    row.erase("mfu");
-  }
-  return rows;
-}
-
-std::string weights(const fs::path& run, int64_t step) {
-  return read_bytes(CheckpointStore(run).directory(step) / "adapter_model.safetensors") +
-         read_bytes(CheckpointStore(run).directory(step) / "optimizer.safetensors");
-}
-
-// Exit code, and one line on stderr that holds each of `parts`.
-void check_refused(const std::vector<std::string>& arguments, int code, const std::vector<std::string>& parts) {
-  const Outcome outcome = run(arguments);
-  CAPTURE(outcome.err, outcome.out);
-  CHECK(outcome.exit_code == code);
-  for (const std::string& part : parts) CHECK_THAT(outcome.err, Contains(part));
-  CHECK(std::ranges::count(outcome.err, '\n') == 1);
-}
-
-}  // namespace
-
 TEST_CASE("a run writes its recipe, metrics, checkpoints and exports") {
   const TemporaryDirectory directory;
-  const std::string recipe = write_recipe(directory, "export: [peft, torchscript, huggingface]\n");
+  const std::string recipe = quickstart_recipe(directory, "export: [peft, torchscript, huggingface]\n");
   const Outcome outcome = run({"lora-train", recipe});
   CAPTURE(outcome.err);
   REQUIRE(outcome.exit_code == 0);
@@ -114,7 +60,7 @@ TEST_CASE("a run writes its recipe, metrics, checkpoints and exports") {
 
 TEST_CASE("an AdaLoRA run prunes to its budget, resumes in every phase with the same bits, and exports both ways") {
   const TemporaryDirectory directory;
-  const std::string recipe = write_recipe(directory, "export: [peft, lora]\n");
+  const std::string recipe = quickstart_recipe(directory, "export: [peft, lora]\n");
   const std::vector<std::string> arguments = {"lora-train", recipe, "adapter.method=adalora",
                                               "adapter.adalora={target_r: 2, tinit: 1, tfinal: 2}",
                                               "training.checkpoint_keep=9"};
@@ -184,8 +130,8 @@ TEST_CASE("an AdaLoRA run prunes to its budget, resumes in every phase with the 
 
 TEST_CASE("a run that is stopped and resumed gives the bits of one that never stopped") {
   const TemporaryDirectory whole, parts;
-  REQUIRE(run({"lora-train", write_recipe(whole)}).exit_code == 0);
-  const std::string recipe = write_recipe(parts);
+  REQUIRE(run({"lora-train", quickstart_recipe(whole)}).exit_code == 0);
+  const std::string recipe = quickstart_recipe(parts);
   Command first({"lora-train", recipe});
   for (int tries = 0; tries < 6000 && first.out_so_far().find("step 1/6") == std::string::npos; ++tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -203,7 +149,7 @@ TEST_CASE("a run that is stopped and resumed gives the bits of one that never st
 
 TEST_CASE("a damaged newest checkpoint is passed over on resume, with a warning") {
   const TemporaryDirectory directory;
-  const std::string recipe = write_recipe(directory);
+  const std::string recipe = quickstart_recipe(directory);
   REQUIRE(run({"lora-train", recipe}).exit_code == 0);
   const fs::path out = directory / "run";
   const std::string wanted = weights(out, 6);
@@ -231,7 +177,7 @@ TEST_CASE(
   for (const std::vector<std::string>& change : changes) {
     CAPTURE(change);
     const TemporaryDirectory directory;
-    std::vector<std::string> train = {"lora-train", write_recipe(directory, "export: [peft, torchscript]\n"),
+    std::vector<std::string> train = {"lora-train", quickstart_recipe(directory, "export: [peft, torchscript]\n"),
                                       "training.loraplus_lr_ratio=4"};
     train.insert(train.end(), change.begin(), change.end());
     REQUIRE(run(train).exit_code == 0);
@@ -257,7 +203,7 @@ TEST_CASE(
 
 TEST_CASE("lora-inspect tells of a run, its checkpoint, its adapter and the model, as text and as JSON") {
   const TemporaryDirectory directory;
-  REQUIRE(run({"lora-train", write_recipe(directory, "export: [peft]\n")}).exit_code == 0);
+  REQUIRE(run({"lora-train", quickstart_recipe(directory, "export: [peft]\n")}).exit_code == 0);
   const fs::path out = directory / "run", model = quickstart() / "model";
   for (const auto& [path, kind] :
        std::vector<std::pair<fs::path, std::string>>{{out, "run"},
@@ -305,7 +251,7 @@ output_dir: )" + (directory / "run").string() +
 
 TEST_CASE("a dry run shows the resolved recipe, the adapters and masked rows, and writes nothing") {
   const TemporaryDirectory directory;
-  const Outcome outcome = run({"lora-train", write_recipe(directory), "--dry-run", "adapter.rank=5"});
+  const Outcome outcome = run({"lora-train", quickstart_recipe(directory), "--dry-run", "adapter.rank=5"});
   CHECK(outcome.exit_code == 0);
   CHECK_THAT(outcome.out, Contains("rank: 5") && Contains("model.layers.*.self_attn.q_proj") && Contains("⟦"));
   CHECK_FALSE(fs::exists(directory / "run"));
@@ -313,7 +259,7 @@ TEST_CASE("a dry run shows the resolved recipe, the adapters and masked rows, an
 
 TEST_CASE("bad recipes are refused with exit code 2 before anything is written") {
   const TemporaryDirectory directory;
-  const std::string recipe = write_recipe(directory);
+  const std::string recipe = quickstart_recipe(directory);
   check_refused({"lora-train", recipe, "adapter.rank=0"}, 2, {"rank"});
   check_refused({"lora-train", recipe, "training.learning_rate=.nan"}, 2, {"learning_rate"});
   check_refused({"lora-train", recipe, "adapter.rnak=4"}, 2, {"rnak", "did you mean 'rank'"});
@@ -327,13 +273,13 @@ TEST_CASE("bad recipes are refused with exit code 2 before anything is written")
 
 TEST_CASE("a target that matches nothing is refused with the nearest name") {
   const TemporaryDirectory directory;
-  check_refused({"lora-train", write_recipe(directory), "adapter.target_modules=[q_proj, v_prj]"}, 2,
+  check_refused({"lora-train", quickstart_recipe(directory), "adapter.target_modules=[q_proj, v_prj]"}, 2,
                 {"'v_prj' matches no module", "v_proj"});
 }
 
 TEST_CASE("an export that the model or the method cannot have is refused before anything is trained") {
   const TemporaryDirectory directory;
-  const std::string recipe = write_recipe(directory, "export: [peft, gguf-lora]\n");
+  const std::string recipe = quickstart_recipe(directory, "export: [peft, gguf-lora]\n");
   for (const std::string dry : {"training.max_steps=2", "--dry-run"}) {
     check_refused({"lora-train", recipe, "adapter.method=dora", dry}, 2, {"[export] gguf-lora: method 'dora'"});
   }
@@ -342,13 +288,13 @@ TEST_CASE("an export that the model or the method cannot have is refused before 
 
 TEST_CASE("a rank that no weight of that shape can have is refused") {
   const TemporaryDirectory directory;
-  check_refused({"lora-train", write_recipe(directory), "adapter.rank=1000"}, 2,
+  check_refused({"lora-train", quickstart_recipe(directory), "adapter.rank=1000"}, 2,
                 {"rank 1000 of 'model.layers.0.self_attn.q_proj'", "rank_pattern"});
 }
 
 TEST_CASE("missing and useless data are refused with exit code 3") {
   const TemporaryDirectory directory;
-  const std::string recipe = write_recipe(directory);
+  const std::string recipe = quickstart_recipe(directory);
   check_refused({"lora-train", recipe, "data.train.0.path=/no/such/file.jsonl"}, 3, {"/no/such/file.jsonl"});
   write_bytes(directory / "empty.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\"");
   check_refused({"lora-train", recipe, "data.train.0.path=" + (directory / "empty.jsonl").string()}, 3,
@@ -359,7 +305,7 @@ TEST_CASE("missing and useless data are refused with exit code 3") {
 
 TEST_CASE("a model that is damaged or missing is refused with exit code 4") {
   const TemporaryDirectory directory;
-  const std::string recipe = write_recipe(directory);
+  const std::string recipe = quickstart_recipe(directory);
   check_refused({"lora-train", recipe, "model.path=/no/such/model"}, 4, {"/no/such/model"});
   fs::copy(quickstart() / "model", directory / "model", fs::copy_options::recursive);
   const fs::path file = directory / "model/model.safetensors";
@@ -370,7 +316,7 @@ TEST_CASE("a model that is damaged or missing is refused with exit code 4") {
 
 TEST_CASE("a second run into a used directory is refused and loses nothing") {
   const TemporaryDirectory directory;
-  const std::string recipe = write_recipe(directory);
+  const std::string recipe = quickstart_recipe(directory);
   REQUIRE(run({"lora-train", recipe}).exit_code == 0);
   const std::string before = read_bytes(directory / "run/metrics.jsonl");
   check_refused({"lora-train", recipe}, 5, {"already holds a run", "--resume"});
@@ -386,7 +332,7 @@ TEST_CASE("keep_best exports the weights of the best evaluation and keeps its ch
   write_bytes(directory / "village.jsonl",
               "{\"text\": \"Anna keeps a goat. The door of Anna is red. By trade Anna is a baker.\"}\n");
   const Outcome outcome =
-      run({"lora-train", write_recipe(directory, "export: [peft]\n"), "training.keep_best=true",
+      run({"lora-train", quickstart_recipe(directory, "export: [peft]\n"), "training.keep_best=true",
            "training.eval_every=1", "training.max_steps=8", "training.learning_rate=0.02", "training.checkpoint_keep=1",
            "training.lr_schedule=constant",
            "data.validation=[{path: " + (directory / "village.jsonl").string() + ", format: text}]"});
@@ -406,7 +352,7 @@ TEST_CASE("keep_best exports the weights of the best evaluation and keeps its ch
 
 TEST_CASE("lora-export writes from a run or an adapter what the run itself exports") {
   const TemporaryDirectory directory;
-  REQUIRE(run({"lora-train", write_recipe(directory, "export: [peft, huggingface]\n")}).exit_code == 0);
+  REQUIRE(run({"lora-train", quickstart_recipe(directory, "export: [peft, huggingface]\n")}).exit_code == 0);
   const std::string run_directory = (directory / "run").string();
   const Outcome outcome =
       run({"lora-export", run_directory, "--format", "huggingface", "--output", (directory / "a").string()});
@@ -424,163 +370,12 @@ TEST_CASE("lora-export writes from a run or an adapter what the run itself expor
   CHECK(run({"lora-export", run_directory, "--format", "onnx", "--output", "x"}).exit_code == 2);
 }
 
-TEST_CASE("lora-generate answers with and without an adapter, the same each time") {
-  const TemporaryDirectory directory;
-  REQUIRE(run({"lora-train", write_recipe(directory, "export: [peft]\n")}).exit_code == 0);
-  const std::string model = (quickstart() / "model").string();
-  const std::vector<std::string> plain = {"lora-generate", model, "--prompt", "One day", "--max-new-tokens", "12"};
-  const Outcome first = run(plain);
-  CHECK(first.exit_code == 0);
-  CHECK(first.out.size() > 4);
-  CHECK(run(plain).out == first.out);
-  std::vector<std::string> adapted = plain;
-  adapted.insert(adapted.end(), {"--adapter", (directory / "run/adapter").string()});
-  CHECK(run(adapted).exit_code == 0);
-  check_refused({"lora-generate", "/no/such/model", "--prompt", "x"}, 4, {"/no/such/model"});
-}
-
-TEST_CASE("lora-generate chats by the template that the adapter's run was trained with, unless told another") {
-  const TemporaryDirectory directory;
-  write_bytes(directory / "chat.jsonl",
-              R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})"
-              "\n");
-  write_bytes(
-      directory / "recipe.yaml",
-      "model: {path: " + (quickstart() / "model").string() + "}\nadapter: {rank: 2, target_modules: [q_proj]}\n" +
-          "data: {train: [{path: " + (directory / "chat.jsonl").string() +
-          ", format: chat}], template: zephyr}\ntraining: {max_steps: 1}\noutput_dir: " + (directory / "run").string() +
-          "\n");
-  REQUIRE(run({"lora-train", (directory / "recipe.yaml").string()}).exit_code == 0);
-  const std::vector<std::string> chat = {"lora-generate",
-                                         (quickstart() / "model").string(),
-                                         "--adapter",
-                                         (directory / "run").string(),
-                                         "--chat",
-                                         "--prompt",
-                                         "x",
-                                         "--max-new-tokens",
-                                         "1"};
-  CHECK_THAT(run(chat).err, Contains("chat template: zephyr"));
-  std::vector<std::string> told = chat;
-  told.insert(told.end(), {"--template", "plain"});
-  CHECK_THAT(run(told).err, Contains("chat template: plain"));
-}
-
-TEST_CASE("lora-generate chats by a template, remembers what was said and says how fast it was") {
-  const std::string model = (quickstart() / "model").string();
-  const std::vector<std::string> chat = {"lora-generate", model,      "--chat", "--max-new-tokens", "6",
-                                         "--system",      "Be brief."};
-  const auto with = [&](std::vector<std::string> more) {
-    more.insert(more.begin(), chat.begin(), chat.end());
-    return more;
-  };
-  const Outcome one = run(with({"--prompt", "Where is Johan?"}));
-  CHECK(one.exit_code == 0);
-  CHECK_THAT(one.err, Contains("chat template: plain: the model has none of its own") && Contains("tokens read at") &&
-                          Contains("written"));
-  const Outcome other = run(with({"--prompt", "Where is Johan?", "--template", "{{ messages[1].content }}"}));
-  CHECK_THAT(other.err, Contains("chat template: the recipe's"));
-  const std::string lines = "Where is Johan?\nAnd Jasper?\n/reset\nWhere is Johan?\n/adapter none\n/nothing\n/quit\n";
-  const Outcome several = run(with({"--interactive"}), lines);
-  CHECK(several.exit_code == 0);
-  CHECK_THAT(several.err, Contains("commands are /adapter NAME (or /use), /adapters, /reset, /quit"));
-  const size_t first = several.out.find('\n');
-  CHECK(several.out.substr(0, first + 1) == one.out);
-  CHECK(several.out.ends_with("\n" + one.out));  // forgotten
-  // A second turn reads what is new, not the first one again; with another adapter everything.
-  const Outcome two = run(with({"--interactive"}), "Where is Johan?\nWhere is Johan?\n/quit\n");
-  const auto read = [](const std::string& text, size_t from) {
-    return std::stoi(text.substr(text.find('\n', from) + 1));
-  };
-  CHECK(read(two.err, two.err.find("tokens read")) < read(two.err, 0));
-  const Outcome unmet = run({"lora-generate", model, "--prompt", "x", "--system", "y"});
-  CHECK(unmet.exit_code == 2);
-  CHECK_THAT(unmet.err, Contains("--system requires --chat"));
-  check_refused(with({"--prompt", "x", "--template", "model"}), 4, {"no chat template of its own"});
-}
-
-TEST_CASE("lora-generate loads several adapters by name and answers each prompt with the one it names") {
-  const TemporaryDirectory one, two;
-  REQUIRE(run({"lora-train", write_recipe(one, "export: [peft]\n"), "training.learning_rate=0.05"}).exit_code == 0);
-  REQUIRE(run({"lora-train", write_recipe(two, "export: [peft]\n"), "training.learning_rate=0.05",
-               "adapter.target_modules=all-linear", "adapter.modules_to_save=[norm]"})
-              .exit_code == 0);
-  const std::string model = (quickstart() / "model").string(), prompt = "Anna keeps";
-  const auto alone = [&](const std::vector<std::string>& adapter) {
-    std::vector<std::string> arguments = {"lora-generate", model, "--prompt", prompt, "--max-new-tokens", "8"};
-    arguments.insert(arguments.end(), adapter.begin(), adapter.end());
-    const Outcome outcome = run(arguments);
-    CAPTURE(outcome.err);
-    REQUIRE(outcome.exit_code == 0);
-    return outcome.out;
-  };
-  const std::string base = alone({}), a = alone({"--adapter", (one / "run/adapter").string()}),
-                    b = alone({"--adapter", (two / "run").string()});  // from its checkpoint
-  CHECK(a != base);
-  CHECK(b != base);
-  CHECK(a != b);
-  const std::string named_a = "a=" + (one / "run/adapter").string(), named_b = "b=" + (two / "run/adapter").string();
-  const std::vector<std::string> both = {"--adapter", named_a, "--adapter", named_b};
-  const auto using_name = [&](const std::string& name) {
-    std::vector<std::string> arguments = both;
-    arguments.insert(arguments.end(), {"--use", name});
-    return alone(arguments);
-  };
-  CHECK(using_name("a") == a);
-  CHECK(using_name("b") == b);
-  CHECK(using_name("none") == base);
-
-  write_bytes(one / "prompts.jsonl", R"({"prompt": "Anna keeps", "adapter": "b"}
-{"prompt": "Anna keeps", "adapter": "none"}
-{"prompt": "Anna keeps", "adapter": "a"}
-{"prompt": "Anna keeps", "adapter": "b"}
-)");
-  const Outcome rows = run({"lora-generate", model, "--adapter", named_a, "--adapter", named_b, "--prompts",
-                            (one / "prompts.jsonl").string(), "--max-new-tokens", "8"});
-  CAPTURE(rows.err);
-  REQUIRE(rows.exit_code == 0);
-  std::istringstream lines(rows.out);
-  std::vector<std::string> answers;
-  for (std::string line; std::getline(lines, line);)
-    answers.push_back(json::parse(line)["answer"].get<std::string>() + "\n");
-  CHECK(answers == std::vector<std::string>{b, base, a, b});
-
-  const Outcome talk = run(
-      {"lora-generate", model, "--adapter", named_a, "--adapter", named_b, "--interactive", "--max-new-tokens", "8"},
-      "Anna keeps\n/use a\nAnna keeps\n/use b\nAnna keeps\n/use c\n/use a\nAnna keeps\n/adapters\n"
-      "/what\n/quit\nAnna keeps\n");
-  CHECK(talk.exit_code == 0);
-  CHECK(talk.out == base + a + b + a + "a *\nb\nnone\n");
-  CHECK_THAT(talk.err, Contains("no adapter 'c'; loaded: a, b") && Contains("/adapter NAME (or /use)"));
-
-  write_bytes(one / "prompts.jsonl", R"({"prompt": "Anna keeps", "adapter": "aa"})");
-  check_refused({"lora-generate", model, "--adapter", named_a, "--prompts", (one / "prompts.jsonl").string()}, 3,
-                {"prompts.jsonl:1", "'aa'", "loaded: a"});
-  check_refused({"lora-generate", model, "--adapter", named_a, "--adapter", named_b, "--prompt", "x"}, 2, {"--use"});
-  check_refused({"lora-generate", model, "--adapter", named_a, "--use", "c", "--prompt", "x"}, 2, {"'c'", "loaded: a"});
-  check_refused({"lora-generate", model, "--adapter", named_a, "--adapter", named_a, "--prompt", "x"}, 2, {"'a'"});
-  check_refused({"lora-generate", model, "--adapter", (one / "none").string(), "--prompt", "x"}, 5, {"neither a run"});
-}
-
-TEST_CASE("an adapter of another shape is refused by its tensor, one of another name with a warning") {
-  const TemporaryDirectory directory;
-  REQUIRE(run({"lora-train", write_recipe(directory, "export: [peft]\n")}).exit_code == 0);
-  const std::string adapter = (directory / "run/adapter").string();
-  check_refused({"lora-generate", golden_model("default").string(), "--adapter", adapter, "--prompt", "x"}, 4, {});
-  json config = read_json(directory / "run/adapter/adapter_config.json");
-  config["base_model_name_or_path"] = "someone/another-model";
-  write_bytes(directory / "run/adapter/adapter_config.json", config.dump());
-  const Outcome outcome = run({"lora-generate", (quickstart() / "model").string(), "--adapter", adapter, "--prompt",
-                               "x", "--max-new-tokens", "1"});
-  CHECK(outcome.exit_code == 0);
-  CHECK_THAT(outcome.err, Contains("someone/another-model"));
-}
-
 TEST_CASE("lora-export combines adapters, and says what that lost") {
   const TemporaryDirectory one, two;
-  REQUIRE(run({"lora-train", write_recipe(one, "export: [peft]\n"), "training.learning_rate=0.02"}).exit_code == 0);
-  REQUIRE(run({"lora-train", write_recipe(two, "export: [peft]\n"), "training.learning_rate=0.02", "adapter.rank=2",
-               "training.seed=7"})
+  REQUIRE(run({"lora-train", quickstart_recipe(one, "export: [peft]\n"), "training.learning_rate=0.02"}).exit_code ==
+          0);
+  REQUIRE(run({"lora-train", quickstart_recipe(two, "export: [peft]\n"), "training.learning_rate=0.02",
+               "adapter.rank=2", "training.seed=7"})
               .exit_code == 0);
   const std::string a = (one / "run").string(), b = (two / "run/adapter").string();
   const auto combine = [&](const std::string& name, std::vector<std::string> options) {
@@ -633,94 +428,4 @@ TEST_CASE("lora-export combines adapters, and says what that lost") {
   CHECK(combine("told", {"--format", "peft", "--model", (quickstart() / "model").string()}).exit_code == 0);
   check_refused({"lora-export", "--combine", a, "--format", "peft", "--output", "x"}, 2, {"PATH=WEIGHT"});
   check_refused({"lora-export", "--format", "peft", "--output", "x"}, 2, {"RUN_OR_ADAPTER"});
-}
-
-namespace {
-
-// Two adapters with different data, ranks, rates and lengths over the quickstart's model.
-std::string write_two(const TemporaryDirectory& directory, const std::string& changes = "") {
-  const std::string data = (quickstart() / "data").string();
-  write_bytes(directory / "two.yaml", "model: {path: " + (quickstart() / "model").string() + R"(, dtype: float32}
-adapter: {method: lora, rank: 4, alpha: 8, dropout: 0.1, target_modules: [q_proj, v_proj]}
-training: {max_steps: 6, batch_size: 2, max_length: 256, learning_rate: 1.0e-3, eval_every: 3, checkpoint_every: 2}
-adapters:
-  - name: long
-    data:
-      train: [{path: )" + data + R"(/train.jsonl, format: completion}]
-      validation: [{path: )" + data + R"(/validation.jsonl, format: completion}]
-    training: {checkpoint_every: 3}
-  - name: short
-    adapter: {rank: 2, target_modules: all-linear, modules_to_save: [norm]}
-    data: {train: [{path: )" + data + R"(/validation.jsonl, format: completion}]}
-    training: {learning_rate: 5.0e-3, seed: 9, max_steps: 4}
-    export: [peft]
-output_dir: )" + (directory / "two").string() +
-                                          "\n" + changes);
-  return (directory / "two.yaml").string();
-}
-
-}  // namespace
-
-TEST_CASE("adapters trained in one run are bit for bit those trained alone") {
-  const TemporaryDirectory directory;
-  const Outcome outcome = run({"lora-train", write_two(directory)});
-  CAPTURE(outcome.out, outcome.err);
-  REQUIRE(outcome.exit_code == 0);
-  CHECK(fs::exists(directory / "two/short/adapter/adapter_model.safetensors"));
-  for (const auto& [name, steps] : {std::pair("long", 6), std::pair("short", 4)}) {
-    // The recipe that stands in the adapter's folder trains it alone.
-    const fs::path together = directory / "two" / name, alone = directory / "alone" / name;
-    const Outcome single = run({"lora-train", (together / "recipe.yaml").string(), "output_dir=" + alone.string()});
-    CAPTURE(single.err);
-    REQUIRE(single.exit_code == 0);
-    CHECK(comparable(together) == comparable(alone));
-    CHECK(weights(together, steps) == weights(alone, steps));
-  }
-}
-
-TEST_CASE("a run of several adapters goes on bit for bit, also where it died between two checkpoints") {
-  const TemporaryDirectory whole, parts;
-  REQUIRE(run({"lora-train", write_two(whole)}).exit_code == 0);
-  const std::string recipe = write_two(parts);
-  Command first({"lora-train", recipe});
-  for (int tries = 0; tries < 6000 && first.out_so_far().find("step 1/10") == std::string::npos; ++tries) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  first.send(SIGTERM);
-  const Outcome stopped = first.wait();
-  CAPTURE(stopped.out, stopped.err);
-  CHECK((stopped.exit_code == 143 || stopped.exit_code == 0));
-  REQUIRE(run({"lora-train", recipe, "--resume"}).exit_code == 0);
-  const auto check_same = [&] {
-    CHECK(comparable(parts / "two/long") == comparable(whole / "two/long"));
-    CHECK(comparable(parts / "two/short") == comparable(whole / "two/short"));
-    CHECK(weights(parts / "two/long", 6) == weights(whole / "two/long", 6));
-    CHECK(weights(parts / "two/short", 4) == weights(whole / "two/short", 4));
-  };
-  check_same();
-  // As if the process had been killed after the last checkpoint of one and before that of the other.
-  fs::remove_all(CheckpointStore(parts / "two/long").directory(6));
-  const Outcome resumed = run({"lora-train", recipe, "--resume"});
-  CAPTURE(resumed.out, resumed.err);
-  CHECK(resumed.exit_code == 0);
-  CHECK_THAT(resumed.out, Contains("Resuming after step 3") && Contains("Resuming after step 4"));
-  check_same();
-}
-
-TEST_CASE("a run of several adapters is refused where any of them has one, and names the adapter that fails") {
-  const TemporaryDirectory directory;
-  const std::string recipe = write_two(directory);
-  const Outcome shown = run({"lora-train", recipe, "--dry-run"});
-  CHECK(shown.exit_code == 0);
-  CHECK_FALSE(fs::exists(directory / "two"));
-  const Outcome failed = run({"lora-train", recipe, "adapters.1.training.learning_rate=1e38",
-                              "adapters.1.training.max_grad_norm=0", "adapters.1.training.lr_schedule=constant"});
-  CAPTURE(failed.err);
-  CHECK(failed.exit_code == 6);
-  CHECK_THAT(failed.err, Contains("adapter 'short': step"));
-  CHECK(CheckpointStore(directory / "two/long").steps().size() >= 1);
-  check_refused({"lora-train", recipe}, 5, {"two/long", "already holds a run"});
-  check_refused({"lora-train", recipe, "--resume", "adapters.0.adapter.rank=8"}, 2, {"adapter.rank"});
-  check_refused({"lora-export", (directory / "two").string(), "--format", "peft", "--output", "x"}, 5,
-                {"several adapters", "two/long"});
 }

@@ -13,7 +13,7 @@
 #include "models/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden.h"
-#include "tests/run/command.h"
+#include "tests/run/runs.h"
 #include "tests/temporary_directory.h"
 
 using namespace lora;
@@ -24,8 +24,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-fs::path quickstart() { return source_dir() / "recipes/quickstart"; }
-
 std::string write_recipe(const TemporaryDirectory& directory, const fs::path& model, const std::string& training) {
   write_bytes(directory / "recipe.yaml", "model: {path: " + model.string() + R"(, dtype: bfloat16, quantization: nf4}
 adapter: {rank: 16, alpha: 32, dropout: 0.1, target_modules: all-linear}
@@ -35,18 +33,6 @@ training: {)" + training + R"(, learning_rate: 1.0e-3}
 output_dir: )" + (directory / "run").string() +
                                              "\n");
   return (directory / "recipe.yaml").string();
-}
-
-json last_step(const fs::path& run) {
-  json row;
-  std::ifstream in(run / "metrics.jsonl");
-  for (std::string line; std::getline(in, line);) row = json::parse(line);
-  return row;
-}
-
-std::string weights(const fs::path& run, int64_t step) {
-  return read_bytes(CheckpointStore(run).directory(step) / "adapter_model.safetensors") +
-         read_bytes(CheckpointStore(run).directory(step) / "optimizer.safetensors");
 }
 
 void write_config(const fs::path& directory, int64_t hidden, int64_t inner, int64_t heads, int64_t layers,
@@ -102,7 +88,7 @@ TEST_CASE("a model is quantized as it streams in, and the run keeps to its plann
   CAPTURE(outcome.err);
   REQUIRE(outcome.exit_code == 0);
   const double planned = bytes_in(outcome.out, "Memory      about ");
-  const double measured = last_step(directory / "run")["peak_memory_bytes"].get<double>();
+  const double measured = metrics(directory / "run").back()["peak_memory_bytes"].get<double>();
   CAPTURE(planned, measured, outcome.out);
   CHECK(std::abs(measured / planned - 1) < 0.1);
 }
