@@ -13,6 +13,8 @@
 #include <set>
 #include <string>
 
+#include "models/ops/tiled_product.h"
+
 namespace lora {
 
 int64_t physical_cores() {
@@ -59,10 +61,13 @@ double measured_peak(at::ScalarType dtype) {
   const int64_t n = 512, in = 768, out = 2048;
   const at::Tensor x = at::ones({n, in}, dtype), w = at::ones({out, in}, dtype);
   at::Tensor y = at::empty({n, out}, dtype);
+  const TiledProduct tiled{{{x, w, /*transposed=*/true}}, {}, y};
+  const bool serves = tiled_products_serve(dtype, n, x.device(), w.sizes());
   double best = 0;
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 12; ++i) {
+    if (i % 2 == 1 && !serves) continue;
     const auto start = std::chrono::steady_clock::now();
-    at::mm_out(y, x, w.t());
+    i % 2 == 1 ? tiled_products({&tiled, 1}) : static_cast<void>(at::mm_out(y, x, w.t()));
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     best = std::max(best, 2.0 * static_cast<double>(n * in * out) / seconds);
   }

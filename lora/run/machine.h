@@ -22,7 +22,8 @@ int64_t machine_memory_bytes();
 // written or read from standard input.
 void ask_for_huge_pages(char** argv);
 
-// The FLOP/s of the fastest of a few matrix products of the size that training has: what a step could reach.
+// The FLOP/s of the fastest of a few matrix products of the size that training has, LibTorch's and our own: what a step
+// could reach.
 double measured_peak(at::ScalarType dtype);
 
 }  // namespace lora

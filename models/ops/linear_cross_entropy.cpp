@@ -75,15 +75,13 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     const int64_t chunk = linear_cross_entropy_chunk(rows, weight.size(0));
     at::Tensor buffer = at::empty({chunk, weight.size(0)}, x.options());
     at::Tensor loss = at::zeros({}, x.options().dtype(at::kDouble));
-    const bool tiled = x.device().is_cpu() && x.scalar_type() == at::kBFloat16 && w.is_contiguous() &&
-                       kernels::tile_product_serves(static_cast<size_t>(rows), static_cast<size_t>(w.size(1)),
-                                                    static_cast<size_t>(w.size(0)));
+    const bool tiled = w.is_contiguous() && tiled_products_serve(x.scalar_type(), rows, x.device(), w.sizes());
     for (int64_t begin = 0; begin < rows; begin += chunk) {
       const int64_t n = std::min(chunk, rows - begin), real = std::min(n, tokens - begin);
       at::Tensor xs = padded.narrow(0, begin, n);
       at::Tensor logits = buffer.narrow(0, 0, n);
       if (tiled) {
-        const TiledProduct product{{product_term(xs, w, /*transposed=*/true)}, {}, logits};
+        const TiledProduct product{{{xs, w, /*transposed=*/true}}, {}, logits};
         tiled_products({&product, 1});
       } else {
         at::mm_out(logits, xs, w.t());
@@ -95,7 +93,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       if (!x_needs_grad) continue;
       // x's rows are done with: their gradient takes their place.
       if (tiled) {
-        const TiledProduct product{{product_term(logits, w, /*transposed=*/false)}, {}, xs};
+        const TiledProduct product{{{logits, w, /*transposed=*/false}}, {}, xs};
         tiled_products({&product, 1});
       } else {
         at::mm_out(xs, logits, w);

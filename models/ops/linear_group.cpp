@@ -62,11 +62,10 @@ double LinearGroup::flops(const at::Tensor& x) const {
 }
 
 bool LinearGroup::tiled(int64_t rows) const {
-  return dtype_ == at::kBFloat16 && std::ranges::all_of(parts_, [&](const LinearParts& part) {
-           return part.weight.device().is_cpu() &&
-                  kernels::tile_product_serves(at_size(rows), at_size(part.weight.in_features()),
-                                               at_size(part.weight.out_features()));
-         });
+  return std::ranges::all_of(parts_, [&](const LinearParts& part) {
+    return tiled_products_serve(dtype_, rows, part.weight.device(),
+                                {part.weight.out_features(), part.weight.in_features()});
+  });
 }
 
 void LinearGroup::project(const at::Tensor& x, const at::Tensor& low, at::Tensor& y, bool add) const {
@@ -92,11 +91,9 @@ void LinearGroup::project(const at::Tensor& x, const at::Tensor& low, at::Tensor
 void LinearGroup::project_tiled(const at::Tensor& x, const at::Tensor& low, at::Tensor& y, bool add) const {
   const WorkScope scope(Work::kProducts, flops(x));
   std::vector<TiledProduct> products;
-  std::vector<at::Tensor> held;  // what a term points at
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
-    held.push_back(part.weight.for_product(dtype_));
     std::vector<LowRankMatrix> adapters;
     std::vector<at::Tensor> lows;
     for (const Adapter& a : adapters_) {
@@ -105,8 +102,9 @@ void LinearGroup::project_tiled(const at::Tensor& x, const at::Tensor& low, at::
       lows.push_back(low.narrow(1, a.low, padded(a.rank)));
     }
     Folded folded;
-    if (!lows.empty()) folded = fold(lows.size() == 1 ? lows[0] : at::cat(lows, 1), adapters);
-    products.push_back({{product_term(x, held.back(), /*transposed=*/true)}, folded, y.narrow(1, column, out), add});
+    if (!lows.empty()) folded = fold(dtype_, lows.size() == 1 ? lows[0] : at::cat(lows, 1), adapters);
+    products.push_back(
+        {{{x, part.weight.for_product(dtype_), /*transposed=*/true}}, folded, y.narrow(1, column, out), add});
     column += out;
     // A packed weight's dense form is gone when the next one's is made.
     if (part.weight.packed()) {
@@ -222,13 +220,11 @@ void LinearGroup::through_weights(const at::Tensor& dz, at::Tensor& dx) const {
 void LinearGroup::through_weights_tiled(const at::Tensor& dz, const Folded& folded, at::Tensor& dx) const {
   const WorkScope scope(Work::kProducts, flops(dx));
   std::vector<ProductTerm> terms;
-  std::vector<at::Tensor> held;  // what a term points at
   bool add = false;
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
-    held.push_back(part.weight.for_product(dtype_));
-    terms.push_back(product_term(dz.narrow(1, column, out), held.back(), /*transposed=*/false));
+    terms.push_back({dz.narrow(1, column, out), part.weight.for_product(dtype_), /*transposed=*/false});
     column += out;
     // A packed weight's dense form is gone when the next one's is made.
     if (part.weight.packed() && column < out_) {
@@ -246,7 +242,7 @@ void LinearGroup::input_gradient(const at::Tensor& dz, const at::Tensor& dlow, c
   std::vector<LowRankMatrix> all;
   for (const Adapter& a : adapters_) all.push_back(matrix(*a.a));
   if (tiled(dz.size(0))) {
-    const Folded folded = all.empty() || drops_ ? Folded() : fold(dlow, all);
+    const Folded folded = all.empty() || drops_ ? Folded() : fold(dtype_, dlow, all);
     through_weights_tiled(dz, folded, dx);
     if (!drops_) return;
   } else {

@@ -4,8 +4,10 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "models/ops/kernels/dispatch.h"
+#include "models/ops/kernels/tile_product.h"
 #include "models/ops/scratch.h"
 #include "models/parallel.h"
 
@@ -14,60 +16,93 @@ namespace {
 
 size_t at_size(int64_t n) { return static_cast<size_t>(n); }
 
-}  // namespace
+// A product as its kernel takes it.
+template <class T>
+struct Job {
+  std::vector<kernels::ProductTerm<T>> terms;
+  kernels::FoldedTerm folded;
+  size_t rows, columns;
+  T* y;
+  size_t y_stride;
+  bool add;
 
-Folded fold(const at::Tensor& low, std::span<const LowRankMatrix> matrices) {
-  Folded folded;
-  const size_t rows = at_size(low.size(0)), blocks = at_size(low.size(1) / 16);
-  folded.split = at::empty({static_cast<int64_t>(kernels::tile_split_floats(rows, blocks))}, at::kFloat);
-  folded.panel = make_panel(at::kBFloat16, kernels::LowRankUse::kAdd, matrices);
-  auto* const split = kernels::data<kernels::Bf16>(folded.split);
-  kernels::tile_split(low.const_data_ptr<float>(), at_size(low.stride(0)), rows, blocks, split);
-  folded.term = {split, blocks, folded.panel.const_data_ptr<float>(), matrices[0].columns};
-  return folded;
-}
-
-ProductTerm product_term(const at::Tensor& a, const at::Tensor& m, bool transposed) {
-  return {kernels::data<kernels::Bf16>(a),
-          at_size(a.stride(0)),
-          kernels::data<kernels::Bf16>(m),
-          at_size(m.stride(0)),
-          at_size(a.size(1)),
-          transposed};
-}
+  explicit Job(const TiledProduct& product)
+      : rows(at_size(product.y.size(0))),
+        columns(at_size(product.y.size(1))),
+        y(kernels::data<T>(product.y)),
+        y_stride(at_size(product.y.stride(0))),
+        add(product.add) {
+    for (const auto& [a, m, transposed] : product.terms) {
+      terms.push_back({kernels::data<T>(a), at_size(a.stride(0)), kernels::data<T>(m), at_size(m.stride(0)),
+                       at_size(a.size(1)), transposed});
+    }
+    const Folded& f = product.folded;
+    if (f.blocks == 0) return;
+    folded = {f.low.const_data_ptr<float>(), at_size(f.blocks), f.panel.const_data_ptr<float>(), at_size(f.columns)};
+  }
+};
 
 // Each thread packs the columns that it takes.
-void tiled_products(std::span<const TiledProduct> products) {
-  // As many columns at a time as leave room for x beside them in the second-level cache, and no thread idle at the end.
-  constexpr int64_t kPackedElements = 450'000;
-  const int64_t threads = at::get_num_threads();
-  int64_t columns = 0, deepest = 0;
-  for (const TiledProduct& product : products) {
-    columns += product.y.size(1);
-    deepest = std::max(deepest, static_cast<int64_t>(kernels::tile_chunk_depth(product.terms)));
+template <class T>
+void run(std::span<const TiledProduct> products) {
+  // As many columns at a time as leave room for x beside them in the second-level cache, and no thread idle at the end:
+  // float32 takes longer, so that narrower pieces still pay, and leave less to wait for.
+  constexpr size_t kPackedElements = std::is_same_v<T, float> ? 100'000 : 450'000;
+  const auto threads = at_size(at::get_num_threads());
+  const std::vector<Job<T>> jobs(products.begin(), products.end());
+  size_t columns = 0, deepest = 0;
+  for (const auto& job : jobs) {
+    columns += job.columns;
+    deepest = std::max(deepest, kernels::tile_chunk_depth<T>(job.terms));
   }
-  const int64_t rounds = (columns * deepest + threads * kPackedElements - 1) / (threads * kPackedElements);
-  const int64_t most = std::max<int64_t>(32, (columns + rounds * threads - 1) / (rounds * threads));
+  const size_t rounds = (columns * deepest + threads * kPackedElements - 1) / (threads * kPackedElements);
+  const size_t most = std::max<size_t>(32, (columns + rounds * threads - 1) / (rounds * threads));
   struct Piece {
-    const TiledProduct* product;
+    const Job<T>* job;
     kernels::ColumnRange columns;
   };
   std::vector<Piece> pieces;
-  for (const TiledProduct& product : products) {
-    const int64_t all = product.y.size(1), count = (all + most - 1) / most;
-    const int64_t width = ((all + count - 1) / count + 31) / 32 * 32;
-    for (int64_t first = 0; first < all; first += width) {
-      pieces.push_back({&product, {at_size(first), at_size(std::min(width, all - first))}});
+  for (const auto& job : jobs) {
+    const size_t count = (job.columns + most - 1) / most, width = ((job.columns + count - 1) / count + 31) / 32 * 32;
+    for (size_t first = 0; first < job.columns; first += width) {
+      pieces.push_back({&job, {first, std::min(width, job.columns - first)}});
     }
   }
   share_out(static_cast<int64_t>(pieces.size()), [&](int64_t index, int64_t) {
-    const auto& [product, now] = pieces[at_size(index)];
-    const kernels::FoldedTerm& folded = product->folded.term;
-    const size_t rows = at_size(product->y.size(0));
-    float* const room = thread_scratch(kernels::tile_product_scratch_floats(product->terms, folded, rows, now.count));
-    kernels::tile_product(product->terms, folded, rows, now, kernels::data<kernels::Bf16>(product->y) + now.first,
-                          at_size(product->y.stride(0)), product->add, room);
+    const auto& [job, now] = pieces[at_size(index)];
+    const kernels::ProductTerms<T> terms = job->terms;
+    float* const room = thread_scratch(kernels::tile_product_scratch_floats(terms, job->folded, job->rows, now.count));
+    kernels::tile_product(terms, job->folded, job->rows, now, job->y + now.first, job->y_stride, job->add, room);
   });
+}
+
+}  // namespace
+
+bool tiled_products_serve(at::ScalarType dtype, int64_t rows, c10::Device device, at::IntArrayRef weight) {
+  if (!device.is_cpu() || (dtype != at::kFloat && dtype != at::kBFloat16)) return false;
+  bool serves = false;
+  kernels::for_type(dtype, [&](auto type) {
+    serves = kernels::tile_product_serves<decltype(type)>(at_size(rows), at_size(weight[1]), at_size(weight[0]));
+  });
+  return serves;
+}
+
+Folded fold(at::ScalarType dtype, const at::Tensor& low, std::span<const LowRankMatrix> matrices) {
+  Folded folded{.low = {},
+                .panel = make_panel(dtype, kernels::LowRankUse::kAdd, matrices),
+                .blocks = low.size(1) / 16,
+                .columns = static_cast<int64_t>(matrices[0].columns)};
+  const size_t rows = at_size(low.size(0)), blocks = at_size(folded.blocks);
+  folded.low = at::empty({static_cast<int64_t>(kernels::tile_low_floats(rows, blocks))}, at::kFloat);
+  kernels::for_type(dtype, [&](auto type) {
+    kernels::tile_low<decltype(type)>(low.const_data_ptr<float>(), at_size(low.stride(0)), rows, blocks,
+                                      folded.low.data_ptr<float>());
+  });
+  return folded;
+}
+
+void tiled_products(std::span<const TiledProduct> products) {
+  kernels::for_type(products[0].y, [&](auto type) { run<decltype(type)>(products); });
 }
 
 }  // namespace lora

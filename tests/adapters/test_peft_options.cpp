@@ -78,7 +78,8 @@ TEST_CASE("every option of a PEFT adapter gives PEFT's logits, loss and gradient
       Loaded loaded(name);
       loaded.model->model->fused = fused;
       const SafetensorsFile expected(golden(name) / "expected.safetensors");
-      CHECK(largest(last_logits(*loaded.model) - expected.tensor("logits")) < 1e-5);
+      const at::Tensor logits = expected.tensor("logits");
+      CHECK(largest(last_logits(*loaded.model) - logits) < 1e-5 * (1 + largest(logits)));
       const at::Tensor loss = mean_loss(*loaded.model);
       CHECK(std::abs(loss.item<double>() - expected.tensor("loss").item<double>()) < 1e-5);
       loss.backward();

@@ -39,7 +39,7 @@ bool granted() {
 
 }  // namespace
 
-const bool rounds_to_bf16 = (Features(1).a & (1u << 5)) != 0;
+const bool avx512_bf16 = (Features(1).a & (1u << 5)) != 0;
 
 bool amx() {
   static const bool usable = granted();

@@ -64,7 +64,7 @@ template <class D>
 HWY_INLINE void StoreFloats(D d, hn::Vec<D> v, Bf16* to) {
 #if LORA_BF16_STORES
   if constexpr (sizeof(v) == 64) {
-    if (rounds_to_bf16) {
+    if (avx512_bf16) {
       __m256i rounded;
       asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(v.raw));
       return _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), rounded);

@@ -1,10 +1,11 @@
 #pragma once
-// Products of bfloat16 activations and weights on AMX, with a low-rank adapter folded into the same float32 sums, so
-// that the result is rounded once: C = Σ A_i · M_i + low · P, or C += …. (LibTorch's product packs the weight at each
-// call and needs a second pass over C for the adapter; on processors without AMX it is the faster of the two.)
+// Products of activations and weights with a low-rank adapter folded into the same float32 sums, so that the result is
+// rounded once: C = Σ A_i · M_i + low · P, or C += …. In bfloat16 on AMX or AVX512-BF16, in float32 on AVX-512.
+// (LibTorch's product packs the weight at each call and needs a second pass over C for the adapter.)
 //
-// None of these starts threads: the caller splits the columns.
+// T is float or Bf16. None of these starts threads: the caller splits the columns.
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 
@@ -14,35 +15,51 @@ namespace lora::kernels {
 
 // A (rows, depth) times M (depth, columns). m is M, or with `transposed` Mᵀ (columns, depth); contiguous but for the
 // stride of its rows.
+template <class T>
 struct ProductTerm {
-  const Bf16* a;
+  const T* a;
   size_t a_stride;
-  const Bf16* m;
+  const T* m;
   size_t m_stride, depth;
   bool transposed;
 };
+template <class T>
+using ProductTerms = std::span<const ProductTerm<T>>;
 
-// low (rows, 16 · blocks) as tile_split has written it, and the matrix as a panel of LowRankUse::kAdd for bfloat16,
-// `columns` wide.
+// low (rows, 16 · blocks) as tile_low has written it, and the matrix as a panel of LowRankUse::kAdd for T, `columns`
+// wide.
 struct FoldedTerm {
-  const Bf16* split = nullptr;
+  const float* low = nullptr;
   size_t blocks = 0;
   const float* panel = nullptr;
   size_t columns = 0;
 };
 
-// Whether tile_product can do it here: on AMX, rows, depths and columns being multiples of 32.
+// Whether tile_product can do it on this processor; rows, depths and columns are to be multiples of 32.
+template <class T>
 bool tile_product_serves(size_t rows, size_t depth, size_t columns);
 
-// Floats that hold the split of `low` (rows, 16 · blocks), and those that one call needs for itself.
-size_t tile_split_floats(size_t rows, size_t blocks);
-size_t tile_product_scratch_floats(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows,
-                                   size_t columns);
-// As much of a term's depth as is worked on at a time, and the most of any term.
-size_t tile_chunk_depth(size_t depth);
-size_t tile_chunk_depth(std::span<const ProductTerm> terms);
+// Writes `low` (rows, 16 · blocks) as this processor takes it: tile_low_floats.
+size_t tile_low_floats(size_t rows, size_t blocks);
+template <class T>
+void tile_low(const float* low, size_t low_stride, size_t rows, size_t blocks, float* laid);
 
-void tile_split(const float* low, size_t low_stride, size_t rows, size_t blocks, Bf16* split);
+// As much of a term's depth as is worked on at a time.
+template <class T>
+size_t tile_chunk_depth(size_t depth) {
+  constexpr size_t kMost = 3072 / sizeof(T);
+  const size_t chunks = (depth + kMost - 1) / kMost;
+  return ((depth + chunks - 1) / chunks + 31) / 32 * 32;
+}
+template <class T>
+size_t tile_chunk_depth(ProductTerms<T> terms) {
+  size_t deepest = 0;
+  for (const auto& term : terms) deepest = std::max(deepest, tile_chunk_depth<T>(term.depth));
+  return deepest;
+}
+// Floats that one call needs for itself.
+template <class T>
+size_t tile_product_scratch_floats(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, size_t columns);
 
 // Columns of M, and of C.
 struct ColumnRange {
@@ -50,7 +67,8 @@ struct ColumnRange {
 };
 
 // These columns of C, of which c is the first row's first element.
-void tile_product(std::span<const ProductTerm> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns,
-                  Bf16* c, size_t c_stride, bool add, float* scratch);
+template <class T>
+void tile_product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, T* c,
+                  size_t c_stride, bool add, float* scratch);
 
 }  // namespace lora::kernels

@@ -153,8 +153,7 @@ struct Words {
 // Whether this processor multiplies pairs of bfloat16.
 inline bool HasPairs() {
 #if LORA_BF16_PAIRS
-  static const bool has = __builtin_cpu_supports("avx512bf16") != 0;
-  return has;
+  return avx512_bf16;
 #else
   return false;
 #endif
