@@ -143,11 +143,6 @@ HWY_INLINE void StorePair(hn::Vec<D> first, hn::Vec<D> second, float* to) {
 #include "models/ops/kernels/product_vectors-inl.h"
 
 template <class T>
-bool OnTiles() {
-  return std::is_same_v<T, Bf16> && amx();
-}
-
-template <class T>
 void Product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, T* c, size_t c_stride,
              bool add, float* scratch) {
   if constexpr (std::is_same_v<T, Bf16>) {
@@ -157,7 +152,7 @@ void Product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, Colum
 }
 template <class T>
 void LayLow(const float* low, size_t low_stride, size_t rows, size_t blocks, float* laid) {
-  if (OnTiles<T>()) return on_tiles::LayLow(low, low_stride, rows, blocks, laid);
+  if (std::is_same_v<T, Bf16> && amx()) return on_tiles::LayLow(low, low_stride, rows, blocks, laid);
   on_vectors::LayLow(low, low_stride, rows, blocks, laid);
 }
 template <class T>
