@@ -46,7 +46,7 @@ struct Job {
 template <class T>
 void run(std::span<const TiledProduct> products) {
   // As many columns at a time as leave room for x beside them in the second-level cache, and no thread idle at the end:
-  // float32 takes longer, so that narrower pieces still pay, and leave less to wait for.
+  // narrower ones in float32, where half as many fit, and five equal pieces would keep one of two threads waiting.
   constexpr size_t kPackedElements = std::is_same_v<T, float> ? 100'000 : 450'000;
   const auto threads = at_size(at::get_num_threads());
   const std::vector<Job<T>> jobs(products.begin(), products.end());

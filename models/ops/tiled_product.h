@@ -10,7 +10,8 @@
 
 namespace lora {
 
-// Whether such products are done here: all sizes multiples of 32, on a CPU that the kernels are for.
+// Whether such products with a weight of this shape (out, in) are done here: all sizes multiples of 32, on a CPU that
+// the kernels are for.
 bool tiled_products_serve(at::ScalarType dtype, int64_t rows, c10::Device device, at::IntArrayRef weight);
 
 // `low` (N, r) float32, r a multiple of 16, with the matrices that it meets one above the other; laid out for products

@@ -1,7 +1,7 @@
 #pragma once
 // Products of activations and weights with a low-rank adapter folded into the same float32 sums, so that the result is
 // rounded once: C = Σ A_i · M_i + low · P, or C += …. In bfloat16 on AMX or AVX512-BF16, in float32 on AVX-512.
-// (LibTorch's product packs the weight at each call and needs a second pass over C for the adapter.)
+// (LibTorch's product needs a second pass over C for the adapter.)
 //
 // T is float or Bf16. None of these starts threads: the caller splits the columns.
 
