@@ -50,20 +50,19 @@ class Layer {
   }
 
   at::Tensor forward(const at::Tensor& x, bool keep) {
-    attend(x, [&](const LinearGroup& group, const at::Tensor& in, at::Tensor& out, bool add, LinearGroup::Kept& kept) {
-      kept = group.forward(in, out, add);
-    });
+    attend(x, [](const LinearGroup& group, const at::Tensor& in, const at::Tensor& base, at::Tensor& out,
+                 LinearGroup::Kept& kept) { kept = group.forward(in, base, out); });
     gate_up_out_ = at::empty({x.size(0), gate_up_.out_features()}, x.options());
-    gate_up_kept_ = gate_up_.forward(normed(before_mlp_, h_), gate_up_out_, /*add=*/false);
+    gate_up_kept_ = gate_up_.forward(normed(before_mlp_, h_), /*base=*/{}, gate_up_out_);
     at::Tensor y;
     if (adds_changed(after_mlp_)) {
       down_out_ = at::empty_like(h_);
-      down_kept_ = down_.forward(activation(), down_out_, /*add=*/false);
+      down_kept_ = down_.forward(activation(), /*base=*/{}, down_out_);
       y = at::add(h_, normed(after_mlp_, down_out_), residual_scale_);
       if (!after_mlp_.there()) down_out_.reset();
     } else {
-      y = h_.clone();
-      down_kept_ = down_.forward(activation(), y, /*add=*/true);
+      y = at::empty_like(h_);
+      down_kept_ = down_.forward(activation(), h_, y);
     }
     if (keep) x_ = x;
     if (!keep || batch_.recompute == Recompute::kLayer) drop_activations();
@@ -93,8 +92,8 @@ class Layer {
     at::Tensor dn = at::empty_like(dy);
     gate_up_.input_gradient(dz, dlow, gate_up_kept_, dn);
     gate_up_kept_ = {};
-    at::Tensor dh = dy.clone();
-    normed_backward(before_mlp_, h_, dn, dh);
+    at::Tensor dh = at::empty_like(dy);
+    normed_backward(before_mlp_, h_, dn, dy, dh);
     if (before_mlp_.trained()) norm_grads.push_back(norm_weight_gradient(before_mlp_, h_, dn));
     h_.reset();
 
@@ -120,7 +119,7 @@ class Layer {
       qkv_.input_gradient(dz, dlow, qkv_kept_, dn);
       if (before_attention_.trained()) norm_grads.push_back(norm_weight_gradient(before_attention_, x_, dn));
       if (input_wanted) {
-        normed_backward(before_attention_, x_, dn, dh);
+        normed_backward(before_attention_, x_, dn, dh, dh);
         grads[0] = dh;
       }
     }
@@ -146,18 +145,18 @@ class Layer {
   template <class Project>
   void attend(const at::Tensor& x, Project project) {
     qkv_out_ = at::empty({x.size(0), layout_.width()}, x.options());
-    project(qkv_, normed(before_attention_, x), qkv_out_, /*add=*/false, qkv_kept_);
+    project(qkv_, normed(before_attention_, x), at::Tensor(), qkv_out_, qkv_kept_);
     norm_heads();
     rotate(qkv_out_, batch_.cos, batch_.sin, layout_, 1);
     attention_ = packed_attention(qkv_out_, batch_.lengths, layout_, scores_);
     if (adds_changed(after_attention_)) {
       o_out_ = at::empty_like(x);
-      project(o_, attention_.out, o_out_, /*add=*/false, o_kept_);
+      project(o_, attention_.out, at::Tensor(), o_out_, o_kept_);
       h_ = at::add(x, normed(after_attention_, o_out_), residual_scale_);
       if (!after_attention_.there()) o_out_.reset();
     } else {
-      h_ = x.clone();
-      project(o_, attention_.out, h_, /*add=*/true, o_kept_);
+      h_ = at::empty_like(x);
+      project(o_, attention_.out, x, h_, o_kept_);
     }
   }
 
@@ -181,10 +180,9 @@ class Layer {
 
   void norm_heads_backward(const at::Tensor& dqkv, std::vector<at::Tensor>& grads) {
     if (!q_norm_.there()) return;
-    const at::Tensor place = dqkv.narrow(1, 0, heads_width()), dy = place.clone(at::MemoryFormat::Contiguous);
-    place.zero_();
+    const at::Tensor dy = dqkv.narrow(1, 0, heads_width()).clone(at::MemoryFormat::Contiguous);
     for (const Heads& part : heads()) {
-      norm_columns_backward(part.norm, heads_, dy, dqkv, part.column, part.width);
+      norm_columns_backward(part.norm, heads_, dy, /*base=*/{}, dqkv, part.column, part.width);
       if (!part.norm.trained()) continue;
       grads.push_back(norm_weight_gradient(part.norm, heads_.narrow(1, part.column, part.width),
                                            dy.narrow(1, part.column, part.width)));
@@ -208,16 +206,16 @@ class Layer {
 
   void recompute() {
     if (!qkv_out_.defined()) {
-      attend(x_, [](const LinearGroup& group, const at::Tensor& in, at::Tensor& out, bool add,
-                    LinearGroup::Kept& kept) { group.forward_again(in, out, add, kept); });
+      attend(x_, [](const LinearGroup& group, const at::Tensor& in, const at::Tensor& base, at::Tensor& out,
+                    LinearGroup::Kept& kept) { group.forward_again(in, base, out, kept); });
     }
     if (!gate_up_out_.defined()) {
       gate_up_out_ = at::empty({x_.size(0), gate_up_.out_features()}, x_.options());
-      gate_up_.forward_again(normed(before_mlp_, h_), gate_up_out_, /*add=*/false, gate_up_kept_);
+      gate_up_.forward_again(normed(before_mlp_, h_), /*base=*/{}, gate_up_out_, gate_up_kept_);
     }
     if (after_mlp_.there() && !down_out_.defined()) {
       down_out_ = at::empty_like(h_);
-      down_.forward_again(activation(), down_out_, /*add=*/false, down_kept_);
+      down_.forward_again(activation(), /*base=*/{}, down_out_, down_kept_);
     } else if (down_.has_magnitudes() && !down_kept_.z.defined()) {
       down_.keep_again(activation(), down_kept_);
     }

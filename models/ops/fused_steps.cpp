@@ -42,8 +42,8 @@ void norm_columns(const Norm& norm, const at::Tensor& x, const at::Tensor& y, in
   });
 }
 
-void norm_columns_backward(const Norm& norm, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& dx,
-                           int64_t column, int64_t width) {
+void norm_columns_backward(const Norm& norm, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& base,
+                           const at::Tensor& dx, int64_t column, int64_t width) {
   const at::Tensor w = norm.multiplier();
   const auto size = static_cast<size_t>(w.size(0)), count = static_cast<size_t>(width) / size;
   kernels::for_type(x, [&](auto type) {
@@ -51,7 +51,8 @@ void norm_columns_backward(const Norm& norm, const at::Tensor& x, const at::Tens
     for_rows(x.size(0), [&](int64_t first, size_t rows) {
       for (int64_t t = first; t < first + static_cast<int64_t>(rows); ++t) {
         kernels::rms_norm_backward(row<T>(x, t, column), w.const_data_ptr<float>(), row<T>(dy, t, column),
-                                   row<T>(dx, t, column), count, size, static_cast<float>(norm.eps));
+                                   base.defined() ? row<T>(base, t, column) : nullptr, row<T>(dx, t, column), count,
+                                   size, static_cast<float>(norm.eps));
       }
     });
   });
@@ -64,17 +65,18 @@ at::Tensor normed(const Norm& norm, const at::Tensor& x) {
   return y;
 }
 
-void normed_backward(const Norm& norm, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& dx) {
-  if (norm.there()) return norm_columns_backward(norm, x, dy, dx, 0, x.size(1));
-  dx.add_(dy);
+void normed_backward(const Norm& norm, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& base,
+                     const at::Tensor& dx) {
+  if (norm.there()) return norm_columns_backward(norm, x, dy, base, dx, 0, x.size(1));
+  dx.copy_(base.defined() ? base + dy : dy);
 }
 
 at::Tensor gradient_through(const Norm& norm, const at::Tensor& x, const at::Tensor& dy,
                             std::vector<at::Tensor>& grads) {
   if (!norm.there()) return dy;
   if (norm.trained()) grads.push_back(norm_weight_gradient(norm, x, dy));
-  const at::Tensor dx = at::zeros_like(dy);
-  normed_backward(norm, x, dy, dx);
+  const at::Tensor dx = at::empty_like(dy);
+  normed_backward(norm, x, dy, /*base=*/{}, dx);
   return dx;
 }
 

@@ -21,14 +21,14 @@ struct Norm {
 
 // Norms, as wide as the weight, side by side in columns [column, column + width) of the rows of x: into those of y.
 void norm_columns(const Norm& norm, const at::Tensor& x, const at::Tensor& y, int64_t column, int64_t width);
-// Adds to dx.
-void norm_columns_backward(const Norm& norm, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& dx,
-                           int64_t column, int64_t width);
+// dx = the gradient of x + `base`, which may be dx, or undefined.
+void norm_columns_backward(const Norm& norm, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& base,
+                           const at::Tensor& dx, int64_t column, int64_t width);
 
 // Of whole rows: x (N, H) -> (N, H), x itself where there is no norm.
 at::Tensor normed(const Norm& norm, const at::Tensor& x);
-// Adds to dx.
-void normed_backward(const Norm& norm, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& dx);
+void normed_backward(const Norm& norm, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& base,
+                     const at::Tensor& dx);
 // The gradient of what the norm was applied to; that of its weight, where it is trained, goes to the end of `grads`.
 at::Tensor gradient_through(const Norm& norm, const at::Tensor& x, const at::Tensor& dy,
                             std::vector<at::Tensor>& grads);

@@ -81,7 +81,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       at::Tensor xs = padded.narrow(0, begin, n);
       at::Tensor logits = buffer.narrow(0, 0, n);
       if (tiled) {
-        const TiledProduct product{{{xs, w, /*transposed=*/true}}, {}, logits};
+        const TiledProduct product{.terms = {{xs, w, /*transposed=*/true}}, .y = logits};
         tiled_products({&product, 1});
       } else {
         at::mm_out(logits, xs, w.t());
@@ -93,7 +93,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       if (!x_needs_grad) continue;
       // x's rows are done with: their gradient takes their place.
       if (tiled) {
-        const TiledProduct product{{{logits, w, /*transposed=*/false}}, {}, xs};
+        const TiledProduct product{.terms = {{logits, w, /*transposed=*/false}}, .y = xs};
         tiled_products({&product, 1});
       } else {
         at::mm_out(xs, logits, w);

@@ -68,43 +68,45 @@ bool LinearGroup::tiled(int64_t rows) const {
   });
 }
 
-void LinearGroup::project(const at::Tensor& x, const at::Tensor& low, at::Tensor& y, bool add) const {
-  if (tiled(x.size(0))) return project_tiled(x, low, y, add);
+void LinearGroup::project(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base, at::Tensor& y) const {
+  if (tiled(x.size(0))) return project_tiled(x, low, base, y);
   {
     const WorkScope scope(Work::kProducts, flops(x));
     int64_t column = 0;
     for (const LinearParts& part : parts_) {
       const int64_t out = part.weight.out_features();
       at::Tensor slice = y.narrow(1, column, out);
-      column += out;
       const at::Tensor weight = part.weight.for_product(dtype_).t();
-      if (add) {
-        slice.addmm_(x, weight);
+      if (base.defined()) {
+        at::addmm_out(slice, base.narrow(1, column, out), x, weight);
       } else {
         at::mm_out(slice, x, weight);
       }
+      column += out;
     }
   }
   if (rank_ > 0) add_low(low, y);
 }
 
-void LinearGroup::project_tiled(const at::Tensor& x, const at::Tensor& low, at::Tensor& y, bool add) const {
+void LinearGroup::project_tiled(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base,
+                                at::Tensor& y) const {
   const WorkScope scope(Work::kProducts, flops(x));
   std::vector<TiledProduct> products;
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
-    std::vector<LowRankMatrix> adapters;
+    Folded folded;
     std::vector<at::Tensor> lows;
     for (const Adapter& a : adapters_) {
       if (a.column != column) continue;
-      adapters.push_back(transposed(*a.b, a.scaling));
+      folded.matrices.push_back(transposed(*a.b, a.scaling));
       lows.push_back(low.narrow(1, a.low, padded(a.rank)));
     }
-    Folded folded;
-    if (!lows.empty()) folded = fold(dtype_, lows.size() == 1 ? lows[0] : at::cat(lows, 1), adapters);
-    products.push_back(
-        {{{x, part.weight.for_product(dtype_), /*transposed=*/true}}, folded, y.narrow(1, column, out), add});
+    if (!lows.empty()) folded.low = lows.size() == 1 ? lows[0] : at::cat(lows, 1);
+    products.push_back({{{x, part.weight.for_product(dtype_), /*transposed=*/true}},
+                        folded,
+                        base.defined() ? base.narrow(1, column, out) : base,
+                        y.narrow(1, column, out)});
     column += out;
     // A packed weight's dense form is gone when the next one's is made.
     if (part.weight.packed()) {
@@ -124,17 +126,17 @@ void LinearGroup::add_biases(at::Tensor& y) const {
   }
 }
 
-// y = g ⊙ z, or y += g ⊙ z.
-void LinearGroup::add_scaled(const at::Tensor& z, at::Tensor& y, bool add) const {
+// y = g ⊙ z + base, which may be undefined.
+void LinearGroup::add_scaled(const at::Tensor& z, const at::Tensor& base, at::Tensor& y) const {
   const WorkScope scope(Work::kAdapters);
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
     at::Tensor to = y.narrow(1, column, out);
     const at::Tensor from = z.narrow(1, column, out);
-    column += out;
     const at::Tensor scaled = part.magnitude.defined() ? from * (part.magnitude.detach() / part.row_norm) : from;
-    add ? to.add_(scaled) : to.copy_(scaled);
+    to.copy_(base.defined() ? base.narrow(1, column, out) + scaled : scaled);
+    column += out;
   }
 }
 
@@ -146,10 +148,10 @@ void LinearGroup::add_low(const at::Tensor& low, at::Tensor& y) const {
   }
 }
 
-LinearGroup::Kept LinearGroup::forward(const at::Tensor& x, at::Tensor& y, bool add) const {
+LinearGroup::Kept LinearGroup::forward(const at::Tensor& x, const at::Tensor& base, at::Tensor& y) const {
   Kept kept;
   if (rank_ > 0) low_activations(x, kept);
-  forward_again(x, y, add, kept);
+  forward_again(x, base, y, kept);
   return kept;
 }
 
@@ -167,12 +169,12 @@ void LinearGroup::low_activations(const at::Tensor& x, Kept& kept) const {
   if (!drops_) project_rows(x, all, kept.low);  // all at once: x is read a single time
 }
 
-void LinearGroup::forward_again(const at::Tensor& x, at::Tensor& y, bool add, Kept& kept) const {
+void LinearGroup::forward_again(const at::Tensor& x, const at::Tensor& base, at::Tensor& y, Kept& kept) const {
   if (has_magnitudes_) {
     keep_again(x, kept);
-    add_scaled(kept.z, y, add);
+    add_scaled(kept.z, base, y);
   } else {
-    project(x, kept.low, y, add);
+    project(x, kept.low, base, y);
   }
   add_biases(y);
 }
@@ -180,13 +182,13 @@ void LinearGroup::forward_again(const at::Tensor& x, at::Tensor& y, bool add, Ke
 void LinearGroup::keep_again(const at::Tensor& x, Kept& kept) const {
   if (!has_magnitudes_ || kept.z.defined()) return;
   kept.z = at::empty({x.size(0), out_}, x.options());
-  project(x, kept.low, kept.z, /*add=*/false);
+  project(x, kept.low, /*base=*/{}, kept.z);
 }
 
 at::Tensor LinearGroup::z_gradient(const at::Tensor& dy) const {
   if (!has_magnitudes_) return dy;
   at::Tensor dz = at::empty_like(dy);
-  add_scaled(dy, dz, /*add=*/false);
+  add_scaled(dy, /*base=*/{}, dz);
   return dz;
 }
 
@@ -220,7 +222,7 @@ void LinearGroup::through_weights(const at::Tensor& dz, at::Tensor& dx) const {
 void LinearGroup::through_weights_tiled(const at::Tensor& dz, const Folded& folded, at::Tensor& dx) const {
   const WorkScope scope(Work::kProducts, flops(dx));
   std::vector<ProductTerm> terms;
-  bool add = false;
+  at::Tensor done;
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
@@ -228,13 +230,13 @@ void LinearGroup::through_weights_tiled(const at::Tensor& dz, const Folded& fold
     column += out;
     // A packed weight's dense form is gone when the next one's is made.
     if (part.weight.packed() && column < out_) {
-      const TiledProduct product{std::move(terms), {}, dx, add};
+      const TiledProduct product{std::move(terms), {}, done, dx};
       tiled_products({&product, 1});
       terms.clear();
-      add = true;
+      done = dx;
     }
   }
-  const TiledProduct product{std::move(terms), folded, dx, add};
+  const TiledProduct product{std::move(terms), folded, done, dx};
   tiled_products({&product, 1});
 }
 
@@ -242,8 +244,7 @@ void LinearGroup::input_gradient(const at::Tensor& dz, const at::Tensor& dlow, c
   std::vector<LowRankMatrix> all;
   for (const Adapter& a : adapters_) all.push_back(matrix(*a.a));
   if (tiled(dz.size(0))) {
-    const Folded folded = all.empty() || drops_ ? Folded() : fold(dtype_, dlow, all);
-    through_weights_tiled(dz, folded, dx);
+    through_weights_tiled(dz, drops_ ? Folded() : Folded{dlow, all}, dx);
     if (!drops_) return;
   } else {
     through_weights(dz, dx);

@@ -44,10 +44,10 @@ class LinearGroup {
     at::Tensor z;                        // (N, O), where there are magnitudes; may be dropped and computed again
   };
 
-  // Writes y (N, O), the projections side by side; `add` adds to it instead.
-  Kept forward(const at::Tensor& x, at::Tensor& y, bool add) const;
+  // Writes y (N, O), the projections side by side, plus `base`, which is shaped and laid out as y, or undefined.
+  Kept forward(const at::Tensor& x, const at::Tensor& base, at::Tensor& y) const;
   // The same, with the masks of an earlier call: for recomputing.
-  void forward_again(const at::Tensor& x, at::Tensor& y, bool add, Kept& kept) const;
+  void forward_again(const at::Tensor& x, const at::Tensor& base, at::Tensor& y, Kept& kept) const;
   // Only what was dropped of `kept`.
   void keep_again(const at::Tensor& x, Kept& kept) const;
 
@@ -69,8 +69,8 @@ class LinearGroup {
 
  private:
   // The products with the weights and the adapters, without magnitudes and biases.
-  void project(const at::Tensor& x, const at::Tensor& low, at::Tensor& y, bool add) const;
-  void project_tiled(const at::Tensor& x, const at::Tensor& low, at::Tensor& y, bool add) const;
+  void project(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base, at::Tensor& y) const;
+  void project_tiled(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base, at::Tensor& y) const;
   // Whether products of so many rows are done by kernels::tile_product, adapters folded in.
   bool tiled(int64_t rows) const;
   // A low-rank pair, what it is multiplied by, where its projection's columns and those of its rank begin, and how many
@@ -83,7 +83,7 @@ class LinearGroup {
   void low_activations(const at::Tensor& x, Kept& kept) const;
   void add_low(const at::Tensor& low, at::Tensor& y) const;
   void add_biases(at::Tensor& y) const;
-  void add_scaled(const at::Tensor& z, at::Tensor& y, bool add) const;
+  void add_scaled(const at::Tensor& z, const at::Tensor& base, at::Tensor& y) const;
   void through_weights(const at::Tensor& dz, at::Tensor& dx) const;
   void through_weights_tiled(const at::Tensor& dz, const Folded& folded, at::Tensor& dx) const;
   double flops(const at::Tensor& x) const;  // of one product with all weights

@@ -122,10 +122,12 @@ void backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const 
   const Call<T> call(qkv, lengths, layout, scores, 3);
   const int64_t group = layout.heads / layout.kv_heads, out_width = layout.heads * layout.dim;
   const auto padded = static_cast<int64_t>(kernels::attention_padded(static_cast<size_t>(layout.dim)));
-  // Each query head sums the gradients of its keys and values apart; a group's sums are added in order afterwards.
-  const at::Tensor dkv = floats(2 * layout.heads * call.n * padded);
-  const auto sums = [&](int64_t h, int64_t which, int64_t token) {
-    return dkv.data_ptr<float>() + ((h * 2 + which) * call.n + token) * padded;
+  // The query heads of a group, `each` at a time, sum the gradients of their keys and values one after another, and
+  // such sums are added in order afterwards: one sum a group where there are pieces enough without it.
+  const int64_t each = call.pieces(layout.kv_heads) >= 4 * at::get_num_threads() ? group : 1, parts = group / each;
+  const at::Tensor dkv = floats(2 * layout.kv_heads * parts * call.n * padded);
+  const auto sums = [&](int64_t part, int64_t which, int64_t token) {
+    return dkv.data_ptr<float>() + ((part * 2 + which) * call.n + token) * padded;
   };
   const auto panels = [&](int64_t sample, int64_t kv) {
     return AttentionPanels{call.panel(sample, kv, 0), nullptr, call.panel(sample, kv, 1), call.panel(sample, kv, 2)};
@@ -134,26 +136,30 @@ void backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const 
     const int64_t sample = call.order[static_cast<size_t>(piece / layout.kv_heads)], kv = piece % layout.kv_heads;
     kernels::attention_pack(call.head(qkv, sample, kv * group, thread), panels(sample, kv), /*backward=*/true);
   });
-  share_out(call.pieces(layout.heads), [&](int64_t piece, int64_t thread) {
-    const int64_t sample = call.order[static_cast<size_t>(piece / layout.heads)], h = piece % layout.heads;
+  const int64_t all_parts = layout.kv_heads * parts;
+  share_out(call.pieces(all_parts), [&](int64_t piece, int64_t thread) {
+    const int64_t sample = call.order[static_cast<size_t>(piece / all_parts)], part = piece % all_parts;
     const int64_t begin = call.begin(sample);
-    AttentionHead<T> head = call.head(qkv, sample, h, thread);
-    head.out = element<T>(result.out, begin * out_width + h * layout.dim);
-    head.out_stride = static_cast<size_t>(out_width);
-    head.log_sum = result.log_sum.data_ptr<float>() + h * call.n + begin;
-    head.dout = element<const T>(dout, begin * out_width + h * layout.dim);
-    head.dq = element<T>(dqkv, begin * layout.width() + h * layout.dim);
-    head.dk = sums(h, 0, begin);
-    head.dv = sums(h, 1, begin);
-    kernels::attention_backward(head, panels(sample, h / group));
+    for (int64_t h = part * each; h < (part + 1) * each; ++h) {
+      AttentionHead<T> head = call.head(qkv, sample, h, thread);
+      head.out = element<T>(result.out, begin * out_width + h * layout.dim);
+      head.out_stride = static_cast<size_t>(out_width);
+      head.log_sum = result.log_sum.data_ptr<float>() + h * call.n + begin;
+      head.dout = element<const T>(dout, begin * out_width + h * layout.dim);
+      head.dq = element<T>(dqkv, begin * layout.width() + h * layout.dim);
+      head.dk = sums(part, 0, begin);
+      head.dv = sums(part, 1, begin);
+      head.adds = h > part * each;
+      kernels::attention_backward(head, panels(sample, h / group));
+    }
   });
   parallel_for(call.n, 16, [&](int64_t first, int64_t last) {
     for (int64_t token = first; token < last; ++token) {
       for (int64_t kv = 0; kv < layout.kv_heads; ++kv) {
         for (int64_t which = 0; which < 2; ++which) {
-          float* sum = sums(kv * group, which, token);
-          for (int64_t h = kv * group + 1; h < (kv + 1) * group; ++h) {
-            const float* more = sums(h, which, token);
+          float* sum = sums(kv * parts, which, token);
+          for (int64_t part = kv * parts + 1; part < (kv + 1) * parts; ++part) {
+            const float* more = sums(part, which, token);
             for (int64_t i = 0; i < layout.dim; ++i) sum[i] += more[i];
           }
           kernels::store(

@@ -22,23 +22,22 @@ struct Job {
   std::vector<kernels::ProductTerm<T>> terms;
   kernels::FoldedTerm folded;
   size_t rows, columns;
+  const T* added;
   T* y;
   size_t y_stride;
-  bool add;
 
   explicit Job(const TiledProduct& product)
       : rows(at_size(product.y.size(0))),
         columns(at_size(product.y.size(1))),
+        added(product.added.defined() ? kernels::data<T>(product.added) : nullptr),
         y(kernels::data<T>(product.y)),
-        y_stride(at_size(product.y.stride(0))),
-        add(product.add) {
+        y_stride(at_size(product.y.stride(0))) {
     for (const auto& [a, m, transposed] : product.terms) {
       terms.push_back({kernels::data<T>(a), at_size(a.stride(0)), kernels::data<T>(m), at_size(m.stride(0)),
                        at_size(a.size(1)), transposed});
     }
-    const Folded& f = product.folded;
-    if (f.blocks == 0) return;
-    folded = {f.low.const_data_ptr<float>(), at_size(f.blocks), f.panel.const_data_ptr<float>(), at_size(f.columns)};
+    const auto& [low, matrices] = product.folded;
+    if (!matrices.empty()) folded = {low.const_data_ptr<float>(), at_size(low.stride(0)), matrices};
   }
 };
 
@@ -72,7 +71,8 @@ void run(std::span<const TiledProduct> products) {
     const auto& [job, now] = pieces[at_size(index)];
     const kernels::ProductTerms<T> terms = job->terms;
     float* const room = thread_scratch(kernels::tile_product_scratch_floats(terms, job->folded, job->rows, now.count));
-    kernels::tile_product(terms, job->folded, job->rows, now, job->y + now.first, job->y_stride, job->add, room);
+    const T* const added = job->added ? job->added + now.first : nullptr;
+    kernels::tile_product(terms, job->folded, job->rows, now, added, job->y + now.first, job->y_stride, room);
   });
 }
 
@@ -85,20 +85,6 @@ bool tiled_products_serve(at::ScalarType dtype, int64_t rows, c10::Device device
     serves = kernels::tile_product_serves<decltype(type)>(at_size(rows), at_size(weight[1]), at_size(weight[0]));
   });
   return serves;
-}
-
-Folded fold(at::ScalarType dtype, const at::Tensor& low, std::span<const LowRankMatrix> matrices) {
-  Folded folded{.low = {},
-                .panel = make_panel(dtype, kernels::LowRankUse::kAdd, matrices),
-                .blocks = low.size(1) / 16,
-                .columns = static_cast<int64_t>(matrices[0].columns)};
-  const size_t rows = at_size(low.size(0)), blocks = at_size(folded.blocks);
-  folded.low = at::empty({static_cast<int64_t>(kernels::tile_low_floats(rows, blocks))}, at::kFloat);
-  kernels::for_type(dtype, [&](auto type) {
-    kernels::tile_low<decltype(type)>(low.const_data_ptr<float>(), at_size(low.stride(0)), rows, blocks,
-                                      folded.low.data_ptr<float>());
-  });
-  return folded;
 }
 
 void tiled_products(std::span<const TiledProduct> products) {

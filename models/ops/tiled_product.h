@@ -14,13 +14,11 @@ namespace lora {
 // the kernels are for.
 bool tiled_products_serve(at::ScalarType dtype, int64_t rows, c10::Device device, at::IntArrayRef weight);
 
-// `low` (N, r) float32, r a multiple of 16, with the matrices that it meets one above the other; laid out for products
-// of `dtype`.
+// `low` (N, r) float32 times the matrices one above the other, each padded to 16 rows; or nothing.
 struct Folded {
-  at::Tensor low, panel;
-  int64_t blocks = 0, columns = 0;
+  at::Tensor low;
+  std::vector<LowRankMatrix> matrices;
 };
-Folded fold(at::ScalarType dtype, const at::Tensor& low, std::span<const LowRankMatrix> matrices);
 
 // a (N, depth) times m (depth, columns), or times the transpose of m (columns, depth).
 struct ProductTerm {
@@ -28,12 +26,13 @@ struct ProductTerm {
   bool transposed;
 };
 
-// y (N, columns) = Σ of the terms + what is folded in, or += them. Where tiled_products_serve.
+// y (N, columns) = Σ of the terms + what is folded in + `added`, which is undefined, or y, or of y's strides. Where
+// tiled_products_serve.
 struct TiledProduct {
   std::vector<ProductTerm> terms;
   Folded folded = {};
+  at::Tensor added = {};
   at::Tensor y;
-  bool add = false;
 };
 
 // Several of as many rows, of one dtype.

@@ -64,8 +64,8 @@ TEST_CASE("projections with adapters and their gradients equal those of plain te
         INFO(shape.tokens << " tokens, " << shape.in << " wide, " << c10::toString(dtype));
         at::NoGradGuard no_grad;
         at::Tensor y = at::empty(wanted.sizes(), dtype), sum = before.clone(), dx = at::empty(x.sizes(), dtype);
-        const LinearGroup::Kept kept = group.forward(x, y, /*add=*/false);
-        group.forward(x, sum, /*add=*/true);
+        const LinearGroup::Kept kept = group.forward(x, /*base=*/{}, y);
+        group.forward(x, sum, sum);
         CHECK(relative(y, wanted) < bound);
         CHECK(relative(sum, wanted + before.to(at::kDouble)) < bound);
         const at::Tensor dlow = group.low_gradient(dy);

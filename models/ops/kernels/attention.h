@@ -34,7 +34,8 @@ struct AttentionHead {
   float* log_sum;                      // (tokens): log of the sum of exp(score), written forward, read backward
   const T* dout = nullptr;             // backward: gradient of out
   T* dq = nullptr;                     // backward: written
-  float *dk = nullptr, *dv = nullptr;  // backward: written, (tokens, attention_padded(dim)) each
+  float *dk = nullptr, *dv = nullptr;  // backward: (tokens, attention_padded(dim)) each
+  bool adds = false;                   // backward: to dk and dv, which are otherwise written
   float* scratch;                      // attention_scratch_floats
 };
 

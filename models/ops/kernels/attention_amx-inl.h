@@ -184,14 +184,17 @@ struct AmxTiles {
     }
   }
 
-  // (tokens, dim to 16) float32 from tiles of (dim, keys).
-  static void Untranspose(const float* sums, size_t tokens, size_t blocks, float* to) {
+  // (tokens, dim to 16) float32 from tiles of (dim, keys), or added to them.
+  static void Untranspose(const float* sums, size_t tokens, size_t blocks, bool add, float* to) {
+    const D d;
     alignas(64) float tile[kFloats];
     for (size_t k = 0; k < tokens; k += 16) {
       for (size_t b = 0; b < blocks; ++b, sums += kFloats) {
         TransposeTile(sums, 16, tile);
         for (size_t i = 0; i < HWY_MIN(size_t{16}, tokens - k); ++i) {
-          std::copy_n(tile + i * 16, 16, to + (k + i) * blocks * 16 + b * 16);
+          float* const row = to + (k + i) * blocks * 16 + b * 16;
+          const auto sum = hn::Load(d, tile + i * 16);
+          hn::StoreU(add ? hn::Add(sum, hn::LoadU(d, row)) : sum, d, row);
         }
       }
     }
@@ -260,8 +263,8 @@ struct AmxTiles {
                               HWY_ATTR { StoreFloats(tag, LoadFloats(tag, sums + r * blocks * 16 + i), dq + i); });
       }
     }
-    Untranspose(dk, head.tokens, blocks, head.dk);
-    Untranspose(dv, head.tokens, blocks, head.dv);
+    Untranspose(dk, head.tokens, blocks, head.adds, head.dk);
+    Untranspose(dv, head.tokens, blocks, head.adds, head.dv);
   }
 };
 

@@ -77,8 +77,10 @@ struct Tiles {
     float* const douts = queries + kQueryBlock * dim_row;
     float* const down = douts + kQueryBlock * dim_row;
     float* const sums = down + kQueryBlock * dim_row;
-    std::fill_n(head.dk, head.tokens * dim_row, 0.0f);
-    std::fill_n(head.dv, head.tokens * dim_row, 0.0f);
+    if (!head.adds) {
+      std::fill_n(head.dk, head.tokens * dim_row, 0.0f);
+      std::fill_n(head.dv, head.tokens * dim_row, 0.0f);
+    }
     for (size_t first = 0; first < head.tokens; first += kQueryBlock) {
       const size_t rows = HWY_MIN(kQueryBlock, head.tokens - first);
       const size_t keys = first + rows, width = attention_padded(keys);

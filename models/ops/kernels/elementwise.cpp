@@ -36,8 +36,9 @@ void RmsNorm(const T* x, const float* w, T* y, size_t rows, size_t width, float 
 }
 
 template <class T>
-void RmsNormBackward(const T* x, const float* w, const T* dy, T* dx, size_t rows, size_t width, float eps) {
-  for (size_t r = 0; r < rows; ++r, x += width, dy += width, dx += width) {
+void RmsNormBackward(const T* x, const float* w, const T* dy, const T* base, T* dx, size_t rows, size_t width,
+                     float eps) {
+  for (size_t r = 0; r < rows; ++r, x += width, dy += width, dx += width, base = base ? base + width : base) {
     // With n = x·s: dx = s · (w·dy − n · mean(n · w·dy)).
     const float s = InverseRms(x, width, eps);
     const float dot = SumOf(width, [&](auto d, size_t i) HWY_ATTR {
@@ -45,8 +46,8 @@ void RmsNormBackward(const T* x, const float* w, const T* dy, T* dx, size_t rows
     });
     const float along = s * s * s * dot / static_cast<float>(width);
     ForEach(width, [&](auto d, size_t i) HWY_ATTR {
-      const auto straight =
-          hn::MulAdd(hn::Mul(LoadFloats(d, w + i), LoadFloats(d, dy + i)), hn::Set(d, s), LoadFloats(d, dx + i));
+      const auto before = base ? LoadFloats(d, base + i) : hn::Zero(d);
+      const auto straight = hn::MulAdd(hn::Mul(LoadFloats(d, w + i), LoadFloats(d, dy + i)), hn::Set(d, s), before);
       StoreFloats(d, hn::NegMulAdd(LoadFloats(d, x + i), hn::Set(d, along), straight), dx + i);
     });
   }
@@ -168,26 +169,27 @@ void StoreAll(const float* from, T* to, size_t n) {
 }
 
 // One name an element type, for the table that is filled at run time.
-#define LORA_FOR_TYPE(T, S)                                                                                       \
-  void RmsNorm##S(const T* x, const float* w, T* y, size_t rows, size_t width, float eps) {                       \
-    RmsNorm(x, w, y, rows, width, eps);                                                                           \
-  }                                                                                                               \
-  void RmsNormBackward##S(const T* x, const float* w, const T* dy, T* dx, size_t rows, size_t width, float eps) { \
-    RmsNormBackward(x, w, dy, dx, rows, width, eps);                                                              \
-  }                                                                                                               \
-  void Rope##S(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim,    \
-               size_t turned, float direction) {                                                                  \
-    Rope(x, stride, cos, sin, rows, heads, dim, turned, direction);                                               \
-  }                                                                                                               \
-  void Swiglu##S(const T* gu, T* y, size_t rows, size_t width) { Swiglu(gu, y, rows, width); }                    \
-  void SwigluBackward##S(T* gu, T* dy, size_t rows, size_t width) { SwigluBackward(gu, dy, rows, width); }        \
-  void Dropout##S(const T* from, T* to, size_t n, float p, uint64_t key, uint32_t first) {                        \
-    Dropout(from, to, n, p, key, first);                                                                          \
-  }                                                                                                               \
-  void StoreAll##S(const float* from, T* to, size_t n) { StoreAll(from, to, n); }                                 \
-  void CrossEntropy##S(T* logits, const int64_t* targets, float* losses, size_t rows, size_t vocabulary,          \
-                       bool gradient) {                                                                           \
-    CrossEntropy(logits, targets, losses, rows, vocabulary, gradient);                                            \
+#define LORA_FOR_TYPE(T, S)                                                                                         \
+  void RmsNorm##S(const T* x, const float* w, T* y, size_t rows, size_t width, float eps) {                         \
+    RmsNorm(x, w, y, rows, width, eps);                                                                             \
+  }                                                                                                                 \
+  void RmsNormBackward##S(const T* x, const float* w, const T* dy, const T* base, T* dx, size_t rows, size_t width, \
+                          float eps) {                                                                              \
+    RmsNormBackward(x, w, dy, base, dx, rows, width, eps);                                                          \
+  }                                                                                                                 \
+  void Rope##S(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim,      \
+               size_t turned, float direction) {                                                                    \
+    Rope(x, stride, cos, sin, rows, heads, dim, turned, direction);                                                 \
+  }                                                                                                                 \
+  void Swiglu##S(const T* gu, T* y, size_t rows, size_t width) { Swiglu(gu, y, rows, width); }                      \
+  void SwigluBackward##S(T* gu, T* dy, size_t rows, size_t width) { SwigluBackward(gu, dy, rows, width); }          \
+  void Dropout##S(const T* from, T* to, size_t n, float p, uint64_t key, uint32_t first) {                          \
+    Dropout(from, to, n, p, key, first);                                                                            \
+  }                                                                                                                 \
+  void StoreAll##S(const float* from, T* to, size_t n) { StoreAll(from, to, n); }                                   \
+  void CrossEntropy##S(T* logits, const int64_t* targets, float* losses, size_t rows, size_t vocabulary,            \
+                       bool gradient) {                                                                             \
+    CrossEntropy(logits, targets, losses, rows, vocabulary, gradient);                                              \
   }
 LORA_FOR_TYPE(float, F32)
 LORA_FOR_TYPE(Bf16, Bf16)
@@ -201,48 +203,49 @@ namespace lora::kernels {
 
 uint32_t dropout_threshold(float p) { return static_cast<uint32_t>(static_cast<double>(p) * 2147483648.0); }
 
-#define LORA_FOR_TYPE(T, S)                                                                                      \
-  HWY_EXPORT(RmsNorm##S);                                                                                        \
-  HWY_EXPORT(RmsNormBackward##S);                                                                                \
-  HWY_EXPORT(Rope##S);                                                                                           \
-  HWY_EXPORT(Swiglu##S);                                                                                         \
-  HWY_EXPORT(SwigluBackward##S);                                                                                 \
-  HWY_EXPORT(Dropout##S);                                                                                        \
-  HWY_EXPORT(StoreAll##S);                                                                                       \
-  HWY_EXPORT(CrossEntropy##S);                                                                                   \
-  template <>                                                                                                    \
-  void rms_norm(const T* x, const float* w, T* y, size_t rows, size_t width, float eps) {                        \
-    HWY_DYNAMIC_DISPATCH(RmsNorm##S)(x, w, y, rows, width, eps);                                                 \
-  }                                                                                                              \
-  template <>                                                                                                    \
-  void rms_norm_backward(const T* x, const float* w, const T* dy, T* dx, size_t rows, size_t width, float eps) { \
-    HWY_DYNAMIC_DISPATCH(RmsNormBackward##S)(x, w, dy, dx, rows, width, eps);                                    \
-  }                                                                                                              \
-  template <>                                                                                                    \
-  void rope(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim,      \
-            size_t turned, float direction) {                                                                    \
-    HWY_DYNAMIC_DISPATCH(Rope##S)(x, stride, cos, sin, rows, heads, dim, turned, direction);                     \
-  }                                                                                                              \
-  template <>                                                                                                    \
-  void swiglu(const T* gu, T* y, size_t rows, size_t width) {                                                    \
-    HWY_DYNAMIC_DISPATCH(Swiglu##S)(gu, y, rows, width);                                                         \
-  }                                                                                                              \
-  template <>                                                                                                    \
-  void swiglu_backward(T* gu, T* dy, size_t rows, size_t width) {                                                \
-    HWY_DYNAMIC_DISPATCH(SwigluBackward##S)(gu, dy, rows, width);                                                \
-  }                                                                                                              \
-  template <>                                                                                                    \
-  void dropout(const T* from, T* to, size_t n, float p, uint64_t key, uint32_t first) {                          \
-    HWY_DYNAMIC_DISPATCH(Dropout##S)(from, to, n, p, key, first);                                                \
-  }                                                                                                              \
-  template <>                                                                                                    \
-  void store(const float* from, T* to, size_t n) {                                                               \
-    HWY_DYNAMIC_DISPATCH(StoreAll##S)(from, to, n);                                                              \
-  }                                                                                                              \
-  template <>                                                                                                    \
-  void cross_entropy(T* logits, const int64_t* targets, float* losses, size_t rows, size_t vocabulary,           \
-                     bool gradient) {                                                                            \
-    HWY_DYNAMIC_DISPATCH(CrossEntropy##S)(logits, targets, losses, rows, vocabulary, gradient);                  \
+#define LORA_FOR_TYPE(T, S)                                                                                        \
+  HWY_EXPORT(RmsNorm##S);                                                                                          \
+  HWY_EXPORT(RmsNormBackward##S);                                                                                  \
+  HWY_EXPORT(Rope##S);                                                                                             \
+  HWY_EXPORT(Swiglu##S);                                                                                           \
+  HWY_EXPORT(SwigluBackward##S);                                                                                   \
+  HWY_EXPORT(Dropout##S);                                                                                          \
+  HWY_EXPORT(StoreAll##S);                                                                                         \
+  HWY_EXPORT(CrossEntropy##S);                                                                                     \
+  template <>                                                                                                      \
+  void rms_norm(const T* x, const float* w, T* y, size_t rows, size_t width, float eps) {                          \
+    HWY_DYNAMIC_DISPATCH(RmsNorm##S)(x, w, y, rows, width, eps);                                                   \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  void rms_norm_backward(const T* x, const float* w, const T* dy, const T* base, T* dx, size_t rows, size_t width, \
+                         float eps) {                                                                              \
+    HWY_DYNAMIC_DISPATCH(RmsNormBackward##S)(x, w, dy, base, dx, rows, width, eps);                                \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  void rope(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim,        \
+            size_t turned, float direction) {                                                                      \
+    HWY_DYNAMIC_DISPATCH(Rope##S)(x, stride, cos, sin, rows, heads, dim, turned, direction);                       \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  void swiglu(const T* gu, T* y, size_t rows, size_t width) {                                                      \
+    HWY_DYNAMIC_DISPATCH(Swiglu##S)(gu, y, rows, width);                                                           \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  void swiglu_backward(T* gu, T* dy, size_t rows, size_t width) {                                                  \
+    HWY_DYNAMIC_DISPATCH(SwigluBackward##S)(gu, dy, rows, width);                                                  \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  void dropout(const T* from, T* to, size_t n, float p, uint64_t key, uint32_t first) {                            \
+    HWY_DYNAMIC_DISPATCH(Dropout##S)(from, to, n, p, key, first);                                                  \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  void store(const float* from, T* to, size_t n) {                                                                 \
+    HWY_DYNAMIC_DISPATCH(StoreAll##S)(from, to, n);                                                                \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  void cross_entropy(T* logits, const int64_t* targets, float* losses, size_t rows, size_t vocabulary,             \
+                     bool gradient) {                                                                              \
+    HWY_DYNAMIC_DISPATCH(CrossEntropy##S)(logits, targets, losses, rows, vocabulary, gradient);                    \
   }
 LORA_FOR_TYPE(float, F32)
 LORA_FOR_TYPE(Bf16, Bf16)

@@ -15,9 +15,10 @@ namespace lora::kernels {
 template <class T>
 void rms_norm(const T* x, const float* w, T* y, size_t rows, size_t width, float eps);
 
-// Adds the gradient of x to dx, given that of y. x, dy, dx (rows, width).
+// dx = the gradient of x, given that of y, + base, which may be dx or null. x, dy, base, dx (rows, width).
 template <class T>
-void rms_norm_backward(const T* x, const float* w, const T* dy, T* dx, size_t rows, size_t width, float eps);
+void rms_norm_backward(const T* x, const float* w, const T* dy, const T* base, T* dx, size_t rows, size_t width,
+                       float eps);
 
 // Turns the pairs (i, i + turned/2) of the first `turned` of `heads` vectors of `dim` a row by the angles whose cosines
 // and sines are given, in place; `direction` is 1, or -1 to turn back (which is also the gradient). x: rows of

@@ -53,6 +53,16 @@ void Pack(LowRankUse use, const LowRankMatrix& p, float* panel) {
 #endif
   const bool add = use == LowRankUse::kAdd;
   const size_t width = add ? padded_rank(p.columns) : 16, depth = add ? padded_rank(p.depth) : p.depth;
+#if LORA_AMX
+  if (depth % 16 == 0) {
+    for (size_t c = 0; c < p.columns; c += width, panel += depth * width) {
+      for (size_t k = 0; k < depth; k += 16) {
+        for (size_t i = 0; i < width; i += 16) tiles::LayBlock(p, k, c + i, panel + k * width + i, width);
+      }
+    }
+    return;
+  }
+#endif
   for (size_t c = 0; c < p.columns; c += width, panel += depth * width) {
     const size_t n = HWY_MIN(width, p.columns - c);
     const float* const from = p.m + c * p.column_stride;

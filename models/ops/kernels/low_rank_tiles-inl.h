@@ -2,8 +2,7 @@
 //
 // The adapter's float32 side is split into two bfloat16 (high, low). Panels are B tiles, contiguous:
 //   project  [block of 16 columns][block of 32 of the depth][high, low]
-//   add      [block of 16 of the depth][block of 16 columns][high, low], where the rows of a tile are those 16 twice:
-//            they meet the A tile [high of x | low of x], so that all four products of the two halves are summed
+//   add      [block of 16 of the depth][block of 16 columns][high, low]: SplitBlock
 // and of gradient A tiles: [block of 16 of the rank][block of 32 rows][high, low].
 
 namespace tile_products {
@@ -11,19 +10,6 @@ namespace tile_products {
 using namespace tiles;
 
 constexpr size_t Blocks(size_t n, size_t block) { return (n + block - 1) / block; }
-
-// 16 numbers P[k][c …], zeros beyond the matrix.
-HWY_INLINE hn::Vec<D> RowOf(const LowRankMatrix& p, size_t k, size_t c) {
-  const D d;
-  if (k >= p.depth || c >= p.columns) return hn::Zero(d);
-  const size_t n = HWY_MIN(size_t{16}, p.columns - c);
-  const float* const from = p.m + k * p.row_stride + c * p.column_stride;
-  const auto scale = hn::Set(d, p.scale);
-  if (n == 16 && p.column_stride == 1) return hn::Mul(hn::LoadU(d, from), scale);
-  HWY_ALIGN float row[16] = {};
-  for (size_t i = 0; i < n; ++i) row[i] = from[i * p.column_stride];
-  return hn::Mul(hn::Load(d, row), scale);
-}
 
 // The tiles (high, low) of P's rows k … k + 31, two by two, and 16 columns from c.
 HWY_INLINE void PackTiles(const LowRankMatrix& p, size_t k, size_t c, float* to) {
@@ -69,24 +55,8 @@ inline void PackProject(const LowRankMatrix& p, float* panel) {
 }
 
 inline void PackAdd(const LowRankMatrix& p, float* panel) {
-  const D d;
-  const W w;
-  alignas(64) float rows[16][16];
   for (size_t k = 0; k < p.depth; k += 16) {
-    for (size_t c = 0; c < p.columns; c += 16, panel += 2 * kFloats) {
-      const bool turned = p.row_stride == 1 && k + 16 <= p.depth && c + 16 <= p.columns;
-      if (turned) TransposeTile(p.m + c * p.column_stride + k, p.column_stride, rows);
-      const auto row = [&](size_t i) HWY_ATTR {
-        return SplitFloats(turned ? hn::Mul(hn::Load(d, rows[i]), hn::Set(d, p.scale)) : RowOf(p, k + i, c));
-      };
-      for (size_t i = 0; i < 8; ++i) {
-        const Split a = row(2 * i), b = row(2 * i + 1);
-        for (const size_t to : {i, i + 8}) {
-          hn::StoreU(Pair(a.high, b.high), w, reinterpret_cast<uint32_t*>(panel) + to * 16);
-          hn::StoreU(Pair(a.low, b.low), w, reinterpret_cast<uint32_t*>(panel) + kFloats + to * 16);
-        }
-      }
-    }
+    for (size_t c = 0; c < p.columns; c += 16, panel += 2 * kFloats) SplitBlock(p, k, c, panel, panel + kFloats);
   }
 }
 

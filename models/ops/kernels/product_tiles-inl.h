@@ -4,46 +4,40 @@ namespace on_tiles {
 
 using namespace tiles;
 
-HWY_INLINE void PackFolded(const FoldedTerm& folded, size_t first, float* to) {
-  const size_t column_blocks = (folded.columns + 15) / 16;
-  for (size_t part = 0; part < 2; ++part) {  // high, low
-    for (size_t b = 0; b < folded.blocks; ++b) {
-      for (size_t half = 0; half < 2; ++half, to += kFloats) {
-        std::copy_n(folded.panel + ((b * column_blocks + first / 16 + half) * 2 + part) * kFloats, kFloats, to);
-      }
-    }
-  }
-}
-
 // What vectors do while tiles multiply, a little at each step: rounding the unit before into C, asking for what this
 // unit's place in C holds and for the next rows of A.
 struct Meanwhile {
+  const Bf16* added;  // as the product has it
+  Bf16* c;
   size_t c_stride;
-  bool add;
   size_t rows_each = 1;
   const float* sums = nullptr;  // of the unit before, as StoreSums writes them
-  Bf16* before = nullptr;
-  size_t rounded = kUnit;
-  Bf16* here = nullptr;
-  size_t asked = kUnit;
+  size_t before = 0, rounded = kUnit;
+  size_t here = 0, asked = kUnit;
   Wanted a = {};
 
   HWY_INLINE void RoundRow() {
     const D d;
-    Bf16* const to = before + rounded * c_stride;
+    const size_t place = before + rounded * c_stride;
     const float* const from = sums + rounded / kRows * 2 * kFloats + rounded % kRows * 16;
     auto low = hn::LoadU(d, from), high = hn::LoadU(d, from + kFloats);
-    if (add) {
-      low = hn::Add(low, LoadFloats(d, to));
-      high = hn::Add(high, LoadFloats(d, to + 16));
+    if (added) {
+      low = hn::Add(low, LoadFloats(d, added + place));
+      high = hn::Add(high, LoadFloats(d, added + place + 16));
     }
-    StorePair(low, high, to);
+    StorePair(low, high, c + place);
     ++rounded;
+  }
+  HWY_INLINE void AskRow() {
+    const size_t place = here + asked * c_stride;
+    asm volatile("prefetchw (%0)" ::"r"(c + place));
+    if (added) __builtin_prefetch(added + place);
+    ++asked;
   }
   HWY_INLINE void Step() {
     for (size_t i = 0; i < rows_each; ++i) {
       if (rounded < kUnit) RoundRow();
-      if (asked < kUnit) asm volatile("prefetchw (%0)" ::"r"(here + asked++ * c_stride));
+      if (asked < kUnit) AskRow();
     }
     a.Ask();
   }
@@ -91,79 +85,82 @@ HWY_INLINE void StartSums(const float* tiles) {
   }
 }
 
-void Product(ProductTerms<Bf16> terms, const FoldedTerm& folded, size_t rows, ColumnRange now, Bf16* c, size_t c_stride,
-             bool add, float* scratch) {
-  const Scope scope;
-  const size_t deepest = tile_chunk_depth(terms), units = now.count / kUnit,
-               folded_floats = 4 * folded.blocks * kFloats;
-  float* const sums[2] = {scratch, scratch + kSums};  // of a unit, and of the one before
-  float* const packed = scratch + 2 * kSums;
-  float* const partial = packed + units * (deepest * kUnit / 2 + folded_floats);  // of all units, between chunks
-  const size_t split_stride = folded.blocks * 32;
-  Meanwhile meanwhile{c_stride, add};
-  size_t turn = 0;
-  bool last = false;
-  for (Chunk<Bf16> chunk = FirstChunk(terms[0]), then = chunk; !last; chunk = then) {
-    const ProductTerm<Bf16>& term = *chunk.term;
-    const bool first = &term == &terms[0] && chunk.k == 0;
-    last = &term == &terms.back() && chunk.k + chunk.depth == term.depth;
-    then = last ? chunk : NextChunk(chunk);
-    const size_t steps = chunk.depth / tiles::kDepth, unit_floats = steps * 2 * kFloats + (last ? folded_floats : 0);
-    PackChunk(chunk, now.first, units, unit_floats, packed);
-    for (size_t u = 0; last && u < units; ++u) {
-      PackFolded(folded, now.first + u * kUnit, packed + u * unit_floats + steps * 2 * kFloats);
-    }
-    const size_t unit_steps = steps + (last ? 2 * folded.blocks : 0);
-    meanwhile.rows_each = (kUnit + unit_steps - 1) / unit_steps;
-    for (size_t r = 0; r < rows; r += kUnit) {
-      const Chunk<Bf16>& following = r + kUnit < rows ? chunk : then;
-      const size_t row = r + kUnit < rows ? r + kUnit : 0;
-      meanwhile.a = Wanted(following.term->a + row * following.term->a_stride + following.k, following.term->a_stride,
-                           kUnit, following.depth);
-      meanwhile.a.Share(units * unit_steps);
-      for (size_t u = 0; u < units; ++u) {
-        float* const kept = partial + (r / kUnit * units + u) * kSums;
-        StartSums(first ? nullptr : kept);
-        if (last) {
-          meanwhile.here = c + r * c_stride + u * kUnit;
-          meanwhile.asked = 0;
-        }
-        const float* b =
-            Accumulate(term.a + r * term.a_stride + chunk.k, term.a_stride, steps, packed + u * unit_floats, meanwhile);
-        if (!last) {
-          StoreSums(kept);
-          continue;
-        }
-        if (folded.blocks > 0) {
-          const Bf16* const low = reinterpret_cast<const Bf16*>(folded.low) + r * split_stride;
-          b = Accumulate(low, split_stride, folded.blocks, b, meanwhile);
-          Accumulate(low, split_stride, folded.blocks, b, meanwhile);
-        }
-        meanwhile.RoundAll();
-        float* const to = sums[turn++ % 2];
-        StoreSums(to);
-        meanwhile.sums = to;
-        meanwhile.before = meanwhile.here;
-        meanwhile.rounded = 0;
+class Units {
+ public:
+  Units(const FoldedTerm& folded, size_t rows, const Bf16* added, Bf16* c, size_t c_stride, float* scratch)
+      : sums_{scratch, scratch + kSums},
+        low_(reinterpret_cast<const Bf16*>(scratch + 2 * kSums)),
+        low_stride_(2 * folded.ranks()),
+        meanwhile_{added, c, c_stride} {
+    LayLow(folded, rows, scratch + 2 * kSums);
+  }
+
+  static size_t ScratchFloats(size_t rows, size_t ranks) { return 2 * kSums + rows * ranks; }
+  static size_t FoldedFloats(size_t ranks) { return ranks / 16 * 4 * kFloats; }
+
+  // 32 columns of the matrices from `first` on, [high, low][block of 16 ranks][16 columns].
+  static void PackFolded(const FoldedTerm& folded, size_t first, float* to) {
+    float* const low_parts = to + FoldedFloats(folded.ranks()) / 2;
+    for (size_t at = 0; const LowRankMatrix& m : folded.matrices) {
+      for (size_t k = 0; k < m.depth; k += 16) {
+        for (size_t c = first; c < first + kUnit; c += 16, at += kFloats) SplitBlock(m, k, c, to + at, low_parts + at);
       }
     }
   }
-  meanwhile.RoundAll();
-}
 
-// `low` as A tiles: the high parts of a block of 16, then the low ones.
-void LayLow(const float* low, size_t low_stride, size_t rows, size_t blocks, float* laid) {
-  auto* const split = reinterpret_cast<uint16_t*>(laid);
-  const D d;
-  const hn::Rebind<uint16_t, W> half;
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t b = 0; b < blocks; ++b) {
-      uint16_t* const to = split + (r * blocks + b) * 32;
-      const Split s = SplitFloats(hn::LoadU(d, low + r * low_stride + b * 16));
-      hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(s.high)), half, to);
-      hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(s.low)), half, to + 16);
+  // Has the next 32 rows of A asked for in so many steps.
+  HWY_INLINE void Ahead(const Bf16* a, size_t a_stride, size_t depth, size_t steps) {
+    meanwhile_.a = Wanted(a, a_stride, kUnit, depth);
+    meanwhile_.a.Share(steps);
+  }
+
+  HWY_INLINE void Multiply(const UnitWork<Bf16>& work) {
+    StartSums(work.first ? nullptr : work.kept);
+    if (work.last) {
+      meanwhile_.here = work.offset;
+      meanwhile_.asked = 0;
+    }
+    const size_t blocks = work.last ? low_stride_ / 32 : 0;
+    meanwhile_.rows_each = (kUnit + work.steps + 2 * blocks - 1) / (work.steps + 2 * blocks);
+    const float* b = Accumulate(work.a, work.a_stride, work.steps, work.b, meanwhile_);
+    if (!work.last) return StoreSums(work.kept);
+    if (blocks > 0) {
+      const Bf16* const low = low_ + work.row * low_stride_;
+      b = Accumulate(low, low_stride_, blocks, b, meanwhile_);
+      Accumulate(low, low_stride_, blocks, b, meanwhile_);
+    }
+    meanwhile_.RoundAll();
+    float* const to = sums_[turn_++ % 2];
+    StoreSums(to);
+    meanwhile_.sums = to;
+    meanwhile_.before = work.offset;
+    meanwhile_.rounded = 0;
+  }
+
+  HWY_INLINE void End() { meanwhile_.RoundAll(); }
+
+ private:
+  // `low` as A tiles: the high parts of a block of 16, then the low ones.
+  static void LayLow(const FoldedTerm& folded, size_t rows, float* laid) {
+    auto* to = reinterpret_cast<uint16_t*>(laid);
+    const D d;
+    const hn::Rebind<uint16_t, W> half;
+    const size_t ranks = folded.ranks();
+    for (size_t r = 0; r < rows; ++r) {
+      for (size_t k = 0; k < ranks; k += 16, to += 32) {
+        const Split s = SplitFloats(hn::LoadU(d, folded.low + r * folded.low_stride + k));
+        hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(s.high)), half, to);
+        hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(s.low)), half, to + 16);
+      }
     }
   }
-}
+
+  const Scope scope_;
+  float* const sums_[2];  // of a unit, and of the one before
+  const Bf16* const low_;
+  const size_t low_stride_;
+  Meanwhile meanwhile_;
+  size_t turn_ = 0;
+};
 
 }  // namespace on_tiles

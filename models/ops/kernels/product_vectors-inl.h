@@ -50,10 +50,10 @@ HWY_NOINLINE void Multiply(const T* a, size_t a_stride, size_t steps, const floa
   }
 }
 
-// C = sums + 8 rows of `low` times `ranks` rows of the panel, or C +=.
+// C = sums + 8 rows of `low` times `ranks` rows of the panel + D, which may be null.
 template <class T>
-HWY_NOINLINE void Finish(const float* low, size_t ranks, const float* panel, const float* sums, T* c, size_t c_stride,
-                         bool add) {
+HWY_NOINLINE void Finish(const float* low, size_t low_stride, size_t ranks, const float* panel, const float* sums,
+                         const T* added, T* c, size_t c_stride) {
   const D d;
   Floats16 left[kRows], right[kRows];
   LORA_EACH_ROW {
@@ -63,68 +63,74 @@ HWY_NOINLINE void Finish(const float* low, size_t ranks, const float* panel, con
   for (size_t k = 0; k < ranks; ++k, panel += kUnit) {
     const Floats16 first = hn::LoadU(d, panel), second = hn::LoadU(d, panel + 16);
     LORA_EACH_ROW {
-      const Floats16 factor = hn::Set(d, low[r * ranks + k]);
+      const Floats16 factor = hn::Set(d, low[r * low_stride + k]);
       left[r] = hn::MulAdd(factor, first, left[r]);
       right[r] = hn::MulAdd(factor, second, right[r]);
     }
   }
   LORA_EACH_ROW {
-    T* const to = c + r * c_stride;
-    if (add) {
-      left[r] = hn::Add(left[r], LoadFloats(d, to));
-      right[r] = hn::Add(right[r], LoadFloats(d, to + 16));
+    if (added) {
+      left[r] = hn::Add(left[r], LoadFloats(d, added + r * c_stride));
+      right[r] = hn::Add(right[r], LoadFloats(d, added + r * c_stride + 16));
     }
-    StorePair(left[r], right[r], to);
+    StorePair(left[r], right[r], c + r * c_stride);
   }
 }
 #undef LORA_EACH_ROW
 
-// The panel's 32 columns from `first` on, side by side.
-HWY_INLINE void PackFolded(const FoldedTerm& folded, size_t first, float* to) {
-  const size_t width = padded_rank(folded.columns);
-  for (size_t k = 0; k < 16 * folded.blocks; ++k) std::copy_n(folded.panel + k * width + first, kUnit, to + k * kUnit);
-}
-
 template <class T>
-void Product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, T* c, size_t c_stride,
-             bool add, float* scratch) {
-  const size_t units = columns.count / kUnit, ranks = 16 * folded.blocks, folded_floats = ranks * kUnit;
-  float* const sums = scratch;
-  float* const packed = sums + kRows * kUnit;
-  float* const partial = packed + units * (tile_chunk_depth(terms) * sizeof(T) / sizeof(float) * kUnit + folded_floats);
-  bool last = false;
-  for (Chunk<T> chunk = FirstChunk(terms[0]); !last; chunk = last ? chunk : NextChunk(chunk)) {
-    const ProductTerm<T>& term = *chunk.term;
-    const bool first = &term == &terms[0] && chunk.k == 0;
-    last = &term == &terms.back() && chunk.k + chunk.depth == term.depth;
-    const size_t steps = chunk.depth / kDepth<T>, unit_floats = steps * 2 * kFloats + (last ? folded_floats : 0);
-    PackChunk(chunk, columns.first, units, unit_floats, packed);
-    for (size_t u = 0; last && u < units; ++u) {
-      PackFolded(folded, columns.first + u * kUnit, packed + (u + 1) * unit_floats - folded_floats);
-    }
-    for (size_t r = 0; r < rows; r += kUnit) {
-      for (size_t u = 0; u < units; ++u) {
-        const float* const b = packed + u * unit_floats;
-        for (size_t part = r; part < r + kUnit; part += kRows) {
-          float* const kept = partial + (part * units + u * kRows) * kUnit;
-          const T* const a = term.a + part * term.a_stride + chunk.k;
-          const float* before = first ? nullptr : kept;
-          float* const after = last ? sums : kept;
-          for (size_t s = 0; s < steps; s += kSteps, before = after) {
-            const size_t now = HWY_MIN(kSteps, steps - s);
-            Multiply(a + s * kDepth<T>, term.a_stride, now, b + s * 2 * kFloats, before, after);
-          }
-          if (!last) continue;
-          Finish(folded.low + part * ranks, ranks, b + steps * 2 * kFloats, sums, c + part * c_stride + u * kUnit,
-                 c_stride, add);
-        }
+class Units {
+ public:
+  Units(const FoldedTerm& folded, size_t /*rows*/, const T* added, T* c, size_t c_stride, float* scratch)
+      : low_(folded.low),
+        low_stride_(folded.low_stride),
+        ranks_(folded.ranks()),
+        added_(added),
+        c_(c),
+        c_stride_(c_stride),
+        sums_(scratch) {}
+
+  static size_t ScratchFloats(size_t /*rows*/, size_t /*ranks*/) { return kRows * kUnit; }
+  static size_t FoldedFloats(size_t ranks) { return ranks * kUnit; }
+
+  // 32 columns of the matrices from `first` on, side by side.
+  static void PackFolded(const FoldedTerm& folded, size_t first, float* to) {
+    for (const LowRankMatrix& m : folded.matrices) {
+      for (size_t k = 0; k < m.depth; k += 16, to += 16 * kUnit) {
+        tiles::LayBlock(m, k, first, to, kUnit);
+        tiles::LayBlock(m, k, first + 16, to + 16, kUnit);
       }
     }
   }
-}
 
-void LayLow(const float* low, size_t low_stride, size_t rows, size_t blocks, float* laid) {
-  for (size_t r = 0; r < rows; ++r) std::copy_n(low + r * low_stride, 16 * blocks, laid + r * 16 * blocks);
-}
+  HWY_INLINE void Ahead(const T*, size_t, size_t, size_t) {}
+
+  HWY_INLINE void Multiply(const UnitWork<T>& work) {
+    for (size_t part = 0; part < kUnit; part += kRows) {
+      const T* const a = work.a + part * work.a_stride;
+      float* const kept = work.kept + part * kUnit;
+      const float* before = work.first ? nullptr : kept;
+      float* const after = work.last ? sums_ : kept;
+      for (size_t s = 0; s < work.steps; s += kSteps, before = after) {
+        const size_t now = HWY_MIN(kSteps, work.steps - s);
+        on_vectors::Multiply(a + s * kDepth<T>, work.a_stride, now, work.b + s * 2 * kFloats, before, after);
+      }
+      if (!work.last) continue;
+      const size_t place = work.offset + part * c_stride_;
+      Finish(low_ + (work.row + part) * low_stride_, low_stride_, ranks_, work.b + work.steps * 2 * kFloats, sums_,
+             added_ ? added_ + place : nullptr, c_ + place, c_stride_);
+    }
+  }
+
+  HWY_INLINE void End() {}
+
+ private:
+  const float* low_;
+  size_t low_stride_, ranks_;
+  const T* added_;
+  T* c_;
+  size_t c_stride_;
+  float* sums_;
+};
 
 }  // namespace on_vectors

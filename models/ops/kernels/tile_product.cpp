@@ -139,21 +139,64 @@ HWY_INLINE void StorePair(hn::Vec<D> first, hn::Vec<D> second, float* to) {
   hn::StoreU(second, d, to + 16);
 }
 
+// A unit of C against a chunk: 32 rows of A times the chunk's columns as PackChunk lays them, which in the last chunk
+// what is folded in follows. `offset` is the unit's place in C, `kept` has its sums between chunks.
+template <class T>
+struct UnitWork {
+  const T* a;
+  size_t a_stride, steps;
+  const float* b;
+  float* kept;
+  bool first, last;  // of the chunks
+  size_t row, offset;
+};
+
 #include "models/ops/kernels/product_tiles-inl.h"
 #include "models/ops/kernels/product_vectors-inl.h"
 
-template <class T>
-void Product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, T* c, size_t c_stride,
-             bool add, float* scratch) {
-  if constexpr (std::is_same_v<T, Bf16>) {
-    if (amx()) return on_tiles::Product(terms, folded, rows, columns, c, c_stride, add, scratch);
+// By Units of tiles or of vectors.
+template <class Units, class T>
+void ProductBy(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, const T* d, T* c,
+               size_t c_stride, float* scratch) {
+  const size_t count = columns.count / kUnit, ranks = folded.ranks(), folded_floats = Units::FoldedFloats(ranks);
+  Units units(folded, rows, d, c, c_stride, scratch);
+  float* const packed = scratch + Units::ScratchFloats(rows, ranks);
+  float* const partial = packed + count * (tile_chunk_depth(terms) * sizeof(T) / sizeof(float) * kUnit + folded_floats);
+  bool last = false;
+  for (Chunk<T> chunk = FirstChunk(terms[0]), then = chunk; !last; chunk = then) {
+    const ProductTerm<T>& term = *chunk.term;
+    const bool first = &term == &terms[0] && chunk.k == 0;
+    last = &term == &terms.back() && chunk.k + chunk.depth == term.depth;
+    then = last ? chunk : NextChunk(chunk);
+    const size_t steps = chunk.depth / kDepth<T>, unit_floats = steps * 2 * kFloats + (last ? folded_floats : 0);
+    PackChunk(chunk, columns.first, count, unit_floats, packed);
+    for (size_t u = 0; last && u < count; ++u) {
+      float* to = packed + u * unit_floats + steps * 2 * kFloats;
+      Units::PackFolded(folded, columns.first + u * kUnit, to);
+    }
+    for (size_t r = 0; r < rows; r += kUnit) {
+      const bool more = r + kUnit < rows;
+      const Chunk<T>& following = more ? chunk : then;
+      units.Ahead(following.term->a + (more ? r + kUnit : 0) * following.term->a_stride + following.k,
+                  following.term->a_stride, following.depth,
+                  count * (steps + (last ? folded_floats / (2 * kFloats) : 0)));
+      for (size_t u = 0; u < count; ++u) {
+        units.Multiply(UnitWork<T>{term.a + r * term.a_stride + chunk.k, term.a_stride, steps, packed + u * unit_floats,
+                                   partial + (r / kUnit * count + u) * kSums, first, last, r,
+                                   r * c_stride + u * kUnit});
+      }
+    }
   }
-  on_vectors::Product(terms, folded, rows, columns, c, c_stride, add, scratch);
+  units.End();
 }
+
 template <class T>
-void LayLow(const float* low, size_t low_stride, size_t rows, size_t blocks, float* laid) {
-  if (std::is_same_v<T, Bf16> && amx()) return on_tiles::LayLow(low, low_stride, rows, blocks, laid);
-  on_vectors::LayLow(low, low_stride, rows, blocks, laid);
+void Product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, const T* d, T* c,
+             size_t c_stride, float* scratch) {
+  if constexpr (std::is_same_v<T, Bf16>) {
+    if (amx()) return ProductBy<on_tiles::Units>(terms, folded, rows, columns, d, c, c_stride, scratch);
+  }
+  ProductBy<on_vectors::Units<T>>(terms, folded, rows, columns, d, c, c_stride, scratch);
 }
 template <class T>
 bool Served() {
@@ -161,23 +204,18 @@ bool Served() {
 }
 #else
 template <class T>
-void Product(ProductTerms<T>, const FoldedTerm&, size_t, ColumnRange, T*, size_t, bool, float*) {}
-template <class T>
-void LayLow(const float*, size_t, size_t, size_t, float*) {}
+void Product(ProductTerms<T>, const FoldedTerm&, size_t, ColumnRange, const T*, T*, size_t, float*) {}
 template <class T>
 bool Served() {
   return false;
 }
 #endif
 
-#define LORA_FOR_TYPE(T, S)                                                                                \
-  void Product##S(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, T* c, \
-                  size_t c_stride, bool add, float* scratch) {                                             \
-    Product(terms, folded, rows, columns, c, c_stride, add, scratch);                                      \
-  }                                                                                                        \
-  void LayLow##S(const float* low, size_t low_stride, size_t rows, size_t blocks, float* laid) {           \
-    LayLow<T>(low, low_stride, rows, blocks, laid);                                                        \
-  }                                                                                                        \
+#define LORA_FOR_TYPE(T, S)                                                                                            \
+  void Product##S(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, const T* d, T* c, \
+                  size_t c_stride, float* scratch) {                                                                   \
+    Product(terms, folded, rows, columns, d, c, c_stride, scratch);                                                    \
+  }                                                                                                                    \
   bool Served##S() { return Served<T>(); }
 LORA_FOR_TYPE(float, F32)
 LORA_FOR_TYPE(Bf16, Bf16)
@@ -189,30 +227,24 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lora::kernels {
 
-size_t tile_low_floats(size_t rows, size_t blocks) { return rows * blocks * 16; }
-
 #define LORA_FOR_TYPE(T, S)                                                                                          \
   HWY_EXPORT(Product##S);                                                                                            \
-  HWY_EXPORT(LayLow##S);                                                                                             \
   HWY_EXPORT(Served##S);                                                                                             \
   template <>                                                                                                        \
   bool tile_product_serves<T>(size_t rows, size_t depth, size_t columns) {                                           \
     return rows % 32 == 0 && depth % 32 == 0 && columns % 32 == 0 && HWY_DYNAMIC_DISPATCH(Served##S)();              \
   }                                                                                                                  \
   template <>                                                                                                        \
-  void tile_low<T>(const float* low, size_t low_stride, size_t rows, size_t blocks, float* laid) {                   \
-    HWY_DYNAMIC_DISPATCH(LayLow##S)(low, low_stride, rows, blocks, laid);                                            \
-  }                                                                                                                  \
-  template <>                                                                                                        \
   size_t tile_product_scratch_floats(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, size_t columns) { \
     const size_t deepest = tile_chunk_depth(terms), words = deepest * sizeof(T) / sizeof(float);                     \
     const bool partial = terms.size() > 1 || deepest < terms[0].depth; /* sums are kept between chunks */            \
-    return 2 * 32 * 32 + (words + 32 * folded.blocks) * columns + (partial ? rows * columns : 0);                    \
+    const size_t ranks = folded.ranks();                                                                             \
+    return 2 * 32 * 32 + rows * ranks + (words + 2 * ranks) * columns + (partial ? rows * columns : 0);              \
   }                                                                                                                  \
   template <>                                                                                                        \
-  void tile_product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, T* c,         \
-                    size_t c_stride, bool add, float* scratch) {                                                     \
-    HWY_DYNAMIC_DISPATCH(Product##S)(terms, folded, rows, columns, c, c_stride, add, scratch);                       \
+  void tile_product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, const T* d,   \
+                    T* c, size_t c_stride, float* scratch) {                                                         \
+    HWY_DYNAMIC_DISPATCH(Product##S)(terms, folded, rows, columns, d, c, c_stride, scratch);                         \
   }
 LORA_FOR_TYPE(float, F32)
 LORA_FOR_TYPE(Bf16, Bf16)

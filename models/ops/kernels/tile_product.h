@@ -1,6 +1,6 @@
 #pragma once
 // Products of activations and weights with a low-rank adapter folded into the same float32 sums, so that the result is
-// rounded once: C = Σ A_i · M_i + low · P, or C += …. In bfloat16 on AMX or AVX512-BF16, in float32 on AVX-512.
+// rounded once: C = Σ A_i · M_i + low · P + D. In bfloat16 on AMX or AVX512-BF16, in float32 on AVX-512.
 // (LibTorch's product needs a second pass over C for the adapter.)
 //
 // T is float or Bf16. None of these starts threads: the caller splits the columns.
@@ -10,6 +10,7 @@
 #include <span>
 
 #include "models/ops/kernels/bf16.h"
+#include "models/ops/kernels/low_rank.h"
 
 namespace lora::kernels {
 
@@ -26,23 +27,22 @@ struct ProductTerm {
 template <class T>
 using ProductTerms = std::span<const ProductTerm<T>>;
 
-// low (rows, 16 · blocks) as tile_low has written it, and the matrix as a panel of LowRankUse::kAdd for T, `columns`
-// wide.
+// low (rows, ranks), and P as matrices one above the other, each padded to 16 rows and as wide as C.
 struct FoldedTerm {
   const float* low = nullptr;
-  size_t blocks = 0;
-  const float* panel = nullptr;
-  size_t columns = 0;
+  size_t low_stride = 0;
+  std::span<const LowRankMatrix> matrices = {};
+
+  size_t ranks() const {
+    size_t sum = 0;
+    for (const auto& m : matrices) sum += padded_rank(m.depth);
+    return sum;
+  }
 };
 
 // Whether tile_product can do it on this processor; rows, depths and columns are to be multiples of 32.
 template <class T>
 bool tile_product_serves(size_t rows, size_t depth, size_t columns);
-
-// Writes `low` (rows, 16 · blocks) as this processor takes it: tile_low_floats.
-size_t tile_low_floats(size_t rows, size_t blocks);
-template <class T>
-void tile_low(const float* low, size_t low_stride, size_t rows, size_t blocks, float* laid);
 
 // As much of a term's depth as is worked on at a time.
 template <class T>
@@ -66,9 +66,9 @@ struct ColumnRange {
   size_t first, count;
 };
 
-// These columns of C, of which c is the first row's first element.
+// These columns of C, of which c is the first row's first element; d, shaped and laid out as C, may be c or null.
 template <class T>
-void tile_product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, T* c,
-                  size_t c_stride, bool add, float* scratch);
+void tile_product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, const T* d, T* c,
+                  size_t c_stride, float* scratch);
 
 }  // namespace lora::kernels

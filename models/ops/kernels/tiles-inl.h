@@ -14,6 +14,7 @@
 
 #include <hwy/highway.h>
 
+#include "models/ops/kernels/low_rank.h"
 #include "models/ops/kernels/processor.h"
 #include "models/ops/kernels/simd-inl.h"
 
@@ -149,6 +150,48 @@ HWY_INLINE void TransposeTile(const void* from, size_t row_words, void* to, size
     _mm512_storeu_si512(columns + (4 + j) * to_words, _mm512_shuffle_i32x4(high, high2, 0x88));
     _mm512_storeu_si512(columns + (8 + j) * to_words, _mm512_shuffle_i32x4(low, low2, 0xdd));
     _mm512_storeu_si512(columns + (12 + j) * to_words, _mm512_shuffle_i32x4(high, high2, 0xdd));
+  }
+}
+
+// 16 numbers P[k][c …], zeros beyond the matrix.
+HWY_INLINE hn::Vec<D> RowOf(const LowRankMatrix& p, size_t k, size_t c) {
+  const D d;
+  if (k >= p.depth || c >= p.columns) return hn::Zero(d);
+  const size_t n = HWY_MIN(size_t{16}, p.columns - c);
+  const float* const from = p.m + k * p.row_stride + c * p.column_stride;
+  const auto scale = hn::Set(d, p.scale);
+  if (n == 16 && p.column_stride == 1) return hn::Mul(hn::LoadU(d, from), scale);
+  HWY_ALIGN float row[16] = {};
+  for (size_t i = 0; i < n; ++i) row[i] = from[i * p.column_stride];
+  return hn::Mul(hn::Load(d, row), scale);
+}
+
+// P[k … k + 15][c … c + 15] as rows so many floats apart, zeros beyond the matrix.
+HWY_INLINE void LayBlock(const LowRankMatrix& p, size_t k, size_t c, float* to, size_t to_row) {
+  const D d;
+  if (p.row_stride == 1 && k + 16 <= p.depth && c + 16 <= p.columns) {
+    TransposeTile(p.m + c * p.column_stride + k, p.column_stride, to, to_row);
+    if (p.scale == 1) return;
+    const auto scale = hn::Set(d, p.scale);
+    for (size_t i = 0; i < 16; ++i) hn::StoreU(hn::Mul(hn::LoadU(d, to + i * to_row), scale), d, to + i * to_row);
+  } else {
+    for (size_t i = 0; i < 16; ++i) hn::StoreU(RowOf(p, k + i, c), d, to + i * to_row);
+  }
+}
+
+// The same block as two B tiles, of high and of low parts, whose rows are those 16 twice: they meet the A tile
+// [high of x | low of x], so that all four products of the two halves are summed.
+HWY_INLINE void SplitBlock(const LowRankMatrix& p, size_t k, size_t c, float* high, float* low) {
+  const D d;
+  const W w;
+  alignas(64) float rows[16 * 16];
+  LayBlock(p, k, c, rows, 16);
+  for (size_t i = 0; i < 8; ++i) {
+    const Split a = SplitFloats(hn::Load(d, rows + 2 * i * 16)), b = SplitFloats(hn::Load(d, rows + (2 * i + 1) * 16));
+    for (const size_t to : {i, i + 8}) {
+      hn::StoreU(Pair(a.high, b.high), w, reinterpret_cast<uint32_t*>(high) + to * 16);
+      hn::StoreU(Pair(a.low, b.low), w, reinterpret_cast<uint32_t*>(low) + to * 16);
+    }
   }
 }
 
