@@ -217,7 +217,7 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x, const BatchContext& batch,
       RopeTable table;
       if (layer_.positions != Positions::kNone)
         table = layer_.positions == Positions::kLocal ? batch.local : batch.global;
-      return fused_layer(x, *all, {batch.lengths, table.cos, table.sin, batch.recompute});
+      return fused_layer(x, *all, {batch.lengths, table.cos, table.sin, batch.recompute, batch.lets_weights_go});
     }
   }
   const at::Tensor h =

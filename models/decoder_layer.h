@@ -32,6 +32,7 @@ struct BatchContext {
   KvCache* cache;           // null in training
   bool fused;               // layers that can be done as one operation are
   Recompute recompute;
+  bool lets_weights_go;
 };
 
 class RMSNorm final : public torch::nn::Module {

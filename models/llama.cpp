@@ -4,6 +4,7 @@
 
 #include "models/error.h"
 #include "models/families/families.h"
+#include "models/io/file_view.h"
 #include "models/ops/linear_cross_entropy.h"
 #include "models/ops/soft_cap.h"
 
@@ -69,12 +70,14 @@ BatchContext LlamaModel::context(const TokenBatch& batch, KvCache* cache) {
           cache ? AttentionPlan{} : make_attention_plan(batch.lengths, device),
           cache,
           fused && !cache,
-          recompute};
+          recompute,
+          lets_weights_go};
 }
 
 at::Tensor LlamaModel::forward(const TokenBatch& batch, KvCache* cache) {
   const BatchContext shared = context(batch, cache);
   at::Tensor x = embed_tokens->forward(batch.input_ids);
+  if (lets_weights_go && embed_tokens->is_plain()) let_pages_go(embed_tokens->weight_matrix());
   for (size_t i = 0; i < layers.size(); ++i) {
     x = layers[i]->forward(x, shared, static_cast<int64_t>(i));
   }
@@ -129,7 +132,9 @@ at::Tensor LlamaForCausalLM::loss_sum(const TokenBatch& batch, const at::Tensor&
   const at::Tensor wanted = targets.index_select(0, supervised);
   if (const at::Tensor weight = plain_head_weight(); weight.defined()) {
     const LogitScale scale = score ? LogitScale{} : LogitScale{config_.logit_divisor, config_.logit_softcap};
-    return linear_cross_entropy(hidden, weight, wanted, scale);
+    const at::Tensor loss = linear_cross_entropy(hidden, weight, wanted, scale);
+    if (model->lets_weights_go) let_pages_go(weight);  // its gradient is done already
+    return loss;
   }
   // An adapted head: its own forward, with logits of the supervised tokens.
   return at::cross_entropy_loss(logits(hidden).to(at::kFloat), wanted, /*weight=*/{}, at::Reduction::Sum);

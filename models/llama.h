@@ -57,6 +57,7 @@ class LlamaModel final : public torch::nn::Module {
   // How layers are computed; see ops/fused_layer.h. The results are the same up to rounding.
   bool fused = true;
   Recompute recompute = Recompute::kNone;
+  bool lets_weights_go = false;  // of fused layers, and of the head where it is plain
 
  private:
   BatchContext context(const TokenBatch& batch, KvCache* cache);

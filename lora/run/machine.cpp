@@ -15,7 +15,7 @@
 #include <set>
 #include <string>
 
-#include "models/ops/tiled_product.h"
+#include "models/ops/weight_products.h"
 
 namespace lora {
 
@@ -71,8 +71,8 @@ double measured_peak(at::ScalarType dtype) {
   const int64_t n = 512, in = 768, out = 2048;
   const at::Tensor x = at::ones({n, in}, dtype), w = at::ones({out, in}, dtype);
   at::Tensor y = at::empty({n, out}, dtype);
-  const TiledProduct tiled{.terms = {{x, w, /*transposed=*/true}}, .y = y};
-  const bool serves = tiled_products_serve(dtype, n, x.device(), w.sizes());
+  const WeightProduct own{.terms = {{x, w, /*transposed=*/true}}, .y = y};
+  const bool serves = weight_products_serve(dtype, n, x.device(), w.sizes());
   double best = 0;
   const auto measure = [&](const auto& multiply) {
     const auto start = std::chrono::steady_clock::now();
@@ -82,7 +82,7 @@ double measured_peak(at::ScalarType dtype) {
   };
   for (int i = 0; i < 6; ++i) {
     measure([&] { at::mm_out(y, x, w.t()); });
-    if (serves) measure([&] { tiled_products({&tiled, 1}); });
+    if (serves) measure([&] { weight_products({&own, 1}); });
   }
   return best;
 }

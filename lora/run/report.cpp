@@ -160,10 +160,12 @@ std::string memory_line(const MemoryPlan& plan) {
 }
 
 std::string passes_line(const MemoryPlan& plan, const TrainingConfig& config) {
-  const std::string line = with_commas(plan.tokens) + " tokens each, ";
+  std::string line = with_commas(plan.tokens) + " tokens each, ";
   if (!config.fused) return line + "plain autograd: what activations need is a rough guess";
-  if (plan.recompute == Recompute::kNone) return line + "nothing computed twice";
-  return line + (plan.recompute == Recompute::kGateUp ? "gate and up computed twice" : "layers computed twice");
+  line += plan.recompute == Recompute::kNone     ? "nothing computed twice"
+          : plan.recompute == Recompute::kGateUp ? "gate and up computed twice"
+                                                 : "layers computed twice";
+  return line + (plan.lets_weights_go ? ", weights read from the file each time" : "");
 }
 
 std::string groups_table(const std::vector<ParameterGroup>& groups) {

@@ -99,7 +99,7 @@ void TrainingRun::adapt(AdapterSet& set) {
 void TrainingRun::enter() {
   if (name_.empty()) return;
   set_->activate(name_);
-  trainer_->set_plan(plan_.tokens, plan_.recompute);  // of the model's, which another run may have set
+  trainer_->set_plan(plan_);  // of the model's, which another run may have set
 }
 
 DataNeed TrainingRun::data_need() const {
@@ -124,7 +124,7 @@ void TrainingRun::plan(const DataNeed& data, int64_t beside, int64_t machine_byt
   need_ = data;
   plan_ = plan_memory(*model_, trainer_->groups(), recipe_.training, data, machine_bytes,
                       beside + trainer_->method_bytes());
-  trainer_->set_plan(plan_.tokens, plan_.recompute);
+  trainer_->set_plan(plan_);
 }
 
 std::string TrainingRun::report() {

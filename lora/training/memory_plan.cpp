@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "models/error.h"
+#include "models/io/file_view.h"
 #include "models/ops/linear_cross_entropy.h"
 
 namespace lora {
@@ -126,6 +127,32 @@ int64_t workspace_bytes(const Shapes& s, int64_t tokens, Recompute level) {
   return std::max(layer, head);
 }
 
+// What of the weights need not be held: those of the layers and of a plain head that are a file's, but for as many as
+// are read at once.
+int64_t bytes_let_go(const LlamaForCausalLM& model) {
+  const auto bytes = [](const at::Tensor& weight) {
+    return is_file_view(weight) && !weight.requires_grad() ? static_cast<int64_t>(weight.nbytes()) : 0;
+  };
+  int64_t at_once = bytes(model.plain_head_weight()), all = at_once;
+  for (const auto& layer : model.model->layers) {
+    Linears linears = layer->self_attn->input_projections();
+    linears.push_back(layer->self_attn->o_proj);
+    for (const auto& linear : layer->mlp->input_projections()) linears.push_back(linear);
+    linears.push_back(layer->mlp->down_proj);
+    int64_t of_layer = 0;
+    for (const auto& linear : linears) of_layer += bytes(linear->weight_handle().dense());
+    all += of_layer;
+    at_once = std::max(at_once, of_layer);
+  }
+  return all - at_once;
+}
+
+MemoryPlan letting_weights_go(MemoryPlan plan, int64_t bytes) {
+  plan.lets_weights_go = bytes > 0;
+  plan.weights -= bytes;
+  return plan;
+}
+
 MemoryPlan with(MemoryPlan plan, const Shapes& s, int64_t tokens, int64_t longest, Recompute level, bool fused) {
   plan.tokens = tokens;
   plan.recompute = level;
@@ -191,12 +218,14 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
     for (const auto& [path, p] : group.parameters) base.optimizer += 3 * 4 * p.numel();  // gradient, two moments
   }
 
+  const MemoryPlan leaner = fused ? letting_weights_go(base, bytes_let_go(model)) : base;
   if (config.micro_batch_size) {
-    return with(base, s, *config.micro_batch_size * config.max_length, data.longest,
-                config.memory == "low" ? Recompute::kLayer : Recompute::kNone, fused);
+    const bool low = config.memory == "low";
+    return with(low ? leaner : base, s, *config.micro_batch_size * config.max_length, data.longest,
+                low ? Recompute::kLayer : Recompute::kNone, fused);
   }
   const MemoryPlan fast = with(base, s, kManyTokens, data.longest, Recompute::kNone, fused);
-  const MemoryPlan low = with(base, s, kFewTokens, data.longest, Recompute::kLayer, fused);
+  const MemoryPlan low = with(leaner, s, kFewTokens, data.longest, Recompute::kLayer, fused);
   const int64_t limit = config.memory_limit.value_or(machine_bytes / 5 * 4);
   const auto within = [&](const MemoryPlan& plan) {
     if (config.memory_limit && plan.total() > limit) {
@@ -211,8 +240,9 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
   };
   if (config.memory == "fast" || !fused) return within(fast);
   if (config.memory == "low") return within(low);
-  const MemoryPlan by_speed[] = {fast, with(base, s, kFewTokens, data.longest, Recompute::kNone, true),
-                                 with(base, s, kFewTokens, data.longest, Recompute::kGateUp, true)};
+  const MemoryPlan by_speed[] = {fast, with(leaner, s, kManyTokens, data.longest, Recompute::kNone, true),
+                                 with(leaner, s, kFewTokens, data.longest, Recompute::kNone, true),
+                                 with(leaner, s, kFewTokens, data.longest, Recompute::kGateUp, true)};
   for (const MemoryPlan& plan : by_speed) {
     if (plan.total() <= limit) return plan;
   }

@@ -10,6 +10,7 @@
 #include "lora/adapters/inject.h"
 #include "lora/data/shuffle.h"
 #include "lora/training/flops.h"
+#include "lora/training/memory_plan.h"
 #include "lora/training/schedule.h"
 #include "models/error.h"
 #include "models/ops/row_counts.h"
@@ -92,9 +93,10 @@ Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Da
   resume(Progress{});
 }
 
-void Trainer::set_plan(int64_t tokens, Recompute recompute) {
-  pass_tokens_ = tokens;
-  model_.model->recompute = recompute;
+void Trainer::set_plan(const MemoryPlan& plan) {
+  pass_tokens_ = plan.tokens;
+  model_.model->recompute = plan.recompute;
+  model_.model->lets_weights_go = plan.lets_weights_go;
 }
 
 void Trainer::set_hooks(std::unique_ptr<TrainingHooks> hooks) {

@@ -22,6 +22,8 @@
 
 namespace lora {
 
+struct MemoryPlan;
+
 struct Progress {
   int64_t step = 0;   // optimizer steps done
   int64_t epoch = 0;  // of the next row; of a stream, its window
@@ -92,7 +94,7 @@ class Trainer {
   AdamW& optimizer() { return optimizer_; }
 
   // How steps are computed from now on; before, 512 tokens a pass and nothing twice.
-  void set_plan(int64_t tokens, Recompute recompute);
+  void set_plan(const MemoryPlan& plan);
 
   // Collects where the time of steps goes from now on; null: no longer.
   void set_profile(WorkTimes* times) { profile_ = times; }

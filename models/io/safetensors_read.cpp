@@ -1,5 +1,4 @@
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 
 #include <algorithm>
 #include <bit>
@@ -10,6 +9,7 @@
 #include <tuple>
 
 #include "models/error.h"
+#include "models/io/file_view.h"
 #include "models/io/mapped_file.h"
 #include "models/io/safetensors.h"
 #include "models/io/safetensors_dtypes.h"
@@ -194,8 +194,7 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
     std::memcpy(copy.mutable_data_ptr(), data, entry.end - entry.begin);
     return copy;
   }
-  return at::from_blob(
-      data, entry.shape, [file = file_](void*) {}, options);
+  return file_view(file_, data, entry.shape, entry.dtype);
 }
 
 void SafetensorsFile::release(const std::string& name) const {

@@ -67,6 +67,7 @@ class Layer {
     if (keep) x_ = x;
     if (!keep || batch_.recompute == Recompute::kLayer) drop_activations();
     if (batch_.recompute == Recompute::kGateUp) drop_gate_up();
+    let_weights_go();
     return y;
   }
 
@@ -125,6 +126,7 @@ class Layer {
     }
     for (at::Tensor& grad : norm_grads) grads.push_back(std::move(grad));
     release();
+    let_weights_go();
     return grads;
   }
 
@@ -134,6 +136,11 @@ class Layer {
   }
 
  private:
+  void let_weights_go() const {
+    if (!batch_.lets_weights_go) return;
+    for (const LinearGroup* group : {&qkv_, &o_, &gate_up_, &down_}) group->let_weights_go();
+  }
+
   // Whether what a projection gives is not added as it is.
   bool adds_changed(const Norm& norm) const { return norm.there() || residual_scale_ != 1; }
   // The gradient of what is added, given that of the sum.

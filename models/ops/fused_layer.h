@@ -44,6 +44,8 @@ struct FusedBatch {
   std::vector<int64_t> lengths;
   at::Tensor cos, sin;  // (N, R/2) float32, of the R first of a head's dim; undefined: queries and keys are not turned
   Recompute recompute = Recompute::kNone;
+  bool lets_weights_go =
+      false;  // frozen weights that are a mapped file's: their memory, after each pass (io/file_view.h)
 };
 
 // x (N, H) float32 or bfloat16 on the CPU, contiguous -> (N, H). Differentiable once, with respect to x and to every

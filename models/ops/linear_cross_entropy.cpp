@@ -9,7 +9,7 @@
 #include "models/ops/kernels/elementwise.h"
 #include "models/ops/profile.h"
 #include "models/ops/row_counts.h"
-#include "models/ops/tiled_product.h"
+#include "models/ops/weight_products.h"
 #include "models/parallel.h"
 
 namespace lora {
@@ -75,14 +75,14 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     const int64_t chunk = linear_cross_entropy_chunk(rows, weight.size(0));
     at::Tensor buffer = at::empty({chunk, weight.size(0)}, x.options());
     at::Tensor loss = at::zeros({}, x.options().dtype(at::kDouble));
-    const bool tiled = w.is_contiguous() && tiled_products_serve(x.scalar_type(), rows, x.device(), w.sizes());
+    const bool own = w.is_contiguous() && weight_products_serve(x.scalar_type(), rows, x.device(), w.sizes());
     for (int64_t begin = 0; begin < rows; begin += chunk) {
       const int64_t n = std::min(chunk, rows - begin), real = std::min(n, tokens - begin);
       at::Tensor xs = padded.narrow(0, begin, n);
       at::Tensor logits = buffer.narrow(0, 0, n);
-      if (tiled) {
-        const TiledProduct product{.terms = {{xs, w, /*transposed=*/true}}, .y = logits};
-        tiled_products({&product, 1});
+      if (own) {
+        const WeightProduct product{.terms = {{xs, w, /*transposed=*/true}}, .y = logits};
+        weight_products({&product, 1});
       } else {
         at::mm_out(logits, xs, w.t());
       }
@@ -92,9 +92,9 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       if (weight_needs_grad) dw.add_(at::mm(logits.t(), xs));
       if (!x_needs_grad) continue;
       // x's rows are done with: their gradient takes their place.
-      if (tiled) {
-        const TiledProduct product{.terms = {{logits, w, /*transposed=*/false}}, .y = xs};
-        tiled_products({&product, 1});
+      if (own) {
+        const WeightProduct product{.terms = {{logits, w, /*transposed=*/false}}, .y = xs};
+        weight_products({&product, 1});
       } else {
         at::mm_out(xs, logits, w);
       }

@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <span>
 
+#include "models/io/file_view.h"
 #include "models/ops/dropout.h"
 #include "models/ops/low_rank_products.h"
 #include "models/ops/profile.h"
-#include "models/ops/tiled_product.h"
+#include "models/ops/weight_products.h"
 
 namespace lora {
 namespace {
@@ -61,15 +62,15 @@ double LinearGroup::flops(const at::Tensor& x) const {
   return 2.0 * static_cast<double>(x.numel()) * static_cast<double>(out_);
 }
 
-bool LinearGroup::tiled(int64_t rows) const {
+bool LinearGroup::folds(int64_t rows) const {
   return std::ranges::all_of(parts_, [&](const LinearParts& part) {
-    return tiled_products_serve(dtype_, rows, part.weight.device(),
-                                {part.weight.out_features(), part.weight.in_features()});
+    return weight_products_serve(dtype_, rows, part.weight.device(),
+                                 {part.weight.out_features(), part.weight.in_features()});
   });
 }
 
 void LinearGroup::project(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base, at::Tensor& y) const {
-  if (tiled(x.size(0))) return project_tiled(x, low, base, y);
+  if (folds(x.size(0))) return project_folded(x, low, base, y);
   {
     const WorkScope scope(Work::kProducts, flops(x));
     int64_t column = 0;
@@ -88,10 +89,10 @@ void LinearGroup::project(const at::Tensor& x, const at::Tensor& low, const at::
   if (rank_ > 0) add_low(low, y);
 }
 
-void LinearGroup::project_tiled(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base,
-                                at::Tensor& y) const {
+void LinearGroup::project_folded(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base,
+                                 at::Tensor& y) const {
   const WorkScope scope(Work::kProducts, flops(x));
-  std::vector<TiledProduct> products;
+  std::vector<WeightProduct> products;
   int64_t column = 0;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
@@ -110,11 +111,11 @@ void LinearGroup::project_tiled(const at::Tensor& x, const at::Tensor& low, cons
     column += out;
     // A packed weight's dense form is gone when the next one's is made.
     if (part.weight.packed()) {
-      tiled_products(products);
+      weight_products(products);
       products.clear();
     }
   }
-  if (!products.empty()) tiled_products(products);
+  if (!products.empty()) weight_products(products);
 }
 
 void LinearGroup::add_biases(at::Tensor& y) const {
@@ -219,7 +220,7 @@ void LinearGroup::through_weights(const at::Tensor& dz, at::Tensor& dx) const {
   }
 }
 
-void LinearGroup::through_weights_tiled(const at::Tensor& dz, const Folded& folded, at::Tensor& dx) const {
+void LinearGroup::through_weights_folded(const at::Tensor& dz, const Folded& folded, at::Tensor& dx) const {
   const WorkScope scope(Work::kProducts, flops(dx));
   std::vector<ProductTerm> terms;
   at::Tensor done;
@@ -230,21 +231,21 @@ void LinearGroup::through_weights_tiled(const at::Tensor& dz, const Folded& fold
     column += out;
     // A packed weight's dense form is gone when the next one's is made.
     if (part.weight.packed() && column < out_) {
-      const TiledProduct product{std::move(terms), {}, done, dx};
-      tiled_products({&product, 1});
+      const WeightProduct product{std::move(terms), {}, done, dx};
+      weight_products({&product, 1});
       terms.clear();
       done = dx;
     }
   }
-  const TiledProduct product{std::move(terms), folded, done, dx};
-  tiled_products({&product, 1});
+  const WeightProduct product{std::move(terms), folded, done, dx};
+  weight_products({&product, 1});
 }
 
 void LinearGroup::input_gradient(const at::Tensor& dz, const at::Tensor& dlow, const Kept& kept, at::Tensor& dx) const {
   std::vector<LowRankMatrix> all;
   for (const Adapter& a : adapters_) all.push_back(matrix(*a.a));
-  if (tiled(dz.size(0))) {
-    through_weights_tiled(dz, drops_ ? Folded() : Folded{dlow, all}, dx);
+  if (folds(dz.size(0))) {
+    through_weights_folded(dz, drops_ ? Folded() : Folded{dlow, all}, dx);
     if (!drops_) return;
   } else {
     through_weights(dz, dx);
@@ -298,6 +299,10 @@ std::vector<at::Tensor> LinearGroup::parameters() const {
     }
   }
   return all;
+}
+
+void LinearGroup::let_weights_go() const {
+  for (const LinearParts& part : parts_) let_pages_go(part.weight.dense());
 }
 
 bool LinearGroup::reads_input() const {

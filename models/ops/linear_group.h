@@ -66,13 +66,15 @@ class LinearGroup {
   int64_t out_features() const { return out_; }
   bool reads_input() const;  // whether parameter_gradients uses x at all
   bool has_magnitudes() const { return has_magnitudes_; }
+  // The memory of frozen weights that are a mapped file's; see io/file_view.h.
+  void let_weights_go() const;
 
  private:
   // The products with the weights and the adapters, without magnitudes and biases.
   void project(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base, at::Tensor& y) const;
-  void project_tiled(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base, at::Tensor& y) const;
-  // Whether products of so many rows are done by kernels::tile_product, adapters folded in.
-  bool tiled(int64_t rows) const;
+  void project_folded(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base, at::Tensor& y) const;
+  // Whether products of so many rows are done by kernels::weight_product, adapters folded in.
+  bool folds(int64_t rows) const;
   // A low-rank pair, what it is multiplied by, where its projection's columns and those of its rank begin, and how many
   // columns these have.
   struct Adapter {
@@ -85,7 +87,7 @@ class LinearGroup {
   void add_biases(at::Tensor& y) const;
   void add_scaled(const at::Tensor& z, const at::Tensor& base, at::Tensor& y) const;
   void through_weights(const at::Tensor& dz, at::Tensor& dx) const;
-  void through_weights_tiled(const at::Tensor& dz, const Folded& folded, at::Tensor& dx) const;
+  void through_weights_folded(const at::Tensor& dz, const Folded& folded, at::Tensor& dx) const;
   double flops(const at::Tensor& x) const;  // of one product with all weights
 
   std::vector<LinearParts> parts_;

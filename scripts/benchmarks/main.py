@@ -75,7 +75,8 @@ def run_ours(workload: Workload, configuration: Configuration, inputs: dict, opt
         model=inputs["models"][configuration.dtype], dtype=configuration.dtype, adapter=adapter, data=inputs["data"],
         steps=options.steps, rows=workload.rows_a_step, micro_batch=configuration.micro_batch or "auto",
         length=workload.row_length, rate=RATE, clip=CLIP, threads=options.threads, output=output,
-        fused="" if configuration.fused else "  fused: false\n"))
+        fused=("" if configuration.fused else "  fused: false\n")
+        + (f"  memory_limit: {configuration.memory_limit}\n" if configuration.memory_limit else "")))
     child = subprocess.run([str(options.lora_train), str(recipe)], capture_output=True, text=True, check=False)
     if child.returncode != 0:
         return {"error": last_line(child.stderr) or f"ended with {child.returncode}"}

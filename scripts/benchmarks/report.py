@@ -127,7 +127,7 @@ def comparison(workload: Workload, stored: dict, dtype: str) -> str:
     whose = "transformers'" if workload.method == "full" else "PEFT's"
     rows = []
     for m in measured:
-        first = not m.is_peer and m.configuration.fused
+        first = m.configuration.is_default
         rows.append([m.configuration.name, median_and_range(m.speeds),
                      f"{m.speed / fastest:.2f}" if fastest and m.counts else "–",
                      f"{m.memory / 1e6:,.0f}", f"{m.memory / leanest:.2f}" if leanest and m.counts else "–",
@@ -172,10 +172,10 @@ def ahead(workload: Workload, stored: dict) -> str:
     sentences = []
     for dtype in ("bfloat16", "float32"):
         measured = summed_up(workload, stored, dtype)
-        own = next((m for m in measured if not m.is_peer and m.configuration.fused), None)
+        own = next((m for m in measured if m.configuration.is_default), None)
         if own is None:
             continue
-        others = [m for m in measured if m is not own and m.counts]
+        others = [m for m in measured if m.is_peer and m.counts]
         for words, better in (("Faster", [m for m in others if m.speed > own.speed]),
                               ("Leaner", [m for m in others if m.memory < own.memory])):
             if better:
@@ -254,12 +254,14 @@ not run again, so that a long measurement can be done in parts.
 
 "PEFT's fastest" and "PEFT's leanest" are those of the configurations measured; each section names those that are not.
 
-lora-train runs with its defaults; `plain LibTorch` is the same program with `training.fused: false`. PEFT and torchtune
-are given rows padded to full length, an additive mask and positions that start again with each sample. `compiled` is
-`torch.compile` with static shapes, warmed up before and its compilation in nobody's time; `checkpointed` computes
-activations again. `bf16 adapters` is PEFT's `autocast_adapter_dtype=False`; PEFT's default, and lora-train's way, is
-float32 adapters. `trained tokens' logits` computes the head for these alone (`logits_to_keep`). torchtune's adapters
-are bfloat16, its loss is the chunked one.
+lora-train runs with its defaults; `plain LibTorch` is the same program with `training.fused: false`, `within …` with
+that `training.memory_limit`, for which it lets frozen weights go after each layer: they are read again from the
+system's cache of the model's file, which is any process's and not counted. PEFT and torchtune are given rows padded to
+full length, an additive mask and positions that start again with each sample. `compiled` is `torch.compile` with static
+shapes, warmed up before and its compilation in nobody's time; `checkpointed` computes activations again. `bf16
+adapters` is PEFT's `autocast_adapter_dtype=False`; PEFT's default, and lora-train's way, is float32 adapters. `trained
+tokens' logits` computes the head for these alone (`logits_to_keep`). torchtune's adapters are bfloat16, its loss is the
+chunked one.
 
 Each run is a process of its own. Tokens are real ones, never padding; speed is tokens over seconds without the first
 step, for compiled configurations without the first two; tables give the median and the range of the runs. Memory is

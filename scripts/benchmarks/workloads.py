@@ -55,6 +55,7 @@ class Configuration:
     dtype: str = "bfloat16"  # of the frozen weights; of the computation where all weights are trained
     micro_batch: int | None = None
     fused: bool = True  # lora-train: its own kernels, or plain LibTorch
+    memory_limit: str | None = None  # lora-train: its training.memory_limit
     compiled: bool = False  # torch.compile
     checkpointed: bool = False  # activations computed again in the backward pass
     written_out: bool = False  # attention as matmul, softmax, matmul; otherwise scaled_dot_product_attention
@@ -63,12 +64,18 @@ class Configuration:
     quick: bool = False  # part of --quick
 
     @property
+    def is_default(self) -> bool:
+        """lora-train as it comes."""
+        return self.engine == "lora-train" and self.fused and not self.memory_limit
+
+    @property
     def name(self) -> str:
         """As tables and plots print it."""
         if self.engine == "lora-train":
             words = [] if self.fused else ["plain LibTorch"]
             rows = f", {self.micro_batch} rows" if self.micro_batch else ""
-            return " ".join(["lora-train", *words]) + rows
+            limit = f", within {self.memory_limit}" if self.memory_limit else ""
+            return " ".join(["lora-train", *words]) + rows + limit
         words = [{"peft": "PEFT"}.get(self.engine, self.engine)]
         words.append("compiled" if self.compiled else "checkpointed" if self.checkpointed else "eager")
         options = [f"{self.micro_batch} row{'s' if self.micro_batch != 1 else ''}"]
@@ -112,8 +119,9 @@ LENGTHS = (256, 512, 1024, 2048, 4096)
 RANKS = (4, 8, 16, 32, 64, 128)
 
 
-def ours(dtype: str = "bfloat16") -> tuple[Configuration, ...]:
-    return (Configuration("lora-train", dtype, quick=dtype == "bfloat16"),
+def ours(dtype: str = "bfloat16", limit: str | None = None) -> tuple[Configuration, ...]:
+    limited = (Configuration("lora-train", dtype, memory_limit=limit, quick=True),) if limit else ()
+    return (Configuration("lora-train", dtype, quick=dtype == "bfloat16"), *limited,
             Configuration("lora-train", dtype, fused=False))
 
 
@@ -128,7 +136,7 @@ def peft(micro_batches: tuple[int, ...], quick_compiled: int, **options) -> list
 
 def w1_configurations() -> tuple[Configuration, ...]:
     return (
-        *ours(),
+        *ours(limit="700MB"),
         *peft((1, 2, 8), quick_compiled=2),
         Configuration("peft", micro_batch=2, half_trained=True),
         Configuration("peft", micro_batch=2, compiled=True, half_trained=True),
@@ -148,7 +156,7 @@ def w1_configurations() -> tuple[Configuration, ...]:
 
 def w2_configurations() -> tuple[Configuration, ...]:
     return (
-        *ours(),
+        *ours(limit="1.5GB"),
         *peft((1, 4), quick_compiled=1),
         Configuration("peft", micro_batch=1, compiled=True, half_trained=True),
         Configuration("peft", micro_batch=1, half_trained=True, trained_head=True),

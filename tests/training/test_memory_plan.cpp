@@ -9,6 +9,7 @@
 #include "models/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden_families.h"
+#include "tests/paths.h"
 #include "tests/temporary_directory.h"
 
 using namespace lora;
@@ -62,6 +63,41 @@ TEST_CASE("auto is fast where there is room, and gives up tokens, then work, ste
   CHECK(choices == std::vector<std::pair<int64_t, int>>{{256, static_cast<int>(Recompute::kNone)},
                                                         {256, static_cast<int>(Recompute::kGateUp)},
                                                         {256, static_cast<int>(Recompute::kLayer)}});
+}
+
+TEST_CASE("weights of a file go before anything is given up, and losses and gradients keep their bits") {
+  const auto model = load_pretrained(source_dir() / "recipes/quickstart/model", "float32");
+  AdapterConfig adapter;
+  adapter.target_modules = AllLinear{};
+  inject(*model, adapter, 1);
+  TrainingConfig config;
+  config.max_steps = 1;
+  const auto groups = make_parameter_groups(trainable_parameters(*model), config);
+  const auto plan = [&] { return plan_memory(*model, groups, config, {.longest = 100}, 24LL << 30); };
+  const MemoryPlan fast = plan();
+  CHECK_FALSE(fast.lets_weights_go);
+  config.memory_limit = fast.total() - 1;
+  const MemoryPlan lean = plan();
+  CHECK(lean.lets_weights_go);
+  CHECK(lean.tokens == fast.tokens);
+  CHECK(lean.recompute == Recompute::kNone);
+  // Of three layers of 4 · 128 · (128 + 64 + 64 + 128 + 3 · 256) bytes and a smaller head, one layer is held.
+  CHECK(fast.weights - lean.weights == 2 * 4 * 128 * 1152 + 4 * 128 * 1024);
+
+  const at::Tensor ids = at::arange(64), targets = (ids * 5 + 2).remainder(97);
+  std::vector<at::Tensor> results[2];
+  for (const bool go : {false, true}) {
+    model->model->lets_weights_go = go;
+    const at::Tensor loss = model->loss_sum({ids, {40, 24}}, targets);
+    loss.backward();
+    results[go].push_back(loss.detach());
+    for (const auto& [path, parameter] : groups[0].parameters) {
+      results[go].push_back(parameter.grad().clone());
+      parameter.mutable_grad().reset();
+    }
+  }
+  REQUIRE(results[0].size() > 21);
+  for (size_t i = 0; i < results[0].size(); ++i) CHECK(at::equal(results[0][i], results[1][i]));
 }
 
 TEST_CASE("a limit that cannot be kept is refused with what is needed") {

@@ -41,7 +41,7 @@ namespace bf16_words {
 #pragma GCC pop_options
 #endif
 
-#if LORA_AMX
+#if LORA_AVX512
 #include "models/ops/kernels/attention_amx-inl.h"
 #endif
 
@@ -49,7 +49,7 @@ namespace bf16_words {
 template <class T, class F>
 void WithTiles([[maybe_unused]] const AttentionHead<T>& head, F f) {
   if constexpr (std::is_same_v<T, Bf16>) {
-#if LORA_AMX
+#if LORA_AVX512
     if (amx() && head.dim <= kMostAmxDim) return f(amx_tiles::AmxTiles());
 #endif
 #if LORA_BF16_PAIRS

@@ -28,7 +28,7 @@ struct AmxTiles {
     Bf16 room[16 * 512];
     for (size_t k = 0; k < To32(rows); k += 16) {
       const Rows block = Padded(from + k * stride, stride, k < rows ? HWY_MIN(size_t{16}, rows - k) : 0, dim, 16, room);
-      for (size_t i = 0; i < dim; i += kDepth, to += kFloats) TransposeTile(block.at + i, block.stride / 2, to);
+      for (size_t i = 0; i < dim; i += kDepth, to += kFloats) TransposeBlock(block.at + i, block.stride / 2, to);
     }
   }
 
@@ -180,7 +180,7 @@ struct AmxTiles {
     alignas(64) float pairs[kFloats];
     for (size_t b = 0; b < blocks; ++b) {
       PairRows(rows.at + b * 16, rows.stride, 32, pairs);
-      TransposeTile(pairs, 16, to + b * kFloats);
+      TransposeBlock(pairs, 16, to + b * kFloats);
     }
   }
 
@@ -190,7 +190,7 @@ struct AmxTiles {
     alignas(64) float tile[kFloats];
     for (size_t k = 0; k < tokens; k += 16) {
       for (size_t b = 0; b < blocks; ++b, sums += kFloats) {
-        TransposeTile(sums, 16, tile);
+        TransposeBlock(sums, 16, tile);
         for (size_t i = 0; i < HWY_MIN(size_t{16}, tokens - k); ++i) {
           float* const row = to + (k + i) * blocks * 16 + b * 16;
           const auto sum = hn::Load(d, tile + i * 16);

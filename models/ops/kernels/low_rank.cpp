@@ -20,14 +20,14 @@ namespace lora::kernels::HWY_NAMESPACE {
 
 using float_words::Products;
 
-#if LORA_AMX
+#if LORA_AVX512
 #include "models/ops/kernels/low_rank_tiles-inl.h"
 #endif
 
 // Whether activations of T meet tiles.
 template <class T>
 bool Tiled() {
-#if LORA_AMX
+#if LORA_AVX512
   return std::is_same_v<T, Bf16> && amx();
 #else
   return false;
@@ -44,7 +44,7 @@ size_t PanelFloats(LowRankUse use, size_t depth, size_t columns) {
 
 template <class T>
 void Pack(LowRankUse use, const LowRankMatrix& p, float* panel) {
-#if LORA_AMX
+#if LORA_AVX512
   if (Tiled<T>()) {
     if (use == LowRankUse::kProject) return tile_products::PackProject(p, panel);
     if (use == LowRankUse::kAdd) return tile_products::PackAdd(p, panel);
@@ -53,11 +53,11 @@ void Pack(LowRankUse use, const LowRankMatrix& p, float* panel) {
 #endif
   const bool add = use == LowRankUse::kAdd;
   const size_t width = add ? padded_rank(p.columns) : 16, depth = add ? padded_rank(p.depth) : p.depth;
-#if LORA_AMX
+#if LORA_AVX512
   if (depth % 16 == 0) {
     for (size_t c = 0; c < p.columns; c += width, panel += depth * width) {
       for (size_t k = 0; k < depth; k += 16) {
-        for (size_t i = 0; i < width; i += 16) tiles::LayBlock(p, k, c + i, panel + k * width + i, width);
+        for (size_t i = 0; i < width; i += 16) blocks::LayBlock(p, k, c + i, panel + k * width + i, width);
       }
     }
     return;
@@ -83,7 +83,7 @@ void Pack(LowRankUse use, const LowRankMatrix& p, float* panel) {
 template <class T>
 void Project(const T* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns, float* y,
              size_t y_stride, float* scratch) {
-#if LORA_AMX
+#if LORA_AVX512
   if constexpr (std::is_same_v<T, Bf16>) {
     if (Tiled<T>()) return tile_products::Project(x, x_stride, rows, depth, panel, columns, y, y_stride, scratch);
   }
@@ -101,7 +101,7 @@ void Project(const T* x, size_t x_stride, size_t rows, size_t depth, const float
 template <class T>
 void Add(const float* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns, T* y,
          size_t y_stride, [[maybe_unused]] float* scratch) {
-#if LORA_AMX
+#if LORA_AVX512
   if constexpr (std::is_same_v<T, Bf16>) {
     if (Tiled<T>()) return tile_products::Add(x, x_stride, rows, depth, panel, columns, y, y_stride, scratch);
   }
@@ -161,7 +161,7 @@ HWY_INLINE void GradientRows(const float* p, size_t rank, const T* x, size_t x_s
 template <class T>
 void Gradient(const float* panel, size_t rank, const T* x, size_t x_stride, size_t rows, size_t columns, float scale,
               float* out, size_t out_stride, [[maybe_unused]] float* scratch) {
-#if LORA_AMX
+#if LORA_AVX512
   if constexpr (std::is_same_v<T, Bf16>) {
     if (Tiled<T>()) {
       return tile_products::Gradient(panel, rank, x, x_stride, rows, columns, scale, out, out_stride, scratch);

@@ -38,8 +38,8 @@ inline void PackTransposed(const LowRankMatrix& p, size_t k, size_t c, float* to
     hn::Store(even_pairs(a.high, b.high), w, words[0][i]);
     hn::Store(even_pairs(a.low, b.low), w, words[1][i]);
   }
-  TransposeTile(words[0], 16, to);
-  TransposeTile(words[1], 16, to + kFloats);
+  TransposeBlock(words[0], 16, to);
+  TransposeBlock(words[1], 16, to + kFloats);
 }
 
 inline void PackProject(const LowRankMatrix& p, float* panel) {
@@ -70,8 +70,8 @@ inline void PackGradient(const LowRankMatrix& p, float* panel) {
         hn::Store(Pair(a.high, b.high), w, words[0][i]);
         hn::Store(Pair(a.low, b.low), w, words[1][i]);
       }
-      TransposeTile(words[0], 16, panel);
-      TransposeTile(words[1], 16, panel + kFloats);
+      TransposeBlock(words[0], 16, panel);
+      TransposeBlock(words[1], 16, panel + kFloats);
     }
   }
 }

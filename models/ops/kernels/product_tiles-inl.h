@@ -1,5 +1,5 @@
-// The product on AMX; included by tile_product.cpp once an instruction set. A unit's sums stay in four tiles, and what
-// is folded in is the sum of two bfloat16 each, their higher and lower 8 bits.
+// The product on AMX; included by weight_product.cpp once an instruction set. A unit's sums stay in four tiles, and
+// what is folded in is the sum of two bfloat16 each, their higher and lower 8 bits.
 namespace on_tiles {
 
 using namespace tiles;

@@ -1,5 +1,5 @@
 // The product in registers, of float32 on AVX-512 and of bfloat16 on AVX512-BF16, which multiplies pairs of them in all
-// lanes; included by tile_product.cpp once an instruction set. 8 rows of a unit at a time stay in 16 registers, and
+// lanes; included by weight_product.cpp once an instruction set. 8 rows of a unit at a time stay in 16 registers, and
 // what is folded in is float32 throughout.
 namespace on_vectors {
 
@@ -97,8 +97,8 @@ class Units {
   static void PackFolded(const FoldedTerm& folded, size_t first, float* to) {
     for (const LowRankMatrix& m : folded.matrices) {
       for (size_t k = 0; k < m.depth; k += 16, to += 16 * kUnit) {
-        tiles::LayBlock(m, k, first, to, kUnit);
-        tiles::LayBlock(m, k, first + 16, to + 16, kUnit);
+        blocks::LayBlock(m, k, first, to, kUnit);
+        blocks::LayBlock(m, k, first + 16, to + 16, kUnit);
       }
     }
   }

@@ -16,8 +16,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "models/ops/kernels/blocks-inl.h"
 #include "models/ops/kernels/simd-inl.h"
-#include "models/ops/kernels/tiles-inl.h"
 
 // AVX512-BF16 is younger than Highway's AVX3 target: its one instruction is reached by GCC's own means.
 #undef LORA_BF16_PAIRS
@@ -33,25 +33,25 @@ namespace lora::kernels::HWY_NAMESPACE {
 using Lanes = hn::CappedTag<float, 16>;
 using Wide = hn::Vec<Lanes>;
 
-// (rows, columns) words -> (columns, rows): what is whole in blocks of 16 by 16; returns how many rows and columns.
 struct WholeBlocks {
   size_t rows = 0, columns = 0;
 };
-HWY_INLINE WholeBlocks TransposeBlocks([[maybe_unused]] const void* from, [[maybe_unused]] size_t from_row,
-                                       [[maybe_unused]] WholeBlocks all, [[maybe_unused]] float* to,
-                                       [[maybe_unused]] size_t to_row) {
-#if LORA_AMX
+// (rows, columns) words -> (columns, rows), as far as whole blocks of 16 by 16 go, if the processor has them; says how
+// far that was.
+#if LORA_AVX512
+HWY_INLINE WholeBlocks TransposeWholeBlocks(const void* from, size_t from_row, WholeBlocks all, float* to,
+                                            size_t to_row) {
   const WholeBlocks whole{all.rows / 16 * 16, all.columns / 16 * 16};
   for (size_t r = 0; r < whole.rows; r += 16) {
     for (size_t c = 0; c < whole.columns; c += 16) {
-      tiles::TransposeTile(static_cast<const float*>(from) + r * from_row + c, from_row, to + c * to_row + r, to_row);
+      blocks::TransposeBlock(static_cast<const float*>(from) + r * from_row + c, from_row, to + c * to_row + r, to_row);
     }
   }
   return whole;
-#else
-  return {};
-#endif
 }
+#else
+HWY_INLINE WholeBlocks TransposeWholeBlocks(const void*, size_t, WholeBlocks, float*, size_t) { return {}; }
+#endif
 
 namespace float_words {
 
@@ -78,7 +78,7 @@ struct Words {
   template <class T>
   static void Transposed(const T* from, size_t stride, size_t rows, size_t dim, float* to, size_t to_row) {
     const WholeBlocks done =
-        std::is_same_v<T, float> ? TransposeBlocks(from, stride, {rows, dim}, to, to_row) : WholeBlocks();
+        std::is_same_v<T, float> ? TransposeWholeBlocks(from, stride, {rows, dim}, to, to_row) : WholeBlocks();
     for (size_t r = 0; r < rows; ++r) {
       const size_t left = r < done.rows ? done.columns : 0;
       ForEach(dim - left, [&](auto d, size_t i) HWY_ATTR {
@@ -138,7 +138,7 @@ struct Words {
   // (dim/2, rows): pairs of neighbours, transposed; zeros up to whole vectors.
   static void Transposed(const Bf16* from, size_t stride, size_t rows, size_t dim, float* to, size_t to_row) {
     const WholeBlocks done =
-        stride % 2 == 0 ? TransposeBlocks(from, stride / 2, {rows, dim / 2}, to, to_row) : WholeBlocks();
+        stride % 2 == 0 ? TransposeWholeBlocks(from, stride / 2, {rows, dim / 2}, to, to_row) : WholeBlocks();
     for (size_t r = 0; r < rows; ++r) {
       const Bf16* const row = from + r * stride;
       for (size_t i = r < done.rows ? done.columns : 0; i < dim / 2; ++i)

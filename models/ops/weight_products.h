@@ -1,5 +1,5 @@
 #pragma once
-// Products of float32 or bfloat16 tensors on all threads, adapters folded in; see kernels/tile_product.h.
+// Products of float32 or bfloat16 tensors on all threads, adapters folded in; see kernels/weight_product.h.
 
 #include <ATen/core/Tensor.h>
 
@@ -12,7 +12,7 @@ namespace lora {
 
 // Whether such products with a weight of this shape (out, in) are done here: all sizes multiples of 32, on a CPU that
 // the kernels are for.
-bool tiled_products_serve(at::ScalarType dtype, int64_t rows, c10::Device device, at::IntArrayRef weight);
+bool weight_products_serve(at::ScalarType dtype, int64_t rows, c10::Device device, at::IntArrayRef weight);
 
 // `low` (N, r) float32 times the matrices one above the other, each padded to 16 rows; or nothing.
 struct Folded {
@@ -27,8 +27,8 @@ struct ProductTerm {
 };
 
 // y (N, columns) = Σ of the terms + what is folded in + `added`, which is undefined, or y, or of y's strides. Where
-// tiled_products_serve.
-struct TiledProduct {
+// weight_products_serve.
+struct WeightProduct {
   std::vector<ProductTerm> terms;
   Folded folded = {};
   at::Tensor added = {};
@@ -36,6 +36,6 @@ struct TiledProduct {
 };
 
 // Several of as many rows, of one dtype.
-void tiled_products(std::span<const TiledProduct> products);
+void weight_products(std::span<const WeightProduct> products);
 
 }  // namespace lora

@@ -1,4 +1,4 @@
-#include "models/ops/tiled_product.h"
+#include "models/ops/weight_products.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "models/ops/kernels/dispatch.h"
-#include "models/ops/kernels/tile_product.h"
+#include "models/ops/kernels/weight_product.h"
 #include "models/ops/scratch.h"
 #include "models/parallel.h"
 
@@ -26,7 +26,7 @@ struct Job {
   T* y;
   size_t y_stride;
 
-  explicit Job(const TiledProduct& product)
+  explicit Job(const WeightProduct& product)
       : rows(at_size(product.y.size(0))),
         columns(at_size(product.y.size(1))),
         added(product.added.defined() ? kernels::data<T>(product.added) : nullptr),
@@ -43,7 +43,7 @@ struct Job {
 
 // Each thread packs the columns that it takes.
 template <class T>
-void run(std::span<const TiledProduct> products) {
+void run(std::span<const WeightProduct> products) {
   // As many columns at a time as leave room for x beside them in the second-level cache, and no thread idle at the end:
   // narrower ones in float32, where half as many fit, and five equal pieces would keep one of two threads waiting.
   constexpr size_t kPackedElements = std::is_same_v<T, float> ? 100'000 : 450'000;
@@ -52,7 +52,7 @@ void run(std::span<const TiledProduct> products) {
   size_t columns = 0, deepest = 0;
   for (const auto& job : jobs) {
     columns += job.columns;
-    deepest = std::max(deepest, kernels::tile_chunk_depth<T>(job.terms));
+    deepest = std::max(deepest, kernels::chunk_depth<T>(job.terms));
   }
   const size_t rounds = (columns * deepest + threads * kPackedElements - 1) / (threads * kPackedElements);
   const size_t most = std::max<size_t>(32, (columns + rounds * threads - 1) / (rounds * threads));
@@ -70,24 +70,25 @@ void run(std::span<const TiledProduct> products) {
   share_out(static_cast<int64_t>(pieces.size()), [&](int64_t index, int64_t) {
     const auto& [job, now] = pieces[at_size(index)];
     const kernels::ProductTerms<T> terms = job->terms;
-    float* const room = thread_scratch(kernels::tile_product_scratch_floats(terms, job->folded, job->rows, now.count));
+    float* const room =
+        thread_scratch(kernels::weight_product_scratch_floats(terms, job->folded, job->rows, now.count));
     const T* const added = job->added ? job->added + now.first : nullptr;
-    kernels::tile_product(terms, job->folded, job->rows, now, added, job->y + now.first, job->y_stride, room);
+    kernels::weight_product(terms, job->folded, job->rows, now, added, job->y + now.first, job->y_stride, room);
   });
 }
 
 }  // namespace
 
-bool tiled_products_serve(at::ScalarType dtype, int64_t rows, c10::Device device, at::IntArrayRef weight) {
+bool weight_products_serve(at::ScalarType dtype, int64_t rows, c10::Device device, at::IntArrayRef weight) {
   if (!device.is_cpu() || (dtype != at::kFloat && dtype != at::kBFloat16)) return false;
   bool serves = false;
   kernels::for_type(dtype, [&](auto type) {
-    serves = kernels::tile_product_serves<decltype(type)>(at_size(rows), at_size(weight[1]), at_size(weight[0]));
+    serves = kernels::weight_product_serves<decltype(type)>(at_size(rows), at_size(weight[1]), at_size(weight[0]));
   });
   return serves;
 }
 
-void tiled_products(std::span<const TiledProduct> products) {
+void weight_products(std::span<const WeightProduct> products) {
   kernels::for_type(products[0].y, [&](auto type) { run<decltype(type)>(products); });
 }
 

@@ -40,26 +40,26 @@ struct FoldedTerm {
   }
 };
 
-// Whether tile_product can do it on this processor; rows, depths and columns are to be multiples of 32.
+// Whether weight_product can do it on this processor; rows, depths and columns are to be multiples of 32.
 template <class T>
-bool tile_product_serves(size_t rows, size_t depth, size_t columns);
+bool weight_product_serves(size_t rows, size_t depth, size_t columns);
 
 // As much of a term's depth as is worked on at a time.
 template <class T>
-size_t tile_chunk_depth(size_t depth) {
+size_t chunk_depth(size_t depth) {
   constexpr size_t kMost = 3072 / sizeof(T);
   const size_t chunks = (depth + kMost - 1) / kMost;
   return ((depth + chunks - 1) / chunks + 31) / 32 * 32;
 }
 template <class T>
-size_t tile_chunk_depth(ProductTerms<T> terms) {
+size_t chunk_depth(ProductTerms<T> terms) {
   size_t deepest = 0;
-  for (const auto& term : terms) deepest = std::max(deepest, tile_chunk_depth<T>(term.depth));
+  for (const auto& term : terms) deepest = std::max(deepest, chunk_depth<T>(term.depth));
   return deepest;
 }
 // Floats that one call needs for itself.
 template <class T>
-size_t tile_product_scratch_floats(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, size_t columns);
+size_t weight_product_scratch_floats(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, size_t columns);
 
 // Columns of M, and of C.
 struct ColumnRange {
@@ -68,7 +68,7 @@ struct ColumnRange {
 
 // These columns of C, of which c is the first row's first element; d, shaped and laid out as C, may be c or null.
 template <class T>
-void tile_product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, const T* d, T* c,
-                  size_t c_stride, float* scratch);
+void weight_product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, const T* d, T* c,
+                    size_t c_stride, float* scratch);
 
 }  // namespace lora::kernels

@@ -1,4 +1,4 @@
-#include "models/ops/kernels/tile_product.h"
+#include "models/ops/kernels/weight_product.h"
 
 #include <algorithm>
 #include <cstring>
@@ -8,7 +8,7 @@
 #include "models/ops/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "models/ops/kernels/tile_product.cpp"
+#define HWY_TARGET_INCLUDE "models/ops/kernels/weight_product.cpp"
 #include <hwy/foreach_target.h>
 // The includes below are made once an instruction set.
 #include <hwy/highway.h>
@@ -18,11 +18,11 @@
 HWY_BEFORE_NAMESPACE();
 namespace lora::kernels::HWY_NAMESPACE {
 
-#if LORA_AMX
-using tiles::D;
-using tiles::kFloats;
-using tiles::W;
-using tiles::Word;
+#if LORA_AVX512
+using blocks::D;
+using blocks::kFloats;
+using blocks::W;
+using blocks::Word;
 
 // C goes by units of 32 rows and 32 columns; the contraction by chunks, short enough for the columns of M that are laid
 // out, and the sums between chunks, to stay in the second-level cache. A step is 16 words of the contraction, a word
@@ -39,7 +39,7 @@ struct Chunk {
 
 template <class T>
 HWY_INLINE Chunk<T> FirstChunk(const ProductTerm<T>& term) {
-  return {&term, 0, tile_chunk_depth<T>(term.depth)};
+  return {&term, 0, chunk_depth<T>(term.depth)};
 }
 
 // The chunk after one that is not the last.
@@ -89,7 +89,7 @@ class Wanted {
 
 // The words of 32 · units columns, a step deep, the units so many floats apart: [16 columns][word][column] each.
 HWY_INLINE void LayStep(const Bf16* from, size_t stride, size_t units, float* to, size_t unit_floats) {
-  tiles::PairWholeRows(from, stride, units, to, unit_floats);
+  blocks::PairWholeRows(from, stride, units, to, unit_floats);
 }
 HWY_INLINE void LayStep(const float* from, size_t stride, size_t units, float* to, size_t unit_floats) {
   const D d;
@@ -116,8 +116,8 @@ HWY_INLINE void PackChunk(const Chunk<T>& chunk, size_t first, size_t units, siz
         const T* const from = Block(chunk, s, first + u * kUnit);
         const size_t row_words = stride * sizeof(T) / sizeof(float);
         float* const words = to + u * unit_floats + s * 2 * kFloats;
-        tiles::TransposeTile(from, row_words, words);
-        tiles::TransposeTile(from + 16 * stride, row_words, words + kFloats);
+        blocks::TransposeBlock(from, row_words, words);
+        blocks::TransposeBlock(from + 16 * stride, row_words, words + kFloats);
       }
     }
   } else {
@@ -161,7 +161,7 @@ void ProductBy(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, Col
   const size_t count = columns.count / kUnit, ranks = folded.ranks(), folded_floats = Units::FoldedFloats(ranks);
   Units units(folded, rows, d, c, c_stride, scratch);
   float* const packed = scratch + Units::ScratchFloats(rows, ranks);
-  float* const partial = packed + count * (tile_chunk_depth(terms) * sizeof(T) / sizeof(float) * kUnit + folded_floats);
+  float* const partial = packed + count * (chunk_depth(terms) * sizeof(T) / sizeof(float) * kUnit + folded_floats);
   bool last = false;
   for (Chunk<T> chunk = FirstChunk(terms[0]), then = chunk; !last; chunk = then) {
     const ProductTerm<T>& term = *chunk.term;
@@ -227,24 +227,24 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lora::kernels {
 
-#define LORA_FOR_TYPE(T, S)                                                                                          \
-  HWY_EXPORT(Product##S);                                                                                            \
-  HWY_EXPORT(Served##S);                                                                                             \
-  template <>                                                                                                        \
-  bool tile_product_serves<T>(size_t rows, size_t depth, size_t columns) {                                           \
-    return rows % 32 == 0 && depth % 32 == 0 && columns % 32 == 0 && HWY_DYNAMIC_DISPATCH(Served##S)();              \
-  }                                                                                                                  \
-  template <>                                                                                                        \
-  size_t tile_product_scratch_floats(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, size_t columns) { \
-    const size_t deepest = tile_chunk_depth(terms), words = deepest * sizeof(T) / sizeof(float);                     \
-    const bool partial = terms.size() > 1 || deepest < terms[0].depth; /* sums are kept between chunks */            \
-    const size_t ranks = folded.ranks();                                                                             \
-    return 2 * 32 * 32 + rows * ranks + (words + 2 * ranks) * columns + (partial ? rows * columns : 0);              \
-  }                                                                                                                  \
-  template <>                                                                                                        \
-  void tile_product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, const T* d,   \
-                    T* c, size_t c_stride, float* scratch) {                                                         \
-    HWY_DYNAMIC_DISPATCH(Product##S)(terms, folded, rows, columns, d, c, c_stride, scratch);                         \
+#define LORA_FOR_TYPE(T, S)                                                                                            \
+  HWY_EXPORT(Product##S);                                                                                              \
+  HWY_EXPORT(Served##S);                                                                                               \
+  template <>                                                                                                          \
+  bool weight_product_serves<T>(size_t rows, size_t depth, size_t columns) {                                           \
+    return rows % 32 == 0 && depth % 32 == 0 && columns % 32 == 0 && HWY_DYNAMIC_DISPATCH(Served##S)();                \
+  }                                                                                                                    \
+  template <>                                                                                                          \
+  size_t weight_product_scratch_floats(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, size_t columns) { \
+    const size_t deepest = chunk_depth(terms), words = deepest * sizeof(T) / sizeof(float);                            \
+    const bool partial = terms.size() > 1 || deepest < terms[0].depth; /* sums are kept between chunks */              \
+    const size_t ranks = folded.ranks();                                                                               \
+    return 2 * 32 * 32 + rows * ranks + (words + 2 * ranks) * columns + (partial ? rows * columns : 0);                \
+  }                                                                                                                    \
+  template <>                                                                                                          \
+  void weight_product(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, const T* d,   \
+                      T* c, size_t c_stride, float* scratch) {                                                         \
+    HWY_DYNAMIC_DISPATCH(Product##S)(terms, folded, rows, columns, d, c, c_stride, scratch);                           \
   }
 LORA_FOR_TYPE(float, F32)
 LORA_FOR_TYPE(Bf16, Bf16)

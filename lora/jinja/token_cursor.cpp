@@ -1,0 +1,65 @@
+#include "lora/jinja/token_cursor.h"
+
+#include "lora/jinja/error.h"
+
+namespace lora::jinja {
+namespace {
+
+constexpr int kDeepest = 150;
+
+}  // namespace
+
+const Token& TokenCursor::next() {
+  const Token& current = tokens_[at_];
+  if (current.kind != Token::Kind::kEnd) ++at_;
+  return current;
+}
+
+const Token& TokenCursor::expect(Token::Kind kind, const std::string& wanted) {
+  if (!is(kind)) fail("unexpected " + shown() + "; wanted " + wanted);
+  return next();
+}
+
+void TokenCursor::expect(std::string_view operator_) {
+  if (!accept(operator_)) fail("unexpected " + shown() + "; wanted '" + std::string(operator_) + "'");
+}
+
+void TokenCursor::expect_name(std::string_view name) {
+  if (!accept_name(name)) fail("unexpected " + shown() + "; wanted '" + std::string(name) + "'");
+}
+
+std::string TokenCursor::shown() const {
+  switch (token().kind) {
+    case Token::Kind::kEnd:
+      return "end of the template";
+    case Token::Kind::kData:
+      return "text";
+    case Token::Kind::kPrint:
+      return "'{{'";
+    case Token::Kind::kPrintEnd:
+      return "'}}'";
+    case Token::Kind::kBlock:
+      return "'{%'";
+    case Token::Kind::kBlockEnd:
+      return "'%}'";
+    default:
+      return "'" + token().text + "'";
+  }
+}
+
+void TokenCursor::fail(const std::string& message) const {
+  throw TemplateError("line " + std::to_string(token().line) + ": " + message);
+}
+
+std::unique_ptr<Node> TokenCursor::node(Node::Kind kind, size_t line) {
+  auto node = std::make_unique<Node>();
+  node->kind = kind;
+  node->line = line;
+  return node;
+}
+
+TokenCursor::Deeper::Deeper(TokenCursor& in) : in_(in) {
+  if (++in_.depth_ > kDeepest) in_.fail("nested more than " + std::to_string(kDeepest) + " deep");
+}
+
+}  // namespace lora::jinja

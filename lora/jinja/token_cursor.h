@@ -1,0 +1,67 @@
+#pragma once
+// A place among a template's tokens, for what parses them.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lora/jinja/lexer.h"
+#include "lora/jinja/syntax.h"
+
+namespace lora::jinja {
+
+class TokenCursor {
+ public:
+  explicit TokenCursor(const std::string& source) : tokens_(tokenize(source)) {}
+
+  const Token& token() const { return tokens_[at_]; }
+  const Token& next();  // the current token, which is then behind; the last one stays
+
+  bool is(Token::Kind kind) const { return token().kind == kind; }
+  bool is(std::string_view operator_) const { return is(Token::Kind::kOperator) && token().text == operator_; }
+  bool is_name(std::string_view name) const { return is(Token::Kind::kName) && token().text == name; }
+  // Of the token behind the current one, which is not the last.
+  bool peek_is(std::string_view operator_) const { return peek_is(Token::Kind::kOperator, operator_); }
+  bool peek_is_name(std::string_view name) const { return peek_is(Token::Kind::kName, name); }
+
+  // Where it is so, the token is passed.
+  bool accept(Token::Kind kind) { return is(kind) && (next(), true); }
+  bool accept(std::string_view operator_) { return is(operator_) && (next(), true); }
+  bool accept_name(std::string_view name) { return is_name(name) && (next(), true); }
+
+  // The same, or a TemplateError that says what was found and wanted.
+  const Token& expect(Token::Kind kind, const std::string& wanted);
+  void expect(std::string_view operator_);
+  void expect_name(std::string_view name);
+
+  std::string shown() const;  // the current token, as an error names it
+  [[noreturn]] void fail(const std::string& message) const;
+
+  // Of the current line.
+  std::unique_ptr<Node> node(Node::Kind kind) const { return node(kind, token().line); }
+  static std::unique_ptr<Node> node(Node::Kind kind, size_t line);
+
+  // Counts a level of nesting while it lives, and fails where there are too many.
+  class Deeper {
+   public:
+    explicit Deeper(TokenCursor& in);
+    ~Deeper() { --in_.depth_; }
+    Deeper(const Deeper&) = delete;
+    Deeper& operator=(const Deeper&) = delete;
+
+   private:
+    TokenCursor& in_;
+  };
+
+ private:
+  bool peek_is(Token::Kind kind, std::string_view text) const {
+    return tokens_[at_ + 1].kind == kind && tokens_[at_ + 1].text == text;
+  }
+
+  std::vector<Token> tokens_;
+  size_t at_ = 0;
+  int depth_ = 0;
+};
+
+}  // namespace lora::jinja
