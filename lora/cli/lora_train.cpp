@@ -46,7 +46,6 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   // A recipe that comes through a pipe could not be read again.
   const bool again = !options.dry_run && std::filesystem::is_regular_file(recipe_file);
   if (again && is_large(shared.model.path)) ask_for_huge_pages(argv);
-  keep_freed_memory();
   set_threads(shared.training.threads);
   if (options.dry_run && has_config_alone(shared.model)) {
     for (const NamedRecipe& one : recipes) say(to_yaml(one.recipe) + config_plan(one.recipe));
@@ -80,6 +79,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
 
   for (const auto& run : runs) say(titled(*run, run->begin()));
   note_stop_signals();
+  keep_freed_memory();
   take_turns(runs);
   bool stopped = false;
   for (const auto& run : runs) {

@@ -95,8 +95,8 @@ def make_adapter(directory: pathlib.Path, model: pathlib.Path, workload: Workloa
 
 def make_long_samples(directory: pathlib.Path, gsm8k: pathlib.Path, tokenizer: pathlib.Path, length: int,
                       count: int) -> pathlib.Path:
-    """gsm8k's texts joined and cut, at words, into samples just longer than a row, which then holds one; the last
-    45 % of each are its answer, about as large a share as packed rows have."""
+    """gsm8k's texts joined and cut, at words, into samples that just fit a row, which then holds one; the last 45 % of
+    each are its answer, about as large a share as packed rows have."""
     import sentencepiece
 
     path = directory / f"long-{length}.jsonl"
@@ -111,7 +111,8 @@ def make_long_samples(directory: pathlib.Path, gsm8k: pathlib.Path, tokenizer: p
             tokens -= len(pieces.encode(taken[-1]))
         return " ".join(taken)
 
-    samples = [{"question": text_of(0.55 * length) + " ", "answer": text_of(0.45 * length + 1)} for _ in range(count)]
+    room = length - 24  # a text goes beyond its tokens by less than a word; BOS and EOS
+    samples = [{"question": text_of(0.55 * room) + " ", "answer": text_of(0.45 * room)} for _ in range(count)]
     path.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
     return path
 

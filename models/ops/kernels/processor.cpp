@@ -26,7 +26,9 @@ struct Features {
 };
 
 bool granted() {
-#if defined(__x86_64__) && defined(__linux__)
+#if defined(LORA_EMULATED_AMX)
+  return avx512_bf16;
+#elif defined(__x86_64__) && defined(__linux__)
   constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;
   if ((Features(0).d & (kBf16 | kTiles)) != (kBf16 | kTiles)) return false;
   // Tiles are large, so that Linux saves them only for processes that asked to have them.

@@ -14,6 +14,8 @@
 
 #include <hwy/highway.h>
 
+#include <cstring>
+
 #include "models/ops/kernels/blocks-inl.h"
 #include "models/ops/kernels/processor.h"
 
@@ -25,6 +27,9 @@ using namespace blocks;
 
 constexpr size_t kRows = 16, kDepth = 32;  // of a tile: rows, and bfloat16 along the contraction
 
+#ifdef LORA_EMULATED_AMX
+#include "models/ops/kernels/emulated_tiles-inl.h"
+#else
 // Compilers know these instructions by intrinsics that do not say which memory they touch.
 template <int kTile>
 HWY_INLINE void Load(const void* from, size_t stride_bytes) {
@@ -59,6 +64,7 @@ class Scope {
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 };
+#endif
 
 // 16 float32 as the bfloat16 nearest to them, in the upper halves of words, and what these leave over likewise. The
 // two together carry 16 bits of each number.
