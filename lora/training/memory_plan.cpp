@@ -127,14 +127,15 @@ int64_t workspace_bytes(const Shapes& s, int64_t tokens, Recompute level) {
   return std::max(layer, head);
 }
 
-// What of the weights need not be held: those of the layers and of a plain head that are a file's, but for as many as
-// are read at once.
+// What of the weights need not be held: those of fused layers and of a plain head that are a file's, but for as many
+// as are read at once.
 int64_t bytes_let_go(const LlamaForCausalLM& model) {
   const auto bytes = [](const at::Tensor& weight) {
     return is_file_view(weight) && !weight.requires_grad() ? static_cast<int64_t>(weight.nbytes()) : 0;
   };
   int64_t at_once = bytes(model.plain_head_weight()), all = at_once;
   for (const auto& layer : model.model->layers) {
+    if (!layer->why_plain(model.dtype()).empty()) continue;
     Linears linears = layer->self_attn->input_projections();
     linears.push_back(layer->self_attn->o_proj);
     for (const auto& linear : layer->mlp->input_projections()) linears.push_back(linear);

@@ -111,7 +111,7 @@ def make_long_samples(directory: pathlib.Path, gsm8k: pathlib.Path, tokenizer: p
             tokens -= len(pieces.encode(taken[-1]))
         return " ".join(taken)
 
-    room = length - 24  # a text goes beyond its tokens by less than a word; BOS and EOS
+    room = length - min(24, length // 4)  # a text may be longer by less than a word; BOS and EOS
     samples = [{"question": text_of(0.55 * room) + " ", "answer": text_of(0.45 * room)} for _ in range(count)]
     path.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
     return path

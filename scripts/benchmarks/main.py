@@ -210,4 +210,6 @@ def main() -> int:
                 measure(workload, results, options)
     report.write(planned, results, options.docs)
     print(f"results {options.results}\nreport  {options.docs / 'benchmarks.md'}")
-    return 0
+    asked = [w.key for w in planned if w.group in options.only and not options.report]
+    failed = any("error" in run for key in asked for runs in results[key]["runs"].values() for run in runs)
+    return 1 if failed else 0

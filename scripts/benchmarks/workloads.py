@@ -203,6 +203,6 @@ def workloads(toy: bool) -> list[Workload]:
         *(Workload(f"growth-length-{length // scale}", "growth", f"rows of {length // scale} tokens", small,
                    length // scale, max(1, a_step * scale // length), growing, data="long", same_start=False)
           for length in LENGTHS),
-        *(Workload(f"growth-rank-{rank}", "growth", f"rank {rank}", small, 512, 8, growing, rank=rank,
+        *(Workload(f"growth-rank-{rank}", "growth", f"rank {rank}", small, 512, 8, growing, rank=max(1, rank // scale),
                    same_start=False) for rank in RANKS),
     ]
