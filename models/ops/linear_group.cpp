@@ -105,7 +105,7 @@ void LinearGroup::project_folded(const at::Tensor& x, const at::Tensor& low, con
     }
     if (!lows.empty()) folded.low = lows.size() == 1 ? lows[0] : at::cat(lows, 1);
     products.push_back({{{x, part.weight.for_product(dtype_), /*transposed=*/true}},
-                        folded,
+                        std::move(folded),
                         base.defined() ? base.narrow(1, column, out) : base,
                         y.narrow(1, column, out)});
     column += out;

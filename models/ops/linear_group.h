@@ -44,7 +44,7 @@ class LinearGroup {
     at::Tensor z;                        // (N, O), where there are magnitudes; may be dropped and computed again
   };
 
-  // Writes y (N, O), the projections side by side, plus `base`, which is shaped and laid out as y, or undefined.
+  // Writes y (N, O), the projections side by side, plus `base`, which is y, or laid out as y, or undefined.
   Kept forward(const at::Tensor& x, const at::Tensor& base, at::Tensor& y) const;
   // The same, with the masks of an earlier call: for recomputing.
   void forward_again(const at::Tensor& x, const at::Tensor& base, at::Tensor& y, Kept& kept) const;

@@ -122,9 +122,9 @@ def run_once(workload: Workload, configuration: Configuration, inputs: dict, opt
     return run
 
 
-def measure(workload: Workload, results: dict, options: argparse.Namespace) -> None:
-    """Adds runs to results until each configuration has as many as were asked for. Repeats are the outer loop, so
-    that a machine that slows down does so for all."""
+def measure(workload: Workload, results: dict, options: argparse.Namespace) -> bool:
+    """Adds runs to results until each configuration has as many as were asked for; whether all of them ran. Repeats are
+    the outer loop, so that a machine that slows down does so for all."""
     chosen = [c for c in workload.configurations
               if (c.quick or not options.quick) and re.search(options.match, f"{c.name}, {c.dtype}")]
     stored = results.setdefault(workload.key, {"runs": {}})
@@ -133,7 +133,7 @@ def measure(workload: Workload, results: dict, options: argparse.Namespace) -> N
         key = report.key_of(configuration)
         runs[key] = [] if options.afresh else [run for run in runs.get(key, []) if "error" not in run]
     if all(len(runs[report.key_of(c)]) >= options.repeats for c in chosen):
-        return
+        return True
     print(f"{workload.key}: {workload.title}", flush=True)
     inputs = run_child("inputs", {"workload": workload.key, "toy": options.toy, "data": str(options.data),
                                   "directory": str(options.work / "inputs"), "steps": options.steps,
@@ -156,6 +156,7 @@ def measure(workload: Workload, results: dict, options: argparse.Namespace) -> N
             kept.append(run)
             print(f"  {configuration.name}, {configuration.dtype}: {report.line_of(configuration, run)}", flush=True)
             save(results, options)
+    return not any("error" in run for c in chosen for run in runs[report.key_of(c)])
 
 
 def save(results: dict, options: argparse.Namespace) -> None:
@@ -204,12 +205,11 @@ def main() -> int:
     options = parse()
     results = json.loads(options.results.read_text()) if options.results.exists() else {}
     planned = workloads(options.toy)
+    failed = False
     if not options.report:
         for workload in planned:
             if workload.group in options.only:
-                measure(workload, results, options)
+                failed |= not measure(workload, results, options)
     report.write(planned, results, options.docs)
     print(f"results {options.results}\nreport  {options.docs / 'benchmarks.md'}")
-    asked = [w.key for w in planned if w.group in options.only and not options.report]
-    failed = any("error" in run for key in asked for runs in results[key]["runs"].values() for run in runs)
     return 1 if failed else 0

@@ -154,7 +154,9 @@ struct UnitWork {
 #include "models/ops/kernels/product_tiles-inl.h"
 #include "models/ops/kernels/product_vectors-inl.h"
 
-// By Units of tiles or of vectors.
+// Units of tiles or of vectors say how many floats they need for themselves and for what is folded in, lay the latter
+// out for 32 columns, are told which rows of A come next and over how many steps to ask for them, and multiply unit by
+// unit; C is whole after End().
 template <class Units, class T>
 void ProductBy(ProductTerms<T> terms, const FoldedTerm& folded, size_t rows, ColumnRange columns, const T* d, T* c,
                size_t c_stride, float* scratch) {
