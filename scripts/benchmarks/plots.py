@@ -22,7 +22,9 @@ def draw(planned: list[Workload], results: dict, directory: pathlib.Path) -> dic
     drawn = {}
     for workload in planned:
         stored = results.get(workload.key)
-        if workload.group != "growth" and stored and any(stored["runs"].values()):
+        if workload.group == "growth" or not stored:
+            continue
+        if any(m.counts for dtype in ("bfloat16", "float32") for m in report.summed_up(workload, stored, dtype)):
             drawn[workload.key] = scatter(workload, stored, directory)
     for kind in ("length", "rank"):
         points = [w for w in planned if w.key.startswith(f"growth-{kind}") and w.key in results]

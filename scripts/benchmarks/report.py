@@ -308,7 +308,8 @@ def write(planned: list[Workload], results: dict, docs: pathlib.Path) -> None:
         parts += [ahead(workload, stored), failures(workload, stored), unmeasured(workload, stored)]
         if workload.key in drawn:
             parts.append(f"![{workload.key.upper()}: speed against memory](benchmarks/{drawn[workload.key]})")
-        parts.append(provenance(stored))
+        if any("error" not in run for runs in stored["runs"].values() for run in runs):
+            parts.append(provenance(stored))
     for kind, words, points in (("length", "row length", LENGTHS), ("rank", "rank", RANKS)):
         grown = growth(planned, results, kind)
         if grown:
