@@ -5,7 +5,7 @@
 #include <ATen/ATen.h>
 
 #include "models/io/safetensors.h"
-#include "models/token_batch.h"
+#include "models/network/token_batch.h"
 #include "tests/paths.h"
 
 namespace lora::test {

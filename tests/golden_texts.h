@@ -3,7 +3,7 @@
 
 #include <ATen/ATen.h>
 
-#include "models/token_batch.h"
+#include "models/network/token_batch.h"
 #include "tests/golden.h"
 
 namespace lora::test {

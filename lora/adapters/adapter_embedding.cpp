@@ -5,8 +5,8 @@
 
 #include <cstdio>
 
-#include "models/error.h"
-#include "models/ops/dropout.h"
+#include "models/base/error.h"
+#include "models/engine/dropout.h"
 
 namespace lora {
 
@@ -68,9 +68,8 @@ TokenRows::TokenRows(std::shared_ptr<Embedding> base, const std::vector<int64_t>
   for (const int64_t id : indices) {
     const bool known = id >= 0 && id < w.size(0);
     if (!known || places_[id].item<int64_t>() >= 0) {
-      throw Error(ExitCode::kRecipe, "adapter",
-                  "trainable_token_indices: " + std::to_string(id) +
-                      (known ? " is named twice" : " is none of the " + std::to_string(w.size(0)) + " tokens"));
+      throw AdapterError("trainable_token_indices: " + std::to_string(id) +
+                         (known ? " is named twice" : " is none of the " + std::to_string(w.size(0)) + " tokens"));
     }
     places_[id] = next++;
   }

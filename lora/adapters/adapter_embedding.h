@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "lora/adapters/method.h"
-#include "models/llama.h"
+#include "models/network/decoder.h"
 
 namespace lora {
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/linear.h"
+#include "models/network/linear.h"
 
 namespace lora {
 

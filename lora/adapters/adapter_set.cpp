@@ -6,13 +6,11 @@
 #include <utility>
 
 #include "lora/adapters/adapter_name.h"
-#include "models/did_you_mean.h"
-#include "models/error.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
-
-[[noreturn]] void fail(const std::string& message) { throw Error(ExitCode::kRecipe, "adapter", message); }
 
 std::shared_ptr<LinearHost> host_of(const torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>& modules,
                                     const std::string& path) {
@@ -81,10 +79,11 @@ void AdapterSet::exchange(Whole& whole) {
 
 const Adaptation& AdapterSet::add(const std::string& name, const AdapterConfig& config, uint64_t seed, bool fresh) {
   if (const std::string problem = adapter_name_problem(name); !problem.empty()) {
-    fail("'" + name + "' cannot name an adapter: " + problem);
+    throw AdapterError("'" + name + "' cannot name an adapter: " + problem);
   }
-  if (contains(name)) fail("there is an adapter '" + name + "' already; wanted another name");
-  if (config.method == "full") fail("'" + name + "': method full trains the base itself, which adapters share");
+  if (contains(name)) throw AdapterError("there is an adapter '" + name + "' already; wanted another name");
+  if (config.method == "full")
+    throw AdapterError("'" + name + "': method full trains the base itself, which adapters share");
   deactivate();
   auto entry = std::make_unique<Entry>(Entry());
   entry->name = name;
@@ -158,8 +157,8 @@ AdapterSet::Entry& AdapterSet::at(const std::string& name) const {
   }
   std::string list;
   for (const std::string& known : names()) list += (list.empty() ? "" : ", ") + known;
-  fail("there is no adapter '" + name + "'" + did_you_mean(name, names()) +
-       (list.empty() ? "; none was loaded" : "; loaded: " + list));
+  throw AdapterError("there is no adapter '" + name + "'" + did_you_mean(name, names()) +
+                     (list.empty() ? "; none was loaded" : "; loaded: " + list));
 }
 
 }  // namespace lora

@@ -13,7 +13,7 @@
 
 #include "lora/adapters/config.h"
 #include "lora/adapters/inject.h"
-#include "models/llama.h"
+#include "models/network/decoder.h"
 
 namespace lora {
 

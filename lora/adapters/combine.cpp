@@ -8,10 +8,10 @@
 #include <map>
 #include <set>
 
-#include "lora/adapters/lora_linear.h"
 #include "lora/adapters/matcher.h"
 #include "lora/adapters/merge_tensors.h"
-#include "models/error.h"
+#include "lora/adapters/methods/lora_linear.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
@@ -64,7 +64,7 @@ InitialPair initial_pair(const Linear& base, const MethodOptions& options) {
     const double bound = 1.0 / std::sqrt(static_cast<double>(in));
     a.uniform_(-bound, bound, generator);
   } else if (!starts_from_base(options.config)) {
-    throw Error(ExitCode::kRecipe, "adapter", "init '" + init + "' is not available");
+    throw AdapterError("init '" + init + "' is not available");
   }
   return {a.to(device), at::zeros({out, rank}, at::TensorOptions(at::kFloat).device(device))};
 }

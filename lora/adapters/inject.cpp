@@ -7,7 +7,7 @@
 #include "lora/adapters/matcher.h"
 #include "lora/adapters/method.h"
 #include "lora/adapters/peft.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
@@ -46,10 +46,9 @@ void expect_trainable(const torch::nn::Module& module, const std::string& path, 
   const auto expect = [&](const torch::nn::Module& one, const std::string& name) {
     const auto* linear = dynamic_cast<const Linear*>(&one);
     if (!linear || !linear->weight_handle().packed()) return;
-    throw Error(ExitCode::kRecipe, "adapter",
-                key + ": '" + name +
-                    "' is quantized and cannot be trained whole; adapt it through target_modules, or set "
-                    "model.quantization: none");
+    throw AdapterError(key + ": '" + name +
+                       "' is quantized and cannot be trained whole; adapt it through target_modules, or set "
+                       "model.quantization: none");
   };
   expect(module, path);
   for (const auto& item : module.named_modules(path, /*include_self=*/false)) expect(*item.value(), item.key());
@@ -59,25 +58,22 @@ void expect_trainable(const torch::nn::Module& module, const std::string& path, 
 void expect_possible_rank(const AdapterTarget& target, int64_t out, int64_t in) {
   const int64_t most = std::min(out, in);
   if (target.rank <= most) return;
-  throw Error(ExitCode::kRecipe, "adapter",
-              "rank " + std::to_string(target.rank) + " of '" + target.path + "' is more than " + std::to_string(most) +
-                  ", the smaller side of its weight of " + std::to_string(out) + " × " + std::to_string(in) +
-                  "; rank_pattern gives a module a rank of its own");
+  throw AdapterError("rank " + std::to_string(target.rank) + " of '" + target.path + "' is more than " +
+                     std::to_string(most) + ", the smaller side of its weight of " + std::to_string(out) + " × " +
+                     std::to_string(in) + "; rank_pattern gives a module a rank of its own");
 }
 
 void expect_embeddable(const AdapterConfig& config) {
   const auto refuse = [](const std::string& what) {
-    throw Error(ExitCode::kRecipe, "adapter",
-                "target_modules: " + what +
-                    " is for linear layers, and 'model.embed_tokens' is an embedding; train it "
-                    "whole with modules_to_save, or adapt it with method lora");
+    throw AdapterError("target_modules: " + what +
+                       " is for linear layers, and 'model.embed_tokens' is an embedding; train it "
+                       "whole with modules_to_save, or adapt it with method lora");
   };
   if (!methods().at(config.method).adapts_embeddings) refuse("method " + config.method);
   if (starts_from_base(config)) refuse("init " + config.init);
   if (config.lora_bias) refuse("lora_bias");
   if (!config.trainable_token_indices.empty()) {
-    throw Error(ExitCode::kRecipe, "adapter",
-                "trainable_token_indices: 'model.embed_tokens' is adapted already; wanted one of the two");
+    throw AdapterError("trainable_token_indices: 'model.embed_tokens' is adapted already; wanted one of the two");
   }
 }
 
@@ -97,9 +93,9 @@ void settle_tied_head(LlamaForCausalLM& model, const AdapterConfig& config, Modu
   // Rows of their own are the tied head's too, whatever ensure_weight_tying says.
   const bool rows = !config.trainable_token_indices.empty();
   if (rows && (saved || adapted)) {
-    throw Error(ExitCode::kRecipe, "adapter",
-                "trainable_token_indices: embed_tokens and its tied head are adapted or trained whole already; wanted "
-                "one of the two");
+    throw AdapterError(
+        "trainable_token_indices: embed_tokens and its tied head are adapted or trained whole already; wanted "
+        "one of the two");
   }
   adaptation.tied_head = rows;
   if (!saved && !adapted) return;
@@ -133,9 +129,8 @@ void train_biases(const LlamaForCausalLM& model, const AdapterConfig& config, Ad
     adaptation.biases.push_back(key);
   }
   if (!adaptation.biases.empty() || !config.init_from.empty()) return;
-  throw Error(ExitCode::kRecipe, "adapter",
-              "bias: " + config.bias + " trains none here: " +
-                  (config.bias == "all" ? "this model's layers" : "the adapted layers") + " have no biases");
+  throw AdapterError("bias: " + config.bias + " trains none here: " +
+                     (config.bias == "all" ? "this model's layers" : "the adapted layers") + " have no biases");
 }
 
 // Of a head that was put apart but not trained, its weight is the embedding's.
@@ -183,7 +178,7 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
 
   const auto method = methods().find(config.method);
   if (method == methods().end()) {
-    throw Error(ExitCode::kRecipe, "adapter", "method '" + config.method + "' is not available");
+    throw AdapterError("method '" + config.method + "' is not available");
   }
   AdapterConfig wanted = config;
   wanted.modules_to_save = modules_to_save(model, config);
@@ -209,9 +204,9 @@ Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t
   }
   if (!config.trainable_token_indices.empty()) {
     if (std::ranges::count(match.saved_modules, kEmbeddingPath) > 0) {
-      throw Error(ExitCode::kRecipe, "adapter",
-                  "trainable_token_indices: 'model.embed_tokens' is trained whole by modules_to_save; wanted one of "
-                  "the two");
+      throw AdapterError(
+          "trainable_token_indices: 'model.embed_tokens' is trained whole by modules_to_save; wanted one of "
+          "the two");
     }
     adaptation.embedding = std::make_shared<TokenRows>(model.model->embed_tokens, config.trainable_token_indices);
     model.model->replace_embedding(adaptation.embedding);
@@ -259,10 +254,9 @@ std::vector<LazyTensor> merged_tensors(const LlamaForCausalLM& model) {
     } else if (const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(item.value())) {
       inside = item.key();
       if (adapter->bias_vector().defined() && !adapter->base_layer()->bias_vector().defined()) {
-        throw Error(ExitCode::kRecipe, "adapter",
-                    "lora_bias: merged, '" + item.key() +
-                        "' has a bias, for which this model's layers have no place; "
-                        "wanted the adapter as it is (export peft)");
+        throw AdapterError("lora_bias: merged, '" + item.key() +
+                           "' has a bias, for which this model's layers have no place; "
+                           "wanted the adapter as it is (export peft)");
       }
       add_linear(item.key(), *adapter, [adapter] { return adapter->merged_weight(); });
     } else if (const auto linear = std::dynamic_pointer_cast<Linear>(item.value())) {

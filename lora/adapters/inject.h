@@ -9,7 +9,7 @@
 #include "lora/adapters/adapter_linear.h"
 #include "lora/adapters/config.h"
 #include "models/io/lazy_tensor.h"
-#include "models/llama.h"
+#include "models/network/decoder.h"
 
 namespace lora {
 

@@ -5,13 +5,11 @@
 #include <set>
 
 #include "lora/adapters/regex.h"
-#include "models/did_you_mean.h"
-#include "models/error.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
-
-[[noreturn]] void fail(const std::string& message) { throw Error(ExitCode::kRecipe, "adapter", message); }
 
 // "q_prj" is to be helped with "q_proj", not with a whole path.
 std::vector<std::string> names_of(const std::vector<ModulePath>& modules) {
@@ -29,8 +27,8 @@ std::vector<std::string> names_of(const std::vector<ModulePath>& modules) {
     if (module.linear && seen.insert(name).second) linears += (linears.empty() ? "" : ", ") + name;
   }
   const std::string last = pattern.substr(pattern.rfind('.') + 1);
-  fail(key + ": '" + pattern + "' matches no module" + did_you_mean(last, names_of(modules)) +
-       "; this model's linear layers are " + linears);
+  throw AdapterError(key + ": '" + pattern + "' matches no module" + did_you_mean(last, names_of(modules)) +
+                     "; this model's linear layers are " + linears);
 }
 
 // A layer's index as PEFT finds it: the first numbered part with something behind it, after one that is called as
@@ -161,7 +159,8 @@ ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterC
   PatternSet saved("modules_to_save", config.modules_to_save, is_saved_by);
   const std::set<int64_t> layers(config.layers_to_transform.begin(), config.layers_to_transform.end());
   if (!layers.empty() && !targets.is_list()) {
-    fail("layers_to_transform: wanted with a list of target_modules only; name the layers in the expression instead");
+    throw AdapterError(
+        "layers_to_transform: wanted with a list of target_modules only; name the layers in the expression instead");
   }
 
   ModuleMatch match;
@@ -186,7 +185,8 @@ ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterC
       layers_seen.insert(*index);
     }
     if (!module.linear && !module.embedding) {
-      fail("target_modules: '" + module.path + "' is not a linear layer or an embedding; an adapter needs one");
+      throw AdapterError("target_modules: '" + module.path +
+                         "' is not a linear layer or an embedding; an adapter needs one");
     }
     match.targets.push_back(
         {module.path, ranks.value_for(module.path, config.rank), alphas.value_for(module.path, config.alpha)});
@@ -194,18 +194,20 @@ ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterC
   }
 
   if (layers.empty() && !config.layers_pattern.empty()) {
-    fail("layers_pattern: wanted with layers_to_transform only, whose layers it names");
+    throw AdapterError("layers_pattern: wanted with layers_to_transform only, whose layers it names");
   }
   targets.expect_all_used(modules);
   excluded.expect_all_used(modules);
   saved.expect_all_used(modules);
   for (int64_t layer : layers) {
     if (!layers_seen.contains(layer)) {
-      fail("layers_to_transform: layer " + std::to_string(layer) + " has no module that target_modules means");
+      throw AdapterError("layers_to_transform: layer " + std::to_string(layer) +
+                         " has no module that target_modules means");
     }
   }
   if (match.targets.empty())
-    fail("target_modules: every module that matches is excluded or saved whole; nothing is left to adapt");
+    throw AdapterError(
+        "target_modules: every module that matches is excluded or saved whole; nothing is left to adapt");
   ranks.expect_all_used(adapted);
   alphas.expect_all_used(adapted);
   return match;

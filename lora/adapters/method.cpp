@@ -1,11 +1,11 @@
 #include "lora/adapters/method.h"
 
-#include "lora/adapters/adalora.h"
-#include "lora/adapters/adalora_linear.h"
-#include "lora/adapters/adalora_peft.h"
-#include "lora/adapters/dora_linear.h"
-#include "lora/adapters/lora_fa.h"
-#include "lora/adapters/lora_linear.h"
+#include "lora/adapters/methods/adalora.h"
+#include "lora/adapters/methods/adalora_linear.h"
+#include "lora/adapters/methods/adalora_peft.h"
+#include "lora/adapters/methods/dora_linear.h"
+#include "lora/adapters/methods/lora_fa.h"
+#include "lora/adapters/methods/lora_linear.h"
 #include "lora/adapters/training_hooks.h"
 
 namespace lora {

@@ -10,8 +10,9 @@
 #include "lora/adapters/initialise.h"
 #include "lora/adapters/matcher.h"
 #include "lora/adapters/method.h"
-#include "models/error.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
 #include "models/io/safetensors.h"
 
 namespace lora {
@@ -51,13 +52,6 @@ void put_trained_tensors(const LlamaForCausalLM& model, const Adaptation& adapta
     module.layer->load_peft_tensors(own);
   }
   for (; next < end; ++next) at::Tensor(places[next].second).copy_(values[next]);
-}
-
-std::string listed(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 8;
-  std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i ? ", '" : "'") + names[i] + "'";
-  return names.size() > kShown ? text + " and " + std::to_string(names.size() - kShown) + " more" : text;
 }
 
 // The base's own weight of that name in a file, or undefined. PEFT writes those of the embedding and of the head beside
@@ -167,8 +161,8 @@ void load_tensors(const fs::path& path, const LlamaForCausalLM& model, const Ada
   }
   if (!missing.empty() || !extra.empty()) {
     throw ModelError(path.string() + ": does not fit the adapted modules" +
-                     (missing.empty() ? "" : "; missing: " + listed(missing)) +
-                     (extra.empty() ? "" : "; not wanted: " + listed(extra)));
+                     (missing.empty() ? "" : "; missing: " + listed(missing, 8)) +
+                     (extra.empty() ? "" : "; not wanted: " + listed(extra, 8)));
   }
   // Every shape is checked before the first weight is written.
   for (const auto& [name, tensor] : tensors) {

@@ -9,7 +9,7 @@
 
 #include "lora/adapters/method.h"
 #include "lora/adapters/peft.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

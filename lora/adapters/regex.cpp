@@ -3,7 +3,7 @@
 
 #include <pcre2.h>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
@@ -25,9 +25,8 @@ Regex::Regex(const std::string& pattern) : pattern_(pattern) {
   pcre2_code* code =
       pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF, &error, &offset, nullptr);
   if (!code) {
-    throw Error(ExitCode::kRecipe, "adapter",
-                "regular expression '" + pattern + "' breaks at character " + std::to_string(offset) + ": " +
-                    error_text(error));
+    throw AdapterError("regular expression '" + pattern + "' breaks at character " + std::to_string(offset) + ": " +
+                       error_text(error));
   }
   code_ = std::shared_ptr<void>(code, [](void* c) { pcre2_code_free(static_cast<pcre2_code*>(c)); });
 }
@@ -42,8 +41,7 @@ bool Regex::full_match(const std::string& text) const {
   const int result = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0,
                                  PCRE2_ANCHORED | PCRE2_ENDANCHORED, data.get(), context.get());
   if (result < 0 && result != PCRE2_ERROR_NOMATCH) {
-    throw Error(ExitCode::kRecipe, "adapter",
-                "regular expression '" + pattern_ + "' on '" + text + "': " + error_text(result));
+    throw AdapterError("regular expression '" + pattern_ + "' on '" + text + "': " + error_text(result));
   }
   return result >= 0;
 }

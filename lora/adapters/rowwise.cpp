@@ -5,8 +5,8 @@
 #include <map>
 #include <stdexcept>
 
-#include "models/error.h"
-#include "models/ops/dropout.h"
+#include "models/base/error.h"
+#include "models/engine/dropout.h"
 
 namespace lora {
 namespace {
@@ -68,9 +68,9 @@ RowwiseAdapters::RowwiseAdapters(AdapterSet& set, const std::vector<std::string>
   std::map<std::string, std::vector<std::shared_ptr<AdapterLinear>>> layers;
   for (size_t i = 0; i < names.size(); ++i) {
     if (!set.only_adapts_layers(names[i])) {
-      throw Error(ExitCode::kRecipe, "adapter",
-                  "'" + names[i] + "' changes more than projections of decoder layers, and cannot share a batch with " +
-                      "other adapters; switch to it instead");
+      throw AdapterError("'" + names[i] +
+                         "' changes more than projections of decoder layers, and cannot share a batch with " +
+                         "other adapters; switch to it instead");
     }
     for (const AdaptedModule& module : set.adaptation(names[i]).modules) {
       layers.try_emplace(module.path, names.size()).first->second[i] = module.layer;

@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "models/error.h"
-#include "models/io/atomic_file.h"
-#include "models/io/sha256.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
+#include "models/base/sha256.h"
 
 namespace lora {
 namespace {

@@ -9,13 +9,13 @@
 #include <string>
 #include <utility>
 
-#include "models/error.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
 
-std::optional<int64_t> step_of(const std::string& line) {
+std::optional<int64_t> step_in(const std::string& line) {
   const auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!row.is_object()) return std::nullopt;
   const auto step = row.find("step");
@@ -58,7 +58,7 @@ DroppedRows drop_rows_after(const std::filesystem::path& path, int64_t step) {
   bool last_line_ended = true;
   while (std::getline(lines, line)) {
     last_line_ended = !lines.eof();
-    const auto row_step = step_of(line);
+    const auto row_step = step_in(line);
     if (!row_step) {
       ++dropped.unreadable;
     } else if (*row_step > step) {

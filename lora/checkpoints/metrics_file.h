@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "models/io/file_descriptor.h"
+#include "models/base/file_descriptor.h"
 
 namespace lora {
 

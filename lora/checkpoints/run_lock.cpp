@@ -7,8 +7,8 @@
 #include <string>
 #include <system_error>
 
-#include "models/error.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
 
 namespace lora {
 

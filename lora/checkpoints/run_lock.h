@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "models/io/file_descriptor.h"
+#include "models/base/file_descriptor.h"
 
 namespace lora {
 

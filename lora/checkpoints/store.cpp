@@ -10,8 +10,8 @@
 #include <system_error>
 
 #include "lora/checkpoints/manifest.h"
-#include "models/error.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "lora/adapters/peft.h"
-#include "models/error.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
 #include "models/io/safetensors.h"
 
 namespace lora {

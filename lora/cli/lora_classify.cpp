@@ -2,11 +2,11 @@
 
 #include <iostream>
 
+#include "lora/app/source/session.h"
 #include "lora/cli/program.h"
 #include "lora/data/rows.h"
-#include "lora/run/classify.h"
-#include "lora/run/session.h"
-#include "lora/run/text.h"
+#include "lora/inference/classify.h"
+#include "lora/terminal/text.h"
 
 namespace lora {
 namespace {

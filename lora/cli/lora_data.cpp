@@ -3,14 +3,14 @@
 #include <ATen/Parallel.h>
 #include <unistd.h>
 
+#include "lora/app/data/data_page.h"
+#include "lora/app/data/data_prepare.h"
+#include "lora/app/data/data_preview.h"
+#include "lora/app/data/data_study.h"
+#include "lora/app/source/session.h"
 #include "lora/cli/program.h"
-#include "lora/run/data_page.h"
-#include "lora/run/data_prepare.h"
-#include "lora/run/data_preview.h"
-#include "lora/run/data_study.h"
-#include "lora/run/session.h"
-#include "lora/run/text.h"
-#include "models/io/atomic_file.h"
+#include "lora/terminal/text.h"
+#include "models/base/atomic_file.h"
 
 namespace lora {
 namespace {

@@ -1,9 +1,9 @@
 // lora-export RUN_OR_ADAPTER --format torchscript|huggingface|peft|gguf|gguf-lora --output PATH [--outtype q8_0] …
 // lora-export --combine PATH=WEIGHT … [--combination-type cat] --format … --output PATH
 
+#include "lora/app/source/combined_model.h"
+#include "lora/app/source/merging.h"
 #include "lora/cli/program.h"
-#include "lora/run/combined_model.h"
-#include "lora/run/merging.h"
 
 int main(int argc, char** argv) {
   CLI::App app("Writes a trained model, or several adapters as one, in another program's format.", "lora-export");

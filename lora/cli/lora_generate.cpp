@@ -8,15 +8,15 @@
 #include <optional>
 
 #include "lora/adapters/adapter_name.h"
+#include "lora/app/source/named_path.h"
+#include "lora/app/source/session.h"
+#include "lora/app/source/trained_source.h"
 #include "lora/cli/program.h"
 #include "lora/data/sample.h"
+#include "lora/inference/conversation.h"
+#include "lora/inference/exact_match.h"
+#include "lora/inference/prompts.h"
 #include "lora/log/log.h"
-#include "lora/run/conversation.h"
-#include "lora/run/exact_match.h"
-#include "lora/run/named_path.h"
-#include "lora/run/prompts.h"
-#include "lora/run/session.h"
-#include "lora/run/trained_source.h"
 
 namespace lora {
 namespace {
@@ -36,8 +36,7 @@ std::map<std::string, std::string> load_adapters(const Options& options, Adapter
   for (const std::string& argument : options.adapters) {
     const NamedPath adapter = named_path(argument);
     if (set.contains(adapter.name)) {
-      throw Error(ExitCode::kRecipe, "adapter",
-                  "two adapters are called '" + adapter.name + "'; name them apart: --adapter NAME=PATH");
+      throw AdapterError("two adapters are called '" + adapter.name + "'; name them apart: --adapter NAME=PATH");
     }
     const TrainedSource source = find_trained(adapter.path);
     if (!may_be_same_base(source.base_model, options.model)) {
@@ -159,7 +158,7 @@ int run(const Options& options) {
     return 0;
   }
   if (names.size() > 1 && options.use.empty()) {
-    throw Error(ExitCode::kRecipe, "adapter", "several are loaded; say which one answers with --use NAME");
+    throw AdapterError("several are loaded; say which one answers with --use NAME");
   }
   answerer.answer(options.prompt_given ? options.prompt : std::string(std::istreambuf_iterator<char>(std::cin), {}));
   return 0;

@@ -1,8 +1,8 @@
 // lora-inspect PATH [--json] [--all] [--model BASE] [--no-values]
 
+#include "lora/app/source/session.h"
 #include "lora/cli/program.h"
 #include "lora/inspect/inspect.h"
-#include "lora/run/session.h"
 
 int main(int argc, char** argv) {
   CLI::App app("Tells what is in a model, adapter, checkpoint, run, safetensors or GGUF file.", "lora-inspect");

@@ -5,14 +5,14 @@
 
 #include <filesystem>
 
+#include "lora/app/source/session.h"
+#include "lora/app/training/config_plan.h"
+#include "lora/app/training/machine.h"
+#include "lora/app/training/quantization_report.h"
+#include "lora/app/training/signals.h"
+#include "lora/app/training/training_runs.h"
 #include "lora/cli/program.h"
 #include "lora/log/log.h"
-#include "lora/run/config_plan.h"
-#include "lora/run/machine.h"
-#include "lora/run/quantization_report.h"
-#include "lora/run/session.h"
-#include "lora/run/signals.h"
-#include "lora/run/training_runs.h"
 
 namespace lora {
 namespace {

@@ -8,7 +8,7 @@
 #include <functional>
 #include <new>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "lora/data/packing.h"
 #include "lora/data/shuffle.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

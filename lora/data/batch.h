@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "lora/data/dataset.h"
-#include "models/token_batch.h"
+#include "models/network/token_batch.h"
 
 namespace lora {
 

@@ -13,9 +13,9 @@
 
 #include "lora/data/source_hash.h"
 #include "lora/data/token_file.h"
-#include "models/error.h"
-#include "models/io/atomic_file.h"
-#include "models/io/sha256.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
+#include "models/base/sha256.h"
 
 namespace lora {
 namespace {

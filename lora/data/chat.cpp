@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <map>
 
-#include "models/did_you_mean.h"
-#include "models/error.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kDeepest = 100;
+constexpr int kDeepestMessage = 100;
 
 // What templates know. A name of data must not be able to write a special token, so others are refused.
 const std::vector<std::string>& roles() {
@@ -31,7 +31,8 @@ std::string mapped_role(const std::string& role) {
 
 // Deeper values would exhaust the stack of whoever goes through them.
 void expect_shallow(const Json& value, const std::string& where, int depth = 0) {
-  if (depth > kDeepest) throw DataError(where + ": nested more than " + std::to_string(kDeepest) + " deep");
+  if (depth > kDeepestMessage)
+    throw DataError(where + ": nested more than " + std::to_string(kDeepestMessage) + " deep");
   if (!value.is_structured()) return;
   for (const auto& item : value) expect_shallow(item, where, depth + 1);
 }

@@ -4,8 +4,8 @@
 #include <fstream>
 #include <iterator>
 
-#include "models/did_you_mean.h"
-#include "models/error.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
@@ -20,7 +20,7 @@ struct Source {
   std::string where, text, tools_text;
 };
 
-std::string read_file(const fs::path& path) {
+std::string read_template(const fs::path& path) {
   constexpr size_t kMost = size_t{1} << 22;
   std::ifstream file(path, std::ios::binary);
   std::string text(kMost + 1, '\0');
@@ -38,10 +38,10 @@ Source own_template(const Tokenizer& tokenizer) {
   const fs::path file = directory / "chat_template.jinja", config_path = directory / "tokenizer_config.json";
   if (fs::is_regular_file(file)) {
     const fs::path tools = directory / "additional_chat_templates" / "tool_use.jinja";
-    return {"chat_template.jinja", read_file(file), fs::is_regular_file(tools) ? read_file(tools) : ""};
+    return {"chat_template.jinja", read_template(file), fs::is_regular_file(tools) ? read_template(tools) : ""};
   }
   if (!fs::is_regular_file(config_path)) return {};
-  const Json config = Json::parse(read_file(config_path), nullptr, false);
+  const Json config = Json::parse(read_template(config_path), nullptr, false);
   if (!config.is_object() || !config.contains("chat_template")) return {};
   const Json& found = config["chat_template"];
   const auto refuse = [&] {
@@ -165,7 +165,7 @@ std::shared_ptr<const ChatTemplate> find_chat_template(const std::string& wanted
   }
   if (wanted.find("{{") != std::string::npos || wanted.find("{%") != std::string::npos)
     return make("the recipe's", wanted);
-  if (wanted.ends_with(".jinja")) return make(wanted, read_file(wanted));
+  if (wanted.ends_with(".jinja")) return make(wanted, read_template(wanted));
   if (const std::string* source = builtin(wanted)) return make(wanted, *source);
   for (const auto& [name, source] : builtin_templates()) names.push_back(name);
   throw RecipeError("data.template: unknown '" + wanted + "'" + did_you_mean(wanted, names) +

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

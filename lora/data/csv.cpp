@@ -1,13 +1,11 @@
 #include "lora/data/csv.h"
 
 #include "lora/data/input.h"
-#include "lora/data/utf8.h"
-#include "models/error.h"
+#include "models/base/error.h"
+#include "models/base/utf8.h"
 
 namespace lora {
 namespace {
-
-constexpr int kEnd = std::streambuf::traits_type::eof();
 
 bool is_utf8(const std::string& text) {
   for (size_t at = 0; at < text.size();) {
@@ -20,7 +18,7 @@ bool is_utf8(const std::string& text) {
 
 }  // namespace
 
-bool CsvReader::ends_field(int c) const { return c == separator_ || c == '\n' || c == kEnd; }
+bool CsvReader::ends_field(int c) const { return c == separator_ || c == '\n' || c == kEndOfInput; }
 
 void CsvReader::fail(int64_t line, const std::string& message) {
   problem_line_ = line;
@@ -31,7 +29,7 @@ void CsvReader::fail(int64_t line, const std::string& message) {
 bool CsvReader::skip_line() {
   if (lost_) return false;
   record_bytes_ = 0;
-  while (last_ != '\n' && last_ != kEnd) get();
+  while (last_ != '\n' && last_ != kEndOfInput) get();
   return true;
 }
 
@@ -50,7 +48,7 @@ int CsvReader::get() {
 int CsvReader::end_of_line(int c) {
   if (c != '\r') return c;
   const int next = get();
-  if (next == '\n' || next == kEnd) return next;
+  if (next == '\n' || next == kEndOfInput) return next;
   fail(line_, "found a carriage return without a line feed; wanted lines that end in LF or CRLF");
 }
 
@@ -58,7 +56,7 @@ int CsvReader::read_quoted(std::string& field) {
   const int64_t opened = line_;
   while (true) {
     int c = get();
-    if (c == kEnd) {
+    if (c == kEndOfInput) {
       lost_ = true;
       fail(opened, "a quote opens here and is never closed");
     }
@@ -93,7 +91,7 @@ bool CsvReader::next(std::vector<std::string>& fields) {
     record_bytes_ = 0;
     c = end_of_line(get());
   } while (c == '\n');
-  if (c == kEnd) return false;
+  if (c == kEndOfInput) return false;
   for (bool first = true; first || c == separator_; first = false) {
     if (!first) c = get();
     const int64_t field_line = line_;

@@ -4,7 +4,7 @@
 
 #include "lora/data/chat_template.h"
 #include "lora/data/format.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -4,15 +4,13 @@
 #include <utility>
 
 #include "lora/data/recognise.h"
-#include "models/parallel.h"
+#include "models/base/threads.h"
 
 namespace lora {
 namespace {
 
 // Rows held at a time: enough for every thread, little enough that their text does not matter in memory.
 constexpr size_t kBlockRows = 4096, kBlockBytes = size_t{32} << 20;
-// Rows a thread takes at a time.
-constexpr int64_t kGrain = 16;
 constexpr size_t kShownErrors = 5;
 
 size_t bytes_of(const RawRow& row) {
@@ -106,7 +104,7 @@ void ExampleReader::fill(ExampleBlock& block) {
   }
   std::vector<ExampleRow> rows(count);
   std::vector<std::string> errors(count);
-  parallel_for(static_cast<int64_t>(count), kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(static_cast<int64_t>(count), kRowsAtATime, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
       ExampleRow& row = rows[i];
       row.source = source_;

@@ -9,9 +9,11 @@
 #include "lora/data/config.h"
 #include "lora/data/format.h"
 #include "lora/data/rows.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
+
+inline constexpr int64_t kRowsAtATime = 16;  // that a thread takes
 
 // What becomes of rows that cannot be used: data.on_error and data.max_errors.
 struct RowErrors {

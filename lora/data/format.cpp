@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "lora/data/formats/formats.h"
-#include "models/did_you_mean.h"
-#include "models/error.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

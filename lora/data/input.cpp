@@ -11,9 +11,9 @@
 #include <system_error>
 
 #include "lora/data/unpack.h"
-#include "models/error.h"
-#include "models/io/file_descriptor.h"
-#include "models/io/sha256.h"
+#include "models/base/error.h"
+#include "models/base/file_descriptor.h"
+#include "models/base/sha256.h"
 
 namespace lora {
 namespace {

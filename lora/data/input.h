@@ -10,6 +10,9 @@
 
 namespace lora {
 
+// What stands for a character where there is none left.
+inline constexpr int kEndOfInput = std::streambuf::traits_type::eof();
+
 // What a row may have of bytes: a line that never ends must not fill the memory.
 constexpr size_t kMostRecordBytes = size_t{16} << 20;
 

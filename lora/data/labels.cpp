@@ -8,10 +8,10 @@
 #include <utility>
 
 #include "lora/data/examples.h"
-#include "models/did_you_mean.h"
-#include "models/error.h"
-#include "models/io/atomic_file.h"
-#include "models/io/sha256.h"
+#include "models/base/atomic_file.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
+#include "models/base/sha256.h"
 
 namespace lora {
 namespace {
@@ -20,13 +20,6 @@ namespace {
 bool is_whole_number(const std::string& name) {
   return name == "0" || (!name.empty() && name.size() <= 18 && name[0] >= '1' && name[0] <= '9' &&
                          std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; }));
-}
-
-std::string listed(const LabelNames& names) {
-  constexpr size_t kShown = 10;
-  std::string list;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) list += (i ? ", '" : "'") + names[i] + "'";
-  return names.size() > kShown ? list + " and " + std::to_string(names.size() - kShown) + " more" : list;
 }
 
 LabelNames read_labels_of(const std::vector<DataSource>& sources, const DataConfig& data) {

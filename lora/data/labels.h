@@ -8,7 +8,7 @@
 
 #include "lora/data/cache.h"
 #include "lora/data/config.h"
-#include "models/labels.h"
+#include "models/network/labels.h"
 
 namespace lora {
 

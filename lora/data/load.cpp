@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "lora/data/token_file.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

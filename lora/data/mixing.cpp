@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "lora/data/shuffle.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

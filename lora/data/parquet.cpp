@@ -1,6 +1,6 @@
 #include "lora/data/parquet.h"
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 #ifdef LORA_PARQUET
 

@@ -4,18 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "models/error.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
-
-std::string listed(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 20;
-  std::string list;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) list += (i ? ", '" : "'") + names[i] + "'";
-  if (names.size() > kShown) list += ", and " + std::to_string(names.size() - kShown) + " more";
-  return list.empty() ? "none" : list;
-}
 
 std::vector<std::string> required_columns(const Format& format) {
   std::vector<std::string> columns = format.columns;
@@ -50,7 +43,7 @@ Recognised recognise_format(const DataSource& source, const nlohmann::ordered_js
   for (const Format& format : formats()) {
     if ((format.name == "classification") != labelled) continue;
     const std::vector<std::string> required = required_columns(format);
-    wanted += (wanted.empty() ? "" : "; ") + format.name + ": " + listed(required);
+    wanted += (wanted.empty() ? "" : "; ") + format.name + ": " + listed(required, 20);
     if (!reads_all_renamed(format, source)) continue;
     Candidate candidate{&format, required.size(), {}};
     for (const std::string& column : format.columns) {
@@ -62,17 +55,17 @@ Recognised recognise_format(const DataSource& source, const nlohmann::ordered_js
     if (!best.empty() && best.front().required < candidate.required) best.clear();
     if (best.empty() || best.front().required == candidate.required) best.push_back(std::move(candidate));
   }
-  if (best.size() == 1) return {best[0].format, "its columns are " + listed(best[0].columns)};
+  if (best.size() == 1) return {best[0].format, "its columns are " + listed(best[0].columns, 20)};
   std::vector<std::string> columns;
   for (const auto& item : row.items()) columns.push_back(item.key());
   if (best.empty()) {
-    throw DataError(where + ": no format has these columns: " + listed(columns) + "; wanted those of " + wanted +
+    throw DataError(where + ": no format has these columns: " + listed(columns, 20) + "; wanted those of " + wanted +
                     ", or `fields` to rename them, as in fields: {prompt: question, completion: answer}");
   }
   std::vector<std::string> names;
   for (const Candidate& candidate : best) names.push_back(candidate.format->name);
-  throw DataError(where + ": these columns are those of several formats: " + listed(columns) + "; wanted one of " +
-                  listed(names) + " in `format`");
+  throw DataError(where + ": these columns are those of several formats: " + listed(columns, 20) + "; wanted one of " +
+                  listed(names, 20) + " in `format`");
 }
 
 }  // namespace lora

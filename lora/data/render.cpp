@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "lora/data/utf8.h"
+#include "models/base/utf8.h"
 
 namespace lora {
 namespace {

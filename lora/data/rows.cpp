@@ -5,18 +5,16 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "models/did_you_mean.h"
-#include "models/error.h"
-#include "models/io/sha256.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
+#include "models/base/sha256.h"
 
 namespace lora {
 namespace {
 
-using json = nlohmann::ordered_json;  // tools are shown to a model in the order they were written in
+using nlohmann::ordered_json;  // tools are shown to a model in the order they were written in
 
-constexpr int kEnd = std::streambuf::traits_type::eof();
-
-std::string column_list(const json& object) {
+std::string column_list(const ordered_json& object) {
   constexpr size_t kShown = 20;
   std::string list;
   size_t shown = 0;
@@ -28,7 +26,7 @@ std::string column_list(const json& object) {
 }
 
 // The parser's own words without its prefix and without the text it stopped at, which may be long or not UTF-8.
-std::string parser_says(const json::parse_error& error) {
+std::string parser_says(const ordered_json::parse_error& error) {
   std::string message = error.what();
   if (const size_t start = message.find(": "); start != std::string::npos) message.erase(0, start + 2);
   return message.substr(0, message.find("; last read"));
@@ -52,18 +50,18 @@ bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\r") 
 std::string too_long() { return "more than " + std::to_string(kMostRecordBytes >> 20) + " MiB, wanted shorter rows"; }
 
 // No row of text is nested so, and what walks through a value does it on the stack.
-constexpr int kDeepest = 1000;
+constexpr int kDeepestRow = 1000;
 
 void expect_shallow(int depth, const std::string& where) {
-  if (depth <= kDeepest) return;
-  throw DataError(where + ": nested more than " + std::to_string(kDeepest) + " deep; wanted a row of text");
+  if (depth <= kDeepestRow) return;
+  throw DataError(where + ": nested more than " + std::to_string(kDeepestRow) + " deep; wanted a row of text");
 }
 
 // JSON as RFC 8259 has it, with each key of an object only once: which of two a reader takes is its own affair.
-json parse_json(const std::string& text, const std::string& where) {
+ordered_json parse_json(const std::string& text, const std::string& where) {
   std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto once = [&](int depth, json::parse_event_t event, json& parsed) {
-    using Event = json::parse_event_t;
+  const auto once = [&](int depth, ordered_json::parse_event_t event, ordered_json& parsed) {
+    using Event = ordered_json::parse_event_t;
     expect_shallow(depth, where);
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
@@ -73,8 +71,8 @@ json parse_json(const std::string& text, const std::string& where) {
     return true;
   };
   try {
-    return json::parse(text, once);
-  } catch (const json::parse_error& error) {
+    return ordered_json::parse(text, once);
+  } catch (const ordered_json::parse_error& error) {
     throw DataError(where + ":" + std::to_string(error.byte) + ": not valid JSON: " + parser_says(error) +
                     "; each row must be one whole object");
   }
@@ -143,7 +141,7 @@ bool RowReader::next_line(RawRow& row) {
 bool RowReader::next_element(RawRow& row) {
   int c = skip_space();
   const auto place = [&](int64_t line) { return path_ + ":" + std::to_string(line) + ": "; };
-  if (c == kEnd) throw DataError(place(line_) + "the array is not closed; is the file whole?");
+  if (c == kEndOfInput) throw DataError(place(line_) + "the array is not closed; is the file whole?");
   const bool closed = c == ']' && first_;
   row.line = line_;
   row.index = index_++;
@@ -151,13 +149,14 @@ bool RowReader::next_element(RawRow& row) {
   bool in_string = false;
   for (int64_t depth = 0; !closed;) {
     c = get();
-    if (c == kEnd) throw DataError(place(row.line) + "the element that begins here is not closed; is the file whole?");
+    if (c == kEndOfInput)
+      throw DataError(place(row.line) + "the element that begins here is not closed; is the file whole?");
     if (!in_string && depth == 0 && (c == ',' || c == ']')) break;
     if (in_string) {
       if (c == '\\') {
         row.json += static_cast<char>(c);
         c = get();
-        if (c == kEnd) continue;  // said above
+        if (c == kEndOfInput) continue;  // said above
       } else if (c == '"') {
         in_string = false;
       }
@@ -175,7 +174,7 @@ bool RowReader::next_element(RawRow& row) {
   if (closed) get();
   if (closed || c == ']') {
     array_ = false;
-    if (skip_space() != kEnd) throw DataError(place(line_) + "found text after the array, wanted its end");
+    if (skip_space() != kEndOfInput) throw DataError(place(line_) + "found text after the array, wanted its end");
     // From here on next() takes lines, of which there are none.
   }
   return !closed;
@@ -213,11 +212,11 @@ std::string RowReader::where(const RawRow& row) const {
   return row.index < 0 ? place : place + "[" + std::to_string(row.index) + "]";
 }
 
-json RowReader::parse(const RawRow& row) const {
+ordered_json RowReader::parse(const RawRow& row) const {
   const std::string place = where(row);
   if (!row.error.empty()) throw DataError(place + ": " + row.error);
   if (!csv_) {
-    json value = parse_json(row.json, place);
+    ordered_json value = parse_json(row.json, place);
     if (value.is_object()) return value;
     throw DataError(place + ": found " + value.type_name() +
                     (row.index < 0 ? ", wanted one JSON object a line" : ", wanted an object"));
@@ -227,7 +226,7 @@ json RowReader::parse(const RawRow& row) const {
     throw DataError(place + ": found " + count + ", wanted " + std::to_string(columns_.size()) +
                     " as in the first line; a field with a separator in it stands in quotes");
   }
-  json object = json::object();
+  ordered_json object = ordered_json::object();
   for (size_t i = 0; i < columns_.size(); ++i) object[columns_[i]] = row.fields[i];
   return object;
 }
@@ -237,7 +236,7 @@ const std::string& DataRow::name_in_file(const std::string& column) const {
   return renamed == source_.fields.end() ? column : renamed->second;
 }
 
-const json& DataRow::expect(const std::string& column) const {
+const ordered_json& DataRow::expect(const std::string& column) const {
   const std::string& name = name_in_file(column);
   const auto found = object_.find(name);
   if (found != object_.end()) return *found;
@@ -248,28 +247,28 @@ const json& DataRow::expect(const std::string& column) const {
 }
 
 std::string DataRow::text(const std::string& column) const {
-  const json& found = expect(column);
+  const ordered_json& found = expect(column);
   if (found.is_string()) return found.get<std::string>();
   if (found.is_number() || found.is_boolean()) return found.dump();
   throw DataError(where_ + ": column '" + name_in_file(column) + "' is " + found.type_name() + ", wanted text");
 }
 
-json DataRow::value(const std::string& column) const {
-  const json& found = expect(column);
+ordered_json DataRow::value(const std::string& column) const {
+  const ordered_json& found = expect(column);
   if (!found.is_string()) return found;
   const std::string& text = found.get_ref<const std::string&>();
   const size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string::npos || (text[first] != '[' && text[first] != '{')) return found;
-  const auto shallow = [&](int depth, json::parse_event_t, json&) {
+  const auto shallow = [&](int depth, ordered_json::parse_event_t, ordered_json&) {
     expect_shallow(depth, where_ + ": column '" + name_in_file(column) + "'");
     return true;
   };
-  json parsed = json::parse(text, shallow, false);
+  ordered_json parsed = ordered_json::parse(text, shallow, false);
   return parsed.is_discarded() ? found : parsed;
 }
 
-json DataRow::optional_value(const std::string& column) const {
-  return object_.contains(name_in_file(column)) ? value(column) : json();
+ordered_json DataRow::optional_value(const std::string& column) const {
+  return object_.contains(name_in_file(column)) ? value(column) : ordered_json();
 }
 
 std::string DataRow::optional_text(const std::string& column) const {
@@ -282,7 +281,7 @@ void for_each_row(const DataSource& source, const std::function<void(const DataR
     RowReader reader(file);
     for (RawRow row; reader.next(row);) {
       const std::string where = reader.where(row);
-      const json object = reader.parse(row);
+      const ordered_json object = reader.parse(row);
       visit(DataRow(source, object, where));
     }
   }

@@ -4,17 +4,10 @@
 #include <iterator>
 #include <utility>
 
-#include "models/error.h"
-#include "models/parallel.h"
+#include "models/base/error.h"
+#include "models/base/threads.h"
 
 namespace lora {
-namespace {
-
-// Examples a thread takes at a time.
-constexpr int64_t kGrain = 16;
-
-}  // namespace
-
 SampleReader::SampleReader(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                            const SampleOptions& options)
     : sources_(sources),
@@ -52,7 +45,7 @@ void SampleReader::encode(const ExampleBlock& rows, SampleBlock& block) {
   if (!options) options = encode_options(options_.data, reader_.source(rows.source), tokenizer_, options_.max_length);
   std::vector<EncodedExample> encoded(rows.rows.size());
   std::vector<std::string> errors(rows.rows.size());
-  parallel_for(static_cast<int64_t>(rows.rows.size()), kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(static_cast<int64_t>(rows.rows.size()), kRowsAtATime, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
       try {
         encoded[i] = encode(rows.rows[i], *options);

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <utility>
 
-#include "models/error.h"
-#include "models/io/sha256.h"
+#include "models/base/error.h"
+#include "models/base/sha256.h"
 
 namespace lora {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "lora/data/protobuf_fields.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -3,20 +3,18 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
 #include <utility>
 
 #include "lora/data/sentencepiece_check.h"
 #include "lora/data/tokenizers/added_tokens.h"
 #include "lora/data/tokenizers/unicode.h"
-#include "models/error.h"
+#include "lora/data/tokenizers/vocabulary.h"
+#include "models/base/error.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 namespace {
-
-constexpr std::string_view kSpace = "\u2581";  // SentencePiece's space inside a piece
 
 std::optional<int64_t> if_present(int id) { return id < 0 ? std::nullopt : std::optional<int64_t>(id); }
 
@@ -88,9 +86,9 @@ class SentencePieceTokenizer : public Tokenizer {
       return {static_cast<char>(std::stoi(std::string(stored.substr(3)), nullptr, 16))};
     }
     std::string text;
-    for (size_t space = stored.find(kSpace); space != stored.npos; space = stored.find(kSpace)) {
+    for (size_t space = stored.find(kSpacePiece); space != stored.npos; space = stored.find(kSpacePiece)) {
       text.append(stored, 0, space).push_back(' ');
-      stored.remove_prefix(space + kSpace.size());
+      stored.remove_prefix(space + kSpacePiece.size());
     }
     return text.append(stored);
   }
@@ -199,20 +197,13 @@ class SentencePieceTokenizer : public Tokenizer {
   bool adds_bos_ = false, adds_eos_ = false;
 };
 
-std::string read_model(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  if (!file.is_open() || file.bad()) throw ModelError(path.string() + ": cannot be read");
-  return bytes;
-}
-
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_sentencepiece(const std::filesystem::path& model, const TokenizerConfig& config,
                                               std::vector<std::filesystem::path> files) {
   // It prints what it also returns, and our callers decide what is printed.
   sentencepiece::SetMinLogLevel(3);
-  const std::string bytes = read_model(model);
+  const std::string bytes = read_file(model);
   if (bytes.starts_with("version https://git-lfs")) {
     throw ModelError(model.string() + ": found a Git LFS pointer, wanted the file itself; run git lfs pull");
   }

@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "models/error.h"
-#include "models/parallel.h"
+#include "models/base/error.h"
+#include "models/base/threads.h"
 
 namespace lora {
 namespace {

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "lora/data/dataset.h"
-#include "models/io/atomic_file.h"
-#include "models/io/mapped_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/mapped_file.h"
 
 namespace lora {
 

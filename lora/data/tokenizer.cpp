@@ -7,7 +7,7 @@
 #include "lora/data/tokenizers/json_view.h"
 #include "lora/data/tokenizers/tokenizer_config.h"
 #include "lora/data/tokenizers/vocab_and_merges.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 

@@ -6,7 +6,7 @@
 #include <new>
 #include <vector>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

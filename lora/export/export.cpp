@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
-#include "models/error.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
 
 namespace lora {
 

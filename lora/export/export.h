@@ -10,7 +10,7 @@
 #include "lora/adapters/config.h"
 #include "lora/adapters/inject.h"
 #include "lora/data/tokenizer.h"
-#include "models/llama.h"
+#include "models/network/decoder.h"
 
 namespace lora {
 

@@ -6,13 +6,11 @@
 #include <cmath>
 #include <map>
 
-#include "models/error.h"
-#include "models/ops/rope.h"
+#include "models/base/error.h"
+#include "models/network/rope.h"
 
 namespace lora {
 namespace {
-
-[[noreturn]] void refuse(const std::string& what) { throw Error(ExitCode::kRecipe, "export", "gguf: " + what); }
 
 // A layer's modules; its norms have the names of the config.
 std::map<std::string, std::string> layer_names(const ModelConfig& config) {
@@ -77,10 +75,12 @@ void check_rope(const ModelConfig& config, const std::string& name) {
   const RopeConfig& rope = config.rope;
   const bool divisors = name == "llama" || name == "granite";
   if (rope.type == RopeConfig::Type::kYarn || rope.type == RopeConfig::Type::kLongRope) {
-    refuse("RoPE of type yarn or longrope is not written; supported are default, linear and llama3");
+    throw ExportError("gguf: RoPE of type yarn or longrope is not written; supported are default, linear and llama3");
   }
-  if (rope.type == RopeConfig::Type::kLlama3 && !divisors) refuse("llama3 RoPE has no place in architecture " + name);
-  if (rope.dim != 0 && rope.dim != config.head_dim) refuse("heads of which only a part turns are not written");
+  if (rope.type == RopeConfig::Type::kLlama3 && !divisors)
+    throw ExportError("gguf: llama3 RoPE has no place in architecture " + name);
+  if (rope.dim != 0 && rope.dim != config.head_dim)
+    throw ExportError("gguf: heads of which only a part turns are not written");
 }
 
 void check_layers(const ModelConfig& config, const std::string& name) {
@@ -88,10 +88,10 @@ void check_layers(const ModelConfig& config, const std::string& name) {
     const auto layer = static_cast<int64_t>(i) + 1;
     const bool turns = config.layers[i].positions != Positions::kNone;
     if (turns == (name == "smollm3" && layer % 4 == 0))
-      refuse("layers without positions at other places than llama.cpp has them");
+      throw ExportError("gguf: layers without positions at other places than llama.cpp has them");
     const bool slides = config.layers[i].window > 0;
     if (has_windows(config) && slides == (layer % window_period(config) == 0)) {
-      refuse("sliding windows in other layers than llama.cpp has them");
+      throw ExportError("gguf: sliding windows in other layers than llama.cpp has them");
     }
   }
 }
@@ -102,26 +102,27 @@ void check(const ModelConfig& config, const GgufArchitecture& architecture) {
   check_rope(config, name);
   check_layers(config, name);
   if (!architecture.biases && (config.o_bias || config.mlp_bias)) {
-    refuse("biases of o_proj or of the MLP have no place in architecture " + name);
+    throw ExportError("gguf: biases of o_proj or of the MLP have no place in architecture " + name);
   }
   if (config.qkv_bias && !architecture.biases && name != "qwen2") {
-    refuse("biases of q, k and v have no place in architecture " + name);
+    throw ExportError("gguf: biases of q, k and v have no place in architecture " + name);
   }
   const bool square = config.head_dim * config.num_attention_heads == config.hidden_size;
   if (!square && (name == "qwen2" || name == "olmo2" || name == "phi3")) {
-    refuse("a head_dim other than hidden_size / num_attention_heads has no place in architecture " + name);
+    throw ExportError("gguf: a head_dim other than hidden_size / num_attention_heads has no place in architecture " +
+                      name);
   }
   const double scale = config.attention_scale;
   if (is_gemma(config) && scale != 0 && std::abs(scale / gemma_scale(config) - 1) > 1e-6) {
-    refuse("query_pre_attn_scalar is another than llama.cpp takes it to be");
+    throw ExportError("gguf: query_pre_attn_scalar is another than llama.cpp takes it to be");
   }
   if (name == "gemma2" && (config.attention_softcap == 0 || config.logit_softcap == 0)) {
-    refuse("a gemma2 without soft-capping, which llama.cpp always does");
+    throw ExportError("gguf: a gemma2 without soft-capping, which llama.cpp always does");
   }
   const bool tied = config.tie_word_embeddings;
   if ((name == "gemma" || name == "gemma2") && !tied)
-    refuse("a head that is not tied has no place in architecture " + name);
-  if (name == "olmo2" && tied) refuse("a tied head has no place in architecture olmo2");
+    throw ExportError("gguf: a head that is not tied has no place in architecture " + name);
+  if (name == "olmo2" && tied) throw ExportError("gguf: a tied head has no place in architecture olmo2");
 }
 
 // The heads whose rows `name` holds, where their order differs; else 0.
@@ -141,11 +142,11 @@ at::Tensor turn(const at::Tensor& tensor, int64_t heads, int64_t a, int64_t b) {
 
 GgufArchitecture gguf_architecture(const ModelConfig& config) {
   if (!config.labels.empty())
-    refuse("holds language models; this one is a classifier. Wanted huggingface or torchscript");
+    throw ExportError("gguf: holds language models; this one is a classifier. Wanted huggingface or torchscript");
   const Known* known = find_known(config.model_type);
   if (!known) {
-    refuse("no architecture for model_type '" + config.model_type +
-           "'. Wanted huggingface, from which llama.cpp's own convert_hf_to_gguf.py goes on");
+    throw ExportError("gguf: no architecture for model_type '" + config.model_type +
+                      "'. Wanted huggingface, from which llama.cpp's own convert_hf_to_gguf.py goes on");
   }
   check(config, known->architecture);
   return known->architecture;
@@ -166,7 +167,7 @@ std::string gguf_name(const ModelConfig& config, const std::string& name) {
       return "blk." + path.substr(kLayers.size(), end - kLayers.size()) + "." + known->second + kind;
     }
   }
-  refuse("no name for tensor '" + name + "'");
+  throw ExportError("gguf: no name for tensor '" + name + "'");
 }
 
 double gguf_offset(const ModelConfig& config, const std::string& name) {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "models/config.h"
 #include "models/io/gguf.h"
+#include "models/network/config.h"
 
 namespace lora {
 

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "lora/export/gguf_tokens.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
@@ -91,9 +91,7 @@ std::string merge_text(const json& merge) {
 
 GgufTokens byte_level_tokens(const json& file, const std::string& name) {
   constexpr size_t kMostIds = 1 << 24;
-  const auto refuse = [&](const std::string& what) {
-    throw Error(ExitCode::kRecipe, "export", "gguf: " + name + ": " + what);
-  };
+  const auto refuse = [&](const std::string& what) { throw ExportError("gguf: " + name + ": " + what); };
   GgufTokens tokens{.model = "gpt2"};
   try {
     const json& model = file.at("model");

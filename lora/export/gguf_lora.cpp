@@ -5,19 +5,17 @@
 
 #include <algorithm>
 
-#include "lora/adapters/adalora_peft.h"
-#include "lora/adapters/lora_linear.h"
 #include "lora/adapters/method.h"
+#include "lora/adapters/methods/adalora_peft.h"
+#include "lora/adapters/methods/lora_linear.h"
 #include "lora/export/export.h"
 #include "lora/export/gguf_architecture.h"
 #include "lora/export/gguf_types.h"
 #include "lora/export/verify.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
-
-[[noreturn]] void refuse(const std::string& what) { throw Error(ExitCode::kRecipe, "export", "gguf-lora: " + what); }
 
 struct Pair {
   std::string path;  // of the adapted layer
@@ -30,8 +28,9 @@ std::vector<Pair> pairs_of(const AdapterForm& form) {
   for (const AdaptedModule& module : form.adaptation.modules) {
     const auto tensors = module.layer->peft_tensors();
     if (tensors.size() != 2 || tensors[0].first != "lora_A.weight" || tensors[1].first != "lora_B.weight") {
-      refuse("method '" + form.config.method + "' is more than a product of two matrices, which llama.cpp adds to a " +
-             "weight; merge first: lora-export --format gguf");
+      throw ExportError("gguf-lora: method '" + form.config.method +
+                        "' is more than a product of two matrices, which llama.cpp adds to a " +
+                        "weight; merge first: lora-export --format gguf");
     }
     const at::Tensor a = tensors[0].second.detach(), b = tensors[1].second.detach();
     const double scaling = lora_scaling(form.config, module.layer->rank(), module.layer->alpha());
@@ -44,30 +43,33 @@ std::vector<Pair> pairs_of(const AdapterForm& form) {
 void expect_pairs_alone(const ExportSource& source) {
   const Adaptation& adaptation = source.adaptation;
   if (adaptation.whole_network) {
-    refuse("method '" + source.adapter.method +
-           "' trains no adapter; wanted the merged model: lora-export --format gguf");
+    throw ExportError("gguf-lora: method '" + source.adapter.method +
+                      "' trains no adapter; wanted the merged model: lora-export --format gguf");
   }
   for (const std::string& path : adaptation.saved_modules) {
-    refuse("'" + path +
-           "' is trained whole (modules_to_save), and a GGUF adapter has no place for it; merge first: "
-           "lora-export --format gguf");
+    throw ExportError("gguf-lora: '" + path +
+                      "' is trained whole (modules_to_save), and a GGUF adapter has no place for it; merge first: "
+                      "lora-export --format gguf");
   }
   if (adaptation.embedding) {
-    refuse(
-        "'model.embed_tokens' is adapted, which is not written into a GGUF adapter; merge first: lora-export --format "
+    throw ExportError(
+        "gguf-lora: 'model.embed_tokens' is adapted, which is not written into a GGUF adapter; merge first: "
+        "lora-export --format "
         "gguf");
   }
   if (!adaptation.biases.empty()) {
-    refuse("biases are trained (bias: " + source.adapter.bias +
-           "), and a GGUF adapter has no place for them; merge first: "
-           "lora-export --format gguf");
+    throw ExportError("gguf-lora: biases are trained (bias: " + source.adapter.bias +
+                      "), and a GGUF adapter has no place for them; merge first: "
+                      "lora-export --format gguf");
   }
-  if (adaptation.modules.empty()) refuse("no adapted layer; merge first: lora-export --format gguf");
+  if (adaptation.modules.empty())
+    throw ExportError("gguf-lora: no adapted layer; merge first: lora-export --format gguf");
   const bool tied = read_model_config(source.model_directory).tie_word_embeddings;
   for (const AdaptedModule& module : adaptation.modules) {
     if (tied && module.path == "lm_head") {
-      refuse(
-          "'lm_head' is tied to embed_tokens, and llama.cpp knows no adapter of it; merge first: lora-export --format "
+      throw ExportError(
+          "gguf-lora: 'lm_head' is tied to embed_tokens, and llama.cpp knows no adapter of it; merge first: "
+          "lora-export --format "
           "gguf");
     }
   }
@@ -109,7 +111,7 @@ std::string export_gguf_lora(const ExportSource& source, const std::filesystem::
   const GgufArchitecture architecture = gguf_architecture(config);
   expect_pairs_alone(source);
   const GgmlType type = gguf_type(source.options.outtype, at::kFloat);
-  if (type == GgmlType::kQ8_0) refuse("outtype q8_0 is for models; wanted f32, f16 or bf16");
+  if (type == GgmlType::kQ8_0) throw ExportError("gguf-lora: outtype q8_0 is for models; wanted f32, f16 or bf16");
   const std::vector<Pair> pairs = pairs_of(plain_form(source));
   // Modules of another s·r than the first have what is left of it in their B.
   const double alpha = pairs.front().alpha != 0 ? pairs.front().alpha : 1;

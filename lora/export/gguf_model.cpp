@@ -5,7 +5,7 @@
 #include <set>
 
 #include "lora/export/gguf_architecture.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "models/io/gguf.h"
-#include "models/llama.h"
+#include "models/network/decoder.h"
 
 namespace lora {
 

@@ -2,7 +2,7 @@
 
 #include "lora/data/protobuf_fields.h"
 #include "lora/export/gguf_tokens.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
@@ -31,9 +31,7 @@ void add_piece(std::string_view message, GgufTokens& tokens) {
 }  // namespace
 
 GgufTokens sentencepiece_tokens(const std::string& bytes, const std::string& name) {
-  const auto refuse = [&](const std::string& what) {
-    throw Error(ExitCode::kRecipe, "export", "gguf: " + name + ": " + what);
-  };
+  const auto refuse = [&](const std::string& what) { throw ExportError("gguf: " + name + ": " + what); };
   GgufTokens tokens{.model = "llama", .pre = "default", .add_space_prefix = true};
   // Those that a message leaves out are true, and unigram.
   bool bpe = false, normalizes = false, merges_spaces = true, has_bytes = false;

@@ -1,6 +1,6 @@
 #include "lora/export/gguf_types.h"
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -1,12 +1,11 @@
 #include "lora/export/gguf_vocabulary.h"
 
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "lora/export/gguf_tokens.h"
-#include "models/error.h"
+#include "models/base/error.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 namespace {
@@ -15,11 +14,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr float kScoreOfUnused = -10000, kScoreOfAdded = -1000;  // as llama.cpp's own converter has them
-
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 // An object; empty where there is no such file.
 json read_object(const fs::path& path) {
@@ -37,10 +31,9 @@ GgufTokens tokens_of(const fs::path& directory) {
   const fs::path pieces = directory / "tokenizer.model", merges = directory / "tokenizer.json";
   if (fs::exists(pieces)) return sentencepiece_tokens(read_file(pieces), pieces.string());
   if (fs::exists(merges)) return byte_level_tokens(read_object(merges), merges.string());
-  throw Error(ExitCode::kRecipe, "export",
-              "gguf: " + directory.string() +
-                  ": neither tokenizer.model nor tokenizer.json, and a GGUF holds its "
-                  "tokenizer");
+  throw ExportError("gguf: " + directory.string() +
+                    ": neither tokenizer.model nor tokenizer.json, and a GGUF holds its "
+                    "tokenizer");
 }
 
 void put_token(GgufTokens& tokens, size_t id, const std::string& text, GgufTokenType type) {

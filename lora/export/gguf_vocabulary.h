@@ -4,8 +4,8 @@
 #include <filesystem>
 
 #include "lora/data/tokenizer.h"
-#include "models/config.h"
 #include "models/io/gguf.h"
+#include "models/network/config.h"
 
 namespace lora {
 

@@ -10,11 +10,11 @@
 
 #include "lora/export/export.h"
 #include "lora/export/verify.h"
-#include "models/error.h"
-#include "models/families/families.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
 #include "models/io/safetensors.h"
-#include "models/pretrained.h"
+#include "models/network/families/families.h"
+#include "models/network/pretrained.h"
 
 namespace lora {
 namespace {

@@ -2,11 +2,11 @@
 
 #include "lora/adapters/peft.h"
 
-#include "lora/adapters/adalora_peft.h"
 #include "lora/adapters/method.h"
+#include "lora/adapters/methods/adalora_peft.h"
 #include "lora/export/export.h"
 #include "lora/export/verify.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 
@@ -54,9 +54,8 @@ std::string export_peft(const ExportSource& source, const std::filesystem::path&
 
 void check_lora(const ExportSource& source) {
   if (source.adapter.method == "adalora") return;
-  throw Error(ExitCode::kRecipe, "export",
-              "lora: makes a LoRA adapter of an AdaLoRA one, and the method here is '" + source.adapter.method +
-                  "'; wanted the format peft");
+  throw ExportError("lora: makes a LoRA adapter of an AdaLoRA one, and the method here is '" + source.adapter.method +
+                    "'; wanted the format peft");
 }
 
 std::string export_lora(const ExportSource& source, const std::filesystem::path& output) {

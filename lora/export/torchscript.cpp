@@ -17,17 +17,16 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/script.h>
 
-#include <fstream>
 #include <limits>
-#include <sstream>
 
 #include "lora/export/export.h"
 #include "lora/export/torchscript_source.h"
 #include "lora/export/verify.h"
 #include "lora/quantization/int8.h"
 #include "lora/quantization/quantized_linear.h"
-#include "models/error.h"
-#include "models/ops/rope.h"
+#include "models/base/error.h"
+#include "models/base/read_file.h"
+#include "models/network/rope.h"
 
 namespace lora {
 namespace {
@@ -184,20 +183,12 @@ std::string verify_int8(const ExportSource& source, const Logits& written) {
   return "layers as int8; " + verify_logits(source, written, std::numeric_limits<double>::infinity());
 }
 
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 }  // namespace
 
 std::string export_torchscript(const ExportSource& source, const fs::path& output) {
   const bool int8 = source.options.outtype == "int8";
   if (!int8 && source.options.outtype != "auto") {
-    throw Error(ExitCode::kRecipe, "export",
-                "torchscript: outtype '" + source.options.outtype + "'; wanted auto (the model's own) or int8");
+    throw ExportError("torchscript: outtype '" + source.options.outtype + "'; wanted auto (the model's own) or int8");
   }
   jit::Module module = Builder(source.model, int8).build();
   module.eval();

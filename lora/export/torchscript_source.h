@@ -1,13 +1,13 @@
 #pragma once
-// The decoder of models/llama.h once more, as TorchScript source: what each of its modules computes, after the model's
-// description. Names of submodules are Hugging Face's; torchscript.cpp builds the tree.
+// The decoder of models/network/decoder.h once more, as TorchScript source: what each of its modules computes, after
+// the model's description. Names of submodules are Hugging Face's; torchscript.cpp builds the tree.
 //
 // ScalarType numbers stand for dtypes (6 float32, 11 bool), as in TorchScript's own files: source given to define()
 // knows no torch.float32.
 
 #include <string>
 
-#include "models/config.h"
+#include "models/network/config.h"
 
 namespace lora::script {
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <sstream>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -12,8 +12,8 @@
 #include "lora/adapters/peft.h"
 #include "lora/inspect/base_weights.h"
 #include "lora/inspect/delta.h"
-#include "lora/run/text.h"
-#include "models/error.h"
+#include "lora/terminal/text.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "lora/inspect/delta.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 

@@ -11,7 +11,7 @@
 
 #include "lora/inspect/inspection.h"
 #include "lora/inspect/tensors.h"
-#include "models/config.h"
+#include "models/network/config.h"
 
 namespace lora {
 

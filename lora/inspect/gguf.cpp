@@ -6,8 +6,8 @@
 #include <map>
 
 #include "lora/inspect/delta.h"
-#include "lora/run/text.h"
-#include "models/error.h"
+#include "lora/terminal/text.h"
+#include "models/base/error.h"
 #include "models/io/gguf.h"
 #include "models/io/gguf_format.h"
 

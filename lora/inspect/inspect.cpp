@@ -9,7 +9,7 @@
 #include "lora/inspect/model.h"
 #include "lora/inspect/run.h"
 #include "lora/inspect/tensors.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

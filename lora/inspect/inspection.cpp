@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "lora/run/text.h"
+#include "lora/terminal/text.h"
 
 namespace lora {
 namespace {

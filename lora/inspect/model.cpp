@@ -6,8 +6,9 @@
 
 #include "lora/inspect/base_weights.h"
 #include "lora/inspect/tensors.h"
-#include "models/error.h"
-#include "models/pretrained.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
+#include "models/network/pretrained.h"
 
 namespace lora {
 namespace {
@@ -41,12 +42,6 @@ void describe_config(const fs::path& file, Inspection& inspection) {
   }
 }
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < std::min<size_t>(names.size(), 5); ++i) text += (i ? ", '" : "'") + names[i] + "'";
-  return names.size() > 5 ? text + " and " + std::to_string(names.size() - 5) + " more" : text;
-}
-
 // The tensors that config.json means, and those that are there.
 void compare_with_config(const fs::path& directory, const SafetensorsFiles& files, Inspection& inspection) {
   std::map<std::string, std::vector<int64_t>> wanted;
@@ -76,8 +71,8 @@ void compare_with_config(const fs::path& directory, const SafetensorsFiles& file
     if (!found.contains(name)) missing.push_back(name);
   }
   // A family may keep several of its projections in one tensor, under a name of its own.
-  if (!missing.empty()) inspection.odd.push_back("config.json means tensors that are not there: " + listed(missing));
-  if (!extra.empty()) inspection.odd.push_back("config.json has no place for " + listed(extra));
+  if (!missing.empty()) inspection.odd.push_back("config.json means tensors that are not there: " + listed(missing, 5));
+  if (!extra.empty()) inspection.odd.push_back("config.json has no place for " + listed(extra, 5));
 }
 
 }  // namespace

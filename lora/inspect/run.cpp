@@ -7,8 +7,8 @@
 #include "lora/checkpoints/manifest.h"
 #include "lora/checkpoints/store.h"
 #include "lora/recipe/recipe.h"
-#include "lora/run/text.h"
-#include "models/error.h"
+#include "lora/terminal/text.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

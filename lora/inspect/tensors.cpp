@@ -7,7 +7,7 @@
 #include <set>
 
 #include "lora/inspect/delta.h"
-#include "lora/run/text.h"
+#include "lora/terminal/text.h"
 #include "models/io/safetensors_dtypes.h"
 
 namespace lora {

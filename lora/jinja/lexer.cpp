@@ -9,7 +9,7 @@
 namespace lora::jinja {
 namespace {
 
-using Kind = Token::Kind;
+using TokenKind = Token::Kind;
 
 constexpr std::string_view kSpaces = " \t\n\r\v\f";
 
@@ -22,7 +22,7 @@ class Lexer {
 
   std::vector<Token> run() {
     while (at_ < source_.size()) read_data();
-    add(Kind::kEnd, "", at_);
+    add(TokenKind::kEnd, "", at_);
     return std::move(tokens_);
   }
 
@@ -48,11 +48,11 @@ class Lexer {
     if (type == '#') {
       skip_comment(tag);
     } else if (type == '{') {
-      add(Kind::kPrint, "", tag);
-      read_tag(tag, "}}", Kind::kPrintEnd);
+      add(TokenKind::kPrint, "", tag);
+      read_tag(tag, "}}", TokenKind::kPrintEnd);
     } else if (!read_raw(tag)) {
-      add(Kind::kBlock, "", tag);
-      read_tag(tag, "%}", Kind::kBlockEnd);
+      add(TokenKind::kBlock, "", tag);
+      read_tag(tag, "%}", TokenKind::kBlockEnd);
     }
   }
 
@@ -121,7 +121,7 @@ class Lexer {
     at_line_start_ = at_ > end && source_[at_ - 1] == '\n';
   }
 
-  void read_tag(size_t tag, std::string_view closing, Kind end) {
+  void read_tag(size_t tag, std::string_view closing, TokenKind end) {
     std::string open;  // brackets; a tag ends outside of them
     for (;;) {
       at_ = std::min(source_.find_first_not_of(kSpaces, at_), source_.size());
@@ -145,7 +145,7 @@ class Lexer {
     if (begins_name(c)) {
       size_t length = 1;
       while (length < rest.size() && (begins_name(rest[length]) || is_digit(rest[length]))) ++length;
-      take(Kind::kName, length);
+      take(TokenKind::kName, length);
     } else if (is_digit(c)) {
       read_number(rest);
     } else if (c == '\'' || c == '"') {
@@ -161,7 +161,7 @@ class Lexer {
         if (open.empty() || open.back() != c) fail(at_, std::string("unexpected '") + c + "'");
         open.pop_back();
       }
-      take(Kind::kOperator, twice ? 2 : 1);
+      take(TokenKind::kOperator, twice ? 2 : 1);
     }
   }
 
@@ -186,7 +186,7 @@ class Lexer {
         digits();
       }
     }
-    take(fraction ? Kind::kFloat : Kind::kInteger, length);
+    take(fraction ? TokenKind::kFloat : TokenKind::kInteger, length);
     std::erase(tokens_.back().text, '_');
   }
 
@@ -201,7 +201,7 @@ class Lexer {
       }
     }
     if (i >= rest.size()) fail(at_, "a string does not end");
-    add(Kind::kString, value, at_);
+    add(TokenKind::kString, value, at_);
     at_ += i + 1;
   }
 
@@ -246,14 +246,14 @@ class Lexer {
     return 1 + length;
   }
 
-  void take(Kind kind, size_t length) {
+  void take(TokenKind kind, size_t length) {
     add(kind, std::string(source_.substr(at_, length)), at_);
     at_ += length;
   }
   void add_data(size_t begin, size_t end) {
-    if (end > begin) add(Kind::kData, std::string(source_.substr(begin, end - begin)), begin);
+    if (end > begin) add(TokenKind::kData, std::string(source_.substr(begin, end - begin)), begin);
   }
-  void add(Kind kind, std::string text, size_t offset) {
+  void add(TokenKind kind, std::string text, size_t offset) {
     tokens_.push_back({kind, std::move(text), line(offset), offset});
   }
 

@@ -15,7 +15,7 @@ namespace {
 using Kind = Node::Kind;
 
 // A macro that calls itself; each level takes some hundred bytes of stack for each of the parser's levels.
-constexpr int kDeepest = 1000;
+constexpr int kDeepestCall = 1000;
 
 struct Scope {
   std::vector<std::pair<std::string, Value>> variables;
@@ -62,7 +62,7 @@ class Interpreter {
 
   struct Deeper {
     explicit Deeper(Interpreter& interpreter) : depth_(interpreter.depth_) {
-      if (++depth_ > kDeepest) throw TemplateError("nested more than " + std::to_string(kDeepest) + " deep");
+      if (++depth_ > kDeepestCall) throw TemplateError("nested more than " + std::to_string(kDeepestCall) + " deep");
     }
     ~Deeper() { --depth_; }
     int& depth_;

@@ -5,7 +5,7 @@
 namespace lora::jinja {
 namespace {
 
-constexpr int kDeepest = 150;
+constexpr int kDeepestSyntax = 150;
 
 }  // namespace
 
@@ -59,7 +59,7 @@ std::unique_ptr<Node> TokenCursor::node(Node::Kind kind, size_t line) {
 }
 
 TokenCursor::Deeper::Deeper(TokenCursor& in) : in_(in) {
-  if (++in_.depth_ > kDeepest) in_.fail("nested more than " + std::to_string(kDeepest) + " deep");
+  if (++in_.depth_ > kDeepestSyntax) in_.fail("nested more than " + std::to_string(kDeepestSyntax) + " deep");
 }
 
 }  // namespace lora::jinja

@@ -10,10 +10,11 @@ namespace lora::jinja {
 namespace {
 
 // Deeper values than any data has: a namespace that holds itself.
-constexpr int kDeepest = 200;
+constexpr int kDeepestValue = 200;
 
 void check_depth(int depth) {
-  if (depth > kDeepest) throw TemplateError("a value is nested more than " + std::to_string(kDeepest) + " deep");
+  if (depth > kDeepestValue)
+    throw TemplateError("a value is nested more than " + std::to_string(kDeepestValue) + " deep");
 }
 
 bool equal_at(const Value& a, const Value& b, int depth);

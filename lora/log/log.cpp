@@ -7,7 +7,7 @@
 
 #include <memory>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

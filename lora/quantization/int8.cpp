@@ -6,9 +6,9 @@
 #include <limits>
 
 #include "lora/quantization/pieces.h"
-#include "models/ops/kernels/dispatch.h"
-#include "models/ops/kernels/quantized.h"
-#include "models/parallel.h"
+#include "models/base/threads.h"
+#include "models/engine/cpu/dispatch.h"
+#include "models/engine/cpu/quantized.h"
 
 namespace lora {
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/base/numbers.h"
+
 namespace lora {
 
 // Seven decades; each further from zero has twice as many levels: the midpoints of equal steps from 0.1 to 1, times a
@@ -39,7 +41,7 @@ void NestedScales::decode(int64_t begin, int64_t end, float* scales) const {
 NestedScales nest_scales(const at::Tensor& scales) {
   NestedScales nested;
   nested.offset = scales.mean().item<float>();
-  const int64_t n = scales.numel(), blocks = (n + kNestedBlock - 1) / kNestedBlock;
+  const int64_t n = scales.numel(), blocks = ceil_div(n, kNestedBlock);
   at::Tensor centred = at::zeros({blocks * kNestedBlock}, at::kFloat);
   centred.narrow(0, 0, n).copy_(scales - nested.offset);
   centred = centred.view({blocks, kNestedBlock});

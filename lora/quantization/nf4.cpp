@@ -8,9 +8,10 @@
 #include <limits>
 
 #include "lora/quantization/pieces.h"
-#include "models/ops/kernels/dispatch.h"
-#include "models/ops/kernels/quantized.h"
-#include "models/parallel.h"
+#include "models/base/numbers.h"
+#include "models/base/threads.h"
+#include "models/engine/cpu/dispatch.h"
+#include "models/engine/cpu/quantized.h"
 
 namespace lora {
 namespace {
@@ -22,15 +23,14 @@ constexpr int64_t kPiece = kBlock * kNestedBlock;  // values of one nested block
 
 Nf4Weight::Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double_quantization)
     : out_(weight.size(0)), in_(weight.size(1)), dtype_(dtype) {
-  const int64_t n = weight.numel(), blocks = (n + kBlock - 1) / kBlock;
+  const int64_t n = weight.numel(), blocks = ceil_div(n, kBlock);
   const auto options = at::TensorOptions().device(weight.device());
   codes_ = at::empty({(n + 1) / 2}, options.dtype(at::kByte));
   scales_ = at::empty({blocks}, options.dtype(at::kFloat));
   if (weight.is_meta()) {
     error_ = std::numeric_limits<double>::quiet_NaN();
     if (!double_quantization) return;
-    nested_ = {at::empty({blocks}, codes_.options()),
-               at::empty({(blocks + kNestedBlock - 1) / kNestedBlock}, scales_.options())};
+    nested_ = {at::empty({blocks}, codes_.options()), at::empty({ceil_div(blocks, kNestedBlock)}, scales_.options())};
     scales_.reset();
     return;
   }
@@ -50,7 +50,7 @@ Nf4Weight::Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double
   }
   error_ = relative_difference(weight, kPiece, [&](int64_t first, float* to, int64_t count) {
     std::array<float, kNestedBlock> room{};
-    decode_scales(first / kBlock, (first + count + kBlock - 1) / kBlock, room.data());
+    decode_scales(first / kBlock, ceil_div(first + count, kBlock), room.data());
     kernels::nf4_decode(codes + first / 2, room.data(), to, static_cast<size_t>(count));
   });
 }
@@ -66,11 +66,11 @@ void Nf4Weight::unpack(at::Tensor& to) const {
   const auto* const codes = codes_.const_data_ptr<uint8_t>();
   kernels::for_type(to, [&](auto type) {
     using T = decltype(type);
-    parallel_for((n + kPiece - 1) / kPiece, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(ceil_div(n, kPiece), 1, [&](int64_t begin, int64_t end) {
       std::array<float, kNestedBlock> scales{};
       for (int64_t first = begin * kPiece; first < std::min(end * kPiece, n); first += kPiece) {
         const int64_t count = std::min(kPiece, n - first);
-        decode_scales(first / kBlock, (first + count + kBlock - 1) / kBlock, scales.data());
+        decode_scales(first / kBlock, ceil_div(first + count, kBlock), scales.data());
         kernels::nf4_decode(codes + first / 2, scales.data(), kernels::data<T>(to) + first, static_cast<size_t>(count));
       }
     });

@@ -1,5 +1,5 @@
 #pragma once
-// NF4, the four-bit NormalFloat of QLoRA (Dettmers et al. 2023, §3): see models/ops/kernels/quantized.h for the codes.
+// NF4, the four-bit NormalFloat of QLoRA (Dettmers et al. 2023, §3): see models/engine/cpu/quantized.h for the codes.
 // 4.5 bits a parameter with plain scales, 4.127 with nested ones.
 
 #include <memory>

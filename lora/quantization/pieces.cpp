@@ -6,7 +6,8 @@
 #include <cmath>
 #include <vector>
 
-#include "models/parallel.h"
+#include "models/base/numbers.h"
+#include "models/base/threads.h"
 
 namespace lora {
 
@@ -14,7 +15,7 @@ void for_each_piece(const at::Tensor& values, int64_t piece,
                     const std::function<void(int64_t, const float*, int64_t)>& f) {
   const at::Tensor flat = values.view(-1);
   const int64_t n = flat.numel();
-  parallel_for((n + piece - 1) / piece, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(ceil_div(n, piece), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i * piece, count = std::min(piece, n - first);
       const at::Tensor floats = flat.narrow(0, first, count).to(at::kFloat);
@@ -25,7 +26,7 @@ void for_each_piece(const at::Tensor& values, int64_t piece,
 
 double relative_difference(const at::Tensor& values, int64_t piece,
                            const std::function<void(int64_t, float*, int64_t)>& decode) {
-  const auto pieces = static_cast<size_t>((values.numel() + piece - 1) / piece);
+  const auto pieces = static_cast<size_t>(ceil_div(values.numel(), piece));
   std::vector<double> squares(pieces), differences(pieces);
   for_each_piece(values, piece, [&](int64_t first, const float* wanted, int64_t count) {
     std::vector<float> found(static_cast<size_t>(count));

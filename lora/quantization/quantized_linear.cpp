@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "models/ops/packed_linear.h"
+#include "models/engine/packed_linear.h"
 
 namespace lora {
 

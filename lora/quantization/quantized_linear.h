@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "lora/quantization/quantized_weight.h"
-#include "models/linear.h"
+#include "models/network/linear.h"
 
 namespace lora {
 

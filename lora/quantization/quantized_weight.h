@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/ops/weight_handle.h"
+#include "models/engine/weight_handle.h"
 
 namespace lora {
 

@@ -3,7 +3,7 @@
 #include "lora/quantization/int8.h"
 #include "lora/quantization/nf4.h"
 #include "lora/quantization/quantized_linear.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 

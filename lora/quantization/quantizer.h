@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "lora/quantization/quantized_linear.h"
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 
 namespace lora {
 

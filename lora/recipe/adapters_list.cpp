@@ -8,7 +8,7 @@
 #include "lora/adapters/adapter_name.h"
 #include "lora/recipe/failure.h"
 #include "lora/recipe/keys.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "lora/recipe/failure.h"
 #include "lora/recipe/known_names.h"
-#include "models/did_you_mean.h"
-#include "models/error.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

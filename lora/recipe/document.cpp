@@ -9,7 +9,7 @@
 #include <sstream>
 #include <utility>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

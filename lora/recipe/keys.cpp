@@ -4,7 +4,7 @@
 
 #include "lora/recipe/fields.h"
 #include "lora/recipe/synonyms.h"
-#include "models/did_you_mean.h"
+#include "models/base/did_you_mean.h"
 
 namespace lora {
 namespace {

@@ -10,7 +10,7 @@
 #include "lora/recipe/failure.h"
 #include "lora/recipe/fields.h"
 #include "lora/recipe/keys.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -6,7 +6,7 @@
 #include "lora/recipe/failure.h"
 #include "lora/recipe/scalars.h"
 #include "lora/recipe/values.h"
-#include "models/did_you_mean.h"
+#include "models/base/did_you_mean.h"
 
 namespace lora {
 namespace {

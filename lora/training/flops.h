@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/llama.h"
+#include "models/network/decoder.h"
 
 namespace lora {
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 

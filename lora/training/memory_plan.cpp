@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "models/error.h"
+#include "models/base/error.h"
+#include "models/engine/linear_cross_entropy.h"
 #include "models/io/file_view.h"
-#include "models/ops/linear_cross_entropy.h"
 
 namespace lora {
 namespace {

@@ -9,7 +9,7 @@
 #include "lora/data/dataset.h"
 #include "lora/training/config.h"
 #include "lora/training/parameter_groups.h"
-#include "models/llama.h"
+#include "models/network/decoder.h"
 
 namespace lora {
 

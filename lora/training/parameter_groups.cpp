@@ -6,8 +6,8 @@
 #include <set>
 
 #include "lora/adapters/matcher.h"
-#include "models/did_you_mean.h"
-#include "models/error.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

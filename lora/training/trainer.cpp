@@ -12,15 +12,14 @@
 #include "lora/training/flops.h"
 #include "lora/training/memory_plan.h"
 #include "lora/training/schedule.h"
-#include "models/error.h"
-#include "models/ops/row_counts.h"
+#include "models/base/error.h"
+#include "models/base/numbers.h"
+#include "models/engine/row_counts.h"
 
 namespace lora {
 namespace {
 
 constexpr int64_t kPassTokens = 512;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 using Passes = std::vector<std::vector<int64_t>>;  // the samples of each
 

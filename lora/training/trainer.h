@@ -17,8 +17,8 @@
 #include "lora/training/adamw.h"
 #include "lora/training/config.h"
 #include "lora/training/confusion.h"
-#include "models/llama.h"
-#include "models/ops/profile.h"
+#include "models/engine/profile.h"
+#include "models/network/decoder.h"
 
 namespace lora {
 

@@ -2,7 +2,7 @@
 
 #include <ATen/ops/from_blob.h>
 
-#include "models/io/mapped_file.h"
+#include "models/base/mapped_file.h"
 
 namespace lora {
 namespace {

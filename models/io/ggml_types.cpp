@@ -8,7 +8,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "models/parallel.h"
+#include "models/base/numbers.h"
+#include "models/base/threads.h"
 
 namespace lora {
 namespace {
@@ -67,7 +68,7 @@ bool fits_half(const float* x, int64_t count, float divisor) {
 // f(begin, count) over pieces of [0, size) that begin at a unit.
 void for_each_range(size_t size, const std::function<void(int64_t begin, int64_t count)>& f) {
   const auto values = static_cast<int64_t>(size);
-  parallel_for((values + kUnit - 1) / kUnit, kGrain,
+  parallel_for(ceil_div(values, kUnit), kGrain,
                [&](int64_t first, int64_t last) { f(first * kUnit, std::min(last * kUnit, values) - first * kUnit); });
 }
 

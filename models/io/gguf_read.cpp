@@ -3,10 +3,11 @@
 #include <cstring>
 #include <limits>
 
-#include "models/error.h"
+#include "models/base/error.h"
+#include "models/base/mapped_file.h"
+#include "models/base/numbers.h"
 #include "models/io/gguf.h"
 #include "models/io/gguf_format.h"
-#include "models/io/mapped_file.h"
 
 namespace lora {
 namespace {
@@ -194,7 +195,7 @@ void GgufFile::read() {
     }
     alignment = std::get<uint32_t>(*set);
   }
-  const uint64_t data = (reader.position() + alignment - 1) / alignment * alignment;
+  const uint64_t data = round_up<uint64_t>(reader.position(), alignment);
   for (auto& [name, entry] : entries_) {
     if (entry.begin > file_->size() || data > file_->size() - entry.begin) {
       throw Damaged{"tensor " + named(name) + " begins at byte " + std::to_string(entry.begin) +

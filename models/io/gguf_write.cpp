@@ -4,8 +4,9 @@
 #include <cstring>
 #include <set>
 
-#include "models/error.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
+#include "models/base/numbers.h"
 #include "models/io/gguf.h"
 #include "models/io/gguf_format.h"
 
@@ -43,7 +44,7 @@ struct PutValue {
   void put_all(const std::monostate&) const { throw ModelError("a GGUF array has elements; found none of any type"); }
 };
 
-uint64_t padded(uint64_t size) { return (size + kGgufAlignment - 1) / kGgufAlignment * kGgufAlignment; }
+uint64_t padded(uint64_t size) { return round_up<uint64_t>(size, kGgufAlignment); }
 
 int64_t row_length(const GgufTensor& tensor) { return tensor.source.shape.empty() ? 1 : tensor.source.shape.back(); }
 

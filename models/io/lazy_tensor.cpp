@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 

@@ -8,9 +8,9 @@
 #include <set>
 #include <tuple>
 
-#include "models/error.h"
+#include "models/base/error.h"
+#include "models/base/mapped_file.h"
 #include "models/io/file_view.h"
-#include "models/io/mapped_file.h"
 #include "models/io/safetensors.h"
 #include "models/io/safetensors_dtypes.h"
 

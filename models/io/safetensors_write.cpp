@@ -3,8 +3,8 @@
 #include <set>
 #include <string_view>
 
-#include "models/error.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
 #include "models/io/lazy_tensor.h"
 #include "models/io/safetensors.h"
 #include "models/io/safetensors_dtypes.h"

@@ -4,8 +4,8 @@
 
 #include <ATen/ATen.h>
 
-#include "models/error.h"
-#include "models/pretrained.h"
+#include "models/base/error.h"
+#include "models/network/pretrained.h"
 #include "tests/adapters/adapted_model.h"
 #include "tests/catch.h"
 #include "tests/golden.h"

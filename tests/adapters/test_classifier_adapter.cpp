@@ -4,9 +4,9 @@
 
 #include "lora/adapters/inject.h"
 #include "lora/adapters/peft.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "models/io/safetensors.h"
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden_texts.h"
 #include "tests/temporary_directory.h"

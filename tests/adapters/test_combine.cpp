@@ -7,9 +7,9 @@
 
 #include "lora/adapters/merge_tensors.h"
 #include "lora/adapters/peft.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "models/io/safetensors.h"
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 #include "tests/adapters/adapted_model.h"
 #include "tests/catch.h"
 #include "tests/golden.h"

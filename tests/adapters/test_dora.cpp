@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include "lora/adapters/dora_linear.h"
-#include "models/ops/dropout.h"
+#include "lora/adapters/methods/dora_linear.h"
+#include "models/engine/dropout.h"
 #include "tests/catch.h"
 
 using namespace lora;

@@ -4,7 +4,7 @@
 #include <torch/types.h>
 
 #include "lora/adapters/inject.h"
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden_families.h"
 

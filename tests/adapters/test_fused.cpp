@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "lora/adapters/inject.h"
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/temporary_directory.h"
 

@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/golden.h"
 

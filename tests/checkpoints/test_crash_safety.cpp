@@ -5,7 +5,7 @@
 
 #include "lora/checkpoints/metrics_file.h"
 #include "lora/checkpoints/store.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
 #include "tests/catch.h"
 #include "tests/checkpoints/killed_process.h"
 #include "tests/temporary_directory.h"

@@ -2,7 +2,7 @@
 #include <string>
 
 #include "lora/checkpoints/metrics_file.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/file_size_limit.h"
 #include "tests/temporary_directory.h"

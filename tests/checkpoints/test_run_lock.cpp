@@ -6,7 +6,7 @@
 #include <string>
 
 #include "lora/checkpoints/run_lock.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/temporary_directory.h"
 

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "lora/checkpoints/store.h"
-#include "models/error.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/file_size_limit.h"
 #include "tests/temporary_directory.h"

@@ -5,7 +5,7 @@
 #include "lora/adapters/config.h"
 #include "lora/log/log.h"
 #include "lora/recipe/recipe.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 int main() {
   lora::log_info("lora-train from its installed package, on a tensor of " + std::to_string(at::ones({2, 3}).numel()));

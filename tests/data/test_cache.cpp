@@ -10,8 +10,8 @@
 
 #include "lora/data/load.h"
 #include "lora/data/token_file.h"
-#include "models/error.h"
-#include "models/io/sha256.h"
+#include "models/base/error.h"
+#include "models/base/sha256.h"
 #include "tests/catch.h"
 #include "tests/data/data_files.h"
 #include "tests/data/piece_tokenizer.h"

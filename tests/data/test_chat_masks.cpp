@@ -5,7 +5,7 @@
 
 #include "lora/data/chat_template.h"
 #include "lora/data/whole_sample.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/data/chat_tokenizer.h"
 #include "tests/temporary_directory.h"

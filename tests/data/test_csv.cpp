@@ -8,7 +8,7 @@
 
 #include "lora/data/rows.h"
 #include "lora/data/shuffle.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/shared_data.h"
 #include "tests/temporary_directory.h"

@@ -4,7 +4,7 @@
 
 #include <ATen/Parallel.h>
 
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/data/data_files.h"
 

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 
 namespace lora::test {

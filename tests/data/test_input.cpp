@@ -6,8 +6,8 @@
 #include <zstd.h>
 
 #include "lora/data/shuffle.h"
-#include "models/error.h"
-#include "models/io/sha256.h"
+#include "models/base/error.h"
+#include "models/base/sha256.h"
 #include "tests/catch.h"
 #include "tests/data/data_files.h"
 

@@ -8,8 +8,8 @@
 
 #include "lora/data/shuffle.h"
 #include "lora/data/tokenizers/json_tokenizer.h"
-#include "lora/data/utf8.h"
-#include "models/error.h"
+#include "models/base/error.h"
+#include "models/base/utf8.h"
 #include "tests/catch.h"
 #include "tests/data/sentencepiece_writer.h"
 #include "tests/golden.h"

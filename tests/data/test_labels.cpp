@@ -6,8 +6,8 @@
 
 #include "lora/data/batch.h"
 #include "lora/data/load.h"
-#include "models/error.h"
-#include "models/io/sha256.h"
+#include "models/base/error.h"
+#include "models/base/sha256.h"
 #include "tests/catch.h"
 #include "tests/data/piece_tokenizer.h"
 #include "tests/temporary_directory.h"

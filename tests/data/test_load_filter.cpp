@@ -4,7 +4,7 @@
 
 #include "lora/data/cleaning/notes.h"
 #include "lora/data/render.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/data/piece_tokenizer.h"
 #include "tests/temporary_directory.h"

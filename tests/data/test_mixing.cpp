@@ -6,7 +6,7 @@
 #include <set>
 
 #include "lora/data/shuffle.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 
 namespace lora::test {

@@ -3,7 +3,7 @@
 #include "lora/data/parquet.h"
 
 #include "lora/data/load.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/data/data_files.h"
 #include "tests/data/piece_tokenizer.h"

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lora/data/shuffle.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/shared_data.h"
 #include "tests/temporary_directory.h"

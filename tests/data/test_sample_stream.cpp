@@ -5,7 +5,7 @@
 #include <ATen/Parallel.h>
 
 #include "lora/data/cleaning/load_filter.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/data/data_files.h"
 #include "tests/data/piece_tokenizer.h"

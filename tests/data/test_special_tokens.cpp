@@ -2,7 +2,7 @@
 
 #include "lora/data/tokenizer.h"
 #include "lora/data/tokenizers/added_tokens.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/data/sentencepiece_writer.h"
 #include "tests/temporary_directory.h"

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "lora/data/tokenizer.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/data/gguf_vocabulary.h"
 #include "tests/data/sentencepiece_writer.h"

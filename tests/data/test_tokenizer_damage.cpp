@@ -8,7 +8,7 @@
 #include "lora/data/sentencepiece_tokenizer.h"
 #include "lora/data/shuffle.h"
 #include "lora/data/tokenizer.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/data/sentencepiece_writer.h"
 #include "tests/shared_data.h"

@@ -7,8 +7,8 @@
 #include <torch/script.h>
 
 #include "lora/adapters/peft.h"
-#include "models/error.h"
-#include "models/generation.h"
+#include "lora/inference/generation.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/export/trained_model.h"
 #include "tests/temporary_directory.h"

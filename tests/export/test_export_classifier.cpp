@@ -5,7 +5,7 @@
 
 #include "lora/adapters/peft.h"
 #include "lora/export/export.h"
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden_texts.h"
 #include "tests/temporary_directory.h"

@@ -4,8 +4,8 @@
 #include <torch/script.h>
 
 #include "lora/export/export.h"
-#include "models/generation.h"
-#include "models/pretrained.h"
+#include "lora/inference/generation.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden_families.h"
 #include "tests/temporary_directory.h"

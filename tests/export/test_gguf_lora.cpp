@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "lora/export/gguf_architecture.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/export/trained_model.h"
 #include "tests/temporary_directory.h"

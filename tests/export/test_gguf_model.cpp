@@ -7,7 +7,7 @@
 #include "lora/export/gguf_architecture.h"
 #include "lora/export/gguf_model.h"
 #include "lora/export/verify.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/export/trained_model.h"
 #include "tests/file_size_limit.h"

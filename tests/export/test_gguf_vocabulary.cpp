@@ -4,7 +4,7 @@
 #include "lora/export/gguf_vocabulary.h"
 
 #include "lora/export/gguf_tokens.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/data/sentencepiece_writer.h"
 #include "tests/shared_data.h"

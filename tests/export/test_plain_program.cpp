@@ -4,10 +4,10 @@
 
 #include <sstream>
 
-#include "models/generation.h"
+#include "lora/inference/generation.h"
+#include "tests/app/command.h"
 #include "tests/catch.h"
 #include "tests/export/trained_model.h"
-#include "tests/run/command.h"
 
 using namespace lora;
 using namespace lora::test;

@@ -5,13 +5,13 @@
 #include <nlohmann/json.hpp>
 
 #include "models/io/safetensors.h"
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/export/trained_model.h"
 #include "tests/file_size_limit.h"
 #include "tests/temporary_directory.h"
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 using namespace lora;
 using namespace lora::test;

@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "lora/export/export.h"
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 #include "tests/golden.h"
 
 namespace lora::test {

@@ -8,10 +8,10 @@
 
 #include "lora/adapters/inject.h"
 #include "lora/adapters/peft.h"
-#include "models/error.h"
-#include "models/io/atomic_file.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
 #include "models/io/safetensors.h"
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden.h"
 #include "tests/temporary_directory.h"

@@ -5,7 +5,7 @@
 #include <random>
 
 #include "lora/inspect/inspect.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "models/io/gguf.h"
 #include "tests/catch.h"
 #include "tests/temporary_directory.h"

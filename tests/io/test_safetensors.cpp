@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "models/error.h"
+#include "models/base/error.h"
 #include "models/io/safetensors.h"
 #include "tests/catch.h"
 #include "tests/temporary_directory.h"

@@ -6,7 +6,7 @@
 #include <random>
 #include <string>
 
-#include "models/error.h"
+#include "models/base/error.h"
 #include "models/io/safetensors.h"
 #include "tests/catch.h"
 #include "tests/temporary_directory.h"

@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "lora/log/log.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/catch.h"
 
 namespace {

@@ -5,8 +5,8 @@
 
 #include "lora/quantization/int8.h"
 #include "lora/quantization/nf4.h"
+#include "models/engine/cpu/quantized.h"
 #include "models/io/safetensors.h"
-#include "models/ops/kernels/quantized.h"
 #include "tests/catch.h"
 #include "tests/golden.h"
 

@@ -9,7 +9,7 @@
 #include "lora/adapters/inject.h"
 #include "lora/quantization/nf4.h"
 #include "lora/quantization/quantizer.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "models/io/safetensors.h"
 #include "tests/catch.h"
 #include "tests/golden.h"

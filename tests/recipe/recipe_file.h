@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lora/recipe/recipe.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/temporary_directory.h"
 
 namespace lora::test {

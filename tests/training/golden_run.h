@@ -5,7 +5,7 @@
 #include "lora/adapters/method.h"
 #include "lora/training/trainer.h"
 #include "models/io/safetensors.h"
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden.h"
 

@@ -1,14 +1,14 @@
 // AdaLoRA: every number of a short run of PEFT's, the adapter it saves, stopping and going on, and runs without room to
 // prune.
 
-#include "lora/adapters/adalora.h"
+#include "lora/adapters/methods/adalora.h"
 
 #include <ATen/ATen.h>
 
-#include "lora/adapters/adalora_linear.h"
-#include "lora/adapters/adalora_peft.h"
+#include "lora/adapters/methods/adalora_linear.h"
+#include "lora/adapters/methods/adalora_peft.h"
 #include "lora/adapters/peft.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "tests/temporary_directory.h"
 #include "tests/training/golden_run.h"
 

@@ -4,8 +4,8 @@
 
 #include "lora/adapters/inject.h"
 #include "lora/training/trainer.h"
-#include "models/error.h"
-#include "models/pretrained.h"
+#include "models/base/error.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden_texts.h"
 

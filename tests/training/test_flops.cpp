@@ -2,7 +2,7 @@
 
 #include "lora/training/flops.h"
 
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden_families.h"
 

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "lora/adapters/lora_linear.h"
+#include "lora/adapters/methods/lora_linear.h"
 #include "lora/adapters/peft.h"
 #include "tests/temporary_directory.h"
 #include "tests/training/golden_run.h"

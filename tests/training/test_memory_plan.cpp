@@ -5,8 +5,8 @@
 #include <fstream>
 
 #include "lora/adapters/inject.h"
-#include "models/error.h"
-#include "models/pretrained.h"
+#include "models/base/error.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden_families.h"
 #include "tests/paths.h"

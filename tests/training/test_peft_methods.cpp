@@ -4,12 +4,12 @@
 #include <ATen/ATen.h>
 
 #include "lora/adapters/inject.h"
-#include "lora/adapters/lora_linear.h"
+#include "lora/adapters/methods/lora_linear.h"
 #include "lora/adapters/peft.h"
 #include "lora/training/adamw.h"
-#include "models/error.h"
+#include "models/base/error.h"
 #include "models/io/safetensors.h"
-#include "models/pretrained.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden.h"
 #include "tests/temporary_directory.h"

@@ -8,8 +8,8 @@
 #include "lora/adapters/inject.h"
 #include "lora/training/loop.h"
 #include "lora/training/schedule.h"
-#include "models/error.h"
-#include "models/pretrained.h"
+#include "models/base/error.h"
+#include "models/network/pretrained.h"
 #include "tests/catch.h"
 #include "tests/golden.h"
 

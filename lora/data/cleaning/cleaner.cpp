@@ -7,7 +7,7 @@
 
 #include "lora/data/cleaning/normalise.h"
 #include "lora/data/cleaning/text_facts.h"
-#include "models/parallel.h"
+#include "models/base/threads.h"
 
 namespace lora {
 namespace {

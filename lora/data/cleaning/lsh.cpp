@@ -5,7 +5,7 @@
 
 #include "lora/data/cleaning/shingles.h"
 #include "lora/data/shuffle.h"
-#include "models/ops/kernels/minhash.h"
+#include "models/engine/cpu/minhash.h"
 
 namespace lora {
 

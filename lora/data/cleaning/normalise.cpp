@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "lora/data/utf8.h"
+#include "models/base/utf8.h"
 
 namespace lora {
 namespace {
@@ -121,16 +121,6 @@ std::string normalise(std::string_view text, bool words) {
 }
 
 }  // namespace
-
-CodePoint code_point_at(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(text[at + i])); };
-  const size_t length = utf8_length(text, at);
-  if (length == 0) return {kInvalid, 1};
-  if (length == 1) return {byte(0), 1};
-  char32_t value = byte(0) & (0x7Fu >> length);
-  for (size_t i = 1; i < length; ++i) value = value << 6 | (byte(i) & 0x3F);
-  return {value, length};
-}
 
 bool is_space(char32_t value) {
   return value == ' ' || within(value, 0x09, 0x0D) || value == 0x85 || value == 0xA0 || value == 0x1680 ||

@@ -1,21 +1,10 @@
 #pragma once
 // Texts made comparable: what differs only in how it was typed becomes the same bytes.
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace lora {
-
-inline constexpr char32_t kInvalid = 0xFFFFFFFF;
-
-struct CodePoint {
-  char32_t value;  // kInvalid: a byte that belongs to no well-formed character
-  size_t length;   // in bytes
-};
-
-// The character that begins at `at`, which has to be inside the text.
-CodePoint code_point_at(std::string_view text, size_t at);
 
 // Letters and digits of any script, ideographs and emoji among them; not punctuation, symbols of the Unicode blocks for
 // these, white space or control characters.

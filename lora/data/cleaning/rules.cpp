@@ -57,4 +57,8 @@ RuleAction action_of(const CleaningConfig& config, Rule rule) {
   return name == "drop" ? RuleAction::kDrop : name == "warn" ? RuleAction::kWarn : RuleAction::kOff;
 }
 
+const char* name_of(RuleAction action) {
+  return action == RuleAction::kDrop ? "drop" : action == RuleAction::kWarn ? "warn" : "off";
+}
+
 }  // namespace lora

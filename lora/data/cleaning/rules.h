@@ -37,5 +37,6 @@ const RuleInfo& info(Rule rule);
 
 // What the recipe says of a rule; off also where it has no bounds to look for.
 RuleAction action_of(const CleaningConfig& config, Rule rule);
+const char* name_of(RuleAction action);  // as a recipe has it
 
 }  // namespace lora

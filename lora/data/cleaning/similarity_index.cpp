@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "lora/data/cleaning/normalise.h"
-#include "models/parallel.h"
+#include "models/base/threads.h"
 
 namespace lora {
 namespace {

@@ -1,6 +1,6 @@
 #include "lora/data/formats/chats.h"
 #include "lora/data/formats/formats.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 

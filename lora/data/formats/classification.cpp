@@ -1,5 +1,5 @@
 #include "lora/data/formats/formats.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 

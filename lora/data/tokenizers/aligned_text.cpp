@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "lora/data/utf8.h"
+#include "models/base/utf8.h"
 
 namespace lora {
 namespace {

@@ -9,10 +9,8 @@
 namespace lora {
 namespace {
 
-constexpr std::string_view kSpace = "\u2581";
-
 // Up to here a search through all pairs beats a heap.
-constexpr size_t kShort = 40;
+constexpr size_t kShortWord = 40;
 
 uint64_t mix(uint64_t pair) {
   pair *= 0x9E3779B97F4A7C15u;
@@ -43,13 +41,13 @@ Bpe::Bpe(Vocabulary vocabulary, const std::vector<BpeMerge>& merges, const BpeOp
       bytes_[byte] = vocabulary_.id_of(name);
     }
   }
-  if (options_.byte_level || options_.ignore_merges || vocabulary_.id_of(kSpace) == Vocabulary::kNone) return;
+  if (options_.byte_level || options_.ignore_merges || vocabulary_.id_of(kSpacePiece) == Vocabulary::kNone) return;
   // Converted SentencePiece models see a whole text as one word. No merge reaches over a place whose two characters no
   // merged token has side by side, so there the text can be cut, and its pieces can be cached.
   cuts_ = true;
   for (const BpeMerge& merge : merges) {
     const std::string_view text = vocabulary_.text(merge.merged);
-    for (size_t at = text.find(kSpace, 1); at != text.npos; at = text.find(kSpace, at + kSpace.size())) {
+    for (size_t at = text.find(kSpacePiece, 1); at != text.npos; at = text.find(kSpacePiece, at + kSpacePiece.size())) {
       joined_.insert(character_at(text, character_before(text, at)).code);
     }
   }
@@ -71,7 +69,8 @@ uint32_t Bpe::rank_of(uint32_t left, uint32_t right) const {
 
 size_t Bpe::safe_cut(std::string_view word, size_t begin) const {
   if (!cuts_) return word.size();
-  for (size_t at = word.find(kSpace, begin + 1); at != word.npos; at = word.find(kSpace, at + kSpace.size())) {
+  for (size_t at = word.find(kSpacePiece, begin + 1); at != word.npos;
+       at = word.find(kSpacePiece, at + kSpacePiece.size())) {
     if (!joined_.contains(character_at(word, character_before(word, at)).code)) return at;
   }
   return word.size();
@@ -87,7 +86,7 @@ std::span<const WordToken> Bpe::encode_stretch(std::string_view word, BpeScratch
     tokens.push_back({whole, static_cast<uint32_t>(word.size())});
   } else {
     begin(word, scratch);
-    if (scratch.symbols.size() <= kShort) {
+    if (scratch.symbols.size() <= kShortWord) {
       merge_short(scratch);
     } else {
       merge_long(scratch);

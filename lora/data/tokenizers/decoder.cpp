@@ -7,8 +7,8 @@
 #include "lora/data/tokenizers/aligned_text.h"
 #include "lora/data/tokenizers/pattern.h"
 #include "lora/data/tokenizers/unicode.h"
-#include "lora/data/utf8.h"
-#include "models/did_you_mean.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/utf8.h"
 
 namespace lora {
 namespace {

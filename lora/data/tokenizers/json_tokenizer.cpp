@@ -11,12 +11,10 @@
 #include "lora/data/tokenizers/normalizer.h"
 #include "lora/data/tokenizers/post_processor.h"
 #include "lora/data/tokenizers/pre_tokenizer.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
-
-constexpr std::string_view kSpace = "\u2581";
 
 struct Scratch {
   PatternScratch pattern;
@@ -154,7 +152,7 @@ class JsonTokenizer : public Tokenizer {
     if (pre_tokenizer_.byte_level) return std::string(stored);
     if (const int byte = byte_of_name(stored); byte >= 0) return {static_cast<char>(byte)};
     std::string text(stored);
-    for (size_t at = 0; (at = text.find(kSpace, at)) != text.npos; ++at) text.replace(at, kSpace.size(), " ");
+    for (size_t at = 0; (at = text.find(kSpacePiece, at)) != text.npos; ++at) text.replace(at, kSpacePiece.size(), " ");
     return text;
   }
 

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "models/error.h"
-#include "models/io/mapped_file.h"
+#include "models/base/error.h"
+#include "models/base/mapped_file.h"
 
 namespace lora {
 

@@ -3,7 +3,7 @@
 
 #include <pcre2.h>
 
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

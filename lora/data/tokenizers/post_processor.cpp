@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "models/did_you_mean.h"
+#include "models/base/did_you_mean.h"
 
 namespace lora {
 namespace {

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lora/data/tokenizers/unicode.h"
-#include "models/did_you_mean.h"
+#include "models/base/did_you_mean.h"
 
 namespace lora {
 namespace {

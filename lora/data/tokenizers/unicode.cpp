@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "lora/data/utf8.h"
+#include "models/base/utf8.h"
 
 namespace lora {
 

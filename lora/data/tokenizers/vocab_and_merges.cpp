@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lora/data/tokenizers/json_view.h"
-#include "models/error.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {

@@ -9,6 +9,9 @@
 
 namespace lora {
 
+// A space inside a piece, as SentencePiece has it.
+inline constexpr std::string_view kSpacePiece = "\u2581";
+
 class Vocabulary {
  public:
   static constexpr uint32_t kNone = UINT32_MAX;

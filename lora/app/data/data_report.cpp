@@ -1,0 +1,71 @@
+#include "lora/app/data/data_report.h"
+
+#include <algorithm>
+#include <array>
+
+#include "lora/terminal/text.h"
+
+namespace lora {
+namespace {
+
+struct Column {
+  const char* title;
+  int64_t (*value)(const SourcePart& source);
+  bool always;
+};
+
+constexpr std::array<Column, 10> kColumns = {{
+    {"rows", [](const SourcePart& s) { return s.counts.rows; }, true},
+    {"passed over", [](const SourcePart& s) { return s.counts.unreadable; }, false},
+    {"cleaned out", [](const SourcePart& s) { return s.counts.filtered; }, false},
+    {"too long", [](const SourcePart& s) { return s.counts.too_long; }, false},
+    {"nothing trained", [](const SourcePart& s) { return s.counts.untrained; }, false},
+    {"cut", [](const SourcePart& s) { return s.counts.cut; }, false},
+    {"split", [](const SourcePart& s) { return s.counts.split; }, false},
+    {"samples", [](const SourcePart& s) { return s.counts.samples; }, true},
+    {"tokens", [](const SourcePart& s) { return s.counts.tokens; }, true},
+    {"trained", [](const SourcePart& s) { return s.counts.supervised; }, true},
+}};
+
+}  // namespace
+
+std::string sources_table(const NamedDatasets& sets) {
+  std::vector<Column> columns;
+  for (const Column& column : kColumns) {
+    const bool any = std::ranges::any_of(sets, [&](const auto& set) {
+      return std::ranges::any_of(set.second->sources(), [&](const auto& source) { return column.value(source) != 0; });
+    });
+    if (column.always || any) columns.push_back(column);
+  }
+  std::vector<std::vector<std::string>> rows(1, {"data", "source", "format"});
+  std::vector<bool> right(3, false);
+  for (const Column& column : columns) {
+    rows[0].emplace_back(column.title);
+    right.push_back(true);
+  }
+  for (const auto& [name, set] : sets) {
+    for (const SourcePart& source : set->sources()) {
+      std::vector<std::string>& row = rows.emplace_back();
+      row = {name, one_line(source.path, 60), source.format};
+      for (const Column& column : columns) row.push_back(with_commas(column.value(source)));
+    }
+  }
+  return table(rows, right);
+}
+
+std::string sources_notes(const NamedDatasets& sets) {
+  std::string text;
+  for (const auto& [name, set] : sets) {
+    for (const SourcePart& source : set->sources()) {
+      if (!source.ground.empty())
+        text += "Format      " + source.path + ": " + source.format + ", " + source.ground + "\n";
+    }
+    const std::vector<std::string>& bad = set->index().bad_rows;
+    for (size_t i = 0; i < bad.size(); ++i)
+      text += (i == 0 ? "Passed over " : "            ") + one_line(bad[i], 300) + "\n";
+    if (!set->cache.empty()) text += "Cache       " + name + ": " + set->cache + "\n";
+  }
+  return text;
+}
+
+}  // namespace lora

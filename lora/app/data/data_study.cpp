@@ -1,0 +1,195 @@
+#include "lora/app/data/data_study.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "lora/app/data/cleaning_report.h"
+#include "lora/app/data/mixing_report.h"
+#include "lora/app/data/recipe_data.h"
+#include "lora/app/source/session.h"
+#include "lora/data/batch.h"
+#include "lora/data/examples.h"
+#include "lora/terminal/text.h"
+#include "models/base/numbers.h"
+
+namespace lora {
+namespace {
+
+constexpr int kBins = 24;
+
+SourceStudy study_source(const Dataset& dataset, const SourcePart& part, const SourceFindings& findings,
+                         bool validation) {
+  SourceStudy study;
+  study.path = part.path;
+  study.format = part.format;
+  study.validation = validation;
+  study.counts = part.counts;
+  study.findings = findings;
+  std::vector<int64_t> lengths;
+  std::vector<double> shares;
+  for (int64_t i = part.begin; i < part.end; ++i) {
+    const SampleView sample = dataset[i];
+    lengths.push_back(sample.length());
+    shares.push_back(static_cast<double>(std::ranges::count(sample.supervised, uint8_t{1})) /
+                     static_cast<double>(sample.length()));
+  }
+  study.lengths = histogram(lengths, kBins);
+  study.supervised = share_histogram(shares, 20);
+  if (lengths.empty()) return study;
+  std::ranges::sort(lengths);
+  study.median = lengths[lengths.size() / 2];
+  study.p95 = lengths[lengths.size() * 95 / 100];
+  study.longest = lengths.back();
+  return study;
+}
+
+void study_sources(DataStudy& study, const Dataset& dataset, const std::vector<SourceFindings>& findings,
+                   bool validation) {
+  for (size_t i = 0; i < dataset.sources().size(); ++i) {
+    study.sources.push_back(
+        study_source(dataset, dataset.sources()[i], i < findings.size() ? findings[i] : SourceFindings{}, validation));
+  }
+}
+
+// Reads the sources once more for the texts of the rows that are shown.
+void collect_texts(DataStudy& study) {
+  std::map<std::pair<Rule, bool>, size_t> shown;
+  for (const Finding& finding : study.cleaning.findings) {
+    if (shown[{finding.rule, finding.validation}]++ >= kShownFindings) continue;
+    study.texts[{finding.validation, finding.row}];
+    if (finding.other >= 0) study.texts[{finding.rule == Rule::kContamination, finding.other}];
+  }
+  for (const bool validation : {false, true}) {
+    int64_t row = 0;
+    const auto& sources = validation ? study.recipe.data.validation : study.recipe.data.train;
+    const bool wanted =
+        std::ranges::any_of(study.texts, [&](const auto& text) { return text.first.first == validation; });
+    if (!wanted || std::ranges::any_of(sources, [](const DataSource& source) { return source.path == "-"; })) continue;
+    BadRows bad(row_errors(study.recipe.data));
+    ExampleReader reader(sources, bad, study.recipe.model.head != "none");
+    ExampleBlock block;
+    while (reader.next(block)) {
+      for (ExampleRow& one : block.rows) {
+        const auto found = study.texts.find({validation, row++});
+        if (found == study.texts.end()) continue;
+        Example& example = one.example;
+        found->second = {std::move(example.prompt), example.label ? *example.label : std::move(example.completion)};
+      }
+    }
+  }
+}
+
+}  // namespace
+
+StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer) {
+  using Clock = std::chrono::steady_clock;
+  const auto seconds_since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  const auto start = Clock::now();
+  Recipe whole = recipe;
+  whole.data.streaming = false;  // all of it is looked at
+  RecipeData data = load_recipe_data(whole, tokenizer, choose_labels(recipe), {}, SIZE_MAX);
+  StudiedData studied;
+  DataStudy& study = studied.study;
+  const CleaningSeconds& cleaning = study.seconds.cleaning = data.cleaning_seconds;
+  study.seconds.encoding = seconds_since(start) - cleaning.texts - cleaning.duplicates;
+  const auto loaded = Clock::now();
+  study.recipe = recipe;
+  study.cleaning = std::move(data.cleaning);
+  study_sources(study, data.train, study.cleaning.train, false);
+  study_sources(study, data.validation, study.cleaning.validation, true);
+  study.shares = data.mixture.shares(0);
+  study.mixed = !data.mixture.plain();
+  const std::vector<int64_t> lengths = data.train.lengths(), drawn = data.mixture.draw(0);
+  const EpochPlan plan = plan_epoch(lengths, recipe.training.packing, recipe.training.max_length, recipe.data.shuffle,
+                                    recipe.training.seed, 0, drawn);
+  int64_t tokens = 0;
+  for (const int64_t sample : plan.rows(0, plan.size())) tokens += lengths[static_cast<size_t>(sample)];
+  study.epoch_rows = plan.size();
+  study.fill = ratio(tokens, plan.size() * recipe.training.max_length);
+  std::vector<double> similarities;
+  for (const Finding& finding : study.cleaning.findings) {
+    if (finding.rule == Rule::kNearDuplicates || finding.rule == Rule::kContamination) {
+      similarities.push_back(finding.similarity);
+    }
+  }
+  study.similarities = share_histogram(similarities, 40);
+  collect_texts(study);
+  study.seconds.figures = seconds_since(loaded);
+  studied.train = std::move(data.train);
+  studied.validation = std::move(data.validation);
+  return studied;
+}
+
+std::vector<SourceColumn> source_columns(const DataStudy& study) {
+  using S = const SourceStudy&;
+  static constexpr struct {
+    SourceColumn column;
+    bool always;
+  } kColumns[] = {
+      {{"rows", [](S s) { return with_commas(s.counts.rows); }}, true},
+      {{"unreadable", [](S s) { return with_commas(s.counts.unreadable); }}, false},
+      {{"dropped", [](S s) { return with_commas(s.counts.filtered); }}, true},
+      {{"too long", [](S s) { return with_commas(s.counts.too_long); }}, false},
+      {{"untrained", [](S s) { return with_commas(s.counts.untrained); }}, false},
+      {{"cut", [](S s) { return with_commas(s.counts.cut); }}, false},
+      {{"split", [](S s) { return with_commas(s.counts.split); }}, false},
+      {{"samples", [](S s) { return with_commas(s.counts.samples); }}, true},
+      {{"tokens", [](S s) { return with_commas(s.counts.tokens); }}, true},
+      {{"trained", [](S s) { return percent(ratio(s.counts.supervised, s.counts.tokens)); }}, true},
+      {{"median", [](S s) { return with_commas(s.median); }}, true},
+      {{"95 %", [](S s) { return with_commas(s.p95); }}, true},
+      {{"longest", [](S s) { return with_commas(s.longest); }}, true},
+  };
+  std::vector<SourceColumn> columns;
+  for (const auto& [column, always] : kColumns) {
+    if (always || std::ranges::any_of(study.sources, [&](S source) { return column.value(source) != "0"; })) {
+      columns.push_back(column);
+    }
+  }
+  return columns;
+}
+
+std::string data_report(const DataStudy& study) {
+  const std::vector<SourceColumn> columns = source_columns(study);
+  std::vector<std::vector<std::string>> rows(1, {"source"});
+  std::vector<bool> right(columns.size() + 1, true);
+  right[0] = false;
+  for (const SourceColumn& column : columns) rows[0].emplace_back(column.title);
+  for (const SourceStudy& source : study.sources) {
+    rows.push_back({source.path + (source.validation ? " (validation)" : "")});
+    for (const SourceColumn& column : columns) rows.back().push_back(column.value(source));
+  }
+  std::string text = table(rows, right);
+  text += "\n" + mixing_table(study.shares, study.recipe.data.mixing);
+  text +=
+      "  " + with_commas(study.epoch_rows) + " sequences an epoch, " + percent(study.fill) + " of their room filled\n";
+  text += "\n" + rules_table(study.cleaning, study.recipe.data.cleaning, kShownFindings);
+  for (const SourceStudy& source : study.sources) {
+    if (source.validation || source.counts.samples == 0) continue;
+    text += "\n  tokens a sample, " + source.path + "\n" + bars(source.lengths, 50);
+  }
+  return text;
+}
+
+std::string findings_jsonl(const CleaningReport& report) {
+  std::string lines;
+  for (const Finding& finding : report.findings) {
+    nlohmann::ordered_json line = {{"rule", info(finding.rule).key},
+                                   {"data", finding.validation ? "validation" : "train"},
+                                   {"row", finding.row},
+                                   {"where", finding.where},
+                                   {"detail", finding.detail}};
+    if (finding.other >= 0) {
+      line["other_row"] = finding.other;
+      line["other_where"] = finding.other_where;
+      line["similarity"] = finding.similarity;
+    }
+    lines += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  }
+  return lines;
+}
+
+}  // namespace lora

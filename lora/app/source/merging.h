@@ -1,0 +1,29 @@
+#pragma once
+// Exports of an adapter that was trained on a quantized base: merged into the weights of the base's own files, which is
+// what the adapter is loaded on elsewhere, or into the dequantized ones, which is what was trained.
+
+#include <filesystem>
+#include <string>
+
+#include "lora/app/source/session.h"
+
+namespace lora {
+
+enum class MergeInto { kOriginal, kDequantized };
+
+// What built a session, for building it again.
+struct SessionRecipe {
+  ModelSection model;
+  AdapterConfig adapter;
+  uint64_t seed = 0;
+};
+
+// Writes `source` as `format` says (a name of export_formats()). On a quantized base a merged format is of the base
+// that `into` names, and the line for the person ends with the difference of its logits from the trained model's.
+std::string write_export(const std::string& format, const ExportSource& source, const SessionRecipe& recipe,
+                         MergeInto into, const std::filesystem::path& output);
+
+// The adapters of `source` on the base as its files have it.
+Session on_original_base(const ExportSource& source, SessionRecipe recipe);
+
+}  // namespace lora

@@ -1,0 +1,92 @@
+#include "lora/app/source/session.h"
+
+#include <ATen/Parallel.h>
+
+#include "lora/app/source/trained_source.h"
+#include "lora/app/training/machine.h"
+#include "lora/quantization/quantizer.h"
+#include "models/base/error.h"
+#include "models/io/safetensors.h"
+#include "models/network/pretrained.h"
+
+namespace lora {
+
+namespace fs = std::filesystem;
+
+Labels choose_labels(const Recipe& recipe, const CacheOptions& cache) {
+  if (recipe.model.head == "none") return {};
+  if (!recipe.adapter.init_from.empty()) {
+    LabelNames names = read_labels(recipe.adapter.init_from);
+    if (!names.empty()) return Labels(std::move(names));
+  }
+  LabelNames names = read_model_config(recipe.model.path).labels;
+  return Labels(names.empty() ? collect_labels(recipe.data.train, recipe.data, cache) : std::move(names));
+}
+
+std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
+                                             const LabelNames& labels) {
+  const Quantizer quantizer = make_quantizer({section.quantization, section.double_quantization});
+  auto model = section.init == "random" ? make_random(section.path, section.dtype, seed, labels, quantizer)
+                                        : load_pretrained(section.path, section.dtype, {labels, seed}, quantizer);
+  if (tokenizer.vocab_size() > model->config().vocab_size) {
+    throw ModelError(section.path + ": the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
+                     " ids, config.json a 'vocab_size' of " + std::to_string(model->config().vocab_size) +
+                     "; wanted at least as many");
+  }
+  return model;
+}
+
+std::string model_line(const LlamaForCausalLM& model) {
+  const ModelConfig& config = model.config();
+  std::string notes;
+  for (const std::string& note : config.notes) notes += "\n            " + note;
+  return config.model_type + ", " + std::to_string(config.num_hidden_layers) + " layers, hidden " +
+         std::to_string(config.hidden_size) + ", vocabulary " + std::to_string(config.vocab_size) + ", " +
+         (config.labels.empty() ? "" : "classifier of " + std::to_string(config.labels.size()) + " labels, ") +
+         (model.dtype() == at::kBFloat16 ? "bfloat16" : "float32") + notes;
+}
+
+void set_threads(int64_t wanted) {
+  // TorchScript's rotary tables are vectorised, and the first such call of a process may be off where two threads make
+  // it (see models/network/rope.cpp, seen of the cosine): one thread makes it.
+  const at::Tensor x = at::ones({1});
+  for (auto* const function : {at::cos, at::sin, at::tanh, at::exp, at::log}) function(x);
+  at::set_num_threads(static_cast<int>(wanted > 0 ? wanted : physical_cores()));
+}
+
+ExportSource export_source(const Session& session, const AdapterConfig& adapter, const std::string& model_directory,
+                           const ExportOptions& options) {
+  return {*session.model,  session.adaptation,         adapter,
+          model_directory, session.tokenizer->files(), session.tokenizer.get(),
+          options};
+}
+
+TrainedModel load_base(const std::string& model_directory, const std::string& whose, const ModelSection& section,
+                       uint64_t seed, const LabelNames& labels) {
+  if (model_directory.empty() || !fs::is_directory(model_directory)) {
+    throw ModelError(whose + ": its base model '" + model_directory +
+                     "' is not a directory here; name the base model's directory with --model");
+  }
+  ModelSection base = section;
+  base.path = model_directory;
+  TrainedModel trained;
+  trained.model = base;
+  trained.seed = seed;
+  trained.session.tokenizer = load_tokenizer(model_directory);
+  trained.session.model = load_model(base, *trained.session.tokenizer, seed, labels);
+  return trained;
+}
+
+TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path) {
+  const TrainedSource source = find_trained(run_or_adapter);
+  const std::string base = model_path.empty() ? source.base_model : model_path;
+  TrainedModel trained =
+      load_base(base, source.directory.string(), source.recipe ? source.recipe->model : ModelSection{},
+                source.recipe ? source.recipe->training.seed : 0, labels_of(source, base));
+  trained.session.adaptation = load_trained_into(source, *trained.session.model);
+  trained.adapter = source.adapter;
+  trained.line = (source.recipe ? "checkpoint " : "adapter ") + source.directory.string();
+  return trained;
+}
+
+}  // namespace lora

@@ -1,0 +1,56 @@
+#pragma once
+// A recipe's model with its tokenizer and adapters, put together the same way by every program.
+
+#include <memory>
+#include <string>
+
+#include "lora/adapters/inject.h"
+#include "lora/data/labels.h"
+#include "lora/data/tokenizer.h"
+#include "lora/export/export.h"
+#include "lora/recipe/recipe.h"
+#include "models/network/decoder.h"
+
+namespace lora {
+
+struct Session {
+  std::shared_ptr<LlamaForCausalLM> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  Adaptation adaptation;
+};
+
+// The classes of a recipe whose model.head is sequence_classification: those of the adapter that it goes on from, else
+// of the model directory where that is a classifier, else of the training data (see collect_labels). None for another
+// recipe.
+Labels choose_labels(const Recipe& recipe, const CacheOptions& cache = {});
+
+// Loads the network of a `model` section, and checks that it has a row for each of the tokenizer's ids. With labels it
+// is a classifier, whose head is fresh unless the directory has one.
+std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
+                                             const LabelNames& labels = {});
+
+// "llama, 5 layers, hidden 64, vocabulary 512, float32"
+std::string model_line(const LlamaForCausalLM& model);
+
+// The threads of ATen: as asked for, or the physical cores.
+void set_threads(int64_t wanted);
+
+ExportSource export_source(const Session& session, const AdapterConfig& adapter, const std::string& model_directory,
+                           const ExportOptions& options = {});
+
+// From what a person names as RUN_OR_ADAPTER: a run directory (its newest whole checkpoint, or the best one where the
+// recipe says keep_best), one of its checkpoints, or a PEFT adapter directory. `model_path` overrides where the base
+// is.
+struct TrainedModel {
+  Session session;
+  AdapterConfig adapter;
+  ModelSection model;
+  uint64_t seed = 0;
+  std::string line;  // what was loaded
+};
+// A model directory alone: no adapter yet. ModelError where it is none, with `whose` asks for it.
+TrainedModel load_base(const std::string& model_directory, const std::string& whose, const ModelSection& section = {},
+                       uint64_t seed = 0, const LabelNames& labels = {});
+TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path);
+
+}  // namespace lora

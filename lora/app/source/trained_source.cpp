@@ -1,0 +1,116 @@
+#include "lora/app/source/trained_source.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "lora/adapters/peft.h"
+#include "lora/checkpoints/store.h"
+#include "lora/checkpoints/training_state.h"
+#include "models/base/error.h"
+#include "models/io/safetensors.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+
+TrainedSource checkpoint_source(const fs::path& directory) {
+  TrainedSource source{directory, "", {}, load_recipe(directory / "recipe.yaml")};
+  source.base_model = source.recipe->model.path;
+  source.adapter = source.recipe->adapter;
+  // The one thing of the adapter that follows from the run's data, not from its recipe alone.
+  if (source.adapter.method == "adalora") {
+    source.adapter.adalora.total_step = read_peft_config(directory).config.adalora.total_step;
+  }
+  return source;
+}
+
+fs::path chosen_checkpoint(const fs::path& run) {
+  CheckpointStore store(run);
+  const auto newest = store.newest_whole().checkpoint;
+  if (!newest) throw StorageError(run.string() + ": no whole checkpoint in this run");
+  if (!load_recipe(newest->directory / "recipe.yaml").training.keep_best) return newest->directory;
+  std::ifstream in(newest->directory / "state.json", std::ios::binary);
+  const int64_t best = nlohmann::json::parse(in).value("best_step", int64_t{0});
+  return best > 0 ? store.verified(best) : newest->directory;
+}
+
+// The first folder in `path` that is an adapter's run; empty where there is none.
+std::string adapter_run_in(const fs::path& path) {
+  std::set<std::string> runs;
+  std::error_code ignored;
+  for (const auto& item : fs::directory_iterator(path, ignored)) {
+    if (fs::exists(item.path() / "checkpoints")) runs.insert(item.path().string());
+  }
+  return runs.empty() ? "" : *runs.begin();
+}
+
+AdapterConfig injected(const TrainedSource& source) {
+  AdapterConfig config = source.adapter;
+  if (source.recipe) config.init_from.clear();  // the checkpoint's weights follow
+  return config;
+}
+
+uint64_t seed_of(const TrainedSource& source) { return source.recipe ? source.recipe->training.seed : 0; }
+
+std::string last_part(const std::string& path) {
+  const fs::path plain = fs::path(path).lexically_normal();
+  return (plain.has_filename() ? plain : plain.parent_path()).filename().string();
+}
+
+}  // namespace
+
+TrainedSource find_trained(const std::string& run_or_adapter) {
+  const fs::path path = run_or_adapter;
+  if (fs::exists(path / "checkpoints")) return checkpoint_source(chosen_checkpoint(path));
+  if (fs::exists(path / "state.json") && fs::exists(path / "recipe.yaml")) return checkpoint_source(path);
+  if (!fs::exists(path / "adapter_config.json")) {
+    if (const std::string one = adapter_run_in(path); !one.empty()) {
+      throw StorageError(path.string() + ": a run of several adapters; wanted the folder of one, such as " + one);
+    }
+    throw StorageError(path.string() + ": neither a run directory with checkpoints nor a PEFT adapter directory");
+  }
+  const PeftAdapter peft = read_peft_config(path);
+  TrainedSource source{path, peft.base_model, peft.config, {}};
+  source.adapter.init_from = path.string();
+  return source;
+}
+
+LabelNames labels_of(const TrainedSource& source, const std::string& base) {
+  LabelNames names = read_labels(source.directory);
+  if (!names.empty() || source.recipe || read_peft_config(source.directory).task_type != "SEQ_CLS") return names;
+  // PEFT's own files know the number of labels alone, unless the base is a classifier.
+  names = read_model_config(base).labels;
+  if (!names.empty()) return names;
+  const SafetensorsFile weights(source.directory / "adapter_model.safetensors");
+  const char* head = "base_model.model.score.weight";
+  if (!weights.contains(head)) throw ModelError(source.directory.string() + ": tensor '" + head + "' is missing");
+  for (int64_t id = 0; id < weights.tensor(head).size(0); ++id) names.push_back("LABEL_" + std::to_string(id));
+  return names;
+}
+
+std::string template_of(const TrainedSource& source) {
+  if (!source.recipe) return "auto";
+  const DataConfig& data = source.recipe->data;
+  return data.train.empty() || data.train.front().chat_template.empty() ? data.chat_template
+                                                                        : data.train.front().chat_template;
+}
+
+Adaptation load_trained_into(const TrainedSource& source, LlamaForCausalLM& model) {
+  Adaptation adaptation = inject(model, injected(source), seed_of(source), /*fresh=*/false);
+  if (source.recipe) read_trained_weights(source.directory, model, adaptation);
+  return adaptation;
+}
+
+void load_trained_into(const TrainedSource& source, AdapterSet& set, const std::string& name) {
+  const Adaptation& adaptation = set.add(name, injected(source), seed_of(source), /*fresh=*/false);
+  if (source.recipe) read_trained_weights(source.directory, set.model(), adaptation);
+}
+
+bool may_be_same_base(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  return a.empty() || b.empty() || fs::equivalent(a, b, ignored) || last_part(a) == last_part(b);
+}
+
+}  // namespace lora

@@ -1,0 +1,71 @@
+#include "lora/app/training/data_record.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "models/base/error.h"
+
+namespace lora {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json files_of(const Dataset& dataset) {
+  ordered_json files = ordered_json::array();
+  for (const SourceFile& file : dataset.index().files) {
+    files.push_back({{"path", file.path}, {"bytes", file.bytes}, {"sha256", file.sha256}});
+  }
+  return files;
+}
+
+ordered_json read_of(const SampleStream& stream) {
+  ordered_json sources = ordered_json::array();
+  for (const SampleStream::Read& read : stream.read()) {
+    sources.push_back({{"path", read.path}, {"bytes", read.bytes}, {"samples", read.samples}, {"sha256", read.sha256}});
+  }
+  return sources;
+}
+
+ordered_json record_of(const Dataset& train, const SampleStream* stream, const Dataset& validation) {
+  return {{"train", stream ? read_of(*stream) : files_of(train)}, {"validation", files_of(validation)}};
+}
+
+std::string described(const ordered_json& file) {
+  const std::string hash = "SHA-256 " + file.at("sha256").get<std::string>().substr(0, 12) + "…";
+  const std::string bytes = std::to_string(file.at("bytes").get<int64_t>()) + " bytes, ";
+  if (!file.contains("samples")) return bytes + hash;
+  return bytes + "with first " + std::to_string(file.at("samples").get<int64_t>()) + " samples of " + hash;
+}
+
+}  // namespace
+
+std::string data_record(const Dataset& train, const SampleStream* stream, const Dataset& validation) {
+  return record_of(train, stream, validation).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+void expect_same_data(const std::filesystem::path& record, const Dataset& train, const SampleStream* stream,
+                      const Dataset& validation) {
+  std::ifstream in(record, std::ios::binary);
+  if (!in) return;
+  try {
+    const ordered_json then = ordered_json::parse(in), now = record_of(train, stream, validation);
+    for (const char* set : {"train", "validation"}) {
+      const ordered_json &before = then.at(set), &found = now.at(set);
+      for (size_t i = 0; i < std::min(before.size(), found.size()); ++i) {
+        if (before[i] == found[i]) continue;
+        throw DataError(found[i].at("path").get<std::string>() + ": found " + described(found[i]) +
+                        ", wanted what the checkpoint was trained on: " + before[i].at("path").get<std::string>() +
+                        " with " + described(before[i]) + "; put it back, or start a run of its own without --resume");
+      }
+      if (before.size() != found.size()) {
+        throw DataError("data." + std::string(set) + ": found " + std::to_string(found.size()) +
+                        " files, the checkpoint was trained on " + std::to_string(before.size()) +
+                        "; wanted the same ones, or a run of its own without --resume");
+      }
+    }
+  } catch (const ordered_json::exception& error) {
+    throw StorageError(record.string() + ": not a record of data: " + error.what());
+  }
+}
+
+}  // namespace lora

@@ -1,0 +1,90 @@
+#include "lora/app/training/machine.h"
+
+#include <malloc.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <string>
+
+#include "models/engine/weight_products.h"
+
+namespace lora {
+
+int64_t physical_cores() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+  std::set<std::string> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    std::ifstream in("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+    std::string siblings;
+    if (!std::getline(in, siblings)) siblings = "cpu" + std::to_string(cpu);
+    cores.insert(siblings);
+  }
+  return std::max<int64_t>(1, static_cast<int64_t>(cores.size()));
+}
+
+int64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+int64_t machine_memory_bytes() {
+  int64_t bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    std::ifstream in(file);
+    int64_t limit = 0;
+    if (in >> limit && limit > 0) bytes = std::min(bytes, limit);  // "max" reads as nothing
+  }
+  return bytes;
+}
+
+void ask_for_huge_pages(char** argv) {
+  constexpr const char* kTunables = "GLIBC_TUNABLES";
+  std::ifstream in("/sys/kernel/mm/transparent_hugepage/enabled");
+  std::string modes;
+  if (std::getenv(kTunables) || !std::getline(in, modes) || modes.find("[madvise]") == std::string::npos) return;
+  if (::setenv(kTunables, "glibc.malloc.hugetlb=1", 1) != 0) return;
+  ::execv("/proc/self/exe", argv);  // returns where it cannot: nothing is lost but speed
+}
+
+void keep_freed_memory() {
+#if defined(__GLIBC__)
+  // A threshold that is set no longer follows what is freed: large tensors too are to come from what is kept.
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
+}
+
+double measured_peak(at::ScalarType dtype) {
+  const int64_t n = 512, in = 768, out = 2048;
+  const at::Tensor x = at::ones({n, in}, dtype), w = at::ones({out, in}, dtype);
+  at::Tensor y = at::empty({n, out}, dtype);
+  const WeightProduct own{.terms = {{x, w, /*transposed=*/true}}, .y = y};
+  const bool serves = weight_products_serve(dtype, n, x.device(), w.sizes());
+  double best = 0;
+  const auto measure = [&](const auto& multiply) {
+    const auto start = std::chrono::steady_clock::now();
+    multiply();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    best = std::max(best, 2.0 * static_cast<double>(n * in * out) / seconds);
+  };
+  for (int i = 0; i < 6; ++i) {
+    measure([&] { at::mm_out(y, x, w.t()); });
+    if (serves) measure([&] { weight_products({&own, 1}); });
+  }
+  return best;
+}
+
+}  // namespace lora

@@ -1,0 +1,256 @@
+#include "lora/app/training/report.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <map>
+
+#include "lora/app/training/confusion_report.h"
+#include "lora/app/training/machine.h"
+#include "lora/terminal/text.h"
+
+namespace lora {
+namespace {
+
+// Short enough to read, exact enough to copy into a recipe.
+std::string plain(double value) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%g", value);
+  return buffer;
+}
+
+std::string labelled(const std::string& adapter) { return adapter.empty() ? "" : adapter + "  "; }
+
+int terminal_width() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+}  // namespace
+
+std::string adaptation_table(const Adaptation& adaptation) {
+  struct Kind {
+    std::string name, rank, alpha, shape;
+    int64_t modules = 0, parameters = 0;
+  };
+  std::vector<Kind> kinds;
+  for (const AdaptedModule& module : adaptation.modules) {
+    const AdapterLinear& layer = *module.layer;
+    Kind kind{kind_of(module.path), std::to_string(layer.rank()), plain(layer.alpha()),
+              std::to_string(layer.out_features()) + " × " + std::to_string(layer.in_features())};
+    auto same = std::ranges::find_if(kinds, [&](const Kind& k) {
+      return k.name == kind.name && k.rank == kind.rank && k.alpha == kind.alpha && k.shape == kind.shape;
+    });
+    if (same == kinds.end()) same = kinds.insert(kinds.end(), kind);
+    ++same->modules;
+    for (const at::Tensor& tensor : layer.parameters()) same->parameters += tensor.requires_grad() ? tensor.numel() : 0;
+  }
+  std::vector<std::vector<std::string>> rows;
+  if (!kinds.empty()) rows.push_back({"adapted", "modules", "rank", "alpha", "shape", "trained"});
+  for (const Kind& kind : kinds) {
+    rows.push_back(
+        {kind.name, std::to_string(kind.modules), kind.rank, kind.alpha, kind.shape, with_commas(kind.parameters)});
+  }
+  std::string text = table(rows, {false, true, true, true, true, true});
+  if (adaptation.embedding) {
+    text += "  " + std::string(kEmbeddingPath) + ": " + adaptation.embedding->description() +
+            (adaptation.tied_head ? ", for the head too, which is tied to it" : "") + "\n";
+  }
+  std::map<std::string, int64_t> saved;
+  for (const std::string& path : adaptation.saved_modules) ++saved[kind_of(path)];
+  for (const std::string& path : adaptation.biases) ++saved[kind_of(path)];
+  std::vector<std::vector<std::string>> saved_rows;
+  if (!saved.empty()) saved_rows.push_back({"trained whole", "modules"});
+  for (const auto& [name, count] : saved) saved_rows.push_back({name, std::to_string(count)});
+  text += table(saved_rows, {false, true});
+  const double share =
+      100.0 * static_cast<double>(adaptation.trainable_parameters) / static_cast<double>(adaptation.total_parameters);
+  return text + "  " + with_commas(adaptation.trainable_parameters) + " of " +
+         with_commas(adaptation.total_parameters) + " parameters are trained (" + fixed(share, share < 1 ? 3 : 1) +
+         " %)\n";
+}
+
+std::string dataset_line(const Dataset& dataset) {
+  std::string line = with_commas(dataset.size()) + " samples, " + with_commas(dataset.tokens()) + " tokens";
+  const bool labelled = dataset.size() > 0 && dataset.label(0) != kNoLabel;
+  if (!labelled) line += ", " + with_commas(dataset.supervised_tokens()) + " of them trained";
+  const SourceCounts counts = dataset.counts();
+  const auto say = [&](int64_t count, const char* what) {
+    if (count > 0) line += "; " + with_commas(count) + what;
+  };
+  say(counts.cut, " cut at max_length");
+  say(counts.split, " split at max_length");
+  say(counts.too_long, " dropped: longer than max_length");
+  say(counts.untrained, " dropped: nothing in them is trained");
+  if (counts.answers > 0) say(counts.answers - counts.ended, " without a trained end");
+  return line;
+}
+
+std::string labels_line(const Dataset& dataset, const LabelNames& names) {
+  std::vector<int64_t> counts(names.size(), 0);
+  for (int64_t i = 0; i < dataset.size(); ++i) ++counts[static_cast<size_t>(dataset.label(i))];
+  constexpr size_t kWidth = 100;
+  std::string text, line = std::to_string(names.size()) + ": ";
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string item =
+        one_line(names[i], 60) + " (" + with_commas(counts[i]) + ")" + (i + 1 < names.size() ? ", " : "");
+    if (line.size() + item.size() > kWidth) {
+      text += line + "\n            ";
+      line.clear();
+    }
+    line += item;
+  }
+  return text + line;
+}
+
+std::string profile_table(const WorkTimes& times, int64_t steps, double seconds, double peak) {
+  const std::array<const char*, static_cast<size_t>(Work::kCount)> names = {
+      "products", "adapters", "attention", "head and loss", "elementwise", "optimizer", "data"};
+  std::vector<std::vector<std::string>> rows = {{"a step", "ms", "share", "GFLOP/s", "of the peak"}};
+  double rest = seconds;
+  const auto add = [&](const std::string& name, double s, double flops) {
+    std::vector<std::string> row = {name, fixed(1e3 * s / static_cast<double>(steps), 1),
+                                    fixed(100 * s / seconds, 1) + " %", "", ""};
+    if (flops > 0 && s > 0) {
+      row[3] = fixed(flops / s / 1e9, 0);
+      row[4] = fixed(100 * flops / s / peak, 0) + " %";
+    }
+    rows.push_back(row);
+  };
+  double flops = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    add(names[i], times.seconds[i], times.flops[i]);
+    rest -= times.seconds[i];
+    flops += times.flops[i];
+  }
+  add("everything else", rest, 0);
+  add("all", seconds, flops);
+  return table(rows, {false, true, true, true, true}) + "  the peak is " + fixed(peak / 1e9, 0) +
+         " GFLOP/s, measured on a product of this machine's and this dtype\n";
+}
+
+std::string layers_line(const LlamaForCausalLM& model) {
+  std::map<std::string, std::vector<size_t>> plain;  // why -> layers
+  const auto& layers = model.model->layers;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const std::string why = model.model->fused ? layers[i]->why_plain(model.dtype()) : "training.fused is false";
+    if (!why.empty()) plain[why].push_back(i);
+  }
+  size_t count = 0;
+  std::string reasons;
+  for (const auto& [why, which] : plain) {
+    count += which.size();
+    const bool run = which.back() - which.front() + 1 == which.size();
+    std::string range = std::to_string(which.front());
+    if (which.size() > 1) range += run ? " to " + std::to_string(which.back()) : " and others";
+    reasons += "; plain: " + (which.size() == layers.size() ? "all" : range) + ", as " + why;
+  }
+  if (!model.plain_head_weight().defined()) reasons += "; the head is adapted: plain, with all logits at once";
+  return std::to_string(layers.size() - count) + " of " + std::to_string(layers.size()) + " fused" + reasons;
+}
+
+std::string memory_line(const MemoryPlan& plan) {
+  return "about " + as_bytes(plan.total()) + " at the peak: weights " + as_bytes(plan.weights) + ", optimizer " +
+         as_bytes(plan.optimizer) + ", activations " + as_bytes(plan.activations + plan.workspace) +
+         ", program and data " + as_bytes(plan.process);
+}
+
+std::string passes_line(const MemoryPlan& plan, const TrainingConfig& config) {
+  std::string line = with_commas(plan.tokens) + " tokens each, ";
+  if (!config.fused) return line + "plain autograd: what activations need is a rough guess";
+  line += plan.recompute == Recompute::kNone     ? "nothing computed twice"
+          : plan.recompute == Recompute::kGateUp ? "gate and up computed twice"
+                                                 : "layers computed twice";
+  return line + (plan.lets_weights_go ? ", weights read from the file each time" : "");
+}
+
+std::string groups_table(const std::vector<ParameterGroup>& groups) {
+  std::vector<std::vector<std::string>> rows = {{"group", "tensors", "parameters", "rate"}};
+  for (const ParameterGroup& group : groups) {
+    int64_t count = 0;
+    for (const auto& [path, tensor] : group.parameters) count += tensor.numel();
+    rows.push_back(
+        {group.name, std::to_string(group.parameters.size()), with_commas(count), plain(group.learning_rate)});
+  }
+  return table(rows, {false, true, true, true});
+}
+
+std::string answers_report(const std::vector<Question>& questions, const Answers* before, const Answers& after,
+                           int64_t show) {
+  const auto percent = [&](const Answers& answers) {
+    return fixed(100.0 * static_cast<double>(answers.exact) / static_cast<double>(questions.size()), 1) + " %";
+  };
+  std::string text =
+      "Answers to " + with_commas(static_cast<int64_t>(questions.size())) + " held-out rows, exact match: ";
+  text += before ? percent(*before) + " before, " + percent(after) + " after training\n" : percent(after) + "\n";
+  for (size_t i = 0; i < std::min(questions.size(), static_cast<size_t>(std::max<int64_t>(0, show))); ++i) {
+    std::vector<std::vector<std::string>> rows = {{"prompt", one_line(strip(questions[i].text), 300)},
+                                                  {"wanted", one_line(strip(questions[i].wanted), 100)}};
+    if (before) rows.push_back({"before", one_line(before->texts[i], 100)});
+    rows.push_back({before ? "after" : "answer", one_line(after.texts[i], 100)});
+    text += "\n" + table(rows, {false, false});
+  }
+  return text;
+}
+
+ProgressDisplay::ProgressDisplay(int64_t first_step, int64_t total_steps)
+    : terminal_(isatty(STDOUT_FILENO) != 0), first_step_(first_step), step_(first_step), total_steps_(total_steps) {}
+
+ProgressDisplay::~ProgressDisplay() {
+  if (drawn_) std::fputs("\n", stdout);
+}
+
+void ProgressDisplay::clear() {
+  if (drawn_) std::fputs("\r\x1b[K", stdout);
+  drawn_ = false;
+}
+
+void ProgressDisplay::line(const std::string& text) {
+  clear();
+  std::fputs((text + "\n").c_str(), stdout);
+  std::fflush(stdout);
+}
+
+void ProgressDisplay::step(const StepMetrics& metrics, const std::string& adapter) {
+  // A decaying mean: steady enough to read, quick enough to follow the machine.
+  rate_seconds_ = 0.9 * rate_seconds_ + metrics.seconds;
+  rate_tokens_ = 0.9 * rate_tokens_ + static_cast<double>(metrics.tokens);
+  seconds_ += metrics.seconds;
+  const int64_t done = ++step_ - first_step_, left = total_steps_ - step_;
+  const double eta = seconds_ / static_cast<double>(done) * static_cast<double>(left);
+  const std::string numbers = labelled(adapter) + "loss " + fixed(metrics.loss, 4) + "  lr " +
+                              as_scientific(metrics.lr) + "  " +
+                              with_commas(std::llround(rate_tokens_ / rate_seconds_)) + " tok/s  " +
+                              as_bytes(peak_memory_bytes()) + "  ETA " + as_duration(eta);
+  const std::string count = std::to_string(step_) + "/" + std::to_string(total_steps_);
+  if (!terminal_) {
+    const int64_t every = std::max<int64_t>(1, total_steps_ / 20);
+    // By the adapter's own steps, so that each of several is shown as often.
+    if (metrics.step % every == 0 || left == 0 || done == 1) line("step " + count + "  " + numbers);
+    return;
+  }
+  const int space = terminal_width() - static_cast<int>(count.size() + numbers.size()) - 6;
+  const int width = std::clamp(space, 0, 30);
+  const auto full =
+      static_cast<int>(static_cast<double>(width) * static_cast<double>(step_) / static_cast<double>(total_steps_));
+  std::string bar;
+  for (int i = 0; i < width; ++i) bar += i < full ? "█" : "░";
+  clear();
+  std::fputs((count + " " + bar + "  " + numbers).c_str(), stdout);
+  std::fflush(stdout);
+  drawn_ = true;
+}
+
+void ProgressDisplay::evaluation(const Evaluation& evaluation, bool best, const std::string& adapter) {
+  const Confusion& confusion = evaluation.confusion;
+  line("step " + std::to_string(step_) + "/" + std::to_string(total_steps_) + "  " + labelled(adapter) +
+       "validation loss " + fixed(evaluation.loss, 4) + "  " +
+       (confusion.empty() ? "perplexity " + fixed(std::exp(evaluation.loss), 3) : accuracy_line(confusion)) +
+       (best ? "  (best so far)" : ""));
+}
+
+}  // namespace lora

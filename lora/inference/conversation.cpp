@@ -1,0 +1,46 @@
+#include "lora/inference/conversation.h"
+
+#include <ctime>
+
+#include "lora/data/whole_sample.h"
+
+namespace lora {
+namespace {
+
+jinja::Date today() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  return {local.tm_year + 1900, local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min};
+}
+
+}  // namespace
+
+Conversation::Conversation(const Tokenizer& tokenizer, std::shared_ptr<const ChatTemplate> chat_template,
+                           std::string system, GenerationConfig config)
+    : tokenizer_(tokenizer),
+      template_(std::move(chat_template)),
+      system_(std::move(system)),
+      config_(std::move(config)) {
+  const std::vector<int64_t> ends = end_of_turn_ids(tokenizer_, *template_);
+  config_.eos_ids.insert(config_.eos_ids.end(), ends.begin(), ends.end());
+  reset();
+}
+
+StreamedAnswer Conversation::say(LlamaForCausalLM& model, const std::string& text,
+                                 const std::function<void(std::string_view text)>& on_text) {
+  Chat chat = chat_;
+  chat.messages.push_back(chat_message("user", text));
+  const std::vector<int64_t> prompt = encode_chat_prompt(tokenizer_, *template_, chat, chat.messages.size(), today());
+  StreamedAnswer answer = stream_answer(model, tokenizer_, prompt, config_, on_text, &known_);
+  chat.messages.push_back(chat_message("assistant", answer.text));
+  chat_ = std::move(chat);
+  return answer;
+}
+
+void Conversation::reset() {
+  chat_.messages.clear();
+  if (!system_.empty()) chat_.messages.push_back(chat_message("system", system_));
+}
+
+}  // namespace lora

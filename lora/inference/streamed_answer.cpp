@@ -1,0 +1,65 @@
+#include "lora/inference/streamed_answer.h"
+
+#include <chrono>
+
+#include "lora/inference/exact_match.h"
+#include "lora/terminal/text.h"
+#include "models/base/error.h"
+
+namespace lora {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds(Clock::time_point begin, Clock::time_point end) {
+  return std::chrono::duration<double>(end - begin).count();
+}
+
+std::string rate(int64_t tokens, double time) {
+  return time > 0 ? " at " + fixed(static_cast<double>(tokens) / time, 1) + "/s" : "";
+}
+
+}  // namespace
+
+StreamedAnswer stream_answer(LlamaForCausalLM& model, const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
+                             const GenerationConfig& config, const std::function<void(std::string_view text)>& on_text,
+                             KnownText* known) {
+  if (prompt.empty()) throw DataError("the prompt is empty; wanted at least one token");
+  StreamedAnswer answer;
+  std::vector<int64_t> tokens;
+  size_t shown = 0;
+  const auto show = [&] {
+    if (answer.text.size() <= shown) return;
+    on_text(std::string_view(answer.text).substr(shown));
+    shown = answer.text.size();
+  };
+  const auto begin = Clock::now();
+  auto first = begin;
+  const auto on_token = [&](size_t, int64_t id) {
+    if (tokens.empty()) first = Clock::now();
+    tokens.push_back(id);
+    // Decoded as a whole each time: a character may be spread over several tokens.
+    answer.text = continuation(tokenizer, prompt, tokens);
+    if (!answer.text.ends_with("\xEF\xBF\xBD")) show();
+  };
+  const auto on_pass = [&](const std::vector<int64_t>&, const std::vector<int64_t>& lengths) {
+    if (answer.read == 0) answer.read = lengths.front();
+  };
+  generate(model, {prompt}, config, on_token, on_pass, known);
+  const auto end = Clock::now();
+  if (tokens.empty()) first = end;
+  show();
+  answer.written = static_cast<int64_t>(tokens.size());
+  answer.read_seconds = seconds(begin, first);
+  answer.written_seconds = seconds(first, end);
+  return answer;
+}
+
+std::string speed_line(const StreamedAnswer& answer) {
+  std::string line = with_commas(answer.read) + " tokens read" + rate(answer.read, answer.read_seconds);
+  line += ", " + with_commas(answer.written) + " written";
+  // The first of them came with the prompt.
+  return answer.written > 1 ? line + rate(answer.written - 1, answer.written_seconds) : line;
+}
+
+}  // namespace lora

@@ -1,0 +1,29 @@
+#pragma once
+// An answer as it is written, and how fast that went.
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lora/data/tokenizer.h"
+#include "lora/inference/generation.h"
+
+namespace lora {
+
+struct StreamedAnswer {
+  std::string text;
+  int64_t read = 0, written = 0;                 // tokens: of the prompt, but for those known, and of the answer
+  double read_seconds = 0, written_seconds = 0;  // up to the first token, and from there on
+};
+
+// Calls on_text with what each token adds, in whole characters: one that is spread over several tokens comes with its
+// last. Throws DataError for a prompt without tokens.
+StreamedAnswer stream_answer(LlamaForCausalLM& model, const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
+                             const GenerationConfig& config, const std::function<void(std::string_view text)>& on_text,
+                             KnownText* known = nullptr);
+
+// "12 tokens read at 340.1/s, 20 written at 45.2/s"
+std::string speed_line(const StreamedAnswer& answer);
+
+}  // namespace lora

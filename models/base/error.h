@@ -1,0 +1,52 @@
+#pragma once
+// The one family of exceptions. Only a program's main turns one into an exit code and a line on stderr.
+
+#include <stdexcept>
+#include <string>
+
+namespace lora {
+
+// Exit codes of every program; see README, "Exit codes".
+enum class ExitCode { kDone = 0, kRecipe = 2, kData = 3, kModel = 4, kStorage = 5, kNumerics = 6, kDistributed = 7 };
+
+// what() is one message: "[component] object: what was found, what was wanted; hint".
+class Error : public std::runtime_error {
+ public:
+  Error(ExitCode code, const std::string& component, const std::string& message)
+      : std::runtime_error("[" + component + "] " + message), code_(code) {}
+  ExitCode code() const { return code_; }
+
+ private:
+  ExitCode code_;
+};
+
+// Usage of a program or a recipe: exit code 2.
+struct RecipeError : Error {
+  explicit RecipeError(const std::string& message) : Error(ExitCode::kRecipe, "recipe", message) {}
+};
+// What an adapter is asked to be, or several combined: exit code 2.
+struct AdapterError : Error {
+  explicit AdapterError(const std::string& message) : Error(ExitCode::kRecipe, "adapter", message) {}
+};
+// What an export is asked to be: exit code 2.
+struct ExportError : Error {
+  explicit ExportError(const std::string& message) : Error(ExitCode::kRecipe, "export", message) {}
+};
+// Rows, formats, masking: exit code 3.
+struct DataError : Error {
+  explicit DataError(const std::string& message) : Error(ExitCode::kData, "data", message) {}
+};
+// Model directory, weights, tokenizer, adapter: exit code 4.
+struct ModelError : Error {
+  explicit ModelError(const std::string& message) : Error(ExitCode::kModel, "model", message) {}
+};
+// Reading or writing files: exit code 5.
+struct StorageError : Error {
+  explicit StorageError(const std::string& message) : Error(ExitCode::kStorage, "storage", message) {}
+};
+// A loss, gradient or weight that is not finite: exit code 6.
+struct NumericsError : Error {
+  explicit NumericsError(const std::string& message) : Error(ExitCode::kNumerics, "numerics", message) {}
+};
+
+}  // namespace lora

@@ -1,0 +1,102 @@
+#include "models/engine/attention.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "models/engine/soft_cap.h"
+
+namespace lora {
+namespace {
+
+// (B, T, kv_heads, D) -> (B, heads, T, D): each key head serves heads / kv_heads query heads.
+at::Tensor spread_heads(const at::Tensor& x, int64_t heads) {
+  const int64_t groups = heads / x.size(2);
+  return (groups == 1 ? x : x.repeat_interleave(groups, /*dim=*/2)).transpose(1, 2);
+}
+
+// q (B, heads, T, D) at the last T of S positions, k and v (B, heads, S, D) -> (B, heads, T, D).
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionScores& scores) {
+  const int64_t queries = q.size(2), keys = k.size(2);
+  const bool limited = scores.window != 0 && scores.window < keys;
+  std::optional<at::Tensor> seen;
+  if (limited || (queries > 1 && (queries < keys || scores.softcap != 0))) {
+    seen = at::ones({queries, keys}, q.options().dtype(at::kBool)).tril_(keys - queries);
+    if (limited) seen->triu_(keys - queries - scores.window + 1);
+  }
+  if (scores.softcap == 0) {
+    return at::scaled_dot_product_attention(q, k, v, seen, /*dropout_p=*/0.0,
+                                            /*is_causal=*/!seen && queries > 1, scores.scale);
+  }
+  at::Tensor capped = soft_cap(at::matmul(q, k.transpose(2, 3)) * scores.scale, scores.softcap);
+  if (seen) capped = capped.masked_fill(seen->logical_not(), -std::numeric_limits<double>::infinity());
+  return at::matmul(at::softmax(capped, -1, at::kFloat).to(q.scalar_type()), v);
+}
+
+// Few calls against little filling: a group takes samples down to four fifths of its longest, and short ones anyhow.
+bool fits_group(int64_t length, int64_t longest) { return 5 * length >= 4 * longest || longest - length <= 8; }
+
+}  // namespace
+
+AttentionPlan make_attention_plan(const std::vector<int64_t>& lengths, const at::Device& device) {
+  AttentionPlan plan;
+  const auto on_device = [&](const std::vector<int64_t>& values) { return at::tensor(values, at::kLong).to(device); };
+  if (lengths.size() == 1) {
+    plan.groups.push_back({1, lengths[0], at::Tensor()});
+    return plan;
+  }
+  std::vector<int64_t> begins(lengths.size());
+  std::exclusive_scan(lengths.begin(), lengths.end(), begins.begin(), int64_t{0});
+  std::vector<size_t> order(lengths.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return lengths[a] > lengths[b]; });
+
+  std::vector<int64_t> places(static_cast<size_t>(begins.back() + lengths.back()));
+  int64_t place = 0;
+  for (size_t first = 0; first < order.size();) {
+    const int64_t longest = lengths[order[first]];
+    std::vector<int64_t> tokens;
+    size_t next = first;
+    for (; next < order.size() && fits_group(lengths[order[next]], longest); ++next) {
+      const int64_t begin = begins[order[next]], length = lengths[order[next]];
+      for (int64_t t = 0; t < longest; ++t) {
+        tokens.push_back(begin + std::min(t, length - 1));
+        if (t < length) places[static_cast<size_t>(begin + t)] = place + t;
+      }
+      place += longest;
+    }
+    plan.groups.push_back({static_cast<int64_t>(next - first), longest, on_device(tokens)});
+    first = next;
+  }
+  plan.places = on_device(places);
+  return plan;
+}
+
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,
+                            const AttentionScores& scores) {
+  const int64_t heads = q.size(1), dim = q.size(2);
+  std::vector<at::Tensor> outputs;
+  for (const AttentionPlan::Group& group : plan.groups) {
+    const auto pick = [&](const at::Tensor& x) {
+      const at::Tensor rows = group.tokens.defined() ? x.index_select(0, group.tokens) : x;
+      return rows.view({group.samples, group.length, x.size(1), dim});
+    };
+    const at::Tensor out =
+        attend(pick(q).transpose(1, 2), spread_heads(pick(k), heads), spread_heads(pick(v), heads), scores);
+    outputs.push_back(out.transpose(1, 2).reshape({group.samples * group.length, heads, dim}));
+  }
+  return plan.places.defined() ? at::cat(outputs).index_select(0, plan.places) : outputs[0];
+}
+
+at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const AttentionScores& scores) {
+  const int64_t heads = q.size(1);
+  // Of a single query all keys within the window are seen, and the others need not be touched.
+  const int64_t hidden = q.size(0) == 1 && scores.window ? std::max<int64_t>(0, k.size(0) - scores.window) : 0;
+  const auto keys = [&](const at::Tensor& x) { return spread_heads(x.slice(0, hidden).unsqueeze(0), heads); };
+  return attend(q.unsqueeze(0).transpose(1, 2), keys(k), keys(v), scores).squeeze(0).transpose(0, 1);
+}
+
+}  // namespace lora

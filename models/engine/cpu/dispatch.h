@@ -1,0 +1,31 @@
+#pragma once
+// From a tensor to the element type that its kernels are compiled for.
+
+#include <ATen/core/Tensor.h>
+
+#include "models/engine/cpu/bf16.h"
+
+namespace lora::kernels {
+
+// Whether the kernels can read the tensor: on the CPU, float32 or bfloat16.
+inline bool serves(const at::Tensor& t) {
+  return t.device().is_cpu() && (t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16);
+}
+
+// Calls f(float{}) or f(Bf16{}).
+template <class F>
+void for_type(at::ScalarType dtype, F f) {
+  if (dtype == at::kBFloat16) return f(Bf16{});
+  f(float{});
+}
+template <class F>
+void for_type(const at::Tensor& t, F f) {
+  for_type(t.scalar_type(), f);
+}
+
+template <class T>
+T* data(const at::Tensor& t) {
+  return reinterpret_cast<T*>(t.data_ptr());
+}
+
+}  // namespace lora::kernels

@@ -1,0 +1,203 @@
+#include "models/engine/packed_attention.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "models/base/threads.h"
+#include "models/engine/cpu/attention.h"
+#include "models/engine/cpu/dispatch.h"
+#include "models/engine/cpu/elementwise.h"
+#include "models/engine/profile.h"
+
+namespace lora {
+namespace {
+
+using kernels::AttentionHead;
+using kernels::AttentionPanels;
+
+at::Tensor floats(int64_t n) { return at::empty({n}, at::kFloat); }
+
+// Where everything of one call lies.
+template <class T>
+struct Call {
+  Call(const at::Tensor& qkv, const std::vector<int64_t>& sample_lengths, const HeadLayout& head_layout,
+       const AttentionScores& attention_scores, int64_t panels_each)
+      : lengths(sample_lengths),
+        layout(head_layout),
+        scores(attention_scores),
+        n(qkv.size(0)),
+        begins(lengths.size()),
+        order(lengths.size()) {
+    std::exclusive_scan(lengths.begin(), lengths.end(), begins.begin(), int64_t{0});
+    std::iota(order.begin(), order.end(), int64_t{0});
+    std::ranges::stable_sort(order, [&](int64_t a, int64_t b) { return length(a) > length(b); });
+    // A sample's panels begin at panel_begin times the number of panels and key heads.
+    panel_begins.resize(lengths.size());
+    int64_t total = 0;
+    for (size_t i = 0; i < lengths.size(); ++i) {
+      panel_begins[i] = total;
+      total += panel_floats(static_cast<int64_t>(i));
+    }
+    panels = floats(total * panels_each * layout.kv_heads);
+    scratch_each = static_cast<int64_t>(
+        kernels::attention_scratch_floats(static_cast<size_t>(length(order[0])), static_cast<size_t>(layout.dim)));
+    scratch = floats(scratch_each * at::get_num_threads());
+    per_sample = panels_each;
+  }
+
+  int64_t length(int64_t sample) const { return lengths[static_cast<size_t>(sample)]; }
+  int64_t begin(int64_t sample) const { return begins[static_cast<size_t>(sample)]; }
+  int64_t panel_floats(int64_t sample) const {
+    return static_cast<int64_t>(
+        kernels::attention_panel_floats(static_cast<size_t>(length(sample)), static_cast<size_t>(layout.dim)));
+  }
+  float* panel(int64_t sample, int64_t kv_head, int64_t which) const {
+    const int64_t each = panel_floats(sample);
+    return panels.data_ptr<float>() + panel_begins[static_cast<size_t>(sample)] * per_sample * layout.kv_heads +
+           (kv_head * per_sample + which) * each;
+  }
+  int64_t pieces(int64_t heads) const { return static_cast<int64_t>(lengths.size()) * heads; }
+
+  AttentionHead<T> head(const at::Tensor& qkv, int64_t sample, int64_t query_head, int64_t thread) const {
+    const int64_t kv = query_head / (layout.heads / layout.kv_heads), width = layout.width();
+    const T* row = reinterpret_cast<const T*>(qkv.const_data_ptr()) + begin(sample) * width;
+    AttentionHead<T> h{};
+    h.tokens = static_cast<size_t>(length(sample));
+    h.dim = static_cast<size_t>(layout.dim);
+    h.scale = static_cast<float>(scores.scale);
+    h.softcap = static_cast<float>(scores.softcap);
+    h.window = static_cast<size_t>(scores.window);
+    h.q = row + query_head * layout.dim;
+    h.k = row + (layout.heads + kv) * layout.dim;
+    h.v = row + (layout.heads + layout.kv_heads + kv) * layout.dim;
+    h.stride = static_cast<size_t>(width);
+    h.scratch = scratch.data_ptr<float>() + thread * scratch_each;
+    return h;
+  }
+
+  const std::vector<int64_t>& lengths;
+  const HeadLayout& layout;
+  const AttentionScores& scores;
+  int64_t n, per_sample = 0, scratch_each = 0;
+  std::vector<int64_t> begins, order, panel_begins;
+  at::Tensor panels, scratch;
+};
+
+template <class T>
+T* element(const at::Tensor& tensor, int64_t offset) {
+  return reinterpret_cast<T*>(tensor.data_ptr()) + offset;
+}
+
+template <class T>
+void forward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+             const AttentionScores& scores, const AttentionResult& result) {
+  const Call<T> call(qkv, lengths, layout, scores, 2);
+  const int64_t group = layout.heads / layout.kv_heads, out_width = layout.heads * layout.dim;
+  const auto panels = [&](int64_t sample, int64_t kv) {
+    return AttentionPanels{call.panel(sample, kv, 0), call.panel(sample, kv, 1), nullptr, nullptr};
+  };
+  share_out(call.pieces(layout.kv_heads), [&](int64_t piece, int64_t thread) {
+    const int64_t sample = call.order[static_cast<size_t>(piece / layout.kv_heads)], kv = piece % layout.kv_heads;
+    kernels::attention_pack(call.head(qkv, sample, kv * group, thread), panels(sample, kv), /*backward=*/false);
+  });
+  share_out(call.pieces(layout.heads), [&](int64_t piece, int64_t thread) {
+    const int64_t sample = call.order[static_cast<size_t>(piece / layout.heads)], h = piece % layout.heads;
+    AttentionHead<T> head = call.head(qkv, sample, h, thread);
+    head.out = element<T>(result.out, call.begin(sample) * out_width + h * layout.dim);
+    head.out_stride = static_cast<size_t>(out_width);
+    head.log_sum = result.log_sum.data_ptr<float>() + h * call.n + call.begin(sample);
+    kernels::attention_forward(head, panels(sample, h / group));
+  });
+}
+
+template <class T>
+void backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+              const AttentionScores& scores, const AttentionResult& result, const at::Tensor& dout,
+              const at::Tensor& dqkv) {
+  const Call<T> call(qkv, lengths, layout, scores, 3);
+  const int64_t group = layout.heads / layout.kv_heads, out_width = layout.heads * layout.dim;
+  const auto padded = static_cast<int64_t>(kernels::attention_padded(static_cast<size_t>(layout.dim)));
+  // The query heads of a group, `each` at a time, sum the gradients of their keys and values one after another, and
+  // such sums are added in order afterwards: one sum a group where there are pieces enough without it.
+  const int64_t each = call.pieces(layout.kv_heads) >= 4 * at::get_num_threads() ? group : 1, parts = group / each;
+  const at::Tensor dkv = floats(2 * layout.kv_heads * parts * call.n * padded);
+  const auto sums = [&](int64_t part, int64_t which, int64_t token) {
+    return dkv.data_ptr<float>() + ((part * 2 + which) * call.n + token) * padded;
+  };
+  const auto panels = [&](int64_t sample, int64_t kv) {
+    return AttentionPanels{call.panel(sample, kv, 0), nullptr, call.panel(sample, kv, 1), call.panel(sample, kv, 2)};
+  };
+  share_out(call.pieces(layout.kv_heads), [&](int64_t piece, int64_t thread) {
+    const int64_t sample = call.order[static_cast<size_t>(piece / layout.kv_heads)], kv = piece % layout.kv_heads;
+    kernels::attention_pack(call.head(qkv, sample, kv * group, thread), panels(sample, kv), /*backward=*/true);
+  });
+  const int64_t all_parts = layout.kv_heads * parts;
+  share_out(call.pieces(all_parts), [&](int64_t piece, int64_t thread) {
+    const int64_t sample = call.order[static_cast<size_t>(piece / all_parts)], part = piece % all_parts;
+    const int64_t begin = call.begin(sample);
+    for (int64_t h = part * each; h < (part + 1) * each; ++h) {
+      AttentionHead<T> head = call.head(qkv, sample, h, thread);
+      head.out = element<T>(result.out, begin * out_width + h * layout.dim);
+      head.out_stride = static_cast<size_t>(out_width);
+      head.log_sum = result.log_sum.data_ptr<float>() + h * call.n + begin;
+      head.dout = element<const T>(dout, begin * out_width + h * layout.dim);
+      head.dq = element<T>(dqkv, begin * layout.width() + h * layout.dim);
+      head.dk = sums(part, 0, begin);
+      head.dv = sums(part, 1, begin);
+      head.adds = h > part * each;
+      kernels::attention_backward(head, panels(sample, h / group));
+    }
+  });
+  parallel_for(call.n, 16, [&](int64_t first, int64_t last) {
+    for (int64_t token = first; token < last; ++token) {
+      for (int64_t kv = 0; kv < layout.kv_heads; ++kv) {
+        for (int64_t which = 0; which < 2; ++which) {
+          float* sum = sums(kv * parts, which, token);
+          for (int64_t part = kv * parts + 1; part < (kv + 1) * parts; ++part) {
+            const float* more = sums(part, which, token);
+            for (int64_t i = 0; i < layout.dim; ++i) sum[i] += more[i];
+          }
+          kernels::store(
+              sum,
+              element<T>(dqkv, token * layout.width() + (layout.heads + which * layout.kv_heads + kv) * layout.dim),
+              static_cast<size_t>(layout.dim));
+        }
+      }
+    }
+  });
+}
+
+// Of `products` products over the pairs that a causal mask lets through.
+double flops(const std::vector<int64_t>& lengths, const HeadLayout& layout, int products) {
+  double pairs = 0;
+  for (const int64_t t : lengths) pairs += 0.5 * static_cast<double>(t) * static_cast<double>(t + 1);
+  return 2.0 * products * pairs * static_cast<double>(layout.heads * layout.dim);
+}
+
+}  // namespace
+
+AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+                                 const AttentionScores& scores) {
+  const WorkScope scope(Work::kAttention, flops(lengths, layout, 2));
+  AttentionResult result{at::empty({qkv.size(0), layout.heads * layout.dim}, qkv.options()),
+                         at::empty({layout.heads, qkv.size(0)}, at::kFloat)};
+  kernels::for_type(qkv, [&](auto type) { forward<decltype(type)>(qkv, lengths, layout, scores, result); });
+  return result;
+}
+
+at::Tensor packed_attention_backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths,
+                                     const HeadLayout& layout, const AttentionScores& scores,
+                                     const AttentionResult& result, const at::Tensor& dout) {
+  const WorkScope scope(Work::kAttention, flops(lengths, layout, 5));
+  at::Tensor dqkv = at::empty_like(qkv);
+  kernels::for_type(qkv,
+                    [&](auto type) { backward<decltype(type)>(qkv, lengths, layout, scores, result, dout, dqkv); });
+  return dqkv;
+}
+
+}  // namespace lora

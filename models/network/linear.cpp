@@ -1,0 +1,38 @@
+#include "models/network/linear.h"
+
+#include <ATen/ATen.h>
+
+#include "models/base/error.h"
+
+namespace lora {
+
+DenseLinear::DenseLinear(at::Tensor w, at::Tensor b) {
+  weight = register_parameter("weight", std::move(w), /*requires_grad=*/false);
+  if (b.defined()) bias = register_parameter("bias", std::move(b), /*requires_grad=*/false);
+}
+
+at::Tensor DenseLinear::forward(const at::Tensor& x) {
+  const auto dtype = x.scalar_type();
+  return bias.defined() ? at::linear(x, weight.to(dtype), bias.to(dtype)) : at::linear(x, weight.to(dtype));
+}
+
+void LinearHost::register_linear(const std::string& name, std::shared_ptr<Linear>& slot,
+                                 std::shared_ptr<Linear> linear) {
+  slot = register_module(name, std::move(linear));
+  slots_[name] = &slot;
+}
+
+void LinearHost::remove_linear(const std::string& name) {
+  slots_.at(name)->reset();
+  slots_.erase(name);
+  unregister_module(name);
+}
+
+void LinearHost::replace_linear(const std::string& name, const std::shared_ptr<Linear>& replacement) {
+  const auto slot = slots_.find(name);
+  if (slot == slots_.end()) throw ModelError("module has no linear layer '" + name + "'");
+  *slot->second = replacement;
+  replace_module(name, replacement);
+}
+
+}  // namespace lora

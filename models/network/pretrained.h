@@ -1,0 +1,46 @@
+#pragma once
+// A Hugging Face directory -> a network: config.json and one or sharded model.safetensors.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "models/network/decoder.h"
+
+namespace lora {
+
+// What is to stand on the decoder.
+struct HeadOptions {
+  LabelNames labels = {};  // of a classification head; empty: the language model's
+  uint64_t seed = 0;       // of a fresh classification head, drawn as transformers does: N(0, initializer_range)
+};
+
+// Makes a projection of its weight (out, in), as the file has it, and its bias, which may be undefined. The weight must
+// not be kept: its memory may be given back after the call. `dtype`: of the model.
+using Quantizer = std::function<std::shared_ptr<Linear>(const std::string& path, const at::Tensor& weight,
+                                                        const at::Tensor& bias, at::ScalarType dtype)>;
+
+// A directory that holds a classifier keeps its own `score`, so the labels must be as many as its. Asking it for a
+// language model is a ModelError; from a language model's directory only the decoder is taken for a classifier.
+// Weights are memory-mapped and used in place where their dtype is the wanted one, else converted one by one. A
+// missing, misshapen or unexpected tensor is a ModelError that names it and its file. (Ignored: rotary inv_freq buffers
+// that old exporters wrote, and the copy of a tied head.) dtype: float32 | bfloat16 | auto (as config.json says;
+// float16 is computed in float32). With a quantizer the layers' projections are its work, one after another: no more
+// than one of them is in memory as the file has it.
+std::shared_ptr<LlamaForCausalLM> load_pretrained(const std::filesystem::path& directory, const std::string& dtype,
+                                                  const HeadOptions& head = {}, const Quantizer& quantizer = {});
+
+// The same network with fresh weights: N(0, initializer_range), norms 1, biases 0; the same for the same seed.
+std::shared_ptr<LlamaForCausalLM> make_random(const std::filesystem::path& directory, const std::string& dtype,
+                                              uint64_t seed, const LabelNames& labels = {},
+                                              const Quantizer& quantizer = {});
+
+// The same network on the meta device, where tensors have shapes and no memory: of config.json alone.
+std::shared_ptr<LlamaForCausalLM> make_meta(const std::filesystem::path& directory, const std::string& dtype,
+                                            const LabelNames& labels = {}, const Quantizer& quantizer = {});
+
+// Whether the directory holds weights that load_pretrained would read.
+bool has_weights(const std::filesystem::path& directory);
+
+}  // namespace lora

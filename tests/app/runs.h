@@ -1,0 +1,69 @@
+#pragma once
+// What tests of runs share: a short run over the quickstart's data, what a run leaves behind, and how one is refused.
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "lora/checkpoints/store.h"
+#include "tests/app/command.h"
+#include "tests/catch.h"
+#include "tests/golden.h"
+#include "tests/temporary_directory.h"
+
+namespace lora::test {
+
+inline std::filesystem::path quickstart() { return source_dir() / "recipes/quickstart"; }
+
+// A short run over the quickstart's data.
+inline std::string quickstart_recipe(const TemporaryDirectory& directory, const std::string& changes = "") {
+  const std::filesystem::path data = quickstart() / "data";
+  write_bytes(directory / "recipe.yaml", "model: {path: " + (quickstart() / "model").string() + R"(, dtype: float32}
+adapter: {method: lora, rank: 4, alpha: 8, dropout: 0.1, target_modules: [q_proj, v_proj]}
+data:
+  train: [{path: )" + (data / "train.jsonl").string() +
+                                             R"(, format: completion}]
+  validation: [{path: )" + (data / "validation.jsonl").string() +
+                                             R"(, format: completion}]
+training: {max_steps: 6, batch_size: 2, max_length: 256, learning_rate: 1.0e-3, eval_every: 3, checkpoint_every: 2}
+output_dir: )" + (directory / "run").string() +
+                                             "\n" + changes);
+  return (directory / "recipe.yaml").string();
+}
+
+inline std::vector<nlohmann::json> metrics(const std::filesystem::path& run) {
+  std::vector<nlohmann::json> rows;
+  std::ifstream in(run / "metrics.jsonl");
+  for (std::string line; std::getline(in, line);) rows.push_back(nlohmann::json::parse(line));
+  return rows;
+}
+
+// Times and memory apart, which may differ.
+inline std::vector<nlohmann::json> comparable(const std::filesystem::path& run) {
+  std::vector<nlohmann::json> rows = metrics(run);
+  for (nlohmann::json& row : rows) {
+    row.erase("tokens_per_second");
+    row.erase("peak_memory_bytes");
+    row.erase("mfu");
+  }
+  return rows;
+}
+
+inline std::string weights(const std::filesystem::path& run, int64_t step) {
+  return read_bytes(CheckpointStore(run).directory(step) / "adapter_model.safetensors") +
+         read_bytes(CheckpointStore(run).directory(step) / "optimizer.safetensors");
+}
+
+// Exit code, and one line on stderr that holds each of `parts`.
+inline void check_refused(const std::vector<std::string>& arguments, int code, const std::vector<std::string>& parts) {
+  const Outcome outcome = run(arguments);
+  CAPTURE(outcome.err, outcome.out);
+  CHECK(outcome.exit_code == code);
+  for (const std::string& part : parts) CHECK_THAT(outcome.err, Catch::Matchers::Contains(part));
+  CHECK(std::ranges::count(outcome.err, '\n') == 1);
+}
+
+}  // namespace lora::test

@@ -1,0 +1,142 @@
+// Where a run's rows come from, from outside: the cache, standard input, and data that changes.
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/app/command.h"
+#include "tests/catch.h"
+#include "tests/temporary_directory.h"
+
+using namespace lora;
+using namespace lora::test;
+using Catch::Matchers::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string rows(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    text += R"({"question": "What comes after )" + std::to_string(i) + R"(?", "answer": ")" + std::to_string(i + 1) +
+            "\"}\n";
+  }
+  return text;
+}
+
+std::string write_recipe(const TemporaryDirectory& directory, const std::string& data) {
+  write_bytes(directory / "recipe.yaml", "model: {path: " + (source_dir() / "recipes/quickstart/model").string() +
+                                             R"(, dtype: float32}
+adapter: {method: lora, rank: 2, alpha: 4, target_modules: [q_proj]}
+training: {max_steps: 4, batch_size: 2, max_length: 64, learning_rate: 1.0e-3, checkpoint_every: 2}
+output_dir: )" + (directory / "run").string() +
+                                             "\n" + data);
+  return (directory / "recipe.yaml").string();
+}
+
+std::vector<double> losses(const fs::path& run) {
+  std::vector<double> values;
+  std::ifstream in(run / "metrics.jsonl");
+  for (std::string line; std::getline(in, line);) values.push_back(nlohmann::json::parse(line).at("loss"));
+  return values;
+}
+
+std::string source(const std::string& path, const std::string& format = "completion") {
+  return "{path: " + path + ", format: " + format + ", fields: {prompt: question, completion: answer}}";
+}
+
+}  // namespace
+
+TEST_CASE("a run from the cache, a fresh one and one from standard input have the same losses") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "a.jsonl", rows(40));
+  const std::string cache = "  cache_dir: " + (directory / "cache").string() + "\n";
+  const std::string file = source((directory / "a.jsonl").string(), "auto");
+  std::vector<std::vector<double>> found;
+  for (const std::string said : {"Cache       train: kept in ", "Cache       train: found in "}) {
+    fs::remove_all(directory / "run");
+    const Outcome outcome = run({"lora-train", write_recipe(directory, "data:\n  train: [" + file + "]\n" + cache)});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    CHECK_THAT(outcome.out, Contains(said) && Contains("completion, its columns are 'question', 'answer'"));
+    CHECK_THAT(outcome.out, Contains("Packing     ") && Contains(" % full"));
+    found.push_back(losses(directory / "run"));
+  }
+  fs::remove_all(directory / "run");
+  const Outcome piped =
+      run({"lora-train", write_recipe(directory, "data:\n  train: [" + source("'-'") + "]\n")}, rows(40));
+  CAPTURE(piped.err);
+  REQUIRE(piped.exit_code == 0);
+  found.push_back(losses(directory / "run"));
+  CHECK(found[0].size() == 4);
+  CHECK(found[1] == found[0]);
+  CHECK(found[2] == found[0]);
+}
+
+TEST_CASE("a run does not go on with other data, and goes on with the same") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "a.jsonl", rows(40));
+  const std::string recipe = write_recipe(
+      directory, "data:\n  train: [" + source((directory / "a.jsonl").string()) + "]\n  cache_dir: null\n");
+  REQUIRE(run({"lora-train", recipe}).exit_code == 0);
+  write_bytes(directory / "a.jsonl", rows(39) + rows(1));
+  const Outcome changed = run({"lora-train", recipe, "--resume", "training.max_steps=6"});
+  CHECK(changed.exit_code == 3);
+  CHECK_THAT(changed.err, Contains("a.jsonl: found ") && Contains("wanted what the checkpoint was trained on"));
+  write_bytes(directory / "a.jsonl", rows(40));
+  const Outcome same =
+      run({"lora-train", recipe, "--resume", "training.max_steps=6", "data.cache_dir=" + (directory / "c").string()});
+  CAPTURE(same.err);
+  CHECK(same.exit_code == 0);
+  CHECK_THAT(same.out, Contains("Resuming after step 4"));
+}
+
+TEST_CASE("bad rows stop a run at their line, or are passed over and shown") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "a.jsonl", rows(20) + "{\"question\": 1}\n");
+  const std::string recipe =
+      write_recipe(directory, "data: {train: [" + source((directory / "a.jsonl").string()) + "]}\n");
+  const Outcome failed = run({"lora-train", recipe});
+  CHECK(failed.exit_code == 3);
+  CHECK_THAT(failed.err, Contains("a.jsonl:21: no column 'answer'"));
+  const Outcome skipped = run({"lora-train", recipe, "data.on_error=skip"});
+  CAPTURE(skipped.err);
+  CHECK(skipped.exit_code == 0);
+  CHECK_THAT(skipped.out,
+             Contains("Passed over ") && Contains("a.jsonl:21: no column 'answer'") && Contains("passed over"));
+}
+
+TEST_CASE("standard input is refused where it would be read twice") {
+  const TemporaryDirectory directory;
+  const std::string recipe =
+      write_recipe(directory, "data: {train: [" + source("'-'") + "], validation: [" + source("'-'") + "]}\n");
+  const Outcome outcome = run({"lora-train", recipe});
+  CHECK(outcome.exit_code == 2);
+  CHECK_THAT(outcome.err, Contains("data.validation.0.path: '-' is standard input, which is read only once"));
+}
+
+TEST_CASE("a run on cached data tells what cleaning found, and warns, as the first one did") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "a.jsonl", rows(20) + rows(1));
+  write_bytes(directory / "v.jsonl", rows(2));
+  const std::string recipe = write_recipe(
+      directory, "data:\n  train: [" + source((directory / "a.jsonl").string()) + "]\n  validation: [" +
+                     source((directory / "v.jsonl").string()) + "]\n  cleaning: {exact_duplicates: drop}\n" +
+                     "  cache_dir: " + (directory / "cache").string() + "\n");
+  std::vector<std::string> lines, warnings;
+  for (const std::string said : {"train: kept in ", "train: found in "}) {
+    fs::remove_all(directory / "run");
+    const Outcome outcome = run({"lora-train", recipe});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    CHECK_THAT(outcome.out, Contains(said));
+    const size_t begin = outcome.out.find("Cleaning    ");
+    REQUIRE(begin != std::string::npos);
+    lines.push_back(outcome.out.substr(begin, outcome.out.find('\n', begin) - begin));
+    const size_t warned = outcome.err.find("of the training data also stand in the validation data (");
+    REQUIRE(warned != std::string::npos);
+    warnings.push_back(outcome.err.substr(warned, outcome.err.find('\n', warned) - warned));
+  }
+  CHECK_THAT(lines[0], Contains("1 row dropped (exact_duplicates 1)"));
+  CHECK(lines[1] == lines[0]);
+  CHECK(warnings[1] == warnings[0]);
+}
