@@ -7,7 +7,7 @@
 //   state.json                                       Progress
 //   recipe.yaml                                      the recipe as it ran
 //   data.json                                        the files it was trained on, with their SHA-256
-//   (run/data_record.h)
+//   (lora/app/training/data_record.h)
 // Random-number generators need no file: they are derived from the seed and the step.
 
 #include <filesystem>

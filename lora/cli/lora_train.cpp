@@ -1,16 +1,14 @@
 // lora-train RECIPE.yaml [key.path=value …] [--resume] [--dry-run]
 
-#include <ATen/Parallel.h>
-#include <torch/version.h>
-
 #include <filesystem>
 
 #include "lora/app/source/session.h"
 #include "lora/app/training/config_plan.h"
+#include "lora/app/training/finish.h"
 #include "lora/app/training/machine.h"
 #include "lora/app/training/quantization_report.h"
+#include "lora/app/training/run_report.h"
 #include "lora/app/training/signals.h"
-#include "lora/app/training/training_runs.h"
 #include "lora/cli/program.h"
 #include "lora/log/log.h"
 
@@ -24,8 +22,8 @@ void say(const std::string& text) {
 }
 
 // What is said of one of several adapters.
-std::string titled(const TrainingRun& run, const std::string& text) {
-  return run.name().empty() || text.empty() ? text : "\n" + run.name() + "\n" + text;
+std::string titled(const std::string& adapter, const std::string& text) {
+  return adapter.empty() || text.empty() ? text : "\n" + adapter + "\n" + text;
 }
 
 // Small models gain nothing by huge pages, and take more memory.
@@ -39,8 +37,21 @@ bool is_large(const std::string& model_directory) {
   return bytes >= kLarge;
 }
 
-int train(const std::string& recipe_file, const std::vector<std::string>& overrides, const RunOptions& options,
-          char** argv) {
+// What a person reads before the first step.
+void show(const std::vector<PlannedRun>& runs, bool dry_run) {
+  for (const PlannedRun& run : runs) {
+    for (const std::string& warning : run.prepared.warnings) log_warning(warning);
+    if (dry_run) say(titled(run.name(), to_yaml(run.recipe())));
+  }
+  say(base_report(*runs.front().model, runs.front().recipe().model.path, dry_run));
+  for (const PlannedRun& run : runs) {
+    say(titled(run.name(), run_report(run)));
+    if (dry_run) say(preview(run));
+  }
+}
+
+int run(const std::string& recipe_file, const std::vector<std::string>& overrides, const RunOptions& options,
+        char** argv) {
   const std::vector<NamedRecipe> recipes = load_recipes(recipe_file, overrides);
   const Recipe& shared = recipes.front().recipe;  // of what is the same in all: the base and the process
   // A recipe that comes through a pipe could not be read again.
@@ -52,39 +63,30 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
     return 0;
   }
   const auto tokenizer = load_tokenizer(shared.model.path);
-  const TrainingRuns runs = make_runs(recipes, options, *tokenizer);
-  const auto model = load_model(shared.model, *tokenizer, shared.training.seed, runs.front()->labels().names());
+  std::vector<PreparedRun> prepared = prepare_runs(recipes, options, *tokenizer);
+  const auto model = load_model(shared.model, *tokenizer, shared.training.seed, prepared.front().labels.names());
   AdapterSet adapters(*model);
-  for (const auto& run : runs) {
-    say(titled(*run, run->long_work()));
-    run->adapt(adapters);
+  std::vector<PlannedRun> planned;
+  for (PreparedRun& run : prepared) {
+    say(titled(run.name, long_work(run)));
+    planned.push_back(adapt(std::move(run), adapters));
   }
-  plan_runs(runs, machine_memory_bytes());
-
-  for (const auto& run : runs) {
-    for (const std::string& warning : run->warnings()) log_warning(warning);
-    if (options.dry_run) say(titled(*run, to_yaml(run->recipe())));
-  }
-  say(std::string("lora-train ") + LORA_VERSION + ", LibTorch " + TORCH_VERSION + ", " +
-      std::to_string(at::get_num_threads()) + " threads");
-  say("Model       " + shared.model.path + ": " + model_line(*model));
-  const auto quantized = quantized_modules(*model);
-  if (!quantized.empty()) say("Quantized   " + quantization_line(quantized));
-  if (!quantized.empty() && options.dry_run) say(quantization_table(quantized));
-  for (const auto& run : runs) {
-    say(titled(*run, run->report()));
-    if (options.dry_run) say(run->preview());
-  }
+  plan_memory_of(planned, machine_memory_bytes());
+  show(planned, options.dry_run);
   if (options.dry_run) return 0;
 
-  for (const auto& run : runs) say(titled(*run, run->begin()));
+  std::vector<ActiveRun> active;
+  for (PlannedRun& run : planned) {
+    active.emplace_back(std::move(run));
+    say(titled(active.back().name(), resume_report(active.back())));
+  }
   note_stop_signals();
   keep_freed_memory();
-  take_turns(runs);
+  train(active);
   bool stopped = false;
-  for (const auto& run : runs) {
-    say(titled(*run, run->finish()));
-    stopped |= run->end() == LoopEnd::kStopped;
+  for (ActiveRun& run : active) {
+    say(titled(run.name(), finish(run)));
+    stopped |= run.end() == LoopEnd::kStopped;
   }
   return stopped ? 128 + stop_signal() : 0;
 }
@@ -104,5 +106,5 @@ int main(int argc, char** argv) {
   app.add_flag("--dry-run", options.dry_run,
                "Show the resolved recipe, what is adapted and the first rows; train nothing");
   app.add_flag("--profile", options.profile, "Show at the end where the time of the steps went");
-  return lora::run_program(app, argc, argv, [&] { return lora::train(recipe, overrides, options, argv); });
+  return lora::run_program(app, argc, argv, [&] { return lora::run(recipe, overrides, options, argv); });
 }

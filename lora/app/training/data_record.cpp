@@ -3,12 +3,15 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "models/base/atomic_file.h"
 #include "models/base/error.h"
 
 namespace lora {
 namespace {
 
 using nlohmann::ordered_json;
+
+constexpr const char* kRecordFile = "data.json";
 
 ordered_json files_of(const Dataset& dataset) {
   ordered_json files = ordered_json::array();
@@ -39,12 +42,16 @@ std::string described(const ordered_json& file) {
 
 }  // namespace
 
-std::string data_record(const Dataset& train, const SampleStream* stream, const Dataset& validation) {
-  return record_of(train, stream, validation).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+void write_data_record(const std::filesystem::path& checkpoint, const Dataset& train, const SampleStream* stream,
+                       const Dataset& validation) {
+  const ordered_json record = record_of(train, stream, validation);
+  write_file_atomically(checkpoint / kRecordFile,
+                        record.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }
 
-void expect_same_data(const std::filesystem::path& record, const Dataset& train, const SampleStream* stream,
+void expect_same_data(const std::filesystem::path& checkpoint, const Dataset& train, const SampleStream* stream,
                       const Dataset& validation) {
+  const std::filesystem::path record = checkpoint / kRecordFile;
   std::ifstream in(record, std::ios::binary);
   if (!in) return;
   try {

@@ -9,13 +9,15 @@
 
 namespace lora {
 
-// The files of both sets with their sizes and SHA-256, as JSON: data.json in a checkpoint. Of a stream (null: none), in
-// place of train, each source with its bytes on the disk, and how many samples it has given so far with their SHA-256.
-std::string data_record(const Dataset& train, const SampleStream* stream, const Dataset& validation);
+// Writes data.json into a checkpoint's directory: the files of both sets with their sizes and SHA-256. Of a stream
+// (null: none), in place of `train`: each source with its bytes on the disk, and how many samples it has given so far
+// with their SHA-256. Throws StorageError.
+void write_data_record(const std::filesystem::path& checkpoint, const Dataset& train, const SampleStream* stream,
+                       const Dataset& validation);
 
-// Throws DataError, naming the file, where `record` was written of other bytes. A checkpoint without one has nothing to
-// compare. A stream has to be where it was then.
-void expect_same_data(const std::filesystem::path& record, const Dataset& train, const SampleStream* stream,
+// Throws DataError, naming the file, where the checkpoint was trained on other bytes. A checkpoint without a record has
+// nothing to compare. A stream has to stand where it stood then.
+void expect_same_data(const std::filesystem::path& checkpoint, const Dataset& train, const SampleStream* stream,
                       const Dataset& validation);
 
 }  // namespace lora

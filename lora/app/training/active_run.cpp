@@ -1,0 +1,131 @@
+#include "lora/app/training/active_run.h"
+
+#include <algorithm>
+
+#include "lora/app/training/data_record.h"
+#include "lora/app/training/machine.h"
+#include "lora/app/training/signals.h"
+#include "lora/checkpoints/training_state.h"
+#include "models/base/error.h"
+
+namespace lora {
+namespace {
+
+// A checkpoint of each other run that goes on.
+void save_others(std::vector<ActiveRun>& runs, const ActiveRun& failed) {
+  for (ActiveRun& run : runs) {
+    if (&run != &failed && !run.end()) run.save();
+  }
+}
+
+[[noreturn]] void throw_named(const NumericsError& error, const std::string& name) {
+  const std::string text = error.what();
+  throw NumericsError("adapter '" + name + "': " + text.substr(text.find("] ") + 2));
+}
+
+}  // namespace
+
+ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
+  planned_.activate();
+  const PreparedRun& prepared = planned_.prepared;
+  if (recipe().evaluation.exact_match > 0) {
+    questions_ =
+        load_questions(recipe().data, recipe().data.validation, *prepared.tokenizer, recipe().evaluation.exact_match);
+  }
+  if (const auto& checkpoint = directory().resume_from()) {
+    read_training_state(checkpoint->directory, *planned_.model, planned_.adaptation, trainer());
+    if (prepared.streams()) {
+      expect_same_data(checkpoint->directory, prepared.train(), prepared.data->stream.samples.get(),
+                       prepared.data->validation);
+    }
+    resumed_step_ = saved_step_ = trainer().progress().step;
+  }
+  directory().begin(recipe());
+  if (!directory().resume_from() && !questions_.empty()) before_ = answer(0, 0.0);
+  peak_flops_ = measured_peak(planned_.model->dtype());
+}
+
+Answers ActiveRun::answer(int64_t step, double epoch) {
+  const std::vector<DataSource> sources =
+      sources_as_found(recipe().data.validation, planned_.prepared.data->validation);
+  Answers answers = answer_questions(*planned_.model, *planned_.prepared.tokenizer, questions_,
+                                     end_ids(*planned_.model, *planned_.prepared.tokenizer, recipe().data, sources),
+                                     recipe().evaluation.max_new_tokens);
+  directory().write_exact_match(step, epoch, trainer().evaluate().loss, answers.exact,
+                                static_cast<int64_t>(questions_.size()));
+  return answers;
+}
+
+void ActiveRun::step(ProgressDisplay& display) {
+  planned_.activate();
+  LoopEvents events;
+  events.on_step = [&](const StepMetrics& metrics) {
+    epoch_ = metrics.epoch;
+    directory().write_step(metrics, peak_flops_);
+    display.step(metrics, name());
+    if (!planned_.prepared.options.profile) return;
+    // The first step also touches every weight for the first time.
+    if (profile_->steps++ == 0) {
+      trainer().set_profile(&profile_->times);
+    } else {
+      profile_->seconds += metrics.seconds;
+    }
+  };
+  events.on_evaluation = [&](const Evaluation& evaluation, bool best) {
+    evaluation_ = evaluation;
+    directory().write_evaluation(trainer().progress(), epoch_, evaluation);
+    display.evaluation(evaluation, best, name());
+  };
+  events.save = [&] { save(); };
+  events.stop_requested = [] { return stop_signal() != 0; };
+  end_ = loop_turn(trainer(), recipe().training, events);
+}
+
+void ActiveRun::save() {
+  planned_.activate();
+  const Progress& progress = trainer().progress();
+  if (progress.step == saved_step_) return;
+  directory().sync_metrics();
+  directory().checkpoints().write(progress.step, [&](const std::filesystem::path& checkpoint) {
+    const PreparedRun& prepared = planned_.prepared;
+    write_training_state(checkpoint, *planned_.model, planned_.adaptation, recipe().adapter, trainer(),
+                         recipe().model.path, to_yaml(recipe()));
+    write_data_record(checkpoint, prepared.train(), prepared.data->stream.samples.get(), prepared.data->validation);
+  });
+  directory().checkpoints().prune(recipe().training.checkpoint_keep, {progress.best_step});
+  saved_step_ = progress.step;
+}
+
+void ActiveRun::stop() {
+  save();
+  end_ = LoopEnd::kStopped;
+}
+
+void train(std::vector<ActiveRun>& runs) {
+  int64_t done = 0, total = 0;
+  for (const ActiveRun& run : runs) {
+    done += run.trainer().progress().step;
+    total += run.trainer().total_steps();
+  }
+  ProgressDisplay display(done, total);
+  const auto goes_on = [](const ActiveRun& run) { return !run.end(); };
+  while (std::ranges::any_of(runs, goes_on)) {
+    for (ActiveRun& run : runs) {
+      if (run.end()) continue;
+      try {
+        run.step(display);
+      } catch (const NumericsError& error) {
+        if (run.name().empty()) throw;
+        save_others(runs, run);
+        throw_named(error, run.name());
+      }
+      if (run.end() != LoopEnd::kStopped) continue;
+      for (ActiveRun& other : runs) {
+        if (!other.end()) other.stop();
+      }
+      return;
+    }
+  }
+}
+
+}  // namespace lora

@@ -1,0 +1,97 @@
+#include "lora/app/training/finish.h"
+
+#include "lora/app/data/cleaning_report.h"
+#include "lora/app/data/data_report.h"
+#include "lora/app/source/merging.h"
+#include "lora/app/training/confusion_report.h"
+#include "lora/app/training/report.h"
+#include "lora/checkpoints/training_state.h"
+#include "lora/terminal/text.h"
+
+namespace lora {
+namespace {
+
+// Every row that was read, which the first window does not tell.
+std::string stream_report(const PreparedRun& run) {
+  LoadedDataset all;
+  all.edit_index().sources = run.data->stream.samples->sources();
+  std::string text = sources_table({{"train", &all}});
+  const std::string cleaned = cleaning_line(run.cleaning(), run.recipe.data.cleaning);
+  return cleaned.empty() ? text : text + "Cleaning    " + cleaned + "\n";
+}
+
+std::string profile_report(const ActiveRun& run) {
+  const StepProfile& profile = run.profile();
+  if (profile.steps < 2) return "";
+  return "\n" + profile_table(profile.times, profile.steps - 1, profile.seconds, run.peak_flops()) + "\n";
+}
+
+std::string end_report(const ActiveRun& run) {
+  const Progress& progress = run.trainer().progress();
+  switch (*run.end()) {
+    case LoopEnd::kStopped:
+      return "Stopped after step " + std::to_string(progress.step) +
+             (progress.step > 0 ? "; the checkpoint is written, go on with --resume" : "; go on with --resume");
+    case LoopEnd::kEarlyStopping:
+      return "Stopped early: no better validation loss in " + std::to_string(progress.evaluations_without_gain) +
+             " evaluations\n";
+    case LoopEnd::kOutOfData:
+      return "The training data ended after step " + std::to_string(progress.step) + " of " +
+             std::to_string(run.trainer().total_steps()) + "\n";
+    case LoopEnd::kDone:
+      break;
+  }
+  return "";
+}
+
+// Puts the weights with the lowest validation loss into the model. Returns a line for the person, empty where they are
+// there already.
+std::string take_best_weights(ActiveRun& run) {
+  const Progress& progress = run.trainer().progress();
+  if (!run.recipe().training.keep_best || progress.best_step == 0 || progress.best_step == progress.step) return "";
+  read_trained_weights(run.directory().checkpoints().verified(progress.best_step), *run.planned().model,
+                       run.planned().adaptation);
+  return "The best weights are those of step " + std::to_string(progress.best_step) + ", with a validation loss of " +
+         fixed(progress.best_loss, 4) + "\n";
+}
+
+std::string write_exports(const ActiveRun& run) {
+  const Recipe& recipe = run.recipe();
+  std::vector<std::vector<std::string>> written;
+  for (const std::string& name : recipe.exports) {
+    const auto output = run.directory().path() / export_formats().at(name).default_name;
+    const SessionRecipe base{recipe.model, recipe.adapter, recipe.training.seed};
+    written.push_back({"wrote", output.string(),
+                       write_export(name, run.planned().export_source(), base, MergeInto::kOriginal, output)});
+  }
+  const int64_t step = run.trainer().progress().step;
+  written.push_back({"wrote", run.directory().checkpoints().directory(step).string(), "go on from here with --resume"});
+  return table(written, {false, false, false});
+}
+
+}  // namespace
+
+std::string finish(ActiveRun& run) {
+  run.planned().activate();
+  std::string text = profile_report(run) + end_report(run);
+  if (run.end() == LoopEnd::kStopped) return text;
+  const PreparedRun& prepared = run.planned().prepared;
+  if (prepared.streams()) text += stream_report(prepared) + "\n";
+  const std::string best = take_best_weights(run);
+  text += best;
+  if (!run.questions().empty()) {
+    const Answers after = run.answer(run.trainer().progress().step, run.epoch());
+    const auto& before = run.answers_before();
+    text +=
+        "\n" + answers_report(run.questions(), before ? &*before : nullptr, after, run.recipe().evaluation.show) + "\n";
+  }
+  if (run.trainer().has_validation() && !prepared.labels.empty()) {
+    // There is no evaluation of these weights where they are the best ones, or a finished run was resumed.
+    const bool known = best.empty() && run.evaluation();
+    const Evaluation evaluation = known ? *run.evaluation() : run.trainer().evaluate();
+    text += "\n" + confusion_report(evaluation.confusion, prepared.labels.names()) + "\n";
+  }
+  return text + write_exports(run);
+}
+
+}  // namespace lora

@@ -1,0 +1,84 @@
+#include "lora/app/training/planned_run.h"
+
+#include <algorithm>
+
+#include "lora/adapters/method.h"
+
+namespace lora {
+namespace {
+
+DataNeed data_need_of(const PlannedRun& run) {
+  DataNeed need = data_need(run.prepared.train(), run.prepared.data->validation);
+  if (run.prepared.streams()) {  // samples that are still to come
+    need.longest = run.recipe().training.max_length;
+    need.distinct = run.model->config().vocab_size;
+  }
+  return need;
+}
+
+// Bytes of the adapter's weights, gradients and two moments, in float32.
+int64_t held_bytes(const PlannedRun& run) {
+  int64_t numbers = 0;
+  for (const ParameterGroup& group : run.trainer->groups()) {
+    for (const auto& [path, parameter] : group.parameters) numbers += parameter.numel();
+  }
+  return 4 * 4 * numbers + run.trainer->method_bytes();
+}
+
+}  // namespace
+
+void PlannedRun::activate() const {
+  if (name().empty()) return;
+  set->activate(name());
+  trainer->set_plan(plan);  // of the model's, which another run may have set
+}
+
+ExportSource PlannedRun::export_source() const {
+  const Tokenizer& tokenizer = *prepared.tokenizer;
+  ExportSource source{*model, adaptation, recipe().adapter, recipe().model.path, tokenizer.files(), &tokenizer};
+  // What is in the list itself is not written twice.
+  source.options.huggingface_beside = std::ranges::count(recipe().exports, "huggingface") == 0;
+  return source;
+}
+
+PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
+  PlannedRun run{.prepared = std::move(prepared), .set = &set, .model = &set.model()};
+  Recipe& recipe = run.prepared.recipe;
+  const uint64_t seed = recipe.training.seed;
+  const bool fresh = run.prepared.starts_fresh();
+  // A lone adapter needs no way back to the bare base, for which full fine-tuning would hold a second copy.
+  run.adaptation = run.name().empty() ? inject(*run.model, recipe.adapter, seed, fresh)
+                                      : set.add(run.name(), recipe.adapter, seed, fresh);
+  RecipeData& data = *run.prepared.data;
+  const Dataset* held_out = recipe.data.validation.empty() ? nullptr : &data.validation;
+  run.trainer = run.prepared.streams() ? std::make_unique<Trainer>(*run.model, recipe.training, *data.stream.samples,
+                                                                   held_out, recipe.data.shuffle)
+                                       : std::make_unique<Trainer>(*run.model, recipe.training, data.train, held_out,
+                                                                   recipe.data.shuffle, data.mixture);
+  recipe.adapter.adalora.total_step = run.trainer->total_steps();
+  run.trainer->set_hooks(training_hooks(run.adaptation, recipe.adapter, run.trainer->total_steps()));
+  for (const std::string& name : recipe.exports) export_formats().at(name).check(run.export_source());
+  return run;
+}
+
+void plan_memory_of(std::vector<PlannedRun>& runs, int64_t machine_bytes) {
+  DataNeed all;
+  int64_t held = 0;
+  for (const PlannedRun& run : runs) {
+    const DataNeed need = data_need_of(run);
+    all.samples += need.samples;
+    all.tokens += need.tokens;
+    all.distinct = std::max(all.distinct, need.distinct);  // one vocabulary: the same tokens for the most part
+    held += held_bytes(run);
+  }
+  for (PlannedRun& run : runs) {
+    run.need = all;
+    run.need.longest = data_need_of(run).longest;
+    run.activate();
+    run.plan = plan_memory(*run.model, run.trainer->groups(), run.recipe().training, run.need, machine_bytes,
+                           held - held_bytes(run) + run.trainer->method_bytes());
+    run.trainer->set_plan(run.plan);
+  }
+}
+
+}  // namespace lora

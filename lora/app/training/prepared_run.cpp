@@ -1,0 +1,71 @@
+#include "lora/app/training/prepared_run.h"
+
+#include "lora/app/data/cleaning_report.h"
+#include "lora/app/source/session.h"
+#include "lora/app/training/data_record.h"
+#include "models/base/error.h"
+
+namespace lora {
+namespace {
+
+// Files with chat templates, which decide what rows become.
+std::vector<std::string> template_files(const DataConfig& data) {
+  std::vector<std::string> files;
+  const auto add = [&](const std::string& name) {
+    if (name.ends_with(".jinja")) files.push_back(name);
+  };
+  add(data.chat_template);
+  for (const auto* list : {&data.train, &data.validation}) {
+    for (const DataSource& source : *list) add(source.chat_template);
+  }
+  return files;
+}
+
+PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, const Tokenizer& tokenizer) {
+  PreparedRun run{.name = named.name, .recipe = named.recipe, .options = options, .tokenizer = &tokenizer};
+  if (!options.dry_run) {
+    run.directory = std::make_unique<RunDirectory>(run.recipe.output_dir, options.resume);
+    run.directory->expect_same_run(run.recipe);
+    run.warnings = run.directory->warnings();
+  }
+  CacheOptions cache{.directory = cache_directory(run.recipe.data.cache_dir), .keep = !options.dry_run};
+  run.labels = choose_labels(run.recipe, cache);
+  cache.beside = template_files(run.recipe.data);
+  run.data = std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache));
+  // A stream's samples are compared where it goes on.
+  if (run.directory && run.directory->resume_from() && !run.streams()) {
+    expect_same_data(run.directory->resume_from()->directory, run.data->train, nullptr, run.data->validation);
+  }
+  for (std::string& warning : cleaning_warnings(run.cleaning(), run.recipe.data.cleaning)) {
+    run.warnings.push_back(std::move(warning));
+  }
+  return run;
+}
+
+}  // namespace
+
+std::vector<PreparedRun> prepare_runs(const std::vector<NamedRecipe>& recipes, const RunOptions& options,
+                                      const Tokenizer& tokenizer) {
+  if (!options.dry_run && !recipes.front().name.empty()) {
+    expect_unused(std::filesystem::path(recipes.front().recipe.output_dir).parent_path());
+    for (const NamedRecipe& one : recipes) {
+      if (!options.resume) expect_unused(one.recipe.output_dir);
+    }
+  }
+  std::vector<PreparedRun> runs;
+  for (const NamedRecipe& one : recipes) runs.push_back(prepare_run(one, options, tokenizer));
+  for (const PreparedRun& run : runs) {
+    if (run.labels.names() == runs.front().labels.names()) continue;
+    throw RecipeError("adapters: the labels of '" + run.name + "' differ from those of '" + runs.front().name +
+                      "'; expected the same, since the adapters share the shape of one classification head");
+  }
+  return runs;
+}
+
+std::vector<DataSource> sources_as_found(std::vector<DataSource> sources, const Dataset& dataset) {
+  sources.resize(dataset.sources().size());
+  for (size_t i = 0; i < sources.size(); ++i) sources[i].format = dataset.sources()[i].format;
+  return sources;
+}
+
+}  // namespace lora

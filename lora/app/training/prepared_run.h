@@ -1,0 +1,54 @@
+#pragma once
+// A training's first stage: the recipe is understood, the run directory is locked, the data is read. There is no model
+// yet. The stages follow one another, each made from the one before:
+//
+//   PreparedRun  ->  PlannedRun  ->  ActiveRun  ->  finish()
+//   data             adapter         steps         answers, exports
+//
+// Several runs may share a model, and alternate on it. They share nothing that they write, so each gives the bits that
+// it would give alone.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lora/app/data/recipe_data.h"
+#include "lora/app/training/run_directory.h"
+#include "lora/data/labels.h"
+#include "lora/data/tokenizer.h"
+#include "lora/recipe/recipe.h"
+
+namespace lora {
+
+struct RunOptions {
+  bool resume = false, dry_run = false, profile = false;
+};
+
+// Nothing is written yet, except the lock. Move-only; what later stages refer to keeps its address.
+struct PreparedRun {
+  std::string name;  // of one of several adapters; empty: the only one
+  Recipe recipe;
+  RunOptions options;
+  const Tokenizer* tokenizer;                    // borrowed for the whole run
+  std::unique_ptr<RunDirectory> directory = {};  // null in a dry run
+  Labels labels = {};                            // of a classifier
+  std::unique_ptr<RecipeData> data = {};
+  std::vector<std::string> warnings = {};  // about the run directory and the data
+
+  // Whether weights are drawn or computed, rather than read from a checkpoint.
+  bool starts_fresh() const { return directory && !directory->resume_from(); }
+  bool streams() const { return data->stream.samples != nullptr; }
+  // The training data; of a stream the window it is at.
+  const LoadedDataset& train() const { return streams() ? data->stream.samples->window() : data->train; }
+  const CleaningReport& cleaning() const { return streams() ? data->stream.filters->report() : data->cleaning; }
+};
+
+// The runs of a recipe file. RecipeError, DataError or StorageError where one cannot begin; directories are checked for
+// an earlier run before the first is locked.
+std::vector<PreparedRun> prepare_runs(const std::vector<NamedRecipe>& recipes, const RunOptions& options,
+                                      const Tokenizer& tokenizer);
+
+// The sources with the formats that were found in them; of a stream, of those that were opened so far.
+std::vector<DataSource> sources_as_found(std::vector<DataSource> sources, const Dataset& dataset);
+
+}  // namespace lora

@@ -1,0 +1,120 @@
+#include "lora/app/training/run_report.h"
+
+#include <ATen/Parallel.h>
+#include <torch/version.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "lora/app/data/cleaning_report.h"
+#include "lora/app/data/data_report.h"
+#include "lora/app/data/mixing_report.h"
+#include "lora/app/source/session.h"
+#include "lora/app/training/comparison.h"
+#include "lora/app/training/quantization_report.h"
+#include "lora/app/training/report.h"
+#include "lora/data/render.h"
+#include "lora/terminal/text.h"
+
+namespace lora {
+namespace {
+
+std::string packing_line(const PlannedRun& run) {
+  const EpochPlan& plan = run.trainer->epoch_rows();
+  const int64_t rows = plan.size(), length = run.recipe().training.max_length;
+  int64_t tokens = 0;
+  for (const int64_t sample : plan.rows(0, rows)) {
+    tokens += run.prepared.train().index().lengths[static_cast<size_t>(sample)];
+  }
+  return with_commas(rows) + " rows of " + with_commas(length) + " tokens, " +
+         percent(static_cast<double>(tokens) / static_cast<double>(rows * length)) + " full";
+}
+
+std::string data_lines(const PlannedRun& run, const NamedDatasets& sets) {
+  const PreparedRun& prepared = run.prepared;
+  const Recipe& recipe = run.recipe();
+  const LoadedDataset& train = prepared.train();
+  std::string text = "Training    ";
+  if (prepared.streams()) {
+    text += "streamed, " + with_commas(recipe.data.shuffle_buffer) + " samples at a time; first ";
+  }
+  text += dataset_line(train) + "\n";
+  if (run.trainer->has_validation()) text += "Validation  " + dataset_line(prepared.data->validation) + "\n";
+  text += sources_notes(sets);
+  if (recipe.training.packing) text += "Packing     " + packing_line(run) + "\n";
+  std::vector<DataSource> sources = sources_as_found(recipe.data.train, train);
+  const std::vector<DataSource> held_out = sources_as_found(recipe.data.validation, prepared.data->validation);
+  sources.insert(sources.end(), held_out.begin(), held_out.end());
+  const std::string templates = templates_line(recipe.data, sources, *prepared.tokenizer);
+  if (!templates.empty()) text += "Template    " + templates + "\n";
+  const std::string cleaned = cleaning_line(prepared.cleaning(), recipe.data.cleaning);
+  if (!cleaned.empty()) text += "Cleaning    " + cleaned + " (lora-data report shows them)\n";
+  if (!prepared.labels.empty()) text += "Labels      " + labels_line(train, prepared.labels.names()) + "\n";
+  return text;
+}
+
+}  // namespace
+
+std::string long_work(const PreparedRun& run) {
+  const AdapterConfig& adapter = run.recipe.adapter;
+  if (!run.starts_fresh() || !starts_from_base(adapter)) return "";
+  const std::string hint = adapter.init == "pissa" ? "; pissa_niter_4 is many times faster" : "";
+  return "Start       decomposing the weights that are adapted (" + adapter.init + hint + ")";
+}
+
+std::string base_report(const LlamaForCausalLM& model, const std::string& path, bool dry_run) {
+  std::string text = std::string("lora-train ") + LORA_VERSION + ", LibTorch " + TORCH_VERSION + ", " +
+                     std::to_string(at::get_num_threads()) + " threads\n" + "Model       " + path + ": " +
+                     model_line(model);
+  const auto quantized = quantized_modules(model);
+  if (quantized.empty()) return text;
+  text += "\nQuantized   " + quantization_line(quantized);
+  return dry_run ? text + "\n" + quantization_table(quantized) : text;
+}
+
+std::string run_report(const PlannedRun& run) {
+  run.activate();
+  const Recipe& recipe = run.recipe();
+  const RecipeData& data = *run.prepared.data;
+  NamedDatasets sets = {{"train", &run.prepared.train()}};
+  if (run.trainer->has_validation()) sets.emplace_back("validation", &data.validation);
+  std::string text = data_lines(run, sets);
+  text += "Memory      " + memory_line(run.plan) + "\n";
+  text += "Passes      " + passes_line(run.plan, recipe.training) + "\n";
+  text += "Layers      " + layers_line(*run.model) + "\n";
+  text += "Adapter     " + recipe.adapter.method;
+  if (starts_from_base(recipe.adapter)) text += ", from the base's weights (" + recipe.adapter.init + ")";
+  text += "\n\n" + sources_table(sets);
+  if (!data.mixture.plain()) text += "\n" + mixing_table(data.mixture.shares(0), recipe.data.mixing);
+  text += "\n" + adaptation_table(run.adaptation) + "\n";
+  text += comparison_table(run.adaptation, recipe.adapter, run.plan,
+                           baselines(*run.model, run.adaptation, recipe.adapter, recipe.training, run.need, run.plan)) +
+          "\n";
+  if (run.trainer->groups().size() > 1) text += groups_table(run.trainer->groups()) + "\n";
+  return text + std::to_string(run.trainer->total_steps()) + " steps of " + std::to_string(recipe.training.batch_size) +
+         " rows, " + std::to_string(run.trainer->steps_per_epoch()) + " steps " +
+         (run.prepared.streams() ? "a window of the stream\n" : "an epoch\n");
+}
+
+std::string preview(const PlannedRun& run) {
+  const bool colour = isatty(STDOUT_FILENO) != 0;
+  const EpochPlan& rows = run.trainer->epoch_rows();
+  const int64_t shown = std::min<int64_t>({run.recipe().training.batch_size, 4, rows.size()});
+  std::string text = "First rows (" + std::string(colour ? "dim" : "in ⟦ ⟧") + ": read, not trained on)";
+  for (int64_t i = 0; i < shown; ++i) {
+    text += "\n\n  row " + std::to_string(i + 1);
+    for (const int64_t index : rows[i]) {
+      const SampleView sample = run.prepared.train()[index];
+      text += "\n" + render_sample(sample, *run.prepared.tokenizer, colour);
+      if (sample.label != kNoLabel) text += "  → " + run.prepared.labels.names()[static_cast<size_t>(sample.label)];
+    }
+  }
+  return text;
+}
+
+std::string resume_report(const ActiveRun& run) {
+  if (!run.directory().resume_from()) return "";
+  return "Resuming after step " + std::to_string(run.resumed_step());
+}
+
+}  // namespace lora
