@@ -12,6 +12,7 @@
 #include "models/network/pretrained.h"
 #include "tests/adapters/adapted_model.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/golden.h"
 #include "tests/temporary_directory.h"
 
@@ -24,8 +25,8 @@ namespace {
 
 std::filesystem::path combinations() { return source_dir() / "tests/golden/combinations"; }
 
-struct Loaded {
-  Loaded() : model(load_pretrained(golden_model("default"), "float32")), set(*model) {
+struct GoldenSet {
+  GoldenSet() : model(load_pretrained(golden_model("default"), "float32")), set(*model) {
     for (const char* name : {"a", "b", "c"}) {
       AdapterConfig config = read_peft_config(combinations() / name).config;
       config.init_from = (combinations() / name).string();
@@ -54,14 +55,10 @@ std::map<std::string, at::Tensor> exact_sum(const AdapterSet& set, const Weighte
   return sums;
 }
 
-double relative(const at::Tensor& found, const at::Tensor& wanted) {
-  return ((found - wanted).norm() / wanted.norm()).item<double>();
-}
-
 }  // namespace
 
 TEST_CASE("every combination type has PEFT's numbers") {
-  Loaded loaded;
+  GoldenSet loaded;
   const json golden = read_json(combinations() / "cases.json");
   const SafetensorsFile expected(combinations() / "expected.safetensors");
   for (size_t i = 0; i < golden["cases"].size(); ++i) {
@@ -88,7 +85,7 @@ TEST_CASE("every combination type has PEFT's numbers") {
 }
 
 TEST_CASE("the error that is reported is the distance from the weighted sum") {
-  Loaded loaded;
+  GoldenSet loaded;
   const WeightedNames weighted = {{"a", 0.7}, {"b", -0.2}};
   const auto sums = exact_sum(loaded.set, weighted);
   for (const std::string& type : combination_types()) {
@@ -131,7 +128,7 @@ TEST_CASE("adapters of every method are combined by their own scaling, but DoRA'
 }
 
 TEST_CASE("svd of the whole rank is exact, and of a smaller one the best there is") {
-  Loaded loaded;
+  GoldenSet loaded;
   const WeightedNames weighted = {{"a", 1.0}, {"c", 0.5}};
   CombineOptions options{.type = "svd", .svd_rank = 6};
   CHECK(combine(loaded.set, weighted, options).error < 1e-6);
@@ -145,7 +142,7 @@ TEST_CASE("svd of the whole rank is exact, and of a smaller one the best there i
 }
 
 TEST_CASE("a combined adapter is written as PEFT's and read again as the same model") {
-  Loaded loaded;
+  GoldenSet loaded;
   const TemporaryDirectory directory;
   const CombinedAdapter combined = combine(loaded.set, {{"a", 0.7}, {"c", 0.3}}, {.type = "cat"});
   CHECK(loaded.set.active().empty());
@@ -159,7 +156,7 @@ TEST_CASE("a combined adapter is written as PEFT's and read again as the same mo
 }
 
 TEST_CASE("one adapter of weight one is itself under any exact type") {
-  Loaded loaded;
+  GoldenSet loaded;
   for (const char* type : {"cat", "svd", "linear"}) {
     CHECK(combine(loaded.set, {{"a", 1.0}}, {.type = type}).error < 1e-6);
   }
@@ -178,7 +175,7 @@ TEST_CASE("random pruning keeps its share, rescaled, and follows the seed") {
 }
 
 TEST_CASE("what cannot be combined is refused by name") {
-  Loaded loaded;
+  GoldenSet loaded;
   const auto error = [&](const WeightedNames& weighted, const CombineOptions& options) {
     try {
       combine(loaded.set, weighted, options);

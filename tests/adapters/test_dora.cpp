@@ -5,12 +5,12 @@
 #include "lora/adapters/methods/dora_linear.h"
 #include "models/engine/dropout.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 
 using namespace lora;
+using namespace lora::test;
 
 namespace {
-
-double largest(const at::Tensor& difference) { return difference.abs().max().item<double>(); }
 
 struct Layer {
   explicit Layer(double dropout = 0, at::ScalarType dtype = at::kFloat, int64_t out = 300) {

@@ -9,6 +9,7 @@
 #include "lora/adapters/inject.h"
 #include "models/network/pretrained.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/temporary_directory.h"
 
 using namespace lora;
@@ -79,10 +80,6 @@ Result run(LlamaForCausalLM& model, const std::vector<int64_t>& lengths, bool fu
   Result result{loss.item<double>(), {}};
   for (const auto& [name, p] : trainable_parameters(model)) result.grads.emplace_back(name, p.grad().clone());
   return result;
-}
-
-double relative(const at::Tensor& found, const at::Tensor& wanted) {
-  return ((found - wanted).norm() / (wanted.norm() + 1e-12)).item<double>();
 }
 
 void check_equal(const Result& found, const Result& wanted, double loss_bound, double gradient_bound) {

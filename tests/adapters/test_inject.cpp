@@ -9,7 +9,9 @@
 #include "models/base/error.h"
 #include "models/io/safetensors.h"
 #include "models/network/pretrained.h"
+#include "tests/adapters/adapted_model.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/golden.h"
 #include "tests/temporary_directory.h"
 
@@ -19,16 +21,8 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-AdapterConfig all_linear() {
-  AdapterConfig config;
-  config.target_modules = AllLinear{};
-  config.rank = 4;
-  config.alpha = 12;
-  return config;
-}
-
 // As if it had been trained: B may be zero at first.
-void randomise(const Adaptation& adaptation) {
+void perturb(const Adaptation& adaptation) {
   const at::NoGradGuard no_grad;
   at::manual_seed(3);
   for (const AdaptedModule& module : adaptation.modules) {
@@ -37,14 +31,6 @@ void randomise(const Adaptation& adaptation) {
     }
   }
 }
-
-at::Tensor logits(LlamaForCausalLM& model) {
-  const at::NoGradGuard no_grad;
-  model.eval();
-  return model.forward(at::arange(3, 43, at::kLong).view({2, 20}));
-}
-
-double largest(const at::Tensor& difference) { return difference.abs().max().item<double>(); }
 
 }  // namespace
 
@@ -149,7 +135,7 @@ TEST_CASE("merged weights alone give the adapted model's logits") {
     config.rank_pattern = {{"q_proj", 2}};
     const Adaptation adaptation = inject(*model, config, 1);
     const at::Tensor before = logits(*model);
-    randomise(adaptation);
+    perturb(adaptation);
     const at::Tensor adapted = logits(*model);
     CHECK(largest(adapted - before) > 1e-2);
     std::map<std::string, at::Tensor> merged;
@@ -189,7 +175,7 @@ TEST_CASE("an adapter that is written and read again is the same, also through i
   config.modules_to_save = {"lm_head"};
   const auto model = load_pretrained(golden_model("default"), "auto");
   const Adaptation adaptation = inject(*model, config, 1);
-  randomise(adaptation);
+  perturb(adaptation);
   write_peft(directory.path(), *model, adaptation, config, "base");
 
   const PeftAdapter read = read_peft_config(directory.path());

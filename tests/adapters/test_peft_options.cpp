@@ -11,6 +11,7 @@
 #include "models/io/safetensors.h"
 #include "models/network/pretrained.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/golden.h"
 #include "tests/temporary_directory.h"
 
@@ -31,8 +32,8 @@ std::vector<std::string> names() {
   return found;
 }
 
-struct Loaded {
-  explicit Loaded(const std::string& name, const std::string& from = "") {
+struct GoldenAdapter {
+  explicit GoldenAdapter(const std::string& name, const std::string& from = "") {
     const auto directory = from.empty() ? golden(name) : std::filesystem::path(from);
     const PeftAdapter file = read_peft_config(golden(name));
     config = file.config;
@@ -60,8 +61,6 @@ at::Tensor mean_loss(LlamaForCausalLM& model) {
   return model.loss_sum({inputs().flatten(), {20, 20}}, targets.flatten()) / 38;
 }
 
-double largest(const at::Tensor& difference) { return difference.abs().max().item<double>(); }
-
 std::shared_ptr<LlamaForCausalLM> merged(const LlamaForCausalLM& model) {
   std::map<std::string, at::Tensor> tensors;
   for_each_merged_tensor(model, [&](const std::string& name, const at::Tensor& t) { tensors.emplace(name, t); });
@@ -75,7 +74,7 @@ TEST_CASE("every option of a PEFT adapter gives PEFT's logits, loss and gradient
   for (const std::string& name : names()) {
     for (const bool fused : {true, false}) {
       INFO(name << (fused ? ", fused" : ", plain"));
-      Loaded loaded(name);
+      GoldenAdapter loaded(name);
       loaded.model->model->fused = fused;
       const SafetensorsFile expected(golden(name) / "expected.safetensors");
       const at::Tensor logits = expected.tensor("logits");
@@ -102,7 +101,7 @@ TEST_CASE("every option of a PEFT adapter gives PEFT's logits, loss and gradient
 TEST_CASE("what is merged has the logits of the adapter, with a head of its own where the two parted") {
   for (const std::string& name : names()) {
     INFO(name);
-    Loaded loaded(name);
+    GoldenAdapter loaded(name);
     const auto alone = merged(*loaded.model);
     CHECK(largest(last_logits(*alone) - last_logits(*loaded.model)) < 1e-5);
     const bool tied = read_model_config(golden_model(read_peft_config(golden(name)).base_model)).tie_word_embeddings;
@@ -113,7 +112,7 @@ TEST_CASE("what is merged has the logits of the adapter, with a head of its own 
 TEST_CASE("an adapter is written as PEFT wrote it, but for the base's own weights") {
   for (const std::string& name : names()) {
     INFO(name);
-    Loaded loaded(name);
+    GoldenAdapter loaded(name);
     const TemporaryDirectory directory;
     write_peft(directory.path(), *loaded.model, loaded.adaptation, loaded.config,
                read_peft_config(golden(name)).base_model);
@@ -133,7 +132,7 @@ TEST_CASE("an adapter is written as PEFT wrote it, but for the base's own weight
       INFO(key);
       CHECK(found[key] == wanted[key]);
     }
-    Loaded again(name, directory.path().string());
+    GoldenAdapter again(name, directory.path().string());
     CHECK(largest(last_logits(*again.model) - last_logits(*loaded.model)) == 0);
   }
 }
@@ -268,5 +267,6 @@ TEST_CASE("a file that says otherwise than the recipe, or of another base, is re
   }
   write_safetensors(directory / "adapter_model.safetensors", tensors);
   std::filesystem::copy_file(golden("embedding") / "adapter_config.json", directory / "adapter_config.json");
-  CHECK_THROWS_WITH(Loaded("embedding", directory.path().string()), Contains("is another weight than the base's"));
+  CHECK_THROWS_WITH(GoldenAdapter("embedding", directory.path().string()),
+                    Contains("is another weight than the base's"));
 }

@@ -34,6 +34,17 @@ output_dir: )" + (directory / "run").string() +
   return (directory / "recipe.yaml").string();
 }
 
+// Rows of format completion: "What comes after 3?" and "4".
+inline std::string counting_rows(int count, const std::string& prompt = "prompt",
+                                 const std::string& completion = "completion") {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    text += "{\"" + prompt + "\": \"What comes after " + std::to_string(i) + "?\", \"" + completion + "\": \"" +
+            std::to_string(i + 1) + "\"}\n";
+  }
+  return text;
+}
+
 inline std::vector<nlohmann::json> metrics(const std::filesystem::path& run) {
   std::vector<nlohmann::json> rows;
   std::ifstream in(run / "metrics.jsonl");

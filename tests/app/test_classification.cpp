@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // Three labels that a word gives away; quotes, commas and line ends within.
-std::string rows(int64_t count) {
+std::string labelled_rows(int64_t count) {
   const char* words[] = {"goat", "red, \"\"bright\"\"", "baker"};
   const char* labels[] = {"animal", "colour", "trade"};
   std::string text = "id,category,body\r\n";
@@ -32,9 +32,9 @@ std::string rows(int64_t count) {
 
 fs::path model() { return source_dir() / "recipes/quickstart/model"; }
 
-std::string write_recipe(const TemporaryDirectory& directory, const std::string& adapter = "rank: 4, alpha: 8") {
-  write_bytes(directory / "train.csv", rows(60));
-  write_bytes(directory / "valid.csv", rows(9));
+std::string classifier_recipe(const TemporaryDirectory& directory, const std::string& adapter = "rank: 4, alpha: 8") {
+  write_bytes(directory / "train.csv", labelled_rows(60));
+  write_bytes(directory / "valid.csv", labelled_rows(9));
   const std::string source = "format: classification, fields: {text: body, label: category}}]\n";
   write_bytes(directory / "recipe.yaml",
               "model: {path: " + model().string() + ", dtype: float32, head: sequence_classification}\n" +
@@ -52,7 +52,7 @@ std::string write_recipe(const TemporaryDirectory& directory, const std::string&
 
 TEST_CASE("a classifier is trained from CSV, evaluated, exported and asked") {
   const TemporaryDirectory directory;
-  const Outcome outcome = run({"lora-train", write_recipe(directory), "export=[peft, huggingface, torchscript]"});
+  const Outcome outcome = run({"lora-train", classifier_recipe(directory), "export=[peft, huggingface, torchscript]"});
   CAPTURE(outcome.out, outcome.err);
   REQUIRE(outcome.exit_code == 0);
   CHECK_THAT(outcome.out, Contains("3: animal (20), colour (20), trade (20)") && Contains("macro-F1") &&
@@ -85,8 +85,8 @@ TEST_CASE("a classifier is trained from CSV, evaluated, exported and asked") {
 TEST_CASE("a classifier's run that is stopped and resumed gives the bits of one that never stopped") {
   for (const char* adapter : {"rank: 4, alpha: 8, dropout: 0.1", "method: full"}) {
     const TemporaryDirectory whole, parts;
-    REQUIRE(run({"lora-train", write_recipe(whole, adapter), "export=[huggingface]"}).exit_code == 0);
-    const std::string recipe = write_recipe(parts, adapter);
+    REQUIRE(run({"lora-train", classifier_recipe(whole, adapter), "export=[huggingface]"}).exit_code == 0);
+    const std::string recipe = classifier_recipe(parts, adapter);
     REQUIRE(run({"lora-train", recipe}).exit_code == 0);
     // As if it had been killed after step 18.
     fs::remove_all(CheckpointStore(parts / "run").directory(24));
@@ -106,7 +106,7 @@ TEST_CASE("a classifier's run that is stopped and resumed gives the bits of one 
 
 TEST_CASE("training goes on from a classifier, or from its adapter, with its labels") {
   const TemporaryDirectory directory;
-  const std::string recipe = write_recipe(directory);
+  const std::string recipe = classifier_recipe(directory);
   REQUIRE(run({"lora-train", recipe, "export=[huggingface, peft]"}).exit_code == 0);
   // Rows of one label alone: the others are still the model's.
   write_bytes(directory / "train.csv", "id,category,body\n1,trade,baker\n2,trade,smith\n");
@@ -127,12 +127,12 @@ TEST_CASE("training goes on from a classifier, or from its adapter, with its lab
 
 TEST_CASE("bad labels, rows and models are refused before anything is written") {
   const TemporaryDirectory directory;
-  const std::string recipe = write_recipe(directory);
+  const std::string recipe = classifier_recipe(directory);
   write_bytes(directory / "valid.csv", "id,category,body\n1,trade,x\n2,tade,y\n");
   check_refused({"lora-train", recipe}, 3, {"valid.csv:3: unknown label 'tade'", "did you mean 'trade'"});
   write_bytes(directory / "valid.csv", "id,category,body\n1,trade,x,y\n");
   check_refused({"lora-train", recipe}, 3, {"valid.csv:2: found 4 fields, wanted 3"});
-  write_bytes(directory / "valid.csv", rows(3));
+  write_bytes(directory / "valid.csv", labelled_rows(3));
   check_refused({"lora-train", recipe, "model.head=none"}, 2, {"classification does not go with model.head none"});
   check_refused({"lora-train", recipe, "evaluation.exact_match=3"}, 2, {"writes no answers"});
   check_refused({"lora-train", recipe, "adapter.modules_to_save=[lm_head]"}, 2, {"'lm_head' matches no module"});

@@ -13,7 +13,7 @@ using Catch::Matchers::Contains;
 using nlohmann::json;
 
 // Two sources with planted copies, and validation data of which one row leaked.
-std::string write_recipe(const TemporaryDirectory& directory, const std::string& data = "  cache_dir: null\n") {
+std::string two_source_recipe(const TemporaryDirectory& directory, const std::string& data = "  cache_dir: null\n") {
   std::string facts, chat;
   for (int i = 0; i < 30; ++i) {
     facts += json{{"prompt", "Question: What is number " + std::to_string(i * 7919) + "?\nAnswer:"},
@@ -43,8 +43,8 @@ std::string write_recipe(const TemporaryDirectory& directory, const std::string&
 TEST_CASE("lora-data report says what is there, as text and as a page") {
   const TemporaryDirectory directory;
   const std::string page = (directory / "page.html").string(), findings = (directory / "findings.jsonl").string();
-  const Outcome outcome = run({"lora-data", "report", write_recipe(directory), "--html", page, "--findings", findings,
-                               "data.cleaning.exact_duplicates=drop"});
+  const Outcome outcome = run({"lora-data", "report", two_source_recipe(directory), "--html", page, "--findings",
+                               findings, "data.cleaning.exact_duplicates=drop"});
   CAPTURE(outcome.out, outcome.err);
   REQUIRE(outcome.exit_code == 0);
   CHECK_THAT(outcome.out, Contains("exact_duplicates") && Contains("facts.jsonl:31: the same as") &&
@@ -63,7 +63,7 @@ TEST_CASE("lora-data report says what is there, as text and as a page") {
 
 TEST_CASE("lora-data preview shows the rows that are asked for") {
   const TemporaryDirectory directory;
-  const std::string recipe = write_recipe(directory);
+  const std::string recipe = two_source_recipe(directory);
   const Outcome outcome = run({"lora-data", "preview", recipe, "--row", "2", "--count", "1"});
   CAPTURE(outcome.out, outcome.err);
   REQUIRE(outcome.exit_code == 0);
@@ -79,7 +79,7 @@ TEST_CASE("lora-data preview shows the rows that are asked for") {
 TEST_CASE("lora-data prepare writes the data that training would see") {
   const TemporaryDirectory directory;
   const std::string recipe =
-      write_recipe(directory, "  cache_dir: null\n  cleaning: {exact_duplicates: drop, contamination: drop}\n");
+      two_source_recipe(directory, "  cache_dir: null\n  cleaning: {exact_duplicates: drop, contamination: drop}\n");
   const std::string output = (directory / "prepared").string();
   const Outcome outcome = run({"lora-data", "prepare", recipe, "--output", output});
   CAPTURE(outcome.out, outcome.err);
@@ -98,7 +98,7 @@ TEST_CASE("lora-data prepare writes the data that training would see") {
 
 TEST_CASE("a run says what cleaning found and how sources are mixed, and goes on where it stopped") {
   const TemporaryDirectory directory;
-  std::string recipe = write_recipe(
+  std::string recipe = two_source_recipe(
       directory,
       "  cache_dir: null\n  mixing: {strategy: weights, by: tokens}\n  cleaning: {exact_duplicates: drop}\n");
   const Outcome whole = run({"lora-train", recipe, "data.train.1.weight=3"});
@@ -124,7 +124,7 @@ TEST_CASE("a run says what cleaning found and how sources are mixed, and goes on
 TEST_CASE("a source that cleaning empties ends a run with the exit code of data") {
   const TemporaryDirectory directory;
   const Outcome outcome =
-      run({"lora-train", write_recipe(directory), "data.cleaning.length={action: drop, max_chars: 36}"});
+      run({"lora-train", two_source_recipe(directory), "data.cleaning.length={action: drop, max_chars: 36}"});
   CAPTURE(outcome.err);
   CHECK(outcome.exit_code == 3);
   CHECK_THAT(outcome.err, Contains("facts.jsonl: none of its 31 rows is left"));

@@ -3,7 +3,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "tests/app/command.h"
+#include "tests/app/runs.h"
 #include "tests/catch.h"
 #include "tests/temporary_directory.h"
 
@@ -14,16 +14,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string rows(int count) {
-  std::string text;
-  for (int i = 0; i < count; ++i) {
-    text += R"({"question": "What comes after )" + std::to_string(i) + R"(?", "answer": ")" + std::to_string(i + 1) +
-            "\"}\n";
-  }
-  return text;
-}
+std::string question_rows(int count) { return counting_rows(count, "question", "answer"); }
 
-std::string write_recipe(const TemporaryDirectory& directory, const std::string& data) {
+std::string recipe_with(const TemporaryDirectory& directory, const std::string& data) {
   write_bytes(directory / "recipe.yaml", "model: {path: " + (source_dir() / "recipes/quickstart/model").string() +
                                              R"(, dtype: float32}
 adapter: {method: lora, rank: 2, alpha: 4, target_modules: [q_proj]}
@@ -48,13 +41,13 @@ std::string source(const std::string& path, const std::string& format = "complet
 
 TEST_CASE("a run from the cache, a fresh one and one from standard input have the same losses") {
   const TemporaryDirectory directory;
-  write_bytes(directory / "a.jsonl", rows(40));
+  write_bytes(directory / "a.jsonl", question_rows(40));
   const std::string cache = "  cache_dir: " + (directory / "cache").string() + "\n";
   const std::string file = source((directory / "a.jsonl").string(), "auto");
   std::vector<std::vector<double>> found;
   for (const std::string said : {"Cache       train: kept in ", "Cache       train: found in "}) {
     fs::remove_all(directory / "run");
-    const Outcome outcome = run({"lora-train", write_recipe(directory, "data:\n  train: [" + file + "]\n" + cache)});
+    const Outcome outcome = run({"lora-train", recipe_with(directory, "data:\n  train: [" + file + "]\n" + cache)});
     CAPTURE(outcome.err);
     REQUIRE(outcome.exit_code == 0);
     CHECK_THAT(outcome.out, Contains(said) && Contains("completion, its columns are 'question', 'answer'"));
@@ -63,7 +56,7 @@ TEST_CASE("a run from the cache, a fresh one and one from standard input have th
   }
   fs::remove_all(directory / "run");
   const Outcome piped =
-      run({"lora-train", write_recipe(directory, "data:\n  train: [" + source("'-'") + "]\n")}, rows(40));
+      run({"lora-train", recipe_with(directory, "data:\n  train: [" + source("'-'") + "]\n")}, question_rows(40));
   CAPTURE(piped.err);
   REQUIRE(piped.exit_code == 0);
   found.push_back(losses(directory / "run"));
@@ -74,15 +67,15 @@ TEST_CASE("a run from the cache, a fresh one and one from standard input have th
 
 TEST_CASE("a run does not go on with other data, and goes on with the same") {
   const TemporaryDirectory directory;
-  write_bytes(directory / "a.jsonl", rows(40));
-  const std::string recipe = write_recipe(
-      directory, "data:\n  train: [" + source((directory / "a.jsonl").string()) + "]\n  cache_dir: null\n");
+  write_bytes(directory / "a.jsonl", question_rows(40));
+  const std::string recipe =
+      recipe_with(directory, "data:\n  train: [" + source((directory / "a.jsonl").string()) + "]\n  cache_dir: null\n");
   REQUIRE(run({"lora-train", recipe}).exit_code == 0);
-  write_bytes(directory / "a.jsonl", rows(39) + rows(1));
+  write_bytes(directory / "a.jsonl", question_rows(39) + question_rows(1));
   const Outcome changed = run({"lora-train", recipe, "--resume", "training.max_steps=6"});
   CHECK(changed.exit_code == 3);
   CHECK_THAT(changed.err, Contains("a.jsonl: found ") && Contains("wanted what the checkpoint was trained on"));
-  write_bytes(directory / "a.jsonl", rows(40));
+  write_bytes(directory / "a.jsonl", question_rows(40));
   const Outcome same =
       run({"lora-train", recipe, "--resume", "training.max_steps=6", "data.cache_dir=" + (directory / "c").string()});
   CAPTURE(same.err);
@@ -92,9 +85,9 @@ TEST_CASE("a run does not go on with other data, and goes on with the same") {
 
 TEST_CASE("bad rows stop a run at their line, or are passed over and shown") {
   const TemporaryDirectory directory;
-  write_bytes(directory / "a.jsonl", rows(20) + "{\"question\": 1}\n");
+  write_bytes(directory / "a.jsonl", question_rows(20) + "{\"question\": 1}\n");
   const std::string recipe =
-      write_recipe(directory, "data: {train: [" + source((directory / "a.jsonl").string()) + "]}\n");
+      recipe_with(directory, "data: {train: [" + source((directory / "a.jsonl").string()) + "]}\n");
   const Outcome failed = run({"lora-train", recipe});
   CHECK(failed.exit_code == 3);
   CHECK_THAT(failed.err, Contains("a.jsonl:21: no column 'answer'"));
@@ -108,7 +101,7 @@ TEST_CASE("bad rows stop a run at their line, or are passed over and shown") {
 TEST_CASE("standard input is refused where it would be read twice") {
   const TemporaryDirectory directory;
   const std::string recipe =
-      write_recipe(directory, "data: {train: [" + source("'-'") + "], validation: [" + source("'-'") + "]}\n");
+      recipe_with(directory, "data: {train: [" + source("'-'") + "], validation: [" + source("'-'") + "]}\n");
   const Outcome outcome = run({"lora-train", recipe});
   CHECK(outcome.exit_code == 2);
   CHECK_THAT(outcome.err, Contains("data.validation.0.path: '-' is standard input, which is read only once"));
@@ -116,9 +109,9 @@ TEST_CASE("standard input is refused where it would be read twice") {
 
 TEST_CASE("a run on cached data tells what cleaning found, and warns, as the first one did") {
   const TemporaryDirectory directory;
-  write_bytes(directory / "a.jsonl", rows(20) + rows(1));
-  write_bytes(directory / "v.jsonl", rows(2));
-  const std::string recipe = write_recipe(
+  write_bytes(directory / "a.jsonl", question_rows(20) + question_rows(1));
+  write_bytes(directory / "v.jsonl", question_rows(2));
+  const std::string recipe = recipe_with(
       directory, "data:\n  train: [" + source((directory / "a.jsonl").string()) + "]\n  validation: [" +
                      source((directory / "v.jsonl").string()) + "]\n  cleaning: {exact_duplicates: drop}\n" +
                      "  cache_dir: " + (directory / "cache").string() + "\n");

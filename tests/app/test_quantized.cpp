@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string write_recipe(const TemporaryDirectory& directory, const fs::path& model, const std::string& training) {
+std::string nf4_recipe(const TemporaryDirectory& directory, const fs::path& model, const std::string& training) {
   write_bytes(directory / "recipe.yaml", "model: {path: " + model.string() + R"(, dtype: bfloat16, quantization: nf4}
 adapter: {rank: 16, alpha: 32, dropout: 0.1, target_modules: all-linear}
 data: {train: [{path: )" + (quickstart() / "data/train.jsonl").string() +
@@ -56,12 +56,12 @@ double bytes_in(const std::string& text, const std::string& pattern) {
 TEST_CASE("a run on an nf4 base that is resumed gives the bits of one that never stopped") {
   const TemporaryDirectory whole, parts;
   const std::string training = "batch_size: 2, max_length: 128, checkpoint_every: 3, max_steps: ";
-  const Outcome outcome = run({"lora-train", write_recipe(whole, quickstart() / "model", training + "6")});
+  const Outcome outcome = run({"lora-train", nf4_recipe(whole, quickstart() / "model", training + "6")});
   CAPTURE(outcome.err);
   REQUIRE(outcome.exit_code == 0);
   CHECK_THAT(outcome.out, Contains("Quantized   nf4, 21 projections") && Contains("bits each; relative error 0.0"));
   // The schedule of six steps, stopped after three.
-  const std::string recipe = write_recipe(parts, quickstart() / "model", training + "6");
+  const std::string recipe = nf4_recipe(parts, quickstart() / "model", training + "6");
   REQUIRE(run({"lora-train", recipe}).exit_code == 0);
   fs::remove_all(CheckpointStore(parts / "run").directory(6));
   const Outcome resumed = run({"lora-train", recipe, "--resume"});
@@ -82,9 +82,8 @@ TEST_CASE("a model is quantized as it streams in, and the run keeps to its plann
         [&](const std::string& name, const at::Tensor& tensor) { tensors.emplace_back(name, tensor); });
     write_safetensors(directory / "model.safetensors", tensors);
   }
-  const Outcome outcome =
-      run({"lora-train",
-           write_recipe(directory, directory.path(), "max_steps: 2, batch_size: 8, max_length: 256, memory: fast")});
+  const Outcome outcome = run({"lora-train", nf4_recipe(directory, directory.path(),
+                                                        "max_steps: 2, batch_size: 8, max_length: 256, memory: fast")});
   CAPTURE(outcome.err);
   REQUIRE(outcome.exit_code == 0);
   const double planned = bytes_in(outcome.out, "Memory      about ");
@@ -98,7 +97,7 @@ TEST_CASE("merging goes into the original weights or the dequantized ones, and s
   CAPTURE(adapter);
   const TemporaryDirectory directory;
   const std::string recipe =
-      write_recipe(directory, quickstart() / "model", "max_steps: 20, batch_size: 4, max_length: 128");
+      nf4_recipe(directory, quickstart() / "model", "max_steps: 20, batch_size: 4, max_length: 128");
   const Outcome trained = run({"lora-train", recipe, "model.dtype=float32", "export=[huggingface]", adapter});
   CAPTURE(trained.err);
   REQUIRE(trained.exit_code == 0);
@@ -133,8 +132,8 @@ TEST_CASE("a dry run of a config.json alone prints what the model would need, an
   const TemporaryDirectory directory;
   fs::create_directories(directory / "llama-65b");
   write_config(directory / "llama-65b", 8192, 22016, 64, 80, 32000);
-  const std::string recipe = write_recipe(directory, directory / "llama-65b",
-                                          "max_steps: 1, max_length: 2048, micro_batch_size: 1, memory: low");
+  const std::string recipe = nf4_recipe(directory, directory / "llama-65b",
+                                        "max_steps: 1, max_length: 2048, micro_batch_size: 1, memory: low");
   const Outcome outcome = run({"lora-train", recipe, "--dry-run"});
   CAPTURE(outcome.err, outcome.out);
   REQUIRE(outcome.exit_code == 0);

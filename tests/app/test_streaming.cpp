@@ -2,7 +2,7 @@
 
 #include <zlib.h>
 
-#include "tests/app/command.h"
+#include "tests/app/runs.h"
 #include "tests/catch.h"
 #include "tests/temporary_directory.h"
 
@@ -12,15 +12,6 @@ using Catch::Matchers::Contains;
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string rows(int count) {
-  std::string text;
-  for (int i = 0; i < count; ++i) {
-    text += R"({"prompt": "What comes after )" + std::to_string(i) + R"(?", "completion": ")" + std::to_string(i + 1) +
-            "\"}\n";
-  }
-  return text;
-}
 
 struct Streaming {
   TemporaryDirectory directory;
@@ -48,16 +39,16 @@ output_dir: )" + (directory / "run").string() + "\ndata: {train: [{path: '" +
 TEST_CASE("a stream trains as the whole data does where it fits a window, packed files and standard input too") {
   const Streaming test;
   const std::string plain = (test.directory / "a.jsonl").string(), packed = plain + ".gz";
-  write_bytes(plain, rows(100));
+  write_bytes(plain, counting_rows(100));
   gzFile file = ::gzopen(packed.c_str(), "wb");
-  ::gzputs(file, rows(100).c_str());
+  ::gzputs(file, counting_rows(100).c_str());
   ::gzclose(file);
   test.recipe(plain, "cache_dir: null");
   REQUIRE(test.train().exit_code == 0);
   const std::string wanted = test.adapter();
   for (const std::string& path : {plain, packed, std::string("-")}) {
     test.recipe(path, "streaming: true");
-    const Outcome outcome = test.train({}, rows(100));
+    const Outcome outcome = test.train({}, counting_rows(100));
     CAPTURE(path, outcome.err);
     REQUIRE(outcome.exit_code == 0);
     CHECK_THAT(outcome.out, Contains("Training    streamed, 10,000 samples at a time; first 100 samples"));
@@ -69,7 +60,7 @@ TEST_CASE("a stream trains as the whole data does where it fits a window, packed
 TEST_CASE("a stream that was stopped goes on with the same bits, and not with other data") {
   const Streaming test;
   const std::string data = (test.directory / "a.jsonl").string();
-  write_bytes(data, rows(40));
+  write_bytes(data, counting_rows(40));
   test.recipe(data, "streaming: true, shuffle_buffer: 7");
   // More steps than one pass has.
   REQUIRE(test.train({"training.max_steps=24", "training.lr_schedule=constant", "training.packing=false"}).exit_code ==
@@ -80,13 +71,14 @@ TEST_CASE("a stream that was stopped goes on with the same bits, and not with ot
   CHECK((test.adapter() != wanted));
   const std::vector<std::string> on = {"--resume", "training.max_steps=24", "training.lr_schedule=constant",
                                        "training.packing=false"};
-  for (const std::string& other : {rows(39) + rows(1), rows(40) + rows(1), rows(3)}) {
+  for (const std::string& other :
+       {counting_rows(39) + counting_rows(1), counting_rows(40) + counting_rows(1), counting_rows(3)}) {
     write_bytes(data, other);
     const Outcome changed = test.train(on);
     CHECK(changed.exit_code == 3);
     CHECK_THAT(changed.err, Contains("a.jsonl: found ") && Contains("wanted what the checkpoint was trained on"));
   }
-  write_bytes(data, rows(40));
+  write_bytes(data, counting_rows(40));
   const Outcome same = test.train(on);
   CAPTURE(same.err);
   REQUIRE(same.exit_code == 0);
@@ -97,12 +89,12 @@ TEST_CASE("a stream that was stopped goes on with the same bits, and not with ot
 TEST_CASE("where standard input ends before max_steps, so does the run, with its checkpoint and exports") {
   const Streaming test;
   test.recipe("-", "streaming: true, shuffle_buffer: 3");
-  const Outcome ended = test.train({"training.packing=false"}, rows(7));
+  const Outcome ended = test.train({"training.packing=false"}, counting_rows(7));
   CAPTURE(ended.err);
   CHECK(ended.exit_code == 0);
   CHECK_THAT(ended.out, Contains("The training data ended after step 5 of 6"));
   CHECK(fs::exists(test.directory / "run/checkpoints/step-000005"));
   CHECK(!test.adapter().empty());
-  const Outcome again = test.train({"training.packing=false", "--resume"}, rows(7));
+  const Outcome again = test.train({"training.packing=false", "--resume"}, counting_rows(7));
   CHECK_THAT(again.out, Contains("Resuming after step 5") && Contains("ended after step 5 of 6"));
 }

@@ -6,25 +6,14 @@
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "tests/catch.h"
+#include "tests/error_message.h"
 #include "tests/file_size_limit.h"
 #include "tests/temporary_directory.h"
 
 namespace lora {
 namespace {
 
-using test::FileSizeLimit;
-using test::read_bytes;
-using test::TemporaryDirectory;
-using test::write_bytes;
-
-std::string storage_error(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const StorageError& error) {
-    return error.what();
-  }
-  return {};
-}
+using namespace test;
 
 }  // namespace
 
@@ -63,14 +52,14 @@ TEST_CASE("a full disk is a storage error and leaves the old file", "[io]") {
   write_file_atomically(directory / "a", "old");
   {
     const FileSizeLimit limit(1024);
-    CHECK_THAT(storage_error([&] { write_file_atomically(directory / "a", std::string(4096, 'x')); }),
+    CHECK_THAT(error_message<StorageError>([&] { write_file_atomically(directory / "a", std::string(4096, 'x')); }),
                Contains("[storage]") && Contains("cannot write") && Contains("File too large"));
   }
   CHECK(read_bytes(directory / "a") == "old");
   CHECK(std::distance(std::filesystem::directory_iterator(directory.path()), {}) == 1);
 
   const FileDescriptor full(::open("/dev/full", O_WRONLY));
-  CHECK_THAT(storage_error([&] { write_all(full.get(), "x", 1, "/dev/full"); }),
+  CHECK_THAT(error_message<StorageError>([&] { write_all(full.get(), "x", 1, "/dev/full"); }),
              Contains("/dev/full: cannot write: No space left on device; free some space"));
 }
 
@@ -79,11 +68,11 @@ TEST_CASE("a place that cannot hold a file is a storage error that names it", "[
   const TemporaryDirectory directory;
   write_bytes(directory / "file", "");
   std::filesystem::create_directories(directory / "full/of");
-  CHECK_THAT(storage_error([&] { write_file_atomically(directory / "file/a", "x"); }),
+  CHECK_THAT(error_message<StorageError>([&] { write_file_atomically(directory / "file/a", "x"); }),
              Contains("file/a") && Contains("Not a directory"));
-  CHECK_THAT(storage_error([&] { write_file_atomically(directory / "none/a", "x"); }),
+  CHECK_THAT(error_message<StorageError>([&] { write_file_atomically(directory / "none/a", "x"); }),
              Contains("none/a") && Contains("No such file"));
-  CHECK_THAT(storage_error([&] { write_file_atomically(directory / "full", "x"); }),
+  CHECK_THAT(error_message<StorageError>([&] { write_file_atomically(directory / "full", "x"); }),
              Contains("full") && Contains("Is a directory"));
   CHECK(std::distance(std::filesystem::directory_iterator(directory.path()), {}) == 2);
 }

@@ -13,12 +13,7 @@
 namespace lora {
 namespace {
 
-using test::kill_after;
-using test::kill_before_every_system_call;
-using test::read_bytes;
-using test::SharedNumber;
-using test::TemporaryDirectory;
-using test::write_bytes;
+using namespace test;
 
 namespace fs = std::filesystem;
 

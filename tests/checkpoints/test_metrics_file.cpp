@@ -4,27 +4,16 @@
 #include "lora/checkpoints/metrics_file.h"
 #include "models/base/error.h"
 #include "tests/catch.h"
+#include "tests/error_message.h"
 #include "tests/file_size_limit.h"
 #include "tests/temporary_directory.h"
 
 namespace lora {
 namespace {
 
-using test::FileSizeLimit;
-using test::read_bytes;
-using test::TemporaryDirectory;
-using test::write_bytes;
+using namespace test;
 
 using Catch::Matchers::Contains;
-
-std::string storage_error(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const StorageError& error) {
-    return error.what();
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -48,7 +37,8 @@ TEST_CASE("a metrics row that a full disk cuts short is taken back", "[checkpoin
   metrics.append(R"({"step":1})");
   {
     const FileSizeLimit limit(16);
-    CHECK_THAT(storage_error([&] { metrics.append(R"({"step":2})"); }), Contains("metrics.jsonl: cannot write"));
+    CHECK_THAT(error_message<StorageError>([&] { metrics.append(R"({"step":2})"); }),
+               Contains("metrics.jsonl: cannot write"));
   }
   CHECK(read_bytes(run / "metrics.jsonl") == "{\"step\":1}\n");
   metrics.append(R"({"step":2})");
@@ -93,9 +83,10 @@ TEST_CASE("dropping rows where there is no file or none to drop changes nothing"
 TEST_CASE("a metrics file that cannot be opened is a storage error that names it", "[checkpoints]") {
   const TemporaryDirectory run;
   std::filesystem::create_directory(run / "metrics.jsonl");
-  CHECK_THAT(storage_error([&] { MetricsFile metrics(run / "metrics.jsonl"); }),
+  CHECK_THAT(error_message<StorageError>([&] { MetricsFile metrics(run / "metrics.jsonl"); }),
              Contains("metrics.jsonl: cannot open"));
-  CHECK_THAT(storage_error([&] { drop_rows_after(run / "metrics.jsonl", 1); }), Contains("metrics.jsonl: cannot"));
+  CHECK_THAT(error_message<StorageError>([&] { drop_rows_after(run / "metrics.jsonl", 1); }),
+             Contains("metrics.jsonl: cannot"));
 }
 
 }  // namespace lora

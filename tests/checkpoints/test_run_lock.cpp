@@ -13,8 +13,7 @@
 namespace lora {
 namespace {
 
-using test::TemporaryDirectory;
-using test::write_bytes;
+using namespace test;
 
 using Catch::Matchers::Contains;
 

@@ -6,16 +6,14 @@
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "tests/catch.h"
+#include "tests/error_message.h"
 #include "tests/file_size_limit.h"
 #include "tests/temporary_directory.h"
 
 namespace lora {
 namespace {
 
-using test::FileSizeLimit;
-using test::read_bytes;
-using test::TemporaryDirectory;
-using test::write_bytes;
+using namespace test;
 
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
@@ -25,15 +23,6 @@ void fill(const fs::path& directory) {
   write_file_atomically(directory / "state.json", "{}");
   fs::create_directory(directory / "adapter");
   write_file_atomically(directory / "adapter/weights", "weights");
-}
-
-std::string storage_error(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const StorageError& error) {
-    return error.what();
-  }
-  return {};
 }
 
 int names_in(const fs::path& directory) {
@@ -132,8 +121,8 @@ TEST_CASE("damaged checkpoints are skipped, each with its reason", "[checkpoints
   CHECK_THAT(newest.skipped[7].reason, Contains("outside the checkpoint"));
 
   CHECK(store.verified(1) == run / "checkpoints/step-000001");
-  CHECK_THAT(storage_error([&] { store.verified(9); }), Contains("step-000009") && Contains("SHA-256"));
-  CHECK_THAT(storage_error([&] { store.verified(10); }), Contains("step-000010") && Contains("missing"));
+  CHECK_THAT(error_message<StorageError>([&] { store.verified(9); }), Contains("step-000009") && Contains("SHA-256"));
+  CHECK_THAT(error_message<StorageError>([&] { store.verified(10); }), Contains("step-000010") && Contains("missing"));
 }
 
 TEST_CASE("writing a step again replaces its checkpoint, whole or damaged", "[checkpoints]") {
@@ -158,12 +147,13 @@ TEST_CASE("a checkpoint that fails on the way leaves nothing and the ones before
                                 throw NumericsError("loss is not finite");
                               }),
                   NumericsError);
-  CHECK_THAT(
-      storage_error([&] { store.write(2, [](const fs::path& d) { fs::create_symlink("/etc/passwd", d / "link"); }); }),
-      Contains("link: a checkpoint holds regular files"));
+  CHECK_THAT(error_message<StorageError>(
+                 [&] { store.write(2, [](const fs::path& d) { fs::create_symlink("/etc/passwd", d / "link"); }); }),
+             Contains("link: a checkpoint holds regular files"));
   {
     const FileSizeLimit limit(100);  // the manifest is larger
-    CHECK_THAT(storage_error([&] { store.write(2, fill); }), Contains("manifest.json: cannot write: File too large"));
+    CHECK_THAT(error_message<StorageError>([&] { store.write(2, fill); }),
+               Contains("manifest.json: cannot write: File too large"));
   }
   CHECK(names_in(run / "checkpoints") == 1);
   CHECK(store.newest_whole().checkpoint->step == 1);
@@ -173,8 +163,10 @@ TEST_CASE("a run directory that cannot hold checkpoints is a storage error that 
   const TemporaryDirectory run;
   write_bytes(run / "checkpoints", "a file");
   CheckpointStore store(run.path());
-  CHECK_THAT(storage_error([&] { store.write(1, fill); }), Contains("checkpoints") && Contains("Not a directory"));
-  CHECK_THAT(storage_error([&] { store.newest_whole(); }), Contains("checkpoints") && Contains("Not a directory"));
+  CHECK_THAT(error_message<StorageError>([&] { store.write(1, fill); }),
+             Contains("checkpoints") && Contains("Not a directory"));
+  CHECK_THAT(error_message<StorageError>([&] { store.newest_whole(); }),
+             Contains("checkpoints") && Contains("Not a directory"));
 }
 
 TEST_CASE("leftovers of a killed writer are removed by the next write and never count", "[checkpoints]") {

@@ -54,17 +54,6 @@ struct Fixture {
   LoadOptions options;
 };
 
-bool same(const Dataset& a, const Dataset& b) {
-  bool equal = a.size() == b.size() && a.sources() == b.sources() && a.used_ids() == b.used_ids() &&
-               a.index().files == b.index().files && a.lengths() == b.lengths() && a.tokens() == b.tokens() &&
-               a.supervised_tokens() == b.supervised_tokens() && a.longest() == b.longest();
-  for (int64_t i = 0; equal && i < a.size(); ++i) {
-    equal = std::ranges::equal(a[i].ids, b[i].ids) && std::ranges::equal(a[i].supervised, b[i].supervised) &&
-            a[i].label == b[i].label;
-  }
-  return equal;
-}
-
 TEST_CASE("a dataset in memory, just kept and found again is the same, on any number of threads") {
   Fixture fixture;
   const int threads = at::get_num_threads();

@@ -100,7 +100,7 @@ TEST_CASE("characters, broken bytes and controls are counted") {
   CHECK(text_facts("").characters == 0);
 }
 
-int64_t found(const std::string& text, Pii kind) {
+int64_t pii_found(const std::string& text, Pii kind) {
   const PiiCounts counts = count_pii(text);
   int64_t all = 0;
   for (const int64_t count : counts) all += count;
@@ -110,13 +110,13 @@ int64_t found(const std::string& text, Pii kind) {
 }
 
 TEST_CASE("personal data is found by form and checksum") {
-  CHECK(found("write to jane.doe+x@mail.example.org.", Pii::kEmail) == 1);
-  CHECK(found("call +49 30 1234567 or (555) 123-4567, or 555-123-4567", Pii::kPhone) == 3);
-  CHECK(found("IBAN DE89 3704 0044 0532 0130 00 and GB82WEST12345698765432", Pii::kIban) == 2);
-  CHECK(found("4111 1111 1111 1111, 5500-0000-0000-0004", Pii::kCreditCard) == 2);
-  CHECK(found("from 8.8.8.8 and 2001:db8::ff00:42:8329.", Pii::kIpAddress) == 2);
-  CHECK(found("AKIAIOSFODNN7EXAMPLE", Pii::kSecretKey) == 1);
-  CHECK(found("-----BEGIN RSA PRIVATE KEY-----", Pii::kSecretKey) == 1);
+  CHECK(pii_found("write to jane.doe+x@mail.example.org.", Pii::kEmail) == 1);
+  CHECK(pii_found("call +49 30 1234567 or (555) 123-4567, or 555-123-4567", Pii::kPhone) == 3);
+  CHECK(pii_found("IBAN DE89 3704 0044 0532 0130 00 and GB82WEST12345698765432", Pii::kIban) == 2);
+  CHECK(pii_found("4111 1111 1111 1111, 5500-0000-0000-0004", Pii::kCreditCard) == 2);
+  CHECK(pii_found("from 8.8.8.8 and 2001:db8::ff00:42:8329.", Pii::kIpAddress) == 2);
+  CHECK(pii_found("AKIAIOSFODNN7EXAMPLE", Pii::kSecretKey) == 1);
+  CHECK(pii_found("-----BEGIN RSA PRIVATE KEY-----", Pii::kSecretKey) == 1);
 }
 
 TEST_CASE("what only looks a little like personal data is left alone") {

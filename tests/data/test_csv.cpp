@@ -20,7 +20,7 @@ using Catch::Matchers::Contains;
 using Record = std::vector<std::string>;
 using Records = std::vector<Record>;
 
-Records read(const std::string& bytes) {
+Records records_of(const std::string& bytes) {
   std::istringstream in(bytes);
   CsvReader reader(*in.rdbuf(), "a.csv");
   Records records;
@@ -44,42 +44,43 @@ std::string rows(const std::string& bytes, const std::string& name = "rows.csv")
 }
 
 TEST_CASE("fields, quotes, doubled quotes, commas and line ends within quotes") {
-  CHECK(read("a,b\nc,d\n") == Records{{"a", "b"}, {"c", "d"}});
-  CHECK(read("\"a,1\",\"say \"\"so\"\"\"\n\"two\nlines\",\"\"") == Records{{"a,1", "say \"so\""}, {"two\nlines", ""}});
-  CHECK(read(" a , b \n") == Records{{" a ", " b "}});
-  CHECK(read("\"a\r\nb\"\r\n") == Records{{"a\r\nb"}});
+  CHECK(records_of("a,b\nc,d\n") == Records{{"a", "b"}, {"c", "d"}});
+  CHECK(records_of("\"a,1\",\"say \"\"so\"\"\"\n\"two\nlines\",\"\"") ==
+        Records{{"a,1", "say \"so\""}, {"two\nlines", ""}});
+  CHECK(records_of(" a , b \n") == Records{{" a ", " b "}});
+  CHECK(records_of("\"a\r\nb\"\r\n") == Records{{"a\r\nb"}});
 }
 
 TEST_CASE("CRLF and LF end lines, the last line end may be missing, and blank lines are no records") {
   for (const std::string bytes :
        {"a,b\nc,d\n", "a,b\r\nc,d\r\n", "a,b\r\nc,d", "a,b\nc,d\r", "\n\na,b\r\n\r\nc,d\n\n"}) {
-    CHECK(read(bytes) == Records{{"a", "b"}, {"c", "d"}});
+    CHECK(records_of(bytes) == Records{{"a", "b"}, {"c", "d"}});
   }
-  CHECK(read("") == Records{});
-  CHECK(read("\r\n\n") == Records{});
+  CHECK(records_of("") == Records{});
+  CHECK(records_of("\r\n\n") == Records{});
 }
 
 TEST_CASE("empty fields are fields") {
-  CHECK(read(",\n") == Records{{"", ""}});
-  CHECK(read("a,\n,b\n\"\"\n") == Records{{"a", ""}, {"", "b"}, {""}});
+  CHECK(records_of(",\n") == Records{{"", ""}});
+  CHECK(records_of("a,\n,b\n\"\"\n") == Records{{"a", ""}, {"", "b"}, {""}});
 }
 
 TEST_CASE("what RFC 4180 leaves no meaning is refused where it stands") {
-  CHECK_THROWS_WITH(read("a\n\"b\nc"), Contains("a.csv:2: a quote opens here and is never closed"));
-  CHECK_THROWS_WITH(read("a\n\"b\"c\n"), Contains("a.csv:2: found text after a closing quote"));
-  CHECK_THROWS_WITH(read("a\n5\" pipe\n"), Contains("a.csv:2: found a quote within a field"));
-  CHECK_THROWS_WITH(read("a\rb\r"), Contains("a.csv:1: found a carriage return without a line feed"));
-  CHECK_THROWS_WITH(read("a\n\"b\n\xff\""), Contains("a.csv:2: this field is not UTF-8"));
-  CHECK_THROWS_WITH(read("\"" + std::string(17 << 20, 'x')), Contains("a.csv:1: a record of more than 16 MiB"));
-  CHECK_THROWS_AS(read("\""), DataError);
+  CHECK_THROWS_WITH(records_of("a\n\"b\nc"), Contains("a.csv:2: a quote opens here and is never closed"));
+  CHECK_THROWS_WITH(records_of("a\n\"b\"c\n"), Contains("a.csv:2: found text after a closing quote"));
+  CHECK_THROWS_WITH(records_of("a\n5\" pipe\n"), Contains("a.csv:2: found a quote within a field"));
+  CHECK_THROWS_WITH(records_of("a\rb\r"), Contains("a.csv:1: found a carriage return without a line feed"));
+  CHECK_THROWS_WITH(records_of("a\n\"b\n\xff\""), Contains("a.csv:2: this field is not UTF-8"));
+  CHECK_THROWS_WITH(records_of("\"" + std::string(17 << 20, 'x')), Contains("a.csv:1: a record of more than 16 MiB"));
+  CHECK_THROWS_AS(records_of("\""), DataError);
 }
 
 TEST_CASE("bytes that only look like UTF-8 are refused") {
   for (const std::string bytes : {"\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
                                   "\xe2\x82", "\x80", "\xff\xfe"}) {
-    CHECK_THROWS_WITH(read(bytes), Contains("not UTF-8"));
+    CHECK_THROWS_WITH(records_of(bytes), Contains("not UTF-8"));
   }
-  CHECK(read("é€😀") == Records{{"é€😀"}});
+  CHECK(records_of("é€😀") == Records{{"é€😀"}});
 }
 
 TEST_CASE("tabs separate the fields of a file named so") {
@@ -126,7 +127,7 @@ TEST_CASE("whatever is written with quotes is read back") {
     }
     if (random.below(2)) bytes.pop_back();
     CAPTURE(bytes);
-    REQUIRE(read(bytes) == wanted);
+    REQUIRE(records_of(bytes) == wanted);
   }
 }
 
@@ -146,7 +147,7 @@ TEST_CASE("damaged CSV ends in rows or a DataError") {
       if (bytes.empty()) break;
     }
     try {
-      for (const Record& record : read(bytes)) CHECK_FALSE(record.empty());
+      for (const Record& record : records_of(bytes)) CHECK_FALSE(record.empty());
     } catch (const DataError&) {
       ++refused;
     }

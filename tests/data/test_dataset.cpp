@@ -6,37 +6,17 @@
 
 #include "models/base/error.h"
 #include "tests/catch.h"
+#include "tests/data/data_files.h"
 #include "tests/data/piece_tokenizer.h"
 #include "tests/shared_data.h"
-#include "tests/temporary_directory.h"
 
 namespace lora::test {
 namespace {
 
 using Catch::Matchers::Contains;
 
-class Files {
- public:
-  DataSource add(const std::string& name, const std::string& bytes, const std::string& format) {
-    write_bytes(directory_ / name, bytes);
-    return {(directory_ / name).string(), format, 1.0, {}};
-  }
-
- private:
-  TemporaryDirectory directory_;
-};
-
-bool same(const Dataset& a, const Dataset& b) {
-  bool equal = a.size() == b.size() && a.sources() == b.sources();
-  for (int64_t i = 0; equal && i < a.size(); ++i) {
-    equal = std::ranges::equal(a[i].ids, b[i].ids) && std::ranges::equal(a[i].supervised, b[i].supervised) &&
-            a[i].label == b[i].label;
-  }
-  return equal;
-}
-
 TEST_CASE("sources and rows keep their order") {
-  Files files;
+  DataFiles files;
   const std::vector<DataSource> sources = {
       files.add("b.jsonl", "{\"prompt\": \"p\", \"completion\": \"q\"}\n", "completion"),
       files.add("a.json", "[{\"text\": \"xyz\"}, {\"text\": \"v\"}]", "text")};
@@ -62,7 +42,7 @@ TEST_CASE("sources and rows keep their order") {
 }
 
 TEST_CASE("samples do not depend on the number of threads") {
-  Files files;
+  DataFiles files;
   std::string lines;
   for (int i = 0; i < 10'000; ++i) lines += "{\"prompt\": \"" + std::to_string(i) + "\", \"completion\": \"a\"}\n";
   const std::vector<DataSource> sources = {files.add("many.jsonl", lines, "completion")};
@@ -77,7 +57,7 @@ TEST_CASE("samples do not depend on the number of threads") {
 }
 
 TEST_CASE("samples cut to max_length and rows left without a target are counted") {
-  Files files;
+  DataFiles files;
   const auto source = files.add("c.jsonl",
                                 "{\"prompt\": \"abcdefgh\", \"completion\": \"q\"}\n"
                                 "{\"prompt\": \"a\", \"completion\": \"qrstuv\"}\n"
@@ -90,7 +70,7 @@ TEST_CASE("samples cut to max_length and rows left without a target are counted"
 }
 
 TEST_CASE("nothing left to train on is an error that says why") {
-  Files files;
+  DataFiles files;
   const auto long_prompts = files.add("l.jsonl", "{\"prompt\": \"abcdefgh\", \"completion\": \"q\"}\n", "completion");
   CHECK_THROWS_AS(load_dataset({long_prompts}, PieceTokenizer(), {4}), DataError);
   CHECK_THROWS_WITH(load_dataset({long_prompts}, PieceTokenizer(), {4}),
@@ -100,7 +80,7 @@ TEST_CASE("nothing left to train on is an error that says why") {
 }
 
 TEST_CASE("a source without rows is an error, no source is not") {
-  Files files;
+  DataFiles files;
   const auto empty = files.add("empty.jsonl", "\n", "text");
   CHECK_THROWS_WITH(load_dataset({empty}, PieceTokenizer(), {10}), Contains("empty.jsonl: holds no rows"));
   CHECK_THROWS_AS(load_examples({empty}, {}), DataError);
@@ -108,7 +88,7 @@ TEST_CASE("a source without rows is an error, no source is not") {
 }
 
 TEST_CASE("a filter sees every row in order, may change it, and what it leaves out is counted") {
-  Files files;
+  DataFiles files;
   std::string lines;
   for (int i = 0; i < 5'000; ++i) lines += "{\"prompt\": \"" + std::to_string(i) + "\", \"completion\": \"a\"}\n";
   const std::vector<DataSource> sources = {files.add("a.jsonl", lines, "completion"),
@@ -134,7 +114,7 @@ TEST_CASE("a filter sees every row in order, may change it, and what it leaves o
 }
 
 TEST_CASE("an unknown format is the recipe's error") {
-  Files files;
+  DataFiles files;
   auto source = files.add("t.jsonl", "{\"text\": \"a\"}", "txt");
   CHECK_THROWS_AS(load_dataset({source}, PieceTokenizer(), {10}), RecipeError);
 }

@@ -12,7 +12,8 @@ namespace {
 
 using Catch::Matchers::Contains;
 
-Example make(const std::string& format, const std::string& row, const std::map<std::string, std::string>& fields = {}) {
+Example example_of(const std::string& format, const std::string& row,
+                   const std::map<std::string, std::string>& fields = {}) {
   const DataSource source{"rows.jsonl", format, 1.0, fields};
   const auto object = nlohmann::ordered_json::parse(row);
   const std::string where = "rows.jsonl:1";
@@ -20,7 +21,7 @@ Example make(const std::string& format, const std::string& row, const std::map<s
 }
 
 TEST_CASE("alpaca with an input uses the longer template") {
-  const auto example = make("alpaca", R"({"instruction": "Add.", "input": "1 2", "output": "3"})");
+  const auto example = example_of("alpaca", R"({"instruction": "Add.", "input": "1 2", "output": "3"})");
   CHECK(example.prompt ==
         "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
         "response that appropriately completes the request.\n\n### Instruction:\nAdd.\n\n### Input:\n1 2\n\n"
@@ -32,26 +33,26 @@ TEST_CASE("alpaca without an input uses the shorter template") {
   const std::string expected =
       "Below is an instruction that describes a task. Write a response that appropriately completes the "
       "request.\n\n### Instruction:\nSing.\n\n### Response:\n";
-  CHECK(make("alpaca", R"({"instruction": "Sing.", "input": "", "output": "La"})").prompt == expected);
-  CHECK(make("alpaca", R"({"instruction": "Sing.", "output": "La"})").prompt == expected);
-  CHECK(make("alpaca", R"({"instruction": "Sing.", "input": null, "output": "La"})").prompt == expected);
+  CHECK(example_of("alpaca", R"({"instruction": "Sing.", "input": "", "output": "La"})").prompt == expected);
+  CHECK(example_of("alpaca", R"({"instruction": "Sing.", "output": "La"})").prompt == expected);
+  CHECK(example_of("alpaca", R"({"instruction": "Sing.", "input": null, "output": "La"})").prompt == expected);
 }
 
 TEST_CASE("completion and text take their columns as they are") {
-  const auto completion =
-      make("completion", R"({"question": "2+2=", "answer": 4})", {{"prompt", "question"}, {"completion", "answer"}});
+  const auto completion = example_of("completion", R"({"question": "2+2=", "answer": 4})",
+                                     {{"prompt", "question"}, {"completion", "answer"}});
   CHECK(completion.prompt == "2+2=");
   CHECK(completion.completion == "4");
-  const auto text = make("text", R"({"text": " as it is\n"})");
+  const auto text = example_of("text", R"({"text": " as it is\n"})");
   CHECK(text.prompt.empty());
   CHECK(text.completion == " as it is\n");
 }
 
 TEST_CASE("classification takes a text and its label, which may not be empty") {
-  const auto example = make("classification", R"({"text": "Where is my card?", "label": 3})");
+  const auto example = example_of("classification", R"({"text": "Where is my card?", "label": 3})");
   CHECK(example.prompt == "Where is my card?");
   CHECK(example.label == "3");
-  CHECK_THROWS_WITH(make("classification", R"({"text": "x", "label": ""})"),
+  CHECK_THROWS_WITH(example_of("classification", R"({"text": "x", "label": ""})"),
                     Contains("rows.jsonl:1: the label is empty"));
 }
 
@@ -64,7 +65,7 @@ std::string roles_of(const Example& example) {
 }
 
 TEST_CASE("chat takes OpenAI's messages, with weights, parts, tools and null content") {
-  const auto example = make("chat", R"({"tools": [{"b": 1, "a": 2}], "messages": [
+  const auto example = example_of("chat", R"({"tools": [{"b": 1, "a": 2}], "messages": [
     {"role": "developer", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "q"}]},
     {"role": "assistant", "content": "x", "weight": 0}, {"role": "user", "content": "r", "name": null},
     {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f", "arguments": "{\"k\": 1}"}}]}]})");
@@ -77,18 +78,19 @@ TEST_CASE("chat takes OpenAI's messages, with weights, parts, tools and null con
 }
 
 TEST_CASE("sharegpt maps its roles and takes a system column") {
-  const auto example = make("sharegpt", R"({"system": "s", "conversations": [
+  const auto example = example_of("sharegpt", R"({"system": "s", "conversations": [
     {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}, {"from": "tool", "value": "t"}]})");
   CHECK(roles_of(example) == "system:s user:q assistant:a tool:t");
-  CHECK_THROWS_WITH(make("sharegpt", R"({"system": "s", "conversations": [{"from": "system", "value": "q"}]})"),
+  CHECK_THROWS_WITH(example_of("sharegpt", R"({"system": "s", "conversations": [{"from": "system", "value": "q"}]})"),
                     Contains("beside conversations that have one of their own"));
 }
 
 TEST_CASE("a conversation that is none is refused with its row and message") {
   const auto refuse = [](const std::string& messages, const std::string& text) {
     INFO(messages);
-    CHECK_THROWS_AS(make("chat", "{\"messages\": " + messages + "}"), DataError);
-    CHECK_THROWS_WITH(make("chat", "{\"messages\": " + messages + "}"), Contains("rows.jsonl:1") && Contains(text));
+    CHECK_THROWS_AS(example_of("chat", "{\"messages\": " + messages + "}"), DataError);
+    CHECK_THROWS_WITH(example_of("chat", "{\"messages\": " + messages + "}"),
+                      Contains("rows.jsonl:1") && Contains(text));
   };
   refuse("3", "'messages' is number");
   refuse("[]", "is empty");
@@ -103,35 +105,36 @@ TEST_CASE("a conversation that is none is refused with its row and message") {
   std::string deep = "1";
   for (int i = 0; i < 500; ++i) deep = "[" + deep + "]";
   refuse(R"([{"role": "user", "content": "x", "more": )" + deep + "}]", "nested more than 100 deep");
-  CHECK_THROWS_WITH(make("chat", R"({"messages": [{"role": "user", "content": "x"}], "tools": 1})"),
+  CHECK_THROWS_WITH(example_of("chat", R"({"messages": [{"role": "user", "content": "x"}], "tools": 1})"),
                     Contains("'tools'"));
 }
 
 TEST_CASE("preference pairs are read whole: as texts, as messages, with the prompt apart or inside") {
-  const auto texts = make("preference", R"({"prompt": "p", "input": "i", "chosen": "c", "rejected": "r"})");
+  const auto texts = example_of("preference", R"({"prompt": "p", "input": "i", "chosen": "c", "rejected": "r"})");
   CHECK(texts.prompt == "p\n\ni");
   CHECK(texts.completion == "c");
   CHECK(texts.rejected->completion == "r");
-  const auto inside = make("preference", R"({
+  const auto inside = example_of("preference", R"({
     "chosen": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "c"}],
     "rejected": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "r"}]})");
   CHECK(roles_of(inside) == "user:p assistant:c");
   CHECK(roles_of(*inside.rejected) == "user:p assistant:r");
-  const auto apart = make("preference", R"({"prompt": [{"role": "user", "content": "p"}],
+  const auto apart = example_of("preference", R"({"prompt": [{"role": "user", "content": "p"}],
     "chosen": [{"role": "assistant", "content": "c"}], "rejected": [{"role": "assistant", "content": "r"}]})");
   CHECK(roles_of(apart) == "user:p assistant:c");
-  CHECK_THROWS_WITH(make("preference", R"({
+  CHECK_THROWS_WITH(example_of("preference", R"({
     "chosen": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "c"}],
     "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "r"}]})"),
                     Contains("answers to different prompts"));
-  CHECK_THROWS_WITH(make("preference", R"({"prompt": "p", "chosen": "c", "rejected": []})"), Contains("one is text"));
+  CHECK_THROWS_WITH(example_of("preference", R"({"prompt": "p", "chosen": "c", "rejected": []})"),
+                    Contains("one is text"));
 }
 
 TEST_CASE("an unknown format and a renamed column that no format reads are the recipe's errors") {
-  CHECK_THROWS_WITH(make("alpacca", "{}"), Contains("unknown format 'alpacca'") && Contains("'completion'"));
-  CHECK_THROWS_AS(make("alpacca", "{}"), RecipeError);
-  CHECK_THROWS_WITH(make("text", "{}", {{"txt", "body"}}), Contains("renames 'txt'") && Contains("reads 'text'"));
-  CHECK_THROWS_AS(make("text", "{}", {{"txt", "body"}}), RecipeError);
+  CHECK_THROWS_WITH(example_of("alpacca", "{}"), Contains("unknown format 'alpacca'") && Contains("'completion'"));
+  CHECK_THROWS_AS(example_of("alpacca", "{}"), RecipeError);
+  CHECK_THROWS_WITH(example_of("text", "{}", {{"txt", "body"}}), Contains("renames 'txt'") && Contains("reads 'text'"));
+  CHECK_THROWS_AS(example_of("text", "{}", {{"txt", "body"}}), RecipeError);
 }
 
 TEST_CASE("every format is registered once, with the columns it reads") {

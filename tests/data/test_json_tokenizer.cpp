@@ -12,6 +12,7 @@
 #include "models/base/utf8.h"
 #include "tests/catch.h"
 #include "tests/data/sentencepiece_writer.h"
+#include "tests/data/token_ids.h"
 #include "tests/golden.h"
 #include "tests/shared_data.h"
 #include "tests/temporary_directory.h"
@@ -22,20 +23,12 @@ namespace {
 using Catch::Matchers::Contains;
 using nlohmann::json;
 
-std::unique_ptr<Tokenizer> make(const json& document, const TokenizerConfig& config = {}) {
+std::unique_ptr<Tokenizer> tokenizer_of(const json& document, const TokenizerConfig& config = {}) {
   return make_json_tokenizer(document, "tokenizer.json", config, {});
 }
 
-json golden(const std::string& name) { return read_json(source_dir() / "tests/golden/tokenizers" / (name + ".json")); }
-
-std::vector<int64_t> ids_of(const Tokenizer& tokenizer, const std::string& text, bool special = false) {
-  const std::vector<TextRange> everywhere = {{0, text.size()}};
-  std::vector<int64_t> ids;
-  for (const Token& token :
-       tokenizer.encode(text, special ? std::span<const TextRange>(everywhere) : std::span<const TextRange>())) {
-    ids.push_back(token.id);
-  }
-  return ids;
+json golden_tokenizer(const std::string& name) {
+  return read_json(source_dir() / "tests/golden/tokenizers" / (name + ".json"));
 }
 
 // Byte-level, the alphabet of "a", "b", "c" and the space, and two merges.
@@ -52,8 +45,8 @@ json small() {
 
 TEST_CASE("ids, offsets and decoded texts are those of tokenizers") {
   for (const char* name : {"llama3", "nfc", "byte_fallback", "added"}) {
-    const json file = golden(name);
-    const auto tokenizer = make(file.at("tokenizer"));
+    const json file = golden_tokenizer(name);
+    const auto tokenizer = tokenizer_of(file.at("tokenizer"));
     for (const json& example : file.at("cases")) {
       const auto text = example.at("text").get<std::string>();
       for (const bool special : {false, true}) {
@@ -108,7 +101,7 @@ TEST_CASE("GPT-2's and Qwen2's vocabularies give the expected ids for every test
 }
 
 TEST_CASE("merges go by rank, and special tokens are found in the given ranges alone") {
-  const auto tokenizer = make(small());
+  const auto tokenizer = tokenizer_of(small());
   CHECK(ids_of(*tokenizer, "abc ab") == std::vector<int64_t>{5, 3, 4});
   CHECK(ids_of(*tokenizer, "<s>ab<t>", true) == std::vector<int64_t>{6, 4, 7});
   const std::vector<TextRange> first = {{0, 3}};
@@ -122,24 +115,24 @@ TEST_CASE("merges go by rank, and special tokens are found in the given ranges a
 }
 
 TEST_CASE("the file says which tokens stand around a text, the configuration overrides it") {
-  CHECK(make(small())->adds_bos());
-  CHECK(make(small())->bos_id() == 6);
-  CHECK(make(small())->eos_id() == std::nullopt);
+  CHECK(tokenizer_of(small())->adds_bos());
+  CHECK(tokenizer_of(small())->bos_id() == 6);
+  CHECK(tokenizer_of(small())->eos_id() == std::nullopt);
   TokenizerConfig config;
   config.bos = "<t>";
   config.eos = "<t>";
   config.pad = "<none>";
-  CHECK(make(small(), config)->bos_id() == 6);  // what is really put in front
-  CHECK(make(small(), config)->eos_id() == 7);
-  CHECK(make(small(), config)->pad_id() == std::nullopt);
+  CHECK(tokenizer_of(small(), config)->bos_id() == 6);  // what is really put in front
+  CHECK(tokenizer_of(small(), config)->eos_id() == 7);
+  CHECK(tokenizer_of(small(), config)->pad_id() == std::nullopt);
   config.add_bos = false;
   config.add_eos = true;
-  const auto tokenizer = make(small(), config);
+  const auto tokenizer = tokenizer_of(small(), config);
   CHECK_FALSE(tokenizer->adds_bos());
   CHECK(tokenizer->adds_eos());
   CHECK(tokenizer->bos_id() == 7);
   config.eos = "<none>";
-  CHECK_THROWS_WITH(make(small(), config), Contains("'<none>' (eos_token) is not in the vocabulary"));
+  CHECK_THROWS_WITH(tokenizer_of(small(), config), Contains("'<none>' (eos_token) is not in the vocabulary"));
 }
 
 TEST_CASE("tokenizer.json is taken before tokenizer.model, and both go along with exports") {
@@ -153,7 +146,7 @@ TEST_CASE("tokenizer.json is taken before tokenizer.model, and both go along wit
 }
 
 TEST_CASE("any bytes are encoded, broken ones as Python reads them") {
-  const auto tokenizer = make(golden("llama3").at("tokenizer"));
+  const auto tokenizer = tokenizer_of(golden_tokenizer("llama3").at("tokenizer"));
   const auto same = [&](const std::string& bytes, const std::string& read) {
     CHECK(ids_of(*tokenizer, bytes) == ids_of(*tokenizer, read));
   };
@@ -171,8 +164,8 @@ TEST_CASE("any bytes are encoded, broken ones as Python reads them") {
 }
 
 TEST_CASE("several threads get the same ids") {
-  const json file = golden("llama3");
-  const auto tokenizer = make(file.at("tokenizer"));
+  const json file = golden_tokenizer("llama3");
+  const auto tokenizer = tokenizer_of(file.at("tokenizer"));
   std::atomic<int> wrong = 0;
   std::vector<std::jthread> threads;
   for (int i = 0; i < 4; ++i) {
@@ -190,8 +183,8 @@ TEST_CASE("what is wrong or not supported is refused with its key") {
   const auto refused = [](const char* pointer, const json& value, const std::string& message) {
     json document = small();
     document[json::json_pointer(pointer)] = value;
-    CHECK_THROWS_AS(make(document), ModelError);
-    CHECK_THROWS_WITH(make(document), Contains("tokenizer.json: " + message));
+    CHECK_THROWS_AS(tokenizer_of(document), ModelError);
+    CHECK_THROWS_WITH(tokenizer_of(document), Contains("tokenizer.json: " + message));
   };
   refused("/model/type", "Unigram", "model.type: model 'Unigram' is not supported");
   refused("/model/dropout", 0.1, "model.dropout: found 0.1");
@@ -228,7 +221,7 @@ TEST_CASE("what is wrong or not supported is refused with its key") {
 
   json document = small();
   document["pre_tokenizer"] = split("(a+)+[bc]");
-  const auto endless = make(document);
+  const auto endless = tokenizer_of(document);
   CHECK_THROWS_WITH(endless->encode(std::string(5000, 'a')), Contains("on a text of 5000 bytes"));
 }
 
@@ -263,7 +256,7 @@ TEST_CASE("a damaged tokenizer.json is read or refused, never more") {
   int refused = 0;
   const auto tried = [&](const json& tokenizer) {
     try {
-      const auto made = make(tokenizer);
+      const auto made = tokenizer_of(tokenizer);
       made->decode(ids_of(*made, "abc<s> caab \xff", true));
     } catch (const ModelError&) {
       ++refused;

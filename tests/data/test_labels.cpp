@@ -17,7 +17,7 @@ namespace {
 
 using Catch::Matchers::Contains;
 
-struct Files {
+struct LabelledFiles {
   DataSource add(const std::string& name, const std::string& bytes) const {
     write_bytes(directory / name, bytes);
     return {(directory / name).string(), "classification", 1.0, {}};
@@ -26,7 +26,7 @@ struct Files {
 };
 
 TEST_CASE("labels are those of all sources, sorted by bytes") {
-  const Files files;
+  const LabelledFiles files;
   const std::vector<DataSource> sources = {
       files.add("a.csv", "text,label\nx,low\ny,high\nz,low\n"),
       files.add("b.jsonl", "{\"text\": \"w\", \"label\": \"none\"}\n{\"text\": \"v\", \"label\": \"High\"}\n")};
@@ -34,7 +34,7 @@ TEST_CASE("labels are those of all sources, sorted by bytes") {
 }
 
 TEST_CASE("labels that are whole numbers are sorted by value") {
-  const Files files;
+  const LabelledFiles files;
   CHECK(collect_labels({files.add("a.jsonl",
                                   "{\"text\": \"x\", \"label\": 10}\n{\"text\": \"y\", \"label\": 9}\n"
                                   "{\"text\": \"z\", \"label\": 0}\n")}) == LabelNames{"0", "9", "10"});
@@ -42,7 +42,7 @@ TEST_CASE("labels that are whole numbers are sorted by value") {
 }
 
 TEST_CASE("a set without two labels, and a row with an empty one, are refused") {
-  const Files files;
+  const LabelledFiles files;
   CHECK_THROWS_WITH(collect_labels({files.add("a.csv", "text,label\nx,a\ny,a\n")}),
                     Contains("a.csv: every row has the label 'a'; a classifier wants at least two"));
   CHECK_THROWS_WITH(collect_labels({files.add("a.csv", "text,label\nx,a\ny,\n")}),
@@ -54,7 +54,7 @@ TEST_CASE("a set without two labels, and a row with an empty one, are refused") 
 
 TEST_CASE(
     "labels are kept in the cache with the bytes and columns they are of, and made again where the file is damaged") {
-  const Files files;
+  const LabelledFiles files;
   DataSource source = files.add("a.csv", "text,label,other\nx,low,1\ny,high,2\n");
   const CacheOptions cache{.directory = files.directory / "cache"};
   const auto kept = [&] {
@@ -87,7 +87,7 @@ TEST_CASE(
 }
 
 TEST_CASE("an unknown label is named with its place and the nearest known ones") {
-  const Files files;
+  const LabelledFiles files;
   const Labels labels({"card_arrival", "card_linking", "top_up"});
   const DataSource source = files.add("valid.csv", "text,label\nx,top_up\n\"y\ny\",card_arival\n");
   CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), {20, labels}),
@@ -96,7 +96,7 @@ TEST_CASE("an unknown label is named with its place and the nearest known ones")
 }
 
 TEST_CASE("a text is BOS and its tokens, its label read at the last one; the right end is cut") {
-  const Files files;
+  const LabelledFiles files;
   const Labels labels({"no", "yes"});
   const DataSource source = files.add("a.csv", "text,label\nabc,yes\n\"\",no\nabcdefgh,no\n<s>ab,yes\n");
   const Dataset dataset = load_dataset({source}, PieceTokenizer(), {6, labels});
@@ -120,7 +120,7 @@ TEST_CASE("a text is BOS and its tokens, its label read at the last one; the rig
 }
 
 TEST_CASE("texts without a token are left out, and said to be where nothing is left") {
-  const Files files;
+  const LabelledFiles files;
   const Labels labels({"no", "yes"});
   const DataSource source = files.add("a.csv", "text,label\n\"\",yes\nx,no\n");
   CHECK(load_dataset({source}, PieceTokenizer({}, false), {6, labels}).counts().untrained == 1);
@@ -129,7 +129,7 @@ TEST_CASE("texts without a token are left out, and said to be where nothing is l
 }
 
 TEST_CASE("rows with labels and rows without do not mix") {
-  const Files files;
+  const LabelledFiles files;
   DataSource source = files.add("a.csv", "text,label\nx,no\ny,yes\n");
   CHECK_THROWS_WITH(load_dataset({source}, PieceTokenizer(), {6}), Contains("a.csv:2: a row with a label"));
   source.format = "text";

@@ -14,13 +14,13 @@ namespace {
 
 using Catch::Matchers::Contains;
 
-std::filesystem::path golden(const std::string& name) { return source_dir() / "tests/golden/parquet" / name; }
+std::filesystem::path golden_parquet(const std::string& name) { return source_dir() / "tests/golden/parquet" / name; }
 
 #ifndef LORA_PARQUET
 
 TEST_CASE("without Arrow a Parquet file is refused by name, and how to read it is said") {
   CHECK_THROWS_WITH(
-      RowReader(golden("rows.parquet").string()),
+      RowReader(golden_parquet("rows.parquet").string()),
       Contains("rows.parquet: is a Parquet file, and this is built without Parquet (cmake -DLORA_PARQUET") &&
           Contains("to_json"));
 }
@@ -43,14 +43,14 @@ LoadedDataset load(const DataSource& source, const std::string& on_error = "fail
 }
 
 TEST_CASE("a Parquet file's rows are those that were written: text, dictionaries, numbers, conversations") {
-  const auto rows = all_rows(golden("rows.parquet").string());
-  CHECK(rows == all_rows(golden("rows.jsonl").string()));
+  const auto rows = all_rows(golden_parquet("rows.parquet").string());
+  CHECK(rows == all_rows(golden_parquet("rows.jsonl").string()));
   CHECK(rows.size() == 10);
 }
 
 TEST_CASE("a Parquet file makes the samples that the same rows make as JSON lines") {
   const auto of = [&](const std::string& name) {
-    const LoadedDataset data = load({golden(name).string(), "completion", 1.0, {{"completion", "kind"}}});
+    const LoadedDataset data = load({golden_parquet(name).string(), "completion", 1.0, {{"completion", "kind"}}});
     std::vector<std::vector<int32_t> > ids;
     for (int64_t i = 0; i < data.size(); ++i) ids.emplace_back(data[i].ids.begin(), data[i].ids.end());
     return ids;
@@ -60,18 +60,18 @@ TEST_CASE("a Parquet file makes the samples that the same rows make as JSON line
 }
 
 TEST_CASE("rows of Parquet that cannot be used are named by file and row") {
-  CHECK_THROWS_WITH(load({golden("rows.parquet").string(), "completion", 1.0, {}}),
+  CHECK_THROWS_WITH(load({golden_parquet("rows.parquet").string(), "completion", 1.0, {}}),
                     Contains("rows.parquet:8: column 'completion' is null, wanted text"));
-  CHECK_THROWS_WITH(load({golden("not-utf8.parquet").string(), "completion", 1.0, {}}),
+  CHECK_THROWS_WITH(load({golden_parquet("not-utf8.parquet").string(), "completion", 1.0, {}}),
                     Contains("not-utf8.parquet:2: column 'prompt' holds bytes that are no UTF-8"));
-  const LoadedDataset kept = load({golden("not-utf8.parquet").string(), "completion", 1.0, {}}, "skip");
+  const LoadedDataset kept = load({golden_parquet("not-utf8.parquet").string(), "completion", 1.0, {}}, "skip");
   CHECK(kept.size() == 2);
   CHECK(kept.sources()[0].counts.unreadable == 1);
 }
 
 TEST_CASE("a Parquet file that is cut short or changed is an error or other rows, never a crash") {
   const DataFiles files;
-  const std::string whole = read_bytes(golden("rows.parquet"));
+  const std::string whole = read_bytes(golden_parquet("rows.parquet"));
   int refused = 0;
   const auto try_bytes = [&](const std::string& bytes) {
     const DataSource source = files.add("a.parquet", bytes, "completion");

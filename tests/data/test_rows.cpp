@@ -39,7 +39,7 @@ ReadResult read_file(const std::filesystem::path& path, const std::string& bytes
   return result;
 }
 
-ReadResult read(const std::string& bytes, const std::map<std::string, std::string>& fields = {}) {
+ReadResult read_rows(const std::string& bytes, const std::map<std::string, std::string>& fields = {}) {
   TemporaryDirectory directory;
   return read_file(directory / "rows.jsonl", bytes, fields);
 }
@@ -47,20 +47,21 @@ ReadResult read(const std::string& bytes, const std::map<std::string, std::strin
 using Texts = std::vector<std::string>;
 
 TEST_CASE("JSONL rows come in file order with their lines") {
-  const auto result = read("{\"text\": \"a\"}\n{\"text\": \"b\\nc\"}\n");
+  const auto result = read_rows("{\"text\": \"a\"}\n{\"text\": \"b\\nc\"}\n");
   CHECK(result.texts == Texts{"a", "b\nc"});
   CHECK(result.places == Texts{"rows.jsonl:1", "rows.jsonl:2"});
 }
 
 TEST_CASE("byte order mark, CRLF, blank lines and a missing last line end are fine") {
-  const auto result = read("\xef\xbb\xbf\r\n{\"text\": \"a\"}\r\n\r\n  \n{\"text\": \"b\"}");
+  const auto result = read_rows("\xef\xbb\xbf\r\n{\"text\": \"a\"}\r\n\r\n  \n{\"text\": \"b\"}");
   CHECK(result.error.empty());
   CHECK(result.texts == Texts{"a", "b"});
   CHECK(result.places == Texts{"rows.jsonl:2", "rows.jsonl:5"});
 }
 
 TEST_CASE("one JSON array is rows too, with element numbers") {
-  const auto result = read("\xef\xbb\xbf \n[{\"text\": \"a\", \"more\": {\"deep\": [1, {}]}},\n {\"text\": \"b\"}]\n");
+  const auto result =
+      read_rows("\xef\xbb\xbf \n[{\"text\": \"a\", \"more\": {\"deep\": [1, {}]}},\n {\"text\": \"b\"}]\n");
   CHECK(result.error.empty());
   CHECK(result.texts == Texts{"a", "b"});
   CHECK(result.places == Texts{"rows.jsonl:2[0]", "rows.jsonl:3[1]"});
@@ -68,71 +69,72 @@ TEST_CASE("one JSON array is rows too, with element numbers") {
 
 TEST_CASE("an empty file has no rows") {
   for (const std::string bytes : {"", "\n\r\n", "\xef\xbb\xbf", "[]", " [ ] "}) {
-    const auto result = read(bytes);
+    const auto result = read_rows(bytes);
     CHECK(result.error.empty());
     CHECK(result.texts.empty());
   }
 }
 
 TEST_CASE("numbers and booleans become their text") {
-  const auto result = read("{\"text\": 12}\n{\"text\": -0.5}\n{\"text\": true}\n{\"text\": 1e3}");
+  const auto result = read_rows("{\"text\": 12}\n{\"text\": -0.5}\n{\"text\": true}\n{\"text\": 1e3}");
   CHECK(result.texts == Texts{"12", "-0.5", "true", "1000.0"});
 }
 
 TEST_CASE("columns are renamed") {
-  CHECK(read("{\"body\": \"a\", \"text\": \"no\"}", {{"text", "body"}}).texts == Texts{"a"});
+  CHECK(read_rows("{\"body\": \"a\", \"text\": \"no\"}", {{"text", "body"}}).texts == Texts{"a"});
 }
 
 TEST_CASE("a missing column names its place, what was found and the nearest name") {
-  const auto result = read("{\"text\": \"a\"}\n{\"txt\": \"b\", \"id\": 1}");
+  const auto result = read_rows("{\"text\": \"a\"}\n{\"txt\": \"b\", \"id\": 1}");
   CHECK_THAT(result.error, Contains("rows.jsonl:2: no column 'text', which format 'text' reads; found: 'txt', 'id'"));
   CHECK_THAT(result.error, Contains("did you mean 'txt'"));
-  CHECK_THAT(read("{\"text\": \"a\"}", {{"text", "body"}}).error, Contains("no column 'body'"));
-  CHECK_THAT(read("[{}]").error, Contains("rows.jsonl:1[0]: no column 'text'") && Contains("found: none"));
+  CHECK_THAT(read_rows("{\"text\": \"a\"}", {{"text", "body"}}).error, Contains("no column 'body'"));
+  CHECK_THAT(read_rows("[{}]").error, Contains("rows.jsonl:1[0]: no column 'text'") && Contains("found: none"));
 }
 
 TEST_CASE("null, arrays and objects are no text") {
-  CHECK_THAT(read("{\"text\": null}").error, EndsWith("rows.jsonl:1: column 'text' is null, wanted text"));
-  CHECK_THAT(read("{\"text\": [\"a\"]}").error, EndsWith("column 'text' is array, wanted text"));
-  CHECK_THAT(read("{\"text\": {}}").error, EndsWith("column 'text' is object, wanted text"));
+  CHECK_THAT(read_rows("{\"text\": null}").error, EndsWith("rows.jsonl:1: column 'text' is null, wanted text"));
+  CHECK_THAT(read_rows("{\"text\": [\"a\"]}").error, EndsWith("column 'text' is array, wanted text"));
+  CHECK_THAT(read_rows("{\"text\": {}}").error, EndsWith("column 'text' is object, wanted text"));
 }
 
 TEST_CASE("a row that is not an object is refused where it stands") {
-  CHECK_THAT(read("{\"text\": \"a\"}\n3").error, EndsWith("rows.jsonl:2: found number, wanted one JSON object a line"));
-  CHECK_THAT(read("\"a\"").error, EndsWith("rows.jsonl:1: found string, wanted one JSON object a line"));
-  CHECK_THAT(read("[{\"text\": \"a\"}, null]").error, EndsWith("rows.jsonl:1[1]: found null, wanted an object"));
-  CHECK_THAT(read("[[]]").error, EndsWith("rows.jsonl:1[0]: found array, wanted an object"));
+  CHECK_THAT(read_rows("{\"text\": \"a\"}\n3").error,
+             EndsWith("rows.jsonl:2: found number, wanted one JSON object a line"));
+  CHECK_THAT(read_rows("\"a\"").error, EndsWith("rows.jsonl:1: found string, wanted one JSON object a line"));
+  CHECK_THAT(read_rows("[{\"text\": \"a\"}, null]").error, EndsWith("rows.jsonl:1[1]: found null, wanted an object"));
+  CHECK_THAT(read_rows("[[]]").error, EndsWith("rows.jsonl:1[0]: found array, wanted an object"));
 }
 
 TEST_CASE("text that is not JSON is refused with its line and column") {
-  CHECK_THAT(read("{\"text\": \"a\"}\n{\"text\": b}").error,
+  CHECK_THAT(read_rows("{\"text\": \"a\"}\n{\"text\": b}").error,
              Contains("rows.jsonl:2:10: not valid JSON: syntax error") && Contains("one whole object"));
-  CHECK_THAT(read("{\n  \"text\": \"a\"\n}").error, Contains("rows.jsonl:1:"));
-  CHECK_THAT(read("{\"text\": \"a\"} {\"text\": \"b\"}").error, Contains("rows.jsonl:1:15: not valid JSON"));
-  CHECK_THAT(read("{\"text\": \"\xff\"}").error, Contains("UTF-8"));
-  CHECK_THAT(read("[{\"text\": \"a\"}, {\"text\"").error,
+  CHECK_THAT(read_rows("{\n  \"text\": \"a\"\n}").error, Contains("rows.jsonl:1:"));
+  CHECK_THAT(read_rows("{\"text\": \"a\"} {\"text\": \"b\"}").error, Contains("rows.jsonl:1:15: not valid JSON"));
+  CHECK_THAT(read_rows("{\"text\": \"\xff\"}").error, Contains("UTF-8"));
+  CHECK_THAT(read_rows("[{\"text\": \"a\"}, {\"text\"").error,
              Contains("rows.jsonl:1: the element that begins here is not closed"));
-  CHECK_THAT(read("[{\"text\": \"a\"}] {}").error, Contains("rows.jsonl:1: found text after the array"));
+  CHECK_THAT(read_rows("[{\"text\": \"a\"}] {}").error, Contains("rows.jsonl:1: found text after the array"));
 }
 
 TEST_CASE("a key that is there twice, a lone surrogate and a NUL byte are refused where they stand") {
-  CHECK_THAT(read("{\"text\": \"a\"}\n{\"text\": \"a\", \"text\": \"b\"}").error,
+  CHECK_THAT(read_rows("{\"text\": \"a\"}\n{\"text\": \"a\", \"text\": \"b\"}").error,
              EndsWith("rows.jsonl:2: key 'text' is there twice; wanted it once"));
-  CHECK_THAT(read("{\"text\": \"a\", \"m\": [{\"k\": 1}, {\"k\": 1, \"k\": 2}]}").error,
+  CHECK_THAT(read_rows("{\"text\": \"a\", \"m\": [{\"k\": 1}, {\"k\": 1, \"k\": 2}]}").error,
              Contains("key 'k' is there twice"));
-  CHECK(read("{\"text\": \"a\", \"m\": [{\"k\": 1}, {\"k\": 1}]}").texts == Texts{"a"});
-  CHECK_THAT(read(R"({"text": "\ud83d x"})").error, Contains("rows.jsonl:1:") && Contains("surrogate"));
-  CHECK_THAT(read(R"({"text": "\udc00"})").error, Contains("surrogate"));
-  CHECK_THAT(read(std::string("{\"text\": \"a\0b\"}", 15)).error,
+  CHECK(read_rows("{\"text\": \"a\", \"m\": [{\"k\": 1}, {\"k\": 1}]}").texts == Texts{"a"});
+  CHECK_THAT(read_rows(R"({"text": "\ud83d x"})").error, Contains("rows.jsonl:1:") && Contains("surrogate"));
+  CHECK_THAT(read_rows(R"({"text": "\udc00"})").error, Contains("surrogate"));
+  CHECK_THAT(read_rows(std::string("{\"text\": \"a\0b\"}", 15)).error,
              Contains("rows.jsonl:1:") && Contains("control character"));
-  CHECK(read(R"({"text": "a\u0000b"})").texts == Texts{std::string("a\0b", 3)});
+  CHECK(read_rows(R"({"text": "a\u0000b"})").texts == Texts{std::string("a\0b", 3)});
 }
 
 TEST_CASE("a row of more than 16 MiB is refused without being held") {
   const std::string text = "{\"text\": \"" + std::string(size_t{17} << 20, 'x') + "\"}";
-  CHECK_THAT(read("{\"text\": \"a\"}\n" + text).error,
+  CHECK_THAT(read_rows("{\"text\": \"a\"}\n" + text).error,
              EndsWith("rows.jsonl:2: a line of more than 16 MiB, wanted shorter rows"));
-  CHECK_THAT(read("[" + text + "]").error, Contains("rows.jsonl:1: an element of more than 16 MiB"));
+  CHECK_THAT(read_rows("[" + text + "]").error, Contains("rows.jsonl:1: an element of more than 16 MiB"));
 }
 
 TEST_CASE("a file that cannot be read is named") {
@@ -152,12 +154,12 @@ TEST_CASE("a file that cannot be read is named") {
 
 TEST_CASE("a deeply nested row is refused at its place, and neither crashes nor stops the reading") {
   const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
-  CHECK(read("{\"text\": \"a\", \"x\": " + nested(900) + "}").texts == Texts{"a"});
-  CHECK_THAT(read(nested(900)).error, Contains("found array"));
+  CHECK(read_rows("{\"text\": \"a\", \"x\": " + nested(900) + "}").texts == Texts{"a"});
+  CHECK_THAT(read_rows(nested(900)).error, Contains("found array"));
   for (const size_t depth : {1'001, 200'000}) {
-    CHECK_THAT(read("{\"text\": \"a\", \"x\": " + nested(depth) + "}").error,
+    CHECK_THAT(read_rows("{\"text\": \"a\", \"x\": " + nested(depth) + "}").error,
                Contains("rows.jsonl:1: nested more than 1000 deep"));
-    CHECK_THAT(read("[{\"text\": " + nested(depth) + "}]").error, Contains(":1[0]: nested more than 1000 deep"));
+    CHECK_THAT(read_rows("[{\"text\": " + nested(depth) + "}]").error, Contains(":1[0]: nested more than 1000 deep"));
   }
 }
 

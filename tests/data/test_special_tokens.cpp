@@ -119,7 +119,7 @@ TEST_CASE("configurations that contradict the model are refused with file and ke
   CHECK_THROWS_AS(directory.load(), ModelError);
 }
 
-std::vector<std::string> found(const AddedTokens& tokens, std::string_view text, bool special = true) {
+std::vector<std::string> tokens_found(const AddedTokens& tokens, std::string_view text, bool special = true) {
   std::vector<std::string> names;
   for (const auto& match : tokens.find(text, [special](size_t, size_t) { return special; })) {
     names.emplace_back(text.substr(match.begin, match.end - match.begin));
@@ -134,12 +134,12 @@ TEST_CASE("added tokens are the longest at each place, and keep their own rules"
   strips.lstrip = strips.rstrip = true;
   special.special = true;
   const AddedTokens tokens({ab, abc, word, strips, special});
-  CHECK(found(tokens, "xabcabcdab") == Pieces{"ab", "abcd", "ab"});
-  CHECK(found(tokens, "été étés été_ (été)") == Pieces{"été", "été"});
-  CHECK(found(tokens, "x \u00a0<m>\n <m>  y") == Pieces{" \u00a0<m>\n ", "<m>  "});
-  CHECK(found(tokens, "<s>ab", false) == Pieces{"ab"});
-  CHECK(found(tokens, "\xff<s\xff<s>") == Pieces{"<s>"});
-  CHECK(found(AddedTokens(), "ab").empty());
+  CHECK(tokens_found(tokens, "xabcabcdab") == Pieces{"ab", "abcd", "ab"});
+  CHECK(tokens_found(tokens, "été étés été_ (été)") == Pieces{"été", "été"});
+  CHECK(tokens_found(tokens, "x \u00a0<m>\n <m>  y") == Pieces{" \u00a0<m>\n ", "<m>  "});
+  CHECK(tokens_found(tokens, "<s>ab", false) == Pieces{"ab"});
+  CHECK(tokens_found(tokens, "\xff<s\xff<s>") == Pieces{"<s>"});
+  CHECK(tokens_found(AddedTokens(), "ab").empty());
   CHECK(tokens.by_name("abcd")->id == 2);
   CHECK(tokens.by_name("abc") == nullptr);
 }

@@ -10,6 +10,7 @@
 #include "tests/catch.h"
 #include "tests/data/gguf_vocabulary.h"
 #include "tests/data/sentencepiece_writer.h"
+#include "tests/data/token_ids.h"
 #include "tests/shared_data.h"
 #include "tests/temporary_directory.h"
 
@@ -20,12 +21,6 @@ std::unique_ptr<Tokenizer> load_bytes(const std::string& bytes) {
   TemporaryDirectory directory;
   write_bytes(directory / "tokenizer.model", bytes);
   return load_tokenizer(directory.path());
-}
-
-std::vector<int64_t> ids_of(const Tokenizer& tokenizer, std::string_view text) {
-  std::vector<int64_t> ids;
-  for (const Token& token : tokenizer.encode(text)) ids.push_back(token.id);
-  return ids;
 }
 
 std::vector<std::string> split(const std::string& text, const std::string& separator) {

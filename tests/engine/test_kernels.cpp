@@ -8,16 +8,13 @@
 #include "models/engine/linear_cross_entropy.h"
 #include "models/engine/packed_attention.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/engine/every_target.h"
 
 using namespace lora;
+using namespace lora::test;
 
 namespace {
-
-double relative(const at::Tensor& found, const at::Tensor& wanted) {
-  const at::Tensor exact = wanted.to(at::kDouble);
-  return ((found.to(at::kDouble) - exact).norm() / exact.norm()).item<double>();
-}
 
 AttentionScores usual(const HeadLayout& layout) { return {.scale = 1 / std::sqrt(static_cast<double>(layout.dim))}; }
 

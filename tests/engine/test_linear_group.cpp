@@ -4,16 +4,13 @@
 
 #include "models/engine/linear_group.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/engine/every_target.h"
 
 using namespace lora;
+using namespace lora::test;
 
 namespace {
-
-double relative(const at::Tensor& found, const at::Tensor& wanted) {
-  const at::Tensor exact = wanted.to(at::kDouble);
-  return ((found.to(at::kDouble) - exact).norm() / exact.norm()).item<double>();
-}
 
 struct Shape {
   int64_t tokens, in;

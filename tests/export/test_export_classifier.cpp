@@ -7,6 +7,7 @@
 #include "lora/export/export.h"
 #include "models/network/pretrained.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/golden_texts.h"
 #include "tests/temporary_directory.h"
 
@@ -17,8 +18,8 @@ using nlohmann::json;
 namespace {
 
 // A language model that became a classifier, adapted and with fresh labels; or the golden classifier with its adapter.
-struct Trained {
-  explicit Trained(const std::string& name) : directory(golden_model(name)) {
+struct TrainedClassifier {
+  explicit TrainedClassifier(const std::string& name) : directory(golden_model(name)) {
     const bool golden = name.starts_with("classifier");
     const LabelNames labels = golden ? read_model_config(directory).labels : LabelNames{"a", "b", "\"c\""};
     model = load_pretrained(directory, "auto", {labels, 1});
@@ -39,15 +40,13 @@ struct Trained {
   Adaptation adaptation;
 };
 
-double largest(const at::Tensor& difference) { return difference.abs().max().item<double>(); }
-
 }  // namespace
 
 TEST_CASE("the TorchScript classifier gives the logits of padded rows and of rows of one length") {
   for (const std::string name : {"classifier", "classifier_qwen2"}) {
     const TemporaryDirectory directory;
     const GoldenTexts texts(name);
-    const Trained trained(name);
+    const TrainedClassifier trained(name);
     export_torchscript(trained.source(), directory / "merged.pt");
     torch::jit::ExtraFilesMap extra = {{"config.json", ""}};
     torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string(), at::kCPU, extra);
@@ -74,7 +73,7 @@ TEST_CASE("the Hugging Face directory of a classifier names its labels and loads
   for (const std::string name : {"default", "tied", "qwen2", "classifier"}) {
     DYNAMIC_SECTION(name) {
       const TemporaryDirectory directory;
-      const Trained trained(name);
+      const TrainedClassifier trained(name);
       export_huggingface(trained.source(), directory / "merged");
       const json config = read_json(directory / "merged/config.json");
       const bool qwen2 = name == "qwen2";

@@ -36,9 +36,4 @@ struct Trained {
   Adaptation adaptation;
 };
 
-// Against the largest of `wanted`, as float32 rounds.
-inline double relative(const at::Tensor& found, const at::Tensor& wanted) {
-  return ((found - wanted).abs().max() / wanted.abs().max()).item<double>();
-}
-
 }  // namespace lora::test

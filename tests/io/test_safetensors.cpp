@@ -7,14 +7,13 @@
 #include "models/base/error.h"
 #include "models/io/safetensors.h"
 #include "tests/catch.h"
+#include "tests/error_message.h"
 #include "tests/temporary_directory.h"
 
 namespace lora {
 namespace {
 
-using test::read_bytes;
-using test::TemporaryDirectory;
-using test::write_bytes;
+using namespace test;
 
 using namespace std::string_literals;
 
@@ -43,17 +42,8 @@ std::string header_error(const std::string& header, const std::string& data = {}
   return read_error(file_bytes(header, data));
 }
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return {};
-}
-
-// What Python's safetensors 0.8 writes for the tensors of golden_tensors() with metadata {"format": "pt"}.
-const std::string kGolden =
+// What Python's safetensors 0.8 writes for the tensors of python_tensors() with metadata {"format": "pt"}.
+const std::string kPythonFile =
     file_bytes(R"({"__metadata__":{"format":"pt"},"scalar":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
                R"("b.weight":{"dtype":"F32","shape":[2,3],"data_offsets":[8,32]},)"
                R"("a.bias":{"dtype":"BF16","shape":[2],"data_offsets":[32,36]},)"
@@ -64,7 +54,7 @@ const std::string kGolden =
                "\xc0\x3f\0\xc0"
                "\x01\0\x01"s);
 
-NamedTensors golden_tensors() {
+NamedTensors python_tensors() {
   return {{"b.weight", at::arange(6, at::kFloat).reshape({2, 3})},
           {"a.bias", at::tensor({1.5, -2.0}).to(at::kBFloat16)},
           {"mask", at::tensor({1, 0, 1}).to(at::kBool)},
@@ -76,14 +66,14 @@ NamedTensors golden_tensors() {
 
 TEST_CASE("a written safetensors file has the bytes of the Python library's", "[io]") {
   const TemporaryDirectory directory;
-  write_safetensors(directory / "a", golden_tensors(), {{"format", "pt"}});
-  CHECK(read_bytes(directory / "a") == kGolden);
+  write_safetensors(directory / "a", python_tensors(), {{"format", "pt"}});
+  CHECK(read_bytes(directory / "a") == kPythonFile);
   CHECK(std::distance(std::filesystem::directory_iterator(directory.path()), {}) == 1);
 }
 
 TEST_CASE("a safetensors file of the Python library reads back to its tensors", "[io]") {
   const TemporaryDirectory directory;
-  write_bytes(directory / "a", kGolden);
+  write_bytes(directory / "a", kPythonFile);
   const SafetensorsFile file(directory / "a");
   CHECK(file.metadata() == std::map<std::string, std::string>{{"format", "pt"}});
   REQUIRE(file.entries().size() == 5);
@@ -91,7 +81,7 @@ TEST_CASE("a safetensors file of the Python library reads back to its tensors", 
   CHECK(file.entries().at("b.weight").dtype == at::kFloat);
   CHECK(file.entries().at("b.weight").begin == 8);
   CHECK(file.entries().at("b.weight").end == 32);
-  for (const auto& [name, tensor] : golden_tensors()) {
+  for (const auto& [name, tensor] : python_tensors()) {
     INFO(name);
     const at::Tensor read = file.tensor(name);
     CHECK(read.dtype() == tensor.dtype());
@@ -121,10 +111,10 @@ TEST_CASE("every dtype of safetensors survives writing and reading", "[io]") {
 
 TEST_CASE("the order of the tensors does not change the file", "[io]") {
   const TemporaryDirectory directory;
-  NamedTensors tensors = golden_tensors();
+  NamedTensors tensors = python_tensors();
   std::reverse(tensors.begin(), tensors.end());
   write_safetensors(directory / "a", tensors, {{"format", "pt"}});
-  CHECK(read_bytes(directory / "a") == kGolden);
+  CHECK(read_bytes(directory / "a") == kPythonFile);
 }
 
 TEST_CASE("strided tensors and views are written as their values", "[io]") {
@@ -195,9 +185,9 @@ TEST_CASE("a damaged safetensors file is an error that names what is wrong", "[i
   CHECK_THAT(read_error("1234567"), Contains("truncated"));
   CHECK_THAT(read_error(std::string(8, '\0')), Contains("does not begin with '{'"));
   CHECK_THAT(read_error(std::string(8, '\xff')), Contains("header length of 18446744073709551615"));
-  CHECK_THAT(read_error(kGolden.substr(0, 100)), Contains("truncated"));
-  CHECK_THAT(read_error(kGolden.substr(0, kGolden.size() - 1)), Contains("'mask'") && Contains("truncated"));
-  CHECK_THAT(read_error(kGolden + "x"), Contains("found 40 bytes of data, wanted 39"));
+  CHECK_THAT(read_error(kPythonFile.substr(0, 100)), Contains("truncated"));
+  CHECK_THAT(read_error(kPythonFile.substr(0, kPythonFile.size() - 1)), Contains("'mask'") && Contains("truncated"));
+  CHECK_THAT(read_error(kPythonFile + "x"), Contains("found 40 bytes of data, wanted 39"));
   CHECK_THAT(header_error("[]"), Contains("does not begin with '{'"));
   CHECK_THAT(header_error("{"), Contains("no JSON, at byte 2"));
   CHECK_THAT(header_error("{\"\xff\":1}"), Contains("no JSON"));
@@ -249,12 +239,12 @@ TEST_CASE("a damaged safetensors file is an error that names what is wrong", "[i
 TEST_CASE("a missing file, a directory and a missing tensor are errors that name them", "[io]") {
   using Catch::Matchers::Contains;
   const TemporaryDirectory directory;
-  CHECK_THAT(message_of([&] { SafetensorsFile(directory / "none.safetensors"); }),
+  CHECK_THAT(error_message([&] { SafetensorsFile(directory / "none.safetensors"); }),
              Contains("none.safetensors") && Contains("No such file"));
-  CHECK_THAT(message_of([&] { SafetensorsFile(directory.path()); }), Contains("is a directory"));
-  CHECK_THAT(message_of([&] { SafetensorsFile("/dev/null"); }), Contains("no regular file"));
-  write_bytes(directory / "a", kGolden);
-  CHECK_THAT(message_of([&] { SafetensorsFile(directory / "a").tensor("lm_head.weight"); }),
+  CHECK_THAT(error_message([&] { SafetensorsFile(directory.path()); }), Contains("is a directory"));
+  CHECK_THAT(error_message([&] { SafetensorsFile("/dev/null"); }), Contains("no regular file"));
+  write_bytes(directory / "a", kPythonFile);
+  CHECK_THAT(error_message([&] { SafetensorsFile(directory / "a").tensor("lm_head.weight"); }),
              Contains("lm_head.weight"));
 }
 
@@ -263,7 +253,7 @@ TEST_CASE("tensors that safetensors cannot hold are refused and nothing is writt
   const TemporaryDirectory directory;
   const at::Tensor tensor = at::ones(1);
   const auto refusal = [&](const NamedTensors& tensors) {
-    return message_of([&] { write_safetensors(directory / "a", tensors); });
+    return error_message([&] { write_safetensors(directory / "a", tensors); });
   };
   CHECK_THAT(refusal({{"w", tensor}, {"w", tensor}}), Contains("'w'") && Contains("twice"));
   CHECK_THAT(refusal({{"__metadata__", tensor}}), Contains("reserved"));

@@ -14,9 +14,7 @@
 namespace lora {
 namespace {
 
-using test::read_bytes;
-using test::TemporaryDirectory;
-using test::write_bytes;
+using namespace test;
 
 using Random = std::mt19937_64;
 

@@ -9,6 +9,7 @@
 #include "models/network/families/families.h"
 #include "models/network/pretrained.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/golden.h"
 #include "tests/golden_families.h"
 #include "tests/temporary_directory.h"
@@ -20,8 +21,6 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 namespace {
-
-double largest(const at::Tensor& difference) { return difference.abs().max().item<double>(); }
 
 json family_config(const std::string& name) { return read_json(golden_family(name) / "config.json"); }
 

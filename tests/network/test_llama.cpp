@@ -6,6 +6,7 @@
 #include "models/network/decoder.h"
 #include "models/network/pretrained.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/golden.h"
 #include "tests/shared_data.h"
 
@@ -26,8 +27,6 @@ at::Tensor float_tensor(const json& rows) {
   for (const json& row : rows) tensors.push_back(at::tensor(row.get<std::vector<double>>(), at::kDouble));
   return at::stack(tensors);
 }
-
-double largest(const at::Tensor& difference) { return difference.abs().max().item<double>(); }
 
 const std::vector<std::string> kModels = {"default",     "tied",        "head_dim", "biases",
                                           "rope_linear", "rope_llama3", "qwen2"};

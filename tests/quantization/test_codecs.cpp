@@ -8,6 +8,7 @@
 #include "models/engine/cpu/quantized.h"
 #include "models/io/safetensors.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/golden.h"
 
 using namespace lora;
@@ -43,8 +44,6 @@ at::Tensor part(const QuantizedWeight& weight, const std::string& wanted) {
   FAIL("no part " << wanted);
   return {};
 }
-
-double largest(const at::Tensor& t) { return t.abs().max().item<double>(); }
 
 // The largest magnitude of each value's block of 64.
 at::Tensor block_scales(const at::Tensor& weight) {

@@ -33,7 +33,7 @@ Dataset make_texts(int64_t count) {
   return dataset;
 }
 
-TrainingConfig base_config() {
+TrainingConfig classifier_config() {
   TrainingConfig config;
   config.max_steps = 12;
   config.batch_size = 5;
@@ -44,8 +44,8 @@ TrainingConfig base_config() {
   return config;
 }
 
-struct Fixture {
-  explicit Fixture(const TrainingConfig& config, const std::string& method = "lora", double dropout = 0)
+struct ClassifierRun {
+  explicit ClassifierRun(const TrainingConfig& config, const std::string& method = "lora", double dropout = 0)
       : train(make_texts(24)), validation(make_texts(9)) {
     model = load_pretrained(golden_model("default"), "auto", {kNames, 5});
     AdapterConfig adapter;
@@ -76,10 +76,10 @@ bool same(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
 
 TEST_CASE("labels are learnt, with an adapter and by full fine-tuning") {
   for (const char* method : {"lora", "full"}) {
-    TrainingConfig config = base_config();
+    TrainingConfig config = classifier_config();
     config.max_steps = 60;
     if (method == std::string("full")) config.learning_rate = 3e-3;
-    Fixture run(config, method);
+    ClassifierRun run(config, method);
     const Evaluation before = run.trainer->evaluate();
     CHECK(before.confusion.accuracy() < 0.8);
     while (run.trainer->progress().step < 60) run.trainer->step();
@@ -109,7 +109,7 @@ TEST_CASE("the loss is the mean over samples of what transformers computes, of a
     AdapterConfig adapter;
     adapter.target_modules = AllLinear{};
     inject(*model, adapter, 1);
-    TrainingConfig config = base_config();
+    TrainingConfig config = classifier_config();
     config.packing = packing;
     Trainer trainer(*model, config, dataset, &dataset, /*shuffle=*/true);
     CHECK(trainer.evaluate().loss == Approx(texts.loss("plain")).epsilon(1e-5));
@@ -120,11 +120,11 @@ TEST_CASE("the loss is the mean over samples of what transformers computes, of a
 }
 
 TEST_CASE("a classifier's step does not depend on how it is split into passes") {
-  TrainingConfig config = base_config();
+  TrainingConfig config = classifier_config();
   config.micro_batch_size = 5;
-  Fixture whole(config);
+  ClassifierRun whole(config);
   config.micro_batch_size = 1;
-  Fixture split(config);
+  ClassifierRun split(config);
   for (int i = 0; i < 6; ++i) {
     const StepMetrics a = whole.trainer->step(), b = split.trainer->step();
     CHECK(a.loss == Approx(b.loss).epsilon(1e-5));
@@ -133,10 +133,10 @@ TEST_CASE("a classifier's step does not depend on how it is split into passes") 
 }
 
 TEST_CASE("the fused and the plain path train a classifier alike") {
-  TrainingConfig config = base_config();
-  Fixture fused(config);
+  TrainingConfig config = classifier_config();
+  ClassifierRun fused(config);
   config.fused = false;
-  Fixture plain(config);
+  ClassifierRun plain(config);
   for (int i = 0; i < 6; ++i) {
     const StepMetrics a = fused.trainer->step(), b = plain.trainer->step();
     CHECK(a.loss == Approx(b.loss).epsilon(1e-4));
@@ -145,9 +145,9 @@ TEST_CASE("the fused and the plain path train a classifier alike") {
 }
 
 TEST_CASE("the head learns at its own rate and an adapter trains it whole") {
-  TrainingConfig config = base_config();
+  TrainingConfig config = classifier_config();
   config.learning_rates = {{"head", 0.0}};
-  Fixture frozen(config);
+  ClassifierRun frozen(config);
   REQUIRE(frozen.trainer->groups().size() == 2);
   CHECK(frozen.trainer->groups()[0].name == "head");
   CHECK(frozen.trainer->groups()[0].parameters.size() == 1);
@@ -157,19 +157,19 @@ TEST_CASE("the head learns at its own rate and an adapter trains it whole") {
   frozen.trainer->step();
   CHECK(frozen.model->score->weight_matrix().equal(before));
   config.learning_rates = {{"head", 1e-2}};
-  Fixture trained(config);
+  ClassifierRun trained(config);
   trained.trainer->step();
   CHECK_FALSE(trained.model->score->weight_matrix().equal(before));
   CHECK(trained.adaptation.saved_modules == std::vector<std::string>{"score"});
 }
 
 TEST_CASE("a classifier's run that is taken up again goes on with the same bits") {
-  TrainingConfig config = base_config();
+  TrainingConfig config = classifier_config();
   config.packing = true;
   config.learning_rates = {{"head", 3e-3}};
   for (const char* method : {"lora", "full"}) {
     const double dropout = method == std::string("lora") ? 0.2 : 0;
-    Fixture whole(config, method, dropout), first(config, method, dropout), second(config, method, dropout);
+    ClassifierRun whole(config, method, dropout), first(config, method, dropout), second(config, method, dropout);
     for (int i = 0; i < 12; ++i) whole.trainer->step();
     for (int i = 0; i < 5; ++i) first.trainer->step();
     {

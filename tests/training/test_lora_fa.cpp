@@ -12,27 +12,27 @@ using namespace lora::test;
 
 namespace {
 
-std::filesystem::path golden() { return source_dir() / "tests/golden/lora_fa"; }
+std::filesystem::path lora_fa_golden() { return source_dir() / "tests/golden/lora_fa"; }
 
-AdapterConfig golden_adapter() {
-  AdapterConfig adapter = read_peft_config(golden() / "start").config;
+AdapterConfig lora_fa_adapter() {
+  AdapterConfig adapter = read_peft_config(lora_fa_golden() / "start").config;
   adapter.method = "lora_fa";
-  adapter.init_from = (golden() / "start").string();
+  adapter.init_from = (lora_fa_golden() / "start").string();
   return adapter;
 }
 
 }  // namespace
 
 TEST_CASE("LoRA-FA takes the steps of PEFT's optimizer") {
-  const auto expected = read_json(golden() / "expected.json");
+  const auto expected = read_json(lora_fa_golden() / "expected.json");
   TrainingConfig config = golden_training(expected, static_cast<int64_t>(expected["loss"].size()));
   config.weight_decay = expected["weight_decay"];
   config.adam_epsilon = expected["adam_epsilon"];
   for (const bool fused : {true, false}) {
     config.fused = fused;
-    GoldenRun run(expected, golden_adapter(), config);
+    GoldenRun run(expected, lora_fa_adapter(), config);
     for (const double wanted : expected["loss"]) CHECK(std::abs(run.trainer->step().loss - wanted) < 1e-5);
-    const SafetensorsFile end(golden() / "end" / "adapter_model.safetensors");
+    const SafetensorsFile end(lora_fa_golden() / "end" / "adapter_model.safetensors");
     const auto tensors = trained_tensors(*run.model, run.adaptation);
     CHECK(tensors.size() == end.entries().size());
     for (const auto& [name, tensor] : tensors) {
@@ -43,9 +43,9 @@ TEST_CASE("LoRA-FA takes the steps of PEFT's optimizer") {
 }
 
 TEST_CASE("LoRA-FA trains B alone, and the layer keeps nothing of its input") {
-  const auto expected = read_json(golden() / "expected.json");
-  GoldenRun run(expected, golden_adapter(), golden_training(expected, 3));
-  GoldenRun lora(expected, read_peft_config(golden() / "start").config, golden_training(expected, 3));
+  const auto expected = read_json(lora_fa_golden() / "expected.json");
+  GoldenRun run(expected, lora_fa_adapter(), golden_training(expected, 3));
+  GoldenRun lora(expected, read_peft_config(lora_fa_golden() / "start").config, golden_training(expected, 3));
   CHECK(run.adaptation.trainable_parameters < lora.adaptation.trainable_parameters);
   for (const auto& [path, tensor] : trainable_parameters(*run.model)) CHECK(path.ends_with(".lora_B"));
 
@@ -65,11 +65,11 @@ TEST_CASE("LoRA-FA trains B alone, and the layer keeps nothing of its input") {
 
 TEST_CASE("a LoRA-FA adapter on disk is a plain LoRA adapter") {
   const TemporaryDirectory directory;
-  const auto expected = read_json(golden() / "expected.json");
-  GoldenRun run(expected, golden_adapter(), golden_training(expected, 2));
+  const auto expected = read_json(lora_fa_golden() / "expected.json");
+  GoldenRun run(expected, lora_fa_adapter(), golden_training(expected, 2));
   run.trainer->step();
   run.trainer->step();
-  write_peft(directory.path(), *run.model, run.adaptation, golden_adapter(), "base");
+  write_peft(directory.path(), *run.model, run.adaptation, lora_fa_adapter(), "base");
   AdapterConfig read = read_peft_config(directory.path()).config;
   CHECK(read.method == "lora");
   read.init_from = directory.path().string();

@@ -11,6 +11,7 @@
 #include "models/io/safetensors.h"
 #include "models/network/pretrained.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/golden.h"
 #include "tests/temporary_directory.h"
 
@@ -20,7 +21,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-std::filesystem::path golden_adapter(const std::string& name) { return source_dir() / "tests/golden/peft" / name; }
+std::filesystem::path peft_golden(const std::string& name) { return source_dir() / "tests/golden/peft" / name; }
 
 AdapterConfig starting_with(const std::string& init, bool use_rslora = false) {
   AdapterConfig config;
@@ -52,8 +53,6 @@ at::Tensor to_tensor(const nlohmann::json& rows) {
   for (const auto& row : values) tensors.push_back(at::tensor(row, at::kDouble));
   return at::stack(tensors);
 }
-
-double largest(const at::Tensor& difference) { return difference.abs().max().item<double>(); }
 
 at::Tensor mean_loss(LlamaForCausalLM& model) {
   model.train();
@@ -94,12 +93,12 @@ TEST_CASE("rsLoRA, DoRA and LoRA+ compute and learn what they do in PEFT") {
   const std::string name = GENERATE("rslora", "dora", "dora_biases", "dora_loraplus");
   const bool fused = GENERATE(false, true);
   CAPTURE(name, fused);
-  const nlohmann::json expected = read_json(golden_adapter(name) / "expected.json");
-  Run run(expected.at("model"), going_on_from(golden_adapter(name)), expected.at("loraplus_lr_ratio"), fused);
+  const nlohmann::json expected = read_json(peft_golden(name) / "expected.json");
+  Run run(expected.at("model"), going_on_from(peft_golden(name)), expected.at("loraplus_lr_ratio"), fused);
   CHECK(largest(last_logits(*run.model) - to_tensor(expected.at("logits_first"))) < 1e-5);
 
   mean_loss(*run.model).backward();
-  const SafetensorsFile grads(golden_adapter(name) / "grads.safetensors");
+  const SafetensorsFile grads(peft_golden(name) / "grads.safetensors");
   const auto trained = trainable_parameters(*run.model);
   CHECK(trained.size() == grads.entries().size());
   for (const auto& [path, parameter] : trained) {
@@ -114,7 +113,7 @@ TEST_CASE("PiSSA and OLoRA learn from the base's weights what they do in PEFT, a
   const std::string name = GENERATE("pissa", "pissa_rslora", "olora");
   const bool fused = GENERATE(false, true);
   CAPTURE(name, fused);
-  const nlohmann::json expected = read_json(golden_adapter(name) / "expected.json");
+  const nlohmann::json expected = read_json(peft_golden(name) / "expected.json");
   const AdapterConfig config = starting_with(name.substr(0, name.find('_')), name.ends_with("rslora"));
   Run run(expected.at("model"), config, 1, fused);
   const auto plain = load_pretrained(golden_model("default"), "float32");
@@ -128,11 +127,11 @@ TEST_CASE("PiSSA and OLoRA learn from the base's weights what they do in PEFT, a
   const TemporaryDirectory directory;
   write_peft(directory.path(), *run.model, run.adaptation, config, "default");
   const AdapterConfig ours = read_peft_config(directory.path()).config;
-  const AdapterConfig theirs = read_peft_config(golden_adapter(name)).config;
+  const AdapterConfig theirs = read_peft_config(peft_golden(name)).config;
   CHECK(ours.rank == theirs.rank);
   CHECK(ours.alpha == theirs.alpha);
   CHECK(ours.init == theirs.init);
-  for (const auto& file : {directory.path(), golden_adapter(name)}) {
+  for (const auto& file : {directory.path(), peft_golden(name)}) {
     Run loaded("default", going_on_from(file), 1, fused);
     CHECK(largest(last_logits(*loaded.model) - to_tensor(expected.at("logits_last"))) < 2e-5);
   }
@@ -140,11 +139,11 @@ TEST_CASE("PiSSA and OLoRA learn from the base's weights what they do in PEFT, a
 
 TEST_CASE("an adapter is written under the names that PEFT gives its tensors") {
   const std::string name = GENERATE("rslora", "dora", "pissa");
-  Run run("default", going_on_from(golden_adapter(name)), 1, true);
+  Run run("default", going_on_from(peft_golden(name)), 1, true);
   const TemporaryDirectory directory;
-  write_peft(directory.path(), *run.model, run.adaptation, read_peft_config(golden_adapter(name)).config, "default");
+  write_peft(directory.path(), *run.model, run.adaptation, read_peft_config(peft_golden(name)).config, "default");
   const SafetensorsFile ours(directory / "adapter_model.safetensors");
-  const SafetensorsFile theirs(golden_adapter(name) / "adapter_model.safetensors");
+  const SafetensorsFile theirs(peft_golden(name) / "adapter_model.safetensors");
   CHECK(ours.entries().size() == theirs.entries().size());
   for (const auto& [key, entry] : theirs.entries()) CHECK(ours.tensor(key).equal(theirs.tensor(key)));
 }
@@ -190,8 +189,8 @@ TEST_CASE("a start from the base's weights is exactly the same again, and a load
 
 TEST_CASE("a DoRA adapter without its magnitude, and one on a base that PEFT changed, are refused by name") {
   const TemporaryDirectory directory;
-  Run run("default", going_on_from(golden_adapter("dora")), 1, true);
-  write_peft(directory.path(), *run.model, run.adaptation, read_peft_config(golden_adapter("dora")).config, "default");
+  Run run("default", going_on_from(peft_golden("dora")), 1, true);
+  write_peft(directory.path(), *run.model, run.adaptation, read_peft_config(peft_golden("dora")).config, "default");
   NamedTensors tensors;
   for (const auto& [name, tensor] : trained_tensors(*run.model, run.adaptation)) {
     if (!name.ends_with("layers.1.mlp.down_proj.lora_magnitude_vector")) tensors.emplace_back(name, tensor);
@@ -201,10 +200,10 @@ TEST_CASE("a DoRA adapter without its magnitude, and one on a base that PEFT cha
   CHECK_THROWS_WITH(load(going_on_from(directory.path())),
                     Contains("missing: 'base_model.model.model.layers.1.mlp.down_proj.lora_magnitude_vector'"));
 
-  AdapterConfig lora = going_on_from(golden_adapter("dora"));
+  AdapterConfig lora = going_on_from(peft_golden("dora"));
   lora.method = "lora";
   CHECK_THROWS_WITH(load(lora), Contains("method dora; the recipe has lora"));
-  AdapterConfig pissa = going_on_from(golden_adapter("rslora"));
+  AdapterConfig pissa = going_on_from(peft_golden("rslora"));
   pissa.init = "pissa";
   CHECK_THROWS_WITH(load(pissa), Contains("'init_lora_weights' is kaiming; the recipe has init pissa"));
 
