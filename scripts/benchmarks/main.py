@@ -168,8 +168,8 @@ def save(results: dict, options: argparse.Namespace) -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measures lora-train beside PEFT, torchtune and plain LibTorch, and writes "
-        "docs/benchmarks.md. Needs torch, transformers, peft, sentencepiece, matplotlib; torchtune and torchao if "
-        "there. Runs that --work already holds are not run again, so a measurement may be done in parts.")
+        "docs/measurements/benchmarks.md. Needs torch, transformers, peft, sentencepiece, matplotlib; uses torchtune and "
+        "torchao where they are. Does not repeat a run whose result is in --work, so you can measure in parts.")
     parser.add_argument("--lora-train", default="build/lora-train", type=pathlib.Path, help="the program")
     parser.add_argument("--data", default="../shared/data", type=pathlib.Path, help="holds gsm8k/train.jsonl")
     parser.add_argument("--only", default=",".join(GROUPS), help="of %(default)s")
@@ -182,7 +182,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--work", type=pathlib.Path, help="where inputs and results are kept (a fresh directory)")
     parser.add_argument("--afresh", action="store_true", help="measure again what --work already holds")
     parser.add_argument("--report", action="store_true", help="measure nothing, write the docs from --work's results")
-    parser.add_argument("--docs", type=pathlib.Path, help="where benchmarks.md goes (docs, or --work with --toy)")
+    parser.add_argument("--docs", type=pathlib.Path,
+                        help="the folder of benchmarks.md (docs/measurements; --work with --toy)")
     parser.add_argument("--toy", action="store_true", help="toy models and rows, to try this script")
     options = parser.parse_args()
     options.only = options.only.split(",")
@@ -193,7 +194,7 @@ def parse() -> argparse.Namespace:
     options.repeats = options.repeats or (1 if options.quick else 3)
     options.work = (options.work or pathlib.Path(tempfile.mkdtemp(prefix="lora-bench-"))).resolve()
     options.work.mkdir(parents=True, exist_ok=True)
-    options.docs = options.docs or (options.work if options.toy else SCRIPTS.parent / "docs")
+    options.docs = options.docs or (options.work if options.toy else SCRIPTS.parent / "docs" / "measurements")
     options.data, options.lora_train = options.data.resolve(), options.lora_train.resolve()
     options.results = options.work / ("results-toy.json" if options.toy else "results.json")
     if not options.report and not options.lora_train.exists():

@@ -1,4 +1,4 @@
-"""From results to docs/benchmarks.md and its plots."""
+"""From results to docs/measurements/benchmarks.md and its plots."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def timed(configuration: Configuration, run: dict) -> list[dict]:
 
 
 def speed_of(configuration: Configuration, run: dict) -> float:
-    """Tokens a second; padding is no token."""
+    """Tokens a second, without padding."""
     steps = timed(configuration, run)
     return sum(step["tokens"] for step in steps) / sum(step["seconds"] for step in steps)
 
@@ -82,7 +82,7 @@ def summed_up(workload: Workload, stored: dict, dtype: str) -> list[Measured]:
 
 
 def flop_a_token(workload: Workload, counts: dict) -> float:
-    """What training a token cannot do without; docs/benchmarks.md states the formula."""
+    """What training a token cannot do without; docs/measurements/benchmarks.md states the formula."""
     shape = workload.shape
     tokens = sum(counts["tokens"])
     trained = sum(counts["supervised_tokens"]) / tokens
@@ -223,65 +223,66 @@ def growth(planned: list[Workload], results: dict, kind: str) -> str:
 INTRODUCTION = """\
 # Benchmarks
 
-lora-train beside PEFT, torchtune and plain LibTorch, each given the same work on the same CPU. All tables and plots are
-written by `scripts/bench`:
+lora-train beside PEFT, torchtune and plain LibTorch. Each gets the same work on the same CPU. `scripts/bench` writes all
+tables and plots:
 
 ```
 scripts/bench --work DIR                      # everything; hours on two cores
 scripts/bench --work DIR --only w1 --quick    # minutes: one run each of the likely fastest and leanest
-scripts/bench --work DIR --report             # measures nothing, writes this file from what DIR holds
+scripts/bench --work DIR --report             # measures nothing, writes this file from the results in DIR
 ```
 
-`--data` names the directory that holds `gsm8k/train.jsonl`, `--lora-train` the program. A run that DIR already holds is
-not run again, so that a long measurement can be done in parts.
+`--data` names the directory that holds `gsm8k/train.jsonl`. `--lora-train` names the program. The script does not repeat
+a run whose result is in DIR, so you can measure in parts.
 
 ## What is the same on all sides
 
 - The model: a llama's shape with random weights ~ N(0, 0.02), read from one directory in the dtype named.
-- The adapters: rank 16, alpha 32, no dropout, on all seven projections, read from one PEFT adapter whose B is not zero.
-- The rows: gsm8k tokenised as one text a sample, the question masked, packed by best-fit decreasing, attention inside
-  each sample only, in one order. The script makes ids, masks and packing itself and compares each step's counts of
+- The adapters: rank 16, alpha 32, no dropout, on all seven projections. All sides read them from one PEFT adapter whose B
+  is not zero.
+- The rows: gsm8k, one sample a text, the question masked. Rows are packed by best-fit decreasing, in one order, with
+  attention inside each sample only. The script computes ids, masks and packing itself. It compares each step's number of
   tokens and of trained tokens with lora-train's.
 - The step: mean loss over the step's trained tokens, gradients clipped to a norm of 1, AdamW at a constant 2e-4.
-- **Equal losses or it does not count.** Δ loss and Δ gradient are the largest relative differences of a step's loss and
-  of its gradient norm before clipping from lora-train's first run. Bounds of the two:
+- **Only runs with equal losses count.** Δ loss is the largest relative difference of a step's loss from lora-train's
+  first run. Δ gradient is the same for the gradient norm before clipping. Bounds of the two:
   {bounds}.
-  For scale, at the first step: bfloat16 itself moves PEFT's loss against float32 by 1e-05 on W1, and on W2 by 9e-05
-  with one of its two attentions and 2e-05 with the other (lora-train's by 3e-05); its gradient norm on W1 by 1e-03. An
-  error such as samples of a row seeing one another moves W1's loss by 4e-04 and its gradient norm by 1e-02.
-  The bound on bfloat16 losses was 1e-04 until a PEFT run on W2 failed it by 1.3e-04. It was raised afterwards, because
-  of W2's float32 loss at the first step, 10.840864, from which lora-train in bfloat16 is 3e-05 off and PEFT 9e-05.
+  For scale, at the first step: bfloat16 itself moves PEFT's loss against float32 by 1e-05 on W1. On W2 it moves it by
+  9e-05 with one of its two attentions and by 2e-05 with the other (lora-train's by 3e-05). It moves the gradient norm on
+  W1 by 1e-03. An error such as attention across the samples of a row moves W1's loss by 4e-04 and its gradient norm by
+  1e-02. The bound on bfloat16 losses was 1e-04 until a PEFT run on W2 exceeded it with 1.3e-04. We raised it afterwards.
+  The reason is W2's float32 loss at the first step, 10.840864: lora-train in bfloat16 is 3e-05 from it, PEFT 9e-05.
 
-"PEFT's fastest" and "PEFT's leanest" are those of the configurations measured; each section names those that are not.
+"PEFT's fastest" and "PEFT's leanest" are those of the configurations that were measured. Each section names the others.
 
-lora-train runs with its defaults; `plain LibTorch` is the same program with `training.fused: false`, `within …` with
-that `training.memory_limit`, for which it lets frozen weights go after each layer: they are read again from the
-system's cache of the model's file, which is any process's and not counted. PEFT and torchtune are given rows padded to
-full length, an additive mask and positions that start again with each sample. `compiled` is `torch.compile` with static
-shapes, warmed up before and its compilation in nobody's time; `checkpointed` computes activations again. `bf16
-adapters` is PEFT's `autocast_adapter_dtype=False`; PEFT's default, and lora-train's way, is float32 adapters. `trained
-tokens' logits` computes the head for these alone (`logits_to_keep`). torchtune's adapters are bfloat16, its loss is the
-chunked one.
+lora-train runs with its defaults. `plain LibTorch` is the same program with `training.fused: false`. `within …` is the
+same program with that `training.memory_limit`. It then releases frozen weights after each layer and reads them again from
+the system's page cache of the model's file. The page cache belongs to no process and is not counted. PEFT and torchtune
+get rows padded to full length, an additive mask, and positions that restart at each sample. `compiled` is `torch.compile`
+with static shapes; compilation happens before the measurement. `checkpointed` recomputes activations. `bf16 adapters` is
+PEFT's `autocast_adapter_dtype=False`; the default of PEFT and of lora-train is float32 adapters. `trained tokens' logits`
+computes the head for these tokens alone (`logits_to_keep`). torchtune's adapters are bfloat16 and its loss is chunked.
 
-Each run is a process of its own. Tokens are real ones, never padding; speed is tokens over seconds without the first
-step, for compiled configurations without the first two; tables give the median and the range of the runs. Memory is
-the process's peak resident set, loading and libraries included. Configurations take turns.
+Each run is a process of its own. Padding does not count as tokens. Speed is tokens over seconds without the first step,
+for compiled configurations without the first two. Tables give the median and the range of the runs. Memory is the
+process's peak resident set, with loading and libraries. The outer loop is over repeats, the inner over configurations.
 
 ## The bound
 
-A step cannot be faster than its products at the machine's peak. A token costs, forward and backward,
+A step cannot be faster than its matrix products at the machine's peak. One token costs, forward and backward,
 
     4·P + 4·H·s + 6·A + 6·L·h·(Σ n²)/N   FLOP     frozen weights
     6·P + 6·H·s       + 6·L·h·(Σ n²)/N   FLOP     full fine-tuning
 
-with P the parameters of the seven projections of all layers, H those of the head, s the share of trained tokens, A the
-adapters' parameters, L layers, h heads times head size, and Σ n² over the N tokens' samples of length n: half of a
-square, as attention is causal, times two products forward and four backward. The peak is that of the fastest product
-found, by `torch.mm` or by oneDNN with a packed weight, at shapes like the workloads'.
+P is the number of parameters of the seven projections of all layers, H that of the head, A that of the adapters. s is the
+share of trained tokens, L the number of layers, h heads times head size. Σ n² is over the samples of length n among the N
+tokens: half of a square, because attention is causal, times two products forward and four backward. The peak is that of
+the fastest product found, by `torch.mm` or by oneDNN with a packed weight, at shapes like the workloads'.
 """
 
+
 def write(planned: list[Workload], results: dict, docs: pathlib.Path) -> None:
-    """Writes docs/benchmarks.md and docs/benchmarks/*.svg from whatever was measured."""
+    """Writes docs/measurements/benchmarks.md and docs/measurements/benchmarks/*.svg from whatever was measured."""
     from benchmarks import plots
 
     bounds = "; ".join(f"{loss:.0e} and {norm:.0e} in {dtype}" for dtype, (loss, norm) in BOUNDS.items())
@@ -301,8 +302,8 @@ def write(planned: list[Workload], results: dict, docs: pathlib.Path) -> None:
         if workload.method == "full":
             parts.append(paragraph(
                 "lora-train holds float32 weights and computes in bfloat16; transformers does so under",
-                "`torch.autocast`. `all bf16` holds weights, gradients and AdamW's moments in bfloat16, which is less",
-                "work and memory, and loses small updates."))
+                "`torch.autocast`. `all bf16` holds weights, gradients and AdamW's moments in bfloat16. It takes less",
+                "work and memory, and it loses small updates."))
         for dtype in ("bfloat16", "float32"):
             parts.append(comparison(workload, stored, dtype))
         parts += [ahead(workload, stored), failures(workload, stored), unmeasured(workload, stored)]

@@ -1,1 +1,1 @@
-"""What docs/methods.md is made by."""
+"""Writes docs/measurements/methods.md."""

@@ -100,16 +100,17 @@ def measure(planned: list[Task], results: Results, options: argparse.Namespace) 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="scripts/methods", description="Measures with lora-train what is said of LoRA and its kin (ranks, rates, "
-        "targets, methods, quantised bases, memory) and writes docs/methods.md. About 300 short runs, half an hour on "
-        "two cores; runs that --work already holds are not run again. Needs matplotlib for the plots.")
+        prog="scripts/methods", description="Measures LoRA's settings and methods with lora-train (ranks, rates, "
+        "targets, methods, quantised bases, memory) and writes docs/measurements/methods.md. About 300 short runs, half an "
+        "hour on two cores. Does not repeat a run whose result is in --work. Needs matplotlib for the plots.")
     parser.add_argument("--lora-train", default="build/lora-train", type=pathlib.Path, help="the program")
     parser.add_argument("--data", default="../shared/data", type=pathlib.Path,
                         help="holds stories260k and text; without them only the quickstart's task is run")
     parser.add_argument("--work", type=pathlib.Path, help="where data and results are kept (a fresh directory)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time, one thread each")
     parser.add_argument("--report", action="store_true", help="measure nothing, write the page from --work's results")
-    parser.add_argument("--docs", type=pathlib.Path, default=tasks.ROOT / "docs", help="where methods.md goes")
+    parser.add_argument("--docs", type=pathlib.Path, default=tasks.ROOT / "docs" / "measurements",
+                        help="the folder of methods.md")
     options = parser.parse_args()
     options.work = (options.work or pathlib.Path(tempfile.mkdtemp(prefix="lora-methods-"))).resolve()
     options.work.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The plots of docs/methods.md, as SVG."""
+"""The plots of docs/measurements/methods.md, as SVG."""
 
 from __future__ import annotations
 

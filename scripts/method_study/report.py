@@ -1,5 +1,5 @@
-"""From results to docs/methods.md and its plots. What a table says is worked out here, so that a new measurement cannot
-leave an old sentence standing."""
+"""From results to docs/measurements/methods.md and its plots. The sentences follow from the tables' numbers, so that a new
+measurement cannot leave an old sentence."""
 
 from __future__ import annotations
 
@@ -114,15 +114,15 @@ def rates_section(task: Task, found: dict) -> list[str]:
     edge = [name for name, rate in (("LoRA", best), ("full fine-tuning", best_full)) if rate in (RATES[0], RATES[-1])]
     words = (f"LoRA's best rate here is {best:g}, full fine-tuning's {best_full:g}: "
              f"{times(best / best_full)} times as high. The rule says about ten"
-             + (", which is that." if 9 < best / best_full < 11 else
-                ", a step of this list away." if 3 < best / best_full < 31 else ", which does not hold here."))
+             + (", as here." if 9 < best / best_full < 11 else
+                "; this is one step of the list away." if 3 < best / best_full < 31 else "; it does not hold here."))
     return [f"### Learning rates: LoRA (rank {RANK}, all-linear) and full fine-tuning",
             table(["rate", "LoRA", "full"], rows),
             paragraph(words, f"At the edge of what was tried: {', '.join(edge)}." if edge else "")]
 
 
 def rank_rates(best: float) -> tuple[float, ...]:
-    """LoRA's best rate at rank 16, and the next lower one: a higher rank may want it."""
+    """LoRA's best rate at rank 16, and the next lower one, which may be better for a higher rank."""
     return RATES[max(0, RATES.index(best) - 1)], best
 
 
@@ -226,21 +226,21 @@ def memory_section(found: dict) -> list[str]:
         "A llama of SmolLM2-135M's shape with random weights in bfloat16, three steps; peak resident memory of the "
         "whole process, libraries included. Full fine-tuning holds float32 weights, gradients and two moments."),
         table(["", "trained", "share", "peak MB", "saved"], rows),
-        paragraph("A fused layer never keeps an input that only A's gradient needs, so that LoRA-FA saves A's gradient "
-                  "and moments there, and activations on plain autograd alone."),
-        paragraph(f"LoRA saves {saved:.0%} here; the field's figure is up to 70 %. What remains is the frozen weights, "
-                  "the activations and the program itself, so that the share grows with the model.")]
+        paragraph("A fused layer never keeps an input that only A's gradient needs. So LoRA-FA saves A's gradient and "
+                  "moments there. It saves activations with plain autograd alone."),
+        paragraph(f"LoRA saves {saved:.0%} here. Papers report up to 70 %. Frozen weights, activations and the program "
+                  "itself remain, so the share grows with the model.")]
 
 
 INTRODUCTION = """\
 # Methods, measured
 
-What guides say of LoRA's settings and of its relatives, measured with lora-train on small models whose weights are really
-trained. Written by `scripts/methods`, tables and verdicts alike:
+LoRA's settings and the other methods, measured with lora-train on small models with trained weights. `scripts/methods`
+writes this page, the verdicts too:
 
 ```
-scripts/methods --work DIR           # some 300 short runs, half an hour on two cores; may be done in parts
-scripts/methods --work DIR --report  # measures nothing, writes this file from what DIR holds
+scripts/methods --work DIR           # some 300 short runs, half an hour on two cores; you can measure in parts
+scripts/methods --work DIR --report  # measures nothing, writes this file from the results in DIR
 ```
 
 """
@@ -248,15 +248,15 @@ scripts/methods --work DIR --report  # measures nothing, writes this file from w
 
 def explanation() -> str:
     return paragraph(
-        f"Each figure is the mean of {len(SEEDS)} seeds ± half of their range; a seed decides the fresh adapter, the order",
-        "of the data and nothing else. Rates are chosen by the same validation loss that is shown: for LoRA and full",
+        f"Each figure is the mean of {len(SEEDS)} seeds ± half of their range. A seed decides the fresh adapter and the",
+        "order of the data, nothing else. The validation loss in the tables also chose the rates: for LoRA and full",
         f"fine-tuning from {', '.join(f'{rate:g}' for rate in RATES)}, for the others from",
-        f"{', '.join(f'{rate:g}' for rate in rates_of('DoRA'))}. Models this small say how methods compare where they can be",
-        "trained to the end many times over; they do not say what happens at billions of parameters.")
+        f"{', '.join(f'{rate:g}' for rate in rates_of('DoRA'))}. Models this small show how methods compare where you can",
+        "train to the end many times. They do not show what happens at billions of parameters.")
 
 
 def write(planned: list[Task], found: dict, docs: pathlib.Path) -> None:
-    """Writes docs/methods.md and docs/methods/*.svg from whatever was measured."""
+    """Writes docs/measurements/methods.md and methods/*.svg beside it, from the results there are."""
     from method_study import plots
 
     parts = [INTRODUCTION.rstrip(), explanation()]

@@ -39,9 +39,9 @@ export: []
 def questions() -> Task:
     return Task(
         "questions", "A skill",
-        "The quickstart: a model that knows a village by heart and has never seen a question learns to answer them, 100 "
-        "steps of 4 rows. Validation is about villagers that no training question is about. What is to be learnt is a "
-        "form: the knowledge is in the weights already.",
+        "The quickstart: a model that knows a village by heart and has never seen a question learns to answer questions, "
+        "100 steps of 4 rows. Validation is about villagers that no training question is about. The model learns a form: "
+        "its weights hold the knowledge already.",
         ROOT / "recipes" / "quickstart.yaml",
         {**COMMON, "training.max_steps": 100, "evaluation.exact_match": 100}, steps=100, largest_rank=64)
 
@@ -61,9 +61,8 @@ def shakespeare(data: pathlib.Path, work: pathlib.Path) -> Task | None:
                                          validation=work / "shakespeare-validation.jsonl", work=work))
     return Task(
         "shakespeare", "A new domain",
-        "A LLaMA of 260 thousand parameters that was trained on children's stories reads Shakespeare, 150 steps of 8 "
-        "rows of 256 tokens. What is to be learnt is knowledge: words, names and spellings that the model has never "
-        "seen.",
+        "A LLaMA of 260 thousand parameters, trained on children's stories, reads Shakespeare, 150 steps of 8 rows of "
+        "256 tokens. The model learns knowledge: words, names and spellings that it has never seen.",
         recipe, COMMON, steps=150, largest_rank=32)
 
 
