@@ -223,8 +223,8 @@ def growth(planned: list[Workload], results: dict, kind: str) -> str:
 INTRODUCTION = """\
 # Benchmarks
 
-lora-train beside PEFT, torchtune and plain LibTorch. Each gets the same work on the same CPU. `scripts/bench` writes all
-tables and plots:
+lora-train beside PEFT, torchtune and plain LibTorch. Each gets the same work on the same CPU. `scripts/bench` writes
+all tables and plots:
 
 ```
 scripts/bench --work DIR                      # everything; hours on two cores
@@ -232,36 +232,38 @@ scripts/bench --work DIR --only w1 --quick    # minutes: one run each of the lik
 scripts/bench --work DIR --report             # measures nothing, writes this file from the results in DIR
 ```
 
-`--data` names the directory that holds `gsm8k/train.jsonl`. `--lora-train` names the program. The script does not repeat
-a run whose result is in DIR, so you can measure in parts.
+`--data` names the directory that holds `gsm8k/train.jsonl`. `--lora-train` names the program. The script does not
+repeat a run whose result is in DIR, so you can measure in parts.
 
 ## What is the same on all sides
 
 - The model: a llama's shape with random weights ~ N(0, 0.02), read from one directory in the dtype named.
-- The adapters: rank 16, alpha 32, no dropout, on all seven projections. All sides read them from one PEFT adapter whose B
-  is not zero.
-- The rows: gsm8k, one sample a text, the question masked. Rows are packed by best-fit decreasing, in one order, with
-  attention inside each sample only. The script computes ids, masks and packing itself. It compares each step's number of
-  tokens and of trained tokens with lora-train's.
+- The adapters: rank 16, alpha 32, no dropout, on all seven projections. All sides read them from one PEFT adapter whose
+  B is not zero.
+- The rows: gsm8k, each sample tokenised as one text, the question masked. Rows are packed by best-fit decreasing, in
+  one order, with attention inside each sample only. The script computes ids, masks and packing itself. It compares each
+  step's number of tokens and of trained tokens with lora-train's.
 - The step: mean loss over the step's trained tokens, gradients clipped to a norm of 1, AdamW at a constant 2e-4.
 - **Only runs with equal losses count.** Δ loss is the largest relative difference of a step's loss from lora-train's
   first run. Δ gradient is the same for the gradient norm before clipping. Bounds of the two:
   {bounds}.
   For scale, at the first step: bfloat16 itself moves PEFT's loss against float32 by 1e-05 on W1. On W2 it moves it by
-  9e-05 with one of its two attentions and by 2e-05 with the other (lora-train's by 3e-05). It moves the gradient norm on
-  W1 by 1e-03. An error such as attention across the samples of a row moves W1's loss by 4e-04 and its gradient norm by
-  1e-02. The bound on bfloat16 losses was 1e-04 until a PEFT run on W2 exceeded it with 1.3e-04. We raised it afterwards.
-  The reason is W2's float32 loss at the first step, 10.840864: lora-train in bfloat16 is 3e-05 from it, PEFT 9e-05.
+  9e-05 with one of its two attentions and by 2e-05 with the other (lora-train's by 3e-05). It moves the gradient norm
+  on W1 by 1e-03. An error such as attention across the samples of a row moves W1's loss by 4e-04 and its gradient norm
+  by 1e-02. The bound on bfloat16 losses was 1e-04 until a PEFT run on W2 exceeded it with 1.3e-04. We raised it
+  afterwards. The reason is W2's float32 loss at the first step, 10.840864: lora-train in bfloat16 is 3e-05 from it,
+  PEFT 9e-05.
 
 "PEFT's fastest" and "PEFT's leanest" are those of the configurations that were measured. Each section names the others.
 
 lora-train runs with its defaults. `plain LibTorch` is the same program with `training.fused: false`. `within …` is the
-same program with that `training.memory_limit`. It then releases frozen weights after each layer and reads them again from
-the system's page cache of the model's file. The page cache belongs to no process and is not counted. PEFT and torchtune
-get rows padded to full length, an additive mask, and positions that restart at each sample. `compiled` is `torch.compile`
-with static shapes; compilation happens before the measurement. `checkpointed` recomputes activations. `bf16 adapters` is
-PEFT's `autocast_adapter_dtype=False`; the default of PEFT and of lora-train is float32 adapters. `trained tokens' logits`
-computes the head for these tokens alone (`logits_to_keep`). torchtune's adapters are bfloat16 and its loss is chunked.
+same program with that `training.memory_limit`. It then releases frozen weights after each layer and reads them again
+from the system's page cache of the model's file. The page cache belongs to no process and is not counted. PEFT and
+torchtune get rows padded to full length, an additive mask, and positions that restart at each sample. `compiled` is
+`torch.compile` with static shapes; compilation happens before the measurement. `checkpointed` recomputes activations.
+`bf16 adapters` is PEFT's `autocast_adapter_dtype=False`; the default of PEFT and of lora-train is float32 adapters.
+`trained tokens' logits` computes the head for these tokens alone (`logits_to_keep`). torchtune's adapters are bfloat16
+and its loss is chunked.
 
 Each run is a process of its own. Padding does not count as tokens. Speed is tokens over seconds without the first step,
 for compiled configurations without the first two. Tables give the median and the range of the runs. Memory is the
@@ -274,10 +276,10 @@ A step cannot be faster than its matrix products at the machine's peak. One toke
     4·P + 4·H·s + 6·A + 6·L·h·(Σ n²)/N   FLOP     frozen weights
     6·P + 6·H·s       + 6·L·h·(Σ n²)/N   FLOP     full fine-tuning
 
-P is the number of parameters of the seven projections of all layers, H that of the head, A that of the adapters. s is the
-share of trained tokens, L the number of layers, h heads times head size. Σ n² is over the samples of length n among the N
-tokens: half of a square, because attention is causal, times two products forward and four backward. The peak is that of
-the fastest product found, by `torch.mm` or by oneDNN with a packed weight, at shapes like the workloads'.
+P is the number of parameters of the seven projections of all layers, H that of the head, A that of the adapters. s is
+the share of trained tokens, L the number of layers, h heads times head size. Σ n² is over the samples of length n among
+the N tokens: half of a square, because attention is causal, times two products forward and four backward. The peak is
+that of the fastest product found, by `torch.mm` or by oneDNN with a packed weight, at shapes like the workloads'.
 """
 
 

@@ -1,5 +1,5 @@
-"""From results to docs/measurements/methods.md and its plots. The sentences follow from the tables' numbers, so that a new
-measurement cannot leave an old sentence."""
+"""From results to docs/measurements/methods.md and its plots. The sentences follow from the tables' numbers, so that a
+new measurement cannot leave an old sentence."""
 
 from __future__ import annotations
 
@@ -248,11 +248,11 @@ scripts/methods --work DIR --report  # measures nothing, writes this file from t
 
 def explanation() -> str:
     return paragraph(
-        f"Each figure is the mean of {len(SEEDS)} seeds ± half of their range. A seed decides the fresh adapter and the",
-        "order of the data, nothing else. The validation loss in the tables also chose the rates: for LoRA and full",
+        f"Each figure is the mean of {len(SEEDS)} seeds ± half of their range. A seed decides the fresh adapter and",
+        "the order of the data, nothing else. The validation loss in the tables also chose the rates: for LoRA and full",
         f"fine-tuning from {', '.join(f'{rate:g}' for rate in RATES)}, for the others from",
-        f"{', '.join(f'{rate:g}' for rate in rates_of('DoRA'))}. Models this small show how methods compare where you can",
-        "train to the end many times. They do not show what happens at billions of parameters.")
+        f"{', '.join(f'{rate:g}' for rate in rates_of('DoRA'))}. Models this small show how methods compare where",
+        "you can train to the end many times. They do not show what happens at billions of parameters.")
 
 
 def write(planned: list[Task], found: dict, docs: pathlib.Path) -> None:

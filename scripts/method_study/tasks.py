@@ -39,9 +39,9 @@ export: []
 def questions() -> Task:
     return Task(
         "questions", "A skill",
-        "The quickstart: a model that knows a village by heart and has never seen a question learns to answer questions, "
-        "100 steps of 4 rows. Validation is about villagers that no training question is about. The model learns a form: "
-        "its weights hold the knowledge already.",
+        "The quickstart: a model that knows a village by heart and has never seen a question learns to answer "
+        "questions, 100 steps of 4 rows. Validation is about villagers that no training question is about. The model "
+        "learns a form: its weights hold the knowledge already.",
         ROOT / "recipes" / "quickstart.yaml",
         {**COMMON, "training.max_steps": 100, "evaluation.exact_match": 100}, steps=100, largest_rank=64)
 
