@@ -30,10 +30,10 @@ struct GoldenFamily {
     const at::Tensor ids = file.tensor("input_ids");
     return {ids.flatten(), std::vector<int64_t>(static_cast<size_t>(ids.size(0)), ids.size(1))};
   }
-  // Of each token of batch() the next of its row, -100 for the last.
+  // Of each token of batch() the next of its row; kIgnoredTarget for the last.
   at::Tensor targets() const {
     at::Tensor next = file.tensor("input_ids").roll(-1, 1);
-    next.select(1, -1).fill_(-100);
+    next.select(1, -1).fill_(kIgnoredTarget);
     return next.flatten();
   }
   SafetensorsFile file;

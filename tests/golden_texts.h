@@ -15,7 +15,7 @@ struct GoldenTexts {
     for (size_t i = 0; i < labels.size(); ++i) {
       const auto text = expected["input_ids"][i].get<std::vector<int64_t>>();
       ids.insert(ids.end(), text.begin(), text.end());
-      wanted.resize(ids.size(), -100);
+      wanted.resize(ids.size(), kIgnoredTarget);
       wanted.back() = labels[i];
       last.push_back(static_cast<int64_t>(ids.size()) - 1);
       batch.lengths.push_back(static_cast<int64_t>(text.size()));

@@ -25,8 +25,8 @@ fs::path weights_file(const fs::path& directory, const Adaptation& adaptation) {
 std::string to_text(const Progress& progress) {
   const ordered_json state = {
       {"step", progress.step},
-      {"epoch", progress.epoch},
-      {"row", progress.row},
+      {"epoch", progress.place.epoch},
+      {"row", progress.place.row},
       {"tokens", progress.tokens},
       {"supervised_tokens", progress.supervised_tokens},
       {"best_loss", std::isfinite(progress.best_loss) ? ordered_json(progress.best_loss) : ordered_json()},
@@ -42,8 +42,8 @@ Progress read_progress(const fs::path& path) {
     const json state = json::parse(in);
     Progress progress;
     state.at("step").get_to(progress.step);
-    state.at("epoch").get_to(progress.epoch);
-    state.at("row").get_to(progress.row);
+    state.at("epoch").get_to(progress.place.epoch);
+    state.at("row").get_to(progress.place.row);
     state.at("tokens").get_to(progress.tokens);
     state.at("supervised_tokens").get_to(progress.supervised_tokens);
     if (!state.at("best_loss").is_null()) state.at("best_loss").get_to(progress.best_loss);
@@ -54,8 +54,6 @@ Progress read_progress(const fs::path& path) {
     throw StorageError(path.string() + ": not a checkpoint's state: " + e.what());
   }
 }
-
-NamedTensors method_state(Trainer& trainer) { return trainer.hooks() ? trainer.hooks()->state() : NamedTensors{}; }
 
 // Each tensor of `wanted` with what the file holds for it.
 std::vector<std::pair<at::Tensor, at::Tensor>> fitting(const fs::path& path, const NamedTensors& wanted) {
@@ -82,7 +80,7 @@ void write_training_state(const fs::path& directory, const LlamaForCausalLM& mod
     write_peft(directory, model, adaptation, adapter, base_model);
   }
   write_safetensors(directory / "optimizer.safetensors", trainer.optimizer().state());
-  if (const auto state = method_state(trainer); !state.empty()) {
+  if (const auto state = trainer.hooks().state(); !state.empty()) {
     write_safetensors(directory / "method.safetensors", state);
   }
   write_file_atomically(directory / "state.json", to_text(trainer.progress()));
@@ -104,7 +102,7 @@ void read_training_state(const fs::path& directory, const LlamaForCausalLM& mode
   read_trained_weights(directory, model, adaptation);
   for (const auto& [tensor, stored] : moments) tensor.copy_(stored);
   trainer.resume(read_progress(directory / "state.json"));
-  const NamedTensors state = method_state(trainer);  // what it is depends on the step
+  const NamedTensors state = trainer.hooks().state();  // what it is depends on the step
   if (state.empty()) return;
   for (const auto& [tensor, stored] : fitting(directory / "method.safetensors", state)) tensor.copy_(stored);
 }

@@ -43,8 +43,6 @@ EpochPlan plan_epoch(std::span<const int64_t> lengths, bool packing, int64_t max
 // lengths alone.
 int64_t rows_per_epoch(std::span<const int64_t> lengths, bool packing, int64_t max_length);
 
-constexpr int64_t kIgnoredTarget = -100;
-
 struct TrainBatch {
   TokenBatch tokens;
   // (N) int64: the id of the next token of the same sample, or the sample's label at its last token; kIgnoredTarget

@@ -71,7 +71,7 @@ std::vector<std::vector<int64_t>> generate(LlamaForCausalLM& model, const std::v
   for (int64_t step = 0; step < config.max_new_tokens && !cache.active.empty(); ++step) {
     batch.input_ids = at::tensor(next, at::kLong).to(device);
     if (on_pass) on_pass(cache.active, batch.lengths);
-    const at::Tensor hidden = model.model->forward(batch, &cache);
+    const at::Tensor hidden = model.model->forward(batch, {}, &cache);
     if (known) known->ids.insert(known->ids.end(), next.begin(), next.end());
     const at::Tensor last = at::tensor(batch.lengths, at::kLong).cumsum(0).sub_(1).to(device);
     const at::Tensor logits = model.logits(hidden.index_select(0, last)).to(at::kFloat).cpu();

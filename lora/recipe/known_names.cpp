@@ -3,6 +3,8 @@
 #include <map>
 #include <set>
 
+#include "lora/training/schedules.h"
+
 namespace lora {
 namespace {
 
@@ -153,7 +155,7 @@ const Names& known_optimizers() {
 
 const Names& known_schedules() {
   static const Names names = {
-      {"constant", "linear", "cosine"}, {}, {{"constant_with_warmup", "constant"}, {"cosine_with_min_lr", "cosine"}}};
+      schedule_names(), {}, {{"constant_with_warmup", "constant"}, {"cosine_with_min_lr", "cosine"}}};
   return names;
 }
 

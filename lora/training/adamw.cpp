@@ -57,7 +57,15 @@ double AdamW::grad_norm() const {
   return std::sqrt(sum);
 }
 
-void AdamW::scale_grad(double factor) {
+std::vector<at::Tensor> AdamW::gradients() const {
+  std::vector<at::Tensor> all;
+  for (const Group& group : groups_) all.push_back(group.grads);
+  return all;
+}
+
+void AdamW::clip_grad(double norm, double max_norm) {
+  if (max_norm <= 0 || norm <= max_norm) return;
+  const double factor = max_norm / (norm + 1e-6);
   for (Group& group : groups_) group.grads.mul_(factor);
 }
 

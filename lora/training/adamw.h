@@ -24,10 +24,13 @@ class AdamW {
   void use_transformers_form() { transformers_form_ = true; }
 
   void zero_grad();
+  // All gradients, one flat tensor a parameter group; they alias the optimizer's own.
+  std::vector<at::Tensor> gradients() const;
   // The 2-norm over all gradients, as it is now.
   double grad_norm() const;
-  // Multiplies all gradients.
-  void scale_grad(double factor);
+  // Scales all gradients, whose 2-norm is `norm`, to at most `max_norm`, as torch.nn.utils.clip_grad_norm_ does. 0
+  // means no clipping.
+  void clip_grad(double norm, double max_norm);
   // One update; each group's rate is multiplied by `schedule`.
   void step(double schedule);
 
@@ -39,8 +42,8 @@ class AdamW {
  private:
   struct Group {
     double learning_rate;
-    at::Tensor values, grads, exp_avg, exp_avg_sq;                           // (total) float32
-    at::Tensor steps;                                                        // () float32, as the fused kernel wants it
+    at::Tensor values, grads, exp_avg, exp_avg_sq;  // (total) float32
+    at::Tensor steps;                               // () float32, as the fused kernel expects it
     std::vector<std::pair<std::string, std::pair<int64_t, int64_t>>> spans;  // path -> [begin, count)
     std::vector<std::vector<int64_t>> shapes;
   };

@@ -2,35 +2,37 @@
 
 #include <cmath>
 
+#include "lora/training/early_stopping.h"
 #include "models/base/error.h"
 
 namespace lora {
+namespace {
+
+void expect_finite(const Evaluation& evaluation, int64_t step) {
+  if (std::isfinite(evaluation.loss)) return;
+  throw NumericsError("step " + std::to_string(step) + ": the validation loss is " + std::to_string(evaluation.loss));
+}
+
+}  // namespace
 
 std::optional<LoopEnd> loop_turn(Trainer& trainer, const TrainingConfig& config, const LoopEvents& events) {
-  const auto out_of_patience = [&] {
-    return config.early_stopping_patience > 0 &&
-           trainer.progress().evaluations_without_gain >= config.early_stopping_patience;
-  };
-  if (out_of_patience()) return LoopEnd::kEarlyStopping;
+  const auto due = [&](int64_t every) { return every > 0 && trainer.progress().step % every == 0; };
+  const auto impatient = [&] { return out_of_patience(trainer.progress(), config.early_stopping_patience); };
+  if (impatient()) return LoopEnd::kEarlyStopping;
   if (trainer.progress().step >= trainer.total_steps()) return LoopEnd::kDone;
   if (!trainer.has_rows()) return LoopEnd::kOutOfData;
-  events.on_step(trainer.step());
-  const int64_t step = trainer.progress().step;
-  const bool last = step == trainer.total_steps() || !trainer.has_rows();
 
+  events.on_step(trainer.step());
+  const bool last = trainer.progress().step == trainer.total_steps() || !trainer.has_rows();
   bool best = false;
-  if (trainer.has_validation() && (last || (config.eval_every > 0 && step % config.eval_every == 0))) {
+  if (trainer.has_validation() && (last || due(config.eval_every))) {
     const Evaluation evaluation = trainer.evaluate();
-    if (!std::isfinite(evaluation.loss)) {
-      throw NumericsError("step " + std::to_string(step) + ": the validation loss is " +
-                          std::to_string(evaluation.loss));
-    }
-    best = trainer.note_evaluation(evaluation.loss);
+    expect_finite(evaluation, trainer.progress().step);
+    best = trainer.record_validation_loss(evaluation.loss);
     events.on_evaluation(evaluation, best);
   }
-  const bool stop = events.stop_requested();
-  const bool due = config.checkpoint_every > 0 && step % config.checkpoint_every == 0;
-  if (due || last || stop || out_of_patience() || (best && config.keep_best)) events.save();
+  const bool stop = trainer.replicas().agree_to_stop(events.stop_requested());
+  if (last || stop || impatient() || due(config.checkpoint_every) || (best && config.keep_best)) events.save();
   if (stop && !last) return LoopEnd::kStopped;
   return std::nullopt;
 }

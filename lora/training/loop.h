@@ -1,5 +1,5 @@
 #pragma once
-// The training loop: steps, evaluations, checkpoints and the reasons to stop. It writes nothing itself.
+// The training loop: when to step, evaluate, save and stop. It writes nothing itself.
 
 #include <functional>
 #include <optional>
@@ -11,19 +11,18 @@ namespace lora {
 struct LoopEvents {
   std::function<void(const StepMetrics&)> on_step;
   std::function<void(const Evaluation&, bool best)> on_evaluation;
-  // Keep the trainer's state now; called after the evaluation of the same step.
-  std::function<void()> save;
-  std::function<bool()> stop_requested;  // asked once a step
+  std::function<void()> save;            // writes a checkpoint; called after the same step's on_evaluation
+  std::function<bool()> stop_requested;  // called once a step
 };
 
 enum class LoopEnd { kDone, kEarlyStopping, kOutOfData, kStopped };
 
-// One step of the trainer's and what is due after it; the reason to end where there is nothing left to do. A checkpoint
-// is due every checkpoint_every steps, at the end, when asked to stop and, with keep_best, where the validation loss is
-// the best so far. Loops on one model may take turns by it.
+// Does one step and what is due after it, or returns why the run ends where nothing is left to do. An evaluation is due
+// every eval_every steps and at the end. A checkpoint is due every checkpoint_every steps, at the end, on a request to
+// stop and, with keep_best, after the best validation loss so far. Runs that share a model may call it alternately.
 std::optional<LoopEnd> loop_turn(Trainer& trainer, const TrainingConfig& config, const LoopEvents& events);
 
-// Turns from trainer.progress() to the end.
+// Calls loop_turn from trainer.progress() to the end.
 LoopEnd run_loop(Trainer& trainer, const TrainingConfig& config, const LoopEvents& events);
 
 }  // namespace lora

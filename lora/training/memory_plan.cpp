@@ -127,9 +127,9 @@ int64_t workspace_bytes(const Shapes& s, int64_t tokens, Recompute level) {
   return std::max(layer, head);
 }
 
-// What of the weights need not be held: those of fused layers and of a plain head that are a file's, but for as many
-// as are read at once.
-int64_t bytes_let_go(const LlamaForCausalLM& model) {
+// Bytes of weights that a run which releases weights need not hold: the file's weights of fused layers and of a plain
+// head, less the most that are read at once.
+int64_t releasable_bytes(const LlamaForCausalLM& model) {
   const auto bytes = [](const at::Tensor& weight) {
     return is_file_view(weight) && !weight.requires_grad() ? static_cast<int64_t>(weight.nbytes()) : 0;
   };
@@ -148,15 +148,16 @@ int64_t bytes_let_go(const LlamaForCausalLM& model) {
   return all - at_once;
 }
 
-MemoryPlan letting_weights_go(MemoryPlan plan, int64_t bytes) {
-  plan.lets_weights_go = bytes > 0;
+MemoryPlan with_released_weights(MemoryPlan plan, int64_t bytes) {
+  plan.execution.release_weights = bytes > 0;
   plan.weights -= bytes;
   return plan;
 }
 
 MemoryPlan with(MemoryPlan plan, const Shapes& s, int64_t tokens, int64_t longest, Recompute level, bool fused) {
-  plan.tokens = tokens;
-  plan.recompute = level;
+  plan.execution.tokens = tokens;
+  plan.execution.fused = fused;
+  plan.execution.recompute = level;
   const int64_t most = std::max(tokens, longest);
   plan.activations = static_cast<int64_t>(kSlack * static_cast<double>(activation_bytes(s, most, level, fused)));
   plan.workspace += static_cast<int64_t>(kSlack * static_cast<double>(workspace_bytes(s, most, level)));
@@ -219,7 +220,7 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
     for (const auto& [path, p] : group.parameters) base.optimizer += 3 * 4 * p.numel();  // gradient, two moments
   }
 
-  const MemoryPlan leaner = fused ? letting_weights_go(base, bytes_let_go(model)) : base;
+  const MemoryPlan leaner = fused ? with_released_weights(base, releasable_bytes(model)) : base;
   if (config.micro_batch_size) {
     const bool low = config.memory == "low";
     return with(low ? leaner : base, s, *config.micro_batch_size * config.max_length, data.longest,

@@ -2,266 +2,136 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <span>
 
 #include "lora/adapters/inject.h"
 #include "lora/data/shuffle.h"
+#include "lora/training/early_stopping.h"
 #include "lora/training/flops.h"
-#include "lora/training/memory_plan.h"
-#include "lora/training/schedule.h"
 #include "models/base/error.h"
 #include "models/base/numbers.h"
-#include "models/engine/row_counts.h"
 
 namespace lora {
-namespace {
 
-constexpr int64_t kPassTokens = 512;
-
-using Passes = std::vector<std::vector<int64_t>>;  // the samples of each
-
-// Splits the rows [first, end) into forward passes: by count of rows, or as many samples as stay within the token
-// budget. Where a row is split changes nothing, for its samples do not see one another.
-Passes micro_batches(const EpochPlan& plan, int64_t first, int64_t end, const std::vector<int64_t>& lengths,
-                     std::optional<int64_t> size, int64_t token_budget) {
-  Passes passes;
-  int64_t held = 0, tokens = 0;
-  for (int64_t row = first; row < end; ++row) {
-    if (size && held++ % *size == 0) passes.emplace_back();
-    for (const int64_t sample : plan[row]) {
-      const int64_t length = lengths[static_cast<size_t>(sample)];
-      if (!size && (passes.empty() || tokens + length > token_budget)) {
-        passes.emplace_back();
-        tokens = 0;
-      }
-      tokens += length;
-      passes.back().push_back(sample);
-    }
-  }
-  return passes;
-}
-
-TrainBatch to_device(TrainBatch batch, const at::Device& device) {
-  batch.tokens.input_ids = batch.tokens.input_ids.to(device);
-  batch.targets = batch.targets.to(device);
-  return batch;
-}
-
-// Notes what is predicted; returns the sum of the samples' losses.
-double classify(LlamaForCausalLM& model, const TrainBatch& batch, Confusion& confusion) {
-  const at::Tensor ends = (batch.targets != kIgnoredTarget).nonzero().squeeze(1);
-  const at::Tensor wanted = batch.targets.index_select(0, ends), logits = model.logits_at(batch.tokens, ends);
-  const at::Tensor labels = wanted.cpu(), predicted = logits.argmax(1).cpu();
-  for (int64_t i = 0; i < labels.size(0); ++i) {
-    confusion.add(labels.const_data_ptr<int64_t>()[i], predicted.const_data_ptr<int64_t>()[i]);
-  }
-  return at::cross_entropy_loss(logits, wanted, /*weight=*/{}, at::Reduction::Sum).item<double>();
-}
-
-at::Device device_of(const LlamaForCausalLM& model) { return model.model->embed_tokens->weight_matrix().device(); }
-
-}  // namespace
-
-Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Dataset& train, const Dataset* validation,
-                 bool shuffle, Mixture mixture)
-    : Trainer(model, config, train, nullptr, validation, shuffle, std::move(mixture)) {}
-
-Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, SampleStream& stream, const Dataset* validation,
-                 bool shuffle)
-    : Trainer(model, config, stream.window(), &stream, validation, shuffle, {}) {}
-
-Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, const Dataset& train, SampleStream* stream,
-                 const Dataset* validation, bool shuffle, Mixture mixture)
+Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, RowCursor rows, const Dataset* validation,
+                 std::shared_ptr<Replicas> replicas)
     : model_(model),
       config_(config),
-      train_(train),
-      stream_(stream),
+      rows_(std::move(rows)),
       validation_(validation),
-      shuffle_(shuffle),
-      mixture_(std::move(mixture)),
-      lengths_(train.lengths()),
+      replicas_(std::move(replicas)),
+      objective_(objective_of(model)),
       groups_(make_parameter_groups(trainable_parameters(model), config)),
       optimizer_(groups_, config),
-      steps_per_epoch_(ceil_div(plan_of(0).size(), config.batch_size)),
-      total_steps_(config.max_steps ? *config.max_steps : steps_in(*config.epochs)),
-      pass_tokens_(kPassTokens) {
-  model_.model->fused = config_.fused;
-  resume(Progress{});
-}
-
-void Trainer::set_plan(const MemoryPlan& plan) {
-  pass_tokens_ = plan.tokens;
-  model_.model->recompute = plan.recompute;
-  model_.model->lets_weights_go = plan.lets_weights_go;
-}
+      total_steps_(config.max_steps ? *config.max_steps : rows_.steps_in(*config.epochs)),
+      schedule_(config, total_steps_),
+      plan_{.fused = config.fused} {}
 
 void Trainer::set_hooks(std::unique_ptr<TrainingHooks> hooks) {
-  hooks_ = std::move(hooks);
-  if (!hooks_) return;
+  hooks_ = hooks ? std::move(hooks) : std::make_unique<TrainingHooks>();
   if (hooks_->wants_transformers_adamw()) optimizer_.use_transformers_form();
   hooks_->resume(progress_.step);
 }
 
 int64_t Trainer::method_bytes() const {
   int64_t bytes = 0;
-  if (hooks_) {
-    for (const auto& [name, tensor] : hooks_->state()) bytes += static_cast<int64_t>(tensor.nbytes());
-  }
+  for (const auto& [name, tensor] : hooks_->state()) bytes += static_cast<int64_t>(tensor.nbytes());
   return bytes;
-}
-
-int64_t Trainer::steps_per_epoch() const { return steps_per_epoch_; }
-
-EpochPlan Trainer::plan_of(int64_t epoch) const {
-  return plan_epoch(lengths_, config_.packing, config_.max_length, shuffle_, config_.seed, epoch, mixture_.draw(epoch));
-}
-
-int64_t Trainer::steps_in(double epochs) const {
-  const auto of = [&](double part, int64_t steps) {
-    return static_cast<int64_t>(std::ceil(part * static_cast<double>(steps) - 1e-9));
-  };
-  if (mixture_.plain()) return of(epochs, steps_per_epoch_);  // the same in every epoch
-  int64_t steps = 0;
-  for (int64_t epoch = 0; static_cast<double>(epoch) < epochs; ++epoch) {
-    steps +=
-        of(std::min(1.0, epochs - static_cast<double>(epoch)), ceil_div(plan_of(epoch).size(), config_.batch_size));
-  }
-  return steps;
 }
 
 void Trainer::resume(const Progress& progress) {
   progress_ = progress;
   optimizer_.set_steps(progress.step);
-  if (hooks_) hooks_->resume(progress.step);
-  if (stream_) {
-    if (!stream_->seek(progress.epoch)) {
-      throw DataError("the training data ends before the checkpoint's place after step " +
-                      std::to_string(progress.step) + "; wanted what the checkpoint was trained on");
-    }
-    lengths_ = train_.lengths();
+  hooks_->resume(progress.step);
+  if (!rows_.seek(progress.place)) {
+    throw DataError("the training data ends before the checkpoint's place after step " + std::to_string(progress.step) +
+                    "; expected the data that the checkpoint was trained on");
   }
-  rows_ = plan_of(progress.epoch);
 }
 
 bool Trainer::has_rows() {
-  if (!stream_ || progress_.row < rows_.size()) return true;
-  if (!stream_->seek(progress_.epoch + 1)) return false;
-  lengths_ = train_.lengths();
-  begin_epoch();
-  return true;
+  const bool more = rows_.has_next();
+  progress_.place = rows_.place();
+  return more;
 }
 
-void Trainer::begin_epoch() {
-  ++progress_.epoch;
-  progress_.row = 0;
-  rows_ = plan_of(progress_.epoch);
-}
-
-std::pair<int64_t, int64_t> Trainer::next_rows() {
-  if (!has_rows()) throw DataError("the training data has ended, and a step was wanted");
-  if (progress_.row >= rows_.size()) begin_epoch();
-  const int64_t first = progress_.row;
-  progress_.row = std::min(first + config_.batch_size, rows_.size());
-  return {first, progress_.row};
-}
+bool Trainer::record_validation_loss(double loss) { return lora::record_validation_loss(progress_, loss); }
 
 StepMetrics Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
   const ProfileTo profile(profile_);
-  const Progress before = progress_;
-  const auto [first, end] = next_rows();
-  // Dropout's randomness is a function of seed and step, so that no generator state has to be kept.
-  at::manual_seed(SplitMix64(config_.seed ^ SplitMix64(static_cast<uint64_t>(progress_.step)).next()).next());
+  const StepRows rows = rows_.next(plan_.tokens);
+  const auto terms = static_cast<double>(count_terms(objective_, rows_.data(), rows.samples));
+  seed_dropout();
   model_.train();
-
-  const Passes passes = micro_batches(rows_, first, end, lengths_, config_.micro_batch_size, pass_tokens_);
-  int64_t supervised = 0, tokens = 0;
-  std::vector<int64_t> step_lengths;
-  for (const int64_t index : rows_.rows(first, end)) {
-    const SampleView sample = train_[index];
-    tokens += sample.length();
-    step_lengths.push_back(sample.length());
-    supervised += std::ranges::count(sample.supervised, uint8_t{1});
-  }
-
   optimizer_.zero_grad();
   double loss = 0;
-  for (const std::vector<int64_t>& pass : passes) {
-    const TrainBatch batch = to_device(make_batch(train_, pass, kRowStep), device_of(model_));
-    if (batch.supervised == 0) continue;
-    const at::Tensor mean = model_.loss_sum(batch.tokens, batch.targets) / static_cast<double>(supervised);
-    mean.backward();
-    loss += mean.item<double>();
+  for (const Pass& pass : own_passes(rows)) {
+    const at::Tensor part = objective_.loss(model_, rows_.data(), pass, plan_) / terms;
+    part.backward();
+    loss += part.item<double>();
   }
-  if (hooks_) hooks_->after_backward();
+  loss = replicas_->sum(optimizer_.gradients(), loss);
+  hooks_->after_backward();
   const double norm = optimizer_.grad_norm();
-  if (!std::isfinite(loss) || !std::isfinite(norm)) {
-    progress_ = before;
-    throw NumericsError("step " + std::to_string(before.step + 1) + ": loss is " + std::to_string(loss) +
-                        " and the gradient's norm " + std::to_string(norm) +
-                        "; wanted finite numbers. The weights are as they were before this step; a lower "
-                        "training.learning_rate or model.dtype float32 usually helps");
-  }
-  if (config_.max_grad_norm > 0 && norm > config_.max_grad_norm) {
-    optimizer_.scale_grad(config_.max_grad_norm / (norm + 1e-6));
-  }
-  const double factor = schedule_factor(config_, progress_.step, total_steps_);
-  {
-    const WorkScope scope(Work::kOptimizer);
-    if (hooks_) hooks_->before_update();
-    optimizer_.step(factor);
-    if (hooks_) hooks_->after_update(progress_.step + 1);
-  }
-
-  ++progress_.step;
-  progress_.tokens += tokens;
-  progress_.supervised_tokens += supervised;
+  expect_finite(loss, norm);
+  optimizer_.clip_grad(norm, config_.max_grad_norm);
+  const double factor = schedule_(progress_.step);
+  update(factor);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  return {.step = progress_.step,
-          .epoch = stream_ ? static_cast<double>(stream_->passes())
-                           : static_cast<double>(progress_.epoch) +
-                                 static_cast<double>(progress_.row) / static_cast<double>(rows_.size()),
-          .loss = loss,
-          .grad_norm = norm,
-          .lr = config_.learning_rate * factor,
-          .tokens = tokens,
-          .supervised_tokens = supervised,
-          .flops = pass_flops(model_, step_lengths, supervised),
-          .seconds = seconds.count(),
-          .method = hooks_ ? hooks_->metrics() : nlohmann::ordered_json::object()};
+  return finish(rows,
+                {.loss = loss, .grad_norm = norm, .lr = config_.learning_rate * factor, .seconds = seconds.count()});
 }
 
-Evaluation Trainer::evaluate() {
-  const at::NoGradGuard no_grad;
-  model_.eval();
-  const std::vector<int64_t> lengths = validation_->lengths();
-  const EpochPlan rows =
-      plan_epoch(lengths, /*packing=*/true, config_.max_length, /*shuffle=*/false, config_.seed, /*epoch=*/0);
-  Evaluation evaluation{0, Confusion(static_cast<int64_t>(model_.config().labels.size()))};
-  int64_t supervised = 0;
-  for (const std::vector<int64_t>& pass : micro_batches(rows, 0, rows.size(), lengths, {}, pass_tokens_)) {
-    const TrainBatch batch = to_device(make_batch(*validation_, pass, kRowStep), device_of(model_));
-    if (batch.supervised == 0) continue;
-    evaluation.loss += evaluation.confusion.empty() ? model_.loss_sum(batch.tokens, batch.targets).item<double>()
-                                                    : classify(model_, batch, evaluation.confusion);
-    supervised += batch.supervised;
-  }
-  evaluation.loss /= static_cast<double>(supervised);
-  return evaluation;
+// Dropout's randomness is a function of seed and step, so that no generator's state has to be kept.
+void Trainer::seed_dropout() const {
+  at::manual_seed(SplitMix64(config_.seed ^ SplitMix64(static_cast<uint64_t>(progress_.step)).next()).next());
 }
 
-bool Trainer::note_evaluation(double loss) {
-  if (loss < progress_.best_loss) {
-    progress_.best_loss = loss;
-    progress_.best_step = progress_.step;
-    progress_.evaluations_without_gain = 0;
-    return true;
+// Those of this replica that have a term.
+std::vector<Pass> Trainer::own_passes(const StepRows& rows) const {
+  std::vector<Pass> own;
+  for (size_t i = as_size(replicas_->rank()); i < rows.passes.size(); i += as_size(replicas_->count())) {
+    if (count_terms(objective_, rows_.data(), rows.passes[i]) > 0) own.push_back(rows.passes[i]);
   }
-  ++progress_.evaluations_without_gain;
-  return false;
+  return own;
+}
+
+void Trainer::expect_finite(double loss, double norm) {
+  if (std::isfinite(loss) && std::isfinite(norm)) return;
+  rows_.seek(progress_.place);
+  throw NumericsError("step " + std::to_string(progress_.step + 1) + ": loss is " + std::to_string(loss) +
+                      " and the gradient's norm " + std::to_string(norm) +
+                      "; expected finite numbers. The weights are as they were before this step; a lower "
+                      "training.learning_rate or model.dtype float32 usually helps");
+}
+
+void Trainer::update(double factor) {
+  const WorkScope scope(Work::kOptimizer);
+  hooks_->before_update();
+  optimizer_.step(factor);
+  hooks_->after_update(progress_.step + 1);
+}
+
+// Notes the step in the progress and fills in the rest of its metrics.
+StepMetrics Trainer::finish(const StepRows& rows, StepMetrics metrics) {
+  std::vector<int64_t> lengths;
+  for (const int64_t index : rows.samples) {
+    const SampleView sample = rows_.data()[index];
+    lengths.push_back(sample.length());
+    metrics.tokens += sample.length();
+    metrics.supervised_tokens += supervised_tokens(sample);
+  }
+  ++progress_.step;
+  progress_.place = rows_.place();
+  progress_.tokens += metrics.tokens;
+  progress_.supervised_tokens += metrics.supervised_tokens;
+  metrics.step = progress_.step;
+  metrics.epoch = rows_.epochs_done();
+  metrics.flops = pass_flops(model_, lengths, metrics.supervised_tokens);
+  metrics.method = hooks_->metrics();
+  return metrics;
 }
 
 }  // namespace lora

@@ -65,9 +65,9 @@ class Layer {
       down_kept_ = down_.forward(activation(), h_, y);
     }
     if (keep) x_ = x;
-    if (!keep || batch_.recompute == Recompute::kLayer) drop_activations();
-    if (batch_.recompute == Recompute::kGateUp) drop_gate_up();
-    let_weights_go();
+    if (!keep || batch_.plan.recompute == Recompute::kLayer) drop_activations();
+    if (batch_.plan.recompute == Recompute::kGateUp) drop_gate_up();
+    release_weights();
     return y;
   }
 
@@ -126,7 +126,7 @@ class Layer {
     }
     for (at::Tensor& grad : norm_grads) grads.push_back(std::move(grad));
     release();
-    let_weights_go();
+    release_weights();
     return grads;
   }
 
@@ -136,8 +136,8 @@ class Layer {
   }
 
  private:
-  void let_weights_go() const {
-    if (!batch_.lets_weights_go) return;
+  void release_weights() const {
+    if (!batch_.plan.release_weights) return;
     for (const LinearGroup* group : {&qkv_, &o_, &gate_up_, &down_}) group->let_weights_go();
   }
 

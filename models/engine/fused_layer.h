@@ -11,20 +11,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/engine/execution_plan.h"
 #include "models/engine/linear_group.h"
 #include "models/engine/packed_attention.h"
 
 namespace lora {
-
-// What the forward pass drops and the backward pass computes again; norms and SwiGLU always are. Bytes kept a token, in
-// elements of the activations' dtype, with F the inner size of the MLP:
-enum class Recompute {
-  // (magnitudes of DoRA add the width of each group of projections of one input that has one; norms of queries and keys
-  // theirs; norms of what is added H each, that of the MLP not with kGateUp)
-  kNone,    // 2 H + attention's width + heads·dim + 2 F
-  kGateUp,  // the same without 2 F: the products of gate and up are done twice
-  kLayer,   // H: the whole forward pass is done twice
-};
 
 struct FusedLayerParts {
   // [q | k | v] and [gate | up], as one or several projections.
@@ -43,9 +34,7 @@ struct FusedLayerParts {
 struct FusedBatch {
   std::vector<int64_t> lengths;
   at::Tensor cos, sin;  // (N, R/2) float32, of the R first of a head's dim; undefined: queries and keys are not turned
-  Recompute recompute = Recompute::kNone;
-  bool lets_weights_go =
-      false;  // frozen weights that are a mapped file's: their memory, after each pass (io/file_view.h)
+  ExecutionPlan plan;
 };
 
 // x (N, H) float32 or bfloat16 on the CPU, contiguous -> (N, H). Differentiable once, with respect to x and to every

@@ -58,7 +58,7 @@ void LlamaModel::replace_embedding(const std::shared_ptr<Embedding>& replacement
   replace_module("embed_tokens", replacement);
 }
 
-BatchContext LlamaModel::context(const TokenBatch& batch, KvCache* cache) {
+BatchContext LlamaModel::context(const TokenBatch& batch, ExecutionPlan plan, KvCache* cache) {
   std::vector<int64_t> starts;
   for (size_t i = 0; i < batch.lengths.size(); ++i) {
     starts.push_back(cache ? cache->lengths[static_cast<size_t>(cache->active[i])] : 0);
@@ -69,15 +69,13 @@ BatchContext LlamaModel::context(const TokenBatch& batch, KvCache* cache) {
           has_local_ ? local_positions_.of(starts, batch.lengths, device) : RopeTable{},
           cache ? AttentionPlan{} : make_attention_plan(batch.lengths, device),
           cache,
-          fused && !cache,
-          recompute,
-          lets_weights_go};
+          plan};
 }
 
-at::Tensor LlamaModel::forward(const TokenBatch& batch, KvCache* cache) {
-  const BatchContext shared = context(batch, cache);
+at::Tensor LlamaModel::forward(const TokenBatch& batch, ExecutionPlan plan, KvCache* cache) {
+  const BatchContext shared = context(batch, plan, cache);
   at::Tensor x = embed_tokens->forward(batch.input_ids);
-  if (lets_weights_go && embed_tokens->is_plain()) let_pages_go(embed_tokens->weight_matrix());
+  if (plan.release_weights && embed_tokens->is_plain()) let_pages_go(embed_tokens->weight_matrix());
   for (size_t i = 0; i < layers.size(); ++i) {
     x = layers[i]->forward(x, shared, static_cast<int64_t>(i));
   }
@@ -108,10 +106,10 @@ LlamaForCausalLM::LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, con
   }
 }
 
-at::Tensor LlamaForCausalLM::forward(const at::Tensor& input_ids) {
+at::Tensor LlamaForCausalLM::forward(const at::Tensor& input_ids, ExecutionPlan plan) {
   const int64_t b = input_ids.size(0), t = input_ids.size(1);
   const TokenBatch batch{input_ids.reshape({b * t}), std::vector<int64_t>(static_cast<size_t>(b), t)};
-  return logits(model->forward(batch)).view({b, t, -1});
+  return logits(model->forward(batch, plan)).view({b, t, -1});
 }
 
 at::Tensor LlamaForCausalLM::logits(const at::Tensor& hidden) {
@@ -122,22 +120,22 @@ at::Tensor LlamaForCausalLM::logits(const at::Tensor& hidden) {
   return config_.logit_softcap == 0 ? scaled : soft_cap(scaled, config_.logit_softcap);
 }
 
-at::Tensor LlamaForCausalLM::logits_at(const TokenBatch& batch, const at::Tensor& positions) {
-  return logits(model->forward(batch).index_select(0, positions)).to(at::kFloat);
+at::Tensor LlamaForCausalLM::logits_at(const TokenBatch& batch, const at::Tensor& positions, ExecutionPlan plan) {
+  return logits(model->forward(batch, plan).index_select(0, positions)).to(at::kFloat);
 }
 
-at::Tensor LlamaForCausalLM::loss_sum(const TokenBatch& batch, const at::Tensor& targets) {
-  const at::Tensor supervised = (targets != -100).nonzero().squeeze(1);
-  const at::Tensor hidden = model->forward(batch).index_select(0, supervised);
-  const at::Tensor wanted = targets.index_select(0, supervised);
+at::Tensor LlamaForCausalLM::loss_sum(const TokenBatch& batch, const at::Tensor& targets, ExecutionPlan plan) {
+  const at::Tensor supervised = (targets != kIgnoredTarget).nonzero().squeeze(1);
+  const at::Tensor hidden = model->forward(batch, plan).index_select(0, supervised);
+  const at::Tensor expected = targets.index_select(0, supervised);
   if (const at::Tensor weight = plain_head_weight(); weight.defined()) {
     const LogitScale scale = score ? LogitScale{} : LogitScale{config_.logit_divisor, config_.logit_softcap};
-    const at::Tensor loss = linear_cross_entropy(hidden, weight, wanted, scale);
-    if (model->lets_weights_go) let_pages_go(weight);  // its gradient is done already
+    const at::Tensor loss = linear_cross_entropy(hidden, weight, expected, scale);
+    if (plan.release_weights) let_pages_go(weight);  // its gradient is done already
     return loss;
   }
   // An adapted head: its own forward, with logits of the supervised tokens.
-  return at::cross_entropy_loss(logits(hidden).to(at::kFloat), wanted, /*weight=*/{}, at::Reduction::Sum);
+  return at::cross_entropy_loss(logits(hidden).to(at::kFloat), expected, /*weight=*/{}, at::Reduction::Sum);
 }
 
 void LlamaForCausalLM::put_head(const std::shared_ptr<Linear>& head) {

@@ -47,20 +47,15 @@ class DenseEmbedding final : public Embedding {
 class LlamaModel final : public torch::nn::Module {
  public:
   LlamaModel(const ModelConfig& config, at::ScalarType dtype, const WeightSource& weights, const LinearSource& linears);
-  // -> (N, H), after the last norm. With a cache, its sequences grow by the batch's tokens.
-  at::Tensor forward(const TokenBatch& batch, KvCache* cache = nullptr);
+  // -> (N, H), after the last norm. With a cache, its sequences grow by the batch's tokens, and no layer is fused.
+  at::Tensor forward(const TokenBatch& batch, ExecutionPlan plan = {}, KvCache* cache = nullptr);
   void replace_embedding(const std::shared_ptr<Embedding>& replacement);
   std::shared_ptr<Embedding> embed_tokens;
   std::vector<std::shared_ptr<DecoderLayer>> layers;
   std::shared_ptr<RMSNorm> norm;
 
-  // How layers are computed; see ops/fused_layer.h. The results are the same up to rounding.
-  bool fused = true;
-  Recompute recompute = Recompute::kNone;
-  bool lets_weights_go = false;  // of fused layers, and of the head where it is plain
-
  private:
-  BatchContext context(const TokenBatch& batch, KvCache* cache);
+  BatchContext context(const TokenBatch& batch, ExecutionPlan plan, KvCache* cache);
   RopePositions positions_, local_positions_;
   bool has_local_ = false;
 };
@@ -74,12 +69,13 @@ class LlamaForCausalLM final : public LinearHost {
   LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, const WeightSource& weights, LinearSource linears = {});
 
   // V stands for the labels in a classifier.
-  at::Tensor forward(const at::Tensor& input_ids);  // (B, T) int64 -> logits (B, T, V), the model's dtype
-  at::Tensor logits(const at::Tensor& hidden);      // (…, H) -> (…, V), scaled and capped as the family has it
+  // (B, T) int64 -> logits (B, T, V), the model's dtype
+  at::Tensor forward(const at::Tensor& input_ids, ExecutionPlan plan = {});
+  at::Tensor logits(const at::Tensor& hidden);  // (…, H) -> (…, V), scaled and capped as the family has it
   // Logits of the tokens at `positions` (M) int64 of a batch: (M, V) float32.
-  at::Tensor logits_at(const TokenBatch& batch, const at::Tensor& positions);
-  // Sum of the negative log-likelihoods of targets (N) int64, −100 where a token has none; float32 scalar.
-  at::Tensor loss_sum(const TokenBatch& batch, const at::Tensor& targets);
+  at::Tensor logits_at(const TokenBatch& batch, const at::Tensor& positions, ExecutionPlan plan = {});
+  // Sum of the negative log-likelihoods of targets (N) int64, kIgnoredTarget where a token has none; float32 scalar.
+  at::Tensor loss_sum(const TokenBatch& batch, const at::Tensor& targets, ExecutionPlan plan = {});
 
   const ModelConfig& config() const { return config_; }
   at::ScalarType dtype() const { return dtype_; }

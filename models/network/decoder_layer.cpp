@@ -212,12 +212,12 @@ at::Tensor DecoderLayer::add(const at::Tensor& x, const std::shared_ptr<RMSNorm>
 }
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x, const BatchContext& batch, int64_t layer) {
-  if (batch.fused && kernels::serves(x)) {
+  if (batch.plan.fused && !batch.cache && kernels::serves(x)) {
     if (const auto all = parts()) {
       RopeTable table;
       if (layer_.positions != Positions::kNone)
         table = layer_.positions == Positions::kLocal ? batch.local : batch.global;
-      return fused_layer(x, *all, {batch.lengths, table.cos, table.sin, batch.recompute, batch.lets_weights_go});
+      return fused_layer(x, *all, {batch.lengths, table.cos, table.sin, batch.plan});
     }
   }
   const at::Tensor h =

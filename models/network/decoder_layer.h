@@ -30,9 +30,7 @@ struct BatchContext {
   RopeTable global, local;  // each token's rotary embedding, (N, R/2) float32; local: undefined where no layer has it
   AttentionPlan attention;  // without a cache
   KvCache* cache;           // null in training
-  bool fused;               // layers that can be done as one operation are
-  Recompute recompute;
-  bool lets_weights_go;
+  ExecutionPlan plan;
 };
 
 class RMSNorm final : public torch::nn::Module {

@@ -14,4 +14,7 @@ struct TokenBatch {
   std::vector<int64_t> lengths;  // one a sample, each >= 1
 };
 
+// The target of a token that the loss leaves out; PyTorch's and Hugging Face's ignore_index.
+constexpr int64_t kIgnoredTarget = -100;
+
 }  // namespace lora

@@ -42,9 +42,9 @@ TEST_CASE("the loss and the gradients of an adapter in every family are PEFT's")
         const GoldenFamily golden(name);
         const auto model = adapted(name, golden);
         model->train();
-        model->model->fused = fused;
         const at::Tensor targets = golden.targets();
-        const at::Tensor loss = model->loss_sum(golden.batch(), targets) / (targets != -100).sum();
+        const at::Tensor loss =
+            model->loss_sum(golden.batch(), targets, {.fused = fused}) / (targets != kIgnoredTarget).sum();
         loss.backward();
         CHECK(loss.item<double>() == Approx(golden["loss"].item<double>()).epsilon(1e-6));
         for (const auto& [path, parameter] : trainable_parameters(*model)) {
@@ -77,11 +77,12 @@ TEST_CASE("in every family fused layers give the plain path's gradients, whateve
       }
       model->train();
       const auto gradients = [&](bool fused, Recompute level) {
-        model->model->fused = fused;
-        model->model->recompute = level;
         for (const auto& [path, p] : trainable_parameters(*model)) at::Tensor(p).mutable_grad() = at::Tensor();
         // Samples within the windows of 7 tokens, and all families have the same ids.
-        model->loss_sum({golden.batch().input_ids, {7, 1, 6, 7, 7, 5, 2, 6, 7}}, golden.targets()).backward();
+        model
+            ->loss_sum({golden.batch().input_ids, {7, 1, 6, 7, 7, 5, 2, 6, 7}}, golden.targets(),
+                       {.fused = fused, .recompute = level})
+            .backward();
         std::vector<std::pair<std::string, at::Tensor>> all;
         for (const auto& [path, p] : trainable_parameters(*model)) all.emplace_back(path, p.grad().clone());
         return all;

@@ -65,17 +65,16 @@ struct Result {
 };
 
 Result run(LlamaForCausalLM& model, const std::vector<int64_t>& lengths, bool fused, Recompute level) {
-  model.model->fused = fused;
-  model.model->recompute = level;
   int64_t n = 0;
   for (const int64_t length : lengths) n += length;
   const at::Tensor ids = (at::arange(n, at::kLong) * 31 + 7).remainder(97);
   at::Tensor targets = (ids * 5 + 2).remainder(97);
-  targets.slice(0, n / 3, n / 2) = -100;
+  targets.slice(0, n / 3, n / 2) = kIgnoredTarget;
   model.train();
   at::manual_seed(99);  // of dropout
   for (const auto& [name, p] : trainable_parameters(model)) at::Tensor(p).mutable_grad() = at::Tensor();
-  const at::Tensor loss = model.loss_sum({ids, lengths}, targets) / static_cast<double>(n);
+  const at::Tensor loss =
+      model.loss_sum({ids, lengths}, targets, {.fused = fused, .recompute = level}) / static_cast<double>(n);
   loss.backward();
   Result result{loss.item<double>(), {}};
   for (const auto& [name, p] : trainable_parameters(model)) result.grads.emplace_back(name, p.grad().clone());

@@ -148,7 +148,8 @@ TEST_CASE("a batch lays samples end to end, each target the next token of its ow
   const auto batch = make_batch(dataset, Lengths{0, 2, 1});
   CHECK(batch.tokens.lengths == std::vector<int64_t>{4, 3, 2});
   CHECK(tensor_values(batch.tokens.input_ids) == std::vector<int64_t>{1, 10, 11, 2, 1, 30, 31, 1, 20});
-  CHECK(tensor_values(batch.targets) == std::vector<int64_t>{-100, 11, 2, -100, 30, -100, -100, 20, -100});
+  constexpr int64_t none = kIgnoredTarget;
+  CHECK(tensor_values(batch.targets) == std::vector<int64_t>{none, 11, 2, none, 30, none, none, 20, none});
   CHECK(batch.supervised == 4);
 }
 

@@ -116,7 +116,8 @@ TEST_CASE("a text is BOS and its tokens, its label read at the last one; the rig
   const TrainBatch batch = make_batch(dataset, std::vector<int64_t>{0, 3}, 8);
   CHECK(batch.supervised == 2);
   CHECK(batch.tokens.lengths == std::vector<int64_t>{4, 3, 1});
-  CHECK(batch.targets.equal(at::tensor({-100, -100, -100, 1, -100, -100, 1, -100}, at::kLong)));
+  constexpr int64_t none = kIgnoredTarget;
+  CHECK(batch.targets.equal(at::tensor({none, none, none, int64_t{1}, none, none, int64_t{1}, none}, at::kLong)));
 }
 
 TEST_CASE("texts without a token are left out, and said to be where nothing is left") {

@@ -36,9 +36,9 @@ ModelConfig parse_with(const std::string& name, const std::function<void(json&)>
 at::Tensor logits_with_cache(LlamaForCausalLM& model, const at::Tensor& ids, int64_t first) {
   const ModelConfig& c = model.config();
   KvCache cache(c.num_hidden_layers, 1, ids.size(0), c.num_key_value_heads, c.head_dim, at::kFloat);
-  std::vector<at::Tensor> parts = {model.logits(model.model->forward({ids.narrow(0, 0, first), {first}}, &cache))};
+  std::vector<at::Tensor> parts = {model.logits(model.model->forward({ids.narrow(0, 0, first), {first}}, {}, &cache))};
   for (int64_t t = first; t < ids.size(0); ++t) {
-    parts.push_back(model.logits(model.model->forward({ids.narrow(0, t, 1), {1}}, &cache)));
+    parts.push_back(model.logits(model.model->forward({ids.narrow(0, t, 1), {1}}, {}, &cache)));
   }
   return at::cat(parts);
 }
@@ -65,8 +65,7 @@ TEST_CASE("in bfloat16 every family is as near to float32 as transformers is") {
       const GoldenFamily golden(name);
       const auto model = load_pretrained(golden_family(name), "bfloat16");
       for (const bool fused : {false, true}) {
-        model->model->fused = fused;
-        const at::Tensor found = model->forward(golden["input_ids"]).to(at::kFloat);
+        const at::Tensor found = model->forward(golden["input_ids"], {.fused = fused}).to(at::kFloat);
         const double ours = (found - golden["logits"]).norm().item<double>();
         const double theirs = (golden["logits_bfloat16"].to(at::kFloat) - golden["logits"]).norm().item<double>();
         CHECK(ours <= 1.3 * theirs);
@@ -110,11 +109,11 @@ TEST_CASE("in every family a sample is computed as if it were alone, fused or no
       const auto model = load_pretrained(golden_family(name), "float32");
       const at::Tensor ids = at::arange(3, 60, at::kLong);
       for (const bool fused : {true, false}) {
-        model->model->fused = fused;
-        const at::Tensor packed = model->model->forward({ids, {4, 25, 1, 6, 21}});
+        const ExecutionPlan plan{.fused = fused};
+        const at::Tensor packed = model->model->forward({ids, {4, 25, 1, 6, 21}}, plan);
         const std::pair<int64_t, int64_t> samples[] = {{0, 4}, {4, 25}, {29, 1}, {30, 6}, {36, 21}};
         for (const auto& [begin, length] : samples) {
-          const at::Tensor alone = model->model->forward({ids.narrow(0, begin, length), {length}});
+          const at::Tensor alone = model->model->forward({ids.narrow(0, begin, length), {length}}, plan);
           CHECK(largest(packed.narrow(0, begin, length) - alone) < 1e-5);
         }
       }
@@ -129,8 +128,8 @@ TEST_CASE("every family's loss is that of its logits") {
       const GoldenFamily golden(name);
       const auto model = load_pretrained(golden_family(name), "float32");
       const double loss = model->loss_sum(golden.batch(), golden.targets()).item<double>();
-      const at::Tensor wanted =
-          at::cross_entropy_loss(golden["logits"].flatten(0, 1), golden.targets(), {}, at::Reduction::Sum, -100);
+      const at::Tensor wanted = at::cross_entropy_loss(golden["logits"].flatten(0, 1), golden.targets(), {},
+                                                       at::Reduction::Sum, kIgnoredTarget);
       CHECK(loss == Approx(wanted.item<double>()).epsilon(1e-6));
     }
   }

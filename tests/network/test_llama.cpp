@@ -137,7 +137,7 @@ TEST_CASE("loss_sum and its gradients equal cross-entropy over the logits") {
       }
       const at::Tensor ids = at::arange(3, 43, at::kLong);
       at::Tensor targets = (ids * 5 + 2).remainder(48);
-      targets.slice(0, 4, 20) = -100;
+      targets.slice(0, 4, 20) = kIgnoredTarget;
       const auto grads = [&](const at::Tensor& loss) {
         for (at::Tensor& p : model->parameters()) p.mutable_grad() = at::Tensor();
         loss.backward();
@@ -148,7 +148,7 @@ TEST_CASE("loss_sum and its gradients equal cross-entropy over the logits") {
       const at::Tensor loss = model->loss_sum({ids, {25, 15}}, targets);
       const auto found = grads(loss);
       const at::Tensor plain = at::cross_entropy_loss(model->logits(model->model->forward({ids, {25, 15}})), targets,
-                                                      {}, at::Reduction::Sum, -100);
+                                                      {}, at::Reduction::Sum, kIgnoredTarget);
       const auto wanted = grads(plain);
       CHECK(std::abs(loss.item<double>() - plain.item<double>()) < 1e-4);
       for (size_t i = 0; i < found.size(); ++i) {

@@ -56,13 +56,12 @@ void adapt(LlamaForCausalLM& model, double dropout, const std::string& method = 
 }
 
 std::vector<at::Tensor> loss_and_gradients(LlamaForCausalLM& model, bool fused, Recompute level) {
-  model.model->fused = fused;
-  model.model->recompute = level;
   const at::Tensor ids = (at::arange(70, at::kLong) * 31 + 7).remainder(97);
   model.train();
   at::manual_seed(99);  // of dropout
   for (const auto& [name, p] : trainable_parameters(model)) at::Tensor(p).mutable_grad() = at::Tensor();
-  const at::Tensor loss = model.loss_sum({ids, {41, 1, 28}}, (ids * 5 + 2).remainder(97));
+  const at::Tensor loss =
+      model.loss_sum({ids, {41, 1, 28}}, (ids * 5 + 2).remainder(97), {.fused = fused, .recompute = level});
   loss.backward();
   std::vector<at::Tensor> all = {loss.detach()};
   for (const auto& [name, p] : trainable_parameters(model)) all.push_back(p.grad().clone());

@@ -39,7 +39,7 @@ struct GoldenRun {
   GoldenRun(const nlohmann::json& expected, const AdapterConfig& adapter, const TrainingConfig& config)
       : train(dataset_of(expected["rows"])), model(load_pretrained(golden_model("default"), "auto")) {
     adaptation = inject(*model, adapter, config.seed);
-    trainer = std::make_unique<Trainer>(*model, config, train, nullptr, /*shuffle=*/false);
+    trainer = std::make_unique<Trainer>(*model, config, RowCursor(train, config, /*shuffle=*/false), nullptr);
     trainer->set_hooks(training_hooks(adaptation, adapter, trainer->total_steps()));
   }
   Dataset train;

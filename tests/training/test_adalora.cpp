@@ -87,7 +87,7 @@ TEST_CASE("AdaLoRA takes the steps of PEFT's, and prunes what PEFT prunes") {
       }
       if (!wanted["importance"].is_null()) {
         std::map<std::string, at::Tensor> state;
-        for (const auto& [name, tensor] : run.trainer->hooks()->state()) state[name] = tensor;
+        for (const auto& [name, tensor] : run.trainer->hooks().state()) state[name] = tensor;
         for (const auto& [name, sum] : wanted["importance"].items()) {
           CAPTURE(name);
           const at::Tensor importance = state.at("exp_avg_ipt." + name) * state.at("exp_avg_unc." + name);
@@ -95,7 +95,7 @@ TEST_CASE("AdaLoRA takes the steps of PEFT's, and prunes what PEFT prunes") {
         }
       }
     }
-    CHECK(run.trainer->hooks()->state().empty());
+    CHECK(run.trainer->hooks().state().empty());
     CHECK(largest_difference(logits_last(*run.model, expected["rows"]), as_tensor(expected["logits_last"])) < 1e-4);
   }
 }
@@ -188,7 +188,7 @@ TEST_CASE("AdaLoRA taken up in any phase goes on with the same bits") {
     copy(trainable_parameters(*first.model), trainable_parameters(*second.model));
     copy(first.trainer->optimizer().state(), second.trainer->optimizer().state());
     second.trainer->resume(first.trainer->progress());
-    copy(first.trainer->hooks()->state(), second.trainer->hooks()->state());
+    copy(first.trainer->hooks().state(), second.trainer->hooks().state());
     for (int i = stop; i < 16; ++i) CHECK(second.trainer->step().loss == losses[static_cast<size_t>(i)]);
     const auto a = trainable_parameters(*second.model), b = trainable_parameters(*whole.model);
     for (size_t i = 0; i < a.size(); ++i) CHECK(a[i].second.equal(b[i].second));

@@ -53,7 +53,7 @@ struct ClassifierRun {
     if (method != "full") adapter.target_modules = AllLinear{};
     adapter.dropout = dropout;
     adaptation = inject(*model, adapter, config.seed);
-    trainer = std::make_unique<Trainer>(*model, config, train, &validation, /*shuffle=*/true);
+    trainer = std::make_unique<Trainer>(*model, config, RowCursor(train, config, /*shuffle=*/true), &validation);
   }
   std::vector<at::Tensor> weights() const {
     std::vector<at::Tensor> copies;
@@ -111,7 +111,7 @@ TEST_CASE("the loss is the mean over samples of what transformers computes, of a
     inject(*model, adapter, 1);
     TrainingConfig config = classifier_config();
     config.packing = packing;
-    Trainer trainer(*model, config, dataset, &dataset, /*shuffle=*/true);
+    Trainer trainer(*model, config, RowCursor(dataset, config, /*shuffle=*/true), &dataset);
     CHECK(trainer.evaluate().loss == Approx(texts.loss("plain")).epsilon(1e-5));
     const StepMetrics step = trainer.step();
     CHECK(step.loss == Approx(texts.loss("plain")).epsilon(1e-5));

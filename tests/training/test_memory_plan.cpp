@@ -46,8 +46,8 @@ struct Planned {
 TEST_CASE("auto is fast where there is room, and gives up tokens, then work, step by step") {
   Planned p;
   const MemoryPlan fast = p.plan();
-  CHECK(fast.tokens == 512);
-  CHECK(fast.recompute == Recompute::kNone);
+  CHECK(fast.execution.tokens == 512);
+  CHECK(fast.execution.recompute == Recompute::kNone);
   std::vector<std::pair<int64_t, int>> choices;
   MemoryPlan plan = fast;
   while (true) {
@@ -58,7 +58,7 @@ TEST_CASE("auto is fast where there is room, and gives up tokens, then work, ste
       break;
     }
     CHECK(plan.total() <= *p.config.memory_limit);
-    choices.emplace_back(plan.tokens, static_cast<int>(plan.recompute));
+    choices.emplace_back(plan.execution.tokens, static_cast<int>(plan.execution.recompute));
   }
   CHECK(choices == std::vector<std::pair<int64_t, int>>{{256, static_cast<int>(Recompute::kNone)},
                                                         {256, static_cast<int>(Recompute::kGateUp)},
@@ -75,24 +75,23 @@ TEST_CASE("weights of a file go before anything is given up, and losses and grad
   const auto groups = make_parameter_groups(trainable_parameters(*model), config);
   const auto plan = [&] { return plan_memory(*model, groups, config, {.longest = 100}, 24LL << 30); };
   const MemoryPlan fast = plan();
-  CHECK_FALSE(fast.lets_weights_go);
+  CHECK_FALSE(fast.execution.release_weights);
   config.memory_limit = fast.total() - 1;
   const MemoryPlan lean = plan();
-  CHECK(lean.lets_weights_go);
-  CHECK(lean.tokens == fast.tokens);
-  CHECK(lean.recompute == Recompute::kNone);
+  CHECK(lean.execution.release_weights);
+  CHECK(lean.execution.tokens == fast.execution.tokens);
+  CHECK(lean.execution.recompute == Recompute::kNone);
   // Of three layers of 4 · 128 · (128 + 64 + 64 + 128 + 3 · 256) bytes and a smaller head, one layer is held.
   CHECK(fast.weights - lean.weights == 2 * 4 * 128 * 1152 + 4 * 128 * 1024);
 
   const at::Tensor ids = at::arange(64), targets = (ids * 5 + 2).remainder(97);
   std::vector<at::Tensor> results[2];
-  for (const bool go : {false, true}) {
-    model->model->lets_weights_go = go;
-    const at::Tensor loss = model->loss_sum({ids, {40, 24}}, targets);
+  for (const bool release : {false, true}) {
+    const at::Tensor loss = model->loss_sum({ids, {40, 24}}, targets, {.release_weights = release});
     loss.backward();
-    results[go].push_back(loss.detach());
+    results[release].push_back(loss.detach());
     for (const auto& [path, parameter] : groups[0].parameters) {
-      results[go].push_back(parameter.grad().clone());
+      results[release].push_back(parameter.grad().clone());
       parameter.mutable_grad().reset();
     }
   }
@@ -109,13 +108,13 @@ TEST_CASE("a limit that cannot be kept is refused with what is needed") {
 TEST_CASE("fast and low are taken at their word, and micro_batch_size fixes the tokens") {
   Planned p;
   p.config.memory = "low";
-  CHECK(p.plan().recompute == Recompute::kLayer);
+  CHECK(p.plan().execution.recompute == Recompute::kLayer);
   p.config.micro_batch_size = 2;
   p.config.max_length = 64;
-  CHECK(p.plan().tokens == 128);
+  CHECK(p.plan().execution.tokens == 128);
   p.config.micro_batch_size.reset();
   p.config.memory = "fast";
-  CHECK(p.plan().recompute == Recompute::kNone);
+  CHECK(p.plan().execution.recompute == Recompute::kNone);
 }
 
 TEST_CASE("a longer sample than a pass has tokens is planned for") {

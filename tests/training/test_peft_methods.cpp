@@ -41,10 +41,10 @@ AdapterConfig going_on_from(const std::filesystem::path& directory) {
 
 at::Tensor inputs() { return (at::arange(40, at::kLong) * 31 + 7).remainder(48).view({2, 20}); }
 
-at::Tensor last_logits(LlamaForCausalLM& model) {
+at::Tensor last_logits(LlamaForCausalLM& model, ExecutionPlan plan = {}) {
   const at::NoGradGuard no_grad;
   model.eval();
-  return model.forward(inputs()).select(1, -1).to(at::kDouble);
+  return model.forward(inputs(), plan).select(1, -1).to(at::kDouble);
 }
 
 at::Tensor to_tensor(const nlohmann::json& rows) {
@@ -54,17 +54,18 @@ at::Tensor to_tensor(const nlohmann::json& rows) {
   return at::stack(tensors);
 }
 
-at::Tensor mean_loss(LlamaForCausalLM& model) {
+at::Tensor mean_loss(LlamaForCausalLM& model, ExecutionPlan plan = {}) {
   model.train();
-  at::Tensor targets = at::full({2, 20}, -100, at::kLong);
+  at::Tensor targets = at::full({2, 20}, kIgnoredTarget, at::kLong);
   targets.narrow(1, 0, 19).copy_(inputs().narrow(1, 1, 19));
-  return model.loss_sum({inputs().flatten(), {20, 20}}, targets.flatten()) / 38;
+  return model.loss_sum({inputs().flatten(), {20, 20}}, targets.flatten(), plan) / 38;
 }
 
 struct Run {
   Run(const std::string& base, const AdapterConfig& adapter, double loraplus_lr_ratio, bool fused)
-      : model(load_pretrained(golden_model(base), "float32")), adaptation(inject(*model, adapter, 1)) {
-    model->model->fused = fused;
+      : model(load_pretrained(golden_model(base), "float32")),
+        adaptation(inject(*model, adapter, 1)),
+        plan{.fused = fused} {
     TrainingConfig config;
     config.learning_rate = 5e-3;
     config.loraplus_lr_ratio = loraplus_lr_ratio;
@@ -72,19 +73,20 @@ struct Run {
   }
   double step() {
     optimizer->zero_grad();
-    const at::Tensor loss = mean_loss(*model);
+    const at::Tensor loss = mean_loss(*model, plan);
     loss.backward();
     optimizer->step(1.0);
     return loss.item<double>();
   }
   std::shared_ptr<LlamaForCausalLM> model;
   Adaptation adaptation;
+  ExecutionPlan plan;
   std::optional<AdamW> optimizer;
 };
 
 void check_losses(Run& run, const nlohmann::json& expected) {
   for (const double loss : expected.at("losses")) CHECK(run.step() == Approx(loss).epsilon(2e-6));
-  CHECK(largest(last_logits(*run.model) - to_tensor(expected.at("logits_last"))) < 2e-5);
+  CHECK(largest(last_logits(*run.model, run.plan) - to_tensor(expected.at("logits_last"))) < 2e-5);
 }
 
 }  // namespace
@@ -95,9 +97,9 @@ TEST_CASE("rsLoRA, DoRA and LoRA+ compute and learn what they do in PEFT") {
   CAPTURE(name, fused);
   const nlohmann::json expected = read_json(peft_golden(name) / "expected.json");
   Run run(expected.at("model"), going_on_from(peft_golden(name)), expected.at("loraplus_lr_ratio"), fused);
-  CHECK(largest(last_logits(*run.model) - to_tensor(expected.at("logits_first"))) < 1e-5);
+  CHECK(largest(last_logits(*run.model, run.plan) - to_tensor(expected.at("logits_first"))) < 1e-5);
 
-  mean_loss(*run.model).backward();
+  mean_loss(*run.model, run.plan).backward();
   const SafetensorsFile grads(peft_golden(name) / "grads.safetensors");
   const auto trained = trainable_parameters(*run.model);
   CHECK(trained.size() == grads.entries().size());
@@ -117,7 +119,7 @@ TEST_CASE("PiSSA and OLoRA learn from the base's weights what they do in PEFT, a
   const AdapterConfig config = starting_with(name.substr(0, name.find('_')), name.ends_with("rslora"));
   Run run(expected.at("model"), config, 1, fused);
   const auto plain = load_pretrained(golden_model("default"), "float32");
-  CHECK(largest(last_logits(*run.model) - last_logits(*plain)) < 1e-5);
+  CHECK(largest(last_logits(*run.model, run.plan) - last_logits(*plain)) < 1e-5);
   check_losses(run, expected);
   for (const AdaptedModule& module : run.adaptation.modules) {
     const auto& original = *plain->named_parameters().find(module.path + ".weight");

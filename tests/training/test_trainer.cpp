@@ -5,9 +5,11 @@
 
 #include <ATen/ATen.h>
 
+#include <barrier>
+#include <thread>
+
 #include "lora/adapters/inject.h"
 #include "lora/training/loop.h"
-#include "lora/training/schedule.h"
 #include "models/base/error.h"
 #include "models/network/pretrained.h"
 #include "tests/catch.h"
@@ -46,15 +48,16 @@ TrainingConfig base_config() {
 }
 
 struct Fixture {
-  explicit Fixture(const TrainingConfig& config, double dropout = 0, bool mixed = false)
+  explicit Fixture(const TrainingConfig& config, double dropout = 0, bool mixed = false,
+                   std::shared_ptr<Replicas> replicas = std::make_shared<Replicas>())
       : train(make_dataset(23)), validation(make_dataset(9)) {
     model = load_pretrained(golden_model("default"), "auto");
     AdapterConfig adapter;
     adapter.target_modules = AllLinear{};
     adapter.dropout = dropout;
     adaptation = inject(*model, adapter, config.seed);
-    trainer = std::make_unique<Trainer>(*model, config, train, &validation, /*shuffle=*/true,
-                                        mixed ? mixture(train) : Mixture());
+    RowCursor rows(train, config, /*shuffle=*/true, mixed ? mixture(train) : Mixture());
+    trainer = std::make_unique<Trainer>(*model, config, std::move(rows), &validation, std::move(replicas));
   }
   // Of a source of 5 samples and one of 18, as many tokens of each.
   static Mixture mixture(const Dataset& dataset) {
@@ -69,6 +72,44 @@ struct Fixture {
   std::shared_ptr<LlamaForCausalLM> model;
   Adaptation adaptation;
   std::unique_ptr<Trainer> trainer;
+};
+
+// Where two trainers, each on a thread of its own, add up.
+struct Meeting {
+  std::barrier<> both{2};
+  std::vector<at::Tensor> gradients[2];
+  double losses[2] = {};
+  bool asked[2] = {};
+};
+
+class OneOfTwo final : public Replicas {
+ public:
+  OneOfTwo(Meeting& meeting, int64_t rank) : meeting_(meeting), rank_(rank) {}
+  int64_t rank() const override { return rank_; }
+  int64_t count() const override { return 2; }
+  double sum(const std::vector<at::Tensor>& gradients, double loss) override {
+    meeting_.gradients[rank_].clear();
+    for (const at::Tensor& gradient : gradients) meeting_.gradients[rank_].push_back(gradient.clone());
+    meeting_.losses[rank_] = loss;
+    meeting_.both.arrive_and_wait();
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      at::Tensor(gradients[i]).copy_(meeting_.gradients[0][i] + meeting_.gradients[1][i]);
+    }
+    const double all = meeting_.losses[0] + meeting_.losses[1];
+    meeting_.both.arrive_and_wait();
+    return all;
+  }
+  bool agree_to_stop(bool asked) override {
+    meeting_.asked[rank_] = asked;
+    meeting_.both.arrive_and_wait();
+    const bool any = meeting_.asked[0] || meeting_.asked[1];
+    meeting_.both.arrive_and_wait();
+    return any;
+  }
+
+ private:
+  Meeting& meeting_;
+  int64_t rank_;
 };
 
 double distance(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
@@ -301,19 +342,63 @@ TEST_CASE("a loss that is not finite is an error and leaves the weights as they 
 TEST_CASE("schedules have the numbers of transformers") {
   TrainingConfig config;
   config.warmup_steps = 10;
+  const auto factor = [&](int64_t step) { return Schedule(config, 110)(step); };
   config.lr_schedule = "cosine";
-  CHECK(schedule_factor(config, 0, 110) == 0);
-  CHECK(schedule_factor(config, 5, 110) == Approx(0.5));
-  CHECK(schedule_factor(config, 10, 110) == Approx(1));
-  CHECK(schedule_factor(config, 60, 110) == Approx(0.5));
-  CHECK(schedule_factor(config, 35, 110) == Approx(0.85355339));
+  CHECK(factor(0) == 0);
+  CHECK(factor(5) == Approx(0.5));
+  CHECK(factor(10) == Approx(1));
+  CHECK(factor(60) == Approx(0.5));
+  CHECK(factor(35) == Approx(0.85355339));
   config.lr_schedule = "linear";
-  CHECK(schedule_factor(config, 35, 110) == Approx(0.75));
-  CHECK(schedule_factor(config, 109, 110) == Approx(0.01));
+  CHECK(factor(35) == Approx(0.75));
+  CHECK(factor(109) == Approx(0.01));
   config.min_lr_ratio = 0.1;
-  CHECK(schedule_factor(config, 60, 110) == Approx(0.55));
+  CHECK(factor(60) == Approx(0.55));
   config.lr_schedule = "constant";
-  CHECK(schedule_factor(config, 109, 110) == 1);
+  CHECK(factor(109) == 1);
+}
+
+TEST_CASE("a schedule or an objective of an unknown name is an error of the recipe") {
+  TrainingConfig config = base_config();
+  config.lr_schedule = "linaer";
+  try {
+    Fixture run(config);
+    FAIL("accepted");
+  } catch (const Error& error) {
+    CHECK(error.code() == ExitCode::kRecipe);
+    CHECK_THAT(error.what(), Contains("lr_schedule: 'linaer'") && Contains("did you mean 'linear'?"));
+  }
+  CHECK_THROWS_WITH(find_objective("causal_ml"), Contains("did you mean 'causal_lm'?"));
+}
+
+TEST_CASE("replicas that share a step's passes make the update of one that does all, and stop together") {
+  TrainingConfig config = base_config();
+  config.micro_batch_size = 1;
+  Fixture alone(config);
+  Meeting meeting;
+  Fixture first(config, 0, false, std::make_shared<OneOfTwo>(meeting, 0));
+  Fixture second(config, 0, false, std::make_shared<OneOfTwo>(meeting, 1));
+  const auto train = [&](Fixture& run, bool asked, std::vector<StepMetrics>& steps) {
+    LoopEvents events;
+    events.on_step = [&](const StepMetrics& metrics) { steps.push_back(metrics); };
+    events.on_evaluation = [](const Evaluation&, bool) {};
+    events.save = [] {};
+    events.stop_requested = [&] { return asked && steps.size() == 4; };
+    return run_loop(*run.trainer, config, events);
+  };
+  std::vector<StepMetrics> whole, steps, others;
+  std::thread other([&] { CHECK(train(second, false, others) == LoopEnd::kStopped); });
+  CHECK(train(first, true, steps) == LoopEnd::kStopped);
+  other.join();
+  CHECK(train(alone, true, whole) == LoopEnd::kStopped);
+  REQUIRE(steps.size() == whole.size());
+  for (size_t i = 0; i < whole.size(); ++i) {
+    CHECK(steps[i].loss == Approx(whole[i].loss).epsilon(1e-6));
+    CHECK(steps[i].loss == others[i].loss);
+    CHECK(steps[i].tokens == whole[i].tokens);
+  }
+  CHECK(distance(first.weights(), second.weights()) == 0);
+  CHECK(distance(first.weights(), alone.weights()) < 1e-5);
 }
 
 TEST_CASE("epochs become steps, the last of an epoch with the rows that are left") {
@@ -321,7 +406,7 @@ TEST_CASE("epochs become steps, the last of an epoch with the rows that are left
   config.max_steps.reset();
   config.epochs = 2;
   Fixture run(config);
-  CHECK(run.trainer->steps_per_epoch() == 5);
+  CHECK(run.trainer->rows().steps_per_epoch() == 5);
   CHECK(run.trainer->total_steps() == 10);
   int64_t tokens = 0;
   for (int i = 0; i < 5; ++i) tokens += run.trainer->step().tokens;

@@ -54,7 +54,7 @@ std::string config_plan(const Recipe& recipe) {
   }
   text += "Memory      " + memory_line(plan) + "\n";
   if (plan.total() > machine) text += "            this machine has " + as_bytes(machine) + "\n";
-  text += "Passes      " + passes_line(plan, training) + "\n";
+  text += "Passes      " + passes_line(plan.execution) + "\n";
   return text + "Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(adaptation) + "\n" +
          comparison_table(adaptation, adapter, plan, baselines(*model, adaptation, adapter, training, need, plan));
 }

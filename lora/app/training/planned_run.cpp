@@ -28,9 +28,7 @@ int64_t held_bytes(const PlannedRun& run) {
 }  // namespace
 
 void PlannedRun::activate() const {
-  if (name().empty()) return;
-  set->activate(name());
-  trainer->set_plan(plan);  // of the model's, which another run may have set
+  if (!name().empty()) set->activate(name());
 }
 
 ExportSource PlannedRun::export_source() const {
@@ -51,10 +49,9 @@ PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
                                       : set.add(run.name(), recipe.adapter, seed, fresh);
   RecipeData& data = *run.prepared.data;
   const Dataset* held_out = recipe.data.validation.empty() ? nullptr : &data.validation;
-  run.trainer = run.prepared.streams() ? std::make_unique<Trainer>(*run.model, recipe.training, *data.stream.samples,
-                                                                   held_out, recipe.data.shuffle)
-                                       : std::make_unique<Trainer>(*run.model, recipe.training, data.train, held_out,
-                                                                   recipe.data.shuffle, data.mixture);
+  RowCursor rows = run.prepared.streams() ? RowCursor(*data.stream.samples, recipe.training, recipe.data.shuffle)
+                                          : RowCursor(data.train, recipe.training, recipe.data.shuffle, data.mixture);
+  run.trainer = std::make_unique<Trainer>(*run.model, recipe.training, std::move(rows), held_out);
   recipe.adapter.adalora.total_step = run.trainer->total_steps();
   run.trainer->set_hooks(training_hooks(run.adaptation, recipe.adapter, run.trainer->total_steps()));
   for (const std::string& name : recipe.exports) export_formats().at(name).check(run.export_source());
@@ -77,7 +74,7 @@ void plan_memory_of(std::vector<PlannedRun>& runs, int64_t machine_bytes) {
     run.activate();
     run.plan = plan_memory(*run.model, run.trainer->groups(), run.recipe().training, run.need, machine_bytes,
                            held - held_bytes(run) + run.trainer->method_bytes());
-    run.trainer->set_plan(run.plan);
+    run.trainer->set_plan(run.plan.execution);
   }
 }
 

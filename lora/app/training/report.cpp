@@ -133,11 +133,11 @@ std::string profile_table(const WorkTimes& times, int64_t steps, double seconds,
          " GFLOP/s, measured on a product of this machine's and this dtype\n";
 }
 
-std::string layers_line(const LlamaForCausalLM& model) {
+std::string layers_line(const LlamaForCausalLM& model, ExecutionPlan plan) {
   std::map<std::string, std::vector<size_t>> plain;  // why -> layers
   const auto& layers = model.model->layers;
   for (size_t i = 0; i < layers.size(); ++i) {
-    const std::string why = model.model->fused ? layers[i]->why_plain(model.dtype()) : "training.fused is false";
+    const std::string why = plan.fused ? layers[i]->why_plain(model.dtype()) : "training.fused is false";
     if (!why.empty()) plain[why].push_back(i);
   }
   size_t count = 0;
@@ -159,13 +159,13 @@ std::string memory_line(const MemoryPlan& plan) {
          ", program and data " + as_bytes(plan.process);
 }
 
-std::string passes_line(const MemoryPlan& plan, const TrainingConfig& config) {
+std::string passes_line(ExecutionPlan plan) {
   std::string line = with_commas(plan.tokens) + " tokens each, ";
-  if (!config.fused) return line + "plain autograd: what activations need is a rough guess";
+  if (!plan.fused) return line + "plain autograd: what activations need is a rough guess";
   line += plan.recompute == Recompute::kNone     ? "nothing computed twice"
           : plan.recompute == Recompute::kGateUp ? "gate and up computed twice"
                                                  : "layers computed twice";
-  return line + (plan.lets_weights_go ? ", weights read from the file each time" : "");
+  return line + (plan.release_weights ? ", weights read from the file each time" : "");
 }
 
 std::string groups_table(const std::vector<ParameterGroup>& groups) {

@@ -27,12 +27,12 @@ std::string labels_line(const Dataset& dataset, const LabelNames& names);
 // (FLOP/s).
 std::string profile_table(const WorkTimes& times, int64_t steps, double seconds, double peak);
 
-// How many decoder layers are one fused operation, and why the others, or an adapted head, are not.
-std::string layers_line(const LlamaForCausalLM& model);
+// How many decoder layers are one fused operation under `plan`, and why the others, or an adapted head, are not.
+std::string layers_line(const LlamaForCausalLM& model, ExecutionPlan plan);
 
-// What a run will hold, by what for, and how its passes will be computed.
+// The bytes that a run holds at the peak, by purpose, and how it computes its passes.
 std::string memory_line(const MemoryPlan& plan);
-std::string passes_line(const MemoryPlan& plan, const TrainingConfig& config);
+std::string passes_line(ExecutionPlan plan);
 
 // Groups and their rates.
 std::string groups_table(const std::vector<ParameterGroup>& groups);

@@ -20,7 +20,7 @@ namespace lora {
 namespace {
 
 std::string packing_line(const PlannedRun& run) {
-  const EpochPlan& plan = run.trainer->epoch_rows();
+  const EpochPlan& plan = run.trainer->rows().epoch_rows();
   const int64_t rows = plan.size(), length = run.recipe().training.max_length;
   int64_t tokens = 0;
   for (const int64_t sample : plan.rows(0, rows)) {
@@ -80,8 +80,8 @@ std::string run_report(const PlannedRun& run) {
   if (run.trainer->has_validation()) sets.emplace_back("validation", &data.validation);
   std::string text = data_lines(run, sets);
   text += "Memory      " + memory_line(run.plan) + "\n";
-  text += "Passes      " + passes_line(run.plan, recipe.training) + "\n";
-  text += "Layers      " + layers_line(*run.model) + "\n";
+  text += "Passes      " + passes_line(run.plan.execution) + "\n";
+  text += "Layers      " + layers_line(*run.model, run.plan.execution) + "\n";
   text += "Adapter     " + recipe.adapter.method;
   if (starts_from_base(recipe.adapter)) text += ", from the base's weights (" + recipe.adapter.init + ")";
   text += "\n\n" + sources_table(sets);
@@ -92,13 +92,13 @@ std::string run_report(const PlannedRun& run) {
           "\n";
   if (run.trainer->groups().size() > 1) text += groups_table(run.trainer->groups()) + "\n";
   return text + std::to_string(run.trainer->total_steps()) + " steps of " + std::to_string(recipe.training.batch_size) +
-         " rows, " + std::to_string(run.trainer->steps_per_epoch()) + " steps " +
+         " rows, " + std::to_string(run.trainer->rows().steps_per_epoch()) + " steps " +
          (run.prepared.streams() ? "a window of the stream\n" : "an epoch\n");
 }
 
 std::string preview(const PlannedRun& run) {
   const bool colour = isatty(STDOUT_FILENO) != 0;
-  const EpochPlan& rows = run.trainer->epoch_rows();
+  const EpochPlan& rows = run.trainer->rows().epoch_rows();
   const int64_t shown = std::min<int64_t>({run.recipe().training.batch_size, 4, rows.size()});
   std::string text = "First rows (" + std::string(colour ? "dim" : "in ⟦ ⟧") + ": read, not trained on)";
   for (int64_t i = 0; i < shown; ++i) {

@@ -1,0 +1,24 @@
+#pragma once
+// The loss of a validation set.
+
+#include <cstdint>
+
+#include "lora/data/dataset.h"
+#include "lora/training/config.h"
+#include "lora/training/confusion.h"
+#include "lora/training/objective.h"
+#include "models/network/decoder.h"
+
+namespace lora {
+
+struct Evaluation {
+  double loss = 0;      // mean over the set's terms, as the objective counts them
+  Confusion confusion;  // of a classifier; else empty
+};
+
+// Evaluates all samples of `data`, packed. `config`: seed and max_length. `plan`: of the passes. Leaves the model in
+// evaluation mode and changes nothing else.
+Evaluation evaluate(LlamaForCausalLM& model, const Objective& objective, const Dataset& data,
+                    const TrainingConfig& config, ExecutionPlan plan);
+
+}  // namespace lora

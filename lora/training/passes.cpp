@@ -1,0 +1,35 @@
+#include "lora/training/passes.h"
+
+#include "models/engine/row_counts.h"
+
+namespace lora {
+
+std::vector<Pass> split_into_passes(const EpochPlan& plan, int64_t first, int64_t end,
+                                    const std::vector<int64_t>& lengths, std::optional<int64_t> rows_per_pass,
+                                    int64_t tokens) {
+  std::vector<Pass> passes;
+  int64_t rows = 0, held = 0;
+  for (int64_t row = first; row < end; ++row) {
+    if (rows_per_pass && rows++ % *rows_per_pass == 0) passes.emplace_back();
+    for (const int64_t sample : plan[row]) {
+      const int64_t length = lengths[static_cast<size_t>(sample)];
+      if (!rows_per_pass && (passes.empty() || held + length > tokens)) {
+        passes.emplace_back();
+        held = 0;
+      }
+      held += length;
+      passes.back().push_back(sample);
+    }
+  }
+  return passes;
+}
+
+TrainBatch pass_batch(const LlamaForCausalLM& model, const Dataset& data, const Pass& pass) {
+  TrainBatch batch = make_batch(data, pass, kRowStep);
+  const at::Device device = model.model->embed_tokens->weight_matrix().device();
+  batch.tokens.input_ids = batch.tokens.input_ids.to(device);
+  batch.targets = batch.targets.to(device);
+  return batch;
+}
+
+}  // namespace lora

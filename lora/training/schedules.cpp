@@ -1,0 +1,52 @@
+#include "lora/training/schedules.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
+
+namespace lora {
+namespace {
+
+struct ScheduleRow {
+  const char* name;
+  // What remains of the way from min_lr_ratio to 1. `progress`: the share of the steps after warm-up that are done,
+  // which exceeds 1 where training goes on beyond the planned end.
+  double (*remaining)(double progress);
+};
+
+constexpr ScheduleRow kSchedules[] = {
+    {"constant", [](double) { return 1.0; }},
+    {"linear", [](double progress) { return std::max(0.0, 1.0 - progress); }},
+    {"cosine", [](double progress) { return 0.5 * (1.0 + std::cos(std::numbers::pi * std::min(1.0, progress))); }},
+};
+
+}  // namespace
+
+Schedule::Schedule(const TrainingConfig& config, int64_t total_steps)
+    : warmup_steps_(config.warmup_steps), total_steps_(total_steps), min_lr_ratio_(config.min_lr_ratio) {
+  const auto* row = std::ranges::find(kSchedules, config.lr_schedule, &ScheduleRow::name);
+  if (row == std::end(kSchedules)) {
+    throw Error(ExitCode::kRecipe, "training",
+                "lr_schedule: '" + config.lr_schedule + "' is not a schedule" +
+                    did_you_mean(config.lr_schedule, schedule_names()) + "; expected " + listed(schedule_names()));
+  }
+  remaining_ = row->remaining;
+}
+
+double Schedule::operator()(int64_t step) const {
+  if (step < warmup_steps_) return static_cast<double>(step) / static_cast<double>(warmup_steps_);
+  const auto decay_steps = std::max<int64_t>(1, total_steps_ - warmup_steps_);
+  const double progress = static_cast<double>(step - warmup_steps_) / static_cast<double>(decay_steps);
+  return min_lr_ratio_ + (1.0 - min_lr_ratio_) * remaining_(progress);
+}
+
+std::vector<std::string> schedule_names() {
+  std::vector<std::string> names;
+  for (const ScheduleRow& row : kSchedules) names.emplace_back(row.name);
+  return names;
+}
+
+}  // namespace lora
