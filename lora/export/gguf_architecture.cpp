@@ -4,28 +4,72 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <optional>
 
 #include "models/base/error.h"
+#include "models/network/layer_structure.h"
 #include "models/network/rope.h"
 
 namespace lora {
 namespace {
 
-// A layer's modules; its norms have the names of the config.
-std::map<std::string, std::string> layer_names(const ModelConfig& config) {
-  std::map<std::string, std::string> names = {
-      {"self_attn.q_proj", "attn_q"},      {"self_attn.k_proj", "attn_k"},      {"self_attn.v_proj", "attn_v"},
-      {"self_attn.qkv_proj", "attn_qkv"},  {"self_attn.o_proj", "attn_output"}, {"self_attn.q_norm", "attn_q_norm"},
-      {"self_attn.k_norm", "attn_k_norm"}, {"mlp.gate_proj", "ffn_gate"},       {"mlp.up_proj", "ffn_up"},
-      {"mlp.gate_up_proj", "ffn_up"},      {"mlp.down_proj", "ffn_down"}};
-  names[config.norms.before_attention] = "attn_norm";
-  names[config.norms.after_attention] = "post_attention_norm";
-  names[config.norms.before_mlp] = "ffn_norm";
-  names[config.norms.after_mlp] = "post_ffw_norm";
-  names.erase("");
-  return names;
+// llama.cpp's name of what a projection computes. Its families with one projection for gate and up call that one up.
+const char* llama_cpp_name(Projection kind) {
+  switch (kind) {
+    case Projection::kQ:
+      return "attn_q";
+    case Projection::kK:
+      return "attn_k";
+    case Projection::kV:
+      return "attn_v";
+    case Projection::kQkv:
+      return "attn_qkv";
+    case Projection::kO:
+      return "attn_output";
+    case Projection::kGate:
+      return "ffn_gate";
+    case Projection::kUp:
+    case Projection::kGateUp:
+      return "ffn_up";
+    case Projection::kDown:
+      return "ffn_down";
+  }
+  return nullptr;
 }
+
+const char* llama_cpp_name(NormPlace place) {
+  switch (place) {
+    case NormPlace::kQueries:
+      return "attn_q_norm";
+    case NormPlace::kKeys:
+      return "attn_k_norm";
+    case NormPlace::kBeforeAttention:
+      return "attn_norm";
+    case NormPlace::kAfterAttention:
+      return "post_attention_norm";
+    case NormPlace::kBeforeMlp:
+      return "ffn_norm";
+    case NormPlace::kAfterMlp:
+      return "post_ffw_norm";
+  }
+  return nullptr;
+}
+
+// The part of a layer that the tensor "model.layers.N.PATH.weight" or "….bias" belongs to.
+struct LayerTensor {
+  std::string layer;  // "N"
+  std::string path;   // "self_attn.q_proj"
+};
+std::optional<LayerTensor> layer_tensor(const std::string& name) {
+  static const std::string kLayers = "model.layers.";
+  if (!name.starts_with(kLayers)) return std::nullopt;
+  const size_t end = name.find('.', kLayers.size()), last = name.rfind('.');
+  if (end == std::string::npos || end >= last) return std::nullopt;
+  return LayerTensor{name.substr(kLayers.size(), end - kLayers.size()), name.substr(end + 1, last - end - 1)};
+}
+
+// Names and shapes are the same in every layer.
+LayerStructure any_layer(const ModelConfig& config) { return layer_structure(config, LayerConfig{}); }
 
 struct Known {
   const char* model_type;
@@ -53,7 +97,7 @@ bool has_windows(const ModelConfig& config) {
   return config.model_type == "gemma2" || config.model_type == "gemma3_text";
 }
 
-// Every how many layers one sees all, in the families whose layers alternate there.
+// In families whose layers alternate: one layer of this many sees all tokens.
 int64_t window_period(const ModelConfig& config) { return config.model_type == "gemma2" ? 2 : 6; }
 
 int64_t smallest_window(const ModelConfig& config) {
@@ -64,7 +108,7 @@ int64_t smallest_window(const ModelConfig& config) {
   return least;
 }
 
-// What llama.cpp scales a Gemma's scores by: it tells the 27B models by their layers.
+// The factor of a Gemma's scores in llama.cpp, which recognises the 27B models by their number of layers.
 double gemma_scale(const ModelConfig& config) {
   const int64_t large = config.model_type == "gemma2" ? 46 : config.model_type == "gemma3_text" ? 62 : 0;
   const bool wide = large == config.num_hidden_layers;
@@ -79,7 +123,7 @@ void check_rope(const ModelConfig& config, const std::string& name) {
   }
   if (rope.type == RopeConfig::Type::kLlama3 && !divisors)
     throw ExportError("gguf: llama3 RoPE has no place in architecture " + name);
-  if (rope.dim != 0 && rope.dim != config.head_dim)
+  if (rope.rotated(config.head_dim) != config.head_dim)
     throw ExportError("gguf: heads of which only a part turns are not written");
 }
 
@@ -96,7 +140,7 @@ void check_layers(const ModelConfig& config, const std::string& name) {
   }
 }
 
-// Refuses what the architecture's code in llama.cpp would compute otherwise.
+// Throws where the architecture's code in llama.cpp computes something else.
 void check(const ModelConfig& config, const GgufArchitecture& architecture) {
   const std::string& name = architecture.name;
   check_rope(config, name);
@@ -125,11 +169,16 @@ void check(const ModelConfig& config, const GgufArchitecture& architecture) {
   if (name == "olmo2" && tied) throw ExportError("gguf: a tied head has no place in architecture olmo2");
 }
 
-// The heads whose rows `name` holds, where their order differs; else 0.
-int64_t turned_heads(const ModelConfig& config, const std::string& name) {
+// The heads whose rows `name` holds, where llama.cpp orders these rows otherwise; else 0.
+int64_t reordered_heads(const ModelConfig& config, const std::string& name) {
   if (!gguf_architecture(config).neighbours) return 0;
-  if (name.find(".self_attn.q_proj.") != std::string::npos) return config.num_attention_heads;
-  if (name.find(".self_attn.k_proj.") != std::string::npos) return config.num_key_value_heads;
+  const std::optional<LayerTensor> tensor = layer_tensor(name);
+  if (!tensor) return 0;
+  const LayerStructure layer = any_layer(config);
+  const auto found = std::ranges::find(layer.projections, tensor->path, &ProjectionShape::path);
+  if (found == layer.projections.end()) return 0;
+  if (found->kind == Projection::kQ) return layer.heads.heads;
+  if (found->kind == Projection::kK) return layer.heads.kv_heads;
   return 0;
 }
 
@@ -153,18 +202,19 @@ GgufArchitecture gguf_architecture(const ModelConfig& config) {
 }
 
 std::string gguf_name(const ModelConfig& config, const std::string& name) {
-  static const std::string kLayers = "model.layers.";
   const size_t dot = name.rfind('.');
   const std::string path = name.substr(0, dot), kind = name.substr(std::min(dot, name.size()));
   if (path == "model.embed_tokens") return "token_embd" + kind;
   if (path == "model.norm") return "output_norm" + kind;
   if (path == "lm_head") return "output" + kind;
-  if (path.starts_with(kLayers)) {
-    const std::map<std::string, std::string> names = layer_names(config);
-    const size_t end = path.find('.', kLayers.size());
-    const auto known = names.find(end == std::string::npos ? "" : path.substr(end + 1));
-    if (known != names.end()) {
-      return "blk." + path.substr(kLayers.size(), end - kLayers.size()) + "." + known->second + kind;
+  if (const std::optional<LayerTensor> tensor = layer_tensor(name)) {
+    const std::string layer = "blk." + tensor->layer + ".";
+    const LayerStructure structure = any_layer(config);
+    for (const ProjectionShape& one : structure.projections) {
+      if (one.path() == tensor->path) return layer + llama_cpp_name(one.kind) + kind;
+    }
+    for (const NormShape& one : structure.norms) {
+      if (one.path() == tensor->path) return layer + llama_cpp_name(one.place) + kind;
     }
   }
   throw ExportError("gguf: no name for tensor '" + name + "'");
@@ -175,12 +225,12 @@ double gguf_offset(const ModelConfig& config, const std::string& name) {
 }
 
 at::Tensor to_gguf_rows(const ModelConfig& config, const std::string& name, const at::Tensor& tensor) {
-  const int64_t heads = turned_heads(config, name);
+  const int64_t heads = reordered_heads(config, name);
   return heads ? turn(tensor, heads, 2, config.head_dim / 2) : tensor;
 }
 
 at::Tensor from_gguf_rows(const ModelConfig& config, const std::string& name, const at::Tensor& tensor) {
-  const int64_t heads = turned_heads(config, name);
+  const int64_t heads = reordered_heads(config, name);
   return heads ? turn(tensor, heads, config.head_dim / 2, 2) : tensor;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// What llama.cpp calls a model family, its numbers and its tensors (names and keys as its src/llama-arch.cpp has them).
+// llama.cpp's names of a model family, its numbers and its tensors. Names and keys are those of its src/llama-arch.cpp.
 
 #include <ATen/core/Tensor.h>
 
@@ -13,33 +13,31 @@ namespace lora {
 
 struct GgufArchitecture {
   std::string name;  // general.architecture
-  // Rotary pairs are neighbours (2i, 2i + 1) there, while Hugging Face pairs i with i + D/2: rows of q and k change
-  // places.
+  // llama.cpp rotates the neighbours 2i and 2i + 1, Hugging Face i and i + D/2: rows of q and k are reordered.
   bool neighbours = false;
-  bool biases = false;  // it has places for biases of o, gate, up and down
+  bool biases = false;  // llama.cpp reads biases of o, gate, up and down
 };
 
-// Error (exit code 2) that names a family, or an option of one, that llama.cpp's file has no place for.
+// Throws ExportError, which names the family or the option of it that llama.cpp's file cannot hold.
 GgufArchitecture gguf_architecture(const ModelConfig& config);
 
-// "model.layers.0.self_attn.q_proj.weight" -> "blk.0.attn_q.weight". Error (exit code 2) for a name that has none.
+// "model.layers.0.self_attn.q_proj.weight" -> "blk.0.attn_q.weight". Throws ExportError where llama.cpp has no name.
 std::string gguf_name(const ModelConfig& config, const std::string& name);
 
-// A q or k weight (out, …) or bias (out) with its rows, or lora_B's, in the file's order; another tensor is itself.
-// `name`: Hugging Face's. The way back: from_gguf_rows.
+// Puts the rows of a weight (out, …) or bias (out) of q or k, or of their lora_B, in the file's order. Returns any
+// other tensor as it is. `name`: Hugging Face's. from_gguf_rows is the inverse.
 at::Tensor to_gguf_rows(const ModelConfig& config, const std::string& name, const at::Tensor& tensor);
 at::Tensor from_gguf_rows(const ModelConfig& config, const std::string& name, const at::Tensor& tensor);
 
-// What is added to a tensor: the 1 of a norm that multiplies by 1 + w.
+// The number that the file's tensor is larger by: 1 for a norm that multiplies by 1 + w, else 0.
 double gguf_offset(const ModelConfig& config, const std::string& name);
 
 // The model's numbers under the architecture's keys.
 GgufMetadata gguf_numbers(const ModelConfig& config);
-// The numbers of `config` as the file has them; ModelError where one is missing.
+// `config` with the file's numbers. Throws ModelError where one is missing.
 ModelConfig config_of(const GgufFile& file, ModelConfig config);
 
-// What turns otherwise than rope.freq_base alone says (llama3's scaling): "rope_freqs.weight", the divisor of each
-// frequency. Undefined where there is nothing of the kind.
+// "rope_freqs.weight": llama3's scaling as a divisor of each frequency. Undefined for other types of RoPE.
 at::Tensor gguf_rope_divisors(const ModelConfig& config);
 
 }  // namespace lora

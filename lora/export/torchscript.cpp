@@ -102,31 +102,22 @@ class Builder {
 
   using Children = std::vector<std::pair<std::string, jit::Module>>;
 
-  // The Linears of those names that the model has.
-  Children linears(const std::string& path, const std::vector<std::string>& names) {
-    Children found;
-    for (const std::string& name : names) {
-      if (tensors_.contains(path + "." + name + ".weight")) found.emplace_back(name, linear(path + "." + name));
-    }
-    return found;
-  }
-
   jit::Module layer(int64_t index) {
     const std::string path = "model.layers." + std::to_string(index);
-    const LayerConfig& shape = config_.layers[static_cast<size_t>(index)];
-    const std::string kind = script::layer_kind(shape), attention = path + ".self_attn";
-    Children inside = linears(attention, {"q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj"});
-    if (config_.qk_norm != QkNorm::kNone) {
-      for (const char* name : {"q_norm", "k_norm"}) inside.emplace_back(name, norm(attention + "." + name));
+    const LayerStructure structure = layer_structure(config_, config_.layers[static_cast<size_t>(index)]);
+    const std::string kind = script::layer_kind(structure);
+    std::map<std::string, Children> held;  // by module; "": by the layer itself
+    for (const ProjectionShape& one : structure.projections) {
+      held[one.module()].emplace_back(one.name, linear(path + "." + one.path()));
     }
-    Children children = {{"self_attn", make("Attention" + kind, script::attention(config_, shape), {}, inside)},
-                         {"mlp", make("Mlp", script::mlp(config_), {},
-                                      linears(path + ".mlp", {"gate_proj", "up_proj", "gate_up_proj", "down_proj"}))}};
-    const LayerNorms& norms = config_.norms;
-    for (const std::string& name : {norms.before_attention, norms.after_attention, norms.before_mlp, norms.after_mlp}) {
-      if (!name.empty()) children.emplace_back(name, norm(path + "." + name));
+    for (const NormShape& one : structure.norms) {
+      held[one.module()].emplace_back(one.name, norm(path + "." + one.path()));
     }
-    return make("DecoderLayer" + kind, script::layer(config_), {}, children);
+    Children children = {
+        {kAttentionModule, make("Attention" + kind, script::attention(structure), {}, held[kAttentionModule])},
+        {kMlpModule, make("Mlp", script::mlp(structure), {}, held[kMlpModule])}};
+    children.insert(children.end(), held[""].begin(), held[""].end());
+    return make("DecoderLayer" + kind, script::layer(structure), {}, children);
   }
 
   jit::Module model() {

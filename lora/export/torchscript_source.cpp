@@ -1,14 +1,13 @@
 #include "lora/export/torchscript_source.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <sstream>
 
 namespace lora::script {
 namespace {
 
-// Puts "{name}" placeholders of a source text to values.
+// Replaces the "{name}" placeholders of a source text by their values.
 std::string fill_in(std::string text, const std::map<std::string, std::string>& values) {
   for (const auto& [name, value] : values) {
     const std::string key = "{" + name + "}";
@@ -28,11 +27,24 @@ std::string number(double value) {
 
 std::string number(int64_t value) { return std::to_string(value); }
 
-// `line`, indented by one level and ended, where `there`.
+// `line` with indentation and line end where `there`, else nothing.
 std::string line_if(bool there, const std::string& line) { return there ? "    " + line + "\n" : ""; }
 
-std::string call(const std::string& module, const std::string& x) {
-  return module.empty() ? x : "self." + module + ".forward(" + x + ")";
+std::string call(const std::string& module, const std::string& x) { return "self." + module + ".forward(" + x + ")"; }
+
+// The norm's call on `x`, or `x` where the layer has none there.
+std::string norm_call(const LayerStructure& layer, NormPlace place, const std::string& x) {
+  const NormShape* norm = layer.norm(place);
+  return norm ? call(norm->name, x) : x;
+}
+
+// The outputs of a group on x, separated by commas: one call for each, or `cut` with the one call for {all} of them.
+std::string project(const LayerStructure& layer, ProjectionGroup group, const std::string& cut) {
+  const std::vector<ProjectionShape> projections = layer.group(group);
+  if (projections.size() == 1) return fill_in(cut, {{"all", call(projections.front().name, "x")}});
+  std::string calls;
+  for (const ProjectionShape& one : projections) calls += (calls.empty() ? "" : ", ") + call(one.name, "x");
+  return calls;
 }
 
 std::string soft_cap(const std::string& x, double cap) {
@@ -75,39 +87,38 @@ def forward(self, x: Tensor) -> Tensor:
                  {{"eps", number(config.rms_norm_eps)}, {"weighed", weighed}});
 }
 
-std::string attention(const ModelConfig& config, const LayerConfig& layer) {
-  const int64_t q = config.num_attention_heads * config.head_dim, kv = config.num_key_value_heads * config.head_dim;
-  const int64_t groups = config.num_attention_heads / config.num_key_value_heads;
-  const bool whole = config.qk_norm == QkNorm::kWhole, head = config.qk_norm == QkNorm::kHead;
-  const bool turns = layer.positions != Positions::kNone, capped = config.attention_softcap != 0;
-  const double scale =
-      config.attention_scale ? config.attention_scale : 1.0 / std::sqrt(static_cast<double>(config.head_dim));
+std::string attention(const LayerStructure& layer) {
+  const auto [heads, kv_heads, dim] = layer.heads;
+  const AttentionScores& scores = layer.scores;
+  const int64_t q = heads * dim, kv = kv_heads * dim, groups = heads / kv_heads;
+  const NormShape *q_norm = layer.norm(NormPlace::kQueries), *k_norm = layer.norm(NormPlace::kKeys);
+  const bool rotates = layer.rope_dim > 0, capped = scores.softcap != 0;
 
   std::string text;
-  if (turns) {
+  if (rotates) {
     text = "\ndef rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:\n";
-    text += config.rope.dim ? "    a, b = x[..., :{turned}].chunk(2, -1)\n"
-                              "    return torch.cat([a * cos - b * sin, b * cos + a * sin, x[..., {turned}:]], -1)\n"
-                            : "    a, b = x.chunk(2, -1)\n"
-                              "    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)\n";
+    text += layer.rope_dim < dim
+                ? "    a, b = x[..., :{rotated}].chunk(2, -1)\n"
+                  "    return torch.cat([a * cos - b * sin, b * cos + a * sin, x[..., {rotated}:]], -1)\n"
+                : "    a, b = x.chunk(2, -1)\n"
+                  "    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)\n";
   }
   text += R"(
 def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: List[Tensor], layer: int) -> Tensor:
     b, t = x.size(0), x.size(1)
 )";
-  if (config.fused_projections) {
-    text += "    q, k, v = torch.split_with_sizes(self.qkv_proj.forward(x), [{q}, {kv}, {kv}], -1)\n";
-  } else {
-    text += "    q, k, v = self.q_proj.forward(x), self.k_proj.forward(x), self.v_proj.forward(x)\n";
-  }
-  text += line_if(whole, "q, k = self.q_norm.forward(q), self.k_norm.forward(k)");
+  text +=
+      "    q, k, v = " + project(layer, ProjectionGroup::kQkv, "torch.split_with_sizes({all}, [{q}, {kv}, {kv}], -1)") +
+      "\n";
+  const std::string norms = q_norm ? "q, k = " + call(q_norm->name, "q") + ", " + call(k_norm->name, "k") : "";
+  text += line_if(q_norm && !q_norm->per_head, norms);
   text += R"(    q = q.reshape([b, t, {heads}, {dim}])
     k = k.reshape([b, t, {kv_heads}, {dim}])
     v = v.reshape([b, t, {kv_heads}, {dim}]).transpose(1, 2)
 )";
-  text += line_if(head, "q, k = self.q_norm.forward(q), self.k_norm.forward(k)");
+  text += line_if(q_norm && q_norm->per_head, norms);
   text += "    q, k = q.transpose(1, 2), k.transpose(1, 2)\n";
-  text += line_if(turns, "q, k = self.rotate(q, cos, sin), self.rotate(k, cos, sin)");
+  text += line_if(rotates, "q, k = self.rotate(q, cos, sin), self.rotate(k, cos, sin)");
   text += R"(    if len(cache) > 0:
         k = torch.cat([cache[2 * layer], k], 2)
         v = torch.cat([cache[2 * layer + 1], v], 2)
@@ -115,53 +126,54 @@ def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: List[Tensor], laye
         cache[2 * layer + 1] = v
 )";
   text += line_if(groups > 1, "k, v = k.repeat_interleave({groups}, 1), v.repeat_interleave({groups}, 1)");
-  text += line_if(layer.window || capped, "after = k.size(2) - t");
-  text += line_if(layer.window || capped,
+  text += line_if(scores.window || capped, "after = k.size(2) - t");
+  text += line_if(scores.window || capped,
                   "seen = torch.ones([t, k.size(2)], dtype=11, device=x.device).tril(after)" +
-                      (layer.window ? ".triu(after + 1 - " + number(layer.window) + ")" : std::string()));
+                      (scores.window ? ".triu(after + 1 - " + number(scores.window) + ")" : std::string()));
   if (capped) {
-    text += "    scores = " + soft_cap("torch.matmul(q, k.transpose(2, 3)) * {scale}", config.attention_softcap) + "\n";
+    text += "    scores = " + soft_cap("torch.matmul(q, k.transpose(2, 3)) * {scale}", scores.softcap) + "\n";
     text += R"(    scores = scores.masked_fill(torch.logical_not(seen), -3.0e38)
     y = torch.matmul(torch.softmax(scores, -1, 6).to(q.dtype), v)
 )";
   } else {
-    text += layer.window ? "    y = torch.scaled_dot_product_attention(q, k, v, seen, 0.0, False, scale={scale})\n"
-                         : "    y = torch.scaled_dot_product_attention(q, k, v, None, 0.0, t > 1, scale={scale})\n";
+    text += scores.window ? "    y = torch.scaled_dot_product_attention(q, k, v, seen, 0.0, False, scale={scale})\n"
+                          : "    y = torch.scaled_dot_product_attention(q, k, v, None, 0.0, t > 1, scale={scale})\n";
   }
-  text += "    return self.o_proj.forward(y.transpose(1, 2).reshape([b, t, {q}]))\n";
+  text += "    return " +
+          call(layer.group(ProjectionGroup::kO).front().name, "y.transpose(1, 2).reshape([b, t, {q}])") + "\n";
   return fill_in(text, {{"q", number(q)},
                         {"kv", number(kv)},
-                        {"heads", number(config.num_attention_heads)},
-                        {"kv_heads", number(config.num_key_value_heads)},
+                        {"heads", number(heads)},
+                        {"kv_heads", number(kv_heads)},
                         {"groups", number(groups)},
-                        {"dim", number(config.head_dim)},
-                        {"turned", number(config.rope.dim)},
-                        {"scale", number(scale)}});
+                        {"dim", number(dim)},
+                        {"rotated", number(layer.rope_dim)},
+                        {"scale", number(scores.scale)}});
 }
 
-std::string mlp(const ModelConfig& config) {
-  std::string text = "\ndef forward(self, x: Tensor) -> Tensor:\n";
-  text += config.fused_projections ? "    gate, up = self.gate_up_proj.forward(x).chunk(2, -1)\n"
-                                   : "    gate, up = self.gate_proj.forward(x), self.up_proj.forward(x)\n";
-  text += config.activation == Activation::kSilu ? "    gate = torch.silu(gate)\n"
-                                                 : "    gate = torch.gelu(gate, approximate=\"tanh\")\n";
-  return text + "    return self.down_proj.forward(gate * up)\n";
+std::string mlp(const LayerStructure& layer) {
+  std::string text = "\ndef forward(self, x: Tensor) -> Tensor:\n    gate, up = ";
+  text += project(layer, ProjectionGroup::kGateUp, "{all}.chunk(2, -1)");
+  text += layer.activation == Activation::kSilu ? "\n    gate = torch.silu(gate)\n"
+                                                : "\n    gate = torch.gelu(gate, approximate=\"tanh\")\n";
+  return text + "    return " + call(layer.group(ProjectionGroup::kDown).front().name, "gate * up") + "\n";
 }
 
-std::string layer(const ModelConfig& config) {
-  const LayerNorms& norms = config.norms;
-  const auto add = [&](const std::string& norm) {
-    return "    x = x + " + call(norm, "y") +
-           (config.residual_scale == 1 ? "" : " * " + number(config.residual_scale)) + "\n";
+std::string layer(const LayerStructure& layer) {
+  const auto add = [&](NormPlace norm) {
+    return "    x = x + " + norm_call(layer, norm, "y") +
+           (layer.residual_scale == 1 ? "" : " * " + number(layer.residual_scale)) + "\n";
   };
   return "\ndef forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: List[Tensor], layer: int) -> Tensor:\n"
-         "    y = self.self_attn.forward(" +
-         call(norms.before_attention, "x") + ", cos, sin, cache, layer)\n" + add(norms.after_attention) +
-         "    y = self.mlp.forward(" + call(norms.before_mlp, "x") + ")\n" + add(norms.after_mlp) + "    return x\n";
+         "    y = " +
+         call(kAttentionModule, norm_call(layer, NormPlace::kBeforeAttention, "x") + ", cos, sin, cache, layer") +
+         "\n" + add(NormPlace::kAfterAttention) +
+         "    y = " + call(kMlpModule, norm_call(layer, NormPlace::kBeforeMlp, "x")) + "\n" +
+         add(NormPlace::kAfterMlp) + "    return x\n";
 }
 
-std::string layer_kind(const LayerConfig& layer) {
-  return std::string(layer.window ? "Window" : "") + (layer.positions == Positions::kNone ? "WithoutPositions" : "");
+std::string layer_kind(const LayerStructure& layer) {
+  return std::string(layer.scores.window ? "Window" : "") + (layer.rope_dim == 0 ? "WithoutPositions" : "");
 }
 
 bool has_local(const ModelConfig& config) {

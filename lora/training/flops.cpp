@@ -5,7 +5,7 @@
 namespace lora {
 namespace {
 
-// Of a query and a key it sees, in one sample and layer.
+// The pairs of a query and a key that it sees, in one sample and layer.
 double seen_pairs(int64_t length, int64_t window) {
   const auto t = static_cast<double>(length);
   const double beyond = window ? static_cast<double>(std::max<int64_t>(0, length - window)) : 0;
@@ -15,12 +15,15 @@ double seen_pairs(int64_t length, int64_t window) {
 }  // namespace
 
 double pass_flops(const LlamaForCausalLM& model, const std::vector<int64_t>& sample_lengths, int64_t supervised) {
-  double tokens = 0, pairs = 0;  // pairs: in all layers
+  double tokens = 0, flops = 0;
   for (const int64_t length : sample_lengths) {
     tokens += static_cast<double>(length);
-    for (const LayerConfig& layer : model.config().layers) pairs += seen_pairs(length, layer.window);
+    for (const auto& layer : model.model->layers) {
+      const LayerStructure& structure = layer->structure();
+      const auto width = static_cast<double>(structure.heads.heads * structure.heads.dim);
+      flops += 2.0 * 6.0 * width * seen_pairs(length, structure.scores.window);
+    }
   }
-  double flops = 0;
   for (const auto& parameter : model.named_parameters()) {
     const at::Tensor& p = parameter.value();
     if (p.dim() != 2) continue;
@@ -35,8 +38,7 @@ double pass_flops(const LlamaForCausalLM& model, const std::vector<int64_t>& sam
     if (!linear || !linear->children().empty() || !linear->weight_handle().packed()) continue;
     flops += 4.0 * static_cast<double>(linear->out_features() * linear->in_features()) * tokens;
   }
-  const ModelConfig& c = model.config();
-  return flops + 2.0 * 6.0 * pairs * static_cast<double>(c.num_attention_heads * c.head_dim);
+  return flops;
 }
 
 }  // namespace lora

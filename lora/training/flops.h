@@ -1,5 +1,5 @@
 #pragma once
-// The arithmetic that training a batch takes in any implementation, for utilisation figures.
+// The arithmetic of training on a batch, the same for every implementation. Utilisation figures divide by it.
 
 #include <cstdint>
 #include <vector>
@@ -8,9 +8,10 @@
 
 namespace lora {
 
-// Floating-point operations of one forward and backward pass, nothing computed twice: 2 a weight and token forward, 2
-// for the gradient of the input and, where the weight is trained, 2 for its own; adapters 6; attention 2 products
-// forward and 4 backward over the pairs that its mask lets through. The head counts for supervised tokens alone.
+// Floating-point operations of one forward and backward pass, without recomputing. Each weight and token costs 2
+// forward, 2 for the gradient of the input and, where the weight is trained, 2 for the gradient of the weight; so
+// adapters cost 6. Attention computes 2 products forward and 4 backward over the pairs that its mask admits. The head
+// counts for `supervised` tokens only.
 double pass_flops(const LlamaForCausalLM& model, const std::vector<int64_t>& sample_lengths, int64_t supervised);
 
 }  // namespace lora

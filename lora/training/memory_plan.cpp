@@ -20,11 +20,9 @@ constexpr int64_t kCompiledBytes = 45'000'000;
 
 constexpr int64_t kManyTokens = 512, kFewTokens = 256;  // fewer make products slower, more make them no faster
 
-using Linears = std::vector<std::shared_ptr<Linear>>;
-
 int64_t padded_rank(const at::Tensor& a) { return a.defined() ? (a.size(0) + 15) / 16 * 16 : 0; }
 
-// Of the projections of one input, where one of them has a magnitude: what is kept before it is applied.
+// The width of what the projections of one input keep for their magnitudes; 0 where none of them has one.
 int64_t magnitude_width(const Linears& group) {
   int64_t width = 0;
   bool any = false;
@@ -44,44 +42,47 @@ struct Shapes {
   int64_t layers, ranks;                   // ranks: of all projections of a layer, padded
   int64_t adapter_inputs;                  // widths of the inputs of A, of all projections whose A is trained
   int64_t magnitudes, gate_up_magnitudes;  // widths kept for magnitudes: of q, k, v, o and down; of gate and up
-  int64_t norms, mlp_norm;                 // and for norms: of q, k and what attention adds; of what the MLP adds
+  int64_t norms, mlp_norm;                 // and for norms: of q, k and attention's output; of the MLP's output
   int64_t capped_scores;                   // bytes of a token and layer, where soft-capped scores are kept whole
 };
 
 Shapes shapes_of(const LlamaForCausalLM& model) {
   const ModelConfig& c = model.config();
+  const auto& layers = model.model->layers;
+  const LayerStructure& layer = layers.front()->structure();  // all have the same widths
   Shapes s{};
   s.element = static_cast<int64_t>(c10::elementSize(model.dtype()));
   s.hidden = c.hidden_size;
-  s.heads = c.num_attention_heads * c.head_dim;
-  s.kv = c.num_key_value_heads * c.head_dim;
-  s.qkv = s.heads + 2 * s.kv;
-  s.inner = c.intermediate_size;
+  s.qkv = layer.out_features(ProjectionGroup::kQkv);
+  s.heads = layer.in_features(ProjectionGroup::kO);
+  s.kv = layer.heads.kv_heads * layer.heads.dim;
+  s.inner = layer.in_features(ProjectionGroup::kDown);
   s.vocab = c.labels.empty() ? c.vocab_size : static_cast<int64_t>(c.labels.size());
-  s.head_count = c.num_attention_heads;
-  s.padded_dim = (c.head_dim + 15) / 16 * 16;
+  s.head_count = layer.heads.heads;
+  s.padded_dim = (layer.heads.dim + 15) / 16 * 16;
   s.plain_head = model.plain_head_weight().defined();
-  s.layers = c.num_hidden_layers;
-  s.norms = (c.qk_norm == QkNorm::kNone ? 0 : s.heads + s.kv) + (c.norms.after_attention.empty() ? 0 : s.hidden);
-  s.mlp_norm = c.norms.after_mlp.empty() ? 0 : s.hidden;
-  for (const auto& layer : model.model->layers) {
-    const Attention& attention = *layer->self_attn;
-    const Mlp& mlp = *layer->mlp;
-    const Linears qkv = attention.input_projections(), o = {attention.o_proj};
-    const Linears gate_up = mlp.input_projections(), down = {mlp.down_proj};
-    int64_t ranks = 0, inputs = 0;
-    for (const auto* group : {&qkv, &o, &gate_up, &down}) {
-      for (const auto& linear : *group) {
+  s.layers = static_cast<int64_t>(layers.size());
+  for (const NormShape& norm : layer.norms) {
+    // The backward pass computes the norms before attention and MLP again. It needs the input of the others.
+    if (norm.place == NormPlace::kBeforeAttention || norm.place == NormPlace::kBeforeMlp) continue;
+    (norm.place == NormPlace::kAfterMlp ? s.mlp_norm : s.norms) += norm.columns;
+  }
+  for (const auto& one : layers) {
+    int64_t ranks = 0, inputs = 0, magnitudes = 0;
+    for (const ProjectionGroup group : kProjectionGroups) {
+      const Linears& linears = one->projections(group);
+      for (const auto& linear : linears) {
         const std::optional<LinearParts> parts = linear->parts();
         if (!parts) continue;
         ranks += padded_rank(parts->lora_A) + padded_rank(parts->start_A);
         if (parts->lora_A.defined() && parts->lora_A.requires_grad()) inputs += parts->lora_A.size(1);
       }
+      if (group != ProjectionGroup::kGateUp) magnitudes += magnitude_width(linears);
     }
     s.ranks = std::max(s.ranks, ranks);
     s.adapter_inputs = std::max(s.adapter_inputs, inputs);
-    s.magnitudes = std::max(s.magnitudes, magnitude_width(qkv) + magnitude_width(o) + magnitude_width(down));
-    s.gate_up_magnitudes = std::max(s.gate_up_magnitudes, magnitude_width(gate_up));
+    s.magnitudes = std::max(s.magnitudes, magnitudes);
+    s.gate_up_magnitudes = std::max(s.gate_up_magnitudes, magnitude_width(one->projections(ProjectionGroup::kGateUp)));
   }
   return s;
 }
@@ -135,13 +136,13 @@ int64_t releasable_bytes(const LlamaForCausalLM& model) {
   };
   int64_t at_once = bytes(model.plain_head_weight()), all = at_once;
   for (const auto& layer : model.model->layers) {
-    if (!layer->why_plain(model.dtype()).empty()) continue;
-    Linears linears = layer->self_attn->input_projections();
-    linears.push_back(layer->self_attn->o_proj);
-    for (const auto& linear : layer->mlp->input_projections()) linears.push_back(linear);
-    linears.push_back(layer->mlp->down_proj);
+    const auto form = layer->fused_form(model.dtype());
+    const auto* parts = std::get_if<FusedLayerParts>(&form);
+    if (!parts) continue;
     int64_t of_layer = 0;
-    for (const auto& linear : linears) of_layer += bytes(linear->weight_handle().dense());
+    for (const auto* group : {&parts->qkv, &parts->o, &parts->gate_up, &parts->down}) {
+      for (const LinearParts& linear : *group) of_layer += bytes(linear.weight.dense());
+    }
     all += of_layer;
     at_once = std::max(at_once, of_layer);
   }

@@ -1,8 +1,9 @@
 #pragma once
-// A model's shape: Hugging Face's config.json as plain values. What this code does not compute is refused by name.
+// A model's shape: Hugging Face's config.json as a struct of values. Reading throws for a key that this code does not
+// compute, and names it.
 //
-// The fields are what the decoder of models/network/decoder.h is built from; models/families/ says which of them a
-// `model_type` sets, and to what.
+// The decoder (models/network/decoder.h) and the structure of its layers (models/network/layer_structure.h) are built
+// from these fields. models/network/families/ has a function for each `model_type` that fills them.
 
 #include <cstdint>
 #include <filesystem>
@@ -19,7 +20,7 @@ struct RopeConfig {
   enum class Type { kDefault, kLinear, kLlama3, kYarn, kLongRope };
   Type type = Type::kDefault;
   double theta = 10000.0;
-  int64_t dim = 0;      // leading dimensions of a head that turn; 0: all
+  int64_t dim = 0;      // the leading dimensions of a head that are rotated; 0: all
   double factor = 1.0;  // linear, llama3, yarn
   double low_freq_factor = 1.0;
   double high_freq_factor = 4.0;
@@ -28,34 +29,36 @@ struct RopeConfig {
   double beta_fast = 32, beta_slow = 1;             // yarn
   bool truncate = true;                             // yarn
   std::vector<double> short_factor, long_factor;  // longrope: a pair of dimensions each, up to and beyond `original…`
+
+  int64_t rotated(int64_t head_dim) const { return dim ? dim : head_dim; }  // of a head's dimensions
 };
 
-// Which positions a layer's queries and keys are turned by.
+// The rotary embedding of a layer's queries and keys.
 enum class Positions { kNone, kGlobal, kLocal };
 
-// What may differ from layer to layer.
+// The values that differ from layer to layer.
 struct LayerConfig {
-  int64_t window = 0;  // a token sees itself and the window − 1 before it; 0: all before it
+  int64_t window = 0;  // a token sees itself and the window − 1 tokens before it; 0: all tokens before it
   Positions positions = Positions::kGlobal;
 };
 
-// The names of a layer's norms; an empty one is not there.
+// The names of a layer's norms. Empty: the layer has no such norm.
 struct LayerNorms {
   std::string before_attention = "input_layernorm";
-  std::string after_attention = "";  // of what attention adds to the residual stream
+  std::string after_attention = "";  // applied to the attention's output, before the residual addition
   std::string before_mlp = "post_attention_layernorm";
   std::string after_mlp = "";
 };
 
-// RMSNorm's rounding in half precision, and what its weight means.
+// RMSNorm's weight w and rounding in half precision; x̂ is the normalised input.
 enum class NormKind {
   kPlain,    // w · round(x̂)
   kWide,     // round(w · x̂)
   kOnePlus,  // round((1 + w) · x̂)
 };
 
-// RMSNorm of queries and keys before they are turned.
-enum class QkNorm { kNone, kHead, kWhole };  // over each head, over all of them
+// RMSNorm of queries and keys before the rotary embedding: none, over each head, or over all heads together.
+enum class QkNorm { kNone, kHead, kWhole };
 
 enum class Activation { kSilu, kGeluTanh };
 
@@ -75,8 +78,8 @@ struct ModelConfig {
   RopeConfig rope;                        // Positions::kGlobal
   RopeConfig local_rope;                  // Positions::kLocal
   std::vector<LayerConfig> layers;        // one a layer
-  LayerNorms norms;                       // of every layer
-  NormKind norm_kind = NormKind::kPlain;  // of every norm
+  LayerNorms norms;                       // the same for every layer
+  NormKind norm_kind = NormKind::kPlain;  // the same for every norm
   QkNorm qk_norm = QkNorm::kNone;
   Activation activation = Activation::kSilu;
   bool fused_projections = false;  // qkv_proj and gate_up_proj, one Linear each, for q, k, v and gate, up
@@ -85,22 +88,22 @@ struct ModelConfig {
   bool mlp_bias = false;
   bool tie_word_embeddings = false;
 
-  double attention_scale = 0;          // of the scores; 0: 1/√head_dim
-  double attention_softcap = 0;        // c: scores become c·tanh(score/c); 0: as they are
-  double logit_softcap = 0;            // likewise, of a language model's logits
-  double embedding_scale = 1;          // what the embeddings are multiplied by
-  bool round_embedding_scale = false;  // to the model's dtype first
-  double residual_scale = 1;           // what attention and MLP are multiplied by before they are added
-  double logit_divisor = 1;            // of a language model's logits
+  double attention_scale = 0;          // factor of the scores; 0: 1/√head_dim
+  double attention_softcap = 0;        // c: scores become c·tanh(score/c); 0: no cap
+  double logit_softcap = 0;            // likewise for a language model's logits
+  double embedding_scale = 1;          // factor of the embeddings
+  bool round_embedding_scale = false;  // rounds embedding_scale to the model's dtype first
+  double residual_scale = 1;           // factor of the outputs of attention and MLP before the residual addition
+  double logit_divisor = 1;            // divides a language model's logits
 
   std::optional<int64_t> bos_token_id;
   std::vector<int64_t> eos_token_ids;  // config.json gives one or a list
   std::string dtype = "float32";       // as stored: float32 | float16 | bfloat16
   LabelNames labels;                   // of …ForSequenceClassification's `score`; empty: a language model
-  std::vector<std::string> notes;      // what config.json asks for and is left out on purpose: for the person
+  std::vector<std::string> notes;      // for the user: keys of config.json that are ignored on purpose
 };
 
-// Reads DIR/config.json. Throws ModelError that names the file, the key, what was found and what is supported.
+// Reads DIR/config.json. Throws ModelError, which names the file, the key, the value found and the supported values.
 ModelConfig read_model_config(const std::filesystem::path& directory);
 
 // The same from the file's text; `where` names it in errors.

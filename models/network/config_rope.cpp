@@ -96,7 +96,7 @@ RopeConfig read_rope_object(const Fields& from, const Fields& fields, const Mode
                                             static_cast<double>(rope.original_max_position_embeddings));
   if (rope.type == Type::kLlama3) read_llama3(from, rope);
   if (rope.type == Type::kYarn) read_yarn(from, rope);
-  if (rope.type == Type::kLongRope) read_longrope(from, (rope.dim ? rope.dim : config.head_dim) / 2, rope);
+  if (rope.type == Type::kLongRope) read_longrope(from, rope.rotated(config.head_dim) / 2, rope);
   return rope;
 }
 

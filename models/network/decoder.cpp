@@ -45,8 +45,9 @@ LlamaModel::LlamaModel(const ModelConfig& config, at::ScalarType dtype, const We
   const auto list = register_module("layers", std::make_shared<torch::nn::Module>("layers"));
   for (size_t i = 0; i < config.layers.size(); ++i) {
     const std::string index = std::to_string(i);
-    layers.push_back(list->register_module(
-        index, std::make_shared<DecoderLayer>(config, config.layers[i], "model.layers." + index, weights, linears)));
+    layers.push_back(
+        list->register_module(index, std::make_shared<DecoderLayer>(layer_structure(config, config.layers[i]),
+                                                                    "model.layers." + index, weights, linears)));
     has_local_ = has_local_ || config.layers[i].positions == Positions::kLocal;
   }
   norm = register_module("norm", std::make_shared<RMSNorm>(weights("model.norm.weight", {config.hidden_size}),

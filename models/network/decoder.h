@@ -1,9 +1,9 @@
 #pragma once
-// The decoder that LLaMA and its kin share, under Hugging Face's module names: model.layers.0.self_attn.q_proj … What
-// differs between them are values of ModelConfig.
+// The decoder of LLaMA and the families that resemble it, under Hugging Face's module names:
+// model.layers.0.self_attn.q_proj … Families differ in values of ModelConfig only.
 //
 // Shapes: N tokens of a TokenBatch, H hidden_size, V vocab_size. Activations have the model's dtype throughout; norms,
-// softmax and the loss are computed in float32. Weights are used as the source gives them: frozen, not copied.
+// softmax and the loss are computed in float32. Weights are frozen, and are the source's tensors without a copy.
 
 #include <memory>
 #include <string>
@@ -18,15 +18,15 @@
 
 namespace lora {
 
-// Token ids to vectors and, where the head is tied, hidden states to logits. An interface for the reason that Linear is
-// one: an adapter takes the plain one's place.
+// Maps token ids to vectors and, where the head is tied, hidden states to logits. An interface for the same reason as
+// Linear: an adapter replaces the dense embedding.
 class Embedding : public torch::nn::Module {
  public:
   virtual at::Tensor forward(const at::Tensor& input_ids) const = 0;  // (N) -> (N, H), the model's dtype
   virtual at::Tensor project(const at::Tensor& hidden) const = 0;     // (…, H) -> (…, V) of the same dtype
   virtual at::Tensor weight_matrix() const = 0;                       // (V, H), without adapters
   virtual double scale() const = 0;                                   // of forward alone
-  virtual bool is_plain() const { return false; }                     // whether weight_matrix() is all of it
+  virtual bool is_plain() const { return false; }                     // whether forward reads weight_matrix() alone
 };
 
 class DenseEmbedding final : public Embedding {
@@ -60,15 +60,15 @@ class LlamaModel final : public torch::nn::Module {
   bool has_local_ = false;
 };
 
-// The decoder with what stands on it: a language model's head or, where the config has labels, the `score` of
-// transformers' LlamaForSequenceClassification, a row a label, read at a sample's last token.
+// The decoder with its head: a language model's or, where the config has labels, the `score` of transformers'
+// LlamaForSequenceClassification, which has a row for each label and is read at a sample's last token.
 class LlamaForCausalLM final : public LinearHost {
  public:
-  // Builds the network straight from `weights`, each taken once and used without a copy. The layers' projections come
-  // from `linears` where it is given, else they are dense; the head is dense always.
+  // Builds the network from `weights`: takes each tensor once and does not copy it. The layers' projections come from
+  // `linears` where it is given, else they are dense. The head is always dense.
   LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, const WeightSource& weights, LinearSource linears = {});
 
-  // V stands for the labels in a classifier.
+  // In a classifier V is the number of labels.
   // (B, T) int64 -> logits (B, T, V), the model's dtype
   at::Tensor forward(const at::Tensor& input_ids, ExecutionPlan plan = {});
   at::Tensor logits(const at::Tensor& hidden);  // (…, H) -> (…, V), scaled and capped as the family has it
@@ -79,18 +79,18 @@ class LlamaForCausalLM final : public LinearHost {
 
   const ModelConfig& config() const { return config_; }
   at::ScalarType dtype() const { return dtype_; }
-  // A module's whole path -> the host that holds the Linear, for replacing it.
+  // Replaces the Linear of a module's whole path. Throws ModelError where there is none.
   void replace(const std::string& path, const std::shared_ptr<Linear>& replacement);
 
   // Whether logits are embed_tokens' own projection.
   bool has_tied_head() const { return !output_head(); }
-  // Of a model whose head is tied: gives it a head of its own or, with null, ties it again. config() follows.
+  // Gives a model with a tied head a head of its own or, with null, ties the head again. config() follows.
   void put_head(const std::shared_ptr<Linear>& head);
   // The head's weight (V, H) where logits are x Wᵀ and nothing else; undefined where the head is adapted.
   at::Tensor plain_head_weight() const;
 
   std::shared_ptr<LlamaModel> model;
-  // At most one is there; none where the language model's head is tied to embed_tokens.
+  // At most one is not null; both are null where the language model's head is tied to embed_tokens.
   std::shared_ptr<Linear> lm_head, score;
   const std::shared_ptr<Linear>& output_head() const { return score ? score : lm_head; }
 

@@ -2,11 +2,53 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
-
 #include "models/engine/cpu/dispatch.h"
 
 namespace lora {
+namespace {
+
+// The outputs of projections of one input, cut into `widths`: one projection for each, or one for all of them.
+std::vector<at::Tensor> project(const Linears& projections, const at::Tensor& x, at::IntArrayRef widths) {
+  if (projections.size() == 1) return projections.front()->forward(x).split_with_sizes(widths, -1);
+  std::vector<at::Tensor> outputs;
+  for (const auto& projection : projections) outputs.push_back(projection->forward(x));
+  return outputs;
+}
+
+// The projections of a group by name.
+std::vector<std::pair<std::string, std::shared_ptr<Linear>>> make_group(const LayerStructure& structure,
+                                                                        ProjectionGroup group, const std::string& layer,
+                                                                        const LinearSource& linears) {
+  std::vector<std::pair<std::string, std::shared_ptr<Linear>>> made;
+  for (const ProjectionShape& shape : structure.group(group)) {
+    made.emplace_back(shape.name, linears(layer + "." + shape.path(), shape.out, shape.in, shape.bias));
+  }
+  return made;
+}
+
+// The norm at `place`, registered with `host`; null where the structure has none.
+std::shared_ptr<RMSNorm> add_norm(torch::nn::Module& host, const LayerStructure& structure, NormPlace place,
+                                  const std::string& layer, const WeightSource& weights) {
+  const NormShape* shape = structure.norm(place);
+  if (!shape) return nullptr;
+  const at::Tensor weight = weights(layer + "." + shape->path() + ".weight", {shape->size});
+  return host.register_module(shape->name, std::make_shared<RMSNorm>(weight, structure.norm_eps, structure.norm_kind));
+}
+
+}  // namespace
+
+RopeTable BatchContext::rope(Positions positions) const {
+  switch (positions) {
+    case Positions::kNone:
+      return {};
+    case Positions::kGlobal:
+      return global;
+    case Positions::kLocal:
+      return local;
+  }
+  return {};
+}
+
 RMSNorm::RMSNorm(at::Tensor w, double eps, NormKind kind) : eps_(eps), kind_(kind) {
   weight = register_parameter("weight", std::move(w), /*requires_grad=*/false);
 }
@@ -26,67 +68,33 @@ at::Tensor RMSNorm::forward(const at::Tensor& x) const {
   return {};
 }
 
-Attention::Attention(const ModelConfig& config, const LayerConfig& layer, const std::string& path,
-                     const WeightSource& weights, const LinearSource& linears)
-    : heads_(config.num_attention_heads),
-      kv_heads_(config.num_key_value_heads),
-      head_dim_(config.head_dim),
-      positions_(layer.positions),
-      qk_norm_(config.qk_norm) {
-  scores_.scale = config.attention_scale ? config.attention_scale : 1.0 / std::sqrt(static_cast<double>(head_dim_));
-  scores_.softcap = config.attention_softcap;
-  scores_.window = layer.window;
-  const int64_t hidden = config.hidden_size, q = heads_ * head_dim_, kv = kv_heads_ * head_dim_;
-  if (config.fused_projections) {
-    register_linear("qkv_proj", qkv_proj, linears(path + ".qkv_proj", q + 2 * kv, hidden, config.qkv_bias));
-  } else {
-    register_linear("q_proj", q_proj, linears(path + ".q_proj", q, hidden, config.qkv_bias));
-    register_linear("k_proj", k_proj, linears(path + ".k_proj", kv, hidden, config.qkv_bias));
-    register_linear("v_proj", v_proj, linears(path + ".v_proj", kv, hidden, config.qkv_bias));
-  }
-  register_linear("o_proj", o_proj, linears(path + ".o_proj", hidden, q, config.o_bias));
-  if (qk_norm_ == QkNorm::kNone) return;
-  const auto norm = [&](const std::string& name, int64_t width) {
-    const int64_t size = qk_norm_ == QkNorm::kHead ? head_dim_ : width;
-    return register_module(name, std::make_shared<RMSNorm>(weights(path + "." + name + ".weight", {size}),
-                                                           config.rms_norm_eps, config.norm_kind));
-  };
-  q_norm = norm("q_norm", q);
-  k_norm = norm("k_norm", kv);
-}
-
-std::vector<std::shared_ptr<Linear>> Attention::input_projections() const {
-  if (qkv_proj) return {qkv_proj};
-  return {q_proj, k_proj, v_proj};
+Attention::Attention(const LayerStructure& structure, const std::string& path, const WeightSource& weights,
+                     const LinearSource& linears)
+    : heads_(structure.heads), scores_(structure.scores), positions_(structure.positions) {
+  register_linears(qkv, make_group(structure, ProjectionGroup::kQkv, path, linears));
+  register_linears(o, make_group(structure, ProjectionGroup::kO, path, linears));
+  q_norm = add_norm(*this, structure, NormPlace::kQueries, path, weights);
+  k_norm = add_norm(*this, structure, NormPlace::kKeys, path, weights);
+  norms_per_head_ = q_norm && structure.norm(NormPlace::kQueries)->per_head;
 }
 
 at::Tensor Attention::forward(const at::Tensor& x, const BatchContext& batch, int64_t layer) {
+  const auto [heads, kv_heads, dim] = heads_;
   const int64_t n = x.size(0);
-  at::Tensor q, k, v;
-  if (qkv_proj) {
-    const auto parts =
-        qkv_proj->forward(x).split_with_sizes({heads_ * head_dim_, kv_heads_ * head_dim_, kv_heads_ * head_dim_}, 1);
-    q = parts[0], k = parts[1], v = parts[2];
-  } else {
-    // In this order: dropout draws its keys as it goes.
-    q = q_proj->forward(x);
-    k = k_proj->forward(x);
-    v = v_proj->forward(x);
-  }
-  const auto prepare = [&](at::Tensor y, int64_t heads, const std::shared_ptr<RMSNorm>& norm) {
-    if (qk_norm_ == QkNorm::kWhole) y = norm->forward(y);
-    y = y.reshape({n, heads, head_dim_});
-    if (qk_norm_ == QkNorm::kHead) y = norm->forward(y);
-    if (positions_ == Positions::kNone) return y;
-    const RopeTable& table = positions_ == Positions::kLocal ? batch.local : batch.global;
-    return apply_rope(y, table.cos, table.sin);
+  const std::vector<at::Tensor> projected = project(qkv, x, {heads * dim, kv_heads * dim, kv_heads * dim});
+  const RopeTable rope = batch.rope(positions_);
+  const auto prepare = [&](at::Tensor y, int64_t count, const std::shared_ptr<RMSNorm>& norm) {
+    if (norm && !norms_per_head_) y = norm->forward(y);
+    y = y.reshape({n, count, heads_.dim});
+    if (norm && norms_per_head_) y = norm->forward(y);
+    return rope.cos.defined() ? apply_rope(y, rope.cos, rope.sin) : y;
   };
-  q = prepare(q, heads_, q_norm);
-  k = prepare(k, kv_heads_, k_norm);
-  v = v.reshape({n, kv_heads_, head_dim_});
+  const at::Tensor q = prepare(projected[0], heads, q_norm);
+  const at::Tensor k = prepare(projected[1], kv_heads, k_norm);
+  const at::Tensor v = projected[2].reshape({n, kv_heads, dim});
   const at::Tensor out =
       batch.cache ? attend_with_cache(q, k, v, batch, layer) : causal_attention(q, k, v, batch.attention, scores_);
-  return o_proj->forward(out.reshape({n, heads_ * head_dim_}));
+  return o.front()->forward(out.reshape({n, heads * dim}));
 }
 
 at::Tensor Attention::attend_with_cache(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -109,85 +117,63 @@ at::Tensor Attention::attend_with_cache(const at::Tensor& q, const at::Tensor& k
   return at::cat(outputs);
 }
 
-Mlp::Mlp(const ModelConfig& config, const std::string& path, const LinearSource& linears)
-    : activation_(config.activation) {
-  const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
-  if (config.fused_projections) {
-    register_linear("gate_up_proj", gate_up_proj, linears(path + ".gate_up_proj", 2 * inner, hidden, config.mlp_bias));
-  } else {
-    register_linear("gate_proj", gate_proj, linears(path + ".gate_proj", inner, hidden, config.mlp_bias));
-    register_linear("up_proj", up_proj, linears(path + ".up_proj", inner, hidden, config.mlp_bias));
-  }
-  register_linear("down_proj", down_proj, linears(path + ".down_proj", hidden, inner, config.mlp_bias));
-}
-
-std::vector<std::shared_ptr<Linear>> Mlp::input_projections() const {
-  if (gate_up_proj) return {gate_up_proj};
-  return {gate_proj, up_proj};
+Mlp::Mlp(const LayerStructure& structure, const std::string& path, const LinearSource& linears)
+    : inner_(structure.in_features(ProjectionGroup::kDown)), activation_(structure.activation) {
+  register_linears(gate_up, make_group(structure, ProjectionGroup::kGateUp, path, linears));
+  register_linears(down, make_group(structure, ProjectionGroup::kDown, path, linears));
 }
 
 at::Tensor Mlp::forward(const at::Tensor& x) {
-  at::Tensor gate, up;
-  if (gate_up_proj) {
-    const auto halves = gate_up_proj->forward(x).chunk(2, -1);
-    gate = halves[0], up = halves[1];
-  } else {
-    // In this order: dropout draws its keys as it goes.
-    gate = gate_proj->forward(x);
-    up = up_proj->forward(x);
-  }
-  return down_proj->forward((activation_ == Activation::kSilu ? at::silu(gate) : at::gelu(gate, "tanh")) * up);
+  const std::vector<at::Tensor> projected = project(gate_up, x, {inner_, inner_});
+  const at::Tensor &gate = projected[0], &up = projected[1];
+  return down.front()->forward((activation_ == Activation::kSilu ? at::silu(gate) : at::gelu(gate, "tanh")) * up);
 }
 
-DecoderLayer::DecoderLayer(const ModelConfig& config, const LayerConfig& layer, const std::string& path,
-                           const WeightSource& weights, const LinearSource& linears)
-    : layer_(layer),
-      residual_scale_(config.residual_scale),
-      eps_(config.rms_norm_eps),
-      norm_kind_(config.norm_kind),
-      activation_(config.activation) {
-  self_attn =
-      register_module("self_attn", std::make_shared<Attention>(config, layer, path + ".self_attn", weights, linears));
-  mlp = register_module("mlp", std::make_shared<Mlp>(config, path + ".mlp", linears));
-  const auto norm = [&](const std::string& name) -> std::shared_ptr<RMSNorm> {
-    if (name.empty()) return nullptr;
-    return register_module(name, std::make_shared<RMSNorm>(weights(path + "." + name + ".weight", {config.hidden_size}),
-                                                           config.rms_norm_eps, config.norm_kind));
-  };
-  before_attention = norm(config.norms.before_attention);
-  after_attention = norm(config.norms.after_attention);
-  before_mlp = norm(config.norms.before_mlp);
-  after_mlp = norm(config.norms.after_mlp);
+std::string NotFused::reason() const {
+  if (own_forward) return own_forward->name + " has a forward pass of its own";
+  return std::string("there is no kernel for ") + c10::toString(dtype) + " on " + device.str();
 }
 
-std::string DecoderLayer::why_plain(at::ScalarType dtype) const {
-  const at::Device device = self_attn->o_proj->weight_handle().device();
-  if (!kernels::serves(at::empty({0}, at::TensorOptions(dtype).device(device)))) {
-    return std::string("there is no kernel for ") + c10::toString(dtype) + " on " + device.str();
-  }
-  for (const torch::nn::Module* host :
-       {static_cast<torch::nn::Module*>(self_attn.get()), static_cast<torch::nn::Module*>(mlp.get())}) {
-    for (const auto& child : host->named_children()) {
-      const auto linear = std::dynamic_pointer_cast<Linear>(child.value());
-      if (linear && !linear->parts()) return child.key() + " has a forward pass of its own";
-    }
-  }
-  return "";
+DecoderLayer::DecoderLayer(LayerStructure structure, const std::string& path, const WeightSource& weights,
+                           const LinearSource& linears)
+    : structure_(std::move(structure)) {
+  self_attn = register_module(kAttentionModule, std::make_shared<Attention>(structure_, path, weights, linears));
+  mlp = register_module(kMlpModule, std::make_shared<Mlp>(structure_, path, linears));
+  before_attention = add_norm(*this, structure_, NormPlace::kBeforeAttention, path, weights);
+  after_attention = add_norm(*this, structure_, NormPlace::kAfterAttention, path, weights);
+  before_mlp = add_norm(*this, structure_, NormPlace::kBeforeMlp, path, weights);
+  after_mlp = add_norm(*this, structure_, NormPlace::kAfterMlp, path, weights);
 }
 
-std::optional<FusedLayerParts> DecoderLayer::parts() const {
+const Linears& DecoderLayer::projections(ProjectionGroup group) const {
+  switch (group) {
+    case ProjectionGroup::kQkv:
+      return self_attn->qkv;
+    case ProjectionGroup::kO:
+      return self_attn->o;
+    case ProjectionGroup::kGateUp:
+      return mlp->gate_up;
+    case ProjectionGroup::kDown:
+      break;
+  }
+  return mlp->down;
+}
+
+std::variant<FusedLayerParts, NotFused> DecoderLayer::fused_form(at::ScalarType dtype) const {
+  const at::Device device = self_attn->o.front()->weight_handle().device();
+  if (!kernels::serves(dtype, device)) return NotFused{dtype, device};
   FusedLayerParts all;
-  const std::pair<std::vector<std::shared_ptr<Linear>>, std::vector<LinearParts>&> places[] = {
-      {self_attn->input_projections(), all.qkv},
-      {{self_attn->o_proj}, all.o},
-      {mlp->input_projections(), all.gate_up},
-      {{mlp->down_proj}, all.down},
-  };
-  for (const auto& [linears, place] : places) {
-    for (const auto& linear : linears) {
+  const std::pair<ProjectionGroup, std::vector<LinearParts>&> places[] = {{ProjectionGroup::kQkv, all.qkv},
+                                                                          {ProjectionGroup::kO, all.o},
+                                                                          {ProjectionGroup::kGateUp, all.gate_up},
+                                                                          {ProjectionGroup::kDown, all.down}};
+  auto shape = structure_.projections.begin();
+  for (const auto& [group, place] : places) {
+    for (const auto& linear : projections(group)) {
       std::optional<LinearParts> parts = linear->parts();
-      if (!parts) return std::nullopt;
+      if (!parts) return NotFused{dtype, device, &*shape};
       place.push_back(std::move(*parts));
+      ++shape;
     }
   }
   const auto weight = [](const std::shared_ptr<RMSNorm>& norm) { return norm ? norm->weight : at::Tensor(); };
@@ -197,27 +183,26 @@ std::optional<FusedLayerParts> DecoderLayer::parts() const {
   all.after_mlp = weight(after_mlp);
   all.q_norm = weight(self_attn->q_norm);
   all.k_norm = weight(self_attn->k_norm);
-  all.norms_multiply_by_one_plus = norm_kind_ == NormKind::kOnePlus;
-  all.eps = eps_;
-  all.gelu = activation_ == Activation::kGeluTanh;
-  all.layout = self_attn->layout();
-  all.scores = self_attn->scores();
-  all.residual_scale = residual_scale_;
+  all.norms_multiply_by_one_plus = structure_.norm_kind == NormKind::kOnePlus;
+  all.eps = structure_.norm_eps;
+  all.gelu = structure_.activation == Activation::kGeluTanh;
+  all.layout = structure_.heads;
+  all.scores = structure_.scores;
+  all.residual_scale = structure_.residual_scale;
   return all;
 }
 
 at::Tensor DecoderLayer::add(const at::Tensor& x, const std::shared_ptr<RMSNorm>& norm, at::Tensor y) const {
   if (norm) y = norm->forward(y);
-  return residual_scale_ == 1 ? x + y : x + y * residual_scale_;
+  return structure_.residual_scale == 1 ? x + y : x + y * structure_.residual_scale;
 }
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x, const BatchContext& batch, int64_t layer) {
-  if (batch.plan.fused && !batch.cache && kernels::serves(x)) {
-    if (const auto all = parts()) {
-      RopeTable table;
-      if (layer_.positions != Positions::kNone)
-        table = layer_.positions == Positions::kLocal ? batch.local : batch.global;
-      return fused_layer(x, *all, {batch.lengths, table.cos, table.sin, batch.plan});
+  if (batch.plan.fused && !batch.cache) {
+    const auto form = fused_form(x.scalar_type());
+    if (const auto* parts = std::get_if<FusedLayerParts>(&form)) {
+      const RopeTable rope = batch.rope(structure_.positions);
+      return fused_layer(x, *parts, {batch.lengths, rope.cos, rope.sin, batch.plan});
     }
   }
   const at::Tensor h =

@@ -22,6 +22,12 @@ void LinearHost::register_linear(const std::string& name, std::shared_ptr<Linear
   slots_[name] = &slot;
 }
 
+void LinearHost::register_linears(Linears& slots,
+                                  std::vector<std::pair<std::string, std::shared_ptr<Linear>>> linears) {
+  slots.resize(linears.size());
+  for (size_t i = 0; i < linears.size(); ++i) register_linear(linears[i].first, slots[i], std::move(linears[i].second));
+}
+
 void LinearHost::remove_linear(const std::string& name) {
   slots_.at(name)->reset();
   slots_.erase(name);

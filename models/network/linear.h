@@ -1,6 +1,6 @@
 #pragma once
-// The one kind of projection in the model, as an interface: an adapter or a quantised weight takes a dense one's place
-// without the rest of the network seeing it. (torch::nn::Linear's forward is not virtual, so it cannot serve.)
+// The interface of every projection in the model. An adapter or a quantised weight replaces a dense projection, and the
+// rest of the network does not change. (torch::nn::Linear cannot be this interface: its forward is not virtual.)
 
 #include <torch/nn/module.h>
 
@@ -8,6 +8,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "models/engine/linear_group.h"
 
@@ -17,11 +19,11 @@ class Linear : public torch::nn::Module {
  public:
   // x (..., in) of the model's dtype -> (..., out) of the same dtype.
   virtual at::Tensor forward(const at::Tensor& x) = 0;
-  // What the layer multiplies by, without adapters.
+  // The weight, without adapters.
   virtual WeightHandle weight_handle() const = 0;
   virtual at::Tensor bias_vector() const = 0;  // (out), or undefined
-  // The tensors that make up the layer, where y = x Wᵀ + b + low rank says all of it: then a fused operation may do the
-  // layer's work together with its neighbours'. Otherwise nothing, and forward is called.
+  // The layer's tensors, where LinearGroup's formula (models/engine/linear_group.h) is all that the layer computes. A
+  // fused operation may then compute it together with its neighbours. Empty: only forward computes the layer.
   virtual std::optional<LinearParts> parts() const { return std::nullopt; }
 
   // The weight as a dense matrix (out, in), for merging and export. May be a view: do not write.
@@ -30,8 +32,10 @@ class Linear : public torch::nn::Module {
   int64_t out_features() const { return weight_handle().out_features(); }
 };
 
-// y = x Wᵀ + b. The weight is used as given: no copy, and frozen unless the caller asks for its gradient. A trainable
-// weight may be float32 under half-precision activations; it is then cast for the product.
+using Linears = std::vector<std::shared_ptr<Linear>>;
+
+// y = x Wᵀ + b. The weight is used without a copy, and is frozen unless the caller sets requires_grad. A trained weight
+// may be float32 where activations are in half precision; the product then uses a cast of it.
 class DenseLinear final : public Linear {
  public:
   explicit DenseLinear(at::Tensor weight, at::Tensor bias = {});
@@ -44,7 +48,7 @@ class DenseLinear final : public Linear {
   at::Tensor bias;    // (out), or undefined
 };
 
-// A module whose Linears can be exchanged by name after construction; both the typed member and the module tree follow.
+// A module whose Linears can be replaced by name after construction. Both the typed member and the module tree follow.
 class LinearHost : public torch::nn::Module {
  public:
   // Throws ModelError when there is no Linear of that name.
@@ -53,6 +57,8 @@ class LinearHost : public torch::nn::Module {
  protected:
   // `slot` must live as long as the host: it is a member of the derived class.
   void register_linear(const std::string& name, std::shared_ptr<Linear>& slot, std::shared_ptr<Linear> linear);
+  // The same for several, by name. `slots` is empty before, and must not change its size afterwards.
+  void register_linears(Linears& slots, std::vector<std::pair<std::string, std::shared_ptr<Linear>>> linears);
   void remove_linear(const std::string& name);
 
  private:

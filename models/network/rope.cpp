@@ -47,7 +47,7 @@ std::vector<float> yarn_kept(const RopeConfig& rope, int64_t dim) {
 
 // Computed in float32 where transformers does, so that logits of long contexts agree.
 at::Tensor rope_frequencies(const RopeConfig& rope, int64_t head_dim, bool long_context) {
-  const int64_t dim = rope.dim ? rope.dim : head_dim;
+  const int64_t dim = rope.rotated(head_dim);
   std::vector<float> frequencies(static_cast<size_t>(dim / 2));
   const std::vector<float> kept = rope.type == Type::kYarn ? yarn_kept(rope, dim) : std::vector<float>();
   const auto factor = static_cast<float>(rope.factor);

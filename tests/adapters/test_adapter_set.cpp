@@ -110,7 +110,7 @@ TEST_CASE("only the active adapter's parameters are trained ones, and gradients 
 
 TEST_CASE("the base is held once") {
   const auto model = load_pretrained(golden_model("default"), "float32");
-  const void* weight = model->model->layers[0]->self_attn->q_proj->weight_matrix().const_data_ptr();
+  const void* weight = model->model->layers[0]->self_attn->qkv[0]->weight_matrix().const_data_ptr();
   AdapterSet set(*model);
   for (const Kind& kind : kinds()) {
     const Adaptation& adaptation = set.add(kind.name, kind.config, kind.seed);

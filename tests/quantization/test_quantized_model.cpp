@@ -144,10 +144,10 @@ TEST_CASE("training a quantized weight itself is refused") {
 TEST_CASE("a model is quantized as it is read, from the values of its file") {
   const auto dense = load_pretrained(golden_model("default"), "float32");
   const auto packed = load_pretrained(golden_model("default"), "bfloat16", {}, make_quantizer({"nf4"}));
-  const Nf4Weight wanted(dense->model->layers[1]->mlp->up_proj->weight_matrix(), at::kBFloat16, true);
+  const Nf4Weight wanted(dense->model->layers[1]->mlp->gate_up[1]->weight_matrix(), at::kBFloat16, true);
   at::Tensor values = at::empty({wanted.out_features(), wanted.in_features()}, at::kBFloat16);
   wanted.unpack(values);
-  CHECK(packed->model->layers[1]->mlp->up_proj->weight_matrix().equal(values));
+  CHECK(packed->model->layers[1]->mlp->gate_up[1]->weight_matrix().equal(values));
   CHECK(packed->lm_head->weight_matrix().equal(dense->lm_head->weight_matrix().to(at::kBFloat16)));
 }
 

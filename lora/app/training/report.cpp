@@ -137,8 +137,13 @@ std::string layers_line(const LlamaForCausalLM& model, ExecutionPlan plan) {
   std::map<std::string, std::vector<size_t>> plain;  // why -> layers
   const auto& layers = model.model->layers;
   for (size_t i = 0; i < layers.size(); ++i) {
-    const std::string why = plan.fused ? layers[i]->why_plain(model.dtype()) : "training.fused is false";
-    if (!why.empty()) plain[why].push_back(i);
+    const auto form = layers[i]->fused_form(model.dtype());
+    const auto* not_fused = std::get_if<NotFused>(&form);
+    if (!plan.fused) {
+      plain["training.fused is false"].push_back(i);
+    } else if (not_fused) {
+      plain[not_fused->reason()].push_back(i);
+    }
   }
   size_t count = 0;
   std::string reasons;
