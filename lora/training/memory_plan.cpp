@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "models/base/error.h"
+#include "models/engine/conventions.h"
 #include "models/engine/linear_cross_entropy.h"
 #include "models/io/file_view.h"
 
@@ -22,7 +23,7 @@ constexpr int64_t kManyTokens = 512, kFewTokens = 256;  // fewer make products s
 
 using Linears = std::vector<std::shared_ptr<Linear>>;
 
-int64_t padded_rank(const at::Tensor& a) { return a.defined() ? (a.size(0) + 15) / 16 * 16 : 0; }
+int64_t rank_width(const at::Tensor& a) { return a.defined() ? padded_rank(a.size(0)) : 0; }
 
 // Of the projections of one input, where one of them has a magnitude: what is kept before it is applied.
 int64_t magnitude_width(const Linears& group) {
@@ -74,7 +75,7 @@ Shapes shapes_of(const LlamaForCausalLM& model) {
       for (const auto& linear : *group) {
         const std::optional<LinearParts> parts = linear->parts();
         if (!parts) continue;
-        ranks += padded_rank(parts->lora_A) + padded_rank(parts->start_A);
+        ranks += rank_width(parts->lora_A) + rank_width(parts->start_A);
         if (parts->lora_A.defined() && parts->lora_A.requires_grad()) inputs += parts->lora_A.size(1);
       }
     }

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "models/engine/cpu/dispatch.h"
+#include "models/engine/operations.h"
 
 namespace lora {
 RMSNorm::RMSNorm(at::Tensor w, double eps, NormKind kind) : eps_(eps), kind_(kind) {
@@ -162,7 +162,7 @@ DecoderLayer::DecoderLayer(const ModelConfig& config, const LayerConfig& layer, 
 
 std::string DecoderLayer::why_plain(at::ScalarType dtype) const {
   const at::Device device = self_attn->o_proj->weight_handle().device();
-  if (!kernels::serves(at::empty({0}, at::TensorOptions(dtype).device(device)))) {
+  if (!operations_for(device, dtype)) {
     return std::string("there is no kernel for ") + c10::toString(dtype) + " on " + device.str();
   }
   for (const torch::nn::Module* host :
@@ -212,12 +212,14 @@ at::Tensor DecoderLayer::add(const at::Tensor& x, const std::shared_ptr<RMSNorm>
 }
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x, const BatchContext& batch, int64_t layer) {
-  if (batch.fused && kernels::serves(x)) {
+  const Operations* const operations = operations_for(x);
+  if (batch.fused && operations) {
     if (const auto all = parts()) {
       RopeTable table;
       if (layer_.positions != Positions::kNone)
         table = layer_.positions == Positions::kLocal ? batch.local : batch.global;
-      return fused_layer(x, *all, {batch.lengths, table.cos, table.sin, batch.recompute, batch.lets_weights_go});
+      return fused_layer(x, *all, {batch.lengths, table.cos, table.sin, batch.recompute, batch.lets_weights_go},
+                         *operations);
     }
   }
   const at::Tensor h =
