@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "models/base/error.h"
+#include "models/engine/conventions.h"
 #include "models/engine/linear_cross_entropy.h"
 #include "models/io/file_view.h"
 
@@ -20,7 +21,7 @@ constexpr int64_t kCompiledBytes = 45'000'000;
 
 constexpr int64_t kManyTokens = 512, kFewTokens = 256;  // fewer make products slower, more make them no faster
 
-int64_t padded_rank(const at::Tensor& a) { return a.defined() ? (a.size(0) + 15) / 16 * 16 : 0; }
+int64_t rank_width(const at::Tensor& a) { return a.defined() ? padded_rank(a.size(0)) : 0; }
 
 // The width of what the projections of one input keep for their magnitudes; 0 where none of them has one.
 int64_t magnitude_width(const Linears& group) {
@@ -74,7 +75,7 @@ Shapes shapes_of(const LlamaForCausalLM& model) {
       for (const auto& linear : linears) {
         const std::optional<LinearParts> parts = linear->parts();
         if (!parts) continue;
-        ranks += padded_rank(parts->lora_A) + padded_rank(parts->start_A);
+        ranks += rank_width(parts->lora_A) + rank_width(parts->start_A);
         if (parts->lora_A.defined() && parts->lora_A.requires_grad()) inputs += parts->lora_A.size(1);
       }
       if (group != ProjectionGroup::kGateUp) magnitudes += magnitude_width(linears);

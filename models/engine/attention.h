@@ -29,6 +29,12 @@ struct AttentionScores {
   int64_t window = 0;  // a token sees itself and the window − 1 before it; 0: all before it
 };
 
+// How a token's queries, keys and values lie side by side: [q | k | v].
+struct HeadLayout {
+  int64_t heads, kv_heads, dim;  // heads: of queries, a multiple of kv_heads
+  int64_t width() const { return (heads + 2 * kv_heads) * dim; }
+};
+
 // q (N, heads, D), k and v (N, kv_heads, D), heads a multiple of kv_heads -> (N, heads, D). Token t of a sample sees
 // tokens 0 … t of that sample, within the window, and nothing else. Differentiable.
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,

@@ -6,7 +6,9 @@
 
 #include <array>
 
-#include "models/engine/fused_steps.h"
+#include "models/engine/norm.h"
+#include "models/engine/operations.h"
+#include "models/engine/profile.h"
 
 namespace lora {
 namespace {
@@ -16,11 +18,12 @@ using torch::autograd::variable_list;
 // One application of a layer: the forward pass, what it keeps, and the backward pass.
 class Layer {
  public:
-  Layer(const FusedLayerParts& parts, const FusedBatch& batch, at::ScalarType dtype)
-      : qkv_(parts.qkv, dtype),
-        o_(parts.o, dtype),
-        gate_up_(parts.gate_up, dtype),
-        down_(parts.down, dtype),
+  Layer(const FusedLayerParts& parts, const FusedBatch& batch, at::ScalarType dtype, const Operations& operations)
+      : operations_(&operations),
+        qkv_(parts.qkv, dtype, operations),
+        o_(parts.o, dtype, operations),
+        gate_up_(parts.gate_up, dtype, operations),
+        down_(parts.down, dtype, operations),
         gelu_(parts.gelu),
         layout_(parts.layout),
         scores_(parts.scores),
@@ -53,12 +56,12 @@ class Layer {
     attend(x, [](const LinearGroup& group, const at::Tensor& in, const at::Tensor& base, at::Tensor& out,
                  LinearGroup::Kept& kept) { kept = group.forward(in, base, out); });
     gate_up_out_ = at::empty({x.size(0), gate_up_.out_features()}, x.options());
-    gate_up_kept_ = gate_up_.forward(normed(before_mlp_, h_), /*base=*/{}, gate_up_out_);
+    gate_up_kept_ = gate_up_.forward(normed(*operations_, before_mlp_, h_), /*base=*/{}, gate_up_out_);
     at::Tensor y;
     if (adds_changed(after_mlp_)) {
       down_out_ = at::empty_like(h_);
       down_kept_ = down_.forward(activation(), /*base=*/{}, down_out_);
-      y = at::add(h_, normed(after_mlp_, down_out_), residual_scale_);
+      y = at::add(h_, normed(*operations_, after_mlp_, down_out_), residual_scale_);
       if (!after_mlp_.there()) down_out_.reset();
     } else {
       y = at::empty_like(h_);
@@ -71,16 +74,16 @@ class Layer {
     return y;
   }
 
-  // The gradients of x (undefined unless wanted) and of parameters(). Frees what was kept.
-  variable_list backward(const at::Tensor& dy, bool input_wanted) {
+  // The gradients of x (undefined unless required) and of parameters(). Frees what was kept.
+  variable_list backward(const at::Tensor& dy, bool requires_input) {
     recompute();
     std::vector<at::Tensor> grads(1), norm_grads;
 
-    const at::Tensor ddown = gradient_through(after_mlp_, down_out_, added(dy), norm_grads);
+    const at::Tensor ddown = gradient_through(*operations_, after_mlp_, down_out_, added(dy), norm_grads);
     at::Tensor dz = down_.z_gradient(ddown), dlow = down_.low_gradient(dz);
     at::Tensor dact = at::empty({dy.size(0), gate_up_.out_features() / 2}, dy.options());
     down_.input_gradient(dz, dlow, down_kept_, dact);
-    gelu_ ? geglu_backward(gate_up_out_, dact) : swiglu_backward(gate_up_out_, dact);
+    activation_backward(dact);
     const at::Tensor dgate_up = std::move(gate_up_out_), act = std::move(dact);
     down_.parameter_gradients(ddown, dz, dlow, act, down_kept_, grads);
     down_kept_ = {};
@@ -88,17 +91,17 @@ class Layer {
 
     dz = gate_up_.z_gradient(dgate_up);
     dlow = gate_up_.low_gradient(dz);
-    at::Tensor n2 = gate_up_.reads_input() ? normed(before_mlp_, h_) : at::Tensor();
+    at::Tensor n2 = gate_up_.reads_input() ? normed(*operations_, before_mlp_, h_) : at::Tensor();
     gate_up_.parameter_gradients(dgate_up, dz, dlow, n2, gate_up_kept_, grads);
     at::Tensor dn = at::empty_like(dy);
     gate_up_.input_gradient(dz, dlow, gate_up_kept_, dn);
     gate_up_kept_ = {};
     at::Tensor dh = at::empty_like(dy);
-    normed_backward(before_mlp_, h_, dn, dy, dh);
+    normed_backward(*operations_, before_mlp_, h_, dn, dy, dh);
     if (before_mlp_.trained()) norm_grads.push_back(norm_weight_gradient(before_mlp_, h_, dn));
     h_.reset();
 
-    const at::Tensor dattended = gradient_through(after_attention_, o_out_, added(dh), norm_grads);
+    const at::Tensor dattended = gradient_through(*operations_, after_attention_, o_out_, added(dh), norm_grads);
     o_out_.reset();
     dz = o_.z_gradient(dattended);
     dlow = o_.low_gradient(dz);
@@ -106,21 +109,21 @@ class Layer {
     o_.input_gradient(dz, dlow, o_kept_, dout);
     o_.parameter_gradients(dattended, dz, dlow, attention_.out, o_kept_, grads);
     o_kept_ = {};
-    const at::Tensor dqkv = packed_attention_backward(qkv_out_, batch_.lengths, layout_, scores_, attention_, dout);
-    rotate(dqkv, batch_.cos, batch_.sin, layout_, -1);
+    const at::Tensor dqkv = attention_backward(dout);
+    rotate(dqkv, -1);
     norm_heads_backward(dqkv, norm_grads);
     qkv_out_.reset();
     attention_ = {};
 
     dz = qkv_.z_gradient(dqkv);
     dlow = qkv_.low_gradient(dz);
-    if (qkv_.reads_input()) n2 = normed(before_attention_, x_);
+    if (qkv_.reads_input()) n2 = normed(*operations_, before_attention_, x_);
     qkv_.parameter_gradients(dqkv, dz, dlow, n2, qkv_kept_, grads);
-    if (input_wanted || before_attention_.trained()) {
+    if (requires_input || before_attention_.trained()) {
       qkv_.input_gradient(dz, dlow, qkv_kept_, dn);
       if (before_attention_.trained()) norm_grads.push_back(norm_weight_gradient(before_attention_, x_, dn));
-      if (input_wanted) {
-        normed_backward(before_attention_, x_, dn, dh, dh);
+      if (requires_input) {
+        normed_backward(*operations_, before_attention_, x_, dn, dh, dh);
         grads[0] = dh;
       }
     }
@@ -141,25 +144,55 @@ class Layer {
     for (const LinearGroup* group : {&qkv_, &o_, &gate_up_, &down_}) group->let_weights_go();
   }
 
-  // Whether what a projection gives is not added as it is.
+  // Whether the output of a projection is normed or scaled before it is added.
   bool adds_changed(const Norm& norm) const { return norm.there() || residual_scale_ != 1; }
-  // The gradient of what is added, given that of the sum.
+  // The gradient of a summand, from that of the sum.
   at::Tensor added(const at::Tensor& dy) const { return residual_scale_ == 1 ? dy : dy * residual_scale_; }
 
-  at::Tensor activation() const { return gelu_ ? geglu(gate_up_out_) : swiglu(gate_up_out_); }
+  at::Tensor activation() const {
+    const WorkScope scope(Work::kElementwise);
+    return (gelu_ ? operations_->geglu : operations_->swiglu)(gate_up_out_);
+  }
+  // gate_up_out_ becomes its gradient; dact, the gradient of the activation, becomes the activation.
+  void activation_backward(const at::Tensor& dact) const {
+    const WorkScope scope(Work::kElementwise);
+    (gelu_ ? operations_->geglu_backward : operations_->swiglu_backward)(gate_up_out_, dact);
+  }
 
-  // From x to h_, with what is kept between. `project` does a group's products, for the first time or again.
+  // Queries and keys of qkv, in place; direction -1 is the inverse.
+  void rotate(const at::Tensor& qkv, float direction) const {
+    if (!batch_.cos.defined()) return;
+    const WorkScope scope(Work::kElementwise);
+    operations_->rotate(qkv, batch_.cos, batch_.sin, layout_, direction);
+  }
+
+  AttentionResult attention() const {
+    const WorkScope scope(Work::kAttention, attention_flops(2));
+    return operations_->packed_attention(qkv_out_, batch_.lengths, layout_, scores_);
+  }
+  at::Tensor attention_backward(const at::Tensor& dout) const {
+    const WorkScope scope(Work::kAttention, attention_flops(5));
+    return operations_->packed_attention_backward(qkv_out_, batch_.lengths, layout_, scores_, attention_, dout);
+  }
+  // Of `products` products over the pairs of tokens that a causal mask allows.
+  double attention_flops(int products) const {
+    double pairs = 0;
+    for (const int64_t t : batch_.lengths) pairs += 0.5 * static_cast<double>(t) * static_cast<double>(t + 1);
+    return 2.0 * products * pairs * static_cast<double>(layout_.heads * layout_.dim);
+  }
+
+  // From x to h_; keeps the activations between them. `project` does a group's products: forward, or forward_again.
   template <class Project>
   void attend(const at::Tensor& x, Project project) {
     qkv_out_ = at::empty({x.size(0), layout_.width()}, x.options());
-    project(qkv_, normed(before_attention_, x), at::Tensor(), qkv_out_, qkv_kept_);
+    project(qkv_, normed(*operations_, before_attention_, x), at::Tensor(), qkv_out_, qkv_kept_);
     norm_heads();
-    rotate(qkv_out_, batch_.cos, batch_.sin, layout_, 1);
-    attention_ = packed_attention(qkv_out_, batch_.lengths, layout_, scores_);
+    rotate(qkv_out_, 1);
+    attention_ = attention();
     if (adds_changed(after_attention_)) {
       o_out_ = at::empty_like(x);
       project(o_, attention_.out, at::Tensor(), o_out_, o_kept_);
-      h_ = at::add(x, normed(after_attention_, o_out_), residual_scale_);
+      h_ = at::add(x, normed(*operations_, after_attention_, o_out_), residual_scale_);
       if (!after_attention_.there()) o_out_.reset();
     } else {
       h_ = at::empty_like(x);
@@ -178,18 +211,18 @@ class Layer {
   }
   int64_t heads_width() const { return (layout_.heads + layout_.kv_heads) * layout_.dim; }
 
-  // Queries and keys of qkv_out_ in place; what they were is kept.
+  // Norms queries and keys of qkv_out_ in place; keeps their values before it.
   void norm_heads() {
     if (!q_norm_.there()) return;
     heads_ = qkv_out_.narrow(1, 0, heads_width()).clone(at::MemoryFormat::Contiguous);
-    for (const Heads& part : heads()) norm_columns(part.norm, heads_, qkv_out_, part.column, part.width);
+    for (const Heads& part : heads()) norm_columns(*operations_, part.norm, heads_, qkv_out_, part.column, part.width);
   }
 
   void norm_heads_backward(const at::Tensor& dqkv, std::vector<at::Tensor>& grads) {
     if (!q_norm_.there()) return;
     const at::Tensor dy = dqkv.narrow(1, 0, heads_width()).clone(at::MemoryFormat::Contiguous);
     for (const Heads& part : heads()) {
-      norm_columns_backward(part.norm, heads_, dy, /*base=*/{}, dqkv, part.column, part.width);
+      norm_columns_backward(*operations_, part.norm, heads_, dy, /*base=*/{}, dqkv, part.column, part.width);
       if (!part.norm.trained()) continue;
       grads.push_back(norm_weight_gradient(part.norm, heads_.narrow(1, part.column, part.width),
                                            dy.narrow(1, part.column, part.width)));
@@ -197,7 +230,7 @@ class Layer {
     heads_.reset();
   }
 
-  // The low-rank activations and the dropout keys stay: they are small, and keys make the masks the same again.
+  // The low-rank activations and the dropout keys stay: they are small, and the keys give the same masks again.
   void drop_activations() {
     for (at::Tensor* tensor : {&qkv_out_, &heads_, &o_out_, &h_}) tensor->reset();
     attention_ = {};
@@ -218,16 +251,17 @@ class Layer {
     }
     if (!gate_up_out_.defined()) {
       gate_up_out_ = at::empty({x_.size(0), gate_up_.out_features()}, x_.options());
-      gate_up_.forward_again(normed(before_mlp_, h_), /*base=*/{}, gate_up_out_, gate_up_kept_);
+      gate_up_.forward_again(normed(*operations_, before_mlp_, h_), /*base=*/{}, gate_up_out_, gate_up_kept_);
     }
     if (after_mlp_.there() && !down_out_.defined()) {
       down_out_ = at::empty_like(h_);
       down_.forward_again(activation(), /*base=*/{}, down_out_, down_kept_);
     } else if (down_.has_magnitudes() && !down_kept_.z.defined()) {
-      down_.keep_again(activation(), down_kept_);
+      down_.restore(activation(), down_kept_);
     }
   }
 
+  const Operations* operations_;
   LinearGroup qkv_, o_, gate_up_, down_;
   Norm before_attention_, after_attention_, before_mlp_, after_mlp_, q_norm_, k_norm_;
   bool gelu_;
@@ -236,7 +270,7 @@ class Layer {
   double residual_scale_;
   FusedBatch batch_;
 
-  // heads_, o_out_, down_out_: what norms of queries and keys, and of what is added, were applied to.
+  // heads_, o_out_, down_out_: the inputs of the norms of queries and keys, and of the two summands.
   at::Tensor x_, qkv_out_, heads_, o_out_, h_, gate_up_out_, down_out_;
   AttentionResult attention_;
   LinearGroup::Kept qkv_kept_, o_kept_, gate_up_kept_, down_kept_;
@@ -271,8 +305,9 @@ auto make_node(Argument&& argument) {
 
 }  // namespace
 
-at::Tensor fused_layer(const at::Tensor& x, const FusedLayerParts& parts, const FusedBatch& batch) {
-  Layer layer(parts, batch, x.scalar_type());
+at::Tensor fused_layer(const at::Tensor& x, const FusedLayerParts& parts, const FusedBatch& batch,
+                       const Operations& operations) {
+  Layer layer(parts, batch, x.scalar_type(), operations);
   std::vector<at::Tensor> inputs = layer.parameters();
   inputs.insert(inputs.begin(), x);
   const bool track = at::GradMode::is_enabled() && torch::autograd::any_variable_requires_grad(inputs);

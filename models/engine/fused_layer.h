@@ -1,10 +1,10 @@
 #pragma once
-// A whole decoder layer, forward and backward written by hand, as one node of autograd: no node a small product, no
-// gradient for what is frozen, and only those activations kept that are dearer to compute again than to hold.
+// One autograd node for a whole decoder layer, with a hand-written backward. Frozen tensors get no gradient; only
+// activations that cost more to recompute than to store are kept.
 //
-// x (N, H) -> h = x + o(attention(q, k, v of norm(x))) -> h + down(act(gate(norm(h))) · up(norm(h))). Of the norms each
-// may be missing; there may be others of what is added, and of queries and keys; what is added may have a scale. The
-// plain path is DecoderLayer::forward; tests hold the two equal.
+// x (N, H) -> h = x + o(attention(q, k, v of norm(x))) -> h + down(act(gate(norm(h))) · up(norm(h))). Each norm may be
+// missing. Queries, keys and the two summands may have norms of their own, and the summands a scale. The same in plain
+// modules is DecoderLayer::forward; tests hold the two equal.
 
 #include <ATen/core/Tensor.h>
 
@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "models/engine/execution_plan.h"
+#include "models/engine/attention.h"
 #include "models/engine/linear_group.h"
-#include "models/engine/packed_attention.h"
 
 namespace lora {
 
@@ -37,8 +37,9 @@ struct FusedBatch {
   ExecutionPlan plan;
 };
 
-// x (N, H) float32 or bfloat16 on the CPU, contiguous -> (N, H). Differentiable once, with respect to x and to every
-// tensor of `parts` that requires a gradient.
-at::Tensor fused_layer(const at::Tensor& x, const FusedLayerParts& parts, const FusedBatch& batch);
+// x (N, H), contiguous -> (N, H). Device and dtype are any that `operations` is for (operations.h). Differentiable
+// once, with respect to x and to every tensor of `parts` that requires a gradient.
+at::Tensor fused_layer(const at::Tensor& x, const FusedLayerParts& parts, const FusedBatch& batch,
+                       const Operations& operations);
 
 }  // namespace lora

@@ -6,12 +6,9 @@
 #include <algorithm>
 
 #include "models/base/numbers.h"
-#include "models/base/threads.h"
-#include "models/engine/cpu/dispatch.h"
-#include "models/engine/cpu/elementwise.h"
+#include "models/engine/operations.h"
 #include "models/engine/profile.h"
 #include "models/engine/row_counts.h"
-#include "models/engine/weight_products.h"
 
 namespace lora {
 namespace {
@@ -19,43 +16,18 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Losses of the rows of logits, summed; the logits become their gradient.
-at::Tensor chunk_loss(at::Tensor& logits, const at::Tensor& targets, bool gradient) {
-  const int64_t rows = logits.size(0), vocab = logits.size(1);
-  if (!kernels::serves(logits)) {
-    const at::Tensor wanted = targets.unsqueeze(1);
-    at::Tensor log_p = at::log_softmax(logits, /*dim=*/-1, at::kFloat);
-    const at::Tensor loss = -log_p.gather(1, wanted).sum(at::kDouble);
-    if (!gradient) return loss;
-    // d loss / d logits = softmax − one-hot(target)
-    log_p.exp_().scatter_add_(1, wanted, at::full({rows, 1}, -1.0f, log_p.options()));
-    logits.copy_(log_p);
-    return loss;
-  }
-  const at::Tensor losses = at::empty({rows}, at::kFloat);
-  kernels::for_type(logits, [&](auto type) {
-    using T = decltype(type);
-    parallel_for(rows, 1, [&](int64_t first, int64_t last) {
-      kernels::cross_entropy(kernels::data<T>(logits) + first * vocab, targets.const_data_ptr<int64_t>() + first,
-                             losses.data_ptr<float>() + first, static_cast<size_t>(last - first),
-                             static_cast<size_t>(vocab), gradient);
-    });
-  });
-  return losses.sum(at::kDouble);
-}
-
-// Losses of the rows of products, summed; the products become their gradient.
-at::Tensor scaled_chunk_loss(at::Tensor& products, const at::Tensor& targets, bool gradient, double divisor,
-                             double softcap) {
+// The sum of the losses of the rows of products; the products become their gradient.
+at::Tensor chunk_loss(const Operations& operations, at::Tensor& products, const at::Tensor& targets, bool gradient,
+                      double divisor, double softcap) {
   if (divisor != 1) products.div_(divisor);
   if (softcap == 0) {
-    const at::Tensor loss = chunk_loss(products, targets, gradient);
+    const at::Tensor loss = operations.cross_entropy(products, targets, gradient);
     if (divisor != 1 && gradient) products.div_(divisor);
     return loss;
   }
   const at::Tensor bent = products.div_(softcap).tanh();
   products.copy_(bent).mul_(softcap);
-  const at::Tensor loss = chunk_loss(products, targets, gradient);
+  const at::Tensor loss = operations.cross_entropy(products, targets, gradient);
   if (gradient) products.mul_(bent.pow(2).neg_().add_(1)).div_(divisor);  // d tanh
   return loss;
 }
@@ -63,39 +35,39 @@ at::Tensor scaled_chunk_loss(at::Tensor& products, const at::Tensor& targets, bo
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& targets, bool x_needs_grad, bool weight_needs_grad, double divisor,
-                            double softcap) {
+                            double softcap, const Operations* operations) {
     const at::Tensor w = weight.to(x.scalar_type());
     const int64_t tokens = x.size(0), rows = rounded_rows(tokens);
     const bool gradient = x_needs_grad || weight_needs_grad;
     const WorkScope scope(Work::kLoss, 2.0 * (1 + x_needs_grad + weight_needs_grad) * static_cast<double>(x.numel()) *
                                            static_cast<double>(weight.size(0)));
-    // Rows of zeros at the end, whose logits are not looked at and whose gradients are zero.
+    // Rows of zeros at the end: their logits are not read, and their gradients are zero.
     at::Tensor padded = at::zeros({rows, x.size(1)}, x.options());
     padded.narrow(0, 0, tokens).copy_(x);
     at::Tensor dw = weight_needs_grad ? at::zeros(weight.sizes(), weight.options().dtype(at::kFloat)) : at::Tensor();
     const int64_t chunk = linear_cross_entropy_chunk(rows, weight.size(0));
     at::Tensor buffer = at::empty({chunk, weight.size(0)}, x.options());
     at::Tensor loss = at::zeros({}, x.options().dtype(at::kDouble));
-    const bool own = w.is_contiguous() && weight_products_serve(x.scalar_type(), rows, x.device(), w.sizes());
+    const bool own = w.is_contiguous() && operations->takes_product(x.scalar_type(), rows, w.sizes());
     for (int64_t begin = 0; begin < rows; begin += chunk) {
       const int64_t n = std::min(chunk, rows - begin), real = std::min(n, tokens - begin);
       at::Tensor xs = padded.narrow(0, begin, n);
       at::Tensor logits = buffer.narrow(0, 0, n);
       if (own) {
         const WeightProduct product{.terms = {{xs, w, /*transposed=*/true}}, .y = logits};
-        weight_products({&product, 1});
+        operations->weight_products({&product, 1});
       } else {
         at::mm_out(logits, xs, w.t());
       }
       at::Tensor counted = logits.narrow(0, 0, real);
-      loss.add_(scaled_chunk_loss(counted, targets.narrow(0, begin, real), gradient, divisor, softcap));
+      loss.add_(chunk_loss(*operations, counted, targets.narrow(0, begin, real), gradient, divisor, softcap));
       logits.narrow(0, real, n - real).zero_();
       if (weight_needs_grad) dw.add_(at::mm(logits.t(), xs));
       if (!x_needs_grad) continue;
-      // x's rows are done with: their gradient takes their place.
+      // These rows of x are not read again: their gradient takes their place.
       if (own) {
         const WeightProduct product{.terms = {{logits, w, /*transposed=*/false}}, .y = xs};
-        weight_products({&product, 1});
+        operations->weight_products({&product, 1});
       } else {
         at::mm_out(xs, logits, w);
       }
@@ -112,7 +84,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     at::Tensor dx, dw;
     if (saved[0].defined()) dx = saved[0] * grads[0].to(saved[0].scalar_type());
     if (saved[1].defined()) dw = (saved[1] * grads[0]).to(weight_dtype);
-    return {dx, dw, {}, {}, {}, {}, {}};
+    return {dx, dw, {}, {}, {}, {}, {}, {}};
   }
 };
 
@@ -127,9 +99,14 @@ int64_t linear_cross_entropy_chunk(int64_t rows, int64_t vocabulary) {
 
 at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets,
                                 const LogitScale& scale) {
+  return linear_cross_entropy(x, weight, targets, scale, some_operations_for(x));
+}
+
+at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets,
+                                const LogitScale& scale, const Operations& operations) {
   const bool track = at::GradMode::is_enabled();
   return LinearCrossEntropy::apply(x, weight, targets, track && x.requires_grad(), track && weight.requires_grad(),
-                                   scale.divisor, scale.softcap);
+                                   scale.divisor, scale.softcap, &operations);
 }
 
 }  // namespace lora

@@ -5,19 +5,24 @@
 
 namespace lora {
 
-// What lies between the product and the softmax: logits = c·tanh(x Wᵀ / divisor / c), or x Wᵀ / divisor for c = 0.
+struct Operations;
+
+// Between the product and the softmax: logits = c·tanh(x Wᵀ / divisor / c), or x Wᵀ / divisor for c = 0.
 struct LogitScale {
   double divisor = 1;
   double softcap = 0;  // c
 };
 
 // Sum over tokens of −log softmax(logits)[target], float32 scalar. x (M, H), weight (V, H), targets (M) int64 in [0,
-// V). The gradient of x, and of weight where it is asked for, is computed in the forward pass chunk by chunk, while
-// that chunk's logits are at hand. Softmax in float32 whatever the dtype of x. Differentiable once.
+// V). The forward pass computes the gradients that are required, chunk by chunk, while the chunk's logits are in
+// memory. The softmax is wide (operations.h) whatever the dtype of x. Differentiable once. By default the operations
+// are those of x's device, or ATen's where it has none.
 at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets,
                                 const LogitScale& scale = {});
+at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets,
+                                const LogitScale& scale, const Operations& operations);
 
-// How many of `rows` tokens have their logits held at once, with that vocabulary.
+// The number of tokens in a chunk of `rows` tokens, with that vocabulary.
 int64_t linear_cross_entropy_chunk(int64_t rows, int64_t vocabulary);
 
 }  // namespace lora

@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <span>
 
-#include "models/base/numbers.h"
+#include "models/engine/conventions.h"
 #include "models/engine/dropout.h"
-#include "models/engine/low_rank_products.h"
+#include "models/engine/operations.h"
 #include "models/engine/profile.h"
-#include "models/engine/weight_products.h"
 #include "models/io/file_view.h"
 
 namespace lora {
@@ -17,23 +16,22 @@ namespace {
 
 bool trained(const at::Tensor& t) { return t.defined() && t.requires_grad(); }
 
-int64_t padded(int64_t rank) { return static_cast<int64_t>(kernels::padded_rank(as_size(rank))); }
-
-// Σ over the rows of a ⊙ b: (columns) float32 from (N, columns) each. Some rows at a time, for bfloat16 is widened.
+// Σ over the rows of a ⊙ b: (columns) wide from (N, columns) each. Some rows at a time, since they are widened.
 at::Tensor column_products(const at::Tensor& a, const at::Tensor& b) {
   constexpr int64_t kRows = 64;
-  at::Tensor sum = at::zeros({a.size(1)}, at::kFloat);
+  const auto wide = wide_dtype(a.scalar_type());
+  at::Tensor sum = at::zeros({a.size(1)}, a.options().dtype(wide));
   for (int64_t row = 0; row < a.size(0); row += kRows) {
     const int64_t end = std::min(row + kRows, a.size(0));
-    sum.add_((a.slice(0, row, end).to(at::kFloat) * b.slice(0, row, end)).sum(0));
+    sum.add_((a.slice(0, row, end).to(wide) * b.slice(0, row, end)).sum(0));
   }
   return sum;
 }
 
 }  // namespace
 
-LinearGroup::LinearGroup(std::vector<LinearParts> parts, at::ScalarType dtype)
-    : parts_(std::move(parts)), dtype_(dtype) {
+LinearGroup::LinearGroup(std::vector<LinearParts> parts, at::ScalarType dtype, const Operations& operations)
+    : parts_(std::move(parts)), dtype_(dtype), operations_(&operations) {
   std::vector<Adapter> frozen;
   for (const LinearParts& part : parts_) {
     const int64_t out = part.weight.out_features();
@@ -42,7 +40,7 @@ LinearGroup::LinearGroup(std::vector<LinearParts> parts, at::ScalarType dtype)
     if (part.lora_A.defined()) {
       const int64_t rank = part.lora_A.size(0);
       adapters_.push_back({&part.lora_A, &part.lora_B, part.scaling, part.dropout, out_, out, rank_, rank});
-      rank_ += padded(rank);
+      rank_ += padded_rank(rank);
       drops_ |= part.dropout > 0;
     }
     if (part.start_A.defined()) {
@@ -53,7 +51,7 @@ LinearGroup::LinearGroup(std::vector<LinearParts> parts, at::ScalarType dtype)
   trained_rank_ = rank_;
   for (Adapter& a : frozen) {
     a.low = rank_;
-    rank_ += padded(a.rank);
+    rank_ += padded_rank(a.rank);
     adapters_.push_back(a);
   }
 }
@@ -64,8 +62,7 @@ double LinearGroup::flops(const at::Tensor& x) const {
 
 bool LinearGroup::folds(int64_t rows) const {
   return std::ranges::all_of(parts_, [&](const LinearParts& part) {
-    return weight_products_serve(dtype_, rows, part.weight.device(),
-                                 {part.weight.out_features(), part.weight.in_features()});
+    return operations_->takes_product(dtype_, rows, {part.weight.out_features(), part.weight.in_features()});
   });
 }
 
@@ -100,8 +97,8 @@ void LinearGroup::project_folded(const at::Tensor& x, const at::Tensor& low, con
     std::vector<at::Tensor> lows;
     for (const Adapter& a : adapters_) {
       if (a.column != column) continue;
-      folded.matrices.push_back(transposed(*a.b, a.scaling));
-      lows.push_back(low.narrow(1, a.low, padded(a.rank)));
+      folded.matrices.push_back({*a.b, /*transposed=*/true, a.scaling});
+      lows.push_back(low.narrow(1, a.low, padded_rank(a.rank)));
     }
     if (!lows.empty()) folded.low = lows.size() == 1 ? lows[0] : at::cat(lows, 1);
     products.push_back({{{x, part.weight.for_product(dtype_), /*transposed=*/true}},
@@ -111,11 +108,11 @@ void LinearGroup::project_folded(const at::Tensor& x, const at::Tensor& low, con
     column += out;
     // A packed weight's dense form is gone when the next one's is made.
     if (part.weight.packed()) {
-      weight_products(products);
+      operations_->weight_products(products);
       products.clear();
     }
   }
-  if (!products.empty()) weight_products(products);
+  if (!products.empty()) operations_->weight_products(products);
 }
 
 void LinearGroup::add_biases(at::Tensor& y) const {
@@ -144,8 +141,8 @@ void LinearGroup::add_scaled(const at::Tensor& z, const at::Tensor& base, at::Te
 void LinearGroup::add_low(const at::Tensor& low, at::Tensor& y) const {
   const WorkScope scope(Work::kAdapters);
   for (const Adapter& a : adapters_) {
-    const LowRankMatrix b = transposed(*a.b, a.scaling);
-    add_rows(low.narrow(1, a.low, padded(a.rank)), {&b, 1}, y.narrow(1, a.column, a.out));
+    const LowRankFactor b{*a.b, /*transposed=*/true, a.scaling};
+    operations_->add_rows(low.narrow(1, a.low, padded_rank(a.rank)), {&b, 1}, y.narrow(1, a.column, a.out));
   }
 }
 
@@ -158,21 +155,21 @@ LinearGroup::Kept LinearGroup::forward(const at::Tensor& x, const at::Tensor& ba
 
 void LinearGroup::low_activations(const at::Tensor& x, Kept& kept) const {
   const WorkScope scope(Work::kAdapters);
-  kept.low = at::empty({x.size(0), rank_}, at::kFloat);
-  std::vector<LowRankMatrix> all;
+  kept.low = at::empty({x.size(0), rank_}, x.options().dtype(wide_dtype(dtype_)));
+  std::vector<LowRankFactor> all;
   for (const Adapter& a : adapters_) {
-    all.push_back(transposed(*a.a));
+    all.push_back({*a.a, /*transposed=*/true});
     if (!drops_) continue;
     kept.dropout_keys.push_back(a.dropout > 0 ? draw_dropout_key() : 0);
-    project_rows(dropout_values(x, a.dropout, kept.dropout_keys.back()), {&all.back(), 1},
-                 kept.low.narrow(1, a.low, padded(a.rank)));
+    operations_->project_rows(operations_->dropout(x, a.dropout, kept.dropout_keys.back()), {&all.back(), 1},
+                              kept.low.narrow(1, a.low, padded_rank(a.rank)));
   }
-  if (!drops_) project_rows(x, all, kept.low);  // all at once: x is read a single time
+  if (!drops_) operations_->project_rows(x, all, kept.low);  // all at once: x is read a single time
 }
 
 void LinearGroup::forward_again(const at::Tensor& x, const at::Tensor& base, at::Tensor& y, Kept& kept) const {
   if (has_magnitudes_) {
-    keep_again(x, kept);
+    restore(x, kept);
     add_scaled(kept.z, base, y);
   } else {
     project(x, kept.low, base, y);
@@ -180,7 +177,7 @@ void LinearGroup::forward_again(const at::Tensor& x, const at::Tensor& base, at:
   add_biases(y);
 }
 
-void LinearGroup::keep_again(const at::Tensor& x, Kept& kept) const {
+void LinearGroup::restore(const at::Tensor& x, Kept& kept) const {
   if (!has_magnitudes_ || kept.z.defined()) return;
   kept.z = at::empty({x.size(0), out_}, x.options());
   project(x, kept.low, /*base=*/{}, kept.z);
@@ -196,10 +193,10 @@ at::Tensor LinearGroup::z_gradient(const at::Tensor& dy) const {
 at::Tensor LinearGroup::low_gradient(const at::Tensor& dz) const {
   if (rank_ == 0) return {};
   const WorkScope scope(Work::kAdapters);
-  at::Tensor dlow = at::empty({dz.size(0), rank_}, at::kFloat);
+  at::Tensor dlow = at::empty({dz.size(0), rank_}, dz.options().dtype(wide_dtype(dtype_)));
   for (const Adapter& a : adapters_) {
-    const LowRankMatrix b = matrix(*a.b, a.scaling);
-    project_rows(dz.narrow(1, a.column, a.out), {&b, 1}, dlow.narrow(1, a.low, padded(a.rank)));
+    const LowRankFactor b{*a.b, /*transposed=*/false, a.scaling};
+    operations_->project_rows(dz.narrow(1, a.column, a.out), {&b, 1}, dlow.narrow(1, a.low, padded_rank(a.rank)));
   }
   return dlow;
 }
@@ -232,18 +229,18 @@ void LinearGroup::through_weights_folded(const at::Tensor& dz, const Folded& fol
     // A packed weight's dense form is gone when the next one's is made.
     if (part.weight.packed() && column < out_) {
       const WeightProduct product{std::move(terms), {}, done, dx};
-      weight_products({&product, 1});
+      operations_->weight_products({&product, 1});
       terms.clear();
       done = dx;
     }
   }
   const WeightProduct product{std::move(terms), folded, done, dx};
-  weight_products({&product, 1});
+  operations_->weight_products({&product, 1});
 }
 
 void LinearGroup::input_gradient(const at::Tensor& dz, const at::Tensor& dlow, const Kept& kept, at::Tensor& dx) const {
-  std::vector<LowRankMatrix> all;
-  for (const Adapter& a : adapters_) all.push_back(matrix(*a.a));
+  std::vector<LowRankFactor> all;
+  for (const Adapter& a : adapters_) all.push_back({*a.a});
   if (folds(dz.size(0))) {
     through_weights_folded(dz, drops_ ? Folded() : Folded{dlow, all}, dx);
     if (!drops_) return;
@@ -252,12 +249,12 @@ void LinearGroup::input_gradient(const at::Tensor& dz, const at::Tensor& dlow, c
   }
   if (rank_ == 0) return;
   const WorkScope scope(Work::kAdapters);
-  if (!drops_) return add_rows(dlow, all, dx);  // all at once: dx is read and written a single time
+  if (!drops_) return operations_->add_rows(dlow, all, dx);  // all at once: dx is read and written a single time
   for (size_t i = 0; i < adapters_.size(); ++i) {
     const Adapter& a = adapters_[i];
     at::Tensor through = at::zeros_like(dx);
-    add_rows(dlow.narrow(1, a.low, padded(a.rank)), {&all[i], 1}, through);
-    dx.add_(dropout_values(through, a.dropout, kept.dropout_keys[i]));
+    operations_->add_rows(dlow.narrow(1, a.low, padded_rank(a.rank)), {&all[i], 1}, through);
+    dx.add_(operations_->dropout(through, a.dropout, kept.dropout_keys[i]));
   }
 }
 
@@ -266,7 +263,8 @@ void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dz
   const WorkScope scope(rank_ > 0 ? Work::kAdapters : Work::kProducts, trains_weights_ ? flops(x) : 0);
   // Without dropout the gradients of all A are one product.
   at::Tensor all_a;
-  if (trained_rank_ > 0 && !drops_ && reads_input()) all_a = thin_gradient(dlow.narrow(1, 0, trained_rank_), x, 1);
+  if (trained_rank_ > 0 && !drops_ && reads_input())
+    all_a = operations_->thin_gradient(dlow.narrow(1, 0, trained_rank_), x, 1);
   int64_t column = 0;
   size_t next = 0;
   for (const LinearParts& part : parts_) {
@@ -275,17 +273,18 @@ void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dz
     const at::Tensor z = kept.z.defined() ? kept.z.narrow(1, column, out) : at::Tensor();
     column += out;
     if (trained(part.weight.dense())) grads.push_back(at::mm(slice.t(), x).to(part.weight.dense().scalar_type()));
-    if (trained(part.bias)) grads.push_back(dy_slice.sum(0, false, at::kFloat).to(part.bias.scalar_type()));
+    if (trained(part.bias)) grads.push_back(dy_slice.sum(0, false, wide_dtype(dtype_)).to(part.bias.scalar_type()));
     if (!part.lora_A.defined()) continue;
     const size_t index = next++;
     const Adapter& a = adapters_[index];
     if (trained(part.lora_A)) {
-      grads.push_back(drops_ ? thin_gradient(dlow.narrow(1, a.low, a.rank),
-                                             dropout_values(x, part.dropout, kept.dropout_keys[index]), 1)
-                             : all_a.narrow(0, a.low, a.rank));
+      grads.push_back(
+          drops_ ? operations_->thin_gradient(dlow.narrow(1, a.low, a.rank),
+                                              operations_->dropout(x, part.dropout, kept.dropout_keys[index]), 1)
+                 : all_a.narrow(0, a.low, a.rank));
     }
     if (trained(part.lora_B)) {
-      grads.push_back(thin_gradient(kept.low.narrow(1, a.low, a.rank), slice, part.scaling).t());
+      grads.push_back(operations_->thin_gradient(kept.low.narrow(1, a.low, a.rank), slice, part.scaling).t());
     }
     if (trained(part.magnitude)) grads.push_back(column_products(dy_slice, z).div_(part.row_norm));
   }

@@ -4,9 +4,9 @@
 // Forward and gradients as plain functions: the caller is the autograd.
 //
 // Shapes: N tokens, I input features, O_i output features and r_i the rank of projection i; O and r without an index
-// are sums over the projections, ranks padded to 16. x is on the CPU, float32 or bfloat16, contiguous. Products
-// with the weights are in its dtype with float32 sums; adapters, their activations of rank r and their gradients are
-// float32 throughout.
+// are sums over the projections, with padded ranks (conventions.h). x is contiguous, of a dtype and on a device that
+// the table of operations is for. Products with the weights are in its dtype, with wide sums; adapters, their
+// activations of rank r and their gradients are wide throughout: float32, or float64 where x is.
 
 #include <ATen/core/Tensor.h>
 
@@ -18,6 +18,7 @@
 namespace lora {
 
 struct Folded;
+struct Operations;
 
 // A projection as the tensors it consists of.
 struct LinearParts {
@@ -32,26 +33,26 @@ struct LinearParts {
 
 class LinearGroup {
  public:
-  // The tensors are used as they are at each call. dtype: of the activations.
-  LinearGroup(std::vector<LinearParts> parts, at::ScalarType dtype);
+  // Each call reads the tensors as they are then. dtype: of the activations.
+  LinearGroup(std::vector<LinearParts> parts, at::ScalarType dtype, const Operations& operations);
   LinearGroup(LinearGroup&&) = default;  // adapters_ points into parts_, which stays where it is
   LinearGroup& operator=(LinearGroup&&) = default;
 
-  // What the gradients need besides x: kept by the caller.
+  // What the gradients need besides x. The caller keeps it from the forward to the backward pass.
   struct Kept {
-    at::Tensor low;                      // (N, r) float32: dropout(x) A_iᵀ side by side, then x A₀_iᵀ
-    std::vector<uint64_t> dropout_keys;  // of each adapter
-    at::Tensor z;                        // (N, O), where there are magnitudes; may be dropped and computed again
+    at::Tensor low;                      // (N, r) wide: dropout(x) A_iᵀ side by side, then x A₀_iᵀ
+    std::vector<uint64_t> dropout_keys;  // one an adapter; empty without dropout
+    at::Tensor z;  // (N, O) where there are magnitudes. May be dropped: restore() computes it again.
   };
 
-  // Writes y (N, O), the projections side by side, plus `base`, which is y, or laid out as y, or undefined.
+  // Writes y (N, O) = the projections side by side + `base`, which is y, or laid out as y, or undefined.
   Kept forward(const at::Tensor& x, const at::Tensor& base, at::Tensor& y) const;
-  // The same, with the masks of an earlier call: for recomputing.
+  // The same result again, with the dropout masks and low-rank activations of an earlier call.
   void forward_again(const at::Tensor& x, const at::Tensor& base, at::Tensor& y, Kept& kept) const;
-  // Only what was dropped of `kept`.
-  void keep_again(const at::Tensor& x, Kept& kept) const;
+  // Recomputes the members of `kept` that were dropped.
+  void restore(const at::Tensor& x, Kept& kept) const;
 
-  // The gradient of z, from that of y: in the functions below it takes the place of dy.
+  // The gradient of z, from that of y. The functions below take it.
   at::Tensor z_gradient(const at::Tensor& dy) const;
   // The gradient of `low`: shaped alike, undefined without adapters.
   at::Tensor low_gradient(const at::Tensor& dz) const;
@@ -64,7 +65,7 @@ class LinearGroup {
   // The tensors that require a gradient: weight, bias, lora_A, lora_B, magnitude of each projection where they do.
   std::vector<at::Tensor> parameters() const;
   int64_t out_features() const { return out_; }
-  bool reads_input() const;  // whether parameter_gradients uses x at all
+  bool reads_input() const;  // whether parameter_gradients reads x
   bool has_magnitudes() const { return has_magnitudes_; }
   // The memory of frozen weights that are a mapped file's; see io/file_view.h.
   void let_weights_go() const;
@@ -73,7 +74,7 @@ class LinearGroup {
   // The products with the weights and the adapters, without magnitudes and biases.
   void project(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base, at::Tensor& y) const;
   void project_folded(const at::Tensor& x, const at::Tensor& low, const at::Tensor& base, at::Tensor& y) const;
-  // Whether products of so many rows are done by kernels::weight_product, adapters folded in.
+  // Whether the products of so many rows are done by Operations::weight_products, with the adapters folded in.
   bool folds(int64_t rows) const;
   // A low-rank pair, what it is multiplied by, where its projection's columns and those of its rank begin, and how many
   // columns these have.
@@ -93,6 +94,7 @@ class LinearGroup {
   std::vector<LinearParts> parts_;
   std::vector<Adapter> adapters_;  // lora_A and lora_B of the projections in order, then the frozen pairs
   at::ScalarType dtype_;
+  const Operations* operations_;
   int64_t out_ = 0, rank_ = 0, trained_rank_ = 0;  // trained: without the frozen pairs
   bool drops_ = false, trains_weights_ = false, has_magnitudes_ = false;
 };

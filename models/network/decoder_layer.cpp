@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "models/engine/cpu/dispatch.h"
+#include "models/engine/operations.h"
 
 namespace lora {
 namespace {
@@ -161,7 +161,7 @@ const Linears& DecoderLayer::projections(ProjectionGroup group) const {
 
 std::variant<FusedLayerParts, NotFused> DecoderLayer::fused_form(at::ScalarType dtype) const {
   const at::Device device = self_attn->o.front()->weight_handle().device();
-  if (!kernels::serves(dtype, device)) return NotFused{dtype, device};
+  if (!operations_for(device, dtype)) return NotFused{dtype, device};
   FusedLayerParts all;
   const std::pair<ProjectionGroup, std::vector<LinearParts>&> places[] = {{ProjectionGroup::kQkv, all.qkv},
                                                                           {ProjectionGroup::kO, all.o},
@@ -198,11 +198,12 @@ at::Tensor DecoderLayer::add(const at::Tensor& x, const std::shared_ptr<RMSNorm>
 }
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x, const BatchContext& batch, int64_t layer) {
-  if (batch.plan.fused && !batch.cache) {
+  const Operations* const operations = operations_for(x);
+  if (batch.plan.fused && !batch.cache && operations) {
     const auto form = fused_form(x.scalar_type());
     if (const auto* parts = std::get_if<FusedLayerParts>(&form)) {
       const RopeTable rope = batch.rope(structure_.positions);
-      return fused_layer(x, *parts, {batch.lengths, rope.cos, rope.sin, batch.plan});
+      return fused_layer(x, *parts, {batch.lengths, rope.cos, rope.sin, batch.plan}, *operations);
     }
   }
   const at::Tensor h =

@@ -53,7 +53,7 @@ TEST_CASE("DoRA drops the input of what it adds to the base's output, as PEFT do
   at::manual_seed(9);
   const at::Tensor found = layer.dora->forward(x);
   at::manual_seed(9);
-  const at::Tensor dropped = dropout_values(x, 0.4, draw_dropout_key());
+  const at::Tensor dropped = keyed_dropout(x, 0.4, draw_dropout_key());
   const at::Tensor wanted = layer.base->forward(x) + (layer.gain() - 1) * at::linear(dropped, layer.base->weight) +
                             layer.gain() * at::linear(dropped, layer.adapted() - layer.base->weight);
   CHECK(largest(found - wanted) < 1e-4);

@@ -4,9 +4,13 @@
 #include <hwy/targets.h>
 
 #include "models/engine/cpu/processor.h"
+#include "models/engine/operations.h"
 #include "tests/catch.h"
 
 namespace lora {
+
+// The CPU's table of operations.
+inline const Operations& cpu(at::ScalarType dtype) { return *operations_for(at::kCPU, dtype); }
 
 // Runs `body` once for each instruction set that this processor has, on AVX-512 with and without AMX.
 template <class F>

@@ -4,9 +4,8 @@
 #include <atomic>
 
 #include "models/base/threads.h"
-#include "models/engine/dropout.h"
 #include "models/engine/linear_cross_entropy.h"
-#include "models/engine/packed_attention.h"
+#include "models/engine/operations.h"
 #include "tests/catch.h"
 #include "tests/compare.h"
 #include "tests/engine/every_target.h"
@@ -72,16 +71,21 @@ TEST_CASE("packed attention and its gradient equal those of plain attention") {
       const double bound = dtype == at::kFloat ? 1e-6 : 1e-2;
       const at::Tensor input = qkv.to(dtype);
       at::Tensor exact = input.to(at::kDouble).requires_grad_(true);
-      const at::Tensor wanted = plain_attention(exact, kSamples, layout, scores);
-      wanted.backward(dout.to(dtype).to(at::kDouble));
-      on_every_target([&] {
-        INFO("heads " << layout.heads << " of " << layout.dim << ", scale " << scores.scale << ", cap "
-                      << scores.softcap << ", window " << scores.window << ", " << c10::toString(dtype));
-        const AttentionResult result = packed_attention(input, kSamples, layout, scores);
-        CHECK(relative(result.out, wanted.detach()) < bound);
-        const at::Tensor dqkv = packed_attention_backward(input, kSamples, layout, scores, result, dout.to(dtype));
-        CHECK(relative(dqkv, exact.grad()) < bound);
-      });
+      const at::Tensor expected = plain_attention(exact, kSamples, layout, scores);
+      expected.backward(dout.to(dtype).to(at::kDouble));
+      INFO("heads " << layout.heads << " of " << layout.dim << ", scale " << scores.scale << ", cap " << scores.softcap
+                    << ", window " << scores.window << ", " << c10::toString(dtype));
+      const auto check = [&](const Operations& operations, at::ScalarType of, double most) {
+        const at::NoGradGuard no_grad;
+        const at::Tensor qkv_of = input.to(of), dout_of = dout.to(dtype).to(of);
+        const AttentionResult result = operations.packed_attention(qkv_of, kSamples, layout, scores);
+        CHECK(relative(result.out, expected) < most);
+        const at::Tensor dqkv = operations.packed_attention_backward(qkv_of, kSamples, layout, scores, result, dout_of);
+        CHECK(relative(dqkv, exact.grad()) < most);
+      };
+      on_every_target([&] { check(cpu(dtype), dtype, bound); });
+      check(aten_operations(), dtype, bound);
+      check(aten_operations(), at::kDouble, 1e-12);
     }
   }
 }
@@ -91,7 +95,7 @@ TEST_CASE("packed attention is exact where scores are large") {
   at::manual_seed(2);
   const at::Tensor qkv = at::randn({64, layout.width()}) * 30;
   on_every_target([&] {
-    const AttentionResult result = packed_attention(qkv, {64}, layout, usual(layout));
+    const AttentionResult result = cpu(at::kFloat).packed_attention(qkv, {64}, layout, usual(layout));
     CHECK(relative(result.out, plain_attention(qkv, {64}, layout, usual(layout))) < 1e-5);
   });
 }
@@ -134,14 +138,13 @@ TEST_CASE("one logit that is no number makes the loss none") {
 
 TEST_CASE("dropout by key is the same on every instruction set, drops its share and repeats") {
   const at::Tensor x = at::ones({1000, 37});
-  const at::Tensor first = dropout_values(x, 0.3, 12345);
+  const at::Tensor first = cpu(at::kFloat).dropout(x, 0.3, 12345);
   CHECK(std::abs((first == 0).to(at::kDouble).mean().item<double>() - 0.3) < 0.01);
   CHECK(std::abs(first.max().item<double>() - 1 / 0.7) < 1e-6);
-  CHECK_FALSE(at::equal(first, dropout_values(x, 0.3, 12346)));
-  CHECK(at::equal(first == 0, dropout_values(x.to(at::kBFloat16), 0.3, 12345) == 0));
-  on_every_target([&] { CHECK(at::equal(first, dropout_values(x, 0.3, 12345))); });
-  // What other devices compute with plain tensors.
-  CHECK(at::equal(first == 0, dropout_values(x.to(at::kDouble), 0.3, 12345) == 0));
+  CHECK_FALSE(at::equal(first, cpu(at::kFloat).dropout(x, 0.3, 12346)));
+  CHECK(at::equal(first == 0, cpu(at::kBFloat16).dropout(x.to(at::kBFloat16), 0.3, 12345) == 0));
+  on_every_target([&] { CHECK(at::equal(first, cpu(at::kFloat).dropout(x, 0.3, 12345))); });
+  CHECK(at::equal(first == 0, aten_operations().dropout(x, 0.3, 12345) == 0));
 }
 
 TEST_CASE("parallel_for visits every index once, on several threads, and passes exceptions on") {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "models/engine/linear_group.h"
+#include "models/engine/operations.h"
 #include "tests/catch.h"
 #include "tests/compare.h"
 #include "tests/engine/every_target.h"
@@ -56,7 +57,7 @@ TEST_CASE("projections with adapters and their gradients equal those of plain te
       const at::Tensor wanted = at::cat(exact_outputs, 1), before = at::randn(wanted.sizes()).to(dtype);
       const at::Tensor dy = at::randn(wanted.sizes()).to(dtype);
       wanted.backward(dy.to(at::kDouble));
-      const LinearGroup group(parts, dtype);
+      const LinearGroup group(parts, dtype, *operations_for(x));
       on_every_target([&] {
         INFO(shape.tokens << " tokens, " << shape.in << " wide, " << c10::toString(dtype));
         at::NoGradGuard no_grad;

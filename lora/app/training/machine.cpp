@@ -15,7 +15,7 @@
 #include <set>
 #include <string>
 
-#include "models/engine/weight_products.h"
+#include "models/engine/operations.h"
 
 namespace lora {
 
@@ -72,7 +72,8 @@ double measured_peak(at::ScalarType dtype) {
   const at::Tensor x = at::ones({n, in}, dtype), w = at::ones({out, in}, dtype);
   at::Tensor y = at::empty({n, out}, dtype);
   const WeightProduct own{.terms = {{x, w, /*transposed=*/true}}, .y = y};
-  const bool serves = weight_products_serve(dtype, n, x.device(), w.sizes());
+  const Operations* const operations = operations_for(x);
+  const bool takes_own = operations && operations->takes_product(dtype, n, w.sizes());
   double best = 0;
   const auto measure = [&](const auto& multiply) {
     const auto start = std::chrono::steady_clock::now();
@@ -82,7 +83,7 @@ double measured_peak(at::ScalarType dtype) {
   };
   for (int i = 0; i < 6; ++i) {
     measure([&] { at::mm_out(y, x, w.t()); });
-    if (serves) measure([&] { weight_products({&own, 1}); });
+    if (takes_own) measure([&] { operations->weight_products({&own, 1}); });
   }
   return best;
 }

@@ -201,8 +201,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lora::kernels {
 
-uint32_t dropout_threshold(float p) { return static_cast<uint32_t>(static_cast<double>(p) * 2147483648.0); }
-
 #define LORA_FOR_TYPE(T, S)                                                                                        \
   HWY_EXPORT(RmsNorm##S);                                                                                          \
   HWY_EXPORT(RmsNormBackward##S);                                                                                  \

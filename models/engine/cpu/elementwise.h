@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "models/engine/conventions.h"
 #include "models/engine/cpu/bf16.h"
 
 namespace lora::kernels {
@@ -40,11 +41,7 @@ void swiglu_backward(T* gu, T* dy, size_t rows, size_t width);
 template <class T>
 void cross_entropy(T* logits, const int64_t* targets, float* losses, size_t rows, size_t vocabulary, bool gradient);
 
-// Element first + i of a stream is dropped where the scrambled bits of (key, first + i), without their lowest, are
-// below this: p in units of 2⁻³¹.
-uint32_t dropout_threshold(float p);
-
-// to[i] = 0 where dropped, else from[i] / (1 − p). from, to (n).
+// to[i] = from[i] / (1 − p), or 0 where element first + i of the stream `key` is dropped (conventions.h). from, to (n).
 template <class T>
 void dropout(const T* from, T* to, size_t n, float p, uint64_t key, uint32_t first);
 

@@ -9,12 +9,13 @@
 
 #include <cstddef>
 
+#include "models/engine/conventions.h"
 #include "models/engine/cpu/bf16.h"
 
 namespace lora::kernels {
 
 constexpr size_t kLowRankRows = 32;
-constexpr size_t padded_rank(size_t rank) { return (rank + 15) / 16 * 16; }
+using lora::padded_rank;
 
 // The float32 side of a product, laid out for this processor. Of project, panels one after another are one panel whose
 // columns lie side by side; of add, one whose rows do; of gradient, one of several p: `columns` or `depth` or `rank`,

@@ -1,4 +1,4 @@
-#include "models/engine/packed_attention.h"
+// Divides attention among threads, by sample and head.
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -12,9 +12,9 @@
 #include "models/engine/cpu/attention.h"
 #include "models/engine/cpu/dispatch.h"
 #include "models/engine/cpu/elementwise.h"
-#include "models/engine/profile.h"
+#include "models/engine/cpu/operations.h"
 
-namespace lora {
+namespace lora::cpu {
 namespace {
 
 using kernels::AttentionHead;
@@ -172,18 +172,10 @@ void backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const 
   });
 }
 
-// Of `products` products over the pairs that a causal mask lets through.
-double flops(const std::vector<int64_t>& lengths, const HeadLayout& layout, int products) {
-  double pairs = 0;
-  for (const int64_t t : lengths) pairs += 0.5 * static_cast<double>(t) * static_cast<double>(t + 1);
-  return 2.0 * products * pairs * static_cast<double>(layout.heads * layout.dim);
-}
-
 }  // namespace
 
 AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
                                  const AttentionScores& scores) {
-  const WorkScope scope(Work::kAttention, flops(lengths, layout, 2));
   AttentionResult result{at::empty({qkv.size(0), layout.heads * layout.dim}, qkv.options()),
                          at::empty({layout.heads, qkv.size(0)}, at::kFloat)};
   kernels::for_type(qkv, [&](auto type) { forward<decltype(type)>(qkv, lengths, layout, scores, result); });
@@ -193,11 +185,10 @@ AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_
 at::Tensor packed_attention_backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths,
                                      const HeadLayout& layout, const AttentionScores& scores,
                                      const AttentionResult& result, const at::Tensor& dout) {
-  const WorkScope scope(Work::kAttention, flops(lengths, layout, 5));
   at::Tensor dqkv = at::empty_like(qkv);
   kernels::for_type(qkv,
                     [&](auto type) { backward<decltype(type)>(qkv, lengths, layout, scores, result, dout, dqkv); });
   return dqkv;
 }
 
-}  // namespace lora
+}  // namespace lora::cpu

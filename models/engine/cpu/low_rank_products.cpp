@@ -1,4 +1,4 @@
-#include "models/engine/low_rank_products.h"
+#include "models/engine/cpu/low_rank_products.h"
 
 #include <ATen/ops/empty.h>
 
@@ -7,12 +7,15 @@
 #include "models/base/numbers.h"
 #include "models/base/threads.h"
 #include "models/engine/cpu/dispatch.h"
-#include "models/engine/scratch.h"
+#include "models/engine/cpu/operations.h"
+#include "models/engine/cpu/scratch.h"
 
-namespace lora {
+namespace lora::cpu {
 namespace {
 
-constexpr int64_t kRowStep = static_cast<int64_t>(kernels::kLowRankRows), kColumnGrain = 32;
+using kernels::LowRankMatrix;
+
+constexpr int64_t kRows = static_cast<int64_t>(kernels::kLowRankRows), kColumnGrain = 32;
 
 float* scratch(size_t depth, size_t columns) {
   return thread_scratch(kernels::low_rank_scratch_floats(depth, columns));
@@ -21,14 +24,22 @@ float* scratch(size_t depth, size_t columns) {
 // f(first row, rows) over all rows, at once on several threads.
 template <class F>
 void for_row_steps(int64_t rows, F f) {
-  parallel_for(ceil_div(rows, kRowStep), 1, [&](int64_t first, int64_t last) {
-    f(first * kRowStep, as_size(std::min(last * kRowStep, rows) - first * kRowStep));
+  parallel_for(ceil_div(rows, kRows), 1, [&](int64_t first, int64_t last) {
+    f(first * kRows, as_size(std::min(last * kRows, rows) - first * kRows));
   });
 }
 
-}  // namespace
+LowRankMatrix kernel_matrix(const LowRankFactor& factor) {
+  const at::Tensor& m = factor.m;
+  const size_t rows = as_size(m.size(0)), columns = as_size(m.size(1)), stride = as_size(m.stride(0));
+  const auto scale = static_cast<float>(factor.scale);
+  if (factor.transposed) return {m.const_data_ptr<float>(), 1, stride, columns, rows, scale};
+  return {m.const_data_ptr<float>(), stride, 1, rows, columns, scale};
+}
 
-at::Tensor make_panel(at::ScalarType dtype, kernels::LowRankUse use, std::span<const LowRankMatrix> matrices) {
+// The matrices one after another, laid out for activations of `dtype`.
+at::Tensor make_panel(at::ScalarType dtype, kernels::LowRankUse use, std::span<const LowRankFactor> factors) {
+  const std::vector<LowRankMatrix> matrices = kernel_matrices(factors);
   at::Tensor panel;
   kernels::for_type(dtype, [&](auto type) {
     using T = decltype(type);
@@ -44,17 +55,16 @@ at::Tensor make_panel(at::ScalarType dtype, kernels::LowRankUse use, std::span<c
   return panel;
 }
 
-LowRankMatrix matrix(const at::Tensor& m, double scale) {
-  return {m.const_data_ptr<float>(), as_size(m.stride(0)), 1,
-          as_size(m.size(0)),        as_size(m.size(1)),   static_cast<float>(scale)};
-}
-LowRankMatrix transposed(const at::Tensor& m, double scale) {
-  return {m.const_data_ptr<float>(), 1, as_size(m.stride(0)), as_size(m.size(1)), as_size(m.size(0)),
-          static_cast<float>(scale)};
+}  // namespace
+
+std::vector<LowRankMatrix> kernel_matrices(std::span<const LowRankFactor> factors) {
+  std::vector<LowRankMatrix> matrices;
+  for (const LowRankFactor& factor : factors) matrices.push_back(kernel_matrix(factor));
+  return matrices;
 }
 
-void project_rows(const at::Tensor& x, std::span<const LowRankMatrix> matrices, at::Tensor y) {
-  const at::Tensor panel = make_panel(x.scalar_type(), kernels::LowRankUse::kProject, matrices);
+void project_rows(const at::Tensor& x, std::span<const LowRankFactor> factors, const at::Tensor& y) {
+  const at::Tensor panel = make_panel(x.scalar_type(), kernels::LowRankUse::kProject, factors);
   const size_t depth = as_size(x.size(1)), columns = as_size(y.size(1));
   kernels::for_type(x, [&](auto type) {
     using T = decltype(type);
@@ -66,8 +76,8 @@ void project_rows(const at::Tensor& x, std::span<const LowRankMatrix> matrices, 
   });
 }
 
-void add_rows(const at::Tensor& x, std::span<const LowRankMatrix> matrices, at::Tensor y) {
-  const at::Tensor panel = make_panel(y.scalar_type(), kernels::LowRankUse::kAdd, matrices);
+void add_rows(const at::Tensor& x, std::span<const LowRankFactor> factors, const at::Tensor& y) {
+  const at::Tensor panel = make_panel(y.scalar_type(), kernels::LowRankUse::kAdd, factors);
   const size_t depth = as_size(x.size(1)), columns = as_size(y.size(1));
   kernels::for_type(y, [&](auto type) {
     using T = decltype(type);
@@ -80,10 +90,10 @@ void add_rows(const at::Tensor& x, std::span<const LowRankMatrix> matrices, at::
 }
 
 at::Tensor thin_gradient(const at::Tensor& p, const at::Tensor& x, double scale) {
-  const LowRankMatrix factors = matrix(p);
-  const at::Tensor panel = make_panel(x.scalar_type(), kernels::LowRankUse::kGradient, {&factors, 1});
+  const LowRankFactor factor{p};
+  const at::Tensor panel = make_panel(x.scalar_type(), kernels::LowRankUse::kGradient, {&factor, 1});
   at::Tensor out = at::empty({p.size(1), x.size(1)}, at::kFloat);
-  const size_t rank = factors.columns, rows = factors.depth;
+  const size_t rank = as_size(p.size(1)), rows = as_size(p.size(0));
   kernels::for_type(x, [&](auto type) {
     using T = decltype(type);
     parallel_for(ceil_div(x.size(1), kColumnGrain), 1, [&](int64_t first, int64_t last) {
@@ -97,4 +107,4 @@ at::Tensor thin_gradient(const at::Tensor& p, const at::Tensor& x, double scale)
   return out;
 }
 
-}  // namespace lora
+}  // namespace lora::cpu

@@ -1,4 +1,4 @@
-#include "models/engine/weight_products.h"
+// Divides products with weights among threads, by columns.
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -9,16 +9,19 @@
 #include "models/base/numbers.h"
 #include "models/base/threads.h"
 #include "models/engine/cpu/dispatch.h"
+#include "models/engine/cpu/low_rank_products.h"
+#include "models/engine/cpu/operations.h"
+#include "models/engine/cpu/scratch.h"
 #include "models/engine/cpu/weight_product.h"
-#include "models/engine/scratch.h"
 
-namespace lora {
+namespace lora::cpu {
 namespace {
 
 // A product as its kernel takes it.
 template <class T>
 struct Job {
   std::vector<kernels::ProductTerm<T>> terms;
+  std::vector<kernels::LowRankMatrix> matrices;
   kernels::FoldedTerm folded;
   size_t rows, columns;
   const T* added;
@@ -35,7 +38,8 @@ struct Job {
       terms.push_back({kernels::data<T>(a), as_size(a.stride(0)), kernels::data<T>(m), as_size(m.stride(0)),
                        as_size(a.size(1)), transposed});
     }
-    const auto& [low, matrices] = product.folded;
+    const at::Tensor& low = product.folded.low;
+    matrices = kernel_matrices(product.folded.matrices);
     if (!matrices.empty()) folded = {low.const_data_ptr<float>(), as_size(low.stride(0)), matrices};
   }
 };
@@ -78,8 +82,8 @@ void run(std::span<const WeightProduct> products) {
 
 }  // namespace
 
-bool weight_products_serve(at::ScalarType dtype, int64_t rows, c10::Device device, at::IntArrayRef weight) {
-  if (!device.is_cpu() || (dtype != at::kFloat && dtype != at::kBFloat16)) return false;
+// All sizes multiples of 32, on a processor that the kernels are for.
+bool takes_product(at::ScalarType dtype, int64_t rows, at::IntArrayRef weight) {
   bool serves = false;
   kernels::for_type(dtype, [&](auto type) {
     serves = kernels::weight_product_serves<decltype(type)>(as_size(rows), as_size(weight[1]), as_size(weight[0]));
@@ -91,4 +95,4 @@ void weight_products(std::span<const WeightProduct> products) {
   kernels::for_type(products[0].y, [&](auto type) { run<decltype(type)>(products); });
 }
 
-}  // namespace lora
+}  // namespace lora::cpu

@@ -1,13 +1,15 @@
-#include "models/engine/fused_steps.h"
+// The steps between the products, over the rows of all tokens.
 
-#include <ATen/ATen.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/sum.h>
 
 #include "models/base/threads.h"
 #include "models/engine/cpu/dispatch.h"
 #include "models/engine/cpu/elementwise.h"
-#include "models/engine/profile.h"
+#include "models/engine/cpu/operations.h"
 
-namespace lora {
+namespace lora::cpu {
 namespace {
 
 // Rows a thread takes at a time: small enough to share out short batches, large enough not to notice.
@@ -15,7 +17,6 @@ constexpr int64_t kRowGrain = 16;
 
 template <class F>
 void for_rows(int64_t rows, F f) {
-  const WorkScope scope(Work::kElementwise);
   parallel_for(rows, kRowGrain, [&](int64_t first, int64_t last) { f(first, static_cast<size_t>(last - first)); });
 }
 
@@ -25,8 +26,6 @@ T* row(const at::Tensor& x, int64_t token, int64_t column) {
 }
 
 }  // namespace
-
-at::Tensor Norm::multiplier() const { return one_plus ? weight.to(at::kFloat) + 1 : weight.to(at::kFloat); }
 
 void norm_columns(const Norm& norm, const at::Tensor& x, const at::Tensor& y, int64_t column, int64_t width) {
   const at::Tensor w = norm.multiplier();
@@ -58,39 +57,8 @@ void norm_columns_backward(const Norm& norm, const at::Tensor& x, const at::Tens
   });
 }
 
-at::Tensor normed(const Norm& norm, const at::Tensor& x) {
-  if (!norm.there()) return x;
-  const at::Tensor y = at::empty_like(x);
-  norm_columns(norm, x, y, 0, x.size(1));
-  return y;
-}
-
-void normed_backward(const Norm& norm, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& base,
-                     const at::Tensor& dx) {
-  if (norm.there()) return norm_columns_backward(norm, x, dy, base, dx, 0, x.size(1));
-  dx.copy_(base.defined() ? base + dy : dy);
-}
-
-at::Tensor gradient_through(const Norm& norm, const at::Tensor& x, const at::Tensor& dy,
-                            std::vector<at::Tensor>& grads) {
-  if (!norm.there()) return dy;
-  if (norm.trained()) grads.push_back(norm_weight_gradient(norm, x, dy));
-  const at::Tensor dx = at::empty_like(dy);
-  normed_backward(norm, x, dy, /*base=*/{}, dx);
-  return dx;
-}
-
-// Full fine-tuning alone, so plain tensors do.
-at::Tensor norm_weight_gradient(const Norm& norm, const at::Tensor& x, const at::Tensor& dy) {
-  const int64_t width = norm.weight.size(0);
-  const at::Tensor wide = x.reshape({-1, width}).to(at::kFloat);
-  const at::Tensor n = wide * wide.pow(2).mean(-1, /*keepdim=*/true).add_(norm.eps).rsqrt_();
-  return n.mul_(dy.reshape({-1, width})).sum(0).to(norm.weight.scalar_type());
-}
-
 void rotate(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin, const HeadLayout& layout,
             float direction) {
-  if (!cos.defined()) return;
   const int64_t width = layout.width(), half = cos.size(1);
   kernels::for_type(qkv, [&](auto type) {
     using T = decltype(type);
@@ -127,19 +95,32 @@ void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& dy) {
   });
 }
 
-at::Tensor geglu(const at::Tensor& gate_up) {
-  const WorkScope scope(Work::kElementwise);
-  const auto halves = gate_up.chunk(2, 1);
-  return at::gelu(halves[0], "tanh").mul_(halves[1]);
+at::Tensor dropout(const at::Tensor& x, double p, uint64_t key) {
+  if (p == 0) return x;
+  const at::Tensor from = x.contiguous();
+  at::Tensor to = at::empty_like(from);
+  kernels::for_type(from, [&](auto type) {
+    using T = decltype(type);
+    parallel_for(from.numel(), 1 << 15, [&](int64_t first, int64_t last) {
+      kernels::dropout(kernels::data<T>(from) + first, kernels::data<T>(to) + first, static_cast<size_t>(last - first),
+                       static_cast<float>(p), key, static_cast<uint32_t>(first));
+    });
+  });
+  return to;
 }
 
-void geglu_backward(const at::Tensor& gate_up, const at::Tensor& dy) {
-  const WorkScope scope(Work::kElementwise);
-  const auto halves = gate_up.chunk(2, 1);
-  const at::Tensor bent = at::gelu(halves[0], "tanh"), act = bent * halves[1];
-  halves[0].copy_(at::gelu_backward(dy * halves[1], halves[0], "tanh"));
-  halves[1].copy_(bent.mul_(dy));
-  at::Tensor(dy).copy_(act);
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets, bool gradient) {
+  const int64_t rows = logits.size(0), vocab = logits.size(1);
+  const at::Tensor losses = at::empty({rows}, at::kFloat);
+  kernels::for_type(logits, [&](auto type) {
+    using T = decltype(type);
+    parallel_for(rows, 1, [&](int64_t first, int64_t last) {
+      kernels::cross_entropy(kernels::data<T>(logits) + first * vocab, targets.const_data_ptr<int64_t>() + first,
+                             losses.data_ptr<float>() + first, static_cast<size_t>(last - first),
+                             static_cast<size_t>(vocab), gradient);
+    });
+  });
+  return losses.sum(at::kDouble);
 }
 
-}  // namespace lora
+}  // namespace lora::cpu
