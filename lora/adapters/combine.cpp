@@ -28,23 +28,24 @@ struct Factors {
   at::Tensor a, b;  // (R, in) and (out, R): the update is b · a
 };
 
-bool prunes(const std::string& type) {
-  return type.starts_with("ties") || type.starts_with("dare_") || type.starts_with("magnitude_prune");
-}
-
-void check(const CombineOptions& options) {
-  const std::string& type = options.type;
-  if (std::ranges::find(combination_types(), type) == combination_types().end()) {
-    fail("there is no combination type '" + type + "'");
+const CombinationType& checked_type(const CombineOptions& options) {
+  const CombinationType* type = find_row(combination_types(), options.type);
+  if (!type) fail("there is no combination type '" + options.type + "'" + name_hint(combination_names(), options.type));
+  const bool prunes = type->prune != Prune::kNone;
+  if (prunes && !options.density) {
+    fail(type->name + " needs a density: the share of values that stays, such as 0.5");
   }
-  if (prunes(type) && !options.density) fail(type + " needs a density: the share of values that stays, such as 0.5");
-  if (!prunes(type) && options.density) fail("a density is for types that prune, and " + type + " does not");
+  if (!prunes && options.density) fail("a density is for types that prune, and " + type->name + " does not");
   if (options.density && !(*options.density > 0 && *options.density <= 1)) {
-    fail("density is " + std::to_string(*options.density) + "; wanted more than 0 and at most 1");
+    fail("density is " + std::to_string(*options.density) + "; expected more than 0 and at most 1");
   }
-  if (options.svd_rank && !type.ends_with("svd")) fail("a rank can be asked for with the svd types alone, not " + type);
-  if (options.svd_rank.value_or(1) < 1)
-    fail("the rank is " + std::to_string(*options.svd_rank) + "; wanted at least 1");
+  if (options.svd_rank && !type->cut) {
+    fail("a rank can be asked for with the svd types alone, not " + type->name);
+  }
+  if (options.svd_rank.value_or(1) < 1) {
+    fail("the rank is " + std::to_string(*options.svd_rank) + "; expected at least 1");
+  }
+  return *type;
 }
 
 Update update_of(const AdaptedModule& module, const AdapterConfig& config, const std::string& adapter, double weight) {
@@ -122,12 +123,6 @@ Factors cut(const at::Tensor& whole, int64_t rank) {
   return {vh.narrow(0, 0, kept).contiguous(), u.narrow(1, 0, kept) * s.narrow(0, 0, kept)};
 }
 
-MergeRule rule_of(const CombineOptions& options) {
-  std::string kind = options.type;
-  if (kind.ends_with("_svd")) kind.resize(kind.size() - 4);
-  return {kind, options.density.value_or(1.0), options.majority_sign};
-}
-
 Factors merged_factors(const std::vector<Update>& updates, const MergeRule& rule, at::Generator& generator) {
   std::vector<at::Tensor> a, b;
   std::vector<double> weights_a, weights_b;
@@ -182,24 +177,32 @@ std::string escaped(const std::string& path) {
 
 }  // namespace
 
-const std::vector<std::string>& combination_types() {
-  static const std::vector<std::string> types = {"cat",
-                                                 "svd",
-                                                 "linear",
-                                                 "ties",
-                                                 "dare_linear",
-                                                 "dare_ties",
-                                                 "magnitude_prune",
-                                                 "ties_svd",
-                                                 "dare_linear_svd",
-                                                 "dare_ties_svd",
-                                                 "magnitude_prune_svd"};
+const std::vector<CombinationType>& combination_types() {
+  using enum Combines;
+  static const std::vector<CombinationType> types = {
+      {"cat", kStacked},
+      {"svd", kStacked, true},
+      {"linear", kFactors},
+      {"ties", kFactors, false, Prune::kSmallest, true},
+      {"dare_linear", kFactors, false, Prune::kRandom},
+      {"dare_ties", kFactors, false, Prune::kRandom, true},
+      {"magnitude_prune", kFactors, false, Prune::kSmallest},
+      {"ties_svd", kProducts, true, Prune::kSmallest, true},
+      {"dare_linear_svd", kProducts, true, Prune::kRandom},
+      {"dare_ties_svd", kProducts, true, Prune::kRandom, true},
+      {"magnitude_prune_svd", kProducts, true, Prune::kSmallest},
+  };
   return types;
+}
+
+const Names& combination_names() {
+  static const Names names = with_rows({}, combination_types());
+  return names;
 }
 
 CombinedAdapter combine(AdapterSet& set, const WeightedNames& weighted, const CombineOptions& options) {
   const at::NoGradGuard no_grad;
-  check(options);
+  const CombinationType& type = checked_type(options);
   if (weighted.empty()) fail("no adapters were named");
   const Updates updates = collect(set, weighted);
   if (updates.empty()) fail("the adapters change nothing");
@@ -210,7 +213,8 @@ CombinedAdapter combine(AdapterSet& set, const WeightedNames& weighted, const Co
   for (const auto& [path, list] : updates) {
     for (const Update& update : list) largest = std::max(largest, update.a.size(0));
   }
-  const MergeRule rule = rule_of(options);
+  const MergeRule rule{type.prune, type.elects, options.density.value_or(1.0), options.majority_sign};
+  const int64_t rank = options.svd_rank.value_or(largest);
   at::Generator generator = at::detail::createCPUGenerator(options.seed);
   CombinedAdapter combined;
   double errors = 0, sums = 0;
@@ -222,12 +226,12 @@ CombinedAdapter combine(AdapterSet& set, const WeightedNames& weighted, const Co
     const std::vector<Update>& list = found->second;
     const Factors sum = stacked(list);
     Factors result = sum;
-    if (options.type == "svd") {
-      result = cut(sum, options.svd_rank.value_or(largest));
-    } else if (options.type.ends_with("_svd")) {
-      result = cut(merged_whole(list, rule, generator), options.svd_rank.value_or(largest));
-    } else if (options.type != "cat") {
-      expect_equal_ranks(item.key(), list, options.type);
+    if (type.combines == Combines::kStacked && type.cut) {
+      result = cut(sum, rank);
+    } else if (type.combines == Combines::kProducts) {
+      result = cut(merged_whole(list, rule, generator), rank);
+    } else if (type.combines == Combines::kFactors) {
+      expect_equal_ranks(item.key(), list, type.name);
       result = merged_factors(list, rule, generator);
     }
     const double wanted = norm(sum), missed = norm(difference(result, sum));

@@ -22,18 +22,33 @@
 #include <vector>
 
 #include "lora/adapters/adapter_set.h"
+#include "lora/adapters/merge_tensors.h"
 
 namespace lora {
 
 struct CombineOptions {
-  std::string type = "cat";
-  std::optional<int64_t> svd_rank = {};  // of the svd kinds; none: the largest of the adapters' ranks
-  std::optional<double> density = {};    // in (0, 1], of the kinds that prune, which need it
-  std::string majority_sign = "total";   // of the kinds that elect: total | frequency
-  uint64_t seed = 0;                     // of the dare kinds
+  std::string type = "cat";                           // one of combination_names()
+  std::optional<int64_t> svd_rank = {};               // of the svd kinds; none: the largest of the adapters' ranks
+  std::optional<double> density = {};                 // in (0, 1], of the kinds that prune, which need it
+  MajoritySign majority_sign = MajoritySign::kTotal;  // of the kinds that elect
+  uint64_t seed = 0;                                  // of the dare kinds
 };
 
-const std::vector<std::string>& combination_types();
+// What is merged: A and B of all adapters side by side, A and B each on its own, or the products B·A.
+enum class Combines { kStacked, kFactors, kProducts };
+
+struct CombinationType {
+  std::string name;
+  Combines combines;
+  bool cut = false;  // to svd_rank
+  Prune prune = Prune::kNone;
+  bool elects = false;
+  std::vector<std::string> elsewhere = {};  // other tools' names for it
+};
+
+// All types; a new one is a row in combine.cpp.
+const std::vector<CombinationType>& combination_types();
+const Names& combination_names();
 
 struct CombinedModule {
   std::string path;

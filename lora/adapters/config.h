@@ -9,7 +9,16 @@
 #include <variant>
 #include <vector>
 
+#include "models/base/names.h"
+
 namespace lora {
+
+// Which biases are trained: none, all of them, or those of the adapted layers.
+enum class Bias { kNone, kAll, kLoraOnly };
+inline const Names& names_of(Bias) {
+  static const Names names = {{"none", "all", "lora_only"}, {{"lora", "lora_only"}, {"false", "none"}}};
+  return names;
+}
 
 // `all-linear`: every Linear but the output head.
 struct AllLinear {
@@ -45,13 +54,13 @@ struct AdapterConfig {
   std::vector<std::pair<std::string, int64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;
   std::vector<std::string> modules_to_save;  // trained whole beside the adapter
-  std::string bias = "none";                 // which biases are trained: none | all | lora_only: of what is adapted
-  bool lora_bias = false;                    // B has a bias of its own, scaled as B·A is
+  Bias bias = Bias::kNone;
+  bool lora_bias = false;  // B has a bias of its own, scaled as B·A is
   // Rows of embed_tokens, and of a head that is tied to it, that are trained while the others stay.
   std::vector<int64_t> trainable_token_indices;
   // A tied head is adapted or trained together with embed_tokens; false: they part, and a merged model has both.
   bool ensure_weight_tying = true;
-  std::string init = "kaiming";  // kaiming | gaussian | pissa | pissa_niter_N | olora: see initialise.h
+  std::string init = "kaiming";  // one of init_names() in initialise.h
   std::string init_from;         // a PEFT adapter directory to go on from; empty: none
   AdaLoraConfig adalora;
   bool operator==(const AdapterConfig&) const = default;

@@ -44,6 +44,12 @@ InitialPair olora(const at::Tensor& w, int64_t rank) {
 
 }  // namespace
 
+const Names& init_names() {
+  static const Names names = {{"kaiming", "gaussian", "pissa", "pissa_niter_N", "olora"},
+                              {{"true", "kaiming"}, {"normal", "gaussian"}}};
+  return names;
+}
+
 InitialPair initial_pair(const Linear& base, const MethodOptions& options) {
   const at::NoGradGuard no_grad;
   const std::string& init = options.config.init;

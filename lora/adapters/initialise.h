@@ -10,6 +10,9 @@ struct InitialPair {
   at::Tensor lora_A, lora_B;  // (r, in) and (out, r)
 };
 
+// The names that `adapter.init` accepts.
+const Names& init_names();
+
 // By config.init, with W the base's weight and s = lora_scaling:
 //   kaiming         B zero, A uniform in ±1/√in
 //   gaussian        B zero, A normal with deviation 1/r

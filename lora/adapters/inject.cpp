@@ -116,21 +116,21 @@ void settle_tied_head(LlamaForCausalLM& model, const AdapterConfig& config, Modu
 
 // Biases are trained as other whole weights are.
 void train_biases(const LlamaForCausalLM& model, const AdapterConfig& config, Adaptation& adaptation) {
-  if (config.bias == "none") return;
+  if (config.bias == Bias::kNone) return;
   for (const auto& item : model.named_parameters()) {
     const std::string& key = item.key();
     if (!key.ends_with(".bias") || item.value().requires_grad()) continue;
     const bool adapted = std::ranges::any_of(
         adaptation.modules, [&](const AdaptedModule& module) { return key == module.path + ".base_layer.bias"; });
-    if (config.bias == "lora_only" && !adapted) continue;
+    if (config.bias == Bias::kLoraOnly && !adapted) continue;
     at::Tensor bias = item.value();
     bias.set_data(bias.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true));
     bias.requires_grad_(true);
     adaptation.biases.push_back(key);
   }
   if (!adaptation.biases.empty() || !config.init_from.empty()) return;
-  throw AdapterError("bias: " + config.bias + " trains none here: " +
-                     (config.bias == "all" ? "this model's layers" : "the adapted layers") + " have no biases");
+  throw AdapterError("bias: " + name_of(config.bias) + " trains none here: " +
+                     (config.bias == Bias::kAll ? "this model's layers" : "the adapted layers") + " have no biases");
 }
 
 // Of a head that was put apart but not trained, its weight is the embedding's.

@@ -17,9 +17,9 @@ at::Tensor keep_random(const at::Tensor& t, double density, at::Generator& gener
 }
 
 // (n, …): where a tensor has the elected sign.
-at::Tensor elected(const at::Tensor& stacked, const std::string& method) {
+at::Tensor elected(const at::Tensor& stacked, MajoritySign majority) {
   const at::Tensor sign = stacked.sign();
-  const at::Tensor votes = (method == "frequency" ? sign : stacked).sum(0);
+  const at::Tensor votes = (majority == MajoritySign::kFrequency ? sign : stacked).sum(0);
   return sign == at::where(votes >= 0, at::ones_like(votes), -at::ones_like(votes));
 }
 
@@ -27,17 +27,18 @@ at::Tensor elected(const at::Tensor& stacked, const std::string& method) {
 
 at::Tensor merge_tensors(const std::vector<at::Tensor>& tensors, const std::vector<double>& weights,
                          const MergeRule& rule, at::Generator& generator) {
-  const bool random = rule.kind.starts_with("dare_"), elects = rule.kind.ends_with("ties");
   std::vector<at::Tensor> kept;
   for (const at::Tensor& t : tensors) {
-    const bool whole = rule.kind == "linear" || rule.density >= 1;
-    kept.push_back(whole ? t : random ? keep_random(t, rule.density, generator) : keep_largest(t, rule.density));
+    const bool whole = rule.prune == Prune::kNone || rule.density >= 1;
+    kept.push_back(whole                          ? t
+                   : rule.prune == Prune::kRandom ? keep_random(t, rule.density, generator)
+                                                  : keep_largest(t, rule.density));
   }
   const at::Tensor stacked = at::stack(kept);
   std::vector<int64_t> shape(static_cast<size_t>(stacked.dim()), 1);
   shape[0] = -1;
   const at::Tensor weighted = stacked * at::tensor(weights, at::kDouble).to(stacked.scalar_type()).view(shape);
-  if (!elects) return weighted.sum(0);
+  if (!rule.elects) return weighted.sum(0);
   const at::Tensor mask = elected(stacked, rule.majority_sign);
   return (weighted * mask).sum(0) / mask.sum(0).clamp_min(1);
 }

@@ -37,6 +37,16 @@ const std::map<std::string, Method>& methods() {
   return table;
 }
 
+const Names& method_names() {
+  static const Names names = [] {
+    Names made = {{}, {{"qlora", "lora"}, {"full_finetune", "full"}}};
+    for (const auto& [name, method] : methods()) made.known.push_back(name);
+    made.known.insert(made.known.end(), {"rslora", "full"});
+    return made;
+  }();
+  return names;
+}
+
 std::unique_ptr<TrainingHooks> training_hooks(const Adaptation& adaptation, const AdapterConfig& config,
                                               int64_t total_steps) {
   const auto method = methods().find(config.method);

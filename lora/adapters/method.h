@@ -50,6 +50,9 @@ struct Method {
 // `adapter.method` -> the method. ("full" trains the network itself and wraps nothing; see inject.h.)
 const std::map<std::string, Method>& methods();
 
+// The names that `adapter.method` accepts: those of methods(); rslora, which is lora with another scaling; and full.
+const Names& method_names();
+
 // The hooks of config.method, or null. Throws RecipeError where a run of that many steps cannot do what is asked.
 std::unique_ptr<TrainingHooks> training_hooks(const Adaptation& adaptation, const AdapterConfig& config,
                                               int64_t total_steps);

@@ -177,7 +177,7 @@ std::string peft_config_text(const LlamaForCausalLM& model, const Adaptation& ad
       {"alpha_pattern", pattern_object(config.alpha_pattern, alphas)},
       {"modules_to_save", list_or_null(modules_to_save(model, config))},
       {"trainable_token_indices", list_or_null(config.trainable_token_indices)},
-      {"bias", config.bias},
+      {"bias", name_of(config.bias)},
       {"lora_bias", config.lora_bias},
       {"fan_in_fan_out", false},
       {"init_lora_weights", config.init == "gaussian" ? ordered_json("gaussian") : ordered_json(true)},
@@ -251,9 +251,13 @@ PeftAdapter read_peft_config(const fs::path& directory) {
       throw ModelError(path.string() + ": 'init_lora_weights' is " + config.init + " with method " + config.method +
                        "; supported is it with plain LoRA, and with others once PEFT has converted it");
     }
-    if (const json bias = take("bias"); !bias.is_null()) config.bias = bias;
-    if (config.bias != "none" && config.bias != "all" && config.bias != "lora_only") {
-      throw ModelError(path.string() + ": 'bias' is '" + config.bias + "'; wanted none, all or lora_only");
+    if (const json bias = take("bias"); !bias.is_null()) {
+      const std::optional<Bias> known = value_of<Bias>(bias);
+      if (!known) {
+        throw ModelError(path.string() + ": 'bias' is '" + bias.get<std::string>() + "'; expected one of " +
+                         joined(names_of(Bias{}).known));
+      }
+      config.bias = *known;
     }
     for (const auto& item : file.items()) {
       if (is_informative(item.key()) || is_off(item.value())) continue;

@@ -7,6 +7,7 @@
 #include "lora/data/rows.h"
 #include "lora/inference/classify.h"
 #include "lora/terminal/text.h"
+#include "models/network/pretrained.h"
 
 namespace lora {
 namespace {
@@ -92,7 +93,7 @@ int main(int argc, char** argv) {
   app.add_option("--max-length", options.max_length, "Tokens of a text at most; more are cut on the right")
       ->check(CLI::PositiveNumber);
   app.add_option("--dtype", options.dtype, "Of a Hugging Face directory: float32, bfloat16 or auto")
-      ->check(CLI::IsMember({"float32", "bfloat16", "auto"}));
+      ->check(CLI::IsMember(lora::dtype_names().known));
   app.add_option("--threads", options.threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] { return lora::classify_all(options); });
 }

@@ -7,13 +7,12 @@
 
 int main(int argc, char** argv) {
   CLI::App app("Writes a trained model, or several adapters as one, in another program's format.", "lora-export");
-  std::string source, format, output, model, merge_into = "original";
+  std::string source, format, output, model, merge_into = "original", majority_sign = "total";
   int64_t threads = 0;
-  std::vector<std::string> names, combined;
+  std::vector<std::string> combined;
   lora::CombineOptions combine;
   lora::ExportOptions options;
   bool overwrite = false;
-  for (const auto& [name, unused] : lora::export_formats()) names.push_back(name);
   auto* trained_option =
       app.add_option("RUN_OR_ADAPTER", source, "A run directory, one of its checkpoints, or a PEFT adapter directory");
   auto* combine_option = app.add_option("--combine", combined,
@@ -22,24 +21,23 @@ int main(int argc, char** argv) {
   trained_option->excludes(combine_option);
   app.add_option("--combination-type", combine.type,
                  "cat (exact, the ranks add up), svd (the best of --rank), or PEFT's others")
-      ->check(CLI::IsMember(lora::combination_types()))
+      ->check(CLI::IsMember(lora::combination_names().known))
       ->needs(combine_option)
       ->capture_default_str();
   app.add_option("--density", combine.density, "Types ties, dare and magnitude_prune: the share of values that stays")
       ->needs(combine_option);
   app.add_option("--rank", combine.svd_rank, "Types svd: the rank of the result; else the largest of the adapters'")
       ->needs(combine_option);
-  app.add_option("--majority-sign", combine.majority_sign, "Types ties: total or frequency elects the sign")
-      ->check(CLI::IsMember({"total", "frequency"}))
+  app.add_option("--majority-sign", majority_sign, "Types ties: total or frequency elects the sign")
+      ->check(CLI::IsMember(lora::names_of(combine.majority_sign).known))
       ->needs(combine_option);
   app.add_option("--seed", combine.seed, "Types dare: of what is pruned")->needs(combine_option);
-  app.add_option("--format", format, "What to write")->required()->check(CLI::IsMember(names));
+  app.add_option("--format", format, "What to write")->required()->check(CLI::IsMember(lora::export_names().known));
   app.add_option("--output", output, "Where: a file for torchscript and gguf, else a directory")->required();
   app.add_flag("--overwrite", overwrite, "Take the place of what is there already");
   app.add_option(
          "--outtype", options.outtype,
          "Formats gguf: the numbers of matrices; torchscript: int8 for those of the layers; auto: the model's own")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "int8", "auto"}))
       ->capture_default_str();
   app.add_option("--max-shard-size", options.max_shard_size,
                  "Format huggingface: a file's size, such as 5GB; weights beyond it go into further files")
@@ -61,11 +59,14 @@ int main(int argc, char** argv) {
       throw lora::Error(lora::ExitCode::kRecipe, "export", "nothing to write; wanted RUN_OR_ADAPTER or --combine");
     }
     std::vector<std::filesystem::path> places = {output};
-    if (format == "torchscript" && options.huggingface_beside) places.push_back(lora::huggingface_beside(output));
+    const lora::ExportFormat& chosen = lora::export_format(format);
+    lora::check_options(chosen, options);
+    if (chosen.beside) places.push_back(chosen.beside(options, output));
     for (const std::filesystem::path& place : places) {
       if (overwrite || !std::filesystem::exists(place)) continue;
       throw lora::StorageError(place.string() + ": exists already; wanted a path where nothing is, or --overwrite");
     }
+    combine.majority_sign = *lora::value_of<lora::MajoritySign>(majority_sign);
     lora::set_threads(threads);
     std::vector<lora::WeightedPath> paths;
     for (const std::string& argument : combined) paths.push_back(lora::weighted_path(argument));

@@ -17,6 +17,7 @@
 #include "lora/inference/exact_match.h"
 #include "lora/inference/prompts.h"
 #include "lora/log/log.h"
+#include "models/network/pretrained.h"
 
 namespace lora {
 namespace {
@@ -201,7 +202,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--seed", options.generation.seed, "The same seed, the same text");
   app.add_option("--dtype", options.dtype, "float32, bfloat16 or auto")
-      ->check(CLI::IsMember({"float32", "bfloat16", "auto"}));
+      ->check(CLI::IsMember(lora::dtype_names().known));
   app.add_option("--threads", options.threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
     options.prompt_given = prompt->count() > 0;

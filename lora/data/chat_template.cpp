@@ -4,7 +4,6 @@
 #include <fstream>
 #include <iterator>
 
-#include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -27,7 +26,7 @@ std::string read_template(const fs::path& path) {
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
   if (!file.is_open() || file.bad()) throw ModelError(path.string() + ": cannot be read");
-  if (text.size() > kMost) throw ModelError(path.string() + ": larger than 4 MiB; wanted a chat template");
+  if (text.size() > kMost) throw ModelError(path.string() + ": larger than 4 MiB; expected a chat template");
   return text;
 }
 
@@ -46,7 +45,7 @@ Source own_template(const Tokenizer& tokenizer) {
   const Json& found = config["chat_template"];
   const auto refuse = [&] {
     throw ModelError(config_path.string() + ": 'chat_template' is " + found.type_name() +
-                     ", wanted text or a list of {name, template}");
+                     ", expected text or a list of {name, template}");
   };
   Source source{"tokenizer_config.json", "", ""};
   if (found.is_null()) return {};
@@ -140,19 +139,27 @@ jinja::Text ChatTemplate::render(const Chat& chat, size_t count, bool add_genera
   }
 }
 
-std::shared_ptr<const ChatTemplate> find_chat_template(const std::string& wanted, const Tokenizer& tokenizer) {
+const Names& template_names() {
+  static const Names names =
+      with_rows({{"auto", "model"}, {{"tokenizer_default", "model"}, {"chat_template", "model"}, {"default", "auto"}}},
+                builtin_templates());
+  return names;
+}
+
+bool is_template_text(const std::string& chosen) {
+  return chosen.find("{{") != std::string::npos || chosen.find("{%") != std::string::npos;
+}
+
+bool is_template_path(const std::string& chosen) { return chosen.ends_with(".jinja"); }
+
+std::shared_ptr<const ChatTemplate> find_chat_template(const std::string& chosen, const Tokenizer& tokenizer) {
   const auto make = [&](const std::string& name, const std::string& source, const std::string& tools = "") {
     return std::make_shared<const ChatTemplate>(name, source, tools, special_tokens(tokenizer));
   };
-  std::vector<std::string> names = {"auto", "model"};
-  const auto builtin = [&](const std::string& name) -> const std::string* {
-    const auto found = std::ranges::find(builtin_templates(), name, &std::pair<std::string, std::string>::first);
-    return found == builtin_templates().end() ? nullptr : &found->second;
-  };
-  if (wanted == "auto" || wanted == "model") {
+  if (chosen == "auto" || chosen == "model") {
     const Source own = own_template(tokenizer);
     if (!own.text.empty()) return make("the model's own, of " + own.where, own.text, own.tools_text);
-    if (wanted == "model") {
+    if (chosen == "model") {
       throw ModelError(
           "data.template: the model has no chat template of its own, neither chat_template.jinja nor "
           "chat_template in tokenizer_config.json; name one, or leave it to auto");
@@ -161,15 +168,13 @@ std::shared_ptr<const ChatTemplate> find_chat_template(const std::string& wanted
     const std::string name = chatml ? "chatml" : "plain";
     return make(name + ": the model has none of its own, and its tokenizer " + (chatml ? "has" : "has not") +
                     " the special tokens of chatml",
-                *builtin(name));
+                find_row(builtin_templates(), name)->source);
   }
-  if (wanted.find("{{") != std::string::npos || wanted.find("{%") != std::string::npos)
-    return make("the recipe's", wanted);
-  if (wanted.ends_with(".jinja")) return make(wanted, read_template(wanted));
-  if (const std::string* source = builtin(wanted)) return make(wanted, *source);
-  for (const auto& [name, source] : builtin_templates()) names.push_back(name);
-  throw RecipeError("data.template: unknown '" + wanted + "'" + did_you_mean(wanted, names) +
-                    "; wanted auto, model, a name, a path that ends in .jinja or a template");
+  if (is_template_text(chosen)) return make("the recipe's", chosen);
+  if (is_template_path(chosen)) return make(chosen, read_template(chosen));
+  if (const BuiltinTemplate* builtin = find_row(builtin_templates(), chosen)) return make(chosen, builtin->source);
+  throw RecipeError("data.template: unknown '" + chosen + "'" + name_hint(template_names(), chosen) +
+                    "; expected auto, model, a name, a path that ends in .jinja or a template");
 }
 
 }  // namespace lora

@@ -9,6 +9,7 @@
 #include "lora/data/chat.h"
 #include "lora/data/tokenizer.h"
 #include "lora/jinja/template.h"
+#include "models/base/names.h"
 
 namespace lora {
 
@@ -46,16 +47,28 @@ class ChatTemplate {
   std::vector<std::pair<std::string, std::string>> tokens_;
 };
 
-// What `template` in a recipe names:
-//   auto        the model's own (chat_template.jinja, or `chat_template` in tokenizer_config.json); else chatml, where
-//               the tokenizer has its special tokens, else plain
+// The template that `template` in a recipe stands for:
+//   auto        the model's own (chat_template.jinja, or `chat_template` in tokenizer_config.json); without one, chatml
+//               where the tokenizer has its special tokens, else plain
 //   model       the model's own; ModelError where there is none
 //   a name      of builtin_templates()
 //   text with {{ or {%, or a path that ends in .jinja: a template
-// name() says which it was and why. Throws RecipeError for another name, ModelError for a template that cannot be read.
-std::shared_ptr<const ChatTemplate> find_chat_template(const std::string& wanted, const Tokenizer& tokenizer);
+// name() says which one it is and why. Throws RecipeError for another name, ModelError for a template that cannot be
+// read.
+std::shared_ptr<const ChatTemplate> find_chat_template(const std::string& chosen, const Tokenizer& tokenizer);
 
-// Name -> source.
-const std::vector<std::pair<std::string, std::string>>& builtin_templates();
+// A template that has a name; they are in templates/builtin.cpp.
+struct BuiltinTemplate {
+  std::string name, source;
+  std::vector<std::string> elsewhere = {};  // other tools' names for it
+};
+const std::vector<BuiltinTemplate>& builtin_templates();
+
+// The names that a recipe's `template` accepts: auto, model and those of builtin_templates().
+const Names& template_names();
+
+// Whether `chosen` is a template itself, or a path of one, rather than a name.
+bool is_template_text(const std::string& chosen);  // it has {{ or {%
+bool is_template_path(const std::string& chosen);  // it ends in .jinja
 
 }  // namespace lora

@@ -3,23 +3,48 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lora/data/cleaning/config.h"
 #include "lora/data/mixing_config.h"
+#include "models/base/names.h"
 
 namespace lora {
 
+// What is trained of a sample: the answers, every token, the last answer, or (of a preference pair alone) the chosen
+// answer, as an answer like any other.
+enum class TrainOn { kAssistant, kAll, kLastTurn, kChosen };
+inline const Names& names_of(TrainOn) {
+  static const Names names = {{"assistant", "all", "last_turn", "chosen"},
+                              {{"completion", "assistant"}, {"everything", "all"}, {"last", "last_turn"}}};
+  return names;
+}
+
+// What is done with a sample of more than max_length tokens.
+enum class Overlong { kTruncate, kDrop, kSplit };
+inline const Names& names_of(Overlong) {
+  static const Names names = {{"truncate", "drop", "split"}, {{"cut", "truncate"}, {"skip", "drop"}}};
+  return names;
+}
+
+// What is done with a row that cannot be used.
+enum class OnError { kFail, kSkip };
+inline const Names& names_of(OnError) {
+  static const Names names = {{"fail", "skip"}, {{"raise", "fail"}, {"ignore", "skip"}, {"drop", "skip"}}};
+  return names;
+}
+
 struct DataSource {
   std::string path;                           // of a file, packed or not; a pattern; "-": standard input
-  std::string format;                         // a name of formats() in format.h, or auto
+  std::string format;                         // one of format_names() in format.h
   double weight = 1.0;                        // see mixing_config.h
   std::map<std::string, std::string> fields;  // the format's name -> the file's name of a column
-  // In place of the data's; empty: that.
-  std::string chat_template = {};  // key `template`; given, alpaca, completion and text pairs are rendered by it too
-  std::string train_on = {};       // also `chosen`: a preference pair's, as an answer like any other
-  double epochs = 1.0;             // see mixing_config.h
+  // These two replace the data's; empty: the data's.
+  std::string chat_template = {};  // key `template`; where it is set, it renders alpaca and completion rows too
+  std::optional<TrainOn> train_on = {};
+  double epochs = 1.0;  // see mixing_config.h
   bool operator==(const DataSource&) const = default;
 };
 
@@ -27,15 +52,15 @@ struct DataConfig {
   std::vector<DataSource> train;
   std::vector<DataSource> validation;
   bool shuffle = true;
-  bool streaming = false;              // train is read in passing; see sample_stream.h
-  int64_t shuffle_buffer = 10'000;     // with streaming: samples that are shuffled and packed together
-  std::string on_error = "fail";       // rows that cannot be used: fail | skip
-  int64_t max_errors = 100;            // with skip: more than so many are an error all the same
+  bool streaming = false;           // train is read once, as the run goes; see sample_stream.h
+  int64_t shuffle_buffer = 10'000;  // with streaming: samples that are shuffled and packed together
+  OnError on_error = OnError::kFail;
+  int64_t max_errors = 100;            // with kSkip: more such rows than this are an error
   std::string cache_dir = "auto";      // see cache.h; empty: no cache
   std::string chat_template = "auto";  // key `template`; see find_chat_template in chat_template.h
-  std::string train_on = "assistant";  // assistant: the answers · all: every token · last_turn: the last answer
-  std::string overlong = "truncate";   // samples of more than max_length tokens: truncate | drop | split
-  bool allow_special_tokens = false;   // names of special tokens in rows are these tokens, and not plain text
+  TrainOn train_on = TrainOn::kAssistant;
+  Overlong overlong = Overlong::kTruncate;
+  bool allow_special_tokens = false;  // the name of a special token in a row is this token; false: it is text
   MixingConfig mixing;
   CleaningConfig cleaning;
   bool operator==(const DataConfig&) const = default;

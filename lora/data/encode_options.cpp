@@ -7,43 +7,21 @@
 #include "models/base/error.h"
 
 namespace lora {
-namespace {
-
-TrainOn train_on(const std::string& name) {
-  if (name == "assistant" || name == "chosen") return TrainOn::kAssistant;
-  if (name == "all") return TrainOn::kAll;
-  if (name == "last_turn") return TrainOn::kLastTurn;
-  throw RecipeError("data.train_on: unknown '" + name + "', wanted assistant, all or last_turn");
-}
-
-Overlong overlong(const std::string& name) {
-  if (name == "truncate") return Overlong::kTruncate;
-  if (name == "drop") return Overlong::kDrop;
-  if (name == "split") return Overlong::kSplit;
-  throw RecipeError("data.overlong: unknown '" + name + "', wanted truncate, drop or split");
-}
-
-}  // namespace
 
 EncodeOptions encode_options(const DataConfig& data, const DataSource& source, const Tokenizer& tokenizer,
                              int64_t max_length) {
-  EncodeOptions options{.max_length = max_length,
-                        .train_on = train_on(source.train_on.empty() ? data.train_on : source.train_on),
-                        .overlong = overlong(data.overlong),
-                        .allow_special_tokens = data.allow_special_tokens};
   const Format& format = format_of(source);
-  if (format.name == "preference" && source.train_on != "chosen") {
-    throw RecipeError("data: " + source.path +
-                      " has preference pairs, and there is no training on preferences yet; "
-                      "train_on: chosen trains on the chosen answers alone");
+  if (const std::string problem = train_on_problem(format, source); !problem.empty()) {
+    throw RecipeError("data: " + source.path + ": " + problem);
   }
-  if (format.name != "preference" && source.train_on == "chosen") {
-    throw RecipeError("data: train_on: chosen is of preference pairs, and " + source.path + " is of format " +
-                      format.name);
-  }
-  const std::string wanted = source.chat_template.empty() ? data.chat_template : source.chat_template;
-  options.chat_for_prompts = format.turns != Turns::kNever && wanted != "auto";
-  if (format.turns == Turns::kAlways || options.chat_for_prompts) options.chat = find_chat_template(wanted, tokenizer);
+  EncodeOptions options{.max_length = max_length,
+                        .train_on = source.train_on.value_or(data.train_on),
+                        .overlong = data.overlong,
+                        .allow_special_tokens = data.allow_special_tokens};
+  if (options.train_on == TrainOn::kChosen) options.train_on = TrainOn::kAssistant;  // the one answer that is kept
+  const std::string& chosen = source.chat_template.empty() ? data.chat_template : source.chat_template;
+  options.chat_for_prompts = format.turns != Turns::kNever && chosen != "auto";
+  if (format.turns == Turns::kAlways || options.chat_for_prompts) options.chat = find_chat_template(chosen, tokenizer);
   return options;
 }
 

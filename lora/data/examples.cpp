@@ -32,7 +32,7 @@ std::string without_component(const DataError& error) {
   return text.substr(text.find("] ") + 2);
 }
 
-RowErrors row_errors(const DataConfig& data) { return {data.on_error == "skip", data.max_errors}; }
+RowErrors row_errors(const DataConfig& data) { return {data.on_error == OnError::kSkip, data.max_errors}; }
 
 void BadRows::add(const std::string& message) {
   if (!errors_.skip) throw DataError(message);

@@ -1,53 +1,59 @@
 #include "lora/data/format.h"
 
 #include <algorithm>
+#include <set>
 
-#include "lora/data/formats/formats.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 
 namespace lora {
-namespace {
 
-std::string quoted_list(const std::vector<std::string>& names) {
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "'" : ", '") + name + "'";
-  return list;
-}
-
-}  // namespace
+// Each in its own file of formats/.
+Format alpaca_format(), chat_format(), classification_format(), completion_format(), preference_format(),
+    sharegpt_format(), text_format();
 
 const std::vector<Format>& formats() {
   static const std::vector<Format> all = {
-      {"alpaca", {"instruction", "input", "output"}, make_alpaca, {"input"}, Turns::kIfAsked},
-      {"chat", {"messages", "tools"}, make_chat, {"tools"}, Turns::kAlways},
-      {"classification", {"text", "label"}, make_classification},
-      {"completion", {"prompt", "completion"}, make_completion, {}, Turns::kIfAsked},
-      {"preference", {"prompt", "input", "chosen", "rejected"}, make_preference, {"prompt", "input"}, Turns::kAlways},
-      {"sharegpt", {"conversations", "system", "tools"}, make_sharegpt, {"system", "tools"}, Turns::kAlways},
-      {"text", {"text"}, make_text},
+      alpaca_format(),     chat_format(),     classification_format(), completion_format(),
+      preference_format(), sharegpt_format(), text_format(),
   };
   return all;
 }
 
+const Names& format_names() {
+  static const Names names = with_rows({{"auto"}}, formats());
+  return names;
+}
+
+std::vector<std::string> columns_of(const std::string& name) {
+  if (const Format* format = find_row(formats(), name)) return format->columns;
+  std::set<std::string> all;
+  for (const Format& format : formats()) all.insert(format.columns.begin(), format.columns.end());
+  return {all.begin(), all.end()};
+}
+
 const Format& format_of(const DataSource& source) {
-  const auto& all = formats();
-  const auto format = std::find_if(all.begin(), all.end(), [&](const Format& f) { return f.name == source.format; });
-  if (format == all.end()) {
-    std::vector<std::string> names;
-    for (const Format& known : all) names.push_back(known.name);
+  const Format* format = find_row(formats(), source.format);
+  if (!format) {
     throw RecipeError("data: unknown format '" + source.format + "' of " + source.path +
-                      ", wanted one of: " + quoted_list(names) + did_you_mean(source.format, names));
+                      ", expected one of: " + joined(format_names().known) + name_hint(format_names(), source.format));
   }
+  const std::vector<std::string>& columns = format->columns;
   for (const auto& [column, name] : source.fields) {
-    const auto& columns = format->columns;
-    if (std::find(columns.begin(), columns.end(), column) == columns.end()) {
-      throw RecipeError("data: `fields` of " + source.path + " renames '" + column + "' to '" + name +
-                        "', but format '" + format->name + "' reads " + quoted_list(columns) +
-                        did_you_mean(column, columns));
-    }
+    if (std::ranges::count(columns, column) > 0) continue;
+    throw RecipeError("data: `fields` of " + source.path + " renames '" + column + "' to '" + name + "', but format '" +
+                      format->name + "' reads " + listed(columns, columns.size()) + did_you_mean(column, columns));
   }
   return *format;
+}
+
+std::string train_on_problem(const Format& format, const DataSource& source) {
+  const bool chosen = source.train_on == TrainOn::kChosen;
+  if (format.trains == Trains::kPair && !chosen) {
+    return "preference pairs are read and checked, but there is no training on preferences yet; "
+           "train_on: chosen trains on the chosen answers alone";
+  }
+  return format.trains != Trains::kPair && chosen ? "chosen is of format preference, found " + format.name : "";
 }
 
 }  // namespace lora

@@ -1,6 +1,6 @@
 #pragma once
 // From the columns of a row to a prompt and its answer, or to a text and its label. A new format is one file in
-// formats/ and one line in formats().
+// formats/ and one row in format.cpp.
 
 #include <memory>
 #include <optional>
@@ -9,6 +9,7 @@
 
 #include "lora/data/chat.h"
 #include "lora/data/rows.h"
+#include "models/base/names.h"
 
 namespace lora {
 
@@ -28,19 +29,34 @@ struct Example {
 };
 
 enum class Turns { kNever, kIfAsked, kAlways };
+// What a row is trained as: text, a text and its label, or a chosen and a rejected answer.
+enum class Trains { kText, kLabel, kPair };
 
 struct Format {
   std::string name;                  // as in a recipe
   std::vector<std::string> columns;  // every column it may read, by its own names
   Example (*make)(const DataRow& row);
-  std::vector<std::string> optional = {};  // of the columns, those that a row may be without
-  Turns turns = Turns::kNever;             // whether a chat template renders its rows
+  std::vector<std::string> optional = {};   // of the columns, those that a row may lack
+  Turns turns = Turns::kNever;              // whether a chat template renders its rows
+  Trains trains = Trains::kText;            // kLabel goes with a classification head, the others do not
+  std::vector<std::string> elsewhere = {};  // other tools' names for it
 };
 
-// Every format there is.
+// All formats.
 const std::vector<Format>& formats();
 
-// The format of a source. Throws RecipeError for an unknown name, and for a `fields` entry that is no column of it.
+// The names that a recipe's `format` accepts: those of formats(), and auto.
+const Names& format_names();
+
+// The columns that rows of the format `name` may have, by the format's own names; of auto, those of all formats,
+// sorted.
+std::vector<std::string> columns_of(const std::string& name);
+
+// The format of a source. Throws RecipeError for an unknown name, and for an entry of `fields` that is not one of its
+// columns.
 const Format& format_of(const DataSource& source);
+
+// Why the source's rows cannot be trained on as its `train_on` says; empty where they can.
+std::string train_on_problem(const Format& format, const DataSource& source);
 
 }  // namespace lora

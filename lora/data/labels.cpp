@@ -43,7 +43,7 @@ LabelNames read_labels_of(const std::vector<DataSource>& sources, const DataConf
 
 // All that decides which rows can be used, and what is a label.
 std::string label_options(const std::vector<DataSource>& sources, const DataConfig& data) {
-  std::string text = "labels " + data.on_error + "\n";
+  std::string text = "labels " + name_of(data.on_error) + "\n";
   for (const DataSource& source : sources) {
     text += source.format + "\n";
     for (const auto& [name, column] : source.fields) text += name + ":" + std::to_string(column.size()) + column + "\n";

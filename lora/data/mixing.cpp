@@ -21,8 +21,8 @@ SplitMix64 pass_random(uint64_t seed, size_t source, int64_t pass) {
 
 Mixture::Mixture(const MixingConfig& config, std::vector<MixedSource> sources, std::span<const int64_t> lengths,
                  bool shuffled, uint64_t seed)
-    : by_tokens_(config.by == "tokens"),
-      interleaved_(config.strategy != "concatenate"),
+    : by_tokens_(config.by == MixingUnit::kTokens),
+      interleaved_(config.strategy != MixingStrategy::kConcatenate),
       shuffled_(shuffled),
       seed_(seed),
       lengths_(lengths.begin(), lengths.end()) {
@@ -33,9 +33,9 @@ Mixture::Mixture(const MixingConfig& config, std::vector<MixedSource> sources, s
     if (total == 0) throw DataError(source.name + ": has no sample left to mix");
     all += static_cast<double>(total);
     const double sized = source.weight * static_cast<double>(total);
-    const double share = !interleaved_                      ? source.epochs * static_cast<double>(total)
-                         : config.strategy == "temperature" ? std::pow(sized, 1 / config.temperature)
-                                                            : source.weight;
+    const double share = !interleaved_                                     ? source.epochs * static_cast<double>(total)
+                         : config.strategy == MixingStrategy::kTemperature ? std::pow(sized, 1 / config.temperature)
+                                                                           : source.weight;
     wanted += share;
     plain_ = plain_ && !interleaved_ && source.epochs == 1.0;
     sources_.push_back({std::move(source), total, share, share});

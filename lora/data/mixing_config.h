@@ -1,17 +1,36 @@
 #pragma once
 // How often the sources of a recipe are seen: its `data.mixing`.
 
-#include <string>
+#include "models/base/names.h"
 
 namespace lora {
 
+// kConcatenate: an epoch passes over each source as often as its `epochs` says.
+// kWeights: an epoch is as large as all sources together; each source's share of it is in proportion to its `weight`.
+// kTemperature: as kWeights, but in proportion to (weight · size)^(1/temperature). With temperature 1 shares are as
+// large as the sources are; a higher one makes them more equal.
+enum class MixingStrategy { kConcatenate, kWeights, kTemperature };
+inline const Names& names_of(MixingStrategy) {
+  static const Names names = {{"concatenate", "weights", "temperature"},
+                              {{"concat", "concatenate"},
+                               {"none", "concatenate"},
+                               {"interleave", "weights"},
+                               {"interleave_under", "weights"},
+                               {"interleave_over", "weights"},
+                               {"probabilities", "weights"}}};
+  return names;
+}
+
+// What shares and sizes count.
+enum class MixingUnit { kSamples, kTokens };
+inline const Names& names_of(MixingUnit) {
+  static const Names names = {{"samples", "tokens"}, {{"rows", "samples"}, {"examples", "samples"}}};
+  return names;
+}
+
 struct MixingConfig {
-  // concatenate: an epoch passes over each source as often as its `epochs` says.
-  // weights: an epoch is as large as all sources together, and of it each source has a share by its `weight`.
-  // temperature: as weights, the share being as (weight · size)^(1/temperature): 1 as large as the sources are, above
-  // it nearer to equal.
-  std::string strategy = "concatenate";
-  std::string by = "samples";  // what shares and sizes count: samples | tokens
+  MixingStrategy strategy = MixingStrategy::kConcatenate;
+  MixingUnit by = MixingUnit::kSamples;
   double temperature = 1.0;
   bool operator==(const MixingConfig&) const = default;
 };

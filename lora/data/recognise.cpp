@@ -41,7 +41,7 @@ Recognised recognise_format(const DataSource& source, const nlohmann::ordered_js
   std::vector<Candidate> best;
   std::string wanted;
   for (const Format& format : formats()) {
-    if ((format.name == "classification") != labelled) continue;
+    if ((format.trains == Trains::kLabel) != labelled) continue;
     const std::vector<std::string> required = required_columns(format);
     wanted += (wanted.empty() ? "" : "; ") + format.name + ": " + listed(required, 20);
     if (!reads_all_renamed(format, source)) continue;

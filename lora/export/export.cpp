@@ -11,52 +11,63 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The numbers' format said in the name, for a recipe's list.
-ExportFormat gguf_as(const std::string& outtype) {
-  return {"model-" + outtype + ".gguf",
-          [outtype](const ExportSource& source, const fs::path& output) {
-            ExportSource chosen = source;
-            chosen.options.outtype = outtype;
-            return export_gguf(chosen, output);
-          },
-          check_gguf};
-}
-
-// Whether every layer has a place for what is merged into it.
-void check_merging(const ExportSource& source) { merged_tensors(source.model); }
-
-std::string export_torchscript_int8(const ExportSource& source, const fs::path& output) {
-  ExportSource chosen = source;
-  chosen.options.outtype = "int8";
-  chosen.options.huggingface_beside = false;
-  return export_torchscript(chosen, output);
-}
-
 std::string suffix() { return ".tmp-" + std::to_string(::getpid()); }
+
+void expect_allowed(const ExportFormat& format, const ExportSource& source) {
+  if (!format.refuses) return;
+  const std::string reason = format.refuses(source.adapter);
+  if (!reason.empty()) throw ExportError(format.name + ": " + reason);
+}
 
 }  // namespace
 
-const std::map<std::string, ExportFormat>& export_formats() {
-  static const std::map<std::string, ExportFormat> formats = {
-      {"gguf", {"model.gguf", export_gguf, check_gguf}},
-      {"gguf-bf16", gguf_as("bf16")},
-      {"gguf-f16", gguf_as("f16")},
-      {"gguf-f32", gguf_as("f32")},
-      {"gguf-lora", {"adapter.gguf", export_gguf_lora, check_gguf_lora, /*merges=*/false}},
-      {"gguf-q8_0", gguf_as("q8_0")},
-      {"lora", {"adapter-lora", export_lora, check_lora, /*merges=*/false}},
-      {"peft", {"adapter", export_peft, check_peft, /*merges=*/false}},
-      {"huggingface", {"merged", export_huggingface, check_merging}},
-      {"torchscript", {"merged.pt", export_torchscript, check_merging}},
-      {"torchscript-int8", {"merged-int8.pt", export_torchscript_int8, check_merging}},
+// Each in the file of its name.
+ExportFormat peft_format(), lora_format(), torchscript_format(), torchscript_int8_format(), huggingface_format(),
+    gguf_format(const std::string&outtype), gguf_lora_format();
+
+const std::vector<ExportFormat>& export_formats() {
+  static const std::vector<ExportFormat> formats = {
+      peft_format(),        lora_format(),       torchscript_format(), torchscript_int8_format(),
+      huggingface_format(), gguf_format("auto"), gguf_format("f32"),   gguf_format("f16"),
+      gguf_format("bf16"),  gguf_format("q8_0"), gguf_lora_format(),
   };
   return formats;
+}
+
+const Names& export_names() {
+  static const Names names = with_rows({}, export_formats());
+  return names;
+}
+
+const ExportFormat& export_format(const std::string& name) {
+  if (const ExportFormat* format = find_row(export_formats(), name)) return *format;
+  throw ExportError("there is no format '" + name + "'; expected one of " + joined(export_names().known) +
+                    name_hint(export_names(), name));
+}
+
+void check_options(const ExportFormat& format, const ExportOptions& options) {
+  if (accepts({format.outtypes}, options.outtype)) return;
+  throw ExportError(format.name + ": outtype '" + options.outtype + "'; expected one of " + joined(format.outtypes));
+}
+
+void check_export(const std::string& name, const ExportSource& source) {
+  const ExportFormat& format = export_format(name);
+  expect_allowed(format, source);
+  if (format.check) format.check(source);
+  if (format.merges) merged_tensors(source.model);  // every layer has a place for what is merged into it
+}
+
+std::string export_as(const std::string& name, const ExportSource& source, const fs::path& output) {
+  const ExportFormat& format = export_format(name);
+  expect_allowed(format, source);
+  check_options(format, source.options);
+  return format.write(source, output);
 }
 
 void write_file(const fs::path& output, const std::function<void(const fs::path&)>& fill) {
   const fs::path target = fs::absolute(output).lexically_normal();
   if (!target.has_filename() || fs::is_directory(target)) {
-    throw StorageError(target.string() + ": is a directory; wanted the path of a file");
+    throw StorageError(target.string() + ": is a directory; expected the path of a file");
   }
   const fs::path temporary = target.parent_path() / ("." + target.filename().string() + suffix());
   const auto clean = [&] {
@@ -82,7 +93,7 @@ void write_directory(const fs::path& output, const std::function<void(const fs::
   const fs::path target = fs::absolute(output).lexically_normal();
   const fs::path final_path = target.has_filename() ? target : target.parent_path();
   if (fs::exists(final_path) && !fs::is_directory(final_path)) {
-    throw StorageError(final_path.string() + ": is a file; wanted a directory or nothing there");
+    throw StorageError(final_path.string() + ": is a file; expected a directory or nothing there");
   }
   const fs::path temporary = final_path.parent_path() / ("." + final_path.filename().string() + suffix());
   const fs::path old = final_path.parent_path() / ("." + final_path.filename().string() + ".old" + suffix());

@@ -1,78 +1,81 @@
 #pragma once
-// What a trained model can be written as. A new format is a file of its own and a line in export.cpp.
+// What a trained model can be written as. A format is one file and one row in export.cpp.
 
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "lora/adapters/config.h"
 #include "lora/adapters/inject.h"
 #include "lora/data/tokenizer.h"
+#include "models/base/names.h"
 #include "models/network/decoder.h"
 
 namespace lora {
 
-// What a person may choose of the formats.
 struct ExportOptions {
-  // gguf: f32 | f16 | bf16 | q8_0 | auto; torchscript: int8 | auto; which is the model's own dtype
-  std::string outtype = "auto";
-  int64_t max_shard_size = 5'000'000'000;  // huggingface: bytes of a file, but for a tensor that is larger
-  bool huggingface_beside = true;          // torchscript: see there
+  std::string outtype = "auto";            // one of the format's outtypes; auto: the model's own dtype
+  int64_t max_shard_size = 5'000'000'000;  // huggingface: bytes of a file; a larger tensor has a file of its own
+  bool huggingface_beside = true;          // torchscript: writes the Hugging Face directory too
 };
 
-// Everything borrowed; nothing is changed by an export, but that the model is in evaluation mode afterwards.
+// Everything is borrowed. An export changes nothing but the model's mode, which is evaluation afterwards.
 struct ExportSource {
   LlamaForCausalLM& model;
   const Adaptation& adaptation;
   const AdapterConfig& adapter;
   std::filesystem::path model_directory;               // of the base: config.json
-  std::vector<std::filesystem::path> tokenizer_files;  // carried along
-  const Tokenizer* tokenizer = nullptr;                // gguf writes it; what is written is compared on a text of its
+  std::vector<std::filesystem::path> tokenizer_files;  // copied into the export
+  const Tokenizer* tokenizer = nullptr;                // gguf writes it; verification compares logits on a text of its
   ExportOptions options = {};
 };
 
 struct ExportFormat {
-  std::string default_name;  // in the run directory
-  // Writes `output`, whole or not at all, in place of an earlier export; reads it again, and throws where that computes
+  std::string name;          // in a recipe's `export` list
+  std::string default_name;  // of the file or directory in the run directory
+  // Writes `output`, whole or not at all, in place of an earlier export. Reads it again and throws where that computes
   // another model (see verify.h). Returns a line for the person.
   std::function<std::string(const ExportSource&, const std::filesystem::path& output)> write;
-  // Throws what `write` would because of what the model is, whatever its weights become: to be told before it is
-  // trained.
-  std::function<void(const ExportSource&)> check;
+  // Throws what `write` would throw because of what the model is, whatever its weights become. Null: nothing to check.
+  std::function<void(const ExportSource&)> check = nullptr;
+  // Why an adapter of this configuration cannot be written; empty where it can. Null: every one can.
+  std::string (*refuses)(const AdapterConfig& config) = nullptr;
   bool merges = true;  // the adapters into the base
+  std::vector<std::string> outtypes = {"auto"};
+  // The second place that `write` writes to; empty: none. Null: never one.
+  std::filesystem::path (*beside)(const ExportOptions& options, const std::filesystem::path& output) = nullptr;
+  std::vector<std::string> elsewhere = {};  // other tools' names for it
 };
 
-// By the names of a recipe's `export` list.
-const std::map<std::string, ExportFormat>& export_formats();
+// All formats, in the order in which a person reads their names.
+const std::vector<ExportFormat>& export_formats();
 
-// AdaLoRA's adapter as a plain LoRA one. Error (exit code 2) for another method.
-std::string export_lora(const ExportSource& source, const std::filesystem::path& output);
-void check_lora(const ExportSource& source);
-std::string export_peft(const ExportSource& source, const std::filesystem::path& output);
-void check_peft(const ExportSource& source);
-std::string export_huggingface(const ExportSource& source, const std::filesystem::path& output);
-// LibTorch calls TorchScript deprecated since 2.10, so beside DIR/NAME.pt stands the Hugging Face directory DIR/NAME,
-// from which torch.export goes on; with options.huggingface_beside false it does not.
-std::string export_torchscript(const ExportSource& source, const std::filesystem::path& output);
-// DIR/NAME; empty where the name has no extension, and nothing stands beside the file.
-std::filesystem::path huggingface_beside(const std::filesystem::path& output);
-// The merged model, and the adapter alone, for llama.cpp. Error (exit code 2) for what that has no place for.
-std::string export_gguf(const ExportSource& source, const std::filesystem::path& output);
-void check_gguf(const ExportSource& source);
-std::string export_gguf_lora(const ExportSource& source, const std::filesystem::path& output);
-void check_gguf_lora(const ExportSource& source);
+// The names that a recipe's `export` accepts.
+const Names& export_names();
 
-// config.json of the merged model: the base's, with the merged dtype and, for a classifier, its architecture, labels
-// and a pad_token_id (eos where the base has none), without which transformers classifies no batches.
+// The format of that name. Throws ExportError where there is none.
+const ExportFormat& export_format(const std::string& name);
+
+// Throws ExportError for options that the format does not have.
+void check_options(const ExportFormat& format, const ExportOptions& options);
+
+// Throws what export_as would throw because of what the model and its adapter are: to be called before training.
+void check_export(const std::string& name, const ExportSource& source);
+
+// Writes `output` in the format of that name and returns a line for the person. Throws ExportError (exit code 2) for
+// what the format has no place for, StorageError where it cannot write.
+std::string export_as(const std::string& name, const ExportSource& source, const std::filesystem::path& output);
+
+// config.json of the merged model: the base's, with the merged dtype. A classifier's also has its architecture, labels
+// and a pad_token_id (eos where the base has none), without which transformers cannot classify a batch.
 std::string merged_config(const ExportSource& source);
 
-// Gives `fill` a hidden path beside `output` and renames what it has written there into its place. Throws StorageError.
+// Gives `fill` a hidden path beside `output`, then renames that file to `output`. Throws StorageError.
 void write_file(const std::filesystem::path& output, const std::function<void(const std::filesystem::path&)>& fill);
 
-// Fills a hidden directory beside `output` and renames it into place once `fill` returns; an earlier `output` that is a
-// directory is replaced. Throws StorageError.
+// Gives `fill` a hidden directory beside `output`, then renames it to `output`, in place of an earlier directory.
+// Throws StorageError.
 void write_directory(const std::filesystem::path& output,
                      const std::function<void(const std::filesystem::path&)>& fill);
 

@@ -64,16 +64,13 @@ std::string counts(const std::vector<GgufTensor>& tensors) {
   return text;
 }
 
-}  // namespace
-
 void check_gguf(const ExportSource& source) {
   const ModelConfig& config = source.model.config();
   gguf_architecture(config);
   gguf_vocabulary(source.model_directory, source.tokenizer, config);
-  merged_tensors(source.model);
 }
 
-std::string export_gguf(const ExportSource& source, const std::filesystem::path& output) {
+std::string write_gguf_model(const ExportSource& source, const std::filesystem::path& output) {
   const ModelConfig& config = source.model.config();
   const GgufArchitecture architecture = gguf_architecture(config);
   const GgmlType type = gguf_type(source.options.outtype, source.model.dtype());
@@ -91,6 +88,30 @@ std::string export_gguf(const ExportSource& source, const std::filesystem::path&
         source, [&](const at::Tensor& ids) { return written->forward(ids); }, bound(type, source.model));
   });
   return counts(tensors) + ", adapters merged; " + line;
+}
+
+}  // namespace
+
+// The numbers of the matrices are in the name for a recipe's list; `outtype` auto leaves them to the options.
+ExportFormat gguf_format(const std::string& outtype) {
+  if (outtype == "auto") {
+    return {.name = "gguf",
+            .default_name = "model.gguf",
+            .write = write_gguf_model,
+            .check = check_gguf,
+            .outtypes = {"auto", "f32", "f16", "bf16", "q8_0"},
+            .elsewhere = {"llama.cpp"}};
+  }
+  const auto write = [outtype](const ExportSource& source, const std::filesystem::path& output) {
+    ExportSource chosen = source;
+    chosen.options.outtype = outtype;
+    return write_gguf_model(chosen, output);
+  };
+  return {.name = "gguf-" + outtype,
+          .default_name = "model-" + outtype + ".gguf",
+          .write = write,
+          .check = check_gguf,
+          .elsewhere = {outtype}};
 }
 
 }  // namespace lora

@@ -42,10 +42,6 @@ std::vector<Pair> pairs_of(const AdapterForm& form) {
 // What llama.cpp has no place for.
 void expect_pairs_alone(const ExportSource& source) {
   const Adaptation& adaptation = source.adaptation;
-  if (adaptation.whole_network) {
-    throw ExportError("gguf-lora: method '" + source.adapter.method +
-                      "' trains no adapter; wanted the merged model: lora-export --format gguf");
-  }
   for (const std::string& path : adaptation.saved_modules) {
     throw ExportError("gguf-lora: '" + path +
                       "' is trained whole (modules_to_save), and a GGUF adapter has no place for it; merge first: "
@@ -58,7 +54,7 @@ void expect_pairs_alone(const ExportSource& source) {
         "gguf");
   }
   if (!adaptation.biases.empty()) {
-    throw ExportError("gguf-lora: biases are trained (bias: " + source.adapter.bias +
+    throw ExportError("gguf-lora: biases are trained (bias: " + name_of(source.adapter.bias) +
                       "), and a GGUF adapter has no place for them; merge first: "
                       "lora-export --format gguf");
   }
@@ -98,20 +94,17 @@ AdapterForm plain_form(const ExportSource& source) {
   return {source.adaptation, source.adapter};
 }
 
-}  // namespace
-
 void check_gguf_lora(const ExportSource& source) {
   gguf_architecture(source.model.config());
   expect_pairs_alone(source);
   pairs_of(plain_form(source));
 }
 
-std::string export_gguf_lora(const ExportSource& source, const std::filesystem::path& output) {
+std::string write_gguf_lora(const ExportSource& source, const std::filesystem::path& output) {
   const ModelConfig& config = source.model.config();
   const GgufArchitecture architecture = gguf_architecture(config);
   expect_pairs_alone(source);
   const GgmlType type = gguf_type(source.options.outtype, at::kFloat);
-  if (type == GgmlType::kQ8_0) throw ExportError("gguf-lora: outtype q8_0 is for models; wanted f32, f16 or bf16");
   const std::vector<Pair> pairs = pairs_of(plain_form(source));
   // Modules of another s·r than the first have what is left of it in their B.
   const double alpha = pairs.front().alpha != 0 ? pairs.front().alpha : 1;
@@ -140,6 +133,20 @@ std::string export_gguf_lora(const ExportSource& source, const std::filesystem::
         std::max(bound, merged_bound(source.model)));
   });
   return std::to_string(pairs.size()) + " adapted layers as " + std::string(ggml_name(type)) + "; " + line;
+}
+
+}  // namespace
+
+ExportFormat gguf_lora_format() {
+  return {.name = "gguf-lora",
+          .default_name = "adapter.gguf",
+          .write = write_gguf_lora,
+          .check = check_gguf_lora,
+          .refuses = [](const AdapterConfig& config) -> std::string {
+            return config.method == "full" ? "method full has no adapter; gguf writes the whole model" : "";
+          },
+          .merges = false,
+          .outtypes = {"auto", "f32", "f16", "bf16"}};
 }
 
 }  // namespace lora

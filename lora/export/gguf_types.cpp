@@ -1,7 +1,5 @@
 #include "lora/export/gguf_types.h"
 
-#include "models/base/error.h"
-
 namespace lora {
 namespace {
 
@@ -24,10 +22,7 @@ uint32_t file_type(GgmlType type) {
 
 GgmlType gguf_type(const std::string& outtype, at::ScalarType own) {
   if (outtype == "auto") return own == at::kBFloat16 ? GgmlType::kBF16 : GgmlType::kF32;
-  if (const auto type = ggml_type(outtype)) return *type;
-  throw Error(
-      ExitCode::kRecipe, "export",
-      "gguf: outtype '" + outtype + "'; wanted f32, f16, bf16, q8_0 or auto. Fewer bits are llama-quantize's work");
+  return ggml_type(outtype).value();
 }
 
 GgufMetadata gguf_head(const GgufArchitecture& architecture, const std::string& type,

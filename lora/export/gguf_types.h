@@ -9,7 +9,7 @@
 
 namespace lora {
 
-// `outtype` by llama.cpp's names: f32 | f16 | bf16 | q8_0 | auto, which is `own`: F32 or BF16. Error (exit code 2).
+// The number format of llama.cpp's name: f32, f16, bf16 or q8_0. For auto, that of `own`: F32 or BF16.
 GgmlType gguf_type(const std::string& outtype, at::ScalarType own);
 
 // general.*: `type` is "model" or "adapter", the name the base directory's.

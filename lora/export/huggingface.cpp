@@ -1,4 +1,4 @@
-// The merged model as a Hugging Face directory: in files of a limited size, a tensor in memory at a time.
+// The merged model as a Hugging Face directory, in files of a limited size. One tensor is in memory at a time.
 
 #include <ATen/ATen.h>
 
@@ -22,14 +22,14 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-// What Hugging Face's tools look for beside the weights.
+// The files that Hugging Face's tools look for beside the weights.
 constexpr std::array kCompanions = {"generation_config.json",  "tokenizer.json",     "tokenizer.model",
                                     "tokenizer_config.json",   "added_tokens.json",  "vocab.json",
                                     "special_tokens_map.json", "chat_template.json", "merges.txt",
                                     "chat_template.jinja"};
 
-// In the order given, as transformers fills them: a file takes tensors as long as they fit, and one that is larger than
-// the limit stands alone.
+// Fills files in the order of the tensors, as transformers does: a file takes tensors as long as they fit, and a tensor
+// that is larger than the limit has a file of its own.
 std::vector<std::vector<LazyTensor>> split(const std::vector<LazyTensor>& tensors, int64_t max_size) {
   std::vector<std::vector<LazyTensor>> shards(1);
   size_t size = 0;
@@ -78,6 +78,25 @@ void copy_companions(const ExportSource& source, const fs::path& directory) {
   }
 }
 
+std::string write_huggingface(const ExportSource& source, const fs::path& output) {
+  if (std::error_code ignored; fs::equivalent(output, source.model_directory, ignored)) {
+    throw StorageError(output.string() +
+                       ": is the base model's directory, which is read while the merged one is written");
+  }
+  const std::vector<LazyTensor> tensors = merged_tensors(source.model);
+  std::string line;
+  write_directory(output, [&](const fs::path& directory) {
+    write_weights(directory, tensors, source.options.max_shard_size);
+    write_file_atomically(directory / "config.json", merged_config(source));
+    copy_companions(source, directory);
+    const auto written = load_pretrained(directory, "auto", {source.model.config().labels});
+    written->eval();
+    line = verify_logits(
+        source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model));
+  });
+  return std::to_string(tensors.size()) + " tensors, adapters merged; " + line;
+}
+
 }  // namespace
 
 std::string merged_config(const ExportSource& source) {
@@ -100,23 +119,8 @@ std::string merged_config(const ExportSource& source) {
   return config.dump(2) + "\n";
 }
 
-std::string export_huggingface(const ExportSource& source, const fs::path& output) {
-  if (std::error_code ignored; fs::equivalent(output, source.model_directory, ignored)) {
-    throw StorageError(output.string() +
-                       ": is the base model's directory, which is read while the merged one is written");
-  }
-  const std::vector<LazyTensor> tensors = merged_tensors(source.model);
-  std::string line;
-  write_directory(output, [&](const fs::path& directory) {
-    write_weights(directory, tensors, source.options.max_shard_size);
-    write_file_atomically(directory / "config.json", merged_config(source));
-    copy_companions(source, directory);
-    const auto written = load_pretrained(directory, "auto", {source.model.config().labels});
-    written->eval();
-    line = verify_logits(
-        source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model));
-  });
-  return std::to_string(tensors.size()) + " tensors, adapters merged; " + line;
+ExportFormat huggingface_format() {
+  return {.name = "huggingface", .default_name = "merged", .write = write_huggingface, .elsewhere = {"hf"}};
 }
 
 }  // namespace lora

@@ -1,4 +1,4 @@
-// The adapter alone, as PEFT saves one.
+// The adapter alone, in the files that PEFT writes.
 
 #include "lora/adapters/peft.h"
 
@@ -6,13 +6,11 @@
 #include "lora/adapters/methods/adalora_peft.h"
 #include "lora/export/export.h"
 #include "lora/export/verify.h"
-#include "models/base/error.h"
 
 namespace lora {
-
 namespace {
 
-// Reads the directory onto the base as anyone would who goes on from it.
+// Loads the directory onto the base, as a run that starts from it does, and compares.
 std::string verify_adapter(const ExportSource& source, const std::filesystem::path& directory) {
   const auto written = bare_twin(source.model);
   AdapterConfig config = read_peft_config(directory).config;
@@ -34,17 +32,7 @@ std::string write_form(const ExportSource& source, const AdapterForm& form, cons
   return std::to_string(layers) + " adapted layers; " + line;
 }
 
-}  // namespace
-
-void check_peft(const ExportSource& source) {
-  if (!source.adaptation.whole_network) return;
-  throw Error(
-      ExitCode::kRecipe, "export",
-      "peft: method '" + source.adapter.method + "' trains no adapter; export huggingface or torchscript instead");
-}
-
-std::string export_peft(const ExportSource& source, const std::filesystem::path& output) {
-  check_peft(source);
+std::string write_trained(const ExportSource& source, const std::filesystem::path& output) {
   const Method& method = methods().at(source.adapter.method);
   return write_form(source,
                     method.finished ? method.finished(source.adaptation, source.adapter)
@@ -52,15 +40,32 @@ std::string export_peft(const ExportSource& source, const std::filesystem::path&
                     output);
 }
 
-void check_lora(const ExportSource& source) {
-  if (source.adapter.method == "adalora") return;
-  throw ExportError("lora: makes a LoRA adapter of an AdaLoRA one, and the method here is '" + source.adapter.method +
-                    "'; wanted the format peft");
+std::string write_as_lora(const ExportSource& source, const std::filesystem::path& output) {
+  return write_form(source, adalora_as_lora(source.adaptation, source.adapter), output);
 }
 
-std::string export_lora(const ExportSource& source, const std::filesystem::path& output) {
-  check_lora(source);
-  return write_form(source, adalora_as_lora(source.adaptation, source.adapter), output);
+}  // namespace
+
+ExportFormat peft_format() {
+  return {.name = "peft",
+          .default_name = "adapter",
+          .write = write_trained,
+          .refuses = [](const AdapterConfig& config) -> std::string {
+            return config.method == "full" ? "method full has no adapter; huggingface writes the whole model" : "";
+          },
+          .merges = false};
+}
+
+// AdaLoRA's adapter as a plain LoRA one.
+ExportFormat lora_format() {
+  return {.name = "lora",
+          .default_name = "adapter-lora",
+          .write = write_as_lora,
+          .refuses = [](const AdapterConfig& config) -> std::string {
+            if (config.method == "adalora") return "";
+            return "makes a LoRA adapter of an AdaLoRA one; expected peft with method " + config.method;
+          },
+          .merges = false};
 }
 
 }  // namespace lora

@@ -174,13 +174,14 @@ std::string verify_int8(const ExportSource& source, const Logits& written) {
   return "layers as int8; " + verify_logits(source, written, std::numeric_limits<double>::infinity());
 }
 
-}  // namespace
+// LibTorch deprecates TorchScript since 2.10, so the Hugging Face directory DIR/NAME is written beside DIR/NAME.pt:
+// torch.export reads that. Empty where the name has no extension.
+fs::path huggingface_beside(const ExportOptions& options, const fs::path& output) {
+  return options.huggingface_beside && output.has_extension() ? fs::path(output).replace_extension() : fs::path();
+}
 
-std::string export_torchscript(const ExportSource& source, const fs::path& output) {
+std::string write_torchscript(const ExportSource& source, const fs::path& output) {
   const bool int8 = source.options.outtype == "int8";
-  if (!int8 && source.options.outtype != "auto") {
-    throw ExportError("torchscript: outtype '" + source.options.outtype + "'; wanted auto (the model's own) or int8");
-  }
   jit::Module module = Builder(source.model, int8).build();
   module.eval();
 
@@ -201,13 +202,32 @@ std::string export_torchscript(const ExportSource& source, const fs::path& outpu
       throw StorageError(output.string() + ": cannot write the TorchScript file: " + e.what());
     }
   });
-  const fs::path beside = huggingface_beside(output);
-  if (!source.options.huggingface_beside || beside.empty()) return line;
-  return line + "; beside it " + beside.string() + ": " + export_huggingface(source, beside);
+  const fs::path beside = huggingface_beside(source.options, output);
+  if (beside.empty()) return line;
+  ExportSource same = source;
+  same.options.outtype = "auto";
+  return line + "; beside it " + beside.string() + ": " + export_as("huggingface", same, beside);
 }
 
-fs::path huggingface_beside(const fs::path& output) {
-  return output.has_extension() ? fs::path(output).replace_extension() : fs::path();
+}  // namespace
+
+ExportFormat torchscript_format() {
+  return {.name = "torchscript",
+          .default_name = "merged.pt",
+          .write = write_torchscript,
+          .outtypes = {"auto", "int8"},
+          .beside = huggingface_beside,
+          .elsewhere = {"jit"}};
+}
+
+ExportFormat torchscript_int8_format() {
+  const auto write = [](const ExportSource& source, const fs::path& output) {
+    ExportSource chosen = source;
+    chosen.options.outtype = "int8";
+    chosen.options.huggingface_beside = false;
+    return write_torchscript(chosen, output);
+  };
+  return {.name = "torchscript-int8", .default_name = "merged-int8.pt", .write = write, .elsewhere = {"int8"}};
 }
 
 }  // namespace lora

@@ -341,7 +341,7 @@ std::optional<AdapterConfig> describe_adapter_config(const fs::path& directory, 
     add("target_modules", "Targets", patterns_text(config.target_modules));
     add("exclude_modules", "Excluded", patterns_text(config.exclude_modules));
     add("modules_to_save", "Trained whole", patterns_text(config.modules_to_save));
-    add("bias", "Biases", config.bias == "none" ? Json() : Json(config.bias));
+    add("bias", "Biases", config.bias == Bias::kNone ? Json() : Json(name_of(config.bias)));
     return config;
   } catch (const Error& e) {
     inspection.odd.push_back(e.what());

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "lora/quantization/pieces.h"
+#include "lora/quantization/quantizer.h"
 #include "models/base/threads.h"
 #include "models/engine/cpu/dispatch.h"
 #include "models/engine/cpu/quantized.h"
@@ -54,5 +55,13 @@ std::vector<std::pair<std::string, at::Tensor>> Int8Weight::tensors() const {
 }
 
 at::Tensor Int8Weight::steps() const { return scales_ / std::numeric_limits<int8_t>::max(); }
+
+Encoding int8_encoding() {
+  const auto pack = [](const at::Tensor& weight, at::ScalarType dtype,
+                       const QuantizationConfig&) -> std::shared_ptr<const QuantizedWeight> {
+    return std::make_shared<Int8Weight>(weight, dtype);
+  };
+  return {Int8Weight::kName, pack, {"8bit"}};
+}
 
 }  // namespace lora

@@ -10,6 +10,8 @@ namespace lora {
 
 class Int8Weight final : public QuantizedWeight {
  public:
+  static constexpr const char* kName = "int8";  // as model.quantization has it
+
   // As Nf4Weight.
   Int8Weight(const at::Tensor& weight, at::ScalarType dtype);
 
@@ -18,7 +20,7 @@ class Int8Weight final : public QuantizedWeight {
   at::ScalarType dtype() const override { return dtype_; }
   at::Device device() const override { return codes_.device(); }
   void unpack(at::Tensor& to) const override;
-  std::string encoding() const override { return "int8"; }
+  std::string encoding() const override { return kName; }
   std::vector<std::pair<std::string, at::Tensor>> tensors() const override;
   double relative_error() const override { return error_; }
   const at::Tensor& codes() const { return codes_; }  // (out, in) int8

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "lora/quantization/pieces.h"
+#include "lora/quantization/quantizer.h"
 #include "models/base/numbers.h"
 #include "models/base/threads.h"
 #include "models/engine/cpu/dispatch.h"
@@ -83,6 +84,14 @@ std::vector<std::pair<std::string, at::Tensor>> Nf4Weight::tensors() const {
           {"absmax", nested_->codes},
           {"nested_absmax", nested_->absmax},
           {"offset", at::scalar_tensor(nested_->offset)}};
+}
+
+Encoding nf4_encoding() {
+  const auto pack = [](const at::Tensor& weight, at::ScalarType dtype,
+                       const QuantizationConfig& config) -> std::shared_ptr<const QuantizedWeight> {
+    return std::make_shared<Nf4Weight>(weight, dtype, config.double_quantization);
+  };
+  return {Nf4Weight::kName, pack, {"4bit", "fp4"}};
 }
 
 }  // namespace lora

@@ -12,6 +12,8 @@ namespace lora {
 
 class Nf4Weight final : public QuantizedWeight {
  public:
+  static constexpr const char* kName = "nf4";  // as model.quantization has it
+
   // weight (out, in): float32, float16 or bfloat16, contiguous; read once, piece by piece, and not kept. On the meta
   // device the result is on it too. `dtype`: of the model. Throws NotFinite.
   Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double_quantization);
@@ -21,7 +23,7 @@ class Nf4Weight final : public QuantizedWeight {
   at::ScalarType dtype() const override { return dtype_; }
   at::Device device() const override { return codes_.device(); }
   void unpack(at::Tensor& to) const override;
-  std::string encoding() const override { return "nf4"; }
+  std::string encoding() const override { return kName; }
   std::vector<std::pair<std::string, at::Tensor>> tensors() const override;
   double relative_error() const override { return error_; }
 

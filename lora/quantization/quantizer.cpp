@@ -1,23 +1,35 @@
 #include "lora/quantization/quantizer.h"
 
-#include "lora/quantization/int8.h"
-#include "lora/quantization/nf4.h"
 #include "lora/quantization/quantized_linear.h"
 #include "models/base/error.h"
 
 namespace lora {
 
+// Each in its own file.
+Encoding int8_encoding(), nf4_encoding();
+
+const std::vector<Encoding>& encodings() {
+  static const std::vector<Encoding> all = {int8_encoding(), nf4_encoding()};
+  return all;
+}
+
+const Names& quantization_names() {
+  static const Names names = with_rows({{"none"}}, encodings());
+  return names;
+}
+
 Quantizer make_quantizer(const QuantizationConfig& config) {
   if (config.encoding == "none") return {};
-  return [config](const std::string& path, const at::Tensor& weight, const at::Tensor& bias,
-                  at::ScalarType dtype) -> std::shared_ptr<Linear> {
+  const Encoding* encoding = find_row(encodings(), config.encoding);
+  if (!encoding) {
+    throw ModelError("quantization '" + config.encoding + "' is not known; expected one of " +
+                     joined(quantization_names().known) + name_hint(quantization_names(), config.encoding));
+  }
+  return [config, encoding](const std::string& path, const at::Tensor& weight, const at::Tensor& bias,
+                            at::ScalarType dtype) -> std::shared_ptr<Linear> {
     std::shared_ptr<const QuantizedWeight> packed;
     try {
-      if (config.encoding == "nf4") {
-        packed = std::make_shared<Nf4Weight>(weight, dtype, config.double_quantization);
-      } else {
-        packed = std::make_shared<Int8Weight>(weight, dtype);
-      }
+      packed = encoding->pack(weight, dtype, config);
     } catch (const NotFinite&) {
       throw ModelError("tensor '" + path + ".weight' has a value that is infinite or not a number, and " +
                        config.encoding +

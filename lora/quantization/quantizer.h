@@ -1,24 +1,40 @@
 #pragma once
-// `model.quantization`: what a recipe says -> the way to make a model's projections.
+// `model.quantization` of a recipe -> the function that makes a model's projections. An encoding is one file and one
+// row in quantizer.cpp.
 
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "lora/quantization/quantized_linear.h"
+#include "models/base/names.h"
 #include "models/network/pretrained.h"
 
 namespace lora {
 
 struct QuantizationConfig {
-  std::string encoding = "none";    // none | int8 | nf4
+  std::string encoding = "none";    // one of quantization_names()
   bool double_quantization = true;  // nf4: its scales in eight bits too
 };
 
-// Nothing where the encoding is none. Its call throws ModelError that names the tensor where a weight is not finite.
+struct Encoding {
+  std::string name;
+  // Packs a weight (out, in) of a model of `dtype`. Throws NotFinite.
+  std::shared_ptr<const QuantizedWeight> (*pack)(const at::Tensor& weight, at::ScalarType dtype,
+                                                 const QuantizationConfig& config);
+  std::vector<std::string> elsewhere = {};  // other tools' names for it
+};
+
+// All encodings.
+const std::vector<Encoding>& encodings();
+
+// The names that `model.quantization` accepts: none, and those of encodings().
+const Names& quantization_names();
+
+// Null where the encoding is none. The quantizer throws ModelError that names the tensor where a weight is not finite.
 Quantizer make_quantizer(const QuantizationConfig& config);
 
-// The quantised projections of a model, under their own paths also where an adapter stands on them.
+// The quantised projections of a model, each under its own path, also where an adapter is on it.
 struct QuantizedModule {
   std::string path;
   std::shared_ptr<const QuantizedLinear> layer;

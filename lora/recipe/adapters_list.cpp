@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "lora/adapters/adapter_name.h"
-#include "lora/recipe/failure.h"
 #include "lora/recipe/keys.h"
 #include "models/base/error.h"
 
@@ -16,7 +15,7 @@ namespace {
 using Kind = YamlNode::Kind;
 
 constexpr std::array<std::string_view, 5> kOwnSections = {"adapter", "data", "training", "evaluation", "export"};
-// What one process, and one base, can have only once.
+// Keys of training that one process, and one base, have only once.
 constexpr std::array<std::string_view, 4> kShared = {"threads", "memory", "memory_limit", "fused"};
 
 bool is_among(const auto& names, const std::string& name) { return std::ranges::find(names, name) != names.end(); }

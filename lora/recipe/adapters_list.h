@@ -1,6 +1,6 @@
 #pragma once
-// The list `adapters` of a recipe, taken apart: each entry with what the recipe says for all of them is the tree of a
-// recipe of its own.
+// The list `adapters` of a recipe: each entry, together with what the recipe says for all entries, is a recipe of its
+// own.
 //
 //   adapter: {method: lora, target_modules: [q_proj, v_proj]}     # for all, where an entry does not say otherwise
 //   training: {max_steps: 200}
@@ -9,8 +9,8 @@
 //     - {name: de, data: {train: [...]}}
 //   output_dir: runs/both                                          # fr's run is in runs/both/fr
 //
-// An entry may have adapter, data, training, evaluation and export; within these a key of its own takes the place of
-// the shared one as a whole, and max_steps and epochs take each other's.
+// An entry may have adapter, data, training, evaluation and export. A key inside these replaces the shared key as a
+// whole; max_steps and epochs replace each other.
 
 #include <string>
 #include <vector>
@@ -21,14 +21,14 @@ namespace lora {
 
 struct NamedTree {
   std::string name;
-  YamlNode root;  // its places are those of the file
+  YamlNode root;  // its nodes keep their places in the file
 };
 
 // Whether the tree has a list `adapters`.
 bool has_adapters(const YamlNode& root);
 
-// Throws RecipeError at its place for a list that is none or empty, a name that is missing, given twice or none, a key
-// that an entry cannot have, and for data.train beside the list.
+// Throws RecipeError at its place for `adapters` that is not a list or is empty; for a name that is missing, given
+// twice or not valid; for a key that an entry cannot have; and for data.train beside the list.
 std::vector<NamedTree> split_adapters(const YamlNode& root);
 
 }  // namespace lora

@@ -7,18 +7,18 @@
 #include <string>
 #include <string_view>
 
-#include "lora/recipe/failure.h"
-#include "lora/recipe/known_names.h"
+#include "lora/data/format.h"
+#include "lora/export/export.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 
 namespace lora {
 namespace {
 
-// Rules of cleaning that want to have all rows before.
+// Rules of cleaning that compare a row with all earlier rows.
 constexpr std::array kWholeSetRules = {"exact_duplicates", "near_duplicates", "conflicting_answers"};
 
-// What a recipe itself says of a rule; null: nothing.
+// What the recipe's text says of a rule; null: nothing.
 const YamlNode* cleaning_rule(const YamlNode& root, const char* key) {
   const YamlNode* node = &root;
   for (const char* part : {"data", "cleaning", key}) {
@@ -71,15 +71,15 @@ class Checker {
            "adapter.init: " + adapter.init + " is for methods lora and rslora, found " + adapter.method);
     }
     check_whole_and_bias();
-    const auto peft = std::ranges::find(recipe_.exports, "peft");
     check_adalora();
-    if (full && peft != recipe_.exports.end()) {
-      fail("export." + std::to_string(peft - recipe_.exports.begin()),
-           "export: method full has no adapter for peft; huggingface writes the whole model");
-    }
+    check_exports();
   }
 
   void check_data() const {
+    if (recipe_.data.train_on == TrainOn::kChosen) {
+      fail("data.train_on",
+           "data.train_on: chosen is for a source of format preference alone; set it in that source's train_on");
+    }
     if (recipe_.data.train.empty()) {
       fail("data.train", "missing key 'train' in 'data'; expected a list of at least one {path: ..., format: ...}");
     }
@@ -137,7 +137,8 @@ class Checker {
     if (!adapter.layers_pattern.empty() && adapter.layers_to_transform.empty()) {
       refuse("layers_pattern", "only with layers_to_transform, whose layers it names");
     }
-    if (adapter.method == "full" && adapter.bias != "none") refuse("bias", "method full trains the biases already");
+    if (adapter.method == "full" && adapter.bias != Bias::kNone)
+      refuse("bias", "method full trains the biases already");
     if (adapter.method == "full" && !adapter.trainable_token_indices.empty()) {
       refuse("trainable_token_indices", "method full trains every row already");
     }
@@ -150,10 +151,7 @@ class Checker {
     const AdapterConfig& adapter = recipe_.adapter;
     if (adapter.method != "adalora") {
       if (adapter.adalora != AdaLoraConfig{}) fail("adapter.adalora", "adapter.adalora: only with method adalora");
-      const auto lora = std::ranges::find(recipe_.exports, "lora");
-      if (lora == recipe_.exports.end()) return;
-      fail("export." + std::to_string(lora - recipe_.exports.begin()),
-           "export: lora makes a LoRA adapter of an AdaLoRA one; wanted peft with method " + adapter.method);
+      return;
     }
     const auto refuse = [&](const std::string& key, const std::string& reason) {
       fail("adapter." + key, "adapter." + key + ": " + reason);
@@ -172,6 +170,14 @@ class Checker {
       refuse("init", "not with method adalora, which has initial values of its own");
   }
 
+  void check_exports() const {
+    for (size_t i = 0; i < recipe_.exports.size(); ++i) {
+      const ExportFormat& format = export_format(recipe_.exports[i]);
+      const std::string reason = format.refuses ? format.refuses(recipe_.adapter) : "";
+      if (!reason.empty()) fail("export." + std::to_string(i), "export: " + format.name + ": " + reason);
+    }
+  }
+
   void check_standard_input() const {
     std::vector<std::string> places;
     for (const auto& [list, sources] :
@@ -185,13 +191,13 @@ class Checker {
     };
     if (places.size() > 1) refuse(places[1], places[0] + " reads it already");
     if (places.empty()) return;
-    if (classifies()) refuse(places[0], "a classifier reads its data twice, first for the labels; wanted a file");
+    if (classifies()) refuse(places[0], "a classifier reads its data twice, first for the labels; expected a file");
     if (places[0].starts_with("data.validation") && recipe_.evaluation.exact_match > 0) {
-      refuse(places[0], "evaluation.exact_match reads it again; wanted a file");
+      refuse(places[0], "evaluation.exact_match reads it again; expected a file");
     }
   }
 
-  bool classifies() const { return recipe_.model.head == "sequence_classification"; }
+  bool classifies() const { return recipe_.model.head != Head::kNone; }
 
   template <typename T>
   void expect_order(const std::string& section, const std::string& low_key, const std::optional<T>& low,
@@ -209,37 +215,36 @@ class Checker {
     for (size_t i = 0; i < sources.size(); ++i) {
       const std::string path = list + "." + std::to_string(i);
       check_mixed(list == "data.train", path, sources[i]);
-      if (sources[i].format != "auto" && classifies() != (sources[i].format == "classification")) {
-        fail(path + ".format", path + ".format: " + sources[i].format + " does not go with model.head " +
-                                   recipe_.model.head + "; sequence_classification and format classification do");
-      }
-      const bool chosen = sources[i].train_on == "chosen", pairs = sources[i].format == "preference";
-      if (pairs && !chosen) {
-        fail(path + ".format",
-             path +
-                 ".format: preference pairs are read and checked, but there is no training on preferences yet; "
-                 "train_on: chosen trains on the chosen answers alone");
-      }
-      if (chosen && !pairs && sources[i].format != "auto") {
-        fail(path + ".train_on", path + ".train_on: chosen is of format preference, found " + sources[i].format);
-      }
-      if (!sources[i].chat_template.empty() && (sources[i].format == "text" || classifies())) {
-        fail(path + ".template", path + ".template: format " + sources[i].format + " has no conversation to render");
-      }
-      const auto& columns = format_columns(sources[i].format);
+      check_format(path, sources[i]);
+      const std::vector<std::string> columns = columns_of(sources[i].format);
       for (const auto& [column, name] : sources[i].fields) {
         if (std::ranges::count(columns, column) > 0) continue;
-        std::string known;
-        for (const std::string& one : columns) known += (known.empty() ? "" : ", ") + one;
         fail(path + ".fields." + column, "unknown key '" + shown(column) + "' in '" + path + ".fields'" +
                                              did_you_mean(column, columns) + "; format " + sources[i].format + " has " +
-                                             known);
+                                             joined(columns));
       }
     }
   }
 
+  // What the format of a source says; of auto it is known only when the rows are read.
+  void check_format(const std::string& path, const DataSource& source) const {
+    const Format* format = find_row(formats(), source.format);
+    if (format && classifies() != (format->trains == Trains::kLabel)) {
+      fail(path + ".format", path + ".format: " + source.format + " does not go with model.head " +
+                                 name_of(recipe_.model.head) +
+                                 "; sequence_classification and format classification do");
+    }
+    if (const std::string problem = format ? train_on_problem(*format, source) : ""; !problem.empty()) {
+      const std::string key = path + (format->trains == Trains::kPair ? ".format" : ".train_on");
+      fail(key, key + ": " + problem);
+    }
+    if (!source.chat_template.empty() && (classifies() || (format && format->turns == Turns::kNever))) {
+      fail(path + ".template", path + ".template: format " + source.format + " has no conversation to render");
+    }
+  }
+
   void check_mixed(bool train, const std::string& path, const DataSource& source) const {
-    const bool concatenated = recipe_.data.mixing.strategy == "concatenate";
+    const bool concatenated = recipe_.data.mixing.strategy == MixingStrategy::kConcatenate;
     if (source.weight != 1.0 && (concatenated || !train)) {
       fail(path + ".weight",
            path + ".weight: " +
@@ -250,7 +255,7 @@ class Checker {
     if (source.epochs != 1.0 && (!concatenated || !train)) {
       fail(path + ".epochs",
            path + ".epochs: " +
-               (train ? "only with data.mixing.strategy concatenate; with " + recipe_.data.mixing.strategy +
+               (train ? "only with data.mixing.strategy concatenate; with " + name_of(recipe_.data.mixing.strategy) +
                             ", `weight` says how large a source's share is"
                       : std::string("validation rows are all seen once; expected 1.0")));
     }
@@ -258,11 +263,11 @@ class Checker {
 
   void check_mixing() const {
     const MixingConfig& mixing = recipe_.data.mixing;
-    if (mixing.temperature != 1.0 && mixing.strategy != "temperature") {
+    if (mixing.temperature != 1.0 && mixing.strategy != MixingStrategy::kTemperature) {
       fail("data.mixing.temperature",
-           "data.mixing.temperature: only with strategy temperature, found " + mixing.strategy);
+           "data.mixing.temperature: only with strategy temperature, found " + name_of(mixing.strategy));
     }
-    if (mixing.by != "samples" && mixing.strategy == "concatenate") {
+    if (mixing.by != MixingUnit::kSamples && mixing.strategy == MixingStrategy::kConcatenate) {
       fail("data.mixing.by", "data.mixing.by: only with strategy weights or temperature; concatenate has no shares");
     }
   }
@@ -278,9 +283,9 @@ class Checker {
       fail(key, key + ": not with data.streaming, " + reason);
     };
     if (recipe_.training.epochs) {
-      refuse("training.epochs", "where it is not known beforehand how long an epoch is; wanted max_steps");
+      refuse("training.epochs", "where it is not known beforehand how long an epoch is; expected max_steps");
     }
-    if (data.mixing.strategy != "concatenate") {
+    if (data.mixing.strategy != MixingStrategy::kConcatenate) {
       refuse("data.mixing.strategy", "which reads sources one after the other; expected concatenate");
     }
     for (size_t i = 0; i < data.train.size(); ++i) {

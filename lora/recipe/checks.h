@@ -1,12 +1,12 @@
 #pragma once
-// Rules that tie a recipe's keys together.
+// Rules between the keys of a recipe.
 
 #include "lora/recipe/document.h"
 #include "lora/recipe/recipe.h"
 
 namespace lora {
 
-// Throws RecipeError at the place in `root`, the tree that `recipe` was read from, of the key to change.
+// Throws RecipeError at the place of the key to change. `root` is the tree that `recipe` was read from.
 void check_recipe(const Recipe& recipe, const YamlNode& root);
 
 }  // namespace lora

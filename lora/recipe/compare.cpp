@@ -1,4 +1,4 @@
-// differing_keys: both recipes as lists of keys with their printed values, side by side.
+// differing_keys and preparation_text: recipes as lists of keys with their printed values.
 
 #include <algorithm>
 #include <array>
@@ -28,7 +28,7 @@ class Flattener {
     Flattener inner(out_, path_ + key + ".");
     describe(inner, member);
   }
-  // A list is one value: where an entry is added, that of every later one would differ.
+  // A list is one value: otherwise an added entry would make every later one differ.
   template <typename Section>
   void sections(const std::string& key, std::vector<Section>& members) {
     std::string all;
@@ -61,7 +61,7 @@ bool decides_what_is_trained(const std::string& key) {
          std::ranges::find(training, key) != training.end();
 }
 
-// Of the data section, what decides which samples an epoch has, or where they are kept, and not what they are.
+// Keys of the data section that decide which samples an epoch has or where they are stored, and not what they are.
 bool decides_use_alone(const std::string& key) {
   return key == "shuffle" || key == "streaming" || key == "shuffle_buffer" || key == "cache_dir" ||
          key == "max_errors" || key.starts_with("mixing");
@@ -89,7 +89,7 @@ std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b) {
   std::vector<std::string> keys;
   for (size_t i = 0; i < left.size(); ++i) {
     const std::string& key = left[i].first;
-    // AdaLoRA's schedule is one of the whole run.
+    // AdaLoRA's schedule spans the whole run.
     const bool length = a.adapter.method == "adalora" && (key == "training.max_steps" || key == "training.epochs");
     if (left[i].second != right[i].second && (length || decides_what_is_trained(key))) keys.push_back(key);
   }

@@ -22,7 +22,7 @@ std::string position(const YamlSource& source, const YAML::Mark& mark) {
   return mark.is_null() ? source.name : position(source, mark.line + 1, mark.column + 1);
 }
 
-// Bytes that continue a UTF-8 character that starts with `first`; -1 where none starts so.
+// The number of bytes that follow `first` in its UTF-8 character; -1 where no character starts with it.
 int continuation_bytes(unsigned char first) {
   if (first < 0x80) return 0;
   if (first >= 0xC2 && first < 0xE0) return 1;
@@ -30,8 +30,8 @@ int continuation_bytes(unsigned char first) {
   return first >= 0xF0 && first < 0xF5 ? 3 : -1;
 }
 
-// The library takes some control characters for the end of the file and reads other encodings by guess, and what it
-// says of a tab depends on the line before: all three are better said here.
+// The library takes some control characters for the end of the file, guesses encodings, and describes a tab by the line
+// before it. This function finds all three first and says what they are.
 void refuse_strange_bytes(const std::string& text, const YamlSource& source) {
   int line = 1, column = 1, continues = 0;
   bool indentation = true;
@@ -161,13 +161,6 @@ class TreeBuilder : public YAML::EventHandler {
 };
 
 }  // namespace
-
-const YamlNode* YamlNode::find(const std::string& key) const {
-  for (const YamlEntry& entry : entries) {
-    if (entry.key == key) return &entry.value;
-  }
-  return nullptr;
-}
 
 YamlNode parse_document(const std::string& text, const YamlSource& source) {
   refuse_strange_bytes(text, source);

@@ -1,6 +1,6 @@
 #pragma once
-// YAML text as a plain tree in which everything knows where it was written. The only file that sees the YAML library is
-// document.cpp.
+// YAML text as a tree in which every node knows where it was written, and the wording of errors about nodes. Only
+// document.cpp sees the YAML library.
 
 #include <string>
 #include <vector>
@@ -31,19 +31,33 @@ struct YamlEntry {
   YamlNode value;
 };
 
-// Where a text stands in the world, for error messages: a file whose lines count, or one command-line argument.
+// Where a text comes from, for error messages: a file with lines, or one command-line argument.
 struct YamlSource {
   std::string name;
   bool has_lines;
 };
 
 // The one document in `text`; a null node when it holds none. Throws RecipeError at its line and column for text that
-// is no YAML or not UTF-8, a tab in the indentation, a key given twice or that is no plain name, an anchor, an alias, a
-// tag and a second document.
+// is not YAML or not UTF-8, a tab in the indentation, a key given twice, a key that is not a scalar, an anchor, an
+// alias, a tag and a second document.
 YamlNode parse_document(const std::string& text, const YamlSource& source);
 
-// Puts an override "key.path=value" into the tree; a number in the path counts the entries of a list from 0. Keys are
-// not checked here: one that nobody knows is found when the tree is read, as in a file. Throws RecipeError.
+// Puts an override "key.path=value" into the tree; a number in the path is an index into a list, from 0. Keys are not
+// checked here: an unknown one is found when the tree is read, as in a file. Throws RecipeError.
 void apply_override(YamlNode& root, const std::string& text);
+
+// What a node is, for a message: "'abc'", "the string '8'", "nothing", "a list", "a map".
+std::string found(const YamlNode& node);
+
+// A name from the file, shortened and without control characters.
+std::string shown(const std::string& text);
+
+// Throws RecipeError "recipes/a.yaml:12:5: adapter.rank: MESSAGE"; without the path where the node
+// is an override of this very value, whose text has it.
+[[noreturn]] void fail_at(const YamlNode& node, const std::string& path, const std::string& message);
+
+// Where the value at `path` was written: for a map, the place of its key; for a value that is absent, the place of the
+// nearest node above it.
+std::string place_of(const YamlNode& root, const std::string& path);
 
 }  // namespace lora

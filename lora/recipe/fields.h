@@ -1,17 +1,23 @@
 #pragma once
-// What a recipe consists of: every key with its place in the structs and the rule for its value. Reading, printing and
-// the hints for misspelt keys all go by these lists, so that a new key is one line here and a member there.
+// Every key of a recipe, with its member of the structs and the rule for its value. Reading, printing, comparing and
+// the hints for misspelt keys all use these lists: a new key is one line here and one member there.
 //
 // describe(fields, part) calls, in the order of printing,
-//   fields.value(key, member, rule)     a value, see values.h
-//   fields.required(key, member, rule)  the same, without a default
-//   fields.section(key, member)         a map described in its turn
+//   fields.value(key, member, rule)     a value; values.h has the rules
+//   fields.required(key, member, rule)  the same, for a key without a default
+//   fields.section(key, member)         a map, with its own describe()
 //   fields.sections(key, member)        a list of such maps
-// Rules that tie keys together are in checks.cpp.
+// The names that a value accepts come from its registry, or from its enum. Rules between keys are in checks.cpp.
 
-#include "lora/recipe/known_names.h"
+#include "lora/adapters/initialise.h"
+#include "lora/adapters/method.h"
+#include "lora/data/format.h"
+#include "lora/export/export.h"
+#include "lora/quantization/quantizer.h"
 #include "lora/recipe/recipe.h"
 #include "lora/recipe/values.h"
+#include "lora/training/schedules.h"
+#include "models/network/pretrained.h"
 
 namespace lora {
 
@@ -25,11 +31,11 @@ inline constexpr Numbers kShare{.min = 0, .max = 1};
 template <typename Fields>
 void describe(Fields& fields, ModelSection& model) {
   fields.required("path", model.path, Any{});
-  fields.value("dtype", model.dtype, known_dtypes());
-  fields.value("quantization", model.quantization, known_quantizations());
+  fields.value("dtype", model.dtype, dtype_names());
+  fields.value("quantization", model.quantization, quantization_names());
   fields.value("double_quantization", model.double_quantization, Any{});
-  fields.value("head", model.head, known_heads());
-  fields.value("init", model.init, known_model_inits());
+  fields.value("head", model.head, Any{});
+  fields.value("init", model.init, Any{});
 }
 
 template <typename Fields>
@@ -45,7 +51,7 @@ void describe(Fields& fields, AdaLoraConfig& adalora) {
 
 template <typename Fields>
 void describe(Fields& fields, AdapterConfig& adapter) {
-  fields.value("method", adapter.method, known_methods());
+  fields.value("method", adapter.method, method_names());
   fields.value("rank", adapter.rank, Integers{1});
   fields.value("alpha", adapter.alpha, kPositive);
   fields.value("use_rslora", adapter.use_rslora, Any{});
@@ -57,11 +63,11 @@ void describe(Fields& fields, AdapterConfig& adapter) {
   fields.value("rank_pattern", adapter.rank_pattern, Integers{1});
   fields.value("alpha_pattern", adapter.alpha_pattern, kPositive);
   fields.value("modules_to_save", adapter.modules_to_save, Any{});
-  fields.value("bias", adapter.bias, known_biases());
+  fields.value("bias", adapter.bias, Any{});
   fields.value("lora_bias", adapter.lora_bias, Any{});
   fields.value("trainable_token_indices", adapter.trainable_token_indices, Integers{0});
   fields.value("ensure_weight_tying", adapter.ensure_weight_tying, Any{});
-  fields.value("init", adapter.init, known_adapter_inits());
+  fields.value("init", adapter.init, init_names());
   fields.value("init_from", adapter.init_from, OrNull{});
   fields.section("adalora", adapter.adalora);
 }
@@ -69,69 +75,69 @@ void describe(Fields& fields, AdapterConfig& adapter) {
 template <typename Fields>
 void describe(Fields& fields, DataSource& source) {
   fields.required("path", source.path, Any{});
-  fields.required("format", source.format, known_formats());
+  fields.required("format", source.format, format_names());
   fields.value("weight", source.weight, kPositive);
   fields.value("epochs", source.epochs, kPositive);
   fields.value("fields", source.fields, Any{});
   fields.value("template", source.chat_template, TemplateOrNull{});
-  fields.value("train_on", source.train_on, NamesOrNull{known_source_train_on()});
+  fields.value("train_on", source.train_on, Any{});
 }
 
 template <typename Fields>
 void describe(Fields& fields, MixingConfig& mixing) {
-  fields.value("strategy", mixing.strategy, known_mixing_strategies());
-  fields.value("by", mixing.by, known_mixing_units());
+  fields.value("strategy", mixing.strategy, Any{});
+  fields.value("by", mixing.by, Any{});
   fields.value("temperature", mixing.temperature, kPositive);
 }
 
 template <typename Fields>
 void describe(Fields& fields, NearDuplicatesConfig& rule) {
-  fields.value("action", rule.action, known_actions());
+  fields.value("action", rule.action, Any{});
   fields.value("threshold", rule.threshold, kAboveNoneToOne);
-  fields.value("ngram_unit", rule.ngram_unit, known_ngram_units());
+  fields.value("ngram_unit", rule.ngram_unit, Any{});
   fields.value("ngram_size", rule.ngram_size, Integers{1, 64});
   fields.value("num_perm", rule.num_perm, Integers{16, 1024});
 }
 
 template <typename Fields>
 void describe(Fields& fields, ContaminationConfig& rule) {
-  fields.value("action", rule.action, known_actions());
+  fields.value("action", rule.action, Any{});
   fields.value("threshold", rule.threshold, kAboveNoneToOne);
 }
 
 template <typename Fields>
 void describe(Fields& fields, LengthBoundsConfig& rule) {
-  fields.value("action", rule.action, known_actions());
+  fields.value("action", rule.action, Any{});
   fields.value("min_chars", rule.min_chars, Integers{0});
   fields.value("max_chars", rule.max_chars, Integers{0});
 }
 
 template <typename Fields>
 void describe(Fields& fields, AnswerRatioConfig& rule) {
-  fields.value("action", rule.action, known_actions());
+  fields.value("action", rule.action, Any{});
   fields.value("min_ratio", rule.min_ratio, kNotNegative);
   fields.value("max_ratio", rule.max_ratio, kNotNegative);
 }
 
 template <typename Fields>
 void describe(Fields& fields, NonAlphanumericConfig& rule) {
-  fields.value("action", rule.action, known_actions());
+  fields.value("action", rule.action, Any{});
   fields.value("max_ratio", rule.max_ratio, kShare);
 }
 
 template <typename Fields>
 void describe(Fields& fields, CleaningConfig& cleaning) {
-  fields.value("exact_duplicates", cleaning.exact_duplicates, known_actions());
+  fields.value("exact_duplicates", cleaning.exact_duplicates, Any{});
   fields.section("near_duplicates", cleaning.near_duplicates);
   fields.section("contamination", cleaning.contamination);
-  fields.value("conflicting_answers", cleaning.conflicting_answers, known_actions());
-  fields.value("empty_answers", cleaning.empty_answers, known_actions());
+  fields.value("conflicting_answers", cleaning.conflicting_answers, Any{});
+  fields.value("empty_answers", cleaning.empty_answers, Any{});
   fields.section("length", cleaning.length);
   fields.section("answer_ratio", cleaning.answer_ratio);
-  fields.value("invalid_utf8", cleaning.invalid_utf8, known_actions());
-  fields.value("control_characters", cleaning.control_characters, known_actions());
+  fields.value("invalid_utf8", cleaning.invalid_utf8, Any{});
+  fields.value("control_characters", cleaning.control_characters, Any{});
   fields.section("non_alphanumeric", cleaning.non_alphanumeric);
-  fields.value("pii", cleaning.pii, known_actions());
+  fields.value("pii", cleaning.pii, Any{});
 }
 
 template <typename Fields>
@@ -141,12 +147,12 @@ void describe(Fields& fields, DataConfig& data) {
   fields.value("shuffle", data.shuffle, Any{});
   fields.value("streaming", data.streaming, Any{});
   fields.value("shuffle_buffer", data.shuffle_buffer, Integers{1});
-  fields.value("on_error", data.on_error, known_on_error());
+  fields.value("on_error", data.on_error, Any{});
   fields.value("max_errors", data.max_errors, Integers{0});
   fields.value("cache_dir", data.cache_dir, OrNull{});
   fields.value("template", data.chat_template, Template{});
-  fields.value("train_on", data.train_on, known_train_on());
-  fields.value("overlong", data.overlong, known_overlong());
+  fields.value("train_on", data.train_on, Any{});
+  fields.value("overlong", data.overlong, Any{});
   fields.value("allow_special_tokens", data.allow_special_tokens, Any{});
   fields.section("mixing", data.mixing);
   fields.section("cleaning", data.cleaning);
@@ -161,11 +167,11 @@ void describe(Fields& fields, TrainingConfig& training) {
   fields.value("micro_batch_size", training.micro_batch_size, OrAuto{{1}});
   fields.value("max_length", training.max_length, Integers{2});
   fields.value("packing", training.packing, Any{});
-  fields.value("optimizer", training.optimizer, known_optimizers());
+  fields.value("optimizer", training.optimizer, optimizer_names());
   fields.value("learning_rate", training.learning_rate, kPositive);
   fields.value("learning_rates", training.learning_rates, kPositive);
   fields.value("loraplus_lr_ratio", training.loraplus_lr_ratio, kPositive);
-  fields.value("lr_schedule", training.lr_schedule, known_schedules());
+  fields.value("lr_schedule", training.lr_schedule, schedule_names());
   fields.value("warmup_steps", training.warmup_steps, Integers{0});
   fields.value("min_lr_ratio", training.min_lr_ratio, kShare);
   fields.value("adam_beta1", training.adam_beta1, kBelowOne);
@@ -178,7 +184,7 @@ void describe(Fields& fields, TrainingConfig& training) {
   fields.value("checkpoint_keep", training.checkpoint_keep, Integers{1});
   fields.value("keep_best", training.keep_best, Any{});
   fields.value("early_stopping_patience", training.early_stopping_patience, Integers{0});
-  fields.value("memory", training.memory, known_memory_modes());
+  fields.value("memory", training.memory, Any{});
   fields.value("memory_limit", training.memory_limit, Bytes{});
   fields.value("fused", training.fused, Any{});
   fields.value("threads", training.threads, Integers{0, 4096});
@@ -199,7 +205,7 @@ void describe(Fields& fields, Recipe& recipe) {
   fields.section("training", recipe.training);
   fields.section("evaluation", recipe.evaluation);
   fields.required("output_dir", recipe.output_dir, Any{});
-  fields.value("export", recipe.exports, known_exports());
+  fields.value("export", recipe.exports, export_names());
 }
 
 }  // namespace lora

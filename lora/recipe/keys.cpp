@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "lora/recipe/fields.h"
-#include "lora/recipe/synonyms.h"
 #include "models/base/did_you_mean.h"
 
 namespace lora {

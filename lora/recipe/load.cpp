@@ -7,7 +7,6 @@
 #include "lora/recipe/adapters_list.h"
 #include "lora/recipe/checks.h"
 #include "lora/recipe/document.h"
-#include "lora/recipe/failure.h"
 #include "lora/recipe/fields.h"
 #include "lora/recipe/keys.h"
 #include "models/base/error.h"
@@ -15,7 +14,7 @@
 namespace lora {
 namespace {
 
-// Fills the structs from a map of the tree. Where the map is absent, every key of it is.
+// Fills the structs from a map of the tree; a null map has no keys.
 class Reader {
  public:
   // `where` and `path` are the section's own; `schema` is its name in known_keys().
@@ -135,14 +134,15 @@ Recipe read_recipe(const YamlNode& root) {
   Reader reader(&root, root.where, "", "");
   describe(reader, recipe);
   check_recipe(recipe, root);
-  // rslora is lora with another scaling; below the recipe that has one name.
+  // rslora is lora with another scaling, and has only that name behind the recipe.
   if (recipe.adapter.method == "rslora") {
     recipe.adapter.method = "lora";
     recipe.adapter.use_rslora = true;
   }
-  // These want all rows before, and asked for are refused above; their defaults are not.
+  // These rules compare a row with all earlier rows, which a stream does not keep. check_recipe refuses them where the
+  // recipe has them; here their defaults are switched off.
   if (CleaningConfig& cleaning = recipe.data.cleaning; recipe.data.streaming) {
-    cleaning.exact_duplicates = cleaning.near_duplicates.action = cleaning.conflicting_answers = "off";
+    cleaning.exact_duplicates = cleaning.near_duplicates.action = cleaning.conflicting_answers = RuleAction::kOff;
   }
   return recipe;
 }

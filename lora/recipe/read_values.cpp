@@ -3,8 +3,7 @@
 #include <cmath>
 #include <concepts>
 
-#include "lora/recipe/failure.h"
-#include "lora/recipe/scalars.h"
+#include "lora/data/chat_template.h"
 #include "lora/recipe/values.h"
 #include "models/base/did_you_mean.h"
 
@@ -13,9 +12,9 @@ namespace {
 
 using Kind = YamlNode::Kind;
 
-[[noreturn]] void fail_expected(const YamlNode& node, const std::string& path, const std::string& wanted,
+[[noreturn]] void fail_expected(const YamlNode& node, const std::string& path, const std::string& expected,
                                 const std::string& hint = "") {
-  fail_at(node, path, "expected " + wanted + ", found " + found(node) + hint);
+  fail_at(node, path, "expected " + expected + ", found " + found(node) + hint);
 }
 
 bool is_plain(const YamlNode& node) { return node.is(Kind::kScalar) && !node.quoted; }
@@ -42,32 +41,7 @@ std::string range_of(const Numbers& rule) {
   return text;
 }
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
-bool is_available(const std::string& text, const Names& names) {
-  return std::ranges::any_of(names.available, [&](const std::string& name) {
-    if (!name.ends_with("_N")) return text == name;
-    const std::string stem = name.substr(0, name.size() - 1), digits = text.substr(std::min(text.size(), stem.size()));
-    const bool number =
-        !digits.empty() && digits.size() <= 3 && digits.find_first_not_of("0123456789") == std::string::npos;
-    return text.starts_with(stem) && number;
-  });
-}
-
-std::string name_hint(const std::string& text, const Names& names) {
-  for (const auto& [other, ours] : names.elsewhere) {
-    if (text == other) return " (did you mean '" + ours + "'?)";
-  }
-  std::vector<std::string> all = names.available;
-  all.insert(all.end(), names.planned.begin(), names.planned.end());
-  return did_you_mean(text, all);
-}
-
-// Reads each item of a list; a single value in its place is a common slip with an easy remedy.
+// Reads each item of a list. For a single value in its place, a common slip, the message has the correction.
 template <typename Read>
 void for_each_item(const YamlNode& node, const std::string& path, const Read& read) {
   if (node.is(Kind::kNull)) return;
@@ -78,12 +52,12 @@ void for_each_item(const YamlNode& node, const std::string& path, const Read& re
 }
 
 template <typename Read>
-void for_each_entry(const YamlNode& node, const std::string& path, const std::string& wanted, const Read& read) {
+void for_each_entry(const YamlNode& node, const std::string& path, const std::string& expected, const Read& read) {
   if (node.is(Kind::kNull)) return;
-  if (!node.is(Kind::kMap)) fail_expected(node, path, wanted);
+  if (!node.is(Kind::kMap)) fail_expected(node, path, expected);
   for (const YamlEntry& entry : node.entries) {
     if (entry.value.unset) continue;
-    if (entry.key.empty()) fail_at(entry.value, path, "expected " + wanted + ", found an empty key");
+    if (entry.key.empty()) fail_at(entry.value, path, "expected " + expected + ", found an empty key");
     read(entry.key, entry.value, path + "." + entry.key);
   }
 }
@@ -142,7 +116,7 @@ void read_value(const YamlNode& node, const std::string& path, std::string& valu
     fail_expected(node, path, "a string", "; put it in quotes if it is one");
   }
   if (node.text.empty()) fail_at(node, path, "expected a string that is not empty");
-  // A path would end there without a word.
+  // A path would silently end there.
   if (node.text.find('\0') != std::string::npos) fail_at(node, path, "a NUL character in a string");
   value = node.text;
 }
@@ -153,29 +127,19 @@ void read_value(const YamlNode& node, const std::string& path, std::string& valu
 }
 
 void read_value(const YamlNode& node, const std::string& path, std::string& value, const Names& rule) {
-  if (node.is(Kind::kScalar) && std::ranges::count(rule.planned, node.text) > 0) {
-    fail_at(node, path, "'" + node.text + "' is not available yet; available: " + joined(rule.available));
-  }
-  if (!node.is(Kind::kScalar) || !is_available(node.text, rule)) {
-    const std::string one_of = rule.available.size() > 1 ? "one of " : "";
-    fail_expected(node, path, one_of + joined(rule.available),
-                  node.is(Kind::kScalar) ? name_hint(node.text, rule) : "");
+  if (!node.is(Kind::kScalar) || !accepts(rule, node.text)) {
+    const std::string one_of = rule.known.size() > 1 ? "one of " : "";
+    fail_expected(node, path, one_of + joined(rule.known), node.is(Kind::kScalar) ? name_hint(rule, node.text) : "");
   }
   value = node.text;
 }
 
-void read_value(const YamlNode& node, const std::string& path, std::string& value, const NamesOrNull& rule) {
-  value.clear();
-  if (!node.is(Kind::kNull)) read_value(node, path, value, rule.names);
-}
-
 void read_value(const YamlNode& node, const std::string& path, std::string& value, Template) {
   read_value(node, path, value, Any{});
-  const bool is_template = value.find("{{") != std::string::npos || value.find("{%") != std::string::npos;
-  if (is_template || value.ends_with(".jinja") || is_available(value, known_templates())) return;
-  fail_expected(node, path,
-                "one of " + joined(known_templates().available) + ", a path that ends in .jinja or a template",
-                name_hint(value, known_templates()));
+  const Names& names = template_names();
+  if (is_template_text(value) || is_template_path(value) || accepts(names, value)) return;
+  fail_expected(node, path, "one of " + joined(names.known) + ", a path that ends in .jinja or a template",
+                name_hint(names, value));
 }
 
 void read_value(const YamlNode& node, const std::string& path, std::string& value, TemplateOrNull) {
@@ -203,8 +167,8 @@ void read_value(const YamlNode& node, const std::string& path, std::optional<int
 void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, Bytes) {
   value.reset();
   if (node.is(Kind::kNull)) return;
-  const std::string wanted = "a number of bytes such as 2GiB, 1500MB or 800000000";
-  if (!is_plain(node)) fail_expected(node, path, wanted);
+  const std::string expected = "a number of bytes such as 2GiB, 1500MB or 800000000";
+  if (!is_plain(node)) fail_expected(node, path, expected);
   static const std::pair<const char*, double> units[] = {{"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30},
                                                          {"TiB", 0x1p40}, {"KB", 1e3},     {"MB", 1e6},
                                                          {"GB", 1e9},     {"TB", 1e12}};
@@ -220,7 +184,7 @@ void read_value(const YamlNode& node, const std::string& path, std::optional<int
   double number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
   const bool whole = error == std::errc() && end == digits.data() + digits.size();
-  if (!whole || !(number * unit >= 1) || number * unit > 1e18) fail_expected(node, path, wanted);
+  if (!whole || !(number * unit >= 1) || number * unit > 1e18) fail_expected(node, path, expected);
   value = static_cast<int64_t>(number * unit);
 }
 

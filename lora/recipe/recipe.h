@@ -1,5 +1,5 @@
 #pragma once
-// A recipe: YAML to plain structs, once, and back. Nothing outside this folder sees a YAML type.
+// A recipe: from YAML to structs, once, and back. Nothing outside this folder sees a YAML type.
 
 #include <filesystem>
 #include <string>
@@ -8,16 +8,33 @@
 #include "lora/adapters/config.h"
 #include "lora/data/config.h"
 #include "lora/training/config.h"
+#include "models/base/names.h"
 
 namespace lora {
 
+// The head that is trained beside the adapter; kNone: the model stays a language model.
+enum class Head { kNone, kSequenceClassification };
+inline const Names& names_of(Head) {
+  static const Names names = {
+      {"none", "sequence_classification"},
+      {{"SEQ_CLS", "sequence_classification"}, {"classification", "sequence_classification"}, {"CAUSAL_LM", "none"}}};
+  return names;
+}
+
+// Where the weights come from. kRandom: config.json and the tokenizer are read, the weights are drawn.
+enum class ModelInit { kPretrained, kRandom };
+inline const Names& names_of(ModelInit) {
+  static const Names names = {{"pretrained", "random"}, {{"scratch", "random"}}};
+  return names;
+}
+
 struct ModelSection {
   std::string path;                   // a Hugging Face directory
-  std::string dtype = "auto";         // of the frozen base: float32 | bfloat16 | auto (as stored)
-  std::string quantization = "none";  // of the layers' projections: none | int8 | nf4
+  std::string dtype = "auto";         // of the frozen base: one of dtype_names() in models/network/pretrained.h
+  std::string quantization = "none";  // of the layers' projections: one of quantization_names()
   bool double_quantization = true;    // nf4: its scales in eight bits too
-  std::string head = "none";          // none | sequence_classification
-  std::string init = "pretrained";    // pretrained | random (config.json and tokenizer only, no weights read)
+  Head head = Head::kNone;
+  ModelInit init = ModelInit::kPretrained;
   bool operator==(const ModelSection&) const = default;
 };
 
@@ -28,36 +45,36 @@ struct Recipe {
   TrainingConfig training;
   EvaluationConfig evaluation;
   std::string output_dir;
-  std::vector<std::string> exports;  // key `export`: peft | lora | torchscript | huggingface
+  std::vector<std::string> exports;  // key `export`: names of export_formats()
   bool operator==(const Recipe&) const = default;
 };
 
-// Reads and validates a recipe; relative paths stay as written and are resolved against the current directory.
-// `overrides` are "key.path=value" in order, value in YAML. Throws RecipeError
+// Reads and validates a recipe. Relative paths stay as written; they are relative to the current directory. `overrides`
+// are "key.path=value" in order, with the value in YAML. Throws RecipeError
 // "FILE:LINE:COLUMN: unknown key 'lora_rnak' in 'adapter' (did you mean 'rank'?)" before anything heavy is loaded.
 Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
-// A recipe file's trainings on one base: a single one without a name, or one for each entry of its list `adapters` (see
-// adapters_list.h), with what the file says for all of them and output_dir/NAME; each is the recipe that would train
-// that adapter alone. What concerns the process (model, threads, memory) is the same in all.
+// The trainings of a recipe file, all on one base: a single one without a name, or one for each entry of its list
+// `adapters` (see adapters_list.h). Each is the recipe that would train that adapter alone, in output_dir/NAME; all
+// have the same model, threads and memory.
 struct NamedRecipe {
   std::string name;
   Recipe recipe;
 };
-// Errors as load_recipe's, which refuses a file with such a list.
+// Errors as load_recipe's. (load_recipe refuses a file with such a list.)
 std::vector<NamedRecipe> load_recipes(const std::filesystem::path& file,
                                       const std::vector<std::string>& overrides = {});
 
 // The recipe as YAML with every default written out; load_recipe reads it back to an equal recipe.
 std::string to_yaml(const Recipe& recipe);
 
-// Keys whose values differ and that decide what a run trains, so that a checkpoint of one recipe is no start for the
-// other: all of model, adapter and data, and of training seed, batch_size, max_length, packing, optimizer; with method
-// adalora also the length of the run, which may change otherwise, as rates, evaluation, checkpoints and exports may.
+// The keys that decide what a run trains and whose values differ: a run of one recipe cannot go on from a checkpoint of
+// the other. These keys are all of model, adapter and data; seed, batch_size, max_length, packing and optimizer of
+// training; and, with method adalora, the length of the run. Other keys, such as rates and exports, may change.
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b);
 
-// All of a data section that decides what samples its rows become, as text: equal for equal samples, as far as the
-// recipe goes. A new key is part of it unless it says otherwise there.
+// The part of a data section that decides which samples its rows become, as text: equal texts mean equal samples of
+// equal rows. A new key is part of it unless compare.cpp excludes it.
 std::string preparation_text(const DataConfig& data);
 
 }  // namespace lora

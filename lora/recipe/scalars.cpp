@@ -1,4 +1,4 @@
-#include "lora/recipe/scalars.h"
+#include "lora/recipe/values.h"
 
 #include <algorithm>
 #include <array>

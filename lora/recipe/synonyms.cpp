@@ -1,4 +1,4 @@
-#include "lora/recipe/synonyms.h"
+#include "lora/recipe/keys.h"
 
 #include <string_view>
 #include <utility>

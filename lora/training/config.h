@@ -7,7 +7,22 @@
 #include <utility>
 #include <vector>
 
+#include "models/base/names.h"
+
 namespace lora {
+
+// What passes cost: see memory_plan.h.
+enum class MemoryMode { kAuto, kLow, kFast };
+inline const Names& names_of(MemoryMode) {
+  static const Names names = {{"auto", "low", "fast"}, {{"minimal", "low"}, {"high", "fast"}}};
+  return names;
+}
+
+inline const Names& optimizer_names() {
+  static const Names names = {{"adamw"},
+                              {{"adamw_torch", "adamw"}, {"adamw_torch_fused", "adamw"}, {"adamw_hf", "adamw"}}};
+  return names;
+}
 
 struct TrainingConfig {
   uint64_t seed = 42;
@@ -18,13 +33,13 @@ struct TrainingConfig {
   std::optional<int64_t> micro_batch_size;  // rows a forward pass; none: auto
   int64_t max_length = 512;                 // tokens a row; longer samples are cut
   bool packing = true;                      // several samples a row, none sees another
-  std::string optimizer = "adamw";
+  std::string optimizer = "adamw";          // one of optimizer_names()
   double learning_rate = 2e-4;
   // Group ("adapter", "head", "base") or module pattern (path or dotted suffix) -> its own rate; first match wins.
   std::vector<std::pair<std::string, double>> learning_rates;
   // LoRA+ (Hayou et al. 2024, §3): B learns at so many times the rate of A. 1: plain.
   double loraplus_lr_ratio = 1.0;
-  std::string lr_schedule = "cosine";  // constant | linear | cosine
+  std::string lr_schedule = "cosine";  // one of schedule_names() in schedules.h
   int64_t warmup_steps = 0;
   double min_lr_ratio = 0.0;  // the schedule ends at this share of the rate
   double adam_beta1 = 0.9;
@@ -37,7 +52,7 @@ struct TrainingConfig {
   int64_t checkpoint_keep = 2;          // newest kept; the best is kept beside them
   bool keep_best = false;               // exports are of the checkpoint with the lowest validation loss
   int64_t early_stopping_patience = 0;  // evaluations without a better loss before the run ends; 0: never
-  std::string memory = "auto";          // auto | low | fast: see memory_plan.h
+  MemoryMode memory = MemoryMode::kAuto;
   std::optional<int64_t> memory_limit;  // bytes of resident memory; none: four fifths of the machine's
   bool fused = true;                    // decoder layers as one operation where they can be; false: plain autograd
   int64_t threads = 0;                  // 0: the physical cores

@@ -224,7 +224,7 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
 
   const MemoryPlan leaner = fused ? with_released_weights(base, releasable_bytes(model)) : base;
   if (config.micro_batch_size) {
-    const bool low = config.memory == "low";
+    const bool low = config.memory == MemoryMode::kLow;
     return with(low ? leaner : base, s, *config.micro_batch_size * config.max_length, data.longest,
                 low ? Recompute::kLayer : Recompute::kNone, fused);
   }
@@ -238,12 +238,12 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
                         megabytes(plan.activations + plan.workspace) + ", program and data " + megabytes(plan.process) +
                         "), which is more than " + megabytes(limit) +
                         "; a smaller max_length, a lower rank or model.dtype bfloat16 needs less" +
-                        (config.memory == "fast" ? ", or training.memory: auto" : ""));
+                        (config.memory == MemoryMode::kFast ? ", or training.memory: auto" : ""));
     }
     return plan;
   };
-  if (config.memory == "fast" || !fused) return within(fast);
-  if (config.memory == "low") return within(low);
+  if (config.memory == MemoryMode::kFast || !fused) return within(fast);
+  if (config.memory == MemoryMode::kLow) return within(low);
   const MemoryPlan by_speed[] = {fast, with(leaner, s, kManyTokens, data.longest, Recompute::kNone, true),
                                  with(leaner, s, kFewTokens, data.longest, Recompute::kNone, true),
                                  with(leaner, s, kFewTokens, data.longest, Recompute::kGateUp, true)};

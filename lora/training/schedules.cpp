@@ -3,35 +3,43 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <string>
+#include <vector>
 
-#include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 
 namespace lora {
 namespace {
 
 struct ScheduleRow {
-  const char* name;
+  std::string name;
   // What remains of the way from min_lr_ratio to 1. `progress`: the share of the steps after warm-up that are done,
   // which exceeds 1 where training goes on beyond the planned end.
   double (*remaining)(double progress);
+  std::vector<std::string> elsewhere = {};  // other tools' names for it
 };
 
-constexpr ScheduleRow kSchedules[] = {
-    {"constant", [](double) { return 1.0; }},
-    {"linear", [](double progress) { return std::max(0.0, 1.0 - progress); }},
-    {"cosine", [](double progress) { return 0.5 * (1.0 + std::cos(std::numbers::pi * std::min(1.0, progress))); }},
-};
+const std::vector<ScheduleRow>& schedules() {
+  static const std::vector<ScheduleRow> rows = {
+      {"constant", [](double) { return 1.0; }, {"constant_with_warmup"}},
+      {"linear", [](double progress) { return std::max(0.0, 1.0 - progress); }},
+      {"cosine",
+       [](double progress) { return 0.5 * (1.0 + std::cos(std::numbers::pi * std::min(1.0, progress))); },
+       {"cosine_with_min_lr"}},
+  };
+  return rows;
+}
 
 }  // namespace
 
 Schedule::Schedule(const TrainingConfig& config, int64_t total_steps)
     : warmup_steps_(config.warmup_steps), total_steps_(total_steps), min_lr_ratio_(config.min_lr_ratio) {
-  const auto* row = std::ranges::find(kSchedules, config.lr_schedule, &ScheduleRow::name);
-  if (row == std::end(kSchedules)) {
+  const ScheduleRow* row = find_row(schedules(), config.lr_schedule);
+  if (!row) {
     throw Error(ExitCode::kRecipe, "training",
                 "lr_schedule: '" + config.lr_schedule + "' is not a schedule" +
-                    did_you_mean(config.lr_schedule, schedule_names()) + "; expected " + listed(schedule_names()));
+                    name_hint(schedule_names(), config.lr_schedule) + "; expected one of " +
+                    joined(schedule_names().known));
   }
   remaining_ = row->remaining;
 }
@@ -43,9 +51,8 @@ double Schedule::operator()(int64_t step) const {
   return min_lr_ratio_ + (1.0 - min_lr_ratio_) * remaining_(progress);
 }
 
-std::vector<std::string> schedule_names() {
-  std::vector<std::string> names;
-  for (const ScheduleRow& row : kSchedules) names.emplace_back(row.name);
+const Names& schedule_names() {
+  static const Names names = with_rows({}, schedules());
   return names;
 }
 

@@ -3,8 +3,6 @@
 // table in schedules.cpp.
 
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include "lora/training/config.h"
 
@@ -27,7 +25,7 @@ class Schedule {
   double min_lr_ratio_;
 };
 
-// The names in the table, in its order.
-std::vector<std::string> schedule_names();
+// The names that `training.lr_schedule` accepts.
+const Names& schedule_names();
 
 }  // namespace lora

@@ -24,7 +24,7 @@ at::ScalarType compute_dtype(const std::string& wanted, const ModelConfig& confi
   // All float8 values are bfloat16 ones too.
   if (name == "bfloat16" || (wanted == "auto" && name.starts_with("float8_"))) return at::kBFloat16;
   if (name == "float32" || name == "float16") return at::kFloat;
-  throw ModelError("dtype '" + name + "' is not supported; wanted float32, bfloat16 or auto");
+  throw ModelError("dtype '" + name + "' is not supported; expected one of " + joined(dtype_names().known));
 }
 
 std::string shape_text(at::IntArrayRef shape) {
@@ -151,6 +151,12 @@ const LabelNames& chosen_labels(const ModelConfig& stored, const LabelNames& lab
 
 bool has_weights(const fs::path& directory) {
   return fs::exists(directory / kSingleFile) || fs::exists(directory / kIndexFile);
+}
+
+const Names& dtype_names() {
+  static const Names names = {{"auto", "float32", "bfloat16"},
+                              {{"fp32", "float32"}, {"f32", "float32"}, {"float", "float32"}, {"bf16", "bfloat16"}}};
+  return names;
 }
 
 std::shared_ptr<LlamaForCausalLM> load_pretrained(const fs::path& directory, const std::string& dtype,

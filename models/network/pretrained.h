@@ -6,13 +6,17 @@
 #include <memory>
 #include <string>
 
+#include "models/base/names.h"
 #include "models/network/decoder.h"
 
 namespace lora {
 
-// What is to stand on the decoder.
+// The names that `dtype` below accepts; auto: as config.json says, where float16 is computed in float32.
+const Names& dtype_names();
+
+// The head on the decoder.
 struct HeadOptions {
-  LabelNames labels = {};  // of a classification head; empty: the language model's
+  LabelNames labels = {};  // of a classification head; empty: a language model's head
   uint64_t seed = 0;       // of a fresh classification head, drawn as transformers does: N(0, initializer_range)
 };
 
@@ -25,9 +29,8 @@ using Quantizer = std::function<std::shared_ptr<Linear>(const std::string& path,
 // language model is a ModelError; from a language model's directory only the decoder is taken for a classifier.
 // Weights are memory-mapped and used in place where their dtype is the wanted one, else converted one by one. A
 // missing, misshapen or unexpected tensor is a ModelError that names it and its file. (Ignored: rotary inv_freq buffers
-// that old exporters wrote, and the copy of a tied head.) dtype: float32 | bfloat16 | auto (as config.json says;
-// float16 is computed in float32). With a quantizer the layers' projections are its work, one after another: no more
-// than one of them is in memory as the file has it.
+// that old exporters wrote, and the copy of a tied head.) `dtype`: one of dtype_names(). A quantizer makes the layers'
+// projections one after another, so that at most one of them is in memory as the file has it.
 std::shared_ptr<LlamaForCausalLM> load_pretrained(const std::filesystem::path& directory, const std::string& dtype,
                                                   const HeadOptions& head = {}, const Quantizer& quantizer = {});
 

@@ -69,7 +69,7 @@ TEST_CASE("every combination type has PEFT's numbers") {
     CombineOptions options;
     options.type = one["combination_type"];
     options.seed = golden["seed"];
-    options.majority_sign = one.value("majority_sign_method", "total");
+    options.majority_sign = *value_of<MajoritySign>(one.value("majority_sign_method", "total"));
     if (one.contains("density")) options.density = one["density"].get<double>();
     if (one.contains("svd_rank")) options.svd_rank = one["svd_rank"].get<int64_t>();
     const CombinedAdapter combined = combine(loaded.set, weighted, options);
@@ -88,7 +88,7 @@ TEST_CASE("the error that is reported is the distance from the weighted sum") {
   GoldenSet loaded;
   const WeightedNames weighted = {{"a", 0.7}, {"b", -0.2}};
   const auto sums = exact_sum(loaded.set, weighted);
-  for (const std::string& type : combination_types()) {
+  for (const std::string& type : combination_names().known) {
     CAPTURE(type);
     CombineOptions options;
     options.type = type;
@@ -166,7 +166,7 @@ TEST_CASE("random pruning keeps its share, rescaled, and follows the seed") {
   at::Generator one = at::detail::createCPUGenerator(3), same = at::detail::createCPUGenerator(3),
                 other = at::detail::createCPUGenerator(4);
   const at::Tensor t = at::ones({100, 100});
-  const MergeRule rule{"dare_linear", 0.3};
+  const MergeRule rule{Prune::kRandom, false, 0.3};
   const at::Tensor kept = merge_tensors({t}, {1.0}, rule, one);
   CHECK(kept.equal(merge_tensors({t}, {1.0}, rule, same)));
   CHECK_FALSE(kept.equal(merge_tensors({t}, {1.0}, rule, other)));

@@ -211,12 +211,12 @@ TEST_CASE("what an embedding cannot carry is refused by name") {
   };
   CHECK_THAT(rows({3, 3}), Contains("3 is named twice"));
   CHECK_THAT(rows({48}), Contains("48 is none of the 48 tokens"));
-  CHECK_THAT(refused("default", [](AdapterConfig& c) { c.bias = "all"; }),
+  CHECK_THAT(refused("default", [](AdapterConfig& c) { c.bias = Bias::kAll; }),
              Contains("this model's layers have no biases"));
   CHECK_THAT(refused("qwen2",
                      [](AdapterConfig& c) {
                        c.target_modules = std::vector<std::string>{"o_proj"};
-                       c.bias = "lora_only";
+                       c.bias = Bias::kLoraOnly;
                      }),
              Contains("the adapted layers have no biases"));
 }
@@ -255,7 +255,7 @@ TEST_CASE("a file that says otherwise than the recipe, or of another base, is re
              Contains("not wanted: 'base_model.model.lm_head.lora_A.weight'"));
   CHECK_THAT(refused("embedding", [](AdapterConfig& c) { c.alpha_pattern.clear(); }),
              Contains("alpha of 'model.embed_tokens'"));
-  CHECK_THAT(refused("bias_all", [](AdapterConfig& c) { c.bias = "none"; }),
+  CHECK_THAT(refused("bias_all", [](AdapterConfig& c) { c.bias = Bias::kNone; }),
              Contains("k_proj.bias") && Contains("not wanted"));
 
   // The weights of the base that PEFT writes along.

@@ -18,7 +18,7 @@ struct Planned {
     model = load_pretrained(golden_model("default"), "bfloat16");
     adaptation = inject(*model, adapter, 1);
     training.max_steps = 1;
-    training.memory = "fast";
+    training.memory = MemoryMode::kFast;
     plan =
         plan_memory(*model, make_parameter_groups(trainable_parameters(*model), training), training, need, 24LL << 30);
   }

@@ -201,7 +201,7 @@ TEST_CASE("rows passed over and what they were are kept too") {
   fixture.source = fixture.files.add("bad.jsonl", numbered_rows(3) + "no\n", "completion");
   CHECK_THROWS_WITH(fixture.load(), Contains("bad.jsonl:4"));
   CHECK(fixture.token_file().empty());
-  fixture.options.data.on_error = "skip";
+  fixture.options.data.on_error = OnError::kSkip;
   const LoadedDataset kept = fixture.load(), found = fixture.load();
   CHECK(found.cache.starts_with("found"));
   CHECK(found.index().bad_rows == kept.index().bad_rows);

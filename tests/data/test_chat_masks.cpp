@@ -216,7 +216,7 @@ TEST_CASE("tool calls are part of the answer, tools and their results are not") 
 }
 
 TEST_CASE("a prompt to generate from is what stands in front of the answer in training") {
-  for (const auto& [name, source] : builtin_templates()) {
+  for (const std::string& name : with_rows({}, builtin_templates()).known) {
     INFO(name);
     const Chat chat =
         conversation({{"system", "s"}, {"user", "a"}, {"assistant", "b"}, {"user", "c"}, {"assistant", "d"}});
@@ -234,7 +234,7 @@ TEST_CASE("a prompt to generate from is what stands in front of the answer in tr
 }
 
 TEST_CASE("turns one after the other are the whole conversation") {
-  for (const auto& [name, source] : builtin_templates()) {
+  for (const std::string& name : with_rows({}, builtin_templates()).known) {
     INFO(name);
     const auto chat_template = find_chat_template(name, tokenizer());
     const Chat chat = two_turns();

@@ -56,7 +56,7 @@ Cleaned clean(const CleaningConfig& config, const std::vector<Text>& train, cons
   return cleaned;
 }
 
-CleaningConfig all(const std::string& action) {
+CleaningConfig all(RuleAction action) {
   CleaningConfig config;
   config.exact_duplicates = config.near_duplicates.action = config.contamination.action = config.conflicting_answers =
       config.empty_answers = config.length.action = config.answer_ratio.action = config.invalid_utf8 =
@@ -78,7 +78,7 @@ TEST_CASE("copies are found whatever their case and white space, within and acro
   CleaningConfig config;
   CHECK(clean(config, rows).keep == Keep{1, 1, 1, 1});
   CHECK(clean(config, rows).hits(Rule::kExactDuplicates) == 2);
-  config.exact_duplicates = "drop";
+  config.exact_duplicates = RuleAction::kDrop;
   const Cleaned dropped = clean(config, rows);
   CHECK(dropped.keep == Keep{1, 0, 1, 0});
   CHECK(dropped.report.train[1].dropped == 1);
@@ -86,13 +86,13 @@ TEST_CASE("copies are found whatever their case and white space, within and acro
   REQUIRE(dropped.report.findings.size() >= 2);
   CHECK(dropped.report.findings[0].where == "f:2");
   CHECK(dropped.report.findings[0].other_where == "f:1");
-  config.exact_duplicates = "off";
+  config.exact_duplicates = RuleAction::kOff;
   CHECK(clean(config, rows).hits(Rule::kExactDuplicates) == 0);
 }
 
 TEST_CASE("where prompt and answer meet matters to equality") {
   CleaningConfig config;
-  config.near_duplicates.action = "off";
+  config.near_duplicates.action = RuleAction::kOff;
   CHECK(clean(config, {{"ab", "c"}, {"a", "bc"}, {"", "abc"}}).hits(Rule::kExactDuplicates) == 0);
 }
 
@@ -103,7 +103,7 @@ TEST_CASE("a row that nearly repeats an earlier one is found, one that does not 
   typo.erase(90, 1);
   const std::vector<Text> rows = {{"", kQuestion}, {"", other}, {"", typo}, {"", "HEY! " + kQuestion}};
   CleaningConfig config;
-  config.near_duplicates = {"drop", 0.7, "char", 5, 128};
+  config.near_duplicates = {RuleAction::kDrop, 0.7, NgramUnit::kChar, 5, 128};
   CHECK(clean(config, rows).keep == Keep{1, 1, 0, 0});
   CHECK(clean(config, rows, {}, 1).keep == Keep{1, 1, 0, 0});
   config.near_duplicates.threshold = 1.0;
@@ -120,7 +120,7 @@ TEST_CASE("no pair below the threshold is taken for near duplicates") {
   }
   for (const double threshold : {0.3, 0.5, 0.8}) {
     CleaningConfig config;
-    config.near_duplicates = {"warn", threshold, "word", 1, 128};
+    config.near_duplicates = {RuleAction::kWarn, threshold, NgramUnit::kWord, 1, 128};
     std::vector<std::vector<uint32_t>> sets;
     for (const Text& row : rows) {
       sets.push_back(shingles(normalised_words(row.answer), {true, 1}));
@@ -158,14 +158,14 @@ TEST_CASE("training rows that stand in the validation data are found") {
   CHECK(warned.hits(Rule::kContamination) == 2);
   CHECK(warned.keep == Keep{1, 1, 1});
   CHECK(warned.report.findings[0].other_where == "f:2");
-  config.contamination.action = "drop";
+  config.contamination.action = RuleAction::kDrop;
   CHECK(clean(config, train, validation).keep == Keep{0, 1, 0});
   CHECK(clean(config, train, validation).hits(Rule::kNearDuplicates) == 0);
   CHECK(clean(config, train).keep == Keep{1, 1, 1});
 }
 
 TEST_CASE("each rule on a row's text finds what it names and nothing else") {
-  CleaningConfig config = all("drop");
+  CleaningConfig config = all(RuleAction::kDrop);
   config.length.max_chars = 400;
   config.answer_ratio.max_ratio = 20;
   const auto broken = [&](const std::string& prompt, const std::string& answer) {
@@ -207,13 +207,13 @@ TEST_CASE("what was cleaned is clean, and counts add up") {
   const auto validation = random_rows(40, 9);
   for (const uint64_t seed : {1, 2, 3}) {
     const auto rows = random_rows(600, seed);
-    const Cleaned once = clean(all("drop"), rows, validation);
+    const Cleaned once = clean(all(RuleAction::kDrop), rows, validation);
     std::vector<Text> left;
     for (size_t i = 0; i < rows.size(); ++i) {
       if (once.keep[i]) left.push_back(rows[i]);
     }
     REQUIRE(left.size() < rows.size());
-    const Cleaned twice = clean(all("drop"), left, validation);
+    const Cleaned twice = clean(all(RuleAction::kDrop), left, validation);
     CHECK(twice.report.total().dropped == 0);
     for (const int64_t hits : twice.report.total().hits) CHECK(hits == 0);
     const SourceFindings total = once.report.total();
@@ -226,8 +226,8 @@ TEST_CASE("what was cleaned is clean, and counts add up") {
 }
 
 TEST_CASE("rows kept for their texts are the same set in any order") {
-  CleaningConfig config = all("off");
-  config.exact_duplicates = "drop";
+  CleaningConfig config = all(RuleAction::kOff);
+  config.exact_duplicates = RuleAction::kDrop;
   auto rows = random_rows(500, 4);
   const auto kept = [&] {
     std::multiset<std::string> texts;
@@ -247,9 +247,9 @@ TEST_CASE("cleaning does not depend on the number of threads or the size of bloc
   const auto rows = random_rows(2000, 5), validation = random_rows(100, 6);
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
-  const Cleaned one = clean(all("warn"), rows, validation, 1000);
+  const Cleaned one = clean(all(RuleAction::kWarn), rows, validation, 1000);
   at::set_num_threads(4);
-  const Cleaned four = clean(all("warn"), rows, validation, 333);
+  const Cleaned four = clean(all(RuleAction::kWarn), rows, validation, 333);
   at::set_num_threads(threads);
   CHECK(one.keep == four.keep);
   CHECK(one.report.total().hits == four.report.total().hits);
@@ -270,8 +270,8 @@ TEST_CASE("many rows that are nearly alike take no longer for it") {
     for (int k = 0; k < 6; ++k) text += " " + std::to_string(random.next() % 100000);
     rows.push_back({"", text});
   }
-  CleaningConfig config = all("off");
-  config.near_duplicates = {"warn", 0.95, "char", 5, 128};
+  CleaningConfig config = all(RuleAction::kOff);
+  config.near_duplicates = {RuleAction::kWarn, 0.95, NgramUnit::kChar, 5, 128};
   CHECK(clean(config, rows, {}, 4096).hits(Rule::kNearDuplicates) < 100);
 }
 
@@ -291,8 +291,8 @@ TEST_CASE("typos planted in real questions are found, and questions are told apa
     for (int k = 0; k < 3; ++k) edited.prompt[random.below(edited.prompt.size())] = 'z';
     rows.push_back(std::move(edited));
   }
-  CleaningConfig config = all("off");
-  config.near_duplicates.action = "drop";
+  CleaningConfig config = all(RuleAction::kOff);
+  config.near_duplicates.action = RuleAction::kDrop;
   const Cleaned cleaned = clean(config, rows, {}, 128);
   CHECK(std::count(cleaned.keep.begin(), cleaned.keep.begin() + static_cast<std::ptrdiff_t>(whole), 1) ==
         static_cast<std::ptrdiff_t>(whole));

@@ -49,7 +49,7 @@ TEST_CASE("rows that are dropped make no samples, and are counted in their sourc
            "{\"prompt\": \"two \", \"completion\": \"2\"}\n{\"prompt\": \"x\", \"completion\": \"\"}\n");
   CleaningConfig config;
   CHECK(data.load(config).first.size() == 5);
-  config.exact_duplicates = config.contamination.action = config.empty_answers = "drop";
+  config.exact_duplicates = config.contamination.action = config.empty_answers = RuleAction::kDrop;
   const auto [dataset, report] = data.load(config);
   CHECK(dataset.lengths() == std::vector<int64_t>{5, 7});
   REQUIRE(dataset.sources().size() == 2);
@@ -87,7 +87,7 @@ TEST_CASE("a source that its own filters empty is an error") {
   data.add(data.train, "a.jsonl", "text", "{\"text\": \"one\"}\n");
   data.add(data.train, "b.jsonl", "text", "{\"text\": \"one\"}\n{\"text\": \"ONE\"}\n");
   CleaningConfig config;
-  config.exact_duplicates = "drop";
+  config.exact_duplicates = RuleAction::kDrop;
   CHECK_THROWS_AS(data.load(config), DataError);
   CHECK_THROWS_WITH(data.load(config), Contains("b.jsonl: none of its 2 rows is left"));
 }
@@ -123,7 +123,7 @@ TEST_CASE("what cleaning found comes back from its notes, and from no other text
   data.add(data.train, "a.jsonl", "text",
            "{\"text\": \"one\"}\n{\"text\": \"A held-out  text\"}\n{\"text\": \"One\"}\n{\"text\": \"a@b.org\"}\n");
   CleaningConfig config;
-  config.exact_duplicates = "drop";
+  config.exact_duplicates = RuleAction::kDrop;
   const CleaningReport report = data.load(config).second;
   const auto found = from_notes(to_notes(report));
   REQUIRE(found);

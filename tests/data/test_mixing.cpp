@@ -64,7 +64,7 @@ TEST_CASE("epochs of a source say how often it is passed over") {
 }
 
 TEST_CASE("weights by sample, by hand") {
-  const Mixture mixture({.strategy = "weights"}, sources({6, 2}, {1.0, 3.0}), ones(8), false, 42);
+  const Mixture mixture({.strategy = MixingStrategy::kWeights}, sources({6, 2}, {1.0, 3.0}), ones(8), false, 42);
   CHECK(mixture.draw(0) == std::vector<int64_t>{6, 0, 7, 6, 7, 1, 6, 7});
   CHECK(mixture.draw(1) == std::vector<int64_t>{6, 2, 7, 6, 7, 3, 6, 7});
   const auto shares = mixture.shares(0);
@@ -75,14 +75,14 @@ TEST_CASE("weights by sample, by hand") {
 }
 
 TEST_CASE("a mixture drawn today is the mixture of every platform") {
-  const Mixture mixture({.strategy = "weights"}, sources({6, 2}, {1.0, 1.0}), ones(8), true, 42);
+  const Mixture mixture({.strategy = MixingStrategy::kWeights}, sources({6, 2}, {1.0, 1.0}), ones(8), true, 42);
   CHECK(mixture.draw(0) == std::vector<int64_t>{1, 7, 0, 6, 5, 6, 4, 7});
   CHECK(mixture.draw(5).size() == 8);
 }
 
 TEST_CASE("shares are met to a sample over any number of epochs") {
   const std::vector<int64_t> sizes = {1000, 37, 5};
-  const Mixture mixture({.strategy = "weights"}, sources(sizes, {0.7, 0.2, 0.1}), ones(1042), true, 1);
+  const Mixture mixture({.strategy = MixingStrategy::kWeights}, sources(sizes, {0.7, 0.2, 0.1}), ones(1042), true, 1);
   for (const int64_t epochs : {1, 2, 7}) {
     const auto counts = per_source(mixture, epochs, sizes);
     const std::vector<double> wanted = {0.7, 0.2, 0.1};
@@ -93,7 +93,7 @@ TEST_CASE("shares are met to a sample over any number of epochs") {
 }
 
 TEST_CASE("no sample comes again before all of its source have come") {
-  const Mixture mixture({.strategy = "weights"}, sources({10, 90}, {0.5, 0.5}), ones(100), true, 3);
+  const Mixture mixture({.strategy = MixingStrategy::kWeights}, sources({10, 90}, {0.5, 0.5}), ones(100), true, 3);
   std::map<int64_t, int64_t> seen;
   for (int64_t epoch = 0; epoch < 9; ++epoch) {
     for (const int64_t sample : mixture.draw(epoch)) ++seen[sample];
@@ -112,7 +112,8 @@ TEST_CASE("no sample comes again before all of its source have come") {
 
 TEST_CASE("shares of tokens are met to a sample's length") {
   const auto lengths = uneven(1100);
-  const Mixture mixture({.strategy = "weights", .by = "tokens"}, sources({100, 1000}, {2.0, 1.0}), lengths, true, 4);
+  const Mixture mixture({.strategy = MixingStrategy::kWeights, .by = MixingUnit::kTokens},
+                        sources({100, 1000}, {2.0, 1.0}), lengths, true, 4);
   for (int64_t epoch = 0; epoch < 4; ++epoch) {
     const auto shares = mixture.shares(epoch);
     CHECK(std::abs(shares[0].realised - 2.0 / 3.0) < 0.02);
@@ -122,8 +123,9 @@ TEST_CASE("shares of tokens are met to a sample's length") {
 
 TEST_CASE("temperature goes from the sources' sizes to equal shares") {
   const auto wanted = [&](double temperature) {
-    const Mixture mixture({.strategy = "temperature", .by = "samples", .temperature = temperature}, sources({900, 100}),
-                          ones(1000), true, 1);
+    const Mixture mixture(
+        {.strategy = MixingStrategy::kTemperature, .by = MixingUnit::kSamples, .temperature = temperature},
+        sources({900, 100}), ones(1000), true, 1);
     return mixture.shares(0)[1].wanted;
   };
   CHECK(std::abs(wanted(1) - 0.1) < 1e-12);
@@ -133,7 +135,8 @@ TEST_CASE("temperature goes from the sources' sizes to equal shares") {
 
 TEST_CASE("a mixture follows seed and epoch") {
   const auto drawn = [](uint64_t seed, int64_t epoch) {
-    return Mixture({.strategy = "weights"}, sources({50, 50}, {0.4, 0.6}), ones(100), true, seed).draw(epoch);
+    return Mixture({.strategy = MixingStrategy::kWeights}, sources({50, 50}, {0.4, 0.6}), ones(100), true, seed)
+        .draw(epoch);
   };
   CHECK(drawn(1, 3) == drawn(1, 3));
   CHECK(drawn(1, 3) != drawn(2, 3));
@@ -141,7 +144,7 @@ TEST_CASE("a mixture follows seed and epoch") {
 }
 
 TEST_CASE("a source without samples cannot be mixed") {
-  CHECK_THROWS_AS(Mixture({.strategy = "weights"}, sources({3, 0}), ones(3), true, 1), DataError);
+  CHECK_THROWS_AS(Mixture({.strategy = MixingStrategy::kWeights}, sources({3, 0}), ones(3), true, 1), DataError);
 }
 
 }  // namespace

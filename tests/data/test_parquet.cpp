@@ -36,7 +36,7 @@ std::vector<ordered_json> all_rows(const std::string& path) {
   return rows;
 }
 
-LoadedDataset load(const DataSource& source, const std::string& on_error = "fail") {
+LoadedDataset load(const DataSource& source, OnError on_error = OnError::kFail) {
   LoadOptions options{{.max_length = 1000}};
   options.data.on_error = on_error;
   return load_dataset({source}, PieceTokenizer(), options);
@@ -64,7 +64,7 @@ TEST_CASE("rows of Parquet that cannot be used are named by file and row") {
                     Contains("rows.parquet:8: column 'completion' is null, wanted text"));
   CHECK_THROWS_WITH(load({golden_parquet("not-utf8.parquet").string(), "completion", 1.0, {}}),
                     Contains("not-utf8.parquet:2: column 'prompt' holds bytes that are no UTF-8"));
-  const LoadedDataset kept = load({golden_parquet("not-utf8.parquet").string(), "completion", 1.0, {}}, "skip");
+  const LoadedDataset kept = load({golden_parquet("not-utf8.parquet").string(), "completion", 1.0, {}}, OnError::kSkip);
   CHECK(kept.size() == 2);
   CHECK(kept.sources()[0].counts.unreadable == 1);
 }

@@ -126,8 +126,8 @@ TEST_CASE("a stream's rows are cleaned in passing, and a source that has none le
   data.train = {files.add("a.jsonl", "{\"text\": \"one\"}\n{\"text\": \"two\"}\n{\"text\": \"three\"}\n", "text")};
   data.validation = {files.add("v.jsonl", "{\"text\": \"Two\"}\n", "text")};
   CleaningConfig& rules = data.cleaning;
-  rules.exact_duplicates = rules.near_duplicates.action = rules.conflicting_answers = "off";
-  rules.contamination.action = "drop";
+  rules.exact_duplicates = rules.near_duplicates.action = rules.conflicting_answers = RuleAction::kOff;
+  rules.contamination.action = RuleAction::kDrop;
   const auto load = [&] {
     CleaningFilters filters(data, false, 3);
     Stream stream(data.train, 2, {.data = data, .filter = filters.stream()});
@@ -137,7 +137,7 @@ TEST_CASE("a stream's rows are cleaned in passing, and a source that has none le
     return first;
   };
   CHECK(load() == Texts{"one", "three"});
-  rules.length = {"drop", 100, {}};
+  rules.length = {RuleAction::kDrop, 100, {}};
   CleaningFilters filters(data, false, 3);
   Stream none(data.train, 2, {.data = data, .filter = filters.stream()});
   CHECK_THROWS_WITH(none.samples.seek(0), Contains("a.jsonl: none of its 3 rows is left: data.cleaning left out 3"));
@@ -151,7 +151,7 @@ TEST_CASE("a stream says what is wrong when it comes to it") {
   Stream empty({files.add("b.jsonl", "", "completion")}, 100);
   CHECK_THROWS_WITH(empty.samples.seek(0), Contains("b.jsonl: holds no rows"));
   DataConfig data;
-  data.on_error = "skip";
+  data.on_error = OnError::kSkip;
   Stream passed({files.add("c.jsonl", numbered_rows(3) + "{\n", "completion")}, 100, {.data = data});
   CHECK(passed.window(1) == Texts{"0a", "1a", "2a"});
   CHECK(passed.samples.sources()[0].counts.unreadable == 2);

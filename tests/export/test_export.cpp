@@ -26,7 +26,7 @@ TEST_CASE("the TorchScript file computes the trained model, whatever batch and l
       const TemporaryDirectory directory;
       const Trained trained(name);
       const auto before = trained.logits(at::arange(3, 13, at::kLong).unsqueeze(0));
-      export_torchscript(trained.source(), directory / "merged.pt");
+      export_as("torchscript", trained.source(), directory / "merged.pt");
       torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
       for (const int64_t length : {1, 2, 40}) {
         const at::Tensor ids = (at::arange(3 * length, at::kLong) * 7 + 3).remainder(48).view({3, length});
@@ -40,7 +40,7 @@ TEST_CASE("the TorchScript file computes the trained model, whatever batch and l
 TEST_CASE("the TorchScript file's generate gives the greedy tokens of the trained model") {
   const TemporaryDirectory directory;
   const Trained trained("default");
-  export_torchscript(trained.source(), directory / "merged.pt");
+  export_as("torchscript", trained.source(), directory / "merged.pt");
   torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
   const std::vector<std::vector<int64_t>> prompts = {{5, 6, 7}, {9, 10, 11}};
   const auto wanted = generate(*trained.model, prompts, {.max_new_tokens = 10});
@@ -62,7 +62,7 @@ TEST_CASE("in a TorchScript file of outtype int8 the layers' projections are int
     const Trained trained("qwen2", dtype);
     ExportSource source = trained.source();
     source.options = {.outtype = "int8", .huggingface_beside = false};
-    const std::string line = export_torchscript(source, directory / "merged.pt");
+    const std::string line = export_as("torchscript", source, directory / "merged.pt");
     CHECK_THAT(line, StartsWith("layers as int8; logits of"));
     CHECK_FALSE(fs::exists(directory / "merged"));
     torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
@@ -95,20 +95,20 @@ TEST_CASE("TorchScript refuses GGUF's number formats") {
   const Trained trained("default");
   ExportSource source = trained.source();
   source.options.outtype = "q8_0";
-  CHECK_THROWS_WITH(export_torchscript(source, directory / "merged.pt"), Contains("wanted auto") && Contains("int8"));
+  CHECK_THROWS_WITH(export_as("torchscript", source, directory / "merged.pt"), Contains("expected one of auto, int8"));
 }
 
 TEST_CASE("exporting an adapter reads it back and changes nothing of the model") {
   AdapterConfig config;
   config.modules_to_save = {"lm_head"};
-  config.bias = "all";
+  config.bias = Bias::kAll;
   const TemporaryDirectory directory;
   const Trained trained("qwen2", "float32", config);
   std::vector<std::pair<void*, at::Tensor>> before;
   for (const at::Tensor& parameter : trained.model->parameters()) {
     before.emplace_back(parameter.data_ptr(), parameter.detach().clone());
   }
-  CHECK_THAT(export_peft(trained.source(), directory / "adapter"), Contains("adapted layers; logits of"));
+  CHECK_THAT(export_as("peft", trained.source(), directory / "adapter"), Contains("adapted layers; logits of"));
   size_t i = 0;
   for (const at::Tensor& parameter : trained.model->parameters()) {
     CHECK(parameter.data_ptr() == before[i].first);
@@ -122,14 +122,15 @@ TEST_CASE("an adapter that does not compute the trained model is not put in its 
   AdapterConfig wrong = trained.config;
   wrong.alpha *= 4;
   const ExportSource source{*trained.model, trained.adaptation, wrong, trained.directory, {}};
-  CHECK_THROWS_WITH(export_peft(source, directory / "adapter"), Contains("what was written computes another model"));
+  CHECK_THROWS_WITH(export_as("peft", source, directory / "adapter"),
+                    Contains("what was written computes another model"));
   CHECK_FALSE(fs::exists(directory / "adapter"));
 }
 
 TEST_CASE("the TorchScript file carries config and weights under Hugging Face's names") {
   const TemporaryDirectory directory;
   const Trained trained("default");
-  export_torchscript(trained.source(), directory / "merged.pt");
+  export_as("torchscript", trained.source(), directory / "merged.pt");
   torch::jit::ExtraFilesMap extra = {{"config.json", ""}};
   const torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string(), at::kCPU, extra);
   CHECK(extra["config.json"] == merged_config(trained.source()));
@@ -143,7 +144,7 @@ TEST_CASE("the TorchScript file carries config and weights under Hugging Face's 
 TEST_CASE("a bfloat16 model is exported in bfloat16") {
   const TemporaryDirectory directory;
   const Trained trained("default", "bfloat16");
-  export_torchscript(trained.source(), directory / "merged.pt");
+  export_as("torchscript", trained.source(), directory / "merged.pt");
   torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
   CHECK(loaded.forward({at::ones({1, 4}, at::kLong)}).toTensor().scalar_type() == at::kBFloat16);
 }
@@ -154,7 +155,7 @@ TEST_CASE("the Hugging Face directory is the merged model, and replaces an earli
     const Trained trained(name);
     fs::create_directories(directory / "merged");
     write_bytes(directory / "merged" / "stale", "old");
-    export_huggingface(trained.source(), directory / "merged");
+    export_as("huggingface", trained.source(), directory / "merged");
     CHECK_FALSE(fs::exists(directory / "merged" / "stale"));
     const auto again = load_pretrained(directory / "merged", "auto");
     const at::NoGradGuard no_grad;
@@ -167,8 +168,8 @@ TEST_CASE("exports that cannot be written are storage errors and leave nothing b
   const TemporaryDirectory directory;
   const Trained trained("default");
   write_bytes(directory / "file", "in the way");
-  CHECK_THROWS_AS(export_torchscript(trained.source(), directory / "file" / "merged.pt"), StorageError);
-  CHECK_THROWS_AS(export_huggingface(trained.source(), directory / "file"), StorageError);
+  CHECK_THROWS_AS(export_as("torchscript", trained.source(), directory / "file" / "merged.pt"), StorageError);
+  CHECK_THROWS_AS(export_as("huggingface", trained.source(), directory / "file"), StorageError);
   CHECK(read_bytes(directory / "file") == "in the way");
   CHECK(std::distance(fs::directory_iterator(directory.path()), fs::directory_iterator()) == 1);
 }

@@ -47,7 +47,7 @@ TEST_CASE("the TorchScript classifier gives the logits of padded rows and of row
     const TemporaryDirectory directory;
     const GoldenTexts texts(name);
     const TrainedClassifier trained(name);
-    export_torchscript(trained.source(), directory / "merged.pt");
+    export_as("torchscript", trained.source(), directory / "merged.pt");
     torch::jit::ExtraFilesMap extra = {{"config.json", ""}};
     torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string(), at::kCPU, extra);
     const auto rows = static_cast<int64_t>(texts.labels.size());
@@ -74,7 +74,7 @@ TEST_CASE("the Hugging Face directory of a classifier names its labels and loads
     DYNAMIC_SECTION(name) {
       const TemporaryDirectory directory;
       const TrainedClassifier trained(name);
-      export_huggingface(trained.source(), directory / "merged");
+      export_as("huggingface", trained.source(), directory / "merged");
       const json config = read_json(directory / "merged/config.json");
       const bool qwen2 = name == "qwen2";
       CHECK(config["architectures"] ==

@@ -28,7 +28,7 @@ TEST_CASE("the TorchScript file computes every family, whatever batch and length
     DYNAMIC_SECTION(name) {
       const TemporaryDirectory directory;
       const Trained family(golden_family(name));
-      export_torchscript(family.source(), directory / "merged.pt");
+      export_as("torchscript", family.source(), directory / "merged.pt");
       torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
       for (const int64_t length : {1, 9, 30}) {
         const at::Tensor ids = ids_of(3, length);
@@ -52,7 +52,7 @@ TEST_CASE("the TorchScript file of a bfloat16 model rounds where the model does"
       const TemporaryDirectory directory;
       const auto model = load_pretrained(golden_family(name), "bfloat16");
       const Adaptation none;
-      export_torchscript({*model, none, {}, golden_family(name), {}}, directory / "merged.pt");
+      export_as("torchscript", {*model, none, {}, golden_family(name), {}}, directory / "merged.pt");
       torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
       const at::NoGradGuard no_grad;
       // Fused layers keep float32 between some of the steps.
@@ -67,7 +67,7 @@ TEST_CASE("the TorchScript file of a bfloat16 model rounds where the model does"
 TEST_CASE("in TorchScript too a text that grows over LongRoPE's original context is refused") {
   const TemporaryDirectory directory;
   const Trained family(golden_family("phi3_longrope"));
-  export_torchscript(family.source(), directory / "merged.pt");
+  export_as("torchscript", family.source(), directory / "merged.pt");
   torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
   CHECK_THROWS_WITH(loaded.get_method("generate")({ids_of(1, 9), 20, 0.0, 1.0, -1}),
                     Catch::Matchers::Contains("grows beyond 20 tokens"));
@@ -78,7 +78,7 @@ TEST_CASE("the Hugging Face directory of every family is the merged model under 
     DYNAMIC_SECTION(name) {
       const TemporaryDirectory directory;
       const Trained family(golden_family(name));
-      export_huggingface(family.source(), directory / "merged");
+      export_as("huggingface", family.source(), directory / "merged");
       const auto again = load_pretrained(directory / "merged", "auto");
       const at::NoGradGuard no_grad;
       CHECK(relative_to_largest(again->forward(ids_of(2, 30)), family.logits(ids_of(2, 30))) < 1e-5);

@@ -33,7 +33,7 @@ at::Tensor update(const GgufFile& file, const ModelConfig& model, const std::str
 
 void check(const Trained& trained, float alpha) {
   const TemporaryDirectory directory;
-  const std::string line = export_gguf_lora(trained.source(), directory / "adapter.gguf");
+  const std::string line = export_as("gguf-lora", trained.source(), directory / "adapter.gguf");
   CHECK_THAT(line, Contains("adapted layers as F32; logits of 64 tokens differ by"));
   const GgufFile file(directory / "adapter.gguf");
   CHECK(file.value<std::string>("general.type") == "adapter");
@@ -49,7 +49,7 @@ void check(const Trained& trained, float alpha) {
 std::string refusal(const AdapterConfig& adapter) {
   const TemporaryDirectory directory;
   try {
-    export_gguf_lora(Trained("default", "auto", adapter).source(), directory / "adapter.gguf");
+    export_as("gguf-lora", Trained("default", "auto", adapter).source(), directory / "adapter.gguf");
   } catch (const Error& e) {
     CHECK(e.code() == ExitCode::kRecipe);
     CHECK(std::filesystem::is_empty(directory.path()));
@@ -86,13 +86,14 @@ TEST_CASE("a GGUF adapter may be in half precision") {
   const Trained trained("default", "auto", config());
   ExportSource source = trained.source();
   source.options.outtype = "f16";
-  export_gguf_lora(source, directory / "adapter.gguf");
+  export_as("gguf-lora", source, directory / "adapter.gguf");
   const GgufFile file(directory / "adapter.gguf");
   for (const auto& [name, entry] : file.entries()) {
     CHECK(entry.type == static_cast<uint32_t>(GgmlType::kF16));
   }
   source.options.outtype = "q8_0";
-  CHECK_THROWS_WITH(export_gguf_lora(source, directory / "adapter.gguf"), Contains("wanted f32, f16 or bf16"));
+  CHECK_THROWS_WITH(export_as("gguf-lora", source, directory / "adapter.gguf"),
+                    Contains("expected one of auto, f32, f16, bf16"));
 }
 
 TEST_CASE("what a GGUF adapter has no place for is refused by name, with what to do instead") {

@@ -25,7 +25,7 @@ namespace {
 std::string export_as(const Trained& trained, const fs::path& output, const std::string& outtype = "auto") {
   ExportSource source = trained.source();
   source.options.outtype = outtype;
-  return export_gguf(source, output);
+  return export_as("gguf", source, output);
 }
 
 }  // namespace
@@ -144,7 +144,7 @@ TEST_CASE("matrices have the number format asked for, norms and biases float32")
   CHECK(GgufFile(directory / "own.gguf").entries().at("token_embd.weight").type ==
         static_cast<uint32_t>(GgmlType::kBF16));
   CHECK_THROWS_WITH(export_as(Trained("default"), directory / "x.gguf", "q4_k"),
-                    Contains("outtype 'q4_k'; wanted f32, f16, bf16, q8_0 or auto"));
+                    Contains("outtype 'q4_k'; expected one of auto, f32, f16, bf16, q8_0"));
 }
 
 TEST_CASE("what llama.cpp has no place for is refused by name") {

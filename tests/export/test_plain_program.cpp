@@ -17,7 +17,7 @@ TEST_CASE("a program without this project's libraries loads the TorchScript file
   for (const std::string dtype : {"float32", "bfloat16"}) {
     const TemporaryDirectory directory;
     const Trained trained("default", dtype);
-    export_torchscript(trained.source(), directory / "merged.pt");
+    export_as("torchscript", trained.source(), directory / "merged.pt");
     const Outcome outcome = run({"tests/plain_torchscript", (directory / "merged.pt").string(), "5", "6", "7", "8"});
     INFO(outcome.err);
     REQUIRE(outcome.exit_code == 0);

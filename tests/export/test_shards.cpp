@@ -23,7 +23,7 @@ TEST_CASE("a Hugging Face directory above max_shard_size is files of that size w
   const Trained trained("default");
   ExportSource source = trained.source();
   source.options.max_shard_size = 8000;
-  export_huggingface(source, directory / "merged");
+  export_as("huggingface", source, directory / "merged");
   CHECK_FALSE(fs::exists(directory / "merged/model.safetensors"));
   const nlohmann::json index = read_json(directory / "merged/model.safetensors.index.json");
   std::map<std::string, int64_t> sizes;
@@ -55,7 +55,7 @@ TEST_CASE("what Hugging Face's tools read beside the weights is carried along") 
   write_bytes(directory / "base/generation_config.json", R"({"eos_token_id": [2, 3]})");
   write_bytes(directory / "base/chat_template.jinja", "{{ messages }}");
   trained.directory = directory / "base";
-  export_huggingface(trained.source(), directory / "merged");
+  export_as("huggingface", trained.source(), directory / "merged");
   for (const char* name : {"generation_config.json", "chat_template.jinja"}) {
     CHECK(read_bytes(directory / "merged" / name) == read_bytes(directory / "base" / name));
   }
@@ -64,11 +64,11 @@ TEST_CASE("what Hugging Face's tools read beside the weights is carried along") 
 TEST_CASE("a Hugging Face export onto a full disk leaves the earlier one and nothing else") {
   const TemporaryDirectory directory;
   const Trained trained("default");
-  export_huggingface(trained.source(), directory / "merged");
+  export_as("huggingface", trained.source(), directory / "merged");
   const std::string before = read_bytes(directory / "merged/model.safetensors");
   {
     const FileSizeLimit limit(4096);
-    CHECK_THROWS_AS(export_huggingface(trained.source(), directory / "merged"), StorageError);
+    CHECK_THROWS_AS(export_as("huggingface", trained.source(), directory / "merged"), StorageError);
   }
   CHECK(read_bytes(directory / "merged/model.safetensors") == before);
   CHECK(std::distance(fs::directory_iterator(directory.path()), fs::directory_iterator()) == 1);

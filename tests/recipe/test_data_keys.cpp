@@ -16,11 +16,11 @@ CleaningConfig cleaning(const std::string& text) { return load_text(with_cleanin
 
 TEST_CASE("a rule of cleaning is its action, or a map with its bounds") {
   CHECK(cleaning("{}") == CleaningConfig{});
-  CHECK(cleaning("{near_duplicates: drop}").near_duplicates.action == "drop");
+  CHECK(cleaning("{near_duplicates: drop}").near_duplicates.action == RuleAction::kDrop);
   CHECK(cleaning("{near_duplicates: drop}").near_duplicates.threshold == 0.8);
   const auto near = cleaning("{near_duplicates: {threshold: 0.7, ngram_unit: word, ngram_size: 3}}").near_duplicates;
   CHECK(near == NearDuplicatesConfig{"warn", 0.7, "word", 3, 128});
-  CHECK(cleaning("{pii: off, exact_duplicates: drop}").pii == "off");
+  CHECK(cleaning("{pii: off, exact_duplicates: drop}").pii == RuleAction::kOff);
   CHECK(cleaning("{length: {action: drop, max_chars: 4000}}").length.max_chars == 4000);
 }
 
@@ -72,10 +72,10 @@ TEST_CASE("streaming refuses by name what wants the whole data set, and takes it
   const DataConfig data = load_text(text("\n  shuffle_buffer: 3\n  cleaning: {exact_duplicates: off}")).data;
   CHECK(data.streaming);
   CHECK(data.shuffle_buffer == 3);
-  CHECK(data.cleaning.exact_duplicates == "off");
-  CHECK(data.cleaning.near_duplicates.action == "off");
-  CHECK(data.cleaning.conflicting_answers == "off");
-  CHECK(data.cleaning.contamination.action == "warn");
+  CHECK(data.cleaning.exact_duplicates == RuleAction::kOff);
+  CHECK(data.cleaning.near_duplicates.action == RuleAction::kOff);
+  CHECK(data.cleaning.conflicting_answers == RuleAction::kOff);
+  CHECK(data.cleaning.contamination.action == RuleAction::kWarn);
   CHECK(load_text(to_yaml(load_text(text("")))).data.streaming);
   const auto refused = [&](const std::string& more, const std::string& message) {
     CHECK_THAT(error_of(text(more)), Contains(message));

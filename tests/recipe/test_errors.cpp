@@ -1,4 +1,4 @@
-#include "lora/recipe/known_names.h"
+#include "lora/adapters/method.h"
 #include "tests/catch.h"
 #include "tests/recipe/recipe_file.h"
 
@@ -24,12 +24,6 @@ BadLine adapter(const std::string& text, const std::string& message) {
 }
 BadLine training(const std::string& text, const std::string& message) {
   return {9, "  max_steps: 200\n  " + text, "10:" + message};
-}
-
-std::string available(const Names& names) {
-  std::string text;
-  for (const std::string& name : names.available) text += (text.empty() ? "" : ", ") + name;
-  return text;
 }
 
 TEST_CASE("an unknown key is refused with the nearest one") {
@@ -213,7 +207,7 @@ TEST_CASE("a value out of its range is refused") {
 
 TEST_CASE("a name that is none of the known ones is refused with the nearest") {
   check_all({
-      adapter("method: lroa", "11: adapter.method: expected one of " + available(known_methods()) +
+      adapter("method: lroa", "11: adapter.method: expected one of " + joined(method_names().known) +
                                   ", found 'lroa' (did you mean 'lora'?)"),
       {2, "  path: x\n  quantization: 4bit",
        "3:17: model.quantization: expected one of none, int8, nf4, found '4bit' (did you mean 'nf4'?)"},
@@ -305,7 +299,7 @@ TEST_CASE("keys that contradict each other are refused") {
         "[recipe] a.yaml:10:22: training.loraplus_lr_ratio: is between the rates of an adapter's B and A, and method "
         "full has none");
   CHECK(error_of(with_line(4, "  method: full") + "export: [huggingface, peft]\n") ==
-        "[recipe] a.yaml:11:23: export: method full has no adapter for peft; huggingface writes the whole model");
+        "[recipe] a.yaml:11:23: export: peft: method full has no adapter; huggingface writes the whole model");
   CHECK(error_of(with_line(2, "  path: x\n  quantization: nf4"), {"adapter.method=full"}) ==
         "[recipe] a.yaml:3:17: model.quantization: method full trains the weights themselves, which nf4 freezes; "
         "expected none, or an adapter");
@@ -331,7 +325,7 @@ TEST_CASE("AdaLoRA's options are refused where they contradict each other, or an
   check_all({
       adapter("adalora: {target_r: 4}", "3: adapter.adalora: only with method adalora"),
       {10, "output_dir: x\nexport: [peft, lora]",
-       "11:16: export: lora makes a LoRA adapter of an AdaLoRA one; wanted peft with method lora"},
+       "11:16: export: lora: makes a LoRA adapter of an AdaLoRA one; expected peft with method lora"},
   });
 }
 
@@ -425,7 +419,7 @@ TEST_CASE("what a chat template cannot be is refused with the names it can") {
              "25: data.train.0.format: preference pairs are read and checked, but there is no training on preferences "
              "yet; train_on: chosen trains on the chosen answers alone"),
       {6, "  train_on: chosen\n  train:",
-       "6:13: data.train_on: expected one of assistant, all, last_turn, found 'chosen'"},
+       "6:13: data.train_on: chosen is for a source of format preference alone; set it in that source's train_on"},
       {6, "  overlong: cut\n  train:",
        "6:13: data.overlong: expected one of truncate, drop, split, found 'cut' (did you mean 'truncate'?)"},
       {6, "  chat_template: x\n  train:", "6:3: unknown key 'chat_template' in 'data' (did you mean 'template'?)"},
@@ -438,7 +432,7 @@ TEST_CASE("a chat template may be a name, a file or the template itself") {
   CHECK(load_text(kMinimal, {"data.train.0.template='{{ messages }}'"}).data.train[0].chat_template ==
         "{{ messages }}");
   CHECK(load_text(with_line(7, "    - {path: a, format: preference, train_on: chosen}")).data.train[0].train_on ==
-        "chosen");
+        TrainOn::kChosen);
 }
 
 }  // namespace

@@ -51,32 +51,33 @@ class RandomRecipes {
     recipe.data.train = {source(), source()};
     recipe.data.validation = {source()};
     recipe.data.shuffle = coin();
-    recipe.data.on_error = pick<std::string>({"fail", "skip"});
+    recipe.data.on_error = pick<OnError>({OnError::kFail, OnError::kSkip});
     recipe.data.max_errors = integer(0);
     recipe.data.cache_dir = coin() ? text() : "";
     recipe.data.allow_special_tokens = coin();
     recipe.data.chat_template =
         pick<std::string>({"auto", "model", "chatml", "a/b c.jinja", "{{ messages }}\n{# ' #}"});
-    recipe.data.train_on = pick<std::string>({"assistant", "all", "last_turn"});
-    recipe.data.overlong = pick<std::string>({"truncate", "drop", "split"});
+    recipe.data.train_on = pick<TrainOn>({TrainOn::kAssistant, TrainOn::kAll, TrainOn::kLastTurn});
+    recipe.data.overlong = pick<Overlong>({Overlong::kTruncate, Overlong::kDrop, Overlong::kSplit});
     cleaning(recipe.data.cleaning);
-    recipe.data.mixing.strategy = pick<std::string>({"concatenate", "weights", "temperature"});
-    if (recipe.data.mixing.strategy == "concatenate") {
+    using enum MixingStrategy;
+    recipe.data.mixing.strategy = pick<MixingStrategy>({kConcatenate, kWeights, kTemperature});
+    if (recipe.data.mixing.strategy == kConcatenate) {
       recipe.data.train[0].epochs = positive();
     } else {
       recipe.data.train[0].weight = positive();
-      recipe.data.mixing.by = coin() ? "samples" : "tokens";
+      recipe.data.mixing.by = coin() ? MixingUnit::kSamples : MixingUnit::kTokens;
     }
-    if (recipe.data.mixing.strategy == "temperature") recipe.data.mixing.temperature = positive();
+    if (recipe.data.mixing.strategy == kTemperature) recipe.data.mixing.temperature = positive();
     training(recipe.training);
-    if (coin() && recipe.training.max_steps && recipe.data.mixing.strategy == "concatenate") stream(recipe.data);
+    if (coin() && recipe.training.max_steps && recipe.data.mixing.strategy == kConcatenate) stream(recipe.data);
     recipe.evaluation = {integer(0), integer(0), integer(1)};
     if (coin()) {
-      recipe.model.head = "sequence_classification";
+      recipe.model.head = Head::kSequenceClassification;
       recipe.evaluation.exact_match = 0;
       for (auto* list : {&recipe.data.train, &recipe.data.validation}) {
         for (DataSource& one : *list)
-          one = {path(), "classification", one.weight, {{"label", text()}}, "", "", one.epochs};
+          one = {path(), "classification", one.weight, {{"label", text()}}, "", {}, one.epochs};
       }
     }
     recipe.output_dir = text();
@@ -96,7 +97,8 @@ class RandomRecipes {
     data.streaming = true;
     data.shuffle_buffer = integer(1);
     for (DataSource& one : data.train) one.epochs = 1;
-    data.cleaning.exact_duplicates = data.cleaning.near_duplicates.action = data.cleaning.conflicting_answers = "off";
+    data.cleaning.exact_duplicates = data.cleaning.near_duplicates.action = data.cleaning.conflicting_answers =
+        RuleAction::kOff;
   }
   double positive() {
     const double any = std::ldexp(share() + 0.5, static_cast<int>(random_() % 200) - 100);
@@ -178,14 +180,15 @@ class RandomRecipes {
   DataSource source() {
     DataSource source{path(), "text", 1.0, {}};
     if (coin()) source = {path(), "alpaca", 1.0, {{"input", text()}, {"output", text()}}};
-    if (coin()) source = {path(), "chat", 1.0, {}, "{% if x %}: \"a\"\n", "last_turn"};
-    if (coin()) source = {path(), "preference", 1.0, {}, "", "chosen"};
+    if (coin()) source = {path(), "chat", 1.0, {}, "{% if x %}: \"a\"\n", TrainOn::kLastTurn};
+    if (coin()) source = {path(), "preference", 1.0, {}, "", TrainOn::kChosen};
     return source;
   }
-  std::string action() { return pick<std::string>({"off", "warn", "drop"}); }
+  RuleAction action() { return pick<RuleAction>({RuleAction::kOff, RuleAction::kWarn, RuleAction::kDrop}); }
   void cleaning(CleaningConfig& cleaning) {
     cleaning.exact_duplicates = action();
-    cleaning.near_duplicates = {action(), 1.0 - share(), coin() ? "char" : "word", 1 + integer(0) % 64, 16};
+    cleaning.near_duplicates = {action(), 1.0 - share(), coin() ? NgramUnit::kChar : NgramUnit::kWord,
+                                1 + integer(0) % 64, 16};
     cleaning.contamination = {action(), 1.0 - share()};
     cleaning.conflicting_answers = action();
     cleaning.empty_answers = action();

@@ -107,13 +107,13 @@ TEST_CASE("a limit that cannot be kept is refused with what is needed") {
 
 TEST_CASE("fast and low are taken at their word, and micro_batch_size fixes the tokens") {
   Planned p;
-  p.config.memory = "low";
+  p.config.memory = MemoryMode::kLow;
   CHECK(p.plan().execution.recompute == Recompute::kLayer);
   p.config.micro_batch_size = 2;
   p.config.max_length = 64;
   CHECK(p.plan().execution.tokens == 128);
   p.config.micro_batch_size.reset();
-  p.config.memory = "fast";
+  p.config.memory = MemoryMode::kFast;
   CHECK(p.plan().execution.recompute == Recompute::kNone);
 }
 

@@ -104,7 +104,7 @@ std::string sources(const DataStudy& study) {
 
 std::string shares(const DataStudy& study) {
   if (study.shares.size() < 2) return "";
-  const std::string by = study.recipe.data.mixing.by;
+  const std::string& by = name_of(study.recipe.data.mixing.by);
   std::string rows;
   for (const Mixture::Share& share : study.shares) {
     const auto track = [](double width, const char* css) {
@@ -159,13 +159,12 @@ std::string rules(const DataStudy& study) {
     const auto rule = static_cast<Rule>(i);
     const RuleAction action = action_of(study.recipe.data.cleaning, rule);
     const bool off = action == RuleAction::kOff;
-    std::vector<std::string> cells = {
-        "<code>" + std::string(info(rule).key) + "</code>",
-        "<span class=\"tag " + std::string(name_of(action)) + "\">" + name_of(action) + "</span>",
-        off ? "" : with_commas(total.hits[i]),
-        off ? "" : percent(ratio(total.hits[i], total.rows), 2),
-        off ? "" : with_commas(total.dropped_by[i]),
-        "rows that " + std::string(info(rule).description)};
+    std::vector<std::string> cells = {"<code>" + std::string(info(rule).key) + "</code>",
+                                      "<span class=\"tag " + name_of(action) + "\">" + name_of(action) + "</span>",
+                                      off ? "" : with_commas(total.hits[i]),
+                                      off ? "" : percent(ratio(total.hits[i], total.rows), 2),
+                                      off ? "" : with_commas(total.dropped_by[i]),
+                                      "rows that " + std::string(info(rule).description)};
     body += html_row("td", cells);
   }
   std::string text =

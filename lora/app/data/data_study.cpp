@@ -67,7 +67,7 @@ void collect_texts(DataStudy& study) {
         std::ranges::any_of(study.texts, [&](const auto& text) { return text.first.first == validation; });
     if (!wanted || std::ranges::any_of(sources, [](const DataSource& source) { return source.path == "-"; })) continue;
     BadRows bad(row_errors(study.recipe.data));
-    ExampleReader reader(sources, bad, study.recipe.model.head != "none");
+    ExampleReader reader(sources, bad, study.recipe.model.head != Head::kNone);
     ExampleBlock block;
     while (reader.next(block)) {
       for (ExampleRow& one : block.rows) {

@@ -45,20 +45,19 @@ Session on_original_base(const ExportSource& source, SessionRecipe recipe) {
 
 std::string write_export(const std::string& format, const ExportSource& source, const SessionRecipe& recipe,
                          MergeInto into, const std::filesystem::path& output) {
-  const ExportFormat& writer = export_formats().at(format);
   const auto quantized = quantized_modules(source.model);
-  if (!writer.merges || quantized.empty()) {
-    return writer.write(source, output);
+  if (!export_format(format).merges || quantized.empty()) {
+    return export_as(format, source, output);
   }
   const std::string encoding = quantized.front().layer->quantized_weight().encoding();
   if (into == MergeInto::kDequantized) {
-    const std::string line = writer.write(source, output);
+    const std::string line = export_as(format, source, output);
     return line + "; merged into the dequantized weights, whose logits " +
            difference_line(*merged_model(source.model), source.model) + " from those trained on " + encoding;
   }
   const Session original = on_original_base(source, recipe);
   const std::string line =
-      writer.write(export_source(original, recipe.adapter, recipe.model.path, source.options), output);
+      export_as(format, export_source(original, recipe.adapter, recipe.model.path, source.options), output);
   return line + "; merged into the original weights, whose logits " + difference_line(*original.model, source.model) +
          " from those trained on " + encoding;
 }

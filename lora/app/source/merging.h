@@ -18,7 +18,7 @@ struct SessionRecipe {
   uint64_t seed = 0;
 };
 
-// Writes `source` as `format` says (a name of export_formats()). On a quantized base a merged format is of the base
+// Writes `source` as `format` says (one of export_names()). On a quantized base a merged format is of the base
 // that `into` names, and the line for the person ends with the difference of its logits from the trained model's.
 std::string write_export(const std::string& format, const ExportSource& source, const SessionRecipe& recipe,
                          MergeInto into, const std::filesystem::path& output);

@@ -14,7 +14,7 @@ namespace lora {
 namespace fs = std::filesystem;
 
 Labels choose_labels(const Recipe& recipe, const CacheOptions& cache) {
-  if (recipe.model.head == "none") return {};
+  if (recipe.model.head == Head::kNone) return {};
   if (!recipe.adapter.init_from.empty()) {
     LabelNames names = read_labels(recipe.adapter.init_from);
     if (!names.empty()) return Labels(std::move(names));
@@ -26,8 +26,9 @@ Labels choose_labels(const Recipe& recipe, const CacheOptions& cache) {
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
                                              const LabelNames& labels) {
   const Quantizer quantizer = make_quantizer({section.quantization, section.double_quantization});
-  auto model = section.init == "random" ? make_random(section.path, section.dtype, seed, labels, quantizer)
-                                        : load_pretrained(section.path, section.dtype, {labels, seed}, quantizer);
+  auto model = section.init == ModelInit::kRandom
+                   ? make_random(section.path, section.dtype, seed, labels, quantizer)
+                   : load_pretrained(section.path, section.dtype, {labels, seed}, quantizer);
   if (tokenizer.vocab_size() > model->config().vocab_size) {
     throw ModelError(section.path + ": the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
                      " ids, config.json a 'vocab_size' of " + std::to_string(model->config().vocab_size) +

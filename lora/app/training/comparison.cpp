@@ -42,7 +42,7 @@ std::vector<MethodNeed> baselines(const LlamaForCausalLM& model, const Adaptatio
                                   const MemoryPlan& plan) {
   TrainingConfig config = training;
   config.memory_limit.reset();
-  config.memory = plan.execution.recompute == Recompute::kLayer ? "low" : "fast";
+  config.memory = plan.execution.recompute == Recompute::kLayer ? MemoryMode::kLow : MemoryMode::kFast;
   config.learning_rates.clear();
   std::vector<MethodNeed> needs;
   for (const std::string method : {"lora", "full"}) {

@@ -17,7 +17,7 @@ namespace lora {
 namespace fs = std::filesystem;
 
 bool has_config_alone(const ModelSection& section) {
-  return section.init == "pretrained" && fs::exists(fs::path(section.path) / "config.json") &&
+  return section.init == ModelInit::kPretrained && fs::exists(fs::path(section.path) / "config.json") &&
          !has_weights(section.path);
 }
 

@@ -59,7 +59,7 @@ std::string write_exports(const ActiveRun& run) {
   const Recipe& recipe = run.recipe();
   std::vector<std::vector<std::string>> written;
   for (const std::string& name : recipe.exports) {
-    const auto output = run.directory().path() / export_formats().at(name).default_name;
+    const auto output = run.directory().path() / export_format(name).default_name;
     const SessionRecipe base{recipe.model, recipe.adapter, recipe.training.seed};
     written.push_back({"wrote", output.string(),
                        write_export(name, run.planned().export_source(), base, MergeInto::kOriginal, output)});

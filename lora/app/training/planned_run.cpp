@@ -54,7 +54,7 @@ PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
   run.trainer = std::make_unique<Trainer>(*run.model, recipe.training, std::move(rows), held_out);
   recipe.adapter.adalora.total_step = run.trainer->total_steps();
   run.trainer->set_hooks(training_hooks(run.adaptation, recipe.adapter, run.trainer->total_steps()));
-  for (const std::string& name : recipe.exports) export_formats().at(name).check(run.export_source());
+  for (const std::string& name : recipe.exports) check_export(name, run.export_source());
   return run;
 }
 

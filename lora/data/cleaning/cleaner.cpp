@@ -60,7 +60,8 @@ struct Cleaner::Known {
 Cleaner::Cleaner(const CleaningConfig& config, size_t examples)
     : config_(config),
       examples_(examples),
-      shingling_{config.near_duplicates.ngram_unit == "word", static_cast<size_t>(config.near_duplicates.ngram_size)},
+      shingling_{config.near_duplicates.ngram_unit == NgramUnit::kWord,
+                 static_cast<size_t>(config.near_duplicates.ngram_size)},
       hasher_(choose_banding(std::min(active(Rule::kNearDuplicates) ? config.near_duplicates.threshold : 1.0,
                                       active(Rule::kContamination) ? config.contamination.threshold : 1.0),
                              config.near_duplicates.num_perm)),

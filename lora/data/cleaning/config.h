@@ -1,61 +1,76 @@
 #pragma once
-// Which rules rows are held to and what is done with those that break one: a recipe's `data.cleaning`.
+// The rules that rows have to keep, and what is done with a row that breaks one: a recipe's `data.cleaning`.
 
 #include <cstdint>
 #include <optional>
-#include <string>
+
+#include "models/base/names.h"
 
 namespace lora {
 
-// An action is off (not looked for), warn (counted and shown, kept) or drop (counted, shown and left out of training).
+// kOff: the rule is not applied. kWarn: rows that break it are counted, shown and kept. kDrop: they are counted, shown
+// and left out of training.
+enum class RuleAction : uint8_t { kOff, kWarn, kDrop };
+inline const Names& names_of(RuleAction) {
+  static const Names names = {
+      {"off", "warn", "drop"},
+      {{"false", "off"}, {"none", "off"}, {"true", "warn"}, {"count", "warn"}, {"remove", "drop"}, {"filter", "drop"}}};
+  return names;
+}
+
+enum class NgramUnit { kChar, kWord };
+inline const Names& names_of(NgramUnit) {
+  static const Names names = {{"char", "word"}, {{"character", "char"}, {"chars", "char"}, {"words", "word"}}};
+  return names;
+}
 
 struct NearDuplicatesConfig {
-  std::string action = "warn";
-  double threshold = 0.8;           // Jaccard similarity of two rows' n-grams from which they are near duplicates
-  std::string ngram_unit = "char";  // char | word
+  RuleAction action = RuleAction::kWarn;
+  double threshold = 0.8;  // Jaccard similarity of two rows' n-grams from which they are near duplicates
+  NgramUnit ngram_unit = NgramUnit::kChar;
   int64_t ngram_size = 5;
   int64_t num_perm = 128;  // hash functions of a MinHash signature
   bool operator==(const NearDuplicatesConfig&) const = default;
 };
 
 struct ContaminationConfig {
-  std::string action = "warn";
+  RuleAction action = RuleAction::kWarn;
   double threshold = 0.8;  // as near_duplicates', whose n-grams and permutations are used
   bool operator==(const ContaminationConfig&) const = default;
 };
 
-// Of a row's prompt and answer together, in characters. Without bounds nothing is looked for.
+// Bounds of a row's prompt and answer together, in characters. Without a bound the rule is off.
 struct LengthBoundsConfig {
-  std::string action = "warn";
+  RuleAction action = RuleAction::kWarn;
   std::optional<int64_t> min_chars, max_chars;
   bool operator==(const LengthBoundsConfig&) const = default;
 };
 
-// Characters of the answer over those of the prompt, of rows that have both.
+// Bounds of the answer's characters over the prompt's, for rows that have both.
 struct AnswerRatioConfig {
-  std::string action = "warn";
+  RuleAction action = RuleAction::kWarn;
   std::optional<double> min_ratio, max_ratio;
   bool operator==(const AnswerRatioConfig&) const = default;
 };
 
 struct NonAlphanumericConfig {
-  std::string action = "warn";
-  double max_ratio = 0.5;  // of the characters that are no white space
+  RuleAction action = RuleAction::kWarn;
+  double max_ratio = 0.5;  // of the characters that are not white space
   bool operator==(const NonAlphanumericConfig&) const = default;
 };
 
 struct CleaningConfig {
-  std::string exact_duplicates = "warn";
+  RuleAction exact_duplicates = RuleAction::kWarn;
   NearDuplicatesConfig near_duplicates;
   ContaminationConfig contamination;
-  std::string conflicting_answers = "warn";
-  std::string empty_answers = "warn";
+  RuleAction conflicting_answers = RuleAction::kWarn;
+  RuleAction empty_answers = RuleAction::kWarn;
   LengthBoundsConfig length;
   AnswerRatioConfig answer_ratio;
-  std::string invalid_utf8 = "warn";
-  std::string control_characters = "warn";
+  RuleAction invalid_utf8 = RuleAction::kWarn;
+  RuleAction control_characters = RuleAction::kWarn;
   NonAlphanumericConfig non_alphanumeric;
-  std::string pii = "warn";
+  RuleAction pii = RuleAction::kWarn;
   bool operator==(const CleaningConfig&) const = default;
 };
 

@@ -3,7 +3,7 @@
 namespace lora {
 namespace {
 
-const std::string& name_of_action(const CleaningConfig& config, Rule rule) {
+RuleAction configured_action(const CleaningConfig& config, Rule rule) {
   switch (rule) {
     case Rule::kInvalidUtf8:
       return config.invalid_utf8;
@@ -53,12 +53,7 @@ RuleAction action_of(const CleaningConfig& config, Rule rule) {
   const bool no_length = rule == Rule::kLength && !config.length.min_chars && !config.length.max_chars;
   const bool no_ratio = rule == Rule::kAnswerRatio && !config.answer_ratio.min_ratio && !config.answer_ratio.max_ratio;
   if (no_length || no_ratio) return RuleAction::kOff;
-  const std::string& name = name_of_action(config, rule);
-  return name == "drop" ? RuleAction::kDrop : name == "warn" ? RuleAction::kWarn : RuleAction::kOff;
-}
-
-const char* name_of(RuleAction action) {
-  return action == RuleAction::kDrop ? "drop" : action == RuleAction::kWarn ? "warn" : "off";
+  return configured_action(config, rule);
 }
 
 }  // namespace lora

@@ -27,16 +27,13 @@ enum class Rule : uint8_t {
 inline constexpr size_t kRules = static_cast<size_t>(Rule::kCount);
 using RuleCounts = std::array<int64_t, kRules>;
 
-enum class RuleAction : uint8_t { kOff, kWarn, kDrop };
-
 struct RuleInfo {
   const char* key;          // in the recipe
   const char* description;  // of the rows that break it: "3 rows have no answer"
 };
 const RuleInfo& info(Rule rule);
 
-// What the recipe says of a rule; off also where it has no bounds to look for.
+// What the recipe says of a rule; kOff also for a rule of bounds without one.
 RuleAction action_of(const CleaningConfig& config, Rule rule);
-const char* name_of(RuleAction action);  // as a recipe has it
 
 }  // namespace lora

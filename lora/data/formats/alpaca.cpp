@@ -1,7 +1,9 @@
-#include "lora/data/formats/formats.h"
+#include "lora/data/format.h"
 
 namespace lora {
+namespace {
 
+// Stanford Alpaca's two templates (github.com/tatsu-lab/stanford_alpaca, "Data Release"): with and without an input.
 Example make_alpaca(const DataRow& row) {
   const std::string instruction = row.text("instruction");
   const std::string input = row.optional_text("input");
@@ -22,6 +24,12 @@ Example make_alpaca(const DataRow& row) {
   Example example{std::move(prompt), row.text("output")};
   example.user = input.empty() ? instruction : instruction + "\n\n" + input;
   return example;
+}
+
+}  // namespace
+
+Format alpaca_format() {
+  return {"alpaca", {"instruction", "input", "output"}, make_alpaca, {"input"}, Turns::kIfAsked};
 }
 
 }  // namespace lora

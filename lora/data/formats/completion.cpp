@@ -1,7 +1,11 @@
-#include "lora/data/formats/formats.h"
+#include "lora/data/format.h"
 
 namespace lora {
 
-Example make_completion(const DataRow& row) { return {row.text("prompt"), row.text("completion")}; }
+// The columns as they are.
+Format completion_format() {
+  const auto make = [](const DataRow& row) { return Example{row.text("prompt"), row.text("completion")}; };
+  return {"completion", {"prompt", "completion"}, make, {}, Turns::kIfAsked};
+}
 
 }  // namespace lora

@@ -1,5 +1,4 @@
 #include "lora/data/formats/chats.h"
-#include "lora/data/formats/formats.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -17,18 +16,18 @@ Example of_messages(const DataRow& row, const std::string& answer) {
   Json messages = prompt.is_null() ? Json::array() : prompt;
   if (prompt.is_string()) messages = Json::array({{{"role", "user"}, {"content", prompt}}});
   if (!messages.is_array())
-    throw DataError(row.where() + ": 'prompt' is " + prompt.type_name() + ", wanted messages or text");
+    throw DataError(row.where() + ": 'prompt' is " + prompt.type_name() + ", expected messages or text");
   for (const Json& message : row.value(answer)) messages.push_back(message);
   Chat chat{read_messages(messages, row.where())};
   if (chat.messages.back().role() != "assistant") {
     throw DataError(row.where() + ": '" + answer + "' ends with the " + chat.messages.back().role() +
-                    "'s words, wanted an answer");
+                    "'s words, expected an answer");
   }
   return chat_example(std::move(chat));
 }
 
-}  // namespace
-
+// A prompt, a chosen and a rejected answer: texts (then `input` may go on with the prompt), or lists of messages, which
+// may have the prompt in them. Throws DataError where the two are answers to different prompts.
 Example make_preference(const DataRow& row) {
   const bool messages = row.value("chosen").is_array();
   if (messages != row.value("rejected").is_array()) {
@@ -41,6 +40,18 @@ Example make_preference(const DataRow& row) {
     throw DataError(row.where() + ": 'chosen' and 'rejected' are answers to different prompts");
   }
   return example;
+}
+
+}  // namespace
+
+Format preference_format() {
+  return {.name = "preference",
+          .columns = {"prompt", "input", "chosen", "rejected"},
+          .make = make_preference,
+          .optional = {"prompt", "input"},
+          .turns = Turns::kAlways,
+          .trains = Trains::kPair,
+          .elsewhere = {"dpo"}};
 }
 
 }  // namespace lora

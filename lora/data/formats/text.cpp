@@ -1,7 +1,11 @@
-#include "lora/data/formats/formats.h"
+#include "lora/data/format.h"
 
 namespace lora {
 
-Example make_text(const DataRow& row) { return {std::string(), row.text("text")}; }
+// No prompt: the whole text is trained on.
+Format text_format() {
+  const auto make = [](const DataRow& row) { return Example{std::string(), row.text("text")}; };
+  return {.name = "text", .columns = {"text"}, .make = make, .elsewhere = {"pretrain"}};
+}
 
 }  // namespace lora

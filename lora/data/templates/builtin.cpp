@@ -1,4 +1,5 @@
-// Templates by name, written for what each family's models were trained with.
+// The templates that have names. Each is written as the models of its family were trained. A new one is a text and a
+// row here.
 
 #include "lora/data/chat_template.h"
 
@@ -74,10 +75,18 @@ constexpr const char* kPlain = R"({% set names = {'system': 'System', 'user': 'U
 
 }  // namespace
 
-const std::vector<std::pair<std::string, std::string>>& builtin_templates() {
-  static const std::vector<std::pair<std::string, std::string>> all = {
-      {"alpaca", kAlpaca},   {"chatml", kChatml}, {"gemma", kGemma}, {"llama-2", kLlama2}, {"llama-3", kLlama3},
-      {"mistral", kMistral}, {"phi-3", kPhi3},    {"plain", kPlain}, {"zephyr", kZephyr}};
+const std::vector<BuiltinTemplate>& builtin_templates() {
+  static const std::vector<BuiltinTemplate> all = {
+      {"alpaca", kAlpaca},
+      {"chatml", kChatml, {"qwen", "qwen2.5"}},
+      {"gemma", kGemma},
+      {"llama-2", kLlama2, {"llama2"}},
+      {"llama-3", kLlama3, {"llama3"}},
+      {"mistral", kMistral},
+      {"phi-3", kPhi3, {"phi3"}},
+      {"plain", kPlain},
+      {"zephyr", kZephyr},
+  };
   return all;
 }
 
