@@ -62,7 +62,7 @@ void ActiveRun::step(ProgressDisplay& display) {
   events.on_step = [&](const StepMetrics& metrics) {
     epoch_ = metrics.epoch;
     directory().write_step(metrics, peak_flops_);
-    display.step(metrics, name());
+    display.step(progress_step(metrics, name()));
     if (!planned_.prepared.options.profile) return;
     // The first step also touches every weight for the first time.
     if (profile_->steps++ == 0) {
@@ -74,7 +74,7 @@ void ActiveRun::step(ProgressDisplay& display) {
   events.on_evaluation = [&](const Evaluation& evaluation, bool best) {
     evaluation_ = evaluation;
     directory().write_evaluation(trainer().progress(), epoch_, evaluation);
-    display.evaluation(evaluation, best, name());
+    display.note(evaluation_line(evaluation, best, name()));
   };
   events.save = [&] { save(); };
   events.stop_requested = [] { return stop_signal() != 0; };

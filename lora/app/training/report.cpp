@@ -1,8 +1,5 @@
 #include "lora/app/training/report.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -24,11 +21,6 @@ std::string plain(double value) {
 }
 
 std::string labelled(const std::string& adapter) { return adapter.empty() ? "" : adapter + "  "; }
-
-int terminal_width() {
-  winsize size{};
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
 
 }  // namespace
 
@@ -202,60 +194,19 @@ std::string answers_report(const std::vector<Question>& questions, const Answers
   return text;
 }
 
-ProgressDisplay::ProgressDisplay(int64_t first_step, int64_t total_steps)
-    : terminal_(isatty(STDOUT_FILENO) != 0), first_step_(first_step), step_(first_step), total_steps_(total_steps) {}
-
-ProgressDisplay::~ProgressDisplay() {
-  if (drawn_) std::fputs("\n", stdout);
+ProgressStep progress_step(const StepMetrics& metrics, const std::string& adapter) {
+  return {.number = metrics.step,
+          .tokens = metrics.tokens,
+          .seconds = metrics.seconds,
+          .before = labelled(adapter) + "loss " + fixed(metrics.loss, 4) + "  lr " + as_scientific(metrics.lr),
+          .after = as_bytes(peak_memory_bytes())};
 }
 
-void ProgressDisplay::clear() {
-  if (drawn_) std::fputs("\r\x1b[K", stdout);
-  drawn_ = false;
-}
-
-void ProgressDisplay::line(const std::string& text) {
-  clear();
-  std::fputs((text + "\n").c_str(), stdout);
-  std::fflush(stdout);
-}
-
-void ProgressDisplay::step(const StepMetrics& metrics, const std::string& adapter) {
-  // A decaying mean: steady enough to read, quick enough to follow the machine.
-  rate_seconds_ = 0.9 * rate_seconds_ + metrics.seconds;
-  rate_tokens_ = 0.9 * rate_tokens_ + static_cast<double>(metrics.tokens);
-  seconds_ += metrics.seconds;
-  const int64_t done = ++step_ - first_step_, left = total_steps_ - step_;
-  const double eta = seconds_ / static_cast<double>(done) * static_cast<double>(left);
-  const std::string numbers = labelled(adapter) + "loss " + fixed(metrics.loss, 4) + "  lr " +
-                              as_scientific(metrics.lr) + "  " +
-                              with_commas(std::llround(rate_tokens_ / rate_seconds_)) + " tok/s  " +
-                              as_bytes(peak_memory_bytes()) + "  ETA " + as_duration(eta);
-  const std::string count = std::to_string(step_) + "/" + std::to_string(total_steps_);
-  if (!terminal_) {
-    const int64_t every = std::max<int64_t>(1, total_steps_ / 20);
-    // By the adapter's own steps, so that each of several is shown as often.
-    if (metrics.step % every == 0 || left == 0 || done == 1) line("step " + count + "  " + numbers);
-    return;
-  }
-  const int space = terminal_width() - static_cast<int>(count.size() + numbers.size()) - 6;
-  const int width = std::clamp(space, 0, 30);
-  const auto full =
-      static_cast<int>(static_cast<double>(width) * static_cast<double>(step_) / static_cast<double>(total_steps_));
-  std::string bar;
-  for (int i = 0; i < width; ++i) bar += i < full ? "█" : "░";
-  clear();
-  std::fputs((count + " " + bar + "  " + numbers).c_str(), stdout);
-  std::fflush(stdout);
-  drawn_ = true;
-}
-
-void ProgressDisplay::evaluation(const Evaluation& evaluation, bool best, const std::string& adapter) {
+std::string evaluation_line(const Evaluation& evaluation, bool best, const std::string& adapter) {
   const Confusion& confusion = evaluation.confusion;
-  line("step " + std::to_string(step_) + "/" + std::to_string(total_steps_) + "  " + labelled(adapter) +
-       "validation loss " + fixed(evaluation.loss, 4) + "  " +
-       (confusion.empty() ? "perplexity " + fixed(std::exp(evaluation.loss), 3) : accuracy_line(confusion)) +
-       (best ? "  (best so far)" : ""));
+  return labelled(adapter) + "validation loss " + fixed(evaluation.loss, 4) + "  " +
+         (confusion.empty() ? "perplexity " + fixed(std::exp(evaluation.loss), 3) : accuracy_line(confusion)) +
+         (best ? "  (best so far)" : "");
 }
 
 }  // namespace lora

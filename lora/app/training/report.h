@@ -7,6 +7,7 @@
 #include "lora/adapters/inject.h"
 #include "lora/data/dataset.h"
 #include "lora/inference/exact_match.h"
+#include "lora/terminal/progress.h"
 #include "lora/training/memory_plan.h"
 #include "lora/training/trainer.h"
 
@@ -41,26 +42,11 @@ std::string groups_table(const std::vector<ParameterGroup>& groups);
 std::string answers_report(const std::vector<Question>& questions, const Answers* before, const Answers& after,
                            int64_t show);
 
-// Training as it goes: one line that is redrawn on a terminal, and some twenty plain lines in all elsewhere. Speed and
-// the time left are of this process's own steps; tokens are real ones. Where several adapters are trained, steps are
-// those of all together and each line says whose it is.
-class ProgressDisplay {
- public:
-  ProgressDisplay(int64_t first_step, int64_t total_steps);
-  ~ProgressDisplay();
-  void step(const StepMetrics& metrics, const std::string& adapter = "");
-  // After the step shown last.
-  void evaluation(const Evaluation& evaluation, bool best, const std::string& adapter = "");
-  // A line of its own above the bar.
-  void line(const std::string& text);
+// A step as the progress display shows it. Where several adapters are trained, `adapter` is the name of the one that
+// the step was for; otherwise it is empty.
+ProgressStep progress_step(const StepMetrics& metrics, const std::string& adapter = "");
 
- private:
-  void clear();
-  bool terminal_;
-  bool drawn_ = false;
-  int64_t first_step_, step_, total_steps_;
-  double seconds_ = 0, rate_seconds_ = 0;
-  double rate_tokens_ = 0;
-};
+// "validation loss 1.2345  perplexity 3.437  (best so far)"
+std::string evaluation_line(const Evaluation& evaluation, bool best, const std::string& adapter = "");
 
 }  // namespace lora
