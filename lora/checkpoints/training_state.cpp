@@ -57,7 +57,7 @@ Progress read_progress(const fs::path& path) {
 
 NamedTensors method_state(Trainer& trainer) { return trainer.hooks() ? trainer.hooks()->state() : NamedTensors{}; }
 
-// Each tensor of `wanted` with what the file holds for it.
+// Pairs each tensor of `wanted` with the tensor of the same name in the file.
 std::vector<std::pair<at::Tensor, at::Tensor>> fitting(const fs::path& path, const NamedTensors& wanted) {
   const SafetensorsFile file(path);
   std::vector<std::pair<at::Tensor, at::Tensor>> pairs;
@@ -104,7 +104,7 @@ void read_training_state(const fs::path& directory, const LlamaForCausalLM& mode
   read_trained_weights(directory, model, adaptation);
   for (const auto& [tensor, stored] : moments) tensor.copy_(stored);
   trainer.resume(read_progress(directory / "state.json"));
-  const NamedTensors state = method_state(trainer);  // what it is depends on the step
+  const NamedTensors state = method_state(trainer);  // its tensors depend on the step
   if (state.empty()) return;
   for (const auto& [tensor, stored] : fitting(directory / "method.safetensors", state)) tensor.copy_(stored);
 }
