@@ -1,8 +1,8 @@
 #pragma once
-// A model's shape: Hugging Face's config.json as plain values. What this code does not compute is refused by name.
+// The structure of a model: Hugging Face's config.json as a struct. An unsupported setting throws with its key.
 //
-// The fields are what the decoder of models/network/decoder.h is built from; models/families/ says which of them a
-// `model_type` sets, and to what.
+// The decoder in models/network/decoder.h is built from these fields. models/network/families/ decides which of them a
+// `model_type` sets, and to which value.
 
 #include <cstdint>
 #include <filesystem>
@@ -14,53 +14,53 @@
 
 namespace lora {
 
-// Rotary position embedding: which frequencies are used (transformers' `rope_type`).
+// Rotary position embedding. The type selects the frequencies (transformers' `rope_type`).
 struct RopeConfig {
   enum class Type { kDefault, kLinear, kLlama3, kYarn, kLongRope };
   Type type = Type::kDefault;
   double theta = 10000.0;
-  int64_t dim = 0;      // leading dimensions of a head that turn; 0: all
+  int64_t dim = 0;      // the leading dimensions of a head that are rotated; 0: all
   double factor = 1.0;  // linear, llama3, yarn
   double low_freq_factor = 1.0;
   double high_freq_factor = 4.0;
   int64_t original_max_position_embeddings = 8192;  // llama3, yarn, longrope
-  double attention_factor = 1.0;                    // yarn, longrope: of cosines and sines
+  double attention_factor = 1.0;                    // yarn, longrope: scales cosines and sines
   double beta_fast = 32, beta_slow = 1;             // yarn
   bool truncate = true;                             // yarn
-  std::vector<double> short_factor, long_factor;  // longrope: a pair of dimensions each, up to and beyond `original…`
+  std::vector<double> short_factor, long_factor;  // longrope: one per pair of dimensions, up to / beyond `original…`
 };
 
-// Which positions a layer's queries and keys are turned by.
+// The rotary embedding of a layer's queries and keys.
 enum class Positions { kNone, kGlobal, kLocal };
 
-// What may differ from layer to layer.
+// Settings that may differ between layers.
 struct LayerConfig {
-  int64_t window = 0;  // a token sees itself and the window − 1 before it; 0: all before it
+  int64_t window = 0;  // a token attends to itself and the window − 1 tokens before; 0: to all before
   Positions positions = Positions::kGlobal;
 };
 
-// The names of a layer's norms; an empty one is not there.
+// The names of a layer's norms. An empty name: the layer does not have this norm.
 struct LayerNorms {
   std::string before_attention = "input_layernorm";
-  std::string after_attention = "";  // of what attention adds to the residual stream
+  std::string after_attention = "";  // applied to attention's output, before the residual sum
   std::string before_mlp = "post_attention_layernorm";
   std::string after_mlp = "";
 };
 
-// RMSNorm's rounding in half precision, and what its weight means.
+// How RMSNorm rounds in half precision, and what its weight means.
 enum class NormKind {
   kPlain,    // w · round(x̂)
   kWide,     // round(w · x̂)
   kOnePlus,  // round((1 + w) · x̂)
 };
 
-// RMSNorm of queries and keys before they are turned.
-enum class QkNorm { kNone, kHead, kWhole };  // over each head, over all of them
+// RMSNorm of queries and keys before the rotation.
+enum class QkNorm { kNone, kHead, kWhole };  // per head; over all heads together
 
 enum class Activation { kSilu, kGeluTanh };
 
 struct ModelConfig {
-  std::string model_type;  // of families/families.h
+  std::string model_type;  // a model_type of families/families.h
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
@@ -72,38 +72,38 @@ struct ModelConfig {
   double rms_norm_eps = 1e-6;
   double initializer_range = 0.02;
 
-  RopeConfig rope;                        // Positions::kGlobal
-  RopeConfig local_rope;                  // Positions::kLocal
-  std::vector<LayerConfig> layers;        // one a layer
-  LayerNorms norms;                       // of every layer
+  RopeConfig rope;                        // for Positions::kGlobal
+  RopeConfig local_rope;                  // for Positions::kLocal
+  std::vector<LayerConfig> layers;        // one entry per layer
+  LayerNorms norms;                       // the same in every layer
   NormKind norm_kind = NormKind::kPlain;  // of every norm
   QkNorm qk_norm = QkNorm::kNone;
   Activation activation = Activation::kSilu;
-  bool fused_projections = false;  // qkv_proj and gate_up_proj, one Linear each, for q, k, v and gate, up
+  bool fused_projections = false;  // one Linear qkv_proj for q, k, v and one gate_up_proj for gate, up
   bool qkv_bias = false;
   bool o_bias = false;
   bool mlp_bias = false;
   bool tie_word_embeddings = false;
 
-  double attention_scale = 0;          // of the scores; 0: 1/√head_dim
-  double attention_softcap = 0;        // c: scores become c·tanh(score/c); 0: as they are
-  double logit_softcap = 0;            // likewise, of a language model's logits
-  double embedding_scale = 1;          // what the embeddings are multiplied by
-  bool round_embedding_scale = false;  // to the model's dtype first
-  double residual_scale = 1;           // what attention and MLP are multiplied by before they are added
-  double logit_divisor = 1;            // of a language model's logits
+  double attention_scale = 0;          // multiplies the scores; 0: 1/√head_dim
+  double attention_softcap = 0;        // c: scores become c·tanh(score/c); 0: no cap
+  double logit_softcap = 0;            // the same for a language model's logits
+  double embedding_scale = 1;          // multiplies the embeddings
+  bool round_embedding_scale = false;  // rounds embedding_scale to the model's dtype first
+  double residual_scale = 1;           // multiplies the outputs of attention and MLP before the residual sum
+  double logit_divisor = 1;            // divides a language model's logits
 
   std::optional<int64_t> bos_token_id;
-  std::vector<int64_t> eos_token_ids;  // config.json gives one or a list
+  std::vector<int64_t> eos_token_ids;  // config.json gives one id or a list
   std::string dtype = "float32";       // as stored: float32 | float16 | bfloat16
-  LabelNames labels;                   // of …ForSequenceClassification's `score`; empty: a language model
-  std::vector<std::string> notes;      // what config.json asks for and is left out on purpose: for the person
+  LabelNames labels;                   // rows of …ForSequenceClassification's `score`; empty: a language model
+  std::vector<std::string> notes;      // settings in config.json that are ignored on purpose; shown to the user
 };
 
-// Reads DIR/config.json. Throws ModelError that names the file, the key, what was found and what is supported.
+// Reads DIR/config.json. Throws ModelError with the file, the key, what was found and what is supported.
 ModelConfig read_model_config(const std::filesystem::path& directory);
 
-// The same from the file's text; `where` names it in errors.
+// The same from the text of the file. `where` names the file in errors.
 ModelConfig parse_model_config(const std::string& text, const std::string& where);
 
 }  // namespace lora

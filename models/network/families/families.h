@@ -1,6 +1,6 @@
 #pragma once
-// The model families: what each says of the one decoder in models/llama.h. A family is a function that reads its
-// config.json, in a file of this folder, and a row of families().
+// The model families. A family is a function that turns its config.json into a ModelConfig for the one decoder
+// (models/network/decoder.h). It has one file in this directory and one row in families().
 
 #include <span>
 #include <string_view>
@@ -12,12 +12,12 @@ namespace lora {
 struct Family {
   std::string_view model_type;
   ModelConfig (*read)(const Fields& fields);
-  std::string_view classifier;  // transformers' architecture with a `score`; empty: it has none
+  std::string_view classifier;  // transformers' architecture with a `score` head; empty: none
 };
 
 std::span<const Family> families();
 
-// Null where there is none of that model_type.
+// Null for an unknown model_type.
 const Family* find_family(std::string_view model_type);
 
 ModelConfig read_llama(const Fields& fields);
