@@ -1,5 +1,5 @@
 #pragma once
-// How the rows of a source are made into samples: what a recipe says, resolved.
+// The resolved options that turn rows of a source into samples.
 
 #include <cstdint>
 #include <memory>
@@ -16,24 +16,24 @@ enum class TrainOn { kAssistant, kAll, kLastTurn };
 enum class Overlong { kTruncate, kDrop, kSplit };
 
 struct EncodeOptions {
-  int64_t max_length = 0;  // tokens a sample
+  int64_t max_length = 0;  // tokens per sample
   TrainOn train_on = TrainOn::kAssistant;
   Overlong overlong = Overlong::kTruncate;
   bool allow_special_tokens = false;
-  std::shared_ptr<const ChatTemplate> chat = {};  // of conversations; none where the source has none
-  bool chat_for_prompts = false;                  // prompts and answers are rendered as conversations too
+  std::shared_ptr<const ChatTemplate> chat = {};  // renders conversations; null if the source has none
+  bool chat_for_prompts = false;                  // also renders prompts and answers as conversations
 };
 
-// Of one source of a recipe's data, whose format is known (not auto). Throws RecipeError for what no recipe may say,
-// ModelError for a chat template that cannot be had.
+// The options of one source of a recipe's data. Its format must be known (not auto). Throws RecipeError for an invalid
+// option and ModelError if a chat template is not available.
 EncodeOptions encode_options(const DataConfig& data, const DataSource& source, const Tokenizer& tokenizer,
                              int64_t max_length);
 
-// The options as text: equal where, and only where, they make the same samples of the same examples with the same
-// tokenizer. For keys of caches.
+// The options as text, for cache keys. Two texts are equal exactly if both options make the same samples of the same
+// examples with the same tokenizer.
 std::string to_key(const EncodeOptions& options);
 
-// Which chat templates these sources, of known formats, are rendered by, and why; "" for none.
+// Describes which chat templates render these sources (of known formats), and why; "" if none.
 std::string templates_line(const DataConfig& data, const std::vector<DataSource>& sources, const Tokenizer& tokenizer);
 
 }  // namespace lora

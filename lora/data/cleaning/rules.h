@@ -1,5 +1,5 @@
 #pragma once
-// The rules of data.cleaning, by their keys there.
+// The rules of data.cleaning, with their keys in the recipe.
 
 #include <array>
 #include <cstddef>
@@ -31,12 +31,12 @@ enum class RuleAction : uint8_t { kOff, kWarn, kDrop };
 
 struct RuleInfo {
   const char* key;          // in the recipe
-  const char* description;  // of the rows that break it: "3 rows have no answer"
+  const char* description;  // completes "3 rows …" for rows that break it: "3 rows have no answer"
 };
 const RuleInfo& info(Rule rule);
 
-// What the recipe says of a rule; off also where it has no bounds to look for.
+// The rule's action in the recipe. Off also if the rule has no bounds to check.
 RuleAction action_of(const CleaningConfig& config, Rule rule);
-const char* name_of(RuleAction action);  // as a recipe has it
+const char* name_of(RuleAction action);  // as in a recipe
 
 }  // namespace lora
