@@ -16,7 +16,7 @@ using nlohmann::json;
 
 constexpr char kManifest[] = "manifest.json";
 
-// A name that leads out of the checkpoint would make an edited manifest vouch for another file.
+// Refuses a name that leads out of the checkpoint: an edited manifest must not vouch for another file.
 bool stays_inside(const fs::path& name) {
   return !name.empty() && name.is_relative() && *name.lexically_normal().begin() != "..";
 }

@@ -36,7 +36,7 @@ void MetricsFile::append(std::string_view row) {
   try {
     write_all(file_.get(), line.data(), line.size(), path_);
   } catch (const StorageError&) {
-    // A full disk may have taken half of the line.
+    // A full disk can leave a part of the line.
     if (before >= 0 && ::ftruncate(file_.get(), before) != 0) throw_storage_error(path_, "undo half a row", errno);
     throw;
   }

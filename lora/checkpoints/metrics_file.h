@@ -1,5 +1,5 @@
 #pragma once
-// metrics.jsonl: one JSON object a line, each with an integer "step", in the order of training.
+// metrics.jsonl: one JSON object per line, each with an integer "step", in training order.
 
 #include <cstdint>
 #include <filesystem>
@@ -9,19 +9,19 @@
 
 namespace lora {
 
-// Appends rows. A row is in the file as a whole line, or not at all when append() throws.
+// Appends rows. When append() throws, the file holds no part of the row.
 class MetricsFile {
  public:
-  // Creates the file where it is missing. After a crash, drop_rows_after() comes first: it takes a torn last line
-  // away. Throws StorageError.
+  // Creates the file if it is missing. After a crash, call drop_rows_after() first: it removes an incomplete last line.
+  // Throws StorageError.
   explicit MetricsFile(std::filesystem::path path);
 
-  // `row`: one JSON object, no line break in it. Readers see it at once (one write(2), nothing kept back).
-  // Throws StorageError.
+  // `row` is one JSON object without a line break. Readers see it immediately (one write(2), no buffer). Throws
+  // StorageError.
   void append(std::string_view row);
 
-  // Flushes the rows so far to the disk: before a checkpoint is written, so that none of them is lost to a power cut
-  // that the checkpoint survives. Throws StorageError.
+  // Flushes all rows to the disk. Call it before writing a checkpoint, so that a power cut cannot lose rows that the
+  // checkpoint already counts. Throws StorageError.
   void sync();
 
  private:
@@ -31,11 +31,11 @@ class MetricsFile {
 
 struct DroppedRows {
   int64_t after_step = 0;  // rows of later steps
-  int64_t unreadable = 0;  // lines that are no row, such as the last one of a killed writer
+  int64_t unreadable = 0;  // lines that are not a row, such as the last line of a killed writer
 };
 
-// Keeps the rows up to and with `step`, for a run that goes on from there. The file is replaced atomically, and only
-// where something is dropped; a missing file is left missing. Throws StorageError.
+// Removes the rows after `step`, for a run that continues from there. Replaces the file atomically, and only if a row
+// is dropped. Does not create a missing file. Throws StorageError.
 DroppedRows drop_rows_after(const std::filesystem::path& path, int64_t step);
 
 }  // namespace lora

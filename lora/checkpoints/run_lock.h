@@ -1,5 +1,5 @@
 #pragma once
-// One process at a time writes to a run directory.
+// Ensures that only one process writes to a run directory.
 
 #include <filesystem>
 
@@ -7,12 +7,12 @@
 
 namespace lora {
 
-// Holds RUN/.lock (flock, exclusive) for as long as it lives; the kernel lets go when the process dies, however it
-// dies. The file itself stays: removing it would let two processes lock two files of one name.
+// Holds RUN/.lock (flock, exclusive) during its lifetime. The kernel releases the lock when the process dies, for any
+// reason. The file itself stays: if it were removed, two processes could lock two files of the same name.
 class RunLock {
  public:
-  // Creates the run directory where it is missing. Throws StorageError when another process holds the lock, naming
-  // its number.
+  // Creates the run directory if it is missing. Throws StorageError with the process id if another process holds the
+  // lock.
   explicit RunLock(const std::filesystem::path& run_directory);
 
  private:

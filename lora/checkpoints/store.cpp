@@ -27,7 +27,7 @@ std::string name_of(int64_t step) {
   return std::string(kStep) + std::string(digits.size() < 6 ? 6 - digits.size() : 0, '0') + digits;
 }
 
-// Exactly the names that name_of() gives: 'step-50' beside 'step-000050' is nobody's checkpoint.
+// Accepts only names that name_of() produces: 'step-50' is not the checkpoint 'step-000050'.
 std::optional<int64_t> step_of(const std::string& name) {
   if (!name.starts_with(kStep)) return std::nullopt;
   int64_t step = -1;
@@ -46,19 +46,19 @@ void remove_directory(const fs::path& directory) {
   if (error) throw_storage_error(directory, "remove", error.value());
 }
 
-// Puts the new directory where the old one stands, without a moment at which neither does.
+// Replaces the old directory with the new one. At every moment one of the two is at `place`.
 void exchange(const fs::path& fresh, const fs::path& place, const fs::path& trash) {
   if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) == 0) {
     rename_directory(fresh, trash);
     return;
   }
   if (errno != EINVAL && errno != ENOSYS) throw_storage_error(place, "put in its place", errno);
-  // A file system that cannot exchange, such as NFS.
+  // The fallback for a file system without exchange, such as NFS.
   rename_directory(place, trash);
   rename_directory(fresh, place);
 }
 
-// Removes a temporary directory on the way out of a failed write.
+// Removes the temporary directory if a write fails.
 struct Cleanup {
   fs::path directory;
   ~Cleanup() {
@@ -146,7 +146,7 @@ void CheckpointStore::prune(int64_t keep_newest, const std::vector<int64_t>& pro
     if (damage(*step)) continue;
     if (left-- > 0) continue;
     if (std::find(protected_steps.begin(), protected_steps.end(), *step) != protected_steps.end()) continue;
-    // Renamed first: a half-removed directory never carries a checkpoint's name.
+    // Renamed first, so that a partly removed directory never has a checkpoint's name.
     const fs::path trash = root_ / (std::string(kTrash) + name_of(*step) + "-" + std::to_string(::getpid()));
     rename_directory(directory(*step), trash);
     sync_directory(root_);

@@ -1,6 +1,6 @@
 #pragma once
-// A run's checkpoints: RUN/checkpoints/step-000050/, each there as a whole or not at all. What is in them is the
-// caller's business; here are steps, files and hashes.
+// A run's checkpoints: RUN/checkpoints/step-000050/. Each one is complete or absent. The store handles steps, files and
+// hashes; the caller defines the contents.
 
 #include <cstdint>
 #include <filesystem>
@@ -23,36 +23,39 @@ struct SkippedCheckpoint {
 };
 
 struct NewestCheckpoint {
-  std::optional<Checkpoint> checkpoint;    // none: there is no whole one
-  std::vector<SkippedCheckpoint> skipped;  // newer but damaged, newest first: worth a warning
+  std::optional<Checkpoint> checkpoint;    // none: there is no whole checkpoint
+  std::vector<SkippedCheckpoint> skipped;  // newer but damaged, newest first; the caller should warn
 };
 
-// write() and prune() want the run's RunLock held. Reading needs no lock and changes nothing on disk. Not
-// thread-safe. Every call may throw StorageError.
+// write() and prune() require that the caller holds the run's RunLock. Reading needs no lock and changes nothing on
+// disk.
+// Not thread-safe. Every function may throw StorageError.
 class CheckpointStore {
  public:
-  // Touches nothing; the directory may not exist yet.
+  // Does no I/O; the directory need not exist.
   explicit CheckpointStore(const std::filesystem::path& run_directory);
 
-  // Steps that have a directory, whole or not, ascending.
+  // The steps that have a directory, whole or not, ascending.
   std::vector<int64_t> steps() const;
   std::filesystem::path directory(int64_t step) const;
 
-  // `fill` writes files, and directories if it likes, into the directory it is given. When write() returns, the
-  // checkpoint is whole and on the disk, in place of an earlier one of the same step; a crash or power loss at any
-  // moment before leaves the earlier checkpoints as they were. `fill` has to see to it that its writes succeeded, as
-  // write_safetensors() and write_file_atomically() do; what it throws passes through and nothing is left behind.
-  // Leftovers of a killed writer are removed first. Returns the checkpoint's directory.
+  // `fill` writes files and subdirectories into the directory it is given. When write() returns, the checkpoint is
+  // complete
+  // and on the disk; it replaces an earlier one of the same step. A crash or power loss before that leaves the earlier
+  // checkpoints unchanged. `fill` must check that its writes succeed, as write_safetensors() and
+  // write_file_atomically()
+  // do. If `fill` throws, nothing is left behind and the exception propagates.
+  // Removes the leftovers of a killed writer first. Returns the checkpoint's directory.
   std::filesystem::path write(int64_t step, const std::function<void(const std::filesystem::path&)>& fill);
 
-  // The newest checkpoint whose files all match its manifest.
+  // The newest checkpoint whose files all match the manifest.
   NewestCheckpoint newest_whole();
 
-  // The checkpoint's directory, once every file in it is found to match. Throws StorageError with what does not.
+  // Verifies every file and returns the checkpoint's directory. Throws StorageError with the mismatch.
   std::filesystem::path verified(int64_t step);
 
-  // Removes whole checkpoints, but never the `keep_newest` (at least 1) newest whole ones nor the `protected_steps`.
-  // Damaged ones are left for a person to look at, and do not count as newest.
+  // Removes whole checkpoints except the `keep_newest` (at least 1) newest whole ones and the `protected_steps`. Keeps
+  // damaged ones for a person to look at; they do not count as newest.
   void prune(int64_t keep_newest, const std::vector<int64_t>& protected_steps = {});
 
  private:
@@ -60,7 +63,7 @@ class CheckpointStore {
   void remove_leftovers() const;
 
   std::filesystem::path root_;
-  std::set<int64_t> known_whole_;  // written or verified through this object: hashed once
+  std::set<int64_t> known_whole_;  // written or verified by this object, so not hashed again
 };
 
 }  // namespace lora

@@ -55,7 +55,7 @@ Progress read_progress(const fs::path& path) {
   }
 }
 
-// Each tensor of `wanted` with what the file holds for it.
+// Pairs each tensor of `wanted` with the tensor of the same name in the file.
 std::vector<std::pair<at::Tensor, at::Tensor>> fitting(const fs::path& path, const NamedTensors& wanted) {
   const SafetensorsFile file(path);
   std::vector<std::pair<at::Tensor, at::Tensor>> pairs;
@@ -102,7 +102,7 @@ void read_training_state(const fs::path& directory, const LlamaForCausalLM& mode
   read_trained_weights(directory, model, adaptation);
   for (const auto& [tensor, stored] : moments) tensor.copy_(stored);
   trainer.resume(read_progress(directory / "state.json"));
-  const NamedTensors state = trainer.hooks().state();  // what it is depends on the step
+  const NamedTensors state = trainer.hooks().state();  // its tensors depend on the step
   if (state.empty()) return;
   for (const auto& [tensor, stored] : fitting(directory / "method.safetensors", state)) tensor.copy_(stored);
 }

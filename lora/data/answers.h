@@ -1,5 +1,5 @@
 #pragma once
-// Which bytes of a rendered conversation the model is to learn to write.
+// Finds the bytes of a rendered conversation that the model is trained to write.
 
 #include <cstddef>
 #include <vector>
@@ -9,20 +9,23 @@
 
 namespace lora {
 
-// What one assistant message became: its words, and from `tail` on what the template ends it with.
+// The rendering of one assistant message: its own text, then from `tail` on the template's end of the turn.
 struct Answer {
   size_t message;
   size_t begin, tail, end;
 };
 
-// The assistant's messages in a rendering `whole` of all of `chat`, without a generation prompt, in order. An answer
-// begins where the generation prompt of the messages before it ends, and ends with what the template writes to end a
-// turn, but for white space behind that, which a model never gets to write.
-//   Where the template has {% generation %}, its marks say where answers are. Elsewhere the messages up to the answer
-// are rendered with a generation prompt, and with the answer without one: the first has to be what `whole` begins with,
-// or what it has in front of this answer's words (templates move a system message, or drop old reasoning); what the
-// second has behind the words is the end, as far as `whole` has it there from the same places of the template.
-//   Throws DataError where these do not agree: the mask would be a guess.
+// The assistant messages of `chat`, in order, in `whole`: the rendering of all of `chat` without a generation prompt.
+// An
+// answer begins where the generation prompt of the previous messages ends. It ends with the template's end of the turn,
+// without the white space after it, which a model never writes.
+//   If the template has {% generation %}, its marks give the answers. Otherwise two prefixes are rendered: the messages
+// before the answer with a generation prompt, and the messages up to the answer without one. `whole` must begin with
+// the
+// first, or must have it before the answer's words (templates may move a system message or drop old reasoning). The
+// text
+// after the words in the second is the end of the turn, as far as `whole` has it there from the same template literals.
+//   Throws DataError if these disagree, because the mask would be a guess.
 std::vector<Answer> find_answers(const ChatTemplate& chat_template, const Chat& chat, const jinja::Text& whole);
 
 }  // namespace lora

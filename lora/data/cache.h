@@ -1,10 +1,13 @@
 #pragma once
-// Where prepared datasets are kept between runs, and under which names.
+// Stores prepared datasets between runs, and computes their names.
 //
-// DIRECTORY/KEY.tokens is a dataset (token_file.h), KEY.labels a classifier's labels (labels.h); KEY is a SHA-256 of
-// all that decides what is in it, so that nothing is ever out of date: another source, tokenizer, option or build of
-// lora/data is another file. Written beside its place and renamed, so that runs may make the same one at once.
-// DIRECTORY/hashes/ has what is known of large source files.
+// DIRECTORY/KEY.tokens is a dataset (token_file.h); KEY.labels holds a classifier's labels (labels.h). KEY is a SHA-256
+// of
+// everything that determines the contents: sources, tokenizer, options and the code of lora/data. A change gives
+// another
+// file, so a file is never out of date. Files are written under a temporary name and renamed, so several runs may write
+// the
+// same file at once. DIRECTORY/hashes/ holds the hashes of large source files.
 
 #include <filesystem>
 #include <optional>
@@ -18,25 +21,26 @@ namespace lora {
 
 struct CacheOptions {
   std::filesystem::path directory = {};  // empty: no cache
-  std::string options = {};              // all that decides what samples are made of the sources' rows, as text
-  std::vector<std::string> beside = {};  // other sources' paths, whose bytes decide it too
-  bool keep = true;                      // what is made; else the cache is only looked at
+  std::string options = {};              // all options that determine how rows become samples, as text
+  std::vector<std::string> beside = {};  // paths of other sources whose bytes matter too
+  bool keep = true;                      // writes to the cache; false: only reads it
 };
 
-// The directory that data.cache_dir means: `auto` is lora-train/ in XDG_CACHE_HOME, or in ~/.cache; empty is none.
+// The directory of the recipe's data.cache_dir. `auto` is lora-train/ in XDG_CACHE_HOME or ~/.cache; an empty text is
+// none.
 std::filesystem::path cache_directory(const std::string& cache_dir);
 
-// Makes the directory where it is missing. StorageError where it cannot be written to, or where others than this user
-// may write to it: what is found in it is believed.
+// Creates the directory if it is missing. Throws StorageError if it is not writable, or if other users may write to it,
+// because its contents are trusted.
 void open_cache(const std::filesystem::path& directory);
 
-// The SHA-256 of a regular file. That of a file of more than 8 MiB is kept in the directory, and believed again while
-// the file's device, inode, size and times of modification and of change are the same; noted anew where `keep`.
+// The SHA-256 of a regular file. For a file over 8 MiB, the hash is stored in the directory if `keep`. It is reused
+// while
+// the file's device, inode, size, modification time and change time are the same.
 SourceFile hash_source(const std::string& path, const std::filesystem::path& directory, bool keep);
 
-// 64 hexadecimal digits. The tokenizer may be null where it decides nothing. None where the bytes that decide cannot be
-// known before they are read: of standard input, or of a tokenizer without files. Throws DataError for a source that
-// cannot be read.
+// 64 hexadecimal digits. The tokenizer may be null if it does not matter. Empty if the bytes are not known in advance:
+// standard input, or a tokenizer without files. Throws DataError for an unreadable source.
 struct CacheKey {
   std::string text;
   std::vector<SourceFile> files;  // of the sources
@@ -44,10 +48,10 @@ struct CacheKey {
 std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const Tokenizer* tokenizer,
                                   const CacheOptions& options);
 
-// Removes what no run has used for thirty days, and what killed runs left behind.
+// Removes files that no run used for thirty days and leftovers of killed runs.
 void prune_cache(const std::filesystem::path& directory);
 
-// Marks a file as used today.
+// Marks a file as used now.
 void touch_cached(const std::filesystem::path& file);
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// A conversation, as a chat template reads it.
+// A conversation in the form that a chat template reads.
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -8,8 +8,8 @@
 namespace lora {
 
 struct ChatMessage {
-  nlohmann::ordered_json fields;  // an object with at least `role` and `content`, which are text; tool_calls and others
-  bool trained = true;            // false: `weight: 0`, not trained though it is an answer
+  nlohmann::ordered_json fields;  // an object with at least the texts `role` and `content`; also tool_calls and others
+  bool trained = true;            // false: `weight: 0`; the answer is not trained
 
   const std::string& role() const { return fields.at("role").get_ref<const std::string&>(); }
   const std::string& content() const { return fields.at("content").get_ref<const std::string&>(); }
@@ -17,24 +17,26 @@ struct ChatMessage {
 
 struct Chat {
   std::vector<ChatMessage> messages;
-  nlohmann::ordered_json tools = {};  // a list of JSON schemas; null where there are none
+  nlohmann::ordered_json tools = {};  // a list of JSON schemas, or null
 };
 
 ChatMessage chat_message(const std::string& role, const std::string& content);
 
-// A list of OpenAI's messages: {role, content, …}, with `weight: 0` or `train: false` for an answer not to train on.
-// Content in parts of text becomes one text, null content "", arguments of tool calls that are JSON in a string become
-// that object, as templates want them; other nulls are dropped, as transformers does. `developer` is `system`. Throws
-// DataError "WHERE: messages[2]: …" for what is no conversation, has an unknown role or a part that is no text.
+// Reads a list of OpenAI messages: {role, content, …}. `weight: 0` or `train: false` marks an answer that is not
+// trained.
+// Content in text parts is joined, null content becomes "", and arguments of tool calls that are JSON text are parsed,
+// as
+// templates expect. Other nulls are dropped, as in transformers. `developer` becomes `system`. Throws DataError
+// "WHERE: messages[2]: …" for a malformed conversation, an unknown role, or a part that is not text.
 std::vector<ChatMessage> read_messages(const nlohmann::ordered_json& list, const std::string& where);
 
-// ShareGPT's: {from, value}, with human, gpt, … for roles.
+// Reads ShareGPT messages: {from, value} with the roles human, gpt, …
 std::vector<ChatMessage> read_sharegpt(const nlohmann::ordered_json& list, const std::string& where);
 
-// A list of tools, or JSON text of one. Null for none.
+// Reads a list of tools, or JSON text of one. Returns null if there are none.
 nlohmann::ordered_json read_tools(const nlohmann::ordered_json& value, const std::string& where);
 
-// What was said, a line each without roles: for cleaning and reports.
+// The contents without roles, one message per line: for cleaning and reports.
 std::string plain_text(const std::vector<ChatMessage>& messages);
 
 }  // namespace lora

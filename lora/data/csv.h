@@ -1,5 +1,5 @@
 #pragma once
-// CSV as RFC 4180 defines it, read strictly: what could be meant in two ways is an error, not a guess.
+// A strict reader of CSV (RFC 4180): ambiguous input is an error.
 
 #include <cstdint>
 #include <streambuf>
@@ -8,29 +8,33 @@
 
 namespace lora {
 
-// Records of a stream, one at a time. Fields are separated by commas and may stand in double quotes; there, a quote is
-// written twice, and commas and line ends are text. Lines end in LF or CRLF, the last one need not; blank lines are no
-// records. TSV is the same with tabs for commas. Every error is a DataError "NAME:LINE: …": a quote that is not closed,
-// text after a closing quote, a quote within an unquoted field, a carriage return alone, bytes that are not UTF-8, a
-// NUL byte, a record of more than kMostRecordBytes.
+// Reads the records of a stream, one at a time. Commas separate fields. A field may be in double quotes; there, a quote
+// is
+// doubled, and commas and line ends are text. Lines end with LF or CRLF; the last line may end without one. Blank lines
+// are
+// skipped. TSV uses tabs instead of commas. Errors are DataError "NAME:LINE: …" for an unclosed quote, text after a
+// closing quote, a quote in an unquoted field, a lone carriage return, invalid UTF-8, a NUL byte, and a record of more
+// than
+// kMostRecordBytes.
 class CsvReader {
  public:
   // The stream must outlive the reader.
   CsvReader(std::streambuf& in, std::string name, char separator = ',')
       : in_(in), name_(std::move(name)), separator_(separator) {}
 
-  // False at the end of the stream; `fields` is then empty.
+  // Returns false at the end of the stream; `fields` is then empty.
   bool next(std::vector<std::string>& fields);
 
-  // "NAME:LINE", where the last record begins.
+  // "NAME:LINE" of the start of the last record.
   std::string where() const { return place(record_line_); }
   int64_t line() const { return record_line_; }
 
-  // After an error: what is wrong, without its place, and where.
+  // After an error: the problem without its place, and its line.
   const std::string& problem() const { return problem_; }
   int64_t problem_line() const { return problem_line_; }
-  // After an error: goes on with the next line. False where that would be a guess: a quote that is not closed may have
-  // taken any number of records with it.
+  // After an error: continues with the next line. Returns false if that would be a guess: an unclosed quote may contain
+  // any
+  // number of records.
   bool skip_line();
 
  private:

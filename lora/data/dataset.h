@@ -1,5 +1,5 @@
 #pragma once
-// The samples of a recipe's data sources: their tokens end to end in memory or in a mapped file, and an index to them.
+// The samples of a recipe's data sources: concatenated tokens in memory or in a mapped file, and an index.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,38 +15,38 @@ namespace lora {
 
 class TokenFile;
 
-// One source of the recipe: its samples are [begin, end) of the dataset.
+// One source of the recipe. Its samples are [begin, end) of the dataset.
 struct SourcePart {
   std::string path, format;
-  std::string ground;  // format `auto`: why it is this one
+  std::string ground;  // for format `auto`: why this format was chosen
   int64_t begin = 0, end = 0;
   SourceCounts counts;
   bool operator==(const SourcePart&) const = default;
 };
 
-// All there is to know of a dataset but its tokens.
+// Everything about a dataset except its tokens.
 struct DatasetIndex {
   std::vector<int32_t> lengths;  // tokens of each sample
   std::vector<int32_t> labels;
-  std::vector<bool> used_ids;  // by id: whether it is anywhere; as long as the highest id wants it
+  std::vector<bool> used_ids;  // by id: true if the id occurs; only as long as the highest id needs
   std::vector<SourcePart> sources;
-  std::vector<SourceFile> files;      // that were read
-  std::vector<std::string> bad_rows;  // what was wrong with the first few of those passed over
-  std::string notes;                  // of whoever had it made, to be found again with it
+  std::vector<SourceFile> files;      // the files that were read
+  std::vector<std::string> bad_rows;  // problems of the first few skipped rows
+  std::string notes;                  // text of the caller, stored with the dataset
   int64_t tokens = 0, supervised_tokens = 0;
   int64_t longest = 0;  // tokens of the longest sample
 };
 
-// Sources in order, rows in file order. Five bytes a token, in memory or in the file, and sixteen a sample.
+// Sources are in order, rows in file order. Takes five bytes per token (in memory or in the file) and sixteen per
+// sample.
 class Dataset {
  public:
   Dataset() = default;
-  // Of a file that has the samples one after the other as `packed` below lays them out.
+  // `file` holds the samples one after the other, in the layout of take_packed().
   Dataset(DatasetIndex index, std::shared_ptr<TokenFile> file);
 
   int64_t size() const { return static_cast<int64_t>(index_.lengths.size()); }
-  // Lives as long as this dataset is not added to. May be called from several threads. Throws StorageError where the
-  // file no longer holds what was written.
+  // The view is valid until the dataset is added to. Thread-safe. Throws StorageError if the file's bytes have changed.
   SampleView operator[](int64_t sample) const;
   std::vector<int64_t> lengths() const { return {index_.lengths.begin(), index_.lengths.end()}; }
 
@@ -58,23 +58,23 @@ class Dataset {
   int64_t longest() const { return index_.longest; }
   const std::vector<bool>& used_ids() const { return index_.used_ids; }
   const std::vector<SourcePart>& sources() const { return index_.sources; }
-  SourceCounts counts() const;  // of all sources
+  SourceCounts counts() const;  // sum over all sources
   bool mapped() const { return file_ != nullptr; }
-  int64_t packed_bytes() const { return end_; }  // of all tokens
+  int64_t packed_bytes() const { return end_; }  // bytes of all tokens
 
-  // At the end, in memory; of the last source that was begun, if any, whose counts of rows are the caller's to keep.
+  // Appends a sample in memory, to the source that was begun last, if any. The caller counts its rows.
   void add(const SampleView& sample);
   SourcePart& begin_source(const std::string& path);
   SourcePart& last_source() { return index_.sources.back(); }
   DatasetIndex& edit_index() { return index_; }
 
-  // Gives the tokens added so far away, for a file that is being written: a sample's ids, int32, then a byte a token, 1
-  // where it is a target, then zeros up to a multiple of four bytes.
+  // Moves out the tokens added so far, to write them to a file. Layout of a sample: ids (int32), one byte per token (1:
+  // target), zeros up to a multiple of four bytes.
   std::vector<std::byte> take_packed();
 
  private:
   DatasetIndex index_;
-  std::vector<int64_t> offsets_;  // where each sample begins
+  std::vector<int64_t> offsets_;  // start of each sample
   int64_t end_ = 0;
   std::vector<std::byte> packed_;
   std::shared_ptr<TokenFile> file_;

@@ -1,5 +1,5 @@
 #pragma once
-// How the rows of a source become samples: what a recipe says, resolved.
+// The resolved options that turn rows of a source into samples.
 
 #include <cstdint>
 #include <memory>
@@ -13,24 +13,24 @@ namespace lora {
 class ChatTemplate;
 
 struct EncodeOptions {
-  int64_t max_length = 0;  // tokens a sample
+  int64_t max_length = 0;  // tokens per sample
   TrainOn train_on = TrainOn::kAssistant;
   Overlong overlong = Overlong::kTruncate;
   bool allow_special_tokens = false;
-  std::shared_ptr<const ChatTemplate> chat = {};  // renders conversations; null where the source has none
-  bool chat_for_prompts = false;                  // prompts and answers are rendered as conversations too
+  std::shared_ptr<const ChatTemplate> chat = {};  // renders conversations; null if the source has none
+  bool chat_for_prompts = false;                  // also renders prompts and answers as conversations
 };
 
-// The options of one source of a recipe's data, whose format is known (not auto). Throws RecipeError where the source's
-// rows cannot be trained on as it says, ModelError for a chat template that cannot be read.
+// The options of one source of a recipe's data. Its format must be known (not auto). Throws RecipeError for an invalid
+// option and ModelError if a chat template is not available.
 EncodeOptions encode_options(const DataConfig& data, const DataSource& source, const Tokenizer& tokenizer,
                              int64_t max_length);
 
-// The options as text, for keys of caches. Two texts are equal if and only if the options make the same samples from
-// the same examples with the same tokenizer.
+// The options as text, for cache keys. Two texts are equal exactly if both options make the same samples of the same
+// examples with the same tokenizer.
 std::string to_key(const EncodeOptions& options);
 
-// The names of the chat templates that render these sources, of known formats, with the reasons; "" for none.
+// Describes which chat templates render these sources (of known formats), and why; "" if none.
 std::string templates_line(const DataConfig& data, const std::vector<DataSource>& sources, const Tokenizer& tokenizer);
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// Rows of a recipe's sources as examples, a block at a time: split off on one thread, parsed and made on all.
+// Reads the rows of a recipe's sources as examples, in blocks: one thread splits rows off, all threads parse them.
 
 #include <cstdint>
 #include <memory>
@@ -13,27 +13,28 @@
 
 namespace lora {
 
-inline constexpr int64_t kRowsAtATime = 16;  // that a thread takes
+inline constexpr int64_t kRowsAtATime = 16;  // rows that a thread takes at once
 
-// What becomes of rows that cannot be used: data.on_error and data.max_errors.
+// The handling of unusable rows: data.on_error and data.max_errors.
 struct RowErrors {
   bool skip = false;
   int64_t most = 0;
 };
 RowErrors row_errors(const DataConfig& data);
 
-// What an error says, without the component in front.
+// The message of an error without its component.
 std::string without_component(const DataError& error);
 
-// Rows passed over, for the report.
+// Counts the skipped rows, for the report.
 class BadRows {
  public:
   explicit BadRows(const RowErrors& errors) : errors_(errors) {}
-  // `message` has the row's place. Throws it as a DataError where rows may not be passed over, and another one where
-  // there are more of them than may be.
+  // `message` includes the row's place. Throws a DataError with it if rows may not be skipped, and another DataError if
+  // there
+  // are more than allowed.
   void add(const std::string& message);
   int64_t count() const { return count_; }
-  const std::vector<std::string>& first() const { return first_; }  // messages, of a few
+  const std::vector<std::string>& first() const { return first_; }  // the first few messages
 
  private:
   RowErrors errors_;
@@ -41,15 +42,15 @@ class BadRows {
   std::vector<std::string> first_;
 };
 
-// A row on its way to a sample.
+// A row between its file and its sample.
 struct ExampleRow {
   Example example;
   size_t source = 0;  // index into the sources
   std::string where;  // "file:line"
-  bool keep = true;   // what a filter says
+  bool keep = true;   // cleared by a filter
 };
 
-// Rows of one source in order, less those passed over.
+// Rows of one source in order, without the skipped ones.
 struct ExampleBlock {
   size_t source = 0;
   std::vector<ExampleRow> rows;
@@ -58,19 +59,19 @@ struct ExampleBlock {
 
 class ExampleReader {
  public:
-  // The arguments must outlive it. `labelled`: rows have labels, others cannot be used; else the other way round.
+  // The arguments must outlive it. `labelled`: only rows with labels are usable; otherwise only rows without.
   ExampleReader(const std::vector<DataSource>& sources, BadRows& bad, bool labelled);
   ~ExampleReader();
 
-  // False at the end. Throws DataError for a file that cannot be read to its end and for a source without rows,
+  // Returns false at the end. Throws DataError for a file that cannot be read to its end and for a source without rows,
   // RecipeError for an unknown format.
   bool next(ExampleBlock& block);
 
-  // A source that was read from, with the format that it was recognised as, and on what ground. As it was given until a
-  // row of it could be read.
+  // A source that was read from, with the recognised format, and the reason for that format. Unchanged until one of its
+  // rows is readable.
   const DataSource& source(size_t source) const { return opened_.at(source); }
   const std::string& ground(size_t source) const { return grounds_.at(source); }
-  // Every file that was read to its end.
+  // All files that were read to their end.
   const std::vector<SourceFile>& files() const { return files_; }
 
  private:
@@ -82,9 +83,9 @@ class ExampleReader {
   const bool labelled_;
   std::vector<DataSource> opened_;  // the sources so far
   std::vector<std::string> grounds_;
-  const Format* format_ = nullptr;  // of the last of them; null: not recognised yet
+  const Format* format_ = nullptr;  // of the last source; null: not recognised yet
   size_t source_ = 0;
-  std::vector<std::string> paths_;  // of that source's files
+  std::vector<std::string> paths_;  // the files of that source
   size_t path_ = 0;
   bool any_row_ = false;
   std::unique_ptr<RowReader> reader_;

@@ -1,5 +1,6 @@
 #pragma once
-// The bytes of a data file as text: from the disk or standard input, unpacked where its first bytes say gzip or zstd.
+// Reads a data file as text, from disk or standard input. Unpacks gzip and zstd, which it recognises by the first
+// bytes.
 
 #include <cstdint>
 #include <memory>
@@ -10,13 +11,13 @@
 
 namespace lora {
 
-// What stands for a character where there is none left.
+// The value returned instead of a character at the end.
 inline constexpr int kEndOfInput = std::streambuf::traits_type::eof();
 
-// What a row may have of bytes: a line that never ends must not fill the memory.
+// The maximum size of a row: an endless line must not fill the memory.
 constexpr size_t kMostRecordBytes = size_t{16} << 20;
 
-// Of a file as it lies on the disk, packed or not.
+// A file on disk, packed or not.
 struct SourceFile {
   std::string path;
   int64_t bytes = 0;
@@ -24,32 +25,33 @@ struct SourceFile {
   bool operator==(const SourceFile&) const = default;
 };
 
-// Files of `path` in byte order: itself, or what its *, ? and […] match. "-" is standard input. Throws DataError where
-// nothing matches.
+// The files that match `path`, in byte order: `path` itself, or the matches of its *, ? and […]. "-" is standard input.
+// Throws DataError if nothing matches.
 std::vector<std::string> matching_files(const std::string& path);
 
-// Of bytes to read from: a file that is being read, or unpacked.
+// A source of bytes: a file, or an unpacking reader.
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
   virtual size_t read(char* data, size_t size) = 0;  // 0: the end
 };
 
-// Holds a quarter of a MiB. Every call throws DataError "PATH: …": no such file, a directory, a named pipe, a packed
-// file that is damaged or ends early, UTF-16. A byte order mark is left out.
+// Buffers 256 KiB. Every function throws DataError "PATH: …" for a missing file, a directory, a named pipe, UTF-16, and
+// a
+// packed file that is damaged or truncated. Skips a byte order mark.
 class Input : public std::streambuf {
  public:
   explicit Input(const std::string& path);
   ~Input() override;
 
-  // Of the text's first bytes, before anything is read; at most four of them.
+  // Compares the first bytes of the text, at most four. Call it before reading.
   bool starts_with(std::string_view bytes) const;
 
   enum class Line { kEnd, kWhole, kTooLong };
-  // Without its LF or CRLF. Of a line of more than kMostRecordBytes only the first bytes are kept.
+  // The line without its LF or CRLF. Only the first bytes are kept of a line of more than kMostRecordBytes.
   Line read_line(std::string& line);
 
-  // Reads what is left and says what was read.
+  // Reads the rest and returns the description of the file.
   SourceFile finish();
 
  private:
@@ -57,7 +59,7 @@ class Input : public std::streambuf {
 
   std::string path_;
   std::unique_ptr<class HashedFile> file_;
-  std::unique_ptr<ByteSource> unpacked_;  // null: the file's bytes are the text
+  std::unique_ptr<ByteSource> unpacked_;  // null: the file is not packed
   std::vector<char> buffer_;
 };
 

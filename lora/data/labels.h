@@ -1,5 +1,5 @@
 #pragma once
-// The classes that a classifier's samples are of, by the rows of its head.
+// A classifier's labels, in the order of the rows of its head.
 
 #include <cstdint>
 #include <map>
@@ -18,7 +18,7 @@ class Labels {
   explicit Labels(LabelNames names);
   const LabelNames& names() const { return names_; }
   bool empty() const { return names_.empty(); }
-  // Throws DataError "WHERE: …" with the nearest names for a label that is none of these.
+  // The index of a label. Throws DataError "WHERE: …" with the nearest names for an unknown label.
   int32_t id(const std::string& label, const std::string& where) const;
 
  private:
@@ -26,9 +26,9 @@ class Labels {
   std::map<std::string, int32_t> ids_;
 };
 
-// Every label of the sources' rows once: by value where all are whole numbers, else in byte order. Throws as
-// load_dataset does, and DataError for fewer than two. Kept in the cache, of whose options the directory and `keep` are
-// the caller's, so that the rows are not read for them again; a cache that cannot be used is no error.
+// Every distinct label in the rows of the sources: sorted by value if all are integers, else in byte order. Throws the
+// errors of load_dataset, and DataError for fewer than two labels. The result is cached, so that the rows are not read
+// again; the caller sets only the directory and `keep` of `cache`. A cache failure is not an error.
 LabelNames collect_labels(const std::vector<DataSource>& sources, const DataConfig& data = {}, CacheOptions cache = {});
 
 }  // namespace lora

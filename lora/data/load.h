@@ -1,6 +1,7 @@
 #pragma once
-// From a recipe's data sources to samples: rows read, made examples, filtered, tokenised and masked; or all of it found
-// in the cache.
+// Loads a recipe's data sources as samples: reads rows, builds examples, filters, tokenises and masks them, or takes
+// all
+// of it from the cache.
 
 #include <cstdint>
 #include <functional>
@@ -19,22 +20,23 @@ namespace lora {
 
 struct LoadOptions : SampleOptions {
   CacheOptions cache = {};
-  std::function<std::string()> notes = {};  // asked for after the last row: the dataset's notes, kept with it
+  std::function<std::string()> notes = {};  // called after the last row: notes to store with the dataset
 };
 
 struct LoadedDataset : Dataset {
-  std::string cache;  // what became of the cache, for the report; empty where there is none
+  std::string cache;  // describes how the cache was used, for the report; empty: no cache
 };
 
-// On ATen's threads; the result does not depend on how many there are, nor on whether it comes from the cache. No
-// sources give an empty dataset. Throws DataError for bad rows, as data.on_error says, for a source without rows, for
-// one that the filter leaves none of, for a file that changes while it is read, and as expect_trainable does;
-// RecipeError for an unknown format. A cache that cannot be used is no error: the samples are then in memory.
+// Runs on ATen's threads. The result does not depend on their number or on the cache. Without sources, the dataset is
+// empty. Throws DataError for bad rows (as data.on_error says), a source without rows, a source whose rows are all
+// filtered out, a file that changes while it is read, and in the cases of expect_trainable; RecipeError for an unknown
+// format. A cache failure is not an error: the samples are then in memory.
 LoadedDataset load_dataset(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                            const LoadOptions& options);
 
-// The first rows as text, for answering them; also those that load_dataset leaves out for their length. Errors as
-// above.
+// The first `most` rows as examples, to let a model answer them. Includes rows that load_dataset drops for their
+// length.
+// Throws the same errors.
 std::vector<Example> load_examples(const std::vector<DataSource>& sources, const DataConfig& data,
                                    int64_t most = std::numeric_limits<int64_t>::max());
 

@@ -1,5 +1,5 @@
 #pragma once
-// Which samples an epoch has where sources are mixed.
+// Selects the samples of an epoch when sources are mixed.
 
 #include <cstdint>
 #include <span>
@@ -10,47 +10,50 @@
 
 namespace lora {
 
-// A source's samples are [begin, end) of the dataset.
+// A source. Its samples are [begin, end) of the dataset.
 struct MixedSource {
   std::string name;
   int64_t begin, end;
-  double weight = 1.0, epochs = 1.0;  // as the recipe has them
+  double weight = 1.0, epochs = 1.0;  // as in the recipe
 };
 
-// A source goes through all of its samples, in an order of its own, before any of them comes again, from epoch to
-// epoch: epoch e has what lies between e and e + 1 times the source's share. So shares are met in every epoch to within
-// a sample, and draw() is a function of its arguments alone: a run finds its place again from the epoch's number, and
-// threads, processes and restarts change nothing.
+// A source passes through all its samples, in its own order, before any of them repeats, across epochs. Epoch e takes
+// the
+// samples between e and e + 1 times the source's quota, so every epoch meets the shares to within one sample. draw()
+// depends only on its arguments: a resumed run needs only the epoch's number, and threads, processes and restarts do
+// not
+// matter.
 class Mixture {
  public:
-  // Every sample of the dataset once an epoch.
+  // Every sample of the dataset once per epoch.
   Mixture() = default;
-  // lengths: tokens of each sample of the dataset, copied. Throws DataError for a source without samples.
+  // `lengths`: tokens of each sample of the dataset; copied. Throws DataError for a source without samples.
   Mixture(const MixingConfig& config, std::vector<MixedSource> sources, std::span<const int64_t> lengths, bool shuffled,
           uint64_t seed);
 
-  // Whether draw() is not needed, as each epoch has every sample once.
+  // True if each epoch has every sample once, so that draw() is not needed.
   bool plain() const { return plain_; }
 
-  // The samples of an epoch: the sources' in turn with concatenate, evenly among one another otherwise; of each source
-  // in file order unless shuffled. Empty where plain.
+  // The samples of an epoch. With `concatenate` the sources follow each other; otherwise they are evenly interleaved.
+  // The
+  // samples of a source are in file order unless shuffled. Empty if plain().
   std::vector<int64_t> draw(int64_t epoch) const;
 
   struct Share {
     std::string name;
-    double wanted = 0;                // of 1, counted as the config says
-    double realised = 0;              // in the epoch
+    double wanted = 0;                // fraction of 1, in the unit of the config
+    double realised = 0;              // the actual fraction in the epoch
     int64_t samples = 0, tokens = 0;  // in the epoch
-    double passes = 0;                // over the source's samples, an epoch
+    double passes = 0;                // over the source's samples, per epoch
   };
-  // Of an epoch, source by source.
+  // The shares of an epoch, one per source.
   std::vector<Share> shares(int64_t epoch) const;
 
  private:
   struct Source {
     MixedSource of;
-    int64_t total;  // what its samples count
-    double quota;   // of that, an epoch
+    int64_t total;  // size of all its samples, in the unit of the config
+    double quota;   // the part of it per epoch
     double wanted;
   };
   std::vector<int64_t> drawn_from(size_t source, int64_t epoch) const;

@@ -1,5 +1,5 @@
 #pragma once
-// The fields of a protobuf message one after another, as far as SentencePiece's models need them
+// Iterates over the fields of a protobuf message, as far as SentencePiece's models need it
 // (https://protobuf.dev/programming-guides/encoding).
 
 #include <cstdint>
@@ -12,10 +12,10 @@ struct ProtobufField {
   enum Type : uint64_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
   uint64_t number = 0;
   uint64_t type = 0;
-  uint64_t value = 0;           // of kVarint
-  std::string_view bytes = {};  // of the others
+  uint64_t value = 0;           // for kVarint
+  std::string_view bytes = {};  // for the other types
 
-  float as_float() const;  // of kFixed32
+  float as_float() const;  // for kFixed32
 };
 
 // Reads the fields of one message in order.
@@ -23,7 +23,7 @@ class ProtobufFields {
  public:
   explicit ProtobufFields(std::string_view message) : left_(message) {}
 
-  // False at the end, and where the bytes are no field; well_formed() tells which.
+  // Returns false at the end and for a malformed field; well_formed() tells them apart.
   bool next(ProtobufField& field);
   bool well_formed() const { return well_formed_; }
 

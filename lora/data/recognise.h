@@ -1,5 +1,5 @@
 #pragma once
-// Format `auto`: which format a source's columns are those of.
+// Format `auto`: recognises a source's format by its columns.
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -13,9 +13,9 @@ struct Recognised {
   std::string ground;  // "its columns are 'prompt', 'completion'"
 };
 
-// By the columns of the source's first row: of the formats all of whose columns are there, renamed as `fields` says and
-// less those it can do without, the one with the most of them. `labelled` leaves the classifiers' formats alone, else
-// they are left out. DataError "WHERE: …" with the columns found where there is none, or no single one.
+// Uses the columns of the source's first row, renamed by `fields`. Among the formats whose required columns are all
+// present, it picks the one with the most columns. `labelled`: considers only the formats for classifiers; otherwise
+// excludes them. Throws DataError "WHERE: …" with the columns found if no format, or more than one, fits.
 Recognised recognise_format(const DataSource& source, const nlohmann::ordered_json& row, bool labelled,
                             const std::string& where);
 

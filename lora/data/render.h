@@ -1,5 +1,5 @@
 #pragma once
-// A sample as a person reads it, for previews.
+// Renders a sample as text for people, for previews.
 
 #include <string>
 
@@ -7,9 +7,10 @@
 
 namespace lora {
 
-// The pieces of the sample as text, special tokens by name. Tokens that are not trained are dim where `colour`, and
-// between ⟦ and ⟧ otherwise. A line end shows as "↵" and a new line; other control characters show as their Unicode
-// pictures, so that data cannot steer a terminal. `between` stands after each token but the last, where it splits no
+// The pieces of the sample as text; special tokens appear by name. Tokens that are not trained are dim if `colour`,
+// otherwise between ⟦ and ⟧. A line end shows as "↵" and a new line. Other control characters show as their Unicode
+// pictures, so that data cannot control a terminal. `between` follows each token except the last, unless it would split
+// a
 // character.
 std::string render_sample(const SampleView& sample, const Tokenizer& tokenizer, bool colour,
                           const std::string& between = "");

@@ -1,6 +1,6 @@
 #pragma once
-// Rows of a recipe's sources as samples, a block of rows at a time: read, made examples, filtered, tokenised and
-// masked.
+// Reads the rows of a recipe's sources as samples, one block of rows at a time: builds examples, filters, tokenises and
+// masks them.
 
 #include <functional>
 #include <optional>
@@ -19,39 +19,40 @@
 
 namespace lora {
 
-// Sees all rows that can be used in their order, in blocks, before they are tokenised; may change an example, and
-// clears `keep` of those to leave out. Called on one thread, where it may use all of ATen's. What decides what it does
-// has to be in the cache's options.
+// Receives all usable rows in order, in blocks, before they are tokenised. It may change an example, and clears `keep`
+// of a
+// row to drop. Called on one thread, from which it may use all of ATen's threads. The cache's options must contain
+// everything that determines its result.
 using RowFilter = std::function<void(std::span<ExampleRow> rows)>;
 
 struct SampleOptions {
   int64_t max_length = 512;
-  // Rows have labels, of these, or none where these are empty; others cannot be used.
+  // The labels that rows must have. Empty: rows must not have labels. Other rows are unusable.
   Labels labels = {};
-  DataConfig data = {};  // but for its lists of sources
+  DataConfig data = {};  // without its lists of sources
   RowFilter filter = {};
 };
 
-// What a block of rows of one source became.
+// The samples of a block of rows of one source.
 struct SampleBlock {
   size_t source = 0;
-  SourceCounts counts;  // of its rows, but for samples and tokens, which are counted where they are put together
+  SourceCounts counts;  // of its rows, except samples and tokens, which the caller counts
   std::vector<Sample> samples;
 };
 
-// On ATen's threads; what is read does not depend on how many there are.
+// Runs on ATen's threads. The result does not depend on their number.
 class SampleReader {
  public:
   // The arguments must outlive it.
   SampleReader(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const SampleOptions& options);
 
-  // False at the end. Errors as load_dataset's (load.h), but for those of a whole source or data set.
+  // Returns false at the end. Throws the errors of load_dataset (load.h), except those about a whole source or dataset.
   bool next(SampleBlock& block);
 
-  // Makes the source that `block` is of the last one of `dataset`, and adds its counts.
+  // Makes the block's source the last one of `dataset`, and adds the block's counts to it.
   void note(const SampleBlock& block, Dataset& dataset) const;
 
-  // Every file that was read to its end, and what was wrong with the first few rows passed over.
+  // All files that were read to their end, and the problems of the first few skipped rows.
   const std::vector<SourceFile>& files() const { return reader_.files(); }
   const std::vector<std::string>& bad_rows() const { return bad_.first(); }
 
@@ -65,10 +66,10 @@ class SampleReader {
   BadRows bad_;
   ExampleReader reader_;
   ExampleBlock rows_;
-  std::vector<std::optional<EncodeOptions>> encode_options_;  // of the sources so far
+  std::vector<std::optional<EncodeOptions>> encode_options_;  // per source so far
 };
 
-// Throws DataError for a source that the filter leaves nothing of.
+// Throws DataError for a source whose rows were all filtered out.
 void expect_rows_left(const std::vector<SourcePart>& sources);
 
 }  // namespace lora

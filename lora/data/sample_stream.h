@@ -1,10 +1,12 @@
 #pragma once
-// Training samples of sources that fit neither the memory nor the disk: read in passing, a window of them at a time.
+// Streams training samples that fit neither in memory nor on disk, one window at a time.
 //
-// A window is the next shuffle_buffer samples of a pass over the sources, which are read one after the other; the last
-// one of a pass has what is left. What is drawn, packed and shuffled is a window (Trainer takes each as it would take
-// an epoch), so that one as large as the data trains as the whole set in memory would, bit for bit. Window i is a
-// function of the sources, the options and i: a run that goes on reads up to its window again.
+// A window is the next shuffle_buffer samples of a pass over the sources, which are read one after another; the last
+// window of a pass has the rest. Mixing, packing and shuffling act on one window, which Trainer treats as an epoch. So
+// a
+// window as large as the data trains exactly as the whole dataset in memory would. Window i depends only on the
+// sources,
+// the options and i: a resumed run reads again up to its window.
 
 #include <cstdint>
 #include <memory>
@@ -18,23 +20,25 @@ namespace lora {
 
 class SampleStream {
  public:
-  // Reads nothing yet. The tokenizer must outlive it. `buffer`: samples of a window, at least one.
+  // Does not read yet. The tokenizer must outlive it. `buffer`: samples per window, at least one.
   SampleStream(std::vector<DataSource> sources, const Tokenizer& tokenizer, SampleOptions options, int64_t buffer);
   SampleStream(const SampleStream&) = delete;
   SampleStream& operator=(const SampleStream&) = delete;
 
-  // Makes window() the one of this number, from 0. Files are read again from the start after their end, and where the
-  // window lies behind; standard input ends, and then it is false, with the last window left as it is. Errors as
-  // load_dataset's, at the latest at the end of a pass, also for a file that changes between passes.
+  // Makes window() the window with this number, from 0. Reads the files again from the start after their end, or to go
+  // back.
+  // Standard input ends: it then returns false and keeps the last window. Throws the errors of load_dataset, at the
+  // latest
+  // at the end of a pass, also for a file that changes between passes.
   bool seek(int64_t number);
 
-  // None before the first seek. Its sources are those that this pass has come to, with the counts of this pass so far.
+  // Empty before the first seek. Its sources are those that this pass has reached, with their counts in this pass.
   const LoadedDataset& window() const { return window_; }
-  int64_t passes() const { return passes_; }  // that are over
+  int64_t passes() const { return passes_; }  // completed passes
 
-  // Of all passes: what became of the rows, without where samples are.
+  // The counts of rows over all passes, without the positions of samples.
   std::vector<SourcePart> sources() const;
-  // Of each source, the files' bytes on the disk, and how many samples the windows so far had of it with their SHA-256.
+  // Per source: the bytes of its files on disk, and the number and SHA-256 of its samples in the windows so far.
   struct Read {
     std::string path;
     int64_t bytes = 0, samples = 0;
@@ -42,7 +46,7 @@ class SampleStream {
   };
   const std::vector<Read>& read() const { return read_; }
 
-  int64_t most_held() const { return most_held_; }  // samples in memory at a time, so far
+  int64_t most_held() const { return most_held_; }  // the largest number of samples in memory so far
 
  private:
   bool reads_once() const;
@@ -58,12 +62,12 @@ class SampleStream {
   const SampleOptions options_;
   const int64_t buffer_;
   std::unique_ptr<SampleReader> reader_;  // null: at the end of a pass
-  SampleBlock block_;                     // whose samples from next_ on are in no window yet
+  SampleBlock block_;                     // its samples from next_ on are not in a window yet
   size_t next_ = 0;
   LoadedDataset window_;
-  std::vector<SourceFile> files_;  // of the last whole pass
+  std::vector<SourceFile> files_;  // of the last complete pass
   int64_t number_ = -1, passes_ = 0, most_held_ = 0;
-  std::vector<SourcePart> before_;  // of each source, in the passes that are over
+  std::vector<SourcePart> before_;  // of each source, in the completed passes
   std::vector<Read> read_;
 };
 

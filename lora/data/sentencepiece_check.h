@@ -1,14 +1,14 @@
 #pragma once
-// What sentencepiece takes on trust in a model file, and would read out of bounds or loop on where it is wrong.
+// Checks what sentencepiece trusts in a model file; errors there would make it read out of bounds or loop forever.
 
 #include <string>
 #include <string_view>
 
 namespace lora {
 
-// Walks the bytes of a serialized ModelProto (sentencepiece_model.proto). Throws ModelError that begins with `name` for
-// bytes that are no such message, a score that is not finite, and a normalization table (a double-array trie of 32-bit
-// units, see Darts-clone) whose links leave it. What sentencepiece checks by itself is left to it.
+// Checks a serialized ModelProto (sentencepiece_model.proto). Throws ModelError that begins with `name` for a malformed
+// message, a score that is not finite, and a normalization table (a double-array trie of 32-bit units, see Darts-clone)
+// with links outside of it. Does not repeat sentencepiece's own checks.
 void check_sentencepiece_model(std::string_view bytes, const std::string& name);
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// SentencePiece models behind Tokenizer: BPE and unigram, byte fallback, user-defined and control symbols.
+// A Tokenizer for SentencePiece models: BPE and unigram, byte fallback, user-defined and control symbols.
 // Kudo and Richardson: SentencePiece, EMNLP 2018.
 
 #include <filesystem>
@@ -11,11 +11,11 @@
 
 namespace lora {
 
-// Reads `model`; `files` is what files() gives. BOS, EOS and PAD are what `config` names, else the control symbols that
-// the model names so, and BOS is put in front unless `config` says otherwise. Added tokens split the text; the space
-// that belongs before a first word is put before each stretch between them where `config.legacy` is true, else before
-// the first alone. Throws ModelError where the file cannot be read or is no whole model, or where a named token has no
-// id.
+// Reads `model`; files() returns `files`. BOS, EOS and PAD are those of `config`, else the model's control symbols. BOS
+// is
+// added unless `config` says otherwise. Added tokens split the text. If `config.legacy` is true, the space before the
+// first word is added to each part between them, otherwise only to the first part. Throws ModelError if the file is
+// unreadable or not a complete model, or if a named token has no id.
 std::unique_ptr<Tokenizer> load_sentencepiece(const std::filesystem::path& model, const TokenizerConfig& config,
                                               std::vector<std::filesystem::path> files);
 

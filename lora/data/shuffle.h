@@ -1,6 +1,6 @@
 #pragma once
-// A shuffle that is the same on every platform: the standard library leaves std::shuffle and its distributions to each
-// implementation, and a resumed run must find the order it left.
+// A shuffle that is the same on every platform, because a resumed run must reproduce the order. std::shuffle and the
+// standard distributions differ between implementations.
 
 #include <cstdint>
 #include <utility>
@@ -20,8 +20,7 @@ class SplitMix64 {
     return z ^ (z >> 31);
   }
 
-  // Uniform in [0, bound), bound > 0, without the bias of a bare modulo: the 2^64 mod bound lowest draws are thrown
-  // away.
+  // Uniform in [0, bound), bound > 0. Rejects the 2^64 mod bound lowest draws to avoid the bias of a modulo.
   uint64_t below(uint64_t bound) {
     const uint64_t rejected = (0 - bound) % bound;
     uint64_t draw = next();
@@ -33,7 +32,7 @@ class SplitMix64 {
   uint64_t state_;
 };
 
-// Fisher-Yates, from the back.
+// Fisher-Yates, from the last element.
 template <typename T>
 void shuffle(std::vector<T>& values, SplitMix64& random) {
   for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[random.below(i)]);

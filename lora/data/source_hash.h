@@ -2,7 +2,7 @@
 
 namespace lora {
 
-// Of this folder's sources as they were built: 64 hexadecimal digits. Defined in a source that the build writes.
+// The hash of the sources of lora/data at build time: 64 hexadecimal digits. The build generates its definition.
 extern const char* const kSourceHash;
 
 }  // namespace lora

@@ -1,9 +1,10 @@
 #pragma once
-// A dataset as a file, for the cache: written as it is made, mapped when it is read.
+// A dataset as a file in the cache: written while it is built, mapped when it is read.
 //
-// The samples, packed as dataset.h says; then their lengths and labels (int32), a bit for each id that is used, and a
-// CRC-32 for each 64 KiB of the samples; then the rest of the index as JSON; then 40 bytes: the sizes of these three
-// parts, the CRC-32 of the last two, the format's version, and "loratoks". Little-endian.
+// Layout: the samples, packed as in dataset.h; their lengths and labels (int32), one bit per used id, and a CRC-32 per
+// 64 KiB of samples; the rest of the index as JSON; 40 bytes with the sizes of these three parts, the CRC-32 of the
+// last
+// two, the format's version, and "loratoks". Little-endian.
 
 #include <atomic>
 #include <filesystem>
@@ -19,15 +20,15 @@ namespace lora {
 
 constexpr uint32_t kTokenFileVersion = 2;
 
-// The samples of a mapped file. A block is compared with its checksum when it is first read, so that opening takes no
-// longer for a long file.
+// The samples of a mapped file. Verifies the checksum of a block when it is first read, so opening a long file takes no
+// longer.
 class TokenFile {
  public:
   TokenFile(std::filesystem::path path, std::unique_ptr<MappedFile> file, size_t bytes,
             std::vector<uint32_t> checksums);
-  // The samples' bytes [offset, offset + size). StorageError where they are not those that were written.
+  // The samples' bytes [offset, offset + size). Throws StorageError if a checksum does not match.
   const std::byte* checked(size_t offset, size_t size);
-  // Whether all of them are.
+  // True if all checksums match.
   bool whole();
 
  private:
@@ -43,9 +44,9 @@ class TokenFile {
 class TokenFileWriter {
  public:
   explicit TokenFileWriter(const std::filesystem::path& path) : file_(path) {}
-  // The packed tokens that `dataset` has in memory, which it then has no longer.
+  // Writes and removes the packed tokens that `dataset` has in memory.
   void take(Dataset& dataset);
-  // What is left of them and the index. The file is there when this returns. Throws StorageError, as take does.
+  // Writes the remaining tokens and the index. On return, the file exists. Throws StorageError, as take() does.
   void commit(Dataset& dataset);
 
  private:
@@ -53,12 +54,13 @@ class TokenFileWriter {
 
   AtomicFile file_;
   size_t bytes_ = 0;
-  uint32_t checksum_ = 0;  // of the block that is not full
+  uint32_t checksum_ = 0;  // of the incomplete block
   std::vector<uint32_t> checksums_;
 };
 
-// None where there is no such file, or one that is not whole: torn, damaged in its index or, where it is short enough
-// to look, anywhere.
+// Returns nothing if there is no such file, or if it is truncated or its index is damaged. Verifies the samples too if
+// the
+// file is small.
 std::optional<Dataset> open_token_file(const std::filesystem::path& path);
 
 }  // namespace lora

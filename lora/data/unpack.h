@@ -1,5 +1,5 @@
 #pragma once
-// Unpacking streams, for input.cpp.
+// Unpacking readers, for input.cpp.
 
 #include <memory>
 #include <string>
@@ -9,9 +9,11 @@
 
 namespace lora {
 
-// By the first bytes, of which four are enough: an unpacking reader of `file`, or none for bytes that are not packed.
-// Streams end to end are one text, as their programs have it. read() throws DataError "PATH: …" for damage and for an
-// end within a stream. `file` has to outlive it, and is read from its beginning.
+// Returns an unpacking reader of `file`, chosen by the first bytes (four are enough), or null for bytes that are not
+// packed.
+// Concatenated streams are one text, as in gzip and zstd. read() throws DataError "PATH: …" for damage and for a
+// truncated
+// stream. `file` must outlive it and must be at its beginning.
 std::unique_ptr<ByteSource> unpacking(std::string_view first_bytes, ByteSource& file, const std::string& path);
 
 }  // namespace lora

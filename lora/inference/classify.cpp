@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kPassTokens = 512;
 
-// Samples back to back, and where each of them ends.
+// Samples concatenated for one forward pass, with the end of each.
 class Pass {
  public:
   bool takes(const Sample& sample) const { return ids_.empty() || ids_.size() + sample.ids.size() <= kPassTokens; }

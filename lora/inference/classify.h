@@ -1,5 +1,5 @@
 #pragma once
-// Texts and what a classifier makes of them.
+// Predicts labels of texts with a classifier.
 
 #include <string>
 #include <vector>
@@ -10,12 +10,12 @@
 namespace lora {
 
 struct Classification {
-  int64_t label;       // a row of the head: config().labels has its name
-  double probability;  // of that label, by softmax over all
+  int64_t label;       // a row of the head; config().labels has its name
+  double probability;  // softmax over all labels
 };
 
-// The likeliest label of each text, in order, tokenised as in training (sample.h). Texts share passes of some 512
-// tokens. Throws DataError for a text without a token.
+// The most likely label of each text, in order. Tokenised as in training (sample.h). One pass holds texts of about 512
+// tokens in total. Throws DataError for a text without tokens.
 std::vector<Classification> classify(LlamaForCausalLM& model, const Tokenizer& tokenizer,
                                      const std::vector<std::string>& texts, int64_t max_length);
 

@@ -1,5 +1,5 @@
 #pragma once
-// A conversation with a model, by its chat template.
+// A conversation with a model, formatted by its chat template.
 
 #include <memory>
 #include <string>
@@ -11,17 +11,18 @@ namespace lora {
 
 class Conversation {
  public:
-  // `system` may be empty. The template's ends of turns are added to config.eos_ids. Borrows the tokenizer.
+  // `system` may be empty. Adds the template's end-of-turn tokens to config.eos_ids. Borrows the tokenizer.
   Conversation(const Tokenizer& tokenizer, std::shared_ptr<const ChatTemplate> chat_template, std::string system,
                GenerationConfig config);
 
-  // Answers, given all that was said before, of which the model reads only what it has not; the answer is part of that
-  // from now on. A failed answer leaves no trace.
+  // Answers in the context of the whole conversation, and adds the answer to it. The model reads only the tokens that
+  // are
+  // not in the KV cache. If it throws, the conversation is unchanged.
   StreamedAnswer say(LlamaForCausalLM& model, const std::string& text,
                      const std::function<void(std::string_view text)>& on_text);
-  // Forgets what was said, but for the system's words.
+  // Forgets the conversation, except for the system message.
   void reset();
-  // To be called when the model answers with another adapter than before: it reads everything again.
+  // Call this after the model's adapter changes: the next answer reads the whole conversation again.
   void model_changed() { known_ = {}; }
 
  private:

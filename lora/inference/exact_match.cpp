@@ -11,10 +11,7 @@
 #include "models/base/error.h"
 
 namespace lora {
-namespace {
-
-// Enough to fill a pass, few enough that the cache of a large model stays small.
-}  // namespace
+namespace {}  // namespace
 
 std::string strip(const std::string& text) {
   const char* space = " \t\r\n\v\f";
@@ -25,7 +22,7 @@ std::string strip(const std::string& text) {
 
 std::string continuation(const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
                          const std::vector<int64_t>& answer) {
-  // Decoded together and cut: alone, the answer would lose its leading space.
+  // Decodes prompt and answer together and cuts the prompt off: alone, the answer would lose its leading space.
   std::vector<int64_t> all = prompt;
   all.insert(all.end(), answer.begin(), answer.end());
   const std::string before = tokenizer.decode(prompt), whole = tokenizer.decode(all);

@@ -1,5 +1,5 @@
 #pragma once
-// Held-out rows answered by the model, so that what training did can be seen.
+// Lets the model answer held-out rows, to show the effect of training.
 
 #include <string>
 #include <vector>
@@ -11,36 +11,37 @@
 namespace lora {
 
 struct Answers {
-  std::vector<std::string> texts;  // one an example, surrounding white space removed
-  int64_t exact = 0;               // of them equal to the stripped completion
+  std::vector<std::string> texts;  // one per question, without surrounding white space
+  int64_t exact = 0;               // number of texts equal to the stripped completion
 };
 
 // A row to answer.
 struct Question {
   std::vector<int64_t> prompt;
-  std::string text, wanted;  // the prompt and the answer for a person
+  std::string text, wanted;  // prompt and expected answer as text
 };
 
-// The first `most` rows of the sources, each as its source's options make its prompt. Errors as load_dataset's.
+// The first `most` rows of the sources. Each source's options build the prompts. Throws the errors of load_dataset.
 std::vector<Question> load_questions(const DataConfig& data, const std::vector<DataSource>& sources,
                                      const Tokenizer& tokenizer, int64_t most);
 
-// What ends the answers to rows of these sources: end_ids, and the ends of turns of their chat templates.
+// The tokens that end an answer to these sources: those of end_ids below, and the end-of-turn tokens of their chat
+// templates.
 std::vector<int64_t> end_ids(const LlamaForCausalLM& model, const Tokenizer& tokenizer, const DataConfig& data,
                              const std::vector<DataSource>& sources);
 
-// Greedy answers to every question, at most max_new_tokens long.
+// Answers every question greedily with at most max_new_tokens tokens.
 Answers answer_questions(LlamaForCausalLM& model, const Tokenizer& tokenizer, const std::vector<Question>& questions,
                          const std::vector<int64_t>& ends, int64_t max_new_tokens);
 
-// Without white space at either end.
+// Removes white space at both ends.
 std::string strip(const std::string& text);
 
-// The text that `answer` adds to `prompt`.
+// The text that the tokens of `answer` add to `prompt`.
 std::string continuation(const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
                          const std::vector<int64_t>& answer);
 
-// Ids that end an answer: the tokenizer's, config.json's and those of the generation_config.json beside the tokenizer.
+// The end-of-sequence ids of the tokenizer, of config.json, and of generation_config.json in the tokenizer's directory.
 std::vector<int64_t> end_ids(const LlamaForCausalLM& model, const Tokenizer& tokenizer);
 
 }  // namespace lora

@@ -11,7 +11,7 @@
 namespace lora {
 namespace {
 
-// (V) logits -> a token. Probabilities outside the top-p set are put to zero; the most likely token always stays.
+// Samples a token from logits (V). Tokens outside the top-p set get probability 0; the most likely token always stays.
 int64_t sample(const at::Tensor& logits, const GenerationConfig& config, at::Generator& generator) {
   at::Tensor p = at::softmax(logits / config.temperature, -1);
   if (config.top_p < 1.0) {
@@ -22,8 +22,9 @@ int64_t sample(const at::Tensor& logits, const GenerationConfig& config, at::Gen
   return at::multinomial(p, 1, /*replacement=*/false, generator).item<int64_t>();
 }
 
-// How many of the prompt's tokens need not be read again. The last one always is: its logits are wanted. (With LongRoPE
-// what was turned by the factors of a short context is of no use in a long one.)
+// The number of leading prompt tokens that need not be read again. The last token is always read, because its logits
+// are
+// needed. LongRoPE: keys rotated with the short-context factors are not valid in a long context, so nothing is reused.
 size_t known_tokens(const KnownText& known, const std::vector<int64_t>& prompt, const ModelConfig& config) {
   if (!known.cache || config.rope.type == RopeConfig::Type::kLongRope) return 0;
   const auto parted = std::ranges::mismatch(known.ids, prompt).in2;
@@ -41,7 +42,7 @@ std::vector<std::vector<int64_t>> generate(LlamaForCausalLM& model, const std::v
 
   if (known && prompts.size() != 1) throw std::logic_error("generate: what is known is of one prompt");
   int64_t longest = 0;
-  std::vector<int64_t> next;  // tokens of the next forward pass, samples back to back
+  std::vector<int64_t> next;  // tokens of the next forward pass, prompts concatenated
   TokenBatch batch;
   const ModelConfig& shape = model.config();
   for (const auto& prompt : prompts) {

@@ -14,8 +14,7 @@
 namespace lora {
 namespace {
 
-// Enough to fill a pass, few enough that the cache of a large model stays small.
-// `adapters` of each prompt: sorted, and where they are several, of those that can share a batch.
+// `adapters` of each prompt, sorted. If they differ, all of them must be able to share a batch.
 std::vector<std::vector<int64_t>> generate_together(AdapterSet& set, const std::vector<std::vector<int64_t>>& ids,
                                                     const std::vector<std::string>& adapters,
                                                     const GenerationConfig& config) {
@@ -28,7 +27,7 @@ std::vector<std::vector<int64_t>> generate_together(AdapterSet& set, const std::
     return generate(set.model(), ids, config);
   }
   std::vector<std::string> names;
-  std::vector<int64_t> index;  // of each prompt's adapter in names
+  std::vector<int64_t> index;  // index of each prompt's adapter in `names`
   for (const std::string& adapter : adapters) {
     if (!adapter.empty() && (names.empty() || names.back() != adapter)) names.push_back(adapter);
     index.push_back(adapter.empty() ? -1 : static_cast<int64_t>(names.size()) - 1);
@@ -70,7 +69,7 @@ std::vector<Prompt> load_prompts(const std::filesystem::path& file, const Adapte
 std::vector<std::string> answer_prompts(AdapterSet& set, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
                                         const GenerationConfig& config) {
   set.model().eval();
-  // Those that can share a batch come first, all prompts of one adapter together.
+  // Adapters that can share a batch come first. The prompts of one adapter are contiguous.
   const auto alone = [&](const Prompt& prompt) {
     return !prompt.adapter.empty() && !set.only_adapts_layers(prompt.adapter);
   };

@@ -1,5 +1,5 @@
 #pragma once
-// Prompts from a file, each answered by the adapter it names.
+// Prompts from a file; each names the adapter that answers it.
 
 #include <filesystem>
 #include <string>
@@ -13,16 +13,18 @@ namespace lora {
 
 struct Prompt {
   std::string text;
-  std::string adapter;  // empty: the bare base
+  std::string adapter;  // empty: the base model
 };
 
-// Rows of JSONL or of one JSON array: {"prompt": "…", "adapter": "fr"}. A row without an adapter is of `otherwise`;
-// "none" is the bare base. DataError for a row that is none or names an adapter that `set` lacks, with its line.
+// Reads rows of JSONL or of one JSON array: {"prompt": "…", "adapter": "fr"}. A row without an adapter uses
+// `otherwise`;
+// "none" is the base model. Throws DataError with the line for an invalid row or an adapter that is not in `set`.
 std::vector<Prompt> load_prompts(const std::filesystem::path& file, const AdapterSet& set,
                                  const std::string& otherwise);
 
-// The texts that follow the prompts, in their order. Prompts are answered many at a time, also those of different
-// adapters, but for adapters that change more than projections of decoder layers: these have batches of their own.
+// Returns the answers in the order of the prompts. One batch may hold prompts of different adapters. Adapters that
+// change
+// more than projections of decoder layers get batches of their own.
 std::vector<std::string> answer_prompts(AdapterSet& set, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
                                         const GenerationConfig& config);
 

@@ -38,7 +38,7 @@ StreamedAnswer stream_answer(LlamaForCausalLM& model, const Tokenizer& tokenizer
   const auto on_token = [&](size_t, int64_t id) {
     if (tokens.empty()) first = Clock::now();
     tokens.push_back(id);
-    // Decoded as a whole each time: a character may be spread over several tokens.
+    // Decodes the whole answer each time, because a character can span several tokens.
     answer.text = continuation(tokenizer, prompt, tokens);
     if (!answer.text.ends_with("\xEF\xBF\xBD")) show();
   };
@@ -58,7 +58,7 @@ StreamedAnswer stream_answer(LlamaForCausalLM& model, const Tokenizer& tokenizer
 std::string speed_line(const StreamedAnswer& answer) {
   std::string line = with_commas(answer.read) + " tokens read" + rate(answer.read, answer.read_seconds);
   line += ", " + with_commas(answer.written) + " written";
-  // The first of them came with the prompt.
+  // The prompt's pass produced the first token.
   return answer.written > 1 ? line + rate(answer.written - 1, answer.written_seconds) : line;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// An answer as it is written, and how fast that went.
+// Generates one answer, passes its text on as it grows, and measures the speed.
 
 #include <functional>
 #include <string>
@@ -13,12 +13,12 @@ namespace lora {
 
 struct StreamedAnswer {
   std::string text;
-  int64_t read = 0, written = 0;                 // tokens: of the prompt, but for those known, and of the answer
-  double read_seconds = 0, written_seconds = 0;  // up to the first token, and from there on
+  int64_t read = 0, written = 0;                 // tokens: prompt without the known ones; answer
+  double read_seconds = 0, written_seconds = 0;  // until the first token; after it
 };
 
-// Calls on_text with what each token adds, in whole characters: one that is spread over several tokens comes with its
-// last. Throws DataError for a prompt without tokens.
+// Calls on_text with the text that each token adds, in whole characters. A character of several tokens comes with its
+// last token. Throws DataError for a prompt without tokens.
 StreamedAnswer stream_answer(LlamaForCausalLM& model, const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
                              const GenerationConfig& config, const std::function<void(std::string_view text)>& on_text,
                              KnownText* known = nullptr);

@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kPrefix = "base_model.model.";
 
-// Ends of names in a file -> the part of a pair.
+// The end of a tensor's name -> its role in a pair.
 constexpr std::pair<const char*, const char*> kParts[] = {
     {".lora_A.weight", "A"},
     {".lora_B.weight", "B"},
@@ -38,13 +38,13 @@ constexpr std::pair<const char*, const char*> kParts[] = {
 };
 
 struct Pair {
-  std::map<std::string, std::string> parts;  // A, B, … -> the tensor's name
-  bool embedding = false;                    // A is (r, V), B (H, r), and ΔW their product's transpose
+  std::map<std::string, std::string> parts;  // A, B, … -> name of the tensor
+  bool embedding = false;                    // A is (r, V), B is (H, r), and ΔW is the transpose of their product
 };
 
 struct Contents {
-  std::map<std::string, Pair> pairs;  // by module
-  std::vector<std::string> whole;     // other tensors: trained whole
+  std::map<std::string, Pair> pairs;  // key: module
+  std::vector<std::string> whole;     // other tensors, which were trained in full
 };
 
 Contents sorted_out(const SafetensorsFile& file) {
@@ -69,7 +69,7 @@ struct Row {
   int64_t rank = 0, out = 0, in = 0, parameters = 0;
   double alpha = NAN, scaling = NAN, relative = NAN;
   DeltaStats delta;
-  bool known = false;  // whether delta is
+  bool known = false;  // whether `delta` is computed
 };
 
 class Adapter {
@@ -91,7 +91,7 @@ class Adapter {
  private:
   void odd(const std::string& sentence) { inspection_.odd.push_back(sentence); }
 
-  // The tensor, once it is known to be a finite matrix; what is odd about it is said.
+  // Reads the tensor if it is a finite matrix; otherwise reports what is wrong with it.
   at::Tensor matrix(const std::string& name) {
     const TensorEntry& entry = file_.entries().at(name);
     if (entry.shape.size() != 2 || !at::isFloatingType(entry.dtype) || entry.begin == entry.end) {
@@ -160,7 +160,7 @@ class Adapter {
       return;
     }
     if (row.rank < 1) return;
-    // PEFT's AdaLoRA divides by the number of triplets, and a little more.
+    // PEFT's AdaLoRA divides by the number of triplets plus a small constant.
     row.scaling =
         adalora ? row.alpha / (static_cast<double>(row.rank) + 1e-5) : lora_scaling(*config_, row.rank, row.alpha);
     if (rank != row.rank && !adalora) {
@@ -185,7 +185,7 @@ class Adapter {
     }
   }
 
-  // A kind of module that is adapted in some layers only, where nothing says that it is meant so.
+  // Reports each kind of module that only some layers adapt, unless the configuration selects those layers.
   void check_layers() {
     std::map<std::string, int64_t> kinds;
     for (const auto& [module, pair] : contents_.pairs) ++kinds[kind_of(module)];

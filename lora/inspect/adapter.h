@@ -1,5 +1,5 @@
 #pragma once
-// PEFT adapters: what each pair adds to its weight.
+// Inspects PEFT adapters: the update that each pair adds to its weight.
 
 #include <filesystem>
 #include <optional>
@@ -11,16 +11,16 @@
 
 namespace lora {
 
-// Whether the file holds low-rank pairs under PEFT's names.
+// True if the file holds low-rank pairs under PEFT's names.
 bool holds_adapter(const SafetensorsFile& file);
 
-// Adds what adapter_config.json in `directory` says; an option that cannot be read or is not supported is odd, not an
-// error. Nothing where the scaling is then not known.
+// Adds the contents of adapter_config.json in `directory`. An option that is unreadable or unsupported is reported as
+// odd, not thrown. Returns nothing if the scaling is then unknown.
 std::optional<AdapterConfig> describe_adapter_config(const std::filesystem::path& directory, Inspection& inspection);
 
-// Adds a table of the pairs with rank, α, scaling, and norm and effective rank of each ΔW, or of those of one kind
-// together; what is trained beside them; and what is odd. `base`: a model's directory, for ‖ΔW‖ / ‖W‖ and for layers
-// that the adapter leaves out; may be empty.
+// Adds a table with rank, α, scaling, norm and effective rank of each ΔW; without `each`, one row per kind of module.
+// Also adds the modules that are trained in full, and what is odd. `base` is the directory of the base model, for
+// ‖ΔW‖ / ‖W‖ and for the layers that the adapter skips; it may be empty.
 void describe_adapter(const SafetensorsFile& file, const std::optional<AdapterConfig>& config,
                       const std::filesystem::path& base, bool each, Inspection& inspection);
 

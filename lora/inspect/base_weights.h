@@ -1,5 +1,5 @@
 #pragma once
-// A base model's weights beside an adapter: shapes and norms, of what is there.
+// The shapes and norms of a base model's weights, to compare an adapter with. Files may be missing.
 
 #include <cstdint>
 #include <filesystem>
@@ -15,18 +15,18 @@
 
 namespace lora {
 
-// The safetensors files of a model's directory. What cannot be read is said in `odd`, and left out.
+// The safetensors files of a model's directory. An unreadable file is reported in `odd` and skipped.
 SafetensorsFiles model_files(const std::filesystem::path& directory, std::vector<std::string>& odd);
 
 class BaseWeights {
  public:
-  // Nothing is known of an empty or missing directory.
+  // `directory` may be empty or missing; then nothing is known.
   BaseWeights(const std::filesystem::path& directory, Inspection& inspection);
   bool has_tied_head() const { return config_ && config_->tie_word_embeddings && config_->labels.empty(); }
   int64_t layers() const { return config_ ? config_->num_hidden_layers : 0; }
-  // Says where the module's weight has another shape, or is not there.
+  // Reports a module whose weight is missing or has another shape.
   void compare(const std::string& module, int64_t out, int64_t in);
-  double norm(const std::string& module) const;  // ‖W‖, 0 where it is not known
+  double norm(const std::string& module) const;  // ‖W‖; 0 if unknown
 
  private:
   const SafetensorsFile* file_of(const std::string& module) const;

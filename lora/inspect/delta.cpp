@@ -8,7 +8,7 @@
 namespace lora {
 namespace {
 
-// R of X = Q·R, (min(n, r), r): all that the singular values need of a tall factor.
+// R of X = Q·R, shape (min(n, r), r). R has the singular values of X.
 at::Tensor reduced(const at::Tensor& x) { return std::get<1>(at::linalg_qr(x, "r")); }
 
 }  // namespace
@@ -50,7 +50,7 @@ ValueStats value_stats(const at::Tensor& tensor) {
   for (int64_t begin = 0; begin < flat.numel(); begin += kBlock) {
     at::Tensor block = flat.narrow(0, begin, std::min(kBlock, flat.numel() - begin)).to(at::kFloat);
     double sum = block.square().sum(at::kDouble).item<double>();
-    if (!std::isfinite(sum)) {  // rare: count what it is, and go on with the rest
+    if (!std::isfinite(sum)) {  // rare: count the non-finite values and use the others
       stats.nans += block.isnan().sum().item<int64_t>();
       stats.infinities += block.isinf().sum().item<int64_t>();
       block = at::nan_to_num(block, 0.0, 0.0, 0.0).to(at::kDouble);

@@ -22,7 +22,7 @@ std::string type_text(uint32_t type) {
   return name.empty() ? "type " + std::to_string(type) : std::string(name);
 }
 
-// Numbers stay numbers for a machine; arrays (a vocabulary) are told by their length.
+// Numbers stay numbers in JSON. An array, for example a vocabulary, is reduced to its length.
 Json json_of(const GgufValue& value) {
   return std::visit(
       [&](const auto& held) -> Json {
@@ -75,7 +75,7 @@ void add_tensors(const GgufFile& file, bool each, Inspection& inspection) {
   inspection.tables.push_back(std::move(table));
 }
 
-// An adapter's pairs: "blk.0.attn_q.weight.lora_a" (r, in) and ".lora_b" (out, r), scaled by alpha / r.
+// Adds an adapter's pairs: "blk.0.attn_q.weight.lora_a" (r, in) and ".lora_b" (out, r), scaled by alpha / r.
 void add_pairs(const GgufFile& file, Inspection& inspection) {
   const GgufValue* stored = find_value(file.metadata(), "adapter.lora.alpha");
   const auto* alpha = stored ? std::get_if<float>(stored) : nullptr;

@@ -1,5 +1,5 @@
 #pragma once
-// GGUF files: metadata and tensors, of a model or of an adapter.
+// Inspects GGUF files: metadata and tensors of a model or an adapter.
 
 #include <filesystem>
 
@@ -7,9 +7,9 @@
 
 namespace lora {
 
-bool is_gguf(const std::filesystem::path& file);  // by its first bytes
+bool is_gguf(const std::filesystem::path& file);  // decides by the first bytes
 
-// Adds the metadata, the tensors and what is odd. ModelError for a damaged file.
+// Adds the metadata, the tensors and what is odd. Throws ModelError for a damaged file.
 void describe_gguf(const std::filesystem::path& file, bool each, Inspection& inspection);
 
 }  // namespace lora

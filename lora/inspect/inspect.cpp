@@ -18,13 +18,13 @@ namespace fs = std::filesystem;
 
 constexpr const char* kAdapterFile = "adapter_model.safetensors";
 
-// The base that the adapter says it is of, where that is here.
+// The base model that the adapter names, if that directory exists.
 fs::path base_of(const fs::path& adapter, const InspectOptions& options) {
   if (!options.base.empty()) return options.base;
   try {
     return read_peft_config(adapter).base_model;
   } catch (const Error&) {
-    return {};  // said by describe_adapter_config
+    return {};  // describe_adapter_config reports it
   }
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// lora-inspect: what is at a path, whatever it is.
+// lora-inspect: describes a run, a checkpoint, an adapter or a model file.
 
 #include <filesystem>
 #include <string>
@@ -9,13 +9,13 @@
 namespace lora {
 
 struct InspectOptions {
-  std::filesystem::path base = {};  // of an adapter; empty: where the adapter says, if that is there
-  bool each = false;                // every module and tensor in a row of its own
-  bool read_values = true;          // looks for NaN, infinities and zeros, which reads every byte of a model
+  std::filesystem::path base = {};  // an adapter's base model; empty: the one the adapter names, if it exists
+  bool each = false;                // one row for each module and tensor
+  bool read_values = true;          // searches for NaN, infinities and zeros; reads every byte of a model
 };
 
-// A run, a checkpoint, a PEFT adapter, a model's directory, a safetensors or a GGUF file. ModelError for anything else,
-// and for a file whose header is damaged; what is odd within a readable one is said in `odd`. Changes nothing.
+// `path` is a run, a checkpoint, a PEFT adapter, a model's directory, a safetensors file or a GGUF file. Throws
+// ModelError for anything else and for a damaged header. Problems within a readable file go to `odd`. Changes nothing.
 Inspection inspect(const std::filesystem::path& path, const InspectOptions& options);
 
 }  // namespace lora

@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Names come from files that may be anyone's: no control characters, and not endless.
+// Names come from untrusted files: replaces control characters and limits the length.
 std::string printable(const std::string& text) { return one_line(text, 200); }
 
 std::string cell(const Json& value) {

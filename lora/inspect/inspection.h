@@ -1,5 +1,5 @@
 #pragma once
-// What was found in a file or a directory: facts and tables that a person reads as text and a machine as JSON.
+// The result of an inspection: facts and tables, printed as text for people or as JSON for programs.
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -9,15 +9,15 @@ namespace lora {
 
 struct Fact {
   std::string key, title;
-  nlohmann::ordered_json value;  // a string, number, truth or null
-  std::string text = {};         // for the person, where it is more than the value
+  nlohmann::ordered_json value;  // a string, number, boolean or null
+  std::string text = {};         // for people, if it says more than the value
 };
 
 struct Column {
   std::string key, title;
 };
 
-// A cell is a string, number, truth, list of numbers (a shape) or null (nothing).
+// A cell is a string, number, boolean, list of numbers (a shape) or null (empty).
 struct Table {
   std::string key, title;
   std::vector<Column> columns;
@@ -28,15 +28,15 @@ struct Inspection {
   std::string path, kind;  // kind: "adapter", "model", "checkpoint", "run", "tensors", "gguf"
   std::vector<Fact> facts;
   std::vector<Table> tables;
-  std::vector<std::string> odd;  // what a person should look at, a sentence each
+  std::vector<std::string> odd;  // what a person should look at, one sentence each
 };
 
-// Tables of more rows than `most_rows` are cut, and say so.
+// Cuts tables with more than `most_rows` rows, and says so.
 std::string to_text(const Inspection& inspection, size_t most_rows);
 // {"path", "kind", each fact under its key, each table under its key as a list of objects, "odd"}
 std::string to_json(const Inspection& inspection);
 
-// Values as a row of bars, at most `width` of them: each is the mean of its share of the values.
+// Draws the values as a row of at most `width` bars. Each bar is the mean of its section of the values.
 std::string sparkline(const std::vector<double>& values, size_t width);
 
 }  // namespace lora

@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// The values of config.json that say what a model is, as they stand there: also of a family that is not supported.
+// Adds the main values of config.json as written, also for an unsupported family.
 void describe_config(const fs::path& file, Inspection& inspection) {
   std::ifstream in(file, std::ios::binary);
   const Json config = Json::parse(in, nullptr, /*allow_exceptions=*/false);
@@ -42,7 +42,7 @@ void describe_config(const fs::path& file, Inspection& inspection) {
   }
 }
 
-// The tensors that config.json means, and those that are there.
+// Compares the tensors that config.json implies with the tensors in the files.
 void compare_with_config(const fs::path& directory, const SafetensorsFiles& files, Inspection& inspection) {
   std::map<std::string, std::vector<int64_t>> wanted;
   try {
@@ -70,7 +70,7 @@ void compare_with_config(const fs::path& directory, const SafetensorsFiles& file
   for (const auto& [name, shape] : wanted) {
     if (!found.contains(name)) missing.push_back(name);
   }
-  // A family may keep several of its projections in one tensor, under a name of its own.
+  // A family may store several projections in one tensor with its own name.
   if (!missing.empty()) inspection.odd.push_back("config.json means tensors that are not there: " + listed(missing, 5));
   if (!extra.empty()) inspection.odd.push_back("config.json has no place for " + listed(extra, 5));
 }

@@ -1,5 +1,5 @@
 #pragma once
-// A model's directory: config.json beside its tensors.
+// Inspects a model's directory: config.json and the tensors.
 
 #include <filesystem>
 
@@ -7,7 +7,7 @@
 
 namespace lora {
 
-// Adds the model's shape, its tensors, and what of them config.json has no place for or misses.
+// Adds the model's shape, its tensors, and each tensor that is missing or does not belong according to config.json.
 void describe_model(const std::filesystem::path& directory, bool each, bool read_values, Inspection& inspection);
 
 }  // namespace lora

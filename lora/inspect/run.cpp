@@ -50,7 +50,7 @@ void add_curve(const Curve& curve, const char* key, const char* title, Inspectio
   }
 }
 
-// Rows that are no JSON object (the last line of a killed writer) are counted, not fatal.
+// Counts rows that are not a JSON object, such as the last line of a killed writer; they are not an error.
 void describe_metrics(const fs::path& file, Inspection& inspection) {
   std::ifstream in(file, std::ios::binary);
   if (!in) return;

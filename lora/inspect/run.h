@@ -1,5 +1,5 @@
 #pragma once
-// Runs and checkpoints: how far they came, and how the loss went.
+// Inspects runs and checkpoints: the progress, and the course of the loss.
 
 #include <filesystem>
 
@@ -7,11 +7,11 @@
 
 namespace lora {
 
-// Adds what recipe.yaml, metrics.jsonl, checkpoints/ and exports say. Returns where the weights to look at are: the
-// newest whole checkpoint, else adapter/, else nothing.
+// Adds the contents of recipe.yaml, metrics.jsonl, checkpoints/ and exports. Returns the directory of the weights to
+// inspect: the newest whole checkpoint, else adapter/, else an empty path.
 std::filesystem::path describe_run(const std::filesystem::path& run, Inspection& inspection);
 
-// Adds what state.json and the manifest say of one checkpoint.
+// Adds the contents of state.json and the manifest of one checkpoint.
 void describe_checkpoint(const std::filesystem::path& checkpoint, Inspection& inspection);
 
 }  // namespace lora

@@ -39,7 +39,7 @@ int64_t numel(const TensorEntry& entry) {
 
 void describe_tensors(const SafetensorsFiles& files, bool each, bool read_values, Inspection& inspection) {
   std::vector<Kind> kinds;
-  std::map<std::string, size_t> place;  // name, dtype and shape of a kind -> its row
+  std::map<std::string, size_t> place;  // name, dtype and shape of a kind -> its row in the table
   std::map<std::string, int64_t> dtypes;
   std::set<std::string> names;
   int64_t parameters = 0, bytes = 0, count = 0;
@@ -62,7 +62,7 @@ void describe_tensors(const SafetensorsFiles& files, bool each, bool read_values
       } else if (read_values) {
         const ValueStats stats = value_stats(file->tensor(name));
         file->release(name);
-        // A fresh bias or B is zero by design: one line for all.
+        // A new bias or B is zero by design, so all zero tensors are reported in one line.
         if (stats.all_zero() && at::isFloatingType(entry.dtype)) zero.push_back(name);
         if (const std::string text = odd_values(name, stats); !text.empty() && !stats.all_zero()) {
           inspection.odd.push_back(text);

@@ -1,5 +1,5 @@
 #pragma once
-// Tensors of safetensors files: names, shapes, dtypes, and what is odd about their values.
+// Inspects the tensors of safetensors files: names, shapes, dtypes, and odd values.
 
 #include <filesystem>
 #include <memory>
@@ -13,11 +13,13 @@ namespace lora {
 
 using SafetensorsFiles = std::vector<std::shared_ptr<SafetensorsFile>>;
 
-std::string dtype_name(at::ScalarType dtype);  // "BF16", as files say it
+std::string dtype_name(at::ScalarType dtype);  // "BF16", as the files write it
 int64_t numel(const TensorEntry& entry);
 
-// Adds parameters, bytes and dtypes as facts, and a table of tensors: those of one kind in one row ("model.layers.*…"),
-// or each in its own. `read_values`: also what of them is NaN, infinite or zero throughout, which reads every byte.
+// Adds the parameters, bytes and dtypes as facts, and a table of the tensors. Tensors of one kind share a row
+// ("model.layers.*…") unless `each`. `read_values`: also reports tensors with NaN or infinities and tensors that are
+// all
+// zero; this reads every byte.
 void describe_tensors(const SafetensorsFiles& files, bool each, bool read_values, Inspection& inspection);
 
 }  // namespace lora

@@ -45,7 +45,7 @@ std::string python_float(double number) {
   const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific);
   const std::string text(buffer, end);
   const int exponent = std::stoi(text.substr(text.find('e') + 1));
-  if (exponent < -4 || exponent >= 16) return text;  // both write two digits of exponent at least
+  if (exponent < -4 || exponent >= 16) return text;  // both write at least two digits of exponent
   const auto fixed = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::fixed);
   std::string plain(buffer, fixed.ptr);
   if (plain.find('.') == std::string::npos) plain += ".0";

@@ -1,5 +1,5 @@
 #pragma once
-// Characters as Python counts them, and its numbers as text.
+// Counts characters, and writes numbers as text, as Python does.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,20 +9,20 @@
 
 namespace lora::jinja {
 
-// Bytes of the character at `at`; a byte that begins none stands for itself.
+// The length in bytes of the UTF-8 character at `at`; 1 for a byte that does not begin a character.
 size_t character_length(std::string_view text, size_t at);
 
-// The code point of the `length` bytes at `at`.
+// The code point of the character of `length` bytes at `at`.
 uint32_t code_point(std::string_view text, size_t at, size_t length);
 
-// Where each character begins, and at last the text's end.
+// The byte offset of each character, and the size of the text as the last element.
 std::vector<size_t> character_offsets(std::string_view text);
 size_t count_characters(std::string_view text);
 
-// What str.strip() takes off and str.split() splits at.
+// White space as str.strip() and str.split() define it.
 bool is_space(uint32_t code_point);
 
-// repr(float): the fewest digits that read back.
+// repr(float): the shortest text that reads back as the same number.
 std::string python_float(double number);
 
 void append_utf8(std::string& out, uint32_t code_point);

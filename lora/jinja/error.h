@@ -1,12 +1,12 @@
 #pragma once
-// What is wrong with a template, or what it says itself.
+// An error in a template, or an error that the template raises itself.
 
 #include <stdexcept>
 #include <string>
 
 namespace lora::jinja {
 
-// what(): "line 3: unknown filter 'upcase'". Whoever knows the template's name and the row puts them in front.
+// what(): "line 3: unknown filter 'upcase'". A caller that knows the template's name and the row prepends them.
 struct TemplateError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

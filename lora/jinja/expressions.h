@@ -1,5 +1,5 @@
 #pragma once
-// A template's expressions: operators from the loosest to the tightest, then filters and tests.
+// Parses a template's expressions: operators from the lowest precedence to the highest, then filters and tests.
 
 #include <initializer_list>
 #include <string>
@@ -14,11 +14,11 @@ class Expressions {
   explicit Expressions(TokenCursor& in) : in_(in) {}
 
   NodePtr expression();
-  // An expression, or several with commas between them; without `conditional` none is "a if b".
+  // One expression, or several separated by commas. `conditional`: accepts "a if b".
   NodePtr tuple(bool conditional = true);
-  // What is behind `input` by bars, one or several; the first has no bar in front where `begun`.
+  // Parses the filters after `input`, each behind a "|". `begun`: the first filter has no "|" in front.
   NodePtr filters(NodePtr input, bool begun);
-  // A text of the template. Its origin is its place, so that no two are alike.
+  // A text literal. Its origin is its position in the template, so each literal has a different origin.
   static NodePtr literal(const Token& at);
 
  private:

@@ -14,7 +14,7 @@ namespace {
 
 using Filter = Value (*)(const Value& input, Arguments& arguments, const std::string& name);
 
-// "a.b" or an index of each item; the item itself where there is none.
+// The value at the path "a.b" or the index `path` of an item. Without a path, the item itself.
 Value attribute_of(const Value& item, const Value& path) {
   if (path.is_none() || path.is_undefined()) return item;
   if (path.integer()) return subscript(item, path);
@@ -32,7 +32,7 @@ Value folded(const Value& value, bool case_sensitive) {
   return value.text() && !case_sensitive ? Value(change_case(*value.text(), "lower")) : value;
 }
 
-// The filter's title has other words than the method's: a letter behind an apostrophe begins none.
+// Jinja2's title filter splits words differently from str.title(): a letter after an apostrophe does not begin a word.
 Value case_filter(const Value& input, Arguments&, const std::string& name) {
   return change_case(to_text(input), name == "title" ? "title filter" : name);
 }
@@ -146,7 +146,7 @@ Value round_filter(const Value& input, Arguments& arguments, const std::string& 
   const std::string method = to_text(arguments.get(1, "method", text("common"))).bytes();
   if (!input.number()) throw TemplateError("round: found a '" + input.type() + "', wanted a number");
   const double factor = std::pow(10.0, static_cast<double>(digits)), scaled = *input.number() * factor;
-  // Halves go to the even neighbour, as Python's do.
+  // Rounds halves to the even neighbour, as Python does.
   const double rounded = method == "ceil"    ? std::ceil(scaled)
                          : method == "floor" ? std::floor(scaled)
                                              : std::nearbyint(scaled);
@@ -203,7 +203,7 @@ Value unique(const Value& input, Arguments& arguments, const std::string&) {
   return list;
 }
 
-// The arguments from the one at `first` on.
+// The arguments from position `first` on.
 Arguments rest_of(Arguments& arguments, size_t first) {
   Arguments rest;
   rest.named = arguments.named;
@@ -215,7 +215,7 @@ Arguments rest_of(Arguments& arguments, size_t first) {
   return rest;
 }
 
-// What map and select go through: nothing where the input is false, such as None.
+// The items that map and select iterate over: none if the input is false, for example None.
 std::vector<Value> items_of(const Value& input) { return input.truth() ? iterate(input) : std::vector<Value>(); }
 
 Value map_filter(const Value& input, Arguments& arguments, const std::string& name) {
@@ -301,7 +301,7 @@ const std::map<std::string, Filter>& filters() {
       {"replace", replace_filter},
       {"reverse", reverse},
       {"round", round_filter},
-      // Text as it is: nothing is escaped here that this could keep from it.
+      // The text unchanged: nothing is escaped automatically, so there is nothing to turn off.
       {"safe", [](const Value& input, Arguments&, const std::string&) -> Value { return to_text(input); }},
       {"select", select},
       {"selectattr", select},

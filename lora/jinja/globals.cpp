@@ -7,7 +7,7 @@
 namespace lora::jinja {
 namespace {
 
-// As Jinja2's sandbox has it.
+// The limit of Jinja2's sandbox.
 constexpr int64_t kLongestRange = 100'000;
 
 Value range(Arguments& arguments) {
@@ -53,11 +53,11 @@ Value strftime(Arguments& arguments, const Date& date) {
   time.tm_hour = date.hour;
   time.tm_min = date.minute;
   time.tm_isdst = -1;
-  timegm(&time);  // the day of the week
+  timegm(&time);  // sets the day of the week
   const Value wanted = arguments.require(0, "format", "strftime_now");
   const std::string& format = expect_text(wanted, "strftime_now").bytes();
   char buffer[512];
-  // Nothing fits, or nothing is wanted.
+  // The size is 0 if the result does not fit or is empty.
   const size_t size = std::strftime(buffer, sizeof buffer, format.c_str(), &time);
   if (size == 0 && !format.empty()) throw TemplateError("strftime_now: '" + format + "' is too long");
   return text(std::string(buffer, size));

@@ -1,5 +1,5 @@
 #pragma once
-// The functions that every template may call.
+// The functions that every template can call.
 
 #include <optional>
 #include <string>

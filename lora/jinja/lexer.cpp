@@ -27,7 +27,7 @@ class Lexer {
   }
 
  private:
-  // Text up to the next tag, and that tag.
+  // Reads the text up to the next tag, and the tag.
   void read_data() {
     const size_t begin = at_;
     size_t tag = source_.find('{', at_);
@@ -56,8 +56,8 @@ class Lexer {
     }
   }
 
-  // Where text ends that stands before a tag: "-" takes all white space off, and before a block or comment that begins
-  // its line the line's indentation goes.
+  // The end of the text before a tag. "-" removes all white space before the tag. A block or comment that is the first
+  // thing on its line removes the line's indentation.
   size_t data_end(size_t begin, size_t tag, char sign, char type) const {
     if (sign == '-') {
       const size_t last = tag == 0 ? source_.npos : source_.find_last_not_of(kSpaces, tag - 1);
@@ -110,7 +110,7 @@ class Lexer {
     fail(tag, "a raw block does not end; wanted {% endraw %}");
   }
 
-  // Skips the white space that a tag's end takes along, and says whether what follows begins a line.
+  // Skips the white space that the end of a tag removes, and records whether the next text begins a line.
   void after_tag(char sign, bool trims_line) {
     const size_t end = at_;
     if (sign == '-') {
@@ -122,7 +122,7 @@ class Lexer {
   }
 
   void read_tag(size_t tag, std::string_view closing, TokenKind end) {
-    std::string open;  // brackets; a tag ends outside of them
+    std::string open;  // open brackets; the tag cannot end inside them
     for (;;) {
       at_ = std::min(source_.find_first_not_of(kSpaces, at_), source_.size());
       if (at_ == source_.size()) fail(tag, "a tag does not end; wanted " + std::string(closing));
@@ -205,7 +205,8 @@ class Lexer {
     at_ += i + 1;
   }
 
-  // What stands after a backslash; returns how many bytes that were.
+  // Appends the character that an escape sequence stands for. `rest` begins after the backslash. Returns the bytes
+  // read.
   size_t append_escaped(std::string& value, std::string_view rest) const {
     static constexpr std::string_view kNames = "abfnrtv\\'\"", kValues = "\a\b\f\n\r\t\v\\'\"";
     if (const size_t known = kNames.find(rest[0]); known != kNames.npos) {
@@ -257,7 +258,7 @@ class Lexer {
     tokens_.push_back({kind, std::move(text), line(offset), offset});
   }
 
-  // Offsets come in order, but for a tag's begin in errors.
+  // The line of an offset. Offsets must not decrease from call to call.
   size_t line(size_t offset) {
     for (; counted_ < offset; ++counted_) lines_ += source_[counted_] == '\n';
     return lines_;

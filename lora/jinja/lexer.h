@@ -1,5 +1,5 @@
 #pragma once
-// A template's source as tokens, with white space handled as transformers has it: trim_blocks and lstrip_blocks.
+// Splits a template's source into tokens. White space is handled as in transformers: trim_blocks and lstrip_blocks.
 
 #include <string>
 #include <string_view>
@@ -10,12 +10,12 @@ namespace lora::jinja {
 struct Token {
   enum class Kind { kData, kPrint, kPrintEnd, kBlock, kBlockEnd, kName, kString, kInteger, kFloat, kOperator, kEnd };
   Kind kind;
-  std::string text;  // of a string its value; of data what is printed
-  size_t line;       // counted from 1
-  size_t offset;     // in the source
+  std::string text;  // a string's value without quotes; the text of kData
+  size_t line;       // from 1
+  size_t offset;     // in bytes, in the source
 };
 
-// Ends with a kEnd. Throws TemplateError for what no token begins with, and for a tag that does not end.
+// The last token is kEnd. Throws TemplateError for a character that cannot begin a token and for a tag without an end.
 std::vector<Token> tokenize(std::string_view source);
 
 }  // namespace lora::jinja

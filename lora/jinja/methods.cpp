@@ -1,4 +1,4 @@
-// Methods of strings, lists and dicts.
+// The methods of strings, lists and dicts.
 
 #include <algorithm>
 #include <map>
@@ -27,7 +27,7 @@ std::vector<Value> split_at_spaces(const Text& text, int64_t most, bool from_rig
   if (inside) words.emplace_back(begin, text.size());
   if (most >= 0 && words.size() > static_cast<size_t>(most)) {
     const size_t rest = words.size() - static_cast<size_t>(most);
-    if (from_right) {  // what is left stays together, with the spaces at its outer end
+    if (from_right) {  // the rest is one item, with its leading and trailing spaces
       words[rest - 1].first = 0;
       words.erase(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(rest) - 1);
     } else {
@@ -107,7 +107,7 @@ bool all_characters(const Text& text, const std::string& name) {
          std::ranges::all_of(text.bytes(), [&](char c) { return matches(static_cast<unsigned char>(c)); });
 }
 
-// Character index of the part, or -1.
+// The character index of `part`, or -1.
 int64_t find(const Text& text, const Text& part, bool last) {
   const size_t at = last ? text.bytes().rfind(part.bytes()) : text.bytes().find(part.bytes());
   if (at == std::string::npos) return -1;
@@ -119,7 +119,7 @@ int64_t count(const Text& text, const Text& part) {
   return static_cast<int64_t>(split(text, part, kAll, false).size()) - 1;
 }
 
-// "{} {0} {name}"; what Python can put behind a colon or a name is not supported.
+// str.format() with "{}", "{0}" and "{name}". Format specifications and attribute access are not supported.
 Text format_braces(const Text& text, Arguments& arguments) {
   Text out;
   const std::string& bytes = text.bytes();
@@ -283,7 +283,7 @@ std::optional<Value> method(const Value& object, const std::string& name) {
     return bound(
         name, [object, found](Arguments& arguments) { return found->second(*object.text(), arguments, found->first); });
   }
-  // Templates may not change what they are given, and the sandbox that they are written for does not let them.
+  // A template must not change its input; Jinja2's sandbox forbids it too.
   static const std::map<std::string, std::vector<std::string>> kChanging = {
       {"list", {"append", "extend", "insert", "pop", "remove", "reverse", "sort", "clear"}},
       {"dict", {"update", "pop", "popitem", "setdefault", "clear"}}};

@@ -9,7 +9,7 @@
 namespace lora::jinja {
 namespace {
 
-// Longer texts and lists than any chat has.
+// The largest text or list that an operation may create. No chat comes near it.
 constexpr int64_t kLongest = int64_t{1} << 26;
 
 [[noreturn]] void refuse(const std::string& name, const Value& left, const Value& right) {
@@ -42,7 +42,7 @@ Value integers(const std::string& name, int64_t a, int64_t b) {
     return Value(static_cast<double>(a) / static_cast<double>(b));
   } else if (b == -1) {
     if (name == "//") overflow = __builtin_sub_overflow(int64_t{0}, a, &result);
-  } else {  // rounded down, and the remainder has the divisor's sign
+  } else {  // floor division; the remainder has the divisor's sign
     const int64_t remainder = a % b;
     const bool below = remainder != 0 && (remainder < 0) != (b < 0);
     result = name == "//" ? a / b - below : remainder + (below ? b : 0);
@@ -158,7 +158,7 @@ Value subscript(const Value& object, const Value& key) {
   if (const Dict* dict = object.dict(); dict && dict->kind == Dict::Kind::kDict) {
     if (const Value* found = dict->find(key)) return *found;
   } else if (const auto index = key.integer(); index && (object.list() || object.text())) {
-    // Characters, not bytes.
+    // Indices count characters, not bytes.
     const std::vector<size_t> offsets =
         object.text() ? character_offsets(object.text()->bytes()) : std::vector<size_t>();
     const auto size = static_cast<int64_t>(object.text() ? offsets.size() - 1 : object.list()->items.size());

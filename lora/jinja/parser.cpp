@@ -25,7 +25,8 @@ class Statements {
  private:
   using Names = std::vector<std::string_view>;
 
-  // Up to a block that begins with one of `ends`, whose name is the next token then; or to the end.
+  // Parses up to a block whose name is one of `ends`, which becomes the current token; without such a block, up to the
+  // end.
   std::vector<NodePtr> statements(const Names& ends) {
     const TokenCursor::Deeper deeper(in_);
     std::vector<NodePtr> nodes;
@@ -176,7 +177,7 @@ class Statements {
     return node;
   }
 
-  // name, name.attribute, or several in a tuple.
+  // An assignment target: name, name.attribute, or a tuple of them.
   NodePtr target(bool namespaces = false) {
     std::vector<NodePtr> names;
     const size_t line = in_.token().line;
@@ -207,7 +208,7 @@ class Statements {
   bool in_loop_ = false;
 };
 
-// Line ends are \n, and the one at the very end is not the template's.
+// Converts line ends to \n and drops one line end at the end of the source, as Jinja2 does.
 std::string normalised(const std::string& source) {
   std::string text;
   for (size_t i = 0; i < source.size(); ++i) {

@@ -1,5 +1,5 @@
 #pragma once
-// A parsed template: one kind of node for statements and expressions.
+// A parsed template. Statements and expressions share one node type.
 
 #include <memory>
 #include <string>
@@ -14,7 +14,7 @@ using NodePtr = std::unique_ptr<Node>;
 
 struct Node {
   enum class Kind {
-    // Expressions; what `children` are stands behind.
+    // Expressions. The comment after each kind lists its `children`.
     kConstant,   // value
     kName,       // name
     kList,       // items
@@ -22,26 +22,26 @@ struct Node {
     kDict,       // key, value, key, value, …
     kAttribute,  // object; name
     kSubscript,  // object, index
-    kSlice,      // object, begin, end, step; each but the object may be null
+    kSlice,      // object, begin, end, step; all but the object may be null
     kCall,       // callee; arguments
-    kFilter,     // input; name, arguments. The input is null for {% filter %} and {% set %} blocks
+    kFilter,     // input; name, arguments. The input is null in {% filter %} and {% set %} blocks
     kTest,       // input; name, arguments
     kNot,        // operand
     kNegative,   // operand
     kPositive,   // operand
     kBinary,     // left, right; name is the operator
-    kCompare,    // first, others…; names of the operators
+    kCompare,    // first, others…; names: the operators
     kAnd,        // left, right
     kOr,         // left, right
-    kCondition,  // condition, then, else or null
-    // Statements; `body` and `otherwise` are lists of them.
+    kCondition,  // condition, then, else (may be null)
+    // Statements. `body` and `otherwise` are lists of statements.
     kOutput,       // expression
     kIf,           // condition; body, otherwise
-    kFor,          // target, list, condition or null; body, otherwise
+    kFor,          // target, list, condition (may be null); body, otherwise
     kSet,          // target, value
     kSetBlock,     // target, filters…; body
-    kMacro,        // defaults, null where there is none; name, names of parameters, body
-    kCallBlock,    // call, then defaults as a macro's; names of parameters, body
+    kMacro,        // defaults (null for a parameter without one); name, names of parameters, body
+    kCallBlock,    // call, then defaults as in kMacro; names of parameters, body
     kFilterBlock,  // filters…; body
     kGeneration,   // body
     kBreak,
@@ -54,13 +54,12 @@ struct Node {
   std::vector<std::string> names = {};
   Value value = {};
   std::vector<NodePtr> children = {};
-  std::vector<NodePtr> arguments = {};  // by position
+  std::vector<NodePtr> arguments = {};  // positional
   std::vector<std::pair<std::string, NodePtr>> named = {};
   std::vector<NodePtr> body = {}, otherwise = {};
 };
 
-// Throws TemplateError "line 3: …" for what is no template, for a tag that is not known here, and for one nested too
-// deep.
+// Throws TemplateError "line 3: …" for a syntax error, an unsupported tag, and a template that is nested too deep.
 std::vector<NodePtr> parse(const std::string& source);
 
 }  // namespace lora::jinja

@@ -14,7 +14,7 @@ namespace {
 
 using Kind = Node::Kind;
 
-// A macro that calls itself; each level takes some hundred bytes of stack for each of the parser's levels.
+// The limit on recursive macros. Each level takes some hundred bytes of stack for each of the parser's levels.
 constexpr int kDeepestCall = 1000;
 
 struct Scope {
@@ -154,7 +154,7 @@ class Interpreter {
         return !evaluate(*node.children[2], inner).truth();
       });
     }
-    const Value changed_before = Dict{};  // what loop.changed() saw last
+    const Value changed_before = Dict{};  // the arguments of the last call of loop.changed()
     for (size_t i = 0; i < items.size(); ++i) {
       step(node);
       const auto inner = std::make_shared<Scope>(Scope{{}, scope});
@@ -216,9 +216,10 @@ class Interpreter {
     }
   }
 
-  // Its parameters' defaults are the node's children from `first` on. It ends with this rendering at the latest.
+  // The defaults of the parameters are the node's children from `first` on. The macro is valid only during this
+  // rendering.
   Value macro(const Node& node, const std::string& name, size_t first, const ScopePtr& scope) {
-    // Weak: the macro stands in the scope that it would hold otherwise.
+    // Weak, because the scope holds the macro: a shared pointer would be a cycle.
     return Function{
         name, [this, &node, name, first, weak = std::weak_ptr(scope)](Arguments& arguments) -> Value {
           const Deeper deeper(*this);
@@ -259,7 +260,7 @@ class Interpreter {
     return callee.function()->call(arguments);
   }
 
-  // A chain of filters on the text of a block, which takes the place of the innermost input.
+  // Applies a block's chain of filters to its text. The text replaces the null input of the innermost filter.
   Value filtered(const Node& node, Value input, const ScopePtr& scope) {
     if (node.children[0]) input = filtered(*node.children[0], std::move(input), scope);
     return apply_filter(node.name, input, evaluate_arguments(node, scope));

@@ -1,9 +1,9 @@
 #pragma once
-// Jinja templates as chat templates use them: rendered as Jinja2's sandbox does with transformers' settings
-// (trim_blocks, lstrip_blocks, loop controls, {% generation %}, its tojson, raise_exception, strftime_now), but every
-// byte of the rendering says where it comes from. What is not supported is refused by name: when the template is read
-// include, import, extends, block, with, do, recursive loops and * and ** in calls; when it comes to that, as Jinja2
-// does, a rare filter.
+// Renders Jinja templates as chat templates use them. The result equals that of Jinja2's sandbox with transformers'
+// settings: trim_blocks, lstrip_blocks, loop controls, {% generation %}, its tojson, raise_exception, strftime_now. In
+// addition, every byte of the result records its origin.
+// An unsupported feature throws with its name. The constructor refuses include, import, extends, block, with, do,
+// recursive loops, and * and ** in calls. An unsupported filter throws only when it is evaluated, as in Jinja2.
 // Written after Jinja2's documentation (jinja.palletsprojects.com, 3.1, "Template Designer Documentation").
 
 #include <memory>
@@ -19,7 +19,7 @@ namespace lora::jinja {
 
 struct Node;
 
-// A template that does not end, or grows without bounds, is stopped.
+// Bounds on a rendering. A template that exceeds them throws.
 struct Limits {
   int64_t steps = 50'000'000;  // nodes evaluated
   size_t bytes = size_t{1} << 28;
@@ -29,7 +29,7 @@ struct Date {
   int year = 1970, month = 1, day = 1, hour = 0, minute = 0;
 };
 
-// Immutable: several threads may render at once.
+// Immutable: several threads may render at the same time.
 class Template {
  public:
   // Throws TemplateError.
@@ -38,12 +38,12 @@ class Template {
   Template(Template&&) noexcept;
   Template& operator=(Template&&) noexcept;
 
-  // `now` is what strftime_now tells. Throws TemplateError for what the template raises itself, and for what has no
-  // meaning. Values that are shared between threads must not be namespaces.
+  // `now` is the time that strftime_now returns. Throws TemplateError for an error that the template raises and for an
+  // invalid operation. Values shared between threads must not be namespaces.
   Text render(const std::vector<std::pair<std::string, Value>>& variables, const Date& now,
               const Limits& limits = {}) const;
 
-  // Whether {% generation %} stands in it.
+  // True if the template contains {% generation %}.
   bool marks_generation() const { return marks_generation_; }
 
  private:

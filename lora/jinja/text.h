@@ -1,5 +1,5 @@
 #pragma once
-// Bytes that remember where they come from, so that a rendering tells the template's own text from a row's.
+// Text in which every byte knows its origin. It tells the template's own text from the text of a data row.
 
 #include <cstdint>
 #include <string>
@@ -8,15 +8,15 @@
 
 namespace lora::jinja {
 
-// Positive: data, numbered by the caller. 0: computed (a number, a comma of tojson). Negative: the template's text;
-// each literal has an origin of its own, from kFirstLiteral downwards, and what lies between is the caller's to give
-// to trusted variables.
+// Positive: data; the caller assigns the numbers. 0: computed, for example a number or a comma of tojson. Negative: the
+// template's text. Each literal has its own origin, from kFirstLiteral downwards. The caller may assign the origins
+// between kFirstLiteral and 0 to trusted variables.
 using Origin = int32_t;
 inline constexpr Origin kComputed = 0;
 inline constexpr Origin kFirstLiteral = -1000;
 
 struct Run {
-  size_t end;  // the byte after its last; it begins where the run before it ends
+  size_t end;  // one past its last byte; the run begins at the end of the previous run
   Origin origin;
   bool generated;  // inside {% generation %}
 };
@@ -27,7 +27,7 @@ class Text {
   Text(std::string bytes, Origin origin);
 
   const std::string& bytes() const { return bytes_; }
-  const std::vector<Run>& runs() const { return runs_; }  // in order, none empty, neighbours differ
+  const std::vector<Run>& runs() const { return runs_; }  // in order; no run is empty; neighbours differ
   size_t size() const { return bytes_.size(); }
   bool empty() const { return bytes_.empty(); }
 
@@ -36,9 +36,9 @@ class Text {
   // Bytes [begin, end).
   Text part(size_t begin, size_t end) const;
   Origin origin_at(size_t byte) const;
-  // All bytes from `begin` on are generated.
+  // Marks all bytes from `begin` on as generated.
   void mark_generated(size_t begin);
-  // Each byte replaced by another, with its origin.
+  // Replaces each byte by change(index, byte) and keeps its origin.
   template <typename Change>
   Text mapped(const Change& change) const {
     Text text = *this;

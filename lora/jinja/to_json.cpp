@@ -1,4 +1,4 @@
-// json.dumps, byte by byte as Python writes it.
+// json.dumps: the same bytes as Python writes.
 
 #include <algorithm>
 #include <cmath>

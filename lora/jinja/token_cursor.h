@@ -1,5 +1,5 @@
 #pragma once
-// A place among a template's tokens, for what parses them.
+// A position in a template's tokens, for the parsers.
 
 #include <memory>
 #include <string>
@@ -16,33 +16,33 @@ class TokenCursor {
   explicit TokenCursor(const std::string& source) : tokens_(tokenize(source)) {}
 
   const Token& token() const { return tokens_[at_]; }
-  const Token& next();  // the current token, which is then behind; the last one stays
+  const Token& next();  // returns the current token and moves past it; stays on the last token
 
   bool is(Token::Kind kind) const { return token().kind == kind; }
   bool is(std::string_view operator_) const { return is(Token::Kind::kOperator) && token().text == operator_; }
   bool is_name(std::string_view name) const { return is(Token::Kind::kName) && token().text == name; }
-  // Of the token behind the current one, which is not the last.
+  // Checks the token after the current one. The current token must not be the last.
   bool peek_is(std::string_view operator_) const { return peek_is(Token::Kind::kOperator, operator_); }
   bool peek_is_name(std::string_view name) const { return peek_is(Token::Kind::kName, name); }
 
-  // Where it is so, the token is passed.
+  // Moves past the current token if it matches.
   bool accept(Token::Kind kind) { return is(kind) && (next(), true); }
   bool accept(std::string_view operator_) { return is(operator_) && (next(), true); }
   bool accept_name(std::string_view name) { return is_name(name) && (next(), true); }
 
-  // The same, or a TemplateError that says what was found and wanted.
+  // Moves past the current token, or throws a TemplateError with the expected and the found token.
   const Token& expect(Token::Kind kind, const std::string& wanted);
   void expect(std::string_view operator_);
   void expect_name(std::string_view name);
 
-  std::string shown() const;  // the current token, as an error names it
+  std::string shown() const;  // the current token for an error message
   [[noreturn]] void fail(const std::string& message) const;
 
-  // Of the current line.
+  // A node on the current line.
   std::unique_ptr<Node> node(Node::Kind kind) const { return node(kind, token().line); }
   static std::unique_ptr<Node> node(Node::Kind kind, size_t line);
 
-  // Counts a level of nesting while it lives, and fails where there are too many.
+  // Counts one level of nesting during its lifetime. Throws if the nesting is too deep.
   class Deeper {
    public:
     explicit Deeper(TokenCursor& in);

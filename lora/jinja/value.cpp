@@ -9,7 +9,7 @@
 namespace lora::jinja {
 namespace {
 
-// Deeper values than any data has: a namespace that holds itself.
+// The limit on nested values. It catches a namespace that contains itself; no data is that deep.
 constexpr int kDeepestValue = 200;
 
 void check_depth(int depth) {
@@ -55,7 +55,7 @@ bool less_at(const Value& a, const Value& b, int depth) {
   throw TemplateError("'" + a.type() + "' and '" + b.type() + "' have no order");
 }
 
-// As Python quotes a string inside a list.
+// Quotes a string as Python does inside a list.
 void append_quoted(Text& out, const Text& text, Origin origin) {
   const std::string& bytes = text.bytes();
   const bool twice = bytes.find('\'') != std::string::npos && bytes.find('"') == std::string::npos;

@@ -1,5 +1,5 @@
 #pragma once
-// The values of a template's expressions: Python's, as far as chat templates use them.
+// The values of expressions: Python's types, as far as chat templates use them.
 
 #include <functional>
 #include <memory>
@@ -18,14 +18,14 @@ class Value;
 class Arguments;
 
 struct Undefined {
-  std::string name;  // what was asked for
+  std::string name;  // the missing name
 };
 struct None {};
 struct List;
 struct Dict;
 struct Function;
 
-// Cheap to copy: what is large is shared. Only namespaces change once made.
+// Cheap to copy: large contents are shared. Immutable, except for namespaces.
 class Value {
  public:
   Value() : data_(Undefined{}) {}
@@ -46,17 +46,17 @@ class Value {
   bool is_undefined() const { return is<Undefined>(); }
   bool is_none() const { return is<None>(); }
   const Undefined& undefined() const { return std::get<Undefined>(data_); }
-  // The value as one of a kind, or null.
+  // The value if it has this type, else null.
   const Text* text() const;
   const List* list() const;
   Dict* dict() const;
   const Function* function() const;
-  // Python's: a bool is a number too.
+  // As in Python, a bool is also a number.
   std::optional<int64_t> integer() const;
   std::optional<double> number() const;
 
   bool truth() const;
-  std::string type() const;  // as Python names it: 'str', 'dict', …
+  std::string type() const;  // Python's name of the type: 'str', 'dict', …
 
  private:
   std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const Text>, std::shared_ptr<const List>,
@@ -71,7 +71,7 @@ struct List {
 };
 
 struct Dict {
-  enum class Kind { kDict, kNamespace, kLoop };  // the last two have attributes in place of items
+  enum class Kind { kDict, kNamespace, kLoop };  // the last two have attributes instead of items
   std::vector<std::pair<Value, Value>> entries = {};
   Kind kind = Kind::kDict;
   Origin origin = kComputed;
@@ -86,17 +86,17 @@ struct Function {
   std::function<Value(Arguments&)> call;
 };
 
-// Arguments of a call: by position or by name.
+// The arguments of a call, positional and named.
 class Arguments {
  public:
   std::vector<Value> positional;
   std::vector<std::pair<std::string, Value>> named;
 
-  // The parameter's value, or null; it counts as read.
+  // The parameter's value, or null. Marks the argument as read.
   const Value* find(size_t position, const std::string& name);
   Value get(size_t position, const std::string& name, Value otherwise);
   Value require(size_t position, const std::string& name, const std::string& function);
-  // Throws TemplateError for an argument that nothing read.
+  // Throws TemplateError if an argument was not read.
   void finish(const std::string& function) const;
 
  private:
@@ -105,15 +105,15 @@ class Arguments {
 };
 
 Value text(std::string bytes, Origin origin = kComputed);
-// Strings and containers of data all have this origin.
+// All strings and containers of `json` get this origin.
 Value from_json(const nlohmann::ordered_json& json, Origin origin);
 
-// Python's ==; values of different kinds differ, numbers apart.
+// Python's ==. Values of different types differ, except numbers.
 bool equal(const Value& a, const Value& b);
-// Python's <, of numbers, strings and lists. Throws TemplateError for others.
+// Python's < for numbers, strings and lists. Throws TemplateError for other types.
 bool less(const Value& a, const Value& b);
 
-// Python's str() and repr(); undefined is empty.
+// Python's str() and repr(). An undefined value is an empty text.
 Text to_text(const Value& value);
 Text to_repr(const Value& value);
 
@@ -123,10 +123,10 @@ struct JsonStyle {
   std::string item_separator = ", ", key_separator = ": ";
   bool sort_keys = false;
 };
-// Python's json.dumps. Throws TemplateError for what is no JSON.
+// Python's json.dumps. Throws TemplateError for a value that JSON cannot hold.
 Text to_json(const Value& value, const JsonStyle& style);
 
-// What a loop over the value sees. Throws TemplateError where there is no such thing.
+// The items that a loop over the value visits. Throws TemplateError if the value is not iterable.
 std::vector<Value> iterate(const Value& value);
 
 }  // namespace lora::jinja

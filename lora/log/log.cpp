@@ -13,7 +13,7 @@ namespace lora {
 namespace {
 
 struct Log {
-  // Colour covers what stands between %^ and %$; an info line has none.
+  // The text between %^ and %$ gets the level's colour. The level info has no colour.
   Log() {
     const auto terminal = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
     terminal->set_color(spdlog::level::info, terminal->reset);

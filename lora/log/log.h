@@ -1,7 +1,7 @@
 #pragma once
-// Log lines of the programs: "12:34:56 message" on stderr, coloured by level on a terminal and nowhere else.
-// Only programs log; a library says what it found by its return value or an exception.
-// spdlog stays behind these functions, as its fmt and the one that LibTorch carries cannot meet in one source.
+// Log lines of the programs: "12:34:56 message" on stderr, coloured by level if stderr is a terminal.
+// Only programs log. A library reports by its return value or an exception.
+// Only log.cpp includes spdlog, because its fmt conflicts with the fmt in LibTorch's headers.
 //
 // Every function may be called from any thread.
 
@@ -14,8 +14,8 @@ void log_info(const std::string& message);
 void log_warning(const std::string& message);
 void log_error(const std::string& message);
 
-// From now on each line also goes, with its date, to the end of `file` (created with its parent folders), until the
-// program ends or another file takes its place. Throws StorageError naming the file when it cannot be opened.
+// Also appends each further line, with its date, to `file`, until the program ends or another file replaces it. Creates
+// the file and its parent directories. Throws StorageError with the file's name if it cannot be opened.
 void log_to_file(const std::filesystem::path& file);
 
 }  // namespace lora

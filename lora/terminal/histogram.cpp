@@ -84,7 +84,7 @@ std::string svg_histogram(const Histogram& histogram, const std::string& label, 
   }
   svg += "<line class=\"axis\" x1=\"" + fixed(kLeft, 0) + "\" x2=\"" + fixed(kWidth - kLeft, 0) + "\" y1=\"" +
          fixed(base, 1) + "\" y2=\"" + fixed(base, 1) + "\"/>";
-  // At the edges of bins, so that the numbers are round.
+  // At the edges of bins, where the numbers are round.
   constexpr size_t kTicks = 5;
   const size_t every = ceil_div(bins, kTicks);
   for (size_t bin = 0; bins > 0 && bin <= bins; bin += every) {

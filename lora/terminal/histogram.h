@@ -1,5 +1,5 @@
 #pragma once
-// Numbers in bins, as text and as a picture.
+// Histograms, as text and as SVG.
 
 #include <cstdint>
 #include <string>
@@ -7,23 +7,24 @@
 
 namespace lora {
 
-// Bin i counts values of [i, i + 1) · width; the last bin has its upper end as well.
+// Bin i counts the values in [i, i + 1) · width. The last bin includes its upper end.
 struct Histogram {
   double width = 1;
   std::vector<int64_t> counts;
   int64_t total() const;
 };
 
-// About `bins` bins from 0 to the largest value, of a round width: 1, 2 or 5 times a power of ten.
+// About `bins` bins from 0 to the largest value. The width is 1, 2 or 5 times a power of ten.
 Histogram histogram(const std::vector<int64_t>& values, int bins);
-// `bins` bins of [0, 1].
+// `bins` bins over [0, 1].
 Histogram share_histogram(const std::vector<double>& shares, int bins);
 
-// A line a bin: its lower end, a bar, its count.
+// One line per bin: lower end, bar, count.
 std::string bars(const Histogram& histogram, int columns);
 
-// An SVG element of its own size with a bar a bin, each with its range and count as title; colours are the page's
-// (classes bar, axis). `label` says what is counted, `percent` writes the axis in percent.
+// An SVG element with one bar per bin; the range and count are its title. The page sets the colours (classes bar,
+// axis).
+// `label` names what is counted. `percent` labels the axis in percent.
 std::string svg_histogram(const Histogram& histogram, const std::string& label, bool percent);
 
 }  // namespace lora

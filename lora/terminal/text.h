@@ -1,5 +1,5 @@
 #pragma once
-// Numbers and tables as a person reads them.
+// Formats numbers and tables for people.
 
 #include <cstdint>
 #include <string>
@@ -14,14 +14,14 @@ std::string as_scientific(double value);            // 2.0e-04
 std::string fixed(double value, int digits);        // 1.2346
 std::string percent(double share, int digits = 1);  // 12.3 %
 
-// A module's path with its layer left open: "model.layers.3.mlp.up_proj" -> "model.layers.*.mlp.up_proj"
+// A module's path without its layer number: "model.layers.3.mlp.up_proj" -> "model.layers.*.mlp.up_proj"
 std::string kind_of(const std::string& path);
 
-// One line, at most `width` characters of it, with line ends shown as ↵.
+// The text in one line of at most `width` characters; line ends become ↵.
 std::string one_line(const std::string& text, size_t width);
 
-// Columns padded to equal width, two spaces apart and two in front; `right` says which are right-aligned. Widths count
-// code points, which is enough for what is printed here.
+// Pads the columns to equal width, with two spaces between them and two in front. `right` selects the right-aligned
+// columns. Widths count code points, which is enough for the text printed here.
 std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right);
 
 }  // namespace lora

@@ -46,7 +46,7 @@ void throw_storage_error(const std::filesystem::path& path, const std::string& a
 }
 
 void write_all(int descriptor, const void* data, size_t size, const std::filesystem::path& path) {
-  constexpr size_t kLargestWrite = size_t{1} << 30;  // Linux cuts a larger one short
+  constexpr size_t kLargestWrite = size_t{1} << 30;  // Linux writes at most slightly less than 2 GiB per call
   const char* next = static_cast<const char*>(data);
   while (size > 0) {
     const ssize_t written = ::write(descriptor, next, std::min(size, kLargestWrite));
@@ -62,7 +62,7 @@ void sync_directory(const std::filesystem::path& path) { sync(path, O_DIRECTORY)
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   static std::atomic<unsigned> count{0};
-  do {  // again where a process of the same number, long dead, left its file
+  do {  // retry: a dead process with the same id may have left its file
     temporary_ = parent_of(path_) / ("." + path_.filename().string() + ".tmp-" + std::to_string(::getpid()) + "-" +
                                      std::to_string(count++));
     file_ = FileDescriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
@@ -80,7 +80,7 @@ void AtomicFile::commit() {
   if (::fsync(file_.get()) != 0) throw_storage_error(path_, "flush to disk", errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_storage_error(path_, "put in its place", errno);
   temporary_.clear();
-  // Some network disks report a failed write only here.
+  // Some network file systems report a failed write only here.
   if (::close(file_.release()) != 0) throw_storage_error(path_, "close", errno);
   sync_directory(parent_of(path_));
 }

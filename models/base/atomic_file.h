@@ -1,5 +1,5 @@
 #pragma once
-// Files that are whole or not there: written beside their place, flushed to the disk, then renamed into it.
+// Files that are complete or absent: written to a temporary file in the same directory, flushed to disk, then renamed.
 
 #include <cstddef>
 #include <filesystem>
@@ -10,20 +10,21 @@
 
 namespace lora {
 
-// Throws StorageError "PATH: cannot ACTION: reason", the reason being that of `error` (an errno), with a hint for a
-// full disk or a missing permission.
+// Throws StorageError "PATH: cannot ACTION: reason". The reason is that of `error` (an errno), with a hint for a full
+// disk or a missing permission.
 [[noreturn]] void throw_storage_error(const std::filesystem::path& path, const std::string& action, int error);
 
-// Writes all bytes, however many calls it takes. Throws StorageError naming `path`.
+// Writes all bytes, in as many calls as needed. Throws StorageError with `path`.
 void write_all(int descriptor, const void* data, size_t size, const std::filesystem::path& path);
 
-// Flush a file's bytes, or a directory's list of names, to the disk. Throw StorageError.
+// Flush a file's bytes or a directory's entries to disk. Both throw StorageError.
 void sync_file(const std::filesystem::path& path);
 void sync_directory(const std::filesystem::path& path);
 
-// A file being written. Until commit() returns, whatever stood at `path` before still stands there; afterwards the new
-// bytes do, and survive a power loss. Destroyed without commit() (an exception, say), it leaves nothing behind; a
-// killed process leaves a hidden file `.NAME.tmp-PID-N` beside `path`. Every call may throw StorageError.
+// A file being written. Until commit() returns, the old file at `path` is unchanged; afterwards the new bytes are there
+// and survive a power loss. The destructor removes the temporary file if commit() was not called. A killed process
+// leaves
+// a hidden file `.NAME.tmp-PID-N` next to `path`. Every function may throw StorageError.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);

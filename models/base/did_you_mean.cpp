@@ -41,7 +41,7 @@ std::vector<std::string> nearest_names(std::string_view word, const std::vector<
   const std::string wanted = folded(word);
   for (const std::string& candidate : candidates) {
     const auto [shorter, longer] = std::minmax({wanted.size(), candidate.size()});
-    if (longer - shorter > longer / 3) continue;  // each byte of difference is an edit
+    if (longer - shorter > longer / 3) continue;  // the difference in length is a lower bound of the distance
     const size_t distance = edit_distance(wanted, folded(candidate));
     if (distance <= longer / 3) near.emplace_back(distance, &candidate);
   }

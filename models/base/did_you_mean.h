@@ -1,5 +1,5 @@
 #pragma once
-// Names in error messages: lists of them, and the nearest known name to one that is not known.
+// Names in error messages: lists of names, and suggestions for a misspelled name.
 
 #include <cstddef>
 #include <string>
@@ -8,19 +8,20 @@
 
 namespace lora {
 
-// The fewest insertions, deletions, replacements and swaps of neighbouring bytes that make `a` into `b`, no byte being
-// edited twice ("optimal string alignment", a form of Damerau-Levenshtein).
+// The minimum number of insertions, deletions, replacements and swaps of neighbouring bytes that turn `a` into `b`. No
+// byte
+// is edited twice ("optimal string alignment", a form of Damerau-Levenshtein).
 size_t edit_distance(std::string_view a, std::string_view b);
 
-// At most `count` of `candidates` that `word` could be a misspelling of: those at most a third of the longer name's
-// length away, nearest first and otherwise in their given order. Case does not count, nor does '-' for '_'.
+// The at most `count` candidates that `word` may be a misspelling of, nearest first, then in the given order. Their
+// distance is at most a third of the longer name's length. Ignores case, and treats '-' and '_' as equal.
 std::vector<std::string> nearest_names(std::string_view word, const std::vector<std::string>& candidates,
                                        size_t count = 1);
 
-// "'a', 'b' and 3 more": at most `shown` of them; "none" where there are none.
+// "'a', 'b' and 3 more": shows at most `shown` names; "none" if the list is empty.
 std::string listed(const std::vector<std::string>& names, size_t shown = 10);
 
-// " (did you mean 'rank'?)", or nothing where no candidate is near.
+// " (did you mean 'rank'?)", or an empty string if no candidate is near.
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace lora

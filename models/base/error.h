@@ -1,15 +1,15 @@
 #pragma once
-// The one family of exceptions. Only a program's main turns one into an exit code and a line on stderr.
+// The only family of exceptions. Only a program's main() turns one into an exit code and a line on stderr.
 
 #include <stdexcept>
 #include <string>
 
 namespace lora {
 
-// Exit codes of every program; see README, "Exit codes".
+// Exit codes of all programs; see README, "Exit codes".
 enum class ExitCode { kDone = 0, kRecipe = 2, kData = 3, kModel = 4, kStorage = 5, kNumerics = 6, kDistributed = 7 };
 
-// what() is one message: "[component] object: what was found, what was wanted; hint".
+// what() is one message: "[component] object: what was found, what was expected; hint".
 class Error : public std::runtime_error {
  public:
   Error(ExitCode code, const std::string& component, const std::string& message)
@@ -20,15 +20,15 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
-// Usage of a program or a recipe: exit code 2.
+// A program's arguments or a recipe: exit code 2.
 struct RecipeError : Error {
   explicit RecipeError(const std::string& message) : Error(ExitCode::kRecipe, "recipe", message) {}
 };
-// What an adapter is asked to be, or several combined: exit code 2.
+// An adapter's configuration, or a combination of adapters: exit code 2.
 struct AdapterError : Error {
   explicit AdapterError(const std::string& message) : Error(ExitCode::kRecipe, "adapter", message) {}
 };
-// What an export is asked to be: exit code 2.
+// An export's configuration: exit code 2.
 struct ExportError : Error {
   explicit ExportError(const std::string& message) : Error(ExitCode::kRecipe, "export", message) {}
 };

@@ -1,5 +1,5 @@
 #pragma once
-// Owner of a POSIX file descriptor.
+// Owns a POSIX file descriptor.
 
 #include <unistd.h>
 
@@ -9,7 +9,7 @@ namespace lora {
 
 class FileDescriptor {
  public:
-  // Takes what open() returned; a negative one is kept as it is and never closed.
+  // Takes the result of open(). A negative value is kept and never closed.
   explicit FileDescriptor(int descriptor = -1) : descriptor_(descriptor) {}
   ~FileDescriptor() {
     if (descriptor_ >= 0) ::close(descriptor_);
@@ -21,7 +21,7 @@ class FileDescriptor {
   }
 
   int get() const { return descriptor_; }
-  // Gives the descriptor up, for a caller that wants to see what close() says.
+  // Gives up ownership, for a caller that checks the result of close().
   int release() { return std::exchange(descriptor_, -1); }
 
  private:

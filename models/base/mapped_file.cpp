@@ -22,7 +22,7 @@ namespace {
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  // O_NONBLOCK: opening a named pipe by mistake must not wait for its writer.
+  // O_NONBLOCK: opening a named pipe must not wait for a writer.
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status {};
   if (file.get() < 0 || ::fstat(file.get(), &status) != 0) fail(path, std::generic_category().message(errno));
@@ -30,8 +30,9 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (!S_ISREG(status.st_mode)) fail(path, "is no regular file");
   if (status.st_size == 0) return;
   size_ = static_cast<size_t>(status.st_size);
-  // Copy-on-write rather than read-only: an in-place update of a tensor that views the file is no crash. NORESERVE:
-  // a model larger than the free memory maps all the same, as only the pages written to will need any.
+  // Copy-on-write instead of read-only: an in-place update of a tensor that views the file must not crash. NORESERVE: a
+  // model
+  // larger than the free memory can be mapped, because only written pages need memory.
   void* address = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
   if (address == MAP_FAILED) fail(path, std::generic_category().message(errno));
   data_ = static_cast<std::byte*>(address);

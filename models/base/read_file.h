@@ -1,12 +1,12 @@
 #pragma once
-// Small files as a whole.
+// Reads small files.
 
 #include <filesystem>
 #include <string>
 
 namespace lora {
 
-// The bytes of a file of a model directory; ModelError where it cannot be read.
+// All bytes of a file in a model's directory. Throws ModelError if it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// SHA-256 (FIPS 180-4), of files and of what comes in pieces.
+// SHA-256 (FIPS 180-4) of files and of data that arrives in pieces.
 
 #include <cstddef>
 #include <filesystem>
@@ -10,7 +10,7 @@ struct evp_md_ctx_st;
 
 namespace lora {
 
-// Digests are 64 lower-case hexadecimal digits. Throws StorageError where the system's OpenSSL has no SHA-256.
+// Digests are 64 lower-case hexadecimal digits. Throws StorageError if the system's OpenSSL has no SHA-256.
 class Sha256 {
  public:
   Sha256();
@@ -18,7 +18,7 @@ class Sha256 {
   Sha256(const Sha256&) = delete;
   Sha256& operator=(const Sha256&) = delete;
   void update(const void* data, size_t size);
-  std::string digest();  // once, at the end
+  std::string digest();  // call once, at the end
 
  private:
   evp_md_ctx_st* context_;

@@ -12,7 +12,9 @@ namespace lora {
 void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& f) {
   if (n <= 0) return;
   if (n <= grain || at::get_num_threads() == 1) return f(0, n);
-  // LibTorch's compiled way into its threads is an elementwise operation: one byte an index, never written.
+  // The elementwise iterator is compiled into LibTorch and runs on its threads. The tensor has one byte per index; it
+  // is
+  // never written.
   at::Tensor indices = at::empty({n}, at::kByte);
   const char* const first = static_cast<const char*>(indices.const_data_ptr());
   at::TensorIterator iterator = at::TensorIterator::borrowing_nullary_op(indices);

@@ -1,20 +1,23 @@
 #pragma once
-// Work shared out over LibTorch's own threads.
+// Parallel loops on LibTorch's own threads.
 
 #include <cstdint>
 #include <functional>
 
 namespace lora {
 
-// Calls f(begin, end) for ranges that make up [0, n), at least `grain` long but for the last, at once on as many
-// threads as at::get_num_threads() says. Which ranges there are depends on n, grain and that number alone. An exception
-// of f's reaches the caller. (at::parallel_for is a template that starts threads only in code compiled for OpenMP, and
-// a program with an OpenMP runtime beside the one that LibTorch ships would have two sets of threads on the same
-// cores.)
+// Calls f(begin, end) for ranges that partition [0, n), in parallel on at::get_num_threads() threads. Each range except
+// the
+// last has at least `grain` elements. The ranges depend only on n, grain and the number of threads. The caller receives
+// an exception that f throws.
+// Why not at::parallel_for: that template starts threads only in code compiled for OpenMP. A program that loads a
+// second
+// OpenMP runtime next to LibTorch's would have two sets of threads on the same cores.
 void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& f);
 
-// Calls work(piece, thread) for every piece; a thread takes the next piece when it is done with one. For pieces of
-// unequal size, the largest first. thread < at::get_num_threads().
+// Calls work(piece, thread) for every piece. A thread that finishes a piece takes the next one, so put the largest
+// pieces
+// first. 0 <= thread < at::get_num_threads().
 void share_out(int64_t pieces, const std::function<void(int64_t piece, int64_t thread)>& work);
 
 }  // namespace lora

@@ -8,7 +8,7 @@ size_t utf8_length(std::string_view text, size_t at) {
   if (first < 0x80) return 1;
   const size_t length = first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
   if (length == 0 || at + length > text.size()) return 0;
-  // Only the second byte has bounds of its own, for some first bytes.
+  // Only the second byte has special bounds, for some first bytes.
   const unsigned char least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
   const unsigned char most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
   if (byte(1) < least || byte(1) > most) return 0;

@@ -9,7 +9,7 @@ namespace {
 
 using Owner = std::shared_ptr<MappedFile>;
 
-// Its address also tells file views from other tensors.
+// The address of this deleter also identifies file views.
 void unmap(void* owner) { delete static_cast<Owner*>(owner); }
 
 const Owner* owner_of(const at::Tensor& t) {

@@ -1,5 +1,5 @@
 #pragma once
-// Tensors whose memory is a mapped file's.
+// Tensors that view a mapped file.
 
 #include <ATen/core/Tensor.h>
 
@@ -10,15 +10,15 @@ namespace lora {
 
 class MappedFile;
 
-// The bytes from `data` on, which lie in `file`; keeps the file mapped.
+// A tensor over the bytes at `data`, which must lie in `file`. The tensor keeps the file mapped.
 at::Tensor file_view(std::shared_ptr<MappedFile> file, std::byte* data, at::IntArrayRef shape, at::ScalarType dtype);
 
-// Whether t, whole or in part, is such a tensor.
+// True if t is such a tensor or a view of one.
 bool is_file_view(const at::Tensor& t);
 
-// Gives back the memory of the whole pages of t, a contiguous file view that nothing was written into; the next touch
-// reads them again, from the system's cache of the file where that still has them. Does nothing to other tensors, nor
-// to those that are trained.
+// Releases the memory of the whole pages of t, a contiguous file view that was never written. The next access reads
+// them
+// again, from the page cache if they are still there. Does nothing for other tensors and for tensors that are trained.
 void let_pages_go(const at::Tensor& t);
 
 }  // namespace lora

@@ -16,14 +16,15 @@ namespace {
 
 constexpr int64_t kQ8Block = 32;
 constexpr size_t kQ8Bytes = 2 + kQ8Block;
-constexpr int64_t kUnit = 32;       // values that one thread has at least: whole blocks of every type
+constexpr int64_t kUnit = 32;       // the minimum number of values per thread; a multiple of every block
 constexpr int64_t kGrain = 1 << 9;  // units
 
-// Half away from zero, as roundf has it, in a form that is compiled to vector instructions: the number just below a
-// half carries every fraction of a half and more over the next whole, and none below it. Right for |x| < 2^22.
+// Rounds half away from zero, like roundf, in a form that compiles to vector instructions. Adding the largest float
+// below
+// 0.5 carries exactly the fractions of at least 0.5 to the next integer. Correct for |x| < 2^22.
 inline int8_t rounded(float x) { return static_cast<int8_t>(static_cast<int32_t>(x + std::copysign(0.49999997f, x))); }
 
-// NaN counts as what it is where it is decoded: a scale of NaN.
+// A NaN in the block gives the scale NaN, so the block decodes to NaN.
 void encode_q8_block(const float* x, std::byte* to) {
   float most = 0;
   bool finite = true;
@@ -57,15 +58,16 @@ void decode_plain(const std::byte* from, float* x, int64_t count) {
   }
 }
 
-// Whether F16 holds every finite value divided by `divisor`. Its largest is 65504, and 65520 the first that is rounded
-// to infinity.
+// True if F16 holds every finite value after division by `divisor`. F16's largest value is 65504; 65520 is the first
+// that
+// rounds to infinity.
 bool fits_half(const float* x, int64_t count, float divisor) {
   bool fits = true;
   for (int64_t i = 0; i < count; ++i) fits &= !(std::abs(x[i]) / divisor >= 65520.0f) || std::isinf(x[i]);
   return fits;
 }
 
-// f(begin, count) over pieces of [0, size) that begin at a unit.
+// Calls f(begin, count) for pieces of [0, size). Each piece begins at a multiple of kUnit.
 void for_each_range(size_t size, const std::function<void(int64_t begin, int64_t count)>& f) {
   const auto values = static_cast<int64_t>(size);
   parallel_for(ceil_div(values, kUnit), kGrain,

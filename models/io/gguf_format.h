@@ -1,5 +1,5 @@
 #pragma once
-// Numbers of the GGUF format that its reader and its writer share.
+// Constants of the GGUF format for its reader and its writer.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,8 +9,8 @@ namespace lora {
 
 inline constexpr std::string_view kGgufMagic = "GGUF";
 inline constexpr uint32_t kGgufVersion = 3;
-inline constexpr uint64_t kGgufAlignment = 32;  // where general.alignment says nothing
+inline constexpr uint64_t kGgufAlignment = 32;  // the default of general.alignment
 inline constexpr size_t kGgufDimensions = 4;
-inline constexpr size_t kGgufLongestName = 63;  // of a tensor; ggml keeps 64 bytes with the NUL
+inline constexpr size_t kGgufLongestName = 63;  // of a tensor; ggml has 64 bytes, including the NUL
 
 }  // namespace lora

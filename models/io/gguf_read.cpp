@@ -16,7 +16,7 @@ struct Damaged {
   std::string what;
 };
 
-// The bytes of the head, in order. Throws Damaged.
+// Reads the bytes of the head in order. Throws Damaged.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : all_(bytes), left_(bytes) {}
@@ -54,7 +54,7 @@ T read_one(Reader& reader) {
   }
 }
 
-// The alternative of a variant that a type code of the file means, read by `Read`.
+// The alternative of a variant for a type code of the file, read by `Read`.
 template <typename Variant, size_t I = 0, typename Read>
 Variant read_alternative(uint32_t code, const Read& read) {
   if constexpr (I == std::variant_size_v<Variant>) {
@@ -103,7 +103,7 @@ GgufEntry read_entry(Reader& reader) {
   int64_t values = 1;
   for (uint32_t i = 0; i < dimensions; ++i) {
     const auto size = reader.number<uint64_t>();
-    // Eight bytes a value are more than any type takes.
+    // No type takes more than eight bytes per value.
     if (size == 0 || size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max() / 8 / values)) {
       throw Damaged{"has a dimension of " + std::to_string(size)};
     }

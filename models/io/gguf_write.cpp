@@ -96,7 +96,7 @@ std::string head(const std::filesystem::path& path, const GgufMetadata& metadata
 }
 
 void write_values(AtomicFile& file, const GgufTensor& tensor) {
-  constexpr int64_t kPiece = 1 << 20;  // values that are encoded at a time, and whole rows
+  constexpr int64_t kPiece = 1 << 20;  // values to encode at a time, rounded to whole rows
   const at::Tensor value = made(tensor.source).view({-1});
   const int64_t row = std::max<int64_t>(row_length(tensor), 1);
   const int64_t piece = std::max<int64_t>(kPiece / row, 1) * row;

@@ -1,5 +1,5 @@
 #pragma once
-// A tensor that a file is to hold and that is not in memory before it is written.
+// A tensor for a file, computed only when it is written.
 
 #include <ATen/core/Tensor.h>
 
@@ -14,12 +14,14 @@ struct LazyTensor {
   std::string name;
   at::ScalarType dtype;
   std::vector<int64_t> shape;
-  std::function<at::Tensor()> make;  // of that dtype and shape; any device, may be strided or a view
+  std::function<at::Tensor()>
+      make;  // returns a tensor of that dtype and shape, on any device; it may be strided or a view
 
   size_t bytes() const;
 };
 
-// make(), contiguous and on the CPU. Throws ModelError where it is not what the description says.
+// The result of make(), contiguous and on the CPU. Throws ModelError if its dtype or shape differs from the
+// description.
 at::Tensor made(const LazyTensor& tensor);
 
 }  // namespace lora

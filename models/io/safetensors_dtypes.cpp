@@ -11,7 +11,7 @@ struct DtypeName {
   std::string_view name;
 };
 
-// In the order of the Python library, so that its files and ours are equal byte for byte.
+// The order of the Python library, so that both write identical files.
 constexpr DtypeName kDtypes[] = {
     {at::kBool, "BOOL"},
     {at::kByte, "U8"},

@@ -1,5 +1,5 @@
 #pragma once
-// safetensors' dtype names and LibTorch's.
+// Converts between dtype names of safetensors and LibTorch's dtypes.
 
 #include <c10/core/ScalarType.h>
 
@@ -10,11 +10,11 @@
 namespace lora {
 
 std::optional<at::ScalarType> dtype_from_safetensors(std::string_view name);
-// Empty when the format has no such dtype.
+// Empty if the format does not have this dtype.
 std::string_view dtype_to_safetensors(at::ScalarType dtype);
-// Place in the order of tensors in a file: the widest dtype has the highest rank.
+// The sort key of tensors in a file: the widest dtype has the highest rank.
 int safetensors_rank(at::ScalarType dtype);
-// "BOOL, U8, …", for messages.
+// "BOOL, U8, …", for error messages.
 std::string safetensors_dtype_names();
 
 }  // namespace lora

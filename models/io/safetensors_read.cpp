@@ -24,11 +24,12 @@ static_assert(std::endian::native == std::endian::little, "safetensors holds lit
 constexpr uint64_t kLengthBytes = 8;
 constexpr uint64_t kLargestHeader = 100'000'000;  // the Python library's limit
 
-// A hostile name may be as long as the header.
+// Limits the length: a name in a malicious file can be as long as the header.
 std::string quoted(const std::string& text) { return "'" + text.substr(0, 200) + "'"; }
 
-// What is wrong with the text, or nothing. A later key would silently win over an earlier one of the same name, and
-// deep nesting is no header: both are refused while parsing.
+// Returns an error, or an empty string. Refuses duplicate keys, because the last one would silently win, and deep
+// nesting,
+// because no valid header has it.
 std::string parse_header(std::string_view text, json& header) {
   std::vector<std::set<std::string>> keys;
   std::string problem;
@@ -52,10 +53,10 @@ std::string parse_header(std::string_view text, json& header) {
   return problem;
 }
 
-// Bytes of a tensor; nothing where they, or its strides, are beyond 63 bits.
+// The bytes of a tensor; nothing if the bytes or the strides exceed 63 bits.
 std::optional<uint64_t> byte_size(const std::vector<int64_t>& shape, size_t item_bytes) {
   constexpr auto kMost = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-  uint64_t bytes = item_bytes;  // dimensions of 0 counted as 1, as strides count them
+  uint64_t bytes = item_bytes;  // counts dimensions of 0 as 1, as strides do
   bool empty = false;
   for (const int64_t dimension : shape) {
     empty = empty || dimension == 0;
@@ -66,7 +67,7 @@ std::optional<uint64_t> byte_size(const std::vector<int64_t>& shape, size_t item
   return empty ? 0 : bytes;
 }
 
-// The entry, or what is wrong with it.
+// Fills `entry`. Returns an error, or an empty string.
 std::string parse_entry(const json& value, TensorEntry& entry) {
   if (!value.is_object()) return "found " + std::string(value.type_name()) + ", wanted an object";
   for (const char* key : {"dtype", "shape", "data_offsets"}) {
@@ -107,7 +108,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     : path_(path), file_(std::make_shared<MappedFile>(path)) {
   read_header();
 
-  // The format leaves no gap and no overlap: in file order, each tensor begins where the one before ended.
+  // The format allows no gap and no overlap: in file order, each tensor begins where the previous one ends.
   std::vector<const std::pair<const std::string, TensorEntry>*> in_order;
   for (const auto& entry : entries_) in_order.push_back(&entry);
   std::sort(in_order.begin(), in_order.end(), [](const auto* left, const auto* right) {

@@ -30,7 +30,7 @@ std::vector<const LazyTensor*> in_file_order(const std::filesystem::path& path,
     }
     order.push_back(&tensor);
   }
-  // Widest dtype first: every tensor is aligned without padding, which the format does not allow.
+  // Widest dtype first: every tensor is then aligned without padding, which the format does not allow.
   std::sort(order.begin(), order.end(), [](const LazyTensor* left, const LazyTensor* right) {
     const int left_rank = safetensors_rank(left->dtype), right_rank = safetensors_rank(right->dtype);
     return left_rank != right_rank ? left_rank > right_rank : left->name < right->name;

@@ -29,7 +29,7 @@ const Family& family_of(const Fields& fields) {
   fields.fail("model_type", "is '" + type + "'; supported are " + names + did_you_mean(type, known));
 }
 
-// Of a …ForSequenceClassification. transformers leaves out its default of two labels.
+// The labels of a …ForSequenceClassification. transformers does not write its default of two labels.
 LabelNames read_labels(const Fields& fields, const Family& family, const std::string& where) {
   if (!fields.has("architectures")) return {};
   const json& names = fields["architectures"];

@@ -15,7 +15,7 @@
 
 namespace lora {
 
-// Rotary position embedding: which frequencies are used (transformers' `rope_type`).
+// Rotary position embedding. The type selects the frequencies (transformers' `rope_type`).
 struct RopeConfig {
   enum class Type { kDefault, kLinear, kLlama3, kYarn, kLongRope };
   Type type = Type::kDefault;
@@ -25,7 +25,7 @@ struct RopeConfig {
   double low_freq_factor = 1.0;
   double high_freq_factor = 4.0;
   int64_t original_max_position_embeddings = 8192;  // llama3, yarn, longrope
-  double attention_factor = 1.0;                    // yarn, longrope: of cosines and sines
+  double attention_factor = 1.0;                    // yarn, longrope: scales cosines and sines
   double beta_fast = 32, beta_slow = 1;             // yarn
   bool truncate = true;                             // yarn
   std::vector<double> short_factor, long_factor;  // longrope: a pair of dimensions each, up to and beyond `original…`
@@ -63,7 +63,7 @@ enum class QkNorm { kNone, kHead, kWhole };
 enum class Activation { kSilu, kGeluTanh };
 
 struct ModelConfig {
-  std::string model_type;  // of families/families.h
+  std::string model_type;  // a model_type of families/families.h
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
@@ -82,7 +82,7 @@ struct ModelConfig {
   NormKind norm_kind = NormKind::kPlain;  // the same for every norm
   QkNorm qk_norm = QkNorm::kNone;
   Activation activation = Activation::kSilu;
-  bool fused_projections = false;  // qkv_proj and gate_up_proj, one Linear each, for q, k, v and gate, up
+  bool fused_projections = false;  // one Linear qkv_proj for q, k, v and one gate_up_proj for gate, up
   bool qkv_bias = false;
   bool o_bias = false;
   bool mlp_bias = false;
@@ -97,7 +97,7 @@ struct ModelConfig {
   double logit_divisor = 1;            // divides a language model's logits
 
   std::optional<int64_t> bos_token_id;
-  std::vector<int64_t> eos_token_ids;  // config.json gives one or a list
+  std::vector<int64_t> eos_token_ids;  // config.json gives one id or a list
   std::string dtype = "float32";       // as stored: float32 | float16 | bfloat16
   LabelNames labels;                   // of …ForSequenceClassification's `score`; empty: a language model
   std::vector<std::string> notes;      // for the user: keys of config.json that are ignored on purpose
@@ -106,7 +106,7 @@ struct ModelConfig {
 // Reads DIR/config.json. Throws ModelError, which names the file, the key, the value found and the supported values.
 ModelConfig read_model_config(const std::filesystem::path& directory);
 
-// The same from the file's text; `where` names it in errors.
+// The same from the text of the file. `where` names the file in errors.
 ModelConfig parse_model_config(const std::string& text, const std::string& where);
 
 }  // namespace lora

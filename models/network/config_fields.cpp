@@ -107,7 +107,7 @@ void read_shape(const Fields& fields, ModelConfig& config) {
   config.hidden_size = fields.size("hidden_size");
   config.intermediate_size = fields.size("intermediate_size");
   config.num_hidden_layers = fields.size("num_hidden_layers");
-  constexpr int64_t kMostLayers = 10'000;  // each has an entry in memory before any weight is looked for
+  constexpr int64_t kMostLayers = 10'000;  // checked before an entry per layer is allocated
   if (config.num_hidden_layers > kMostLayers) {
     fields.fail("num_hidden_layers", "is " + std::to_string(config.num_hidden_layers) + "; wanted at most 10000");
   }
@@ -168,7 +168,7 @@ std::vector<bool> read_layer_types(const Fields& fields, const ModelConfig& conf
 void expect_activation(const Fields& fields, const char* key, Activation expected) {
   const bool silu = expected == Activation::kSilu;
   const std::string found = fields.text(key, silu ? "silu" : "gelu_pytorch_tanh");
-  // Gemma's first files say gelu and mean this approximation of it, as transformers has it too.
+  // Gemma's first files say gelu but mean this approximation. transformers treats them the same.
   const bool known = silu ? found == "silu" || found == "swish"
                           : found == "gelu_pytorch_tanh" || (found == "gelu" && std::string(key) == "hidden_act");
   if (!known) fields.fail(key, "is '" + found + "'; supported is " + (silu ? "silu" : "gelu_pytorch_tanh"));

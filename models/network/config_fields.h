@@ -1,6 +1,6 @@
 #pragma once
-// config.json's keys as typed values whose errors name the file and the key, and the groups of keys that most families
-// have.
+// Reads config.json's keys as typed values. Errors name the file and the key. Also reads the groups of keys that most
+// families share.
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -10,17 +10,17 @@
 
 namespace lora {
 
-// A view of one JSON object. A key that is null counts as absent, but for optional_….
+// A view of one JSON object. A null key counts as absent, except in optional_….
 class Fields {
  public:
   Fields(const nlohmann::json& object, std::string where) : object_(object), where_(std::move(where)) {}
 
   bool has(const char* key) const { return object_.contains(key) && !object_[key].is_null(); }
-  // A whole number >= 1. Required where there is no fallback.
+  // An integer >= 1. Required if there is no fallback.
   int64_t size(const char* key, std::optional<int64_t> fallback = {}) const;
   int64_t whole(const char* key, int64_t fallback) const;  // >= 0
   double positive(const char* key, double fallback) const;
-  // Where null means none: nothing for null, `fallback` where the key is not there.
+  // For keys where null means "none": nothing for null, `fallback` if the key is absent.
   std::optional<int64_t> optional_size(const char* key, std::optional<int64_t> fallback) const;
   std::optional<double> optional_positive(const char* key, std::optional<double> fallback) const;
   bool flag(const char* key, bool fallback) const;
@@ -28,7 +28,7 @@ class Fields {
   std::vector<int64_t> ids(const char* key) const;     // one token id or a list of them
   std::vector<double> numbers(const char* key) const;  // a list of numbers > 0
   std::vector<std::string> texts(const char* key) const;
-  Fields object(const char* key) const;  // throws where it is none
+  Fields object(const char* key) const;  // throws if it is not an object
 
   const nlohmann::json& operator[](const char* key) const { return object_[key]; }
   [[noreturn]] void fail(const std::string& key, const std::string& message) const;
@@ -38,38 +38,39 @@ class Fields {
   std::string where_;
 };
 
-// Sizes, biases' defaults apart, norm epsilon, token ids, tying and one layer entry a layer. What `config` holds is the
-// family's default; vocab_size and the like have none.
+// Reads sizes, norm epsilon, token ids, tying, and one layer entry per layer, but not the defaults of biases. The
+// values in
+// `config` are the family's defaults; vocab_size and similar sizes have no default.
 void read_shape(const Fields& fields, ModelConfig& config);
 
-// The attention_bias and mlp_bias of LLaMA.
+// Reads LLaMA's attention_bias and mlp_bias.
 void read_biases(const Fields& fields, ModelConfig& config);
 
-// A dropout of the base's: where it is not zero, a note that it is left out.
+// Adds a note if the base model has a non-zero dropout, because it is ignored.
 void note_dropout(const Fields& fields, const char* key, ModelConfig& config);
 
-// What a family's rotary embedding has of its own.
+// A family's defaults for its rotary embedding.
 struct RopeDefaults {
   double theta = 10000.0;
-  const char* theta_key = "rope_theta";            // of config.json, where rope_parameters have none
-  bool partial = false;                            // partial_rotary_factor means something
-  bool yarn_is_longrope = false;                   // and so is su
-  std::optional<int64_t> original_positions = {};  // where original_max_position_embeddings is not given
+  const char* theta_key = "rope_theta";            // the key in config.json, if rope_parameters is absent
+  bool partial = false;                            // reads partial_rotary_factor
+  bool yarn_is_longrope = false;                   // the types "yarn" and "su" mean longrope
+  std::optional<int64_t> original_positions = {};  // if original_max_position_embeddings is absent
 };
 
-// `rope_scaling` or `rope_parameters`, and what of them stands in config.json itself.
+// Reads `rope_scaling` or `rope_parameters`, and the related keys of config.json itself.
 RopeConfig read_rope(const Fields& fields, const ModelConfig& config, const RopeDefaults& defaults = {});
-// The same of one object that has rope_type, rope_theta and the rest; `fields` is config.json.
+// The same for one object with rope_type, rope_theta and so on; `fields` is config.json.
 RopeConfig read_rope_object(const Fields& rope, const Fields& fields, const ModelConfig& config,
                             const RopeDefaults& defaults);
 
-// Gives the layers that slide a window. `layer_types` says which they are, or, where there is none, `slides(i)`.
+// Sets `window` in the layers with a sliding window. `layer_types` selects them; without it, `slides(i)` does.
 template <class F>
 void read_windows(const Fields& fields, ModelConfig& config, std::optional<int64_t> window, F slides);
-// layer_types as whether each layer slides; empty where there are none.
+// For each layer of layer_types: true if it has a sliding window. Empty if layer_types is absent.
 std::vector<bool> read_layer_types(const Fields& fields, const ModelConfig& config);
 
-// hidden_act or the like; throws where it is none of those that `expected` computes.
+// Checks hidden_act or a similar key. Throws if its value does not mean `expected`.
 void expect_activation(const Fields& fields, const char* key, Activation expected);
 
 template <class F>

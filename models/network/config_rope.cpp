@@ -1,5 +1,6 @@
-// Reading rotary embeddings out of config.json. transformers 5 writes `rope_parameters`, earlier versions
-// `rope_scaling` beside `rope_theta`.
+// Reads rotary embeddings from config.json. transformers 5 writes `rope_parameters`; earlier versions write
+// `rope_scaling`
+// and `rope_theta`.
 #include <algorithm>
 #include <cmath>
 
@@ -61,7 +62,7 @@ void read_llama3(const Fields& from, RopeConfig& rope) {
   }
 }
 
-// The leading dimensions of a head that turn; 0 where all do.
+// The number of leading dimensions of a head that are rotated; 0 means all.
 int64_t rotary_dim(const Fields& rope, const Fields& fields, const ModelConfig& config, const RopeDefaults& defaults) {
   const double part = rope.positive("partial_rotary_factor", fields.positive("partial_rotary_factor", 1.0));
   const auto dim = static_cast<int64_t>(static_cast<double>(config.head_dim) * part);
@@ -83,7 +84,7 @@ RopeConfig read_rope_object(const Fields& from, const Fields& fields, const Mode
   rope.dim = rotary_dim(from, fields, config, defaults);
   rope.type = rope_type(from, defaults);
   if (rope.type == Type::kDefault) return rope;
-  // config.json's own key wins, as in transformers.
+  // The key in config.json itself takes precedence, as in transformers.
   const std::optional<int64_t> outside = fields.has("original_max_position_embeddings")
                                              ? fields.size("original_max_position_embeddings")
                                              : defaults.original_positions;

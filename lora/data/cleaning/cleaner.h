@@ -1,10 +1,10 @@
 #pragma once
-// Holds rows to the rules of data.cleaning, as they are read.
+// Applies the rules of data.cleaning to rows as they are read.
 //
-// A row that a rule drops is not there for the rules after it (in the order of `Rule`): copies of a dropped row are
-// judged for themselves, and each row dropped as a duplicate has a row that is kept. A row that is only warned of
-// counts as what it is and stays. So what is left breaks no rule whose action is drop, and cleaning it again drops
-// nothing. Everything is a function of the rows and their order; the number of threads does not matter.
+// Rules run in the order of `Rule`. A row that one rule drops is invisible to later rules: copies of a dropped row are
+// judged on their own, and every row dropped as a duplicate has a kept original. A row with only a warning stays and
+// counts. So the kept rows break no rule whose action is drop, and a second cleaning drops nothing. The result depends
+// only on the rows and their order, not on the number of threads.
 
 #include <cstdint>
 #include <memory>
@@ -20,7 +20,7 @@
 
 namespace lora {
 
-// A row as the rules see it: what its author wrote, without a template's words.
+// A row as the rules see it: the author's text, without the template's text.
 struct CleaningRow {
   std::string_view prompt;  // empty for plain text
   std::string_view answer;  // or the label
@@ -31,33 +31,33 @@ struct CleaningRow {
 // A row that breaks a rule.
 struct Finding {
   Rule rule;
-  bool validation = false;  // which data the row is of
-  int64_t row = 0;          // counted over all sources, from 0
+  bool validation = false;  // true: a row of the validation data
+  int64_t row = 0;          // index over all sources, from 0
   std::string where = {};
-  int64_t other = -1;  // the earlier row, or of contamination the validation row, that it is like
+  int64_t other = -1;  // the earlier row, or for contamination the validation row, that it resembles
   std::string other_where = {};
-  double similarity = 0;    // to `other`; 1: the same
+  double similarity = 0;    // to `other`; 1: identical
   std::string detail = {};  // "2 control characters"
 };
 
 struct SourceFindings {
   int64_t rows = 0;
-  int64_t dropped = 0;      // the sum of dropped_by
+  int64_t dropped = 0;      // sum of dropped_by
   RuleCounts hits{};        // rows that break the rule; a row may break several
-  RuleCounts dropped_by{};  // each dropped row once, by the first rule that says so
-  PiiCounts pii{};          // rows with each kind
+  RuleCounts dropped_by{};  // each dropped row once, under the first rule that drops it
+  PiiCounts pii{};          // rows with each kind of personal data
 };
 
 struct CleaningReport {
-  std::vector<SourceFindings> train, validation;  // by source; validation is never changed
+  std::vector<SourceFindings> train, validation;  // per source; validation rows are never dropped
   std::vector<Finding> findings;                  // the first few of each rule and source
   SourceFindings total() const;                   // of the training data
 };
 
-// Where a cleaner's time went.
+// The time that a cleaner spent.
 struct CleaningSeconds {
-  double texts = 0;       // rules on a row by itself
-  double duplicates = 0;  // rows beside other rows: exact and near duplicates, conflicts, contamination
+  double texts = 0;       // rules on a single row
+  double duplicates = 0;  // comparisons between rows: exact and near duplicates, conflicts, contamination
 };
 
 class Cleaner {
@@ -65,9 +65,9 @@ class Cleaner {
   // Keeps the first `examples` findings of each rule and source.
   explicit Cleaner(const CleaningConfig& config, size_t examples = 3);
 
-  // All of the validation rows come before the first training row: contamination looks among them.
+  // Call this with all validation rows before the first call of train(): contamination compares with them.
   void validation(std::span<const CleaningRow> rows);
-  // For each row whether it stays.
+  // Returns for each row whether it is kept.
   std::vector<uint8_t> train(std::span<const CleaningRow> rows);
 
   const CleaningReport& report() const { return report_; }
@@ -84,7 +84,7 @@ class Cleaner {
   struct HashOfHash {
     size_t operator()(const Hash& hash) const { return hash.low; }
   };
-  // Where rows stand, for what is like them.
+  // Positions of rows, for the reports of similar rows.
   class Places {
    public:
     void add(std::string_view where);
@@ -99,7 +99,7 @@ class Cleaner {
   std::vector<Known> identify(std::span<const CleaningRow> rows) const;
   Fingerprints prints_of(std::span<const CleaningRow> rows) const;
   bool active(Rule rule) const { return action_of(config_, rule) != RuleAction::kOff; }
-  // Counts a row that breaks `rule`; whether it is dropped for it.
+  // Counts a row that breaks `rule`. Returns true if the row is dropped for it.
   bool note(SourceFindings& source, Finding finding, size_t source_index);
 
   CleaningConfig config_;
@@ -117,7 +117,7 @@ class Cleaner {
   int64_t validation_count_ = 0, train_count_ = 0;
   CleaningReport report_;
   CleaningSeconds seconds_;
-  std::vector<std::array<size_t, kRules>> kept_findings_;  // of each source, training and validation
+  std::vector<std::array<size_t, kRules>> kept_findings_;  // per source, training and validation
 };
 
 }  // namespace lora

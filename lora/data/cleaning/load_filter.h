@@ -1,5 +1,5 @@
 #pragma once
-// Cleaning on the way from files to samples.
+// Connects cleaning to the loading of data.
 
 #include <optional>
 
@@ -8,13 +8,15 @@
 
 namespace lora {
 
-// What the author of a row wrote of its prompt: without the words of a template, which would make all rows look alike.
-// A view of the example's.
+// The part of the prompt that the row's author wrote. It excludes the template's words, which would make all rows
+// similar.
+// A view into the example.
 std::string_view own_words(const Example& example);
 
-// The filters of a recipe's data for load_dataset, which have to be used in this order; it has to outlive them. Rows of
-// the validation data stay, all of them. Where that comes from a cache, its filter is not called, and the training
-// data's reads the files itself. A load that is begun anew is cleaned anew.
+// The filters for load_dataset with the data of a recipe. Use them in this order; the object must outlive them. All
+// validation rows are kept. If the validation data comes from a cache, its filter is not called, and the training
+// filter
+// reads the validation files itself. A repeated load cleans from the start.
 class CleaningFilters {
  public:
   // `labelled`: rows have labels. `examples`: see Cleaner.
@@ -24,7 +26,7 @@ class CleaningFilters {
 
   RowFilter validation();
   RowFilter train();
-  // In place of train(), where the training data is read in passing, several times perhaps.
+  // Replaces train() if the training data is streamed, possibly several times.
   RowFilter stream();
   const CleaningReport& report() const { return cleaner_.report(); }
   const CleaningSeconds& seconds() const { return cleaner_.seconds(); }
@@ -37,7 +39,7 @@ class CleaningFilters {
   bool labelled_, validated_ = false;
   size_t examples_;
   Cleaner cleaner_;
-  std::optional<std::string> first_validation_, first_train_;  // where the first row is
+  std::optional<std::string> first_validation_, first_train_;  // location of the first row
 };
 
 }  // namespace lora

@@ -1,5 +1,6 @@
 #pragma once
-// Which sets may be alike, without comparing each with each: MinHash signatures in bands (Leskovec, Rajaraman and
+// Finds candidate pairs of similar sets without comparing all pairs: MinHash signatures in bands (Leskovec, Rajaraman
+// and
 // Ullman: Mining of Massive Datasets, ch. 3.4).
 
 #include <cstdint>
@@ -13,16 +14,17 @@ struct Banding {
   double caught(double similarity) const;
 };
 
-// The most rows a band, so the fewest sets compared in vain, with which sets just at the threshold are still caught
-// with probability 0.99; where `num_perm` permutations are too few for that, bands of one row. Uses at most `num_perm`.
+// Chooses as many rows per band as possible, so that few sets are compared in vain. Sets exactly at the threshold are
+// still found with probability 0.99. If `num_perm` permutations are too few for that, bands have one row. Uses at most
+// `num_perm` permutations.
 Banding choose_banding(double threshold, int64_t num_perm);
 
-// Permutations and bands of every set: the same for the same arguments.
+// Hash functions of the permutations and bands. They depend only on the arguments.
 class BandHasher {
  public:
   BandHasher(const Banding& banding, uint64_t seed = 0);
   const Banding& banding() const { return banding_; }
-  // Writes banding().bands hashes; sets that agree in a band have the same there. May be called from several threads.
+  // Writes banding().bands hashes. Sets that agree in a band have the same hash there. Thread-safe.
   void operator()(const std::vector<uint32_t>& hashes, uint32_t* bands) const;
 
  private:

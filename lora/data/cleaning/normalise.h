@@ -1,25 +1,26 @@
 #pragma once
-// Texts made comparable: what differs only in how it was typed becomes the same bytes.
+// Normalises texts for comparison: differences in typing disappear.
 
 #include <string>
 #include <string_view>
 
 namespace lora {
 
-// Letters and digits of any script, ideographs and emoji among them; not punctuation, symbols of the Unicode blocks for
-// these, white space or control characters.
+// True for letters and digits of any script, including ideographs and emoji. False for punctuation, symbols in the
+// Unicode
+// blocks for them, white space and control characters.
 bool is_letter_or_digit(char32_t value);
 
-// Whether Unicode has it for a space or line end (category Z, and the control characters that are white space).
+// True for spaces and line ends in Unicode: category Z and the control characters that are white space.
 bool is_space(char32_t value);
 
-// For equality. Runs of white space (Unicode's) are one space, none at the ends; letters are lower case (Latin, Greek,
-// Cyrillic); characters without width and soft hyphens are gone; curly quotes, dashes, the ellipsis and full-width
-// forms are their ASCII ones. Accents composed and decomposed stay different, and so do compatibility forms beyond
-// these. Bytes that are no UTF-8 stay as they are.
+// For tests of equality. Runs of Unicode white space become one space, with none at the ends. Letters become lower case
+// (Latin, Greek, Cyrillic). Zero-width characters and soft hyphens are removed. Curly quotes, dashes, the ellipsis and
+// full-width forms become ASCII. Composed and decomposed accents stay different, as do all other compatibility forms.
+// Invalid UTF-8 stays as it is.
 std::string normalised(std::string_view text);
 
-// For likeness: as above, and everything that is no letter or digit counts as white space.
+// For tests of similarity. The same, but every character that is not a letter or digit counts as white space.
 std::string normalised_words(std::string_view text);
 
 }  // namespace lora

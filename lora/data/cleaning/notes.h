@@ -1,5 +1,5 @@
 #pragma once
-// What cleaning found as text, to be kept with the data it was found in.
+// Cleaning reports as text, stored with the cleaned data.
 
 #include <optional>
 #include <string>
@@ -9,7 +9,7 @@
 namespace lora {
 
 std::string to_notes(const CleaningReport& report);
-// None for a text that is not to_notes().
+// Returns nothing for a text that to_notes() did not write.
 std::optional<CleaningReport> from_notes(const std::string& notes);
 
 }  // namespace lora

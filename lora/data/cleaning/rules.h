@@ -1,5 +1,5 @@
 #pragma once
-// The rules of data.cleaning, by their keys there.
+// The rules of data.cleaning, with their keys in the recipe.
 
 #include <array>
 #include <cstddef>
@@ -29,11 +29,11 @@ using RuleCounts = std::array<int64_t, kRules>;
 
 struct RuleInfo {
   const char* key;          // in the recipe
-  const char* description;  // of the rows that break it: "3 rows have no answer"
+  const char* description;  // completes "3 rows …" for rows that break it: "3 rows have no answer"
 };
 const RuleInfo& info(Rule rule);
 
-// What the recipe says of a rule; kOff also for a rule of bounds without one.
+// The rule's action in the recipe. Off also if the rule has no bounds to check.
 RuleAction action_of(const CleaningConfig& config, Rule rule);
 
 }  // namespace lora

@@ -1,5 +1,6 @@
 #pragma once
-// Texts as sets of n-grams ("shingles"; Leskovec, Rajaraman and Ullman: Mining of Massive Datasets, ch. 3.2), hashed.
+// Represents texts as sets of hashed n-grams ("shingles"; Leskovec, Rajaraman and Ullman: Mining of Massive Datasets,
+// ch. 3.2).
 
 #include <cstdint>
 #include <string_view>
@@ -7,27 +8,29 @@
 
 namespace lora {
 
-// 64 bits of any bytes, the same on every platform. Not for anything that an adversary may choose.
+// A 64-bit hash, the same on every platform. Not secure against chosen inputs.
 uint64_t hash_bytes(std::string_view bytes, uint64_t seed);
 
 struct Shingling {
-  bool words;   // n-grams of words, or of characters
+  bool words;   // n-grams of words; false: of characters
   size_t size;  // n > 0
 };
 
-// The hashes of the text's n-grams in order, some of them perhaps several times. The text is taken as
-// normalised_words() gives it. One shorter than an n-gram is one n-gram; an empty one has none.
+// The hashes of the n-grams of normalised_words(text), in order, with repetitions. A text shorter than n is one n-gram;
+// an
+// empty text has none.
 std::vector<uint32_t> shingles(std::string_view text, const Shingling& shingling);
 
-// Ascending, each once.
+// Sorts ascending and removes repetitions.
 void make_set(std::vector<uint32_t>& hashes);
 
-// The `kSketch` smallest of a set that make_set() made: all of it where it is no larger (Broder 1997, "bottom k").
+// Keeps the `kSketch` smallest hashes of a set from make_set(), or all of a smaller set (Broder 1997, "bottom k").
 inline constexpr size_t kSketch = 256;
 void make_sketch(std::vector<uint32_t>& set);
 
-// The Jaccard similarity of two sets by their sketches: exact where both are whole; else of the kSketch smallest of the
-// union, whose standard error is at most 0.03. Two empty sets have 0.
+// The Jaccard similarity of two sets, from their sketches. Exact if both sketches are complete; otherwise estimated
+// from
+// the kSketch smallest hashes of the union, with a standard error of at most 0.03. 0 for two empty sets.
 double jaccard(const uint32_t* a, size_t a_size, const uint32_t* b, size_t b_size);
 
 }  // namespace lora

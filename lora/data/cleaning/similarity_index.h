@@ -1,8 +1,11 @@
 #pragma once
-// Finds texts that are alike among those seen before, as they come.
+// Finds similar texts among the texts seen so far.
 //
-// MinHash-LSH proposes texts and the Jaccard similarity of their n-grams (shingles.h) decides: none below the threshold
-// is found, but for the sketch's error in long texts, and one above it is missed as seldom as choose_banding() says.
+// MinHash-LSH proposes candidates; the Jaccard similarity of the n-grams (shingles.h) decides. A text below the
+// threshold
+// is never returned, except for the sketch's error in long texts. choose_banding() gives the probability of missing a
+// text
+// above it.
 
 #include <cstdint>
 #include <span>
@@ -14,14 +17,14 @@
 
 namespace lora {
 
-// What is kept of some texts: 1 KiB at most of each, and four bytes a band.
+// What the index keeps of some texts: per text at most 1 KiB, plus four bytes per band.
 struct Fingerprints {
   std::vector<std::vector<uint32_t>> sketches;  // empty for a text without letters and digits
   std::vector<uint32_t> bands;                  // (texts, bands)
   int64_t size() const { return static_cast<int64_t>(sketches.size()); }
 };
 
-// On ATen's threads; the result does not depend on how many there are.
+// Runs on ATen's threads. The result does not depend on their number.
 Fingerprints fingerprints(std::span<const std::string> texts, const Shingling& shingling, const BandHasher& hasher);
 
 struct Match {
@@ -29,26 +32,27 @@ struct Match {
   double similarity = 0;
 };
 
-// Texts without letters and digits are like nothing. Not to be changed while another thread reads.
+// A text without letters and digits is not similar to any text. Do not change the index while another thread reads it.
 class SimilarityIndex {
  public:
-  // Similarities from `threshold` on; `bands` as the fingerprints have them.
+  // Finds similarities of at least `threshold`. `bands` must be that of the fingerprints.
   SimilarityIndex(int64_t bands, double threshold);
 
-  // The text of the lowest id among those inserted with an id of at least `since` that is alike.
+  // The similar text with the lowest id among the inserted texts with id >= `since`.
   Match find(const Fingerprints& prints, int64_t text, int64_t since = 0) const;
-  // find() of every text, on ATen's threads.
+  // find() for every text, on ATen's threads.
   std::vector<Match> find_all(const Fingerprints& prints) const;
 
-  // Ids must rise. Of texts that share a band, the first 64 can be found by it: a text that is like none of many that
-  // are nearly like it does not make finding slow.
+  // Ids must increase. Within a band, only the first 64 texts with the same hash can be found. This bounds the cost for
+  // a
+  // text that nearly matches many others.
   void insert(const Fingerprints& prints, int64_t text, int64_t id);
 
  private:
-  // The entries of one band: chains of those with the same hash, newest first, found by open addressing.
+  // The entries of one band: linked lists of entries with the same hash, newest first, found by open addressing.
   struct Table {
-    std::vector<uint32_t> heads;  // entry + 1; 0: free. A power of two.
-    std::vector<uint32_t> next;   // of each entry, entry + 1; 0: the last
+    std::vector<uint32_t> heads;  // entry + 1; 0: free. The size is a power of two.
+    std::vector<uint32_t> next;   // per entry: entry + 1; 0: end of the list
     size_t used = 0;
   };
 
@@ -60,10 +64,10 @@ class SimilarityIndex {
   size_t bands_;
   double threshold_;
   std::vector<Table> tables_;
-  std::vector<int64_t> ids_;          // of each entry
+  std::vector<int64_t> ids_;          // per entry
   std::vector<uint32_t> bands_of_;    // (entries, bands)
-  std::vector<uint32_t> sketches_;    // end to end
-  std::vector<size_t> begins_ = {0};  // of each entry's sketch, and the end
+  std::vector<uint32_t> sketches_;    // concatenated
+  std::vector<size_t> begins_ = {0};  // start of each entry's sketch, and the end
 };
 
 }  // namespace lora

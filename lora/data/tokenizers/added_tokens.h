@@ -1,5 +1,5 @@
 #pragma once
-// Tokens that are found in the text before the model sees it: special tokens, and words added to a vocabulary.
+// Tokens that are found in the text before the model: special tokens, and words added to a vocabulary.
 
 #include <cstdint>
 #include <functional>
@@ -14,18 +14,18 @@
 
 namespace lora {
 
-// One entry of `added_tokens`, by Hugging Face's names.
+// One entry of `added_tokens`, with Hugging Face's names.
 struct AddedToken {
   std::string content;
   int64_t id = 0;
-  bool single_word = false;  // not where a letter, digit, mark or '_' stands beside it
-  bool lstrip = false;       // takes the white space before it along
-  bool rstrip = false;       // and behind it
-  bool normalized = false;   // is looked for in the normalized text
-  bool special = false;      // a control token: dropped in decoding, plain text outside the given ranges
+  bool single_word = false;  // does not match next to a letter, digit, mark or '_'
+  bool lstrip = false;       // includes the white space before it
+  bool rstrip = false;       // includes the white space after it
+  bool normalized = false;   // is searched in the normalized text
+  bool special = false;      // a control token: dropped in decoding, ordinary text outside the given ranges
 };
 
-// Where a token was found: bytes [begin, end), with the white space that it takes along.
+// A token's position: bytes [begin, end), including its white space.
 struct AddedMatch {
   size_t begin;
   size_t end;
@@ -35,11 +35,11 @@ struct AddedMatch {
 class AddedTokens {
  public:
   AddedTokens() = default;
-  // Of two tokens with the same content the later one is taken; empty ones are left out.
+  // For tokens with the same content, the last one counts. Empty ones are dropped.
   explicit AddedTokens(std::vector<AddedToken> tokens);
 
-  // The tokens in `text` (valid UTF-8 or not), from left to right, the longest at each place. One that is special and
-  // for which may_stand(begin, end) says no is plain text.
+  // The tokens in `text` (any bytes), from left to right, the longest at each position. A special token for which
+  // may_stand(begin, end) is false is ordinary text.
   std::vector<AddedMatch> find(std::string_view text, const std::function<bool(size_t, size_t)>& may_stand) const;
 
   const AddedToken* by_name(std::string_view name) const;
@@ -55,7 +55,7 @@ class AddedTokens {
   std::unordered_map<int64_t, size_t> by_id_;
 };
 
-// Whether [begin, end) lies in one of `ranges` (sorted, disjoint).
+// True if [begin, end) lies in one of `ranges` (sorted, disjoint).
 bool inside(std::span<const TextRange> ranges, size_t begin, size_t end);
 
 }  // namespace lora

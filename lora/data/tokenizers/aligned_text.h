@@ -1,5 +1,5 @@
 #pragma once
-// A text on its way through normalizers, with the place in the original text that each of its bytes came from.
+// A text that passes through normalizers. Each byte keeps its position in the original text.
 
 #include <cstddef>
 #include <cstdint>
@@ -12,14 +12,15 @@ namespace lora {
 class AlignedText {
  public:
   AlignedText() = default;
-  // `original` must outlive it and its parts, and be shorter than 4 GiB; its first byte stands at `offset`.
+  // `original` must outlive it and its parts, and must be shorter than 4 GiB. Its first byte has position `offset`.
   explicit AlignedText(std::string_view original, size_t offset = 0) : original_(original), offset_(offset) {}
 
   std::string_view text() const { return changed_ ? std::string_view(text_) : original_; }
-  // Where byte i came from; of i == size(), where the text ends. Inserted bytes come from where the next kept one does.
+  // The original position of byte i; for i == size(), of the end. An inserted byte has the position of the next kept
+  // byte.
   size_t from(size_t i) const { return changed_ ? from_[i] : offset_ + i; }
 
-  // Bytes [begin, end) as a text of their own.
+  // Bytes [begin, end) as a separate text.
   AlignedText part(size_t begin, size_t end) const;
 
  private:
@@ -31,16 +32,16 @@ class AlignedText {
   std::vector<uint32_t> from_;  // text_.size() + 1
 };
 
-// Makes a text of another one's bytes, from left to right.
+// Builds a text from the bytes of another one, from left to right.
 class TextBuilder {
  public:
   explicit TextBuilder(const AlignedText& source);
-  // Bytes [begin, end) of the source.
+  // Appends bytes [begin, end) of the source.
   void keep(size_t begin, size_t end);
-  // Other bytes, which come from the source's byte `at`.
+  // Appends other bytes with the position of the source's byte `at`.
   void put(std::string_view bytes, size_t at);
   size_t size() const { return text_.size(); }
-  // Puts what was built in the place of `text`, which is the source.
+  // Replaces `text`, which must be the source, by the result.
   void finish(AlignedText& text);
 
  private:
@@ -49,7 +50,7 @@ class TextBuilder {
   std::vector<uint32_t> from_;
 };
 
-// Puts U+FFFD where `text` is no UTF-8: one for each longest beginning of a character that breaks off, as Python does.
+// Replaces invalid UTF-8 by U+FFFD: one for each maximal incomplete character, as Python does.
 void repair_utf8(AlignedText& text);
 
 }  // namespace lora

@@ -1,7 +1,7 @@
 #pragma once
-// Byte pair encoding: of the pairs that stand side by side in a word, the one merged earliest in training is merged
-// first, the leftmost where there are several. Sennrich et al.: Neural Machine Translation of Rare Words with Subword
-// Units, ACL 2016.
+// Byte pair encoding: in a word, merges the adjacent pair with the lowest rank (learned earliest) first, and the
+// leftmost
+// of equal pairs. Sennrich et al.: Neural Machine Translation of Rare Words with Subword Units, ACL 2016.
 
 #include <array>
 #include <cstdint>
@@ -20,14 +20,14 @@ struct BpeMerge {
 };
 
 struct BpeOptions {
-  bool byte_level = false;     // begins with bytes, not with characters
+  bool byte_level = false;     // starts from bytes instead of characters
   bool byte_fallback = false;  // a character without a token becomes "<0xE2>", ...
-  bool fuse_unk = false;       // unknown characters in a row become one token
-  bool ignore_merges = false;  // a word that is a token is that token, whatever its merges make
+  bool fuse_unk = false;       // consecutive unknown characters become one token
+  bool ignore_merges = false;  // a word that is in the vocabulary is one token; merges are not applied
   std::optional<uint32_t> unk;
 };
 
-// What one thread needs to encode.
+// A thread's workspace for encoding.
 struct BpeScratch {
   struct Symbol {
     uint32_t id, end, before, next;
@@ -42,15 +42,17 @@ struct BpeScratch {
   std::vector<WordToken> tokens;
 };
 
-// Immutable; encodes in several threads at once, each with a scratch of its own.
+// Immutable and thread-safe; each thread uses its own scratch.
 class Bpe {
  public:
-  // `merges` in order of their ranks; of two with the same pair the later one holds. Every id is one of `vocabulary`.
+  // `merges` in order of rank; the last of equal pairs counts. Every id must be in `vocabulary`.
   Bpe(Vocabulary vocabulary, const std::vector<BpeMerge>& merges, const BpeOptions& options);
 
-  // Calls found(tokens) for stretches of `word` (valid UTF-8, not empty) from left to right. The lengths of all tokens
-  // add up to the word's. A character without a token is dropped where there is no unknown one either, its bytes then
-  // counted to a token beside it; a word of nothing else has none.
+  // Calls found(tokens) for parts of `word` (valid UTF-8, not empty) from left to right. The lengths of all tokens sum
+  // to the
+  // word's. Without an unknown token, a character without a token is dropped, and its bytes count for a neighbouring
+  // token.
+  // A word of only such characters has no tokens.
   template <typename Found>
   void encode(std::string_view word, BpeScratch& scratch, const Found& found) const {
     for (size_t begin = 0; begin < word.size();) {
@@ -64,7 +66,7 @@ class Bpe {
 
  private:
   struct Merge {
-    uint64_t pair;  // kFree: none
+    uint64_t pair;  // kFree: empty slot
     uint32_t rank, merged;
   };
   static constexpr uint64_t kFree = UINT64_MAX;
@@ -82,10 +84,10 @@ class Bpe {
 
   Vocabulary vocabulary_;
   BpeOptions options_;
-  std::vector<Merge> merges_;            // open addressing, a power of two
-  std::array<uint32_t, 256> bytes_{};    // the token of a byte: of its own, or "<0x..>"
-  bool cuts_ = false;                    // words may be cut before "▁"
-  std::unordered_set<uint32_t> joined_;  // but not behind these characters
+  std::vector<Merge> merges_;            // open addressing; the size is a power of two
+  std::array<uint32_t, 256> bytes_{};    // the token of a single byte, or "<0x..>"
+  bool cuts_ = false;                    // words may be split before "▁"
+  std::unordered_set<uint32_t> joined_;  // but not after these characters
 };
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// `model` of tokenizer.json.
+// Reads `model` of tokenizer.json.
 
 #include <string>
 #include <vector>
@@ -10,9 +10,11 @@
 
 namespace lora {
 
-// The model `object` of type BPE; byte_level: its names are in ByteLevel's alphabet, and its vocabulary is bytes then.
-// Each of `added` is checked against the vocabulary: its id is its own there or free. Throws ModelError for another
-// type, dropout, affixes of subwords, and merges whose tokens are not there.
+// Reads a model of type BPE. `byte_level`: its tokens are in ByteLevel's alphabet and become bytes. Checks `added`
+// against
+// the vocabulary: each id must be unused or belong to the same token. Throws ModelError for another type, dropout,
+// subword
+// affixes, and merges of unknown tokens.
 Bpe read_bpe(const JsonView& object, bool byte_level, const std::vector<AddedToken>& added);
 
 }  // namespace lora

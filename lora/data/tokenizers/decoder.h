@@ -1,5 +1,5 @@
 #pragma once
-// `decoder` of tokenizer.json: from the texts of tokens to one text.
+// Reads `decoder` of tokenizer.json: joins the texts of tokens.
 
 #include <functional>
 #include <string>
@@ -10,21 +10,23 @@
 
 namespace lora {
 
-// Changes the texts of a list of tokens, or makes fewer of them.
+// Changes a list of token texts; may shorten the list.
 using Decoder = std::function<void(std::vector<std::string>&)>;
 
 // The steps of `object`, in order: Sequence, Replace, ByteFallback, Fuse, Strip, Metaspace, ByteLevel. Throws
-// ModelError for another one. ByteLevel expects texts that are bytes already.
+// ModelError
+// for any other. ByteLevel expects texts that are already bytes.
 std::vector<Decoder> read_decoder(const JsonView& object);
 
-// The bytes that a text in ByteLevel's alphabet (a printable character for each byte) stands for; false where it has
-// other characters. GPT-2: https://github.com/openai/gpt-2/blob/master/src/encoder.py
+// Decodes a text in ByteLevel's alphabet (one printable character per byte) to bytes. Returns false if the text has
+// other
+// characters. GPT-2: https://github.com/openai/gpt-2/blob/master/src/encoder.py
 bool from_byte_alphabet(std::string_view text, std::string& bytes);
 
 // "<0x0A>": 10; -1 for anything else.
 int byte_of_name(std::string_view token);
 
-// U+FFFD where `bytes` are no UTF-8, as AlignedText's repair_utf8.
+// Replaces invalid UTF-8 by U+FFFD, as AlignedText's repair_utf8.
 std::string repaired_utf8(std::string_view bytes);
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// A JSON file's values with the place they stand at, so that every complaint names file and key.
+// JSON values that know their file and key, for error messages.
 
 #include <cstdint>
 #include <filesystem>
@@ -11,32 +11,33 @@
 
 namespace lora {
 
-// Parses a whole file. Throws ModelError with the path: cannot be read, is no JSON.
+// Parses a whole file. Throws ModelError with the path if it is unreadable or not JSON.
 nlohmann::json read_json(const std::filesystem::path& path);
 
-// A value inside a document that outlives it. Every getter throws ModelError ("FILE: KEY.KEY is a string, wanted an
-// object") where the value is of another type.
+// A value inside a document, which must outlive it. Every getter throws ModelError ("FILE: KEY.KEY is a string, wanted
+// an
+// object") if the value has another type.
 class JsonView {
  public:
   JsonView(const nlohmann::json& value, std::string file) : value_(&value), file_(std::move(file)) {}
 
-  // The member of an object; throws where it is missing.
+  // The member of an object. Throws if it is missing.
   JsonView at(std::string_view key) const;
-  // The member of an object, or none where it is missing or null.
+  // The member of an object; nothing if it is missing or null.
   std::optional<JsonView> find(std::string_view key) const;
   // The elements of an array.
   std::vector<JsonView> elements() const;
 
   const std::string& string() const;
   bool boolean() const;
-  // A whole number of at least 0 and at most `most`.
+  // An integer in [0, most].
   int64_t integer(int64_t most) const;
 
   std::string string_or(std::string_view key, std::string otherwise) const;
   bool boolean_or(std::string_view key, bool otherwise) const;
 
   const nlohmann::json& value() const { return *value_; }
-  // The JSON object or array itself, its type checked.
+  // The JSON object or array itself, after a check of its type.
   const nlohmann::json& object() const;
   const nlohmann::json& array() const;
 

@@ -1,5 +1,5 @@
 #pragma once
-// `normalizer` of tokenizer.json: what is done to a text before it is split.
+// Reads `normalizer` of tokenizer.json: changes a text before it is split.
 
 #include <functional>
 #include <vector>
@@ -13,7 +13,8 @@ namespace lora {
 using Normalizer = std::function<void(AlignedText&, PatternScratch&)>;
 
 // The steps of `object`, in order: Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents.
-// Throws ModelError for another one.
+// Throws
+// ModelError for any other.
 std::vector<Normalizer> read_normalizer(const JsonView& object);
 
 }  // namespace lora

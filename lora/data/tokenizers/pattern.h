@@ -1,5 +1,5 @@
 #pragma once
-// The patterns of tokenizer.json: {"String": ...} and {"Regex": ...}, the latter in Oniguruma's syntax.
+// The patterns of tokenizer.json: {"String": ...} and {"Regex": ...}. Regexes have Oniguruma's syntax.
 
 #include <cstddef>
 #include <memory>
@@ -12,7 +12,7 @@
 
 namespace lora {
 
-// What one thread needs to match: PCRE2's match data, limits, and a stack for compiled patterns.
+// A thread's workspace for matching: PCRE2's match data, limits, and a stack for compiled patterns.
 class PatternScratch {
  public:
   PatternScratch();
@@ -26,22 +26,23 @@ class PatternScratch {
   std::unique_ptr<State> state_;
 };
 
-// Immutable; matches in several threads at once, each with a scratch of its own.
+// Immutable and thread-safe; each thread uses its own scratch.
 class Pattern {
  public:
   static Pattern literal(std::string text);
-  // Compiled by PCRE2, in whose syntax it is first rewritten. Throws ModelError, at `place`, for a pattern that is
-  // wrong or that the two read differently.
+  // Rewrites the pattern in PCRE2's syntax and compiles it. Throws ModelError, with `place`, for an invalid pattern and
+  // for
+  // one that the two libraries interpret differently.
   static Pattern regex(const std::string& pattern, const JsonView& place);
   // {"String": ...} or {"Regex": ...}.
   static Pattern read(const JsonView& object);
 
-  // The first match in `text` (valid UTF-8) that begins at or after `at`. Throws ModelError where matching takes more
-  // than the limits allow.
+  // The first match in `text` (valid UTF-8) that begins at or after `at`. Throws ModelError if matching exceeds the
+  // limits.
   std::optional<TextRange> next(std::string_view text, size_t at, PatternScratch& scratch) const;
 
  private:
-  std::string text_;            // of a literal, and of a regex for messages
+  std::string text_;            // the literal, or the regex for messages
   std::shared_ptr<void> code_;  // pcre2_code
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-// `post_processor` of tokenizer.json, as far as one text is concerned: which tokens stand around it.
+// Reads `post_processor` of tokenizer.json for a single text: the tokens before and after it.
 
 #include <optional>
 #include <string>
@@ -13,7 +13,8 @@ struct Surroundings {
 };
 
 // TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel (which adds nothing), Sequence. Throws ModelError
-// for another one, and for more than one token on a side.
+// for
+// any other, and for more than one token on a side.
 Surroundings read_post_processor(const JsonView& object);
 
 }  // namespace lora

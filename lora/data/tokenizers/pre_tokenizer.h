@@ -1,5 +1,5 @@
 #pragma once
-// `pre_tokenizer` of tokenizer.json: what splits a text into the words that the model sees one by one.
+// Reads `pre_tokenizer` of tokenizer.json: splits a text into words, which the model encodes separately.
 
 #include <functional>
 #include <vector>
@@ -10,7 +10,7 @@
 
 namespace lora {
 
-// A text and the words in it: from left to right, none empty. Between them may be text that is dropped.
+// A text and its words, from left to right; none is empty. Text between words is dropped.
 struct Words {
   AlignedText text;
   std::vector<TextRange> ranges;
@@ -21,11 +21,11 @@ using Splitter = std::function<void(Words&, PatternScratch&)>;
 
 struct PreTokenizer {
   std::vector<Splitter> steps;
-  bool byte_level = false;  // words are read as bytes, not as characters
+  bool byte_level = false;  // the model encodes words as bytes instead of characters
 };
 
-// The steps of `object`, in order: Sequence, ByteLevel (in the last place), Split, Digits, Metaspace, Whitespace,
-// WhitespaceSplit, Punctuation, CharDelimiterSplit, BertPreTokenizer. Throws ModelError for another one.
+// The steps of `object`, in order: Sequence, ByteLevel (last), Split, Digits, Metaspace, Whitespace, WhitespaceSplit,
+// Punctuation, CharDelimiterSplit, BertPreTokenizer. Throws ModelError for any other.
 PreTokenizer read_pre_tokenizer(const JsonView& object);
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// What the small JSON files beside a tokenizer say of its special and added tokens.
+// Reads special and added tokens from the small JSON files of a tokenizer.
 
 #include <filesystem>
 #include <optional>
@@ -13,21 +13,22 @@ namespace lora {
 struct TokenizerConfig {
   std::optional<std::string> bos, eos, pad;
   std::optional<bool> add_bos, add_eos;
-  std::optional<bool> legacy;                // SentencePiece: every stretch between special tokens begins with a space
+  std::optional<bool> legacy;                // SentencePiece: adds a space to each part between special tokens
   std::vector<AddedToken> added;             // with their ids
-  std::vector<std::string> special;          // every name that is called a special token, with or without an id
-  std::vector<std::filesystem::path> files;  // that were read
+  std::vector<std::string> special;          // every name that is declared a special token, with or without an id
+  std::vector<std::filesystem::path> files;  // the files that were read
 };
 
-// Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json where they are in `directory`; what an
-// earlier one says holds. Throws ModelError with file and key.
+// Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json in `directory`, if they exist. An earlier
+// file
+// takes precedence. Throws ModelError with file and key.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory);
 
-// One entry of `added_tokens` or `added_tokens_decoder`, all but the id.
+// Reads an entry of `added_tokens` or `added_tokens_decoder`, without the id.
 class JsonView;
 AddedToken read_added_token(const JsonView& entry);
 
-// Ids above it are refused: no vocabulary is as large, and tables are as long as the largest id.
+// Larger ids are refused: tables are as long as the largest id, and no vocabulary has that many.
 constexpr int64_t kMostIds = int64_t{1} << 22;
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// Texts and their ids, both ways.
+// Maps texts to ids and ids to texts.
 
 #include <cstdint>
 #include <optional>
@@ -9,7 +9,7 @@
 
 namespace lora {
 
-// A space inside a piece, as SentencePiece has it.
+// SentencePiece's character for a space inside a piece.
 inline constexpr std::string_view kSpacePiece = "\u2581";
 
 class Vocabulary {
@@ -17,21 +17,21 @@ class Vocabulary {
   static constexpr uint32_t kNone = UINT32_MAX;
 
   Vocabulary() : Vocabulary(0, 0) {}
-  // Room for `count` texts of `bytes` bytes together.
+  // Reserves memory for `count` texts with `bytes` bytes in total.
   Vocabulary(size_t count, size_t bytes);
 
-  // The text of a new id. One that is not to be found by its text has found = false.
+  // Adds a text with a new id. With found = false, id_of() does not find the text.
   void add(std::string_view text, uint32_t id, bool found = true);
 
-  // kNone where there is no such text.
+  // kNone for an unknown text.
   uint32_t id_of(std::string_view text) const;
-  // Empty where there is no such id.
+  // Empty for an unknown id.
   std::string_view text(uint32_t id) const {
     return id < places_.size() ? std::string_view(bytes_).substr(places_[id].begin, places_[id].length)
                                : std::string_view();
   }
   bool has(uint32_t id) const { return id < places_.size() && places_[id].used; }
-  // The largest id and one.
+  // The largest id plus one.
   size_t size() const { return places_.size(); }
 
  private:
@@ -43,7 +43,7 @@ class Vocabulary {
 
   std::string bytes_;
   std::vector<Place> places_;    // by id
-  std::vector<uint32_t> slots_;  // open addressing, a power of two; ids or kNone
+  std::vector<uint32_t> slots_;  // open addressing, ids or kNone; the size is a power of two
   size_t filled_ = 0;
 };
 

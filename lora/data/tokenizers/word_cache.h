@@ -1,5 +1,5 @@
 #pragma once
-// The tokens of words that were seen before. Text repeats its words, and looking one up is cheaper than merging it.
+// Caches the tokens of words: text repeats words, and a lookup is cheaper than merging.
 
 #include <cstdint>
 #include <functional>
@@ -10,13 +10,13 @@
 
 namespace lora {
 
-// A token of a word, and how many of its bytes it stands for.
+// A token of a word, and the number of bytes that it represents.
 struct WordToken {
   uint32_t id;
   uint32_t length;
 };
 
-// For one thread. Holds at most some MB; full, it begins anew.
+// For one thread. Holds a few MB at most; when it is full, it is cleared.
 class WordCache {
  public:
   struct Slot {
@@ -27,7 +27,7 @@ class WordCache {
 
   static uint64_t hash(std::string_view word) { return std::hash<std::string_view>()(word) | 1; }
 
-  // Null where the word is not there.
+  // Null if the word is not cached.
   const Slot* find(std::string_view word, uint64_t hash) const {
     for (size_t i = hash >> 1 & mask();; i = (i + 1) & mask()) {
       const Slot& slot = slots_[i];
@@ -40,7 +40,7 @@ class WordCache {
     return std::span(tokens_).subspan(slot.tokens, slot.token_count);
   }
 
-  // A word that is not there.
+  // Adds a word that is not cached.
   void insert(std::string_view word, uint64_t hash, std::span<const WordToken> tokens) {
     if (word.size() > kLongestWord) return;
     if (filled_ == kMostWords) clear();

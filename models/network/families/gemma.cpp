@@ -1,6 +1,9 @@
-// Gemma (Gemma Team 2024): norms that multiply by 1 + w, embeddings by √hidden, and a gated GELU. Gemma 2: norms after
-// attention and MLP too, scores and logits capped by a tanh, and every other layer slides a window. Gemma 3 (2025, its
-// text models): norms of queries and keys instead of the caps, five layers of six slide, with positions of their own.
+// Gemma (Gemma Team 2024): norms multiply by 1 + w, embeddings are scaled by √hidden, and the MLP is a gated GELU.
+// Gemma 2 adds norms after attention and MLP, caps scores and logits by a tanh, and uses a sliding window in every
+// other
+// layer. Gemma 3 (2025, text models) replaces the caps by norms of queries and keys. Five of its six layers use a
+// sliding
+// window and a rotary embedding of their own.
 #include <cmath>
 
 #include "models/network/families/families.h"
@@ -27,7 +30,7 @@ ModelConfig read_any_gemma(const Fields& fields, int64_t kv_heads, int64_t max_p
   return config;
 }
 
-// What Gemma 2 and 3 have in common. `full_every`: each layer of that number sees everything, the others a window.
+// The settings that Gemma 2 and 3 share. Every `full_every`-th layer has full attention, the others a sliding window.
 void read_later_gemma(const Fields& fields, ModelConfig& config, int64_t full_every) {
   config.norms = {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm",
                   "post_feedforward_layernorm"};
@@ -57,7 +60,7 @@ ModelConfig read_gemma3_text(const Fields& fields) {
   ModelConfig config = read_any_gemma(fields, 4, 131072, "hidden_activation");
   read_later_gemma(fields, config, fields.size("sliding_window_pattern", 6));
   config.qk_norm = QkNorm::kHead;
-  // transformers' Gemma 3 has the key and does not compute it.
+  // transformers' Gemma 3 has this key but ignores it.
   if (fields.has("attn_logit_softcapping")) fields.fail("attn_logit_softcapping", "is set; a gemma3_text has none");
   config.logit_softcap = fields.optional_positive("final_logit_softcapping", {}).value_or(0);
 
@@ -67,7 +70,7 @@ ModelConfig read_gemma3_text(const Fields& fields) {
     config.rope = read_rope_object(both.object("full_attention"), fields, config, global);
     config.local_rope = read_rope_object(both.object("sliding_attention"), fields, config, local);
   } else {
-    config.rope = read_rope(fields, config, global);  // rope_scaling is of the global layers
+    config.rope = read_rope(fields, config, global);  // rope_scaling applies to the global layers
     config.local_rope.theta = fields.positive("rope_local_base_freq", 1e4);
   }
   for (LayerConfig& layer : config.layers) {

@@ -1,4 +1,4 @@
-// Granite 3 (IBM 2024): LLaMA with four constants that embeddings, scores, residuals and logits are scaled by.
+// Granite 3 (IBM 2024): LLaMA with four constants that scale embeddings, scores, residuals and logits.
 #include "models/network/families/families.h"
 
 namespace lora {

@@ -1,4 +1,4 @@
-// Mistral (Jiang et al. 2023): LLaMA, and in its first version a window that every layer slides.
+// Mistral (Jiang et al. 2023): LLaMA. Its first version uses a sliding window in every layer.
 #include "models/network/families/families.h"
 
 namespace lora {
@@ -10,7 +10,7 @@ ModelConfig read_mistral(const Fields& fields) {
   expect_activation(fields, "hidden_act", Activation::kSilu);
   config.rope = read_rope(fields, config);
   const std::optional<int64_t> window = fields.optional_size("sliding_window", 4096);
-  // transformers takes no notice of layer_types here: they may only say what holds anyway.
+  // transformers ignores layer_types here, so they may only confirm the window.
   for (const bool slides : read_layer_types(fields, config)) {
     if (slides != window.has_value()) {
       fields.fail("layer_types", "differ from 'sliding_window', which is of all layers in a mistral");

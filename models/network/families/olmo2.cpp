@@ -1,4 +1,4 @@
-// OLMo 2 (OLMo Team 2024): norms after attention and MLP instead of before, and of all queries and of all keys.
+// OLMo 2 (OLMo Team 2024): norms after attention and MLP instead of before, and one norm over all queries and all keys.
 #include "models/network/families/families.h"
 
 namespace lora {

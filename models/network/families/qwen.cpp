@@ -1,5 +1,5 @@
-// Qwen2 and Qwen2.5 (Yang et al. 2024): biases on q, k and v. Qwen3 (2025): none, and norms of queries and keys
-// instead.
+// Qwen2 and Qwen2.5 (Yang et al. 2024): biases on q, k and v. Qwen3 (2025): norms of queries and keys instead of
+// biases.
 #include "models/network/families/families.h"
 
 namespace lora {
@@ -18,7 +18,7 @@ ModelConfig read_qwen2(const Fields& fields) {
   ModelConfig config;
   read_shape(fields, config);
   expect_activation(fields, "hidden_act", Activation::kSilu);
-  config.qkv_bias = true;  // by definition; config.json does not say so
+  config.qkv_bias = true;  // always; config.json does not contain it
   config.rope = read_rope(fields, config);
   read_qwen_windows(fields, config);
   return config;

@@ -1,4 +1,4 @@
-// SmolLM3 (Hugging Face 2025): LLaMA, and every fourth layer without positions (NoPE; Yang et al. 2025).
+// SmolLM3 (Hugging Face 2025): LLaMA without positions in every fourth layer (NoPE; Yang et al. 2025).
 #include "models/network/families/families.h"
 
 namespace lora {
