@@ -7,9 +7,9 @@
 
 #include "lora/quantization/pieces.h"
 #include "lora/quantization/quantizer.h"
+#include "models/base/numbers.h"
 #include "models/base/threads.h"
 #include "models/engine/cpu/dispatch.h"
-#include "models/engine/cpu/quantized.h"
 
 namespace lora {
 
@@ -25,12 +25,13 @@ Int8Weight::Int8Weight(const at::Tensor& weight, at::ScalarType dtype)
   std::atomic<bool> finite = true;
   auto* const codes = codes_.mutable_data_ptr<int8_t>();
   auto* const scales = scales_.mutable_data_ptr<float>();
+  const auto& k = kernels::table<float>().quantized;
   for_each_piece(weight, in, [&](int64_t first, const float* values, int64_t count) {
-    if (!kernels::int8_encode(values, static_cast<size_t>(count), codes + first, scales + first / in)) finite = false;
+    if (!k.int8_encode(values, as_size(count), codes + first, scales + first / in)) finite = false;
   });
   if (!finite) throw NotFinite();
   error_ = relative_difference(weight, in, [&](int64_t first, float* to, int64_t count) {
-    kernels::int8_decode(codes + first, scales[first / in], to, static_cast<size_t>(count));
+    k.int8_decode(codes + first, scales[first / in], to, as_size(count));
   });
 }
 
@@ -40,11 +41,10 @@ void Int8Weight::unpack(at::Tensor& to) const {
   const int64_t in = in_features();
   const auto* const codes = codes_.const_data_ptr<int8_t>();
   const auto* const scales = scales_.const_data_ptr<float>();
-  kernels::for_type(to, [&](auto type) {
-    using T = decltype(type);
+  kernels::with_kernels(to, [&]<class T>(const kernels::Kernels<T>& k) {
     parallel_for(out_features(), kRowGrain, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        kernels::int8_decode(codes + row * in, scales[row], kernels::data<T>(to) + row * in, static_cast<size_t>(in));
+        k.quantized.int8_decode(codes + row * in, scales[row], kernels::data<T>(to) + row * in, as_size(in));
       }
     });
   });

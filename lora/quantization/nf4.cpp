@@ -12,7 +12,6 @@
 #include "models/base/numbers.h"
 #include "models/base/threads.h"
 #include "models/engine/cpu/dispatch.h"
-#include "models/engine/cpu/quantized.h"
 
 namespace lora {
 namespace {
@@ -26,7 +25,7 @@ Nf4Weight::Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double
     : out_(weight.size(0)), in_(weight.size(1)), dtype_(dtype) {
   const int64_t n = weight.numel(), blocks = ceil_div(n, kBlock);
   const auto options = at::TensorOptions().device(weight.device());
-  codes_ = at::empty({(n + 1) / 2}, options.dtype(at::kByte));
+  codes_ = at::empty({ceil_div<int64_t>(n, 2)}, options.dtype(at::kByte));
   scales_ = at::empty({blocks}, options.dtype(at::kFloat));
   if (weight.is_meta()) {
     error_ = std::numeric_limits<double>::quiet_NaN();
@@ -39,10 +38,9 @@ Nf4Weight::Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double
   std::atomic<bool> finite = true;
   auto* const codes = codes_.mutable_data_ptr<uint8_t>();
   auto* const scales = scales_.mutable_data_ptr<float>();
+  const auto& k = kernels::table<float>().quantized;
   for_each_piece(weight, kPiece, [&](int64_t first, const float* values, int64_t count) {
-    if (!kernels::nf4_encode(values, static_cast<size_t>(count), codes + first / 2, scales + first / kBlock)) {
-      finite = false;
-    }
+    if (!k.nf4_encode(values, as_size(count), codes + first / 2, scales + first / kBlock)) finite = false;
   });
   if (!finite) throw NotFinite();
   if (double_quantization) {
@@ -50,9 +48,9 @@ Nf4Weight::Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double
     scales_.reset();
   }
   error_ = relative_difference(weight, kPiece, [&](int64_t first, float* to, int64_t count) {
-    std::array<float, kNestedBlock> room{};
-    decode_scales(first / kBlock, ceil_div(first + count, kBlock), room.data());
-    kernels::nf4_decode(codes + first / 2, room.data(), to, static_cast<size_t>(count));
+    std::array<float, kNestedBlock> block_scales{};
+    decode_scales(first / kBlock, ceil_div(first + count, kBlock), block_scales.data());
+    k.nf4_decode(codes + first / 2, block_scales.data(), to, as_size(count));
   });
 }
 
@@ -65,14 +63,13 @@ void Nf4Weight::unpack(at::Tensor& to) const {
   if (to.is_meta()) return;
   const int64_t n = out_ * in_;
   const auto* const codes = codes_.const_data_ptr<uint8_t>();
-  kernels::for_type(to, [&](auto type) {
-    using T = decltype(type);
+  kernels::with_kernels(to, [&]<class T>(const kernels::Kernels<T>& k) {
     parallel_for(ceil_div(n, kPiece), 1, [&](int64_t begin, int64_t end) {
       std::array<float, kNestedBlock> scales{};
       for (int64_t first = begin * kPiece; first < std::min(end * kPiece, n); first += kPiece) {
         const int64_t count = std::min(kPiece, n - first);
         decode_scales(first / kBlock, ceil_div(first + count, kBlock), scales.data());
-        kernels::nf4_decode(codes + first / 2, scales.data(), kernels::data<T>(to) + first, static_cast<size_t>(count));
+        k.quantized.nf4_decode(codes + first / 2, scales.data(), kernels::data<T>(to) + first, as_size(count));
       }
     });
   });

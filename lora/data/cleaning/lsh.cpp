@@ -3,9 +3,9 @@
 #include <cmath>
 #include <string_view>
 
+#include "lora/data/cleaning/minhash.h"
 #include "lora/data/cleaning/shingles.h"
 #include "lora/data/shuffle.h"
-#include "models/engine/cpu/minhash.h"
 
 namespace lora {
 
@@ -14,10 +14,10 @@ double Banding::caught(double similarity) const {
 }
 
 Banding choose_banding(double threshold, int64_t num_perm) {
-  constexpr double kWanted = 0.99;
+  constexpr double kLeastCaught = 0.99;
   for (int64_t rows = num_perm; rows > 1; --rows) {
     const Banding banding{num_perm / rows, rows};
-    if (banding.caught(threshold) >= kWanted) return banding;
+    if (banding.caught(threshold) >= kLeastCaught) return banding;
   }
   return {num_perm, 1};
 }
@@ -32,8 +32,7 @@ BandHasher::BandHasher(const Banding& banding, uint64_t seed) : banding_(banding
 
 void BandHasher::operator()(const std::vector<uint32_t>& hashes, uint32_t* bands) const {
   std::vector<uint32_t> signature(multipliers_.size());
-  kernels::min_hash(hashes.data(), hashes.size(), multipliers_.data(), offsets_.data(), signature.size(),
-                    signature.data());
+  min_hash(hashes.data(), hashes.size(), multipliers_.data(), offsets_.data(), signature.size(), signature.data());
   const auto rows = static_cast<size_t>(banding_.rows);
   for (size_t band = 0; band < static_cast<size_t>(banding_.bands); ++band) {
     uint64_t hash = band + 1;

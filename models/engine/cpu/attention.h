@@ -1,19 +1,24 @@
 #pragma once
-// Causal attention of one head over one sample, forward and backward (Vaswani et al. 2017; the backward recomputes the
-// probabilities from the kept log-sum-exp, after Dao et al. 2022).
+// Causal attention of one head over one sample, forward and backward (Vaswani et al. 2017). The backward recomputes the
+// probabilities from the kept log-sum-exp (Dao et al. 2022).
 //
-// A block of queries against all keys it may see: the scores of a block are held whole, so that softmax is exact and
-// done once, and nothing above the diagonal's block is computed. Every product is a register tile over "words": a
+// A block of queries meets all keys that it may see: the scores of a block are held whole, so that softmax is exact and
+// computed once, and nothing above the diagonal's block is computed. Every product is a register tile over words: a
 // float32, or where the processor multiplies bfloat16 pairs and T is Bf16, two neighbouring bfloat16 along the
-// contraction. Sums are float32 either way. T is float or Bf16.
+// contraction. Sums are float32 either way.
 
+#include <algorithm>
 #include <cstddef>
 
+#include "models/base/numbers.h"
 #include "models/engine/cpu/bf16.h"
+#include "models/engine/cpu/matrix.h"
 
 namespace lora::kernels {
 
-// Keys and values of one sample and key head, laid out for the products. Sizes in floats are attention_panel_floats.
+constexpr size_t kQueryBlock = 32;
+
+// Keys and values of one sample and key head, laid out for the products: attention_panel_floats each.
 struct AttentionPanels {
   float* k_transposed;  // forward and backward
   float* v_rows;        // forward
@@ -23,32 +28,43 @@ struct AttentionPanels {
 
 template <class T>
 struct AttentionHead {
-  size_t tokens, dim;                  // dim is even
+  Matrix<const T> q, k, v;             // (tokens, dim); dim is even
   float scale;                         // of the scores
-  float softcap = 0;                   // c: scaled scores become c·tanh(score/c); 0: they stay
+  float softcap = 0;                   // c: scaled scores become c·tanh(score/c); 0: no soft cap
   size_t window = 0;                   // a query sees itself and the window − 1 keys before it; 0: all before it
-  const T *q, *k, *v;                  // first row each
-  size_t stride;                       // between rows of q, k, v and dq
-  T* out;                              // (tokens, dim)
-  size_t out_stride;                   // between rows of out and dout
+  Matrix<T> out;                       // (tokens, dim): written forward, read backward
   float* log_sum;                      // (tokens): log of the sum of exp(score), written forward, read backward
-  const T* dout = nullptr;             // backward: gradient of out
-  T* dq = nullptr;                     // backward: written
-  float *dk = nullptr, *dv = nullptr;  // backward: (tokens, attention_padded(dim)) each
-  bool adds = false;                   // backward: to dk and dv, which are otherwise written
+  Matrix<const T> dout = {};           // backward: gradient of out
+  Matrix<T> dq = {};                   // backward: written
+  float *dk = nullptr, *dv = nullptr;  // backward: (tokens, attention_padded(dim)) each, contiguous
+  bool adds = false;                   // backward: whether to add to dk and dv, instead of writing them
   float* scratch;                      // attention_scratch_floats
+
+  size_t tokens() const { return q.rows; }
+  size_t dim() const { return q.columns; }
 };
 
-// Row length of dk and dv: `dim` rounded up to whole vectors.
-size_t attention_padded(size_t dim);
-size_t attention_panel_floats(size_t tokens, size_t dim);  // of each panel
-size_t attention_scratch_floats(size_t tokens, size_t dim);
+// T: float or Bf16.
+template <class T>
+struct AttentionKernels {
+  // Lays k and v out for the forward or for the backward pass.
+  void (*pack)(const AttentionHead<T>& head, const AttentionPanels& panels, bool backward);
+  void (*forward)(const AttentionHead<T>& head, const AttentionPanels& panels);
+  void (*backward)(const AttentionHead<T>& head, const AttentionPanels& panels);
+};
 
-template <class T>
-void attention_pack(const AttentionHead<T>& head, const AttentionPanels& panels, bool backward);
-template <class T>
-void attention_forward(const AttentionHead<T>& head, const AttentionPanels& panels);
-template <class T>
-void attention_backward(const AttentionHead<T>& head, const AttentionPanels& panels);
+// `n` rounded up to whole vectors: the row length of dk and dv, for n = dim.
+constexpr size_t attention_padded(size_t n) { return round_up<size_t>(n, 16); }
+// AMX's tiles have 32 keys.
+constexpr size_t attention_panel_floats(size_t tokens, size_t dim) {
+  return round_up<size_t>(tokens, 32) * attention_padded(dim);
+}
+// Of one call.
+constexpr size_t attention_scratch_floats(size_t tokens, size_t dim) {
+  const size_t keys = round_up<size_t>(tokens, 32), width = attention_padded(dim);
+  const size_t words = kQueryBlock * (3 * keys + 4 * width);
+  const size_t tiles = kQueryBlock * (3 * keys + 2 * width + round_up<size_t>(dim, 32)) + 2 * keys * width;
+  return std::max(words, tiles);
+}
 
 }  // namespace lora::kernels

@@ -1,57 +1,77 @@
-// Attention on AMX, for bfloat16 (see attention.h, tiles-inl.h). Included by attention.cpp alone.
+// Attention on AMX, for bfloat16 (see attention.h, tiles-inl.h).
 //
 // Panels are B tiles. Of k_transposed and v_transposed [block of 16 keys][block of 32 of dim], of k_rows and v_rows
 // [block of 32 keys][block of 16 of dim]. The gradients of keys and values are summed transposed, (dim, keys), as C
 // tiles [block of 16 keys][block of 16 of dim]: so probabilities are the B side, whose tiles are pairs of their rows.
 
-namespace amx_tiles {
+#if defined(LORA_ATTENTION_AMX_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LORA_ATTENTION_AMX_INL_H_
+#undef LORA_ATTENTION_AMX_INL_H_
+#else
+#define LORA_ATTENTION_AMX_INL_H_
+#endif
 
-using namespace tiles;
+#include <hwy/highway.h>
 
-inline size_t To32(size_t n) { return (n + 31) / 32 * 32; }
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
 
-// (rows, dim) of a matrix with zeros up to (padded_rows, dim to 32); as it is where nothing is to be added.
-struct Rows {
-  const Bf16* at;
-  size_t stride;
-};
-inline Rows Padded(const Bf16* from, size_t stride, size_t rows, size_t dim, size_t padded_rows, Bf16* room) {
-  if (rows == padded_rows && dim % kDepth == 0) return {from, stride};
-  const size_t width = To32(dim);
-  std::fill_n(room, padded_rows * width, Bf16{0});
-  for (size_t r = 0; r < rows; ++r) std::copy_n(from + r * stride, dim, room + r * width);
-  return {room, width};
+#include "models/base/numbers.h"
+#include "models/engine/cpu/attention.h"
+#include "models/engine/cpu/scores-inl.h"
+#include "models/engine/cpu/simd-inl.h"
+#include "models/engine/cpu/tiles-inl.h"
+
+#if LORA_AVX512
+HWY_BEFORE_NAMESPACE();
+namespace lora::kernels::HWY_NAMESPACE::tiles {
+
+constexpr size_t kMostAmxDim = 512;  // rows of this length fit on the stack
+
+inline size_t To32(size_t n) { return round_up<size_t>(n, 32); }
+
+// `from` with zeros up to padded_rows rows and To32 columns, in `copy`; `from` itself where it has this shape.
+inline Matrix<const Bf16> Padded(Matrix<const Bf16> from, size_t padded_rows, Bf16* copy) {
+  const size_t width = To32(from.columns);
+  if (from.rows == padded_rows && from.columns == width) return from;
+  std::fill_n(copy, padded_rows * width, Bf16{0});
+  for (size_t r = 0; r < from.rows; ++r) std::copy_n(from.row(r), from.columns, copy + r * width);
+  return {copy, padded_rows, width, width};
 }
 
-struct AmxTiles {
-  static void PackTransposed(const Bf16* from, size_t stride, size_t rows, size_t dim, float* to) {
-    Bf16 room[16 * 512];
-    for (size_t k = 0; k < To32(rows); k += 16) {
-      const Rows block = Padded(from + k * stride, stride, k < rows ? HWY_MIN(size_t{16}, rows - k) : 0, dim, 16, room);
-      for (size_t i = 0; i < dim; i += kDepth, to += kFloats) TransposeBlock(block.at + i, block.stride / 2, to);
+struct AmxAttention {
+  static void PackTransposed(Matrix<const Bf16> from, float* to) {
+    Bf16 copy[16 * kMostAmxDim];
+    for (size_t k = 0; k < To32(from.rows); k += 16) {
+      const size_t rows = k < from.rows ? HWY_MIN(size_t{16}, from.rows - k) : 0;
+      const Matrix<const Bf16> block = Padded(from.row_range(k, rows), 16, copy);
+      for (size_t i = 0; i < from.columns; i += kDepth, to += kFloats) {
+        TransposeBlock(block.data + i, block.stride / 2, to);
+      }
     }
   }
 
-  static void PackRows(const Bf16* from, size_t stride, size_t rows, size_t dim, float* to) {
-    Bf16 room[32 * 512];
-    for (size_t k = 0; k < rows; k += 32) {
-      const Rows block = Padded(from + k * stride, stride, HWY_MIN(size_t{32}, rows - k), dim, 32, room);
-      for (size_t i = 0; i < dim; i += 16, to += kFloats) PairRows(block.at + i, block.stride, 32, to);
+  static void PackRows(Matrix<const Bf16> from, float* to) {
+    Bf16 copy[32 * kMostAmxDim];
+    for (size_t k = 0; k < from.rows; k += 32) {
+      const Matrix<const Bf16> block = Padded(from.row_range(k, HWY_MIN(size_t{32}, from.rows - k)), 32, copy);
+      for (size_t i = 0; i < from.columns; i += 16, to += kFloats) PairRows(block.data + i, block.stride, 32, to);
     }
   }
 
   static void Pack(const AttentionHead<Bf16>& head, const AttentionPanels& panels, bool backward) {
-    PackTransposed(head.k, head.stride, head.tokens, head.dim, panels.k_transposed);
+    PackTransposed(head.k, panels.k_transposed);
     if (backward) {
-      PackTransposed(head.v, head.stride, head.tokens, head.dim, panels.v_transposed);
-      PackRows(head.k, head.stride, head.tokens, head.dim, panels.k_rows);
+      PackTransposed(head.v, panels.v_transposed);
+      PackRows(head.k, panels.k_rows);
     } else {
-      PackRows(head.v, head.stride, head.tokens, head.dim, panels.v_rows);
+      PackRows(head.v, panels.v_rows);
     }
   }
 
   // (32, width) float32 = 32 rows times transposed keys.
-  static void Scores(const Rows& rows, size_t steps, const float* panel, size_t width, float* scores) {
+  static void Scores(const Matrix<const Bf16>& rows, size_t steps, const float* panel, size_t width, float* scores) {
     const size_t bytes = rows.stride * sizeof(Bf16);
     for (size_t k = 0; k < width; k += 32) {
       Zero<0>();
@@ -60,12 +80,12 @@ struct AmxTiles {
       Zero<3>();
       for (size_t s = 0; s < steps; ++s) {
         const float* const tile = panel + (k / 16 * steps + s) * kFloats;
-        Load<4>(rows.at + s * kDepth, bytes);
+        Load<4>(rows.data + s * kDepth, bytes);
         Load<6>(tile, 64);
         Dot<0, 4, 6>();
         Load<7>(tile + steps * kFloats, 64);
         Dot<1, 4, 7>();
-        Load<5>(rows.at + 16 * rows.stride + s * kDepth, bytes);
+        Load<5>(rows.row(16) + s * kDepth, bytes);
         Dot<2, 5, 6>();
         Dot<3, 5, 7>();
       }
@@ -112,15 +132,14 @@ struct AmxTiles {
     const D d;
     const ScoreRow<Bf16> score_row{head};
     const float weight = score_row.Weight();
-    const size_t blocks = attention_padded(head.dim) / 16, steps = To32(head.dim) / kDepth;
+    const size_t blocks = attention_padded(head.dim()) / 16, steps = To32(head.dim()) / kDepth;
     float* const scores = head.scratch;
-    auto* const factors = reinterpret_cast<Bf16*>(scores + kQueryBlock * To32(head.tokens));
-    float* const sums = scores + kQueryBlock * 2 * To32(head.tokens);
-    auto* const room = reinterpret_cast<Bf16*>(sums + kQueryBlock * blocks * 16);
-    for (size_t first = 0; first < head.tokens; first += kQueryBlock) {
-      const size_t rows = HWY_MIN(kQueryBlock, head.tokens - first), width = To32(first + rows);
-      Scores(Padded(head.q + first * head.stride, head.stride, rows, head.dim, kQueryBlock, room), steps,
-             panels.k_transposed, width, scores);
+    auto* const factors = reinterpret_cast<Bf16*>(scores + kQueryBlock * To32(head.tokens()));
+    float* const sums = scores + kQueryBlock * 2 * To32(head.tokens());
+    auto* const copy = reinterpret_cast<Bf16*>(sums + kQueryBlock * blocks * 16);
+    for (size_t first = 0; first < head.tokens(); first += kQueryBlock) {
+      const size_t rows = HWY_MIN(kQueryBlock, head.tokens() - first), width = To32(first + rows);
+      Scores(Padded(head.q.row_range(first, rows), kQueryBlock, copy), steps, panels.k_transposed, width, scores);
       float inverse[kQueryBlock];
       for (size_t r = 0; r < rows; ++r) {
         float* const s = scores + r * width;
@@ -145,8 +164,8 @@ struct AmxTiles {
       if (rows < kQueryBlock) std::fill_n(factors + rows * width, (kQueryBlock - rows) * width, Bf16{0});
       Mix(factors, width, panels.v_rows, blocks, sums);
       for (size_t r = 0; r < rows; ++r) {
-        Bf16* const out = head.out + (first + r) * head.out_stride;
-        ForEach(head.dim, [&](auto tag, size_t i) HWY_ATTR {
+        Bf16* const out = head.out.row(first + r);
+        ForEach(head.dim(), [&](auto tag, size_t i) HWY_ATTR {
           StoreFloats(tag, hn::Mul(LoadFloats(tag, sums + r * blocks * 16 + i), hn::Set(tag, inverse[r])), out + i);
         });
       }
@@ -175,11 +194,11 @@ struct AmxTiles {
     }
   }
 
-  // (32, dim) as A tiles of its transpose, one a block of 16 of dim.
-  static void TransposeRows(const Rows& rows, size_t blocks, float* to) {
+  // (32, dim) as A tiles of its transpose, one for each 16 of dim.
+  static void TransposeRows(const Matrix<const Bf16>& rows, size_t blocks, float* to) {
     alignas(64) float pairs[kFloats];
     for (size_t b = 0; b < blocks; ++b) {
-      PairRows(rows.at + b * 16, rows.stride, 32, pairs);
+      PairRows(rows.data + b * 16, rows.stride, 32, pairs);
       TransposeBlock(pairs, 16, to + b * kFloats);
     }
   }
@@ -205,8 +224,8 @@ struct AmxTiles {
     const D d;
     const ScoreRow<Bf16> score_row{head};
     const float weight = score_row.Weight();
-    const size_t blocks = attention_padded(head.dim) / 16, steps = To32(head.dim) / kDepth;
-    const size_t all = To32(head.tokens);
+    const size_t blocks = attention_padded(head.dim()) / 16, steps = To32(head.dim()) / kDepth;
+    const size_t all = To32(head.tokens());
     float* const scores = head.scratch;
     float* const slopes = scores + kQueryBlock * all;
     auto* const factors = reinterpret_cast<Bf16*>(slopes + kQueryBlock * all);  // probabilities
@@ -216,23 +235,22 @@ struct AmxTiles {
     float* const dout_tiles = q_tiles + blocks * kFloats;
     float* const dk = dout_tiles + blocks * kFloats;
     float* const dv = dk + all * blocks * 16;
-    auto* const q_room = reinterpret_cast<Bf16*>(dv + all * blocks * 16);
-    auto* const dout_room = q_room + kQueryBlock * To32(head.dim);
+    auto* const q_copy = reinterpret_cast<Bf16*>(dv + all * blocks * 16);
+    auto* const dout_copy = q_copy + kQueryBlock * To32(head.dim());
     std::fill_n(dk, 2 * all * blocks * 16, 0.0f);
-    for (size_t first = 0; first < head.tokens; first += kQueryBlock) {
-      const size_t rows = HWY_MIN(kQueryBlock, head.tokens - first), width = To32(first + rows);
-      const Bf16* const out = head.out + first * head.out_stride;
-      const Bf16* const dout = head.dout + first * head.out_stride;
-      const Rows q = Padded(head.q + first * head.stride, head.stride, rows, head.dim, kQueryBlock, q_room);
-      const Rows g = Padded(dout, head.out_stride, rows, head.dim, kQueryBlock, dout_room);
+    for (size_t first = 0; first < head.tokens(); first += kQueryBlock) {
+      const size_t rows = HWY_MIN(kQueryBlock, head.tokens() - first), width = To32(first + rows);
+      const Matrix<const Bf16> q = Padded(head.q.row_range(first, rows), kQueryBlock, q_copy);
+      const Matrix<const Bf16> g = Padded(head.dout.row_range(first, rows), kQueryBlock, dout_copy);
       Scores(q, steps, panels.k_transposed, width, scores);
       Scores(g, steps, panels.v_transposed, width, slopes);
       for (size_t r = 0; r < rows; ++r) {
         float* const s = scores + r * width;
         const size_t seen = first + r + 1, whole = attention_padded(seen);
-        const float along = SumOf(head.dim, [&](auto tag, size_t i) HWY_ATTR {
-          return hn::Mul(LoadFloats(tag, out + r * head.out_stride + i),
-                         LoadFloats(tag, dout + r * head.out_stride + i));
+        const Bf16* const out = head.out.row(first + r);
+        const Bf16* const dout = head.dout.row(first + r);
+        const float along = SumOf(head.dim(), [&](auto tag, size_t i) HWY_ATTR {
+          return hn::Mul(LoadFloats(tag, out + i), LoadFloats(tag, dout + i));
         });
         score_row.Prepare(d, first + r, whole, s);
         const auto scale = hn::Set(d, weight), shift = hn::Set(d, -head.log_sum[first + r]);
@@ -258,14 +276,18 @@ struct AmxTiles {
       SumTransposed(q_tiles, grads, width, blocks, dk);
       Mix(grads, width, panels.k_rows, blocks, sums);
       for (size_t r = 0; r < rows; ++r) {
-        Bf16* const dq = head.dq + (first + r) * head.stride;
-        ForEach(head.dim, [&](auto tag, size_t i)
-                              HWY_ATTR { StoreFloats(tag, LoadFloats(tag, sums + r * blocks * 16 + i), dq + i); });
+        Bf16* const dq = head.dq.row(first + r);
+        ForEach(head.dim(), [&](auto tag, size_t i)
+                                HWY_ATTR { StoreFloats(tag, LoadFloats(tag, sums + r * blocks * 16 + i), dq + i); });
       }
     }
-    Untranspose(dk, head.tokens, blocks, head.adds, head.dk);
-    Untranspose(dv, head.tokens, blocks, head.adds, head.dv);
+    Untranspose(dk, head.tokens(), blocks, head.adds, head.dk);
+    Untranspose(dv, head.tokens(), blocks, head.adds, head.dv);
   }
 };
 
-}  // namespace amx_tiles
+}  // namespace lora::kernels::HWY_NAMESPACE::tiles
+HWY_AFTER_NAMESPACE();
+#endif  // LORA_AVX512
+
+#endif  // LORA_ATTENTION_AMX_INL_H_

@@ -1,11 +1,11 @@
 #pragma once
-// The storage formats that the kernels read and write; they compute in float32 throughout.
+// The 16-bit storage format of the kernels; they compute in float32.
 
 #include <cstdint>
 
 namespace lora::kernels {
 
-// bfloat16 as it lies in memory: the upper half of a float32.
+// bfloat16 in memory: the upper half of a float32.
 struct Bf16 {
   uint16_t bits;
 };

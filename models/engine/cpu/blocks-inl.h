@@ -1,6 +1,5 @@
-// Blocks of 16 by 16 words in AVX-512's registers: what products on vectors and on AMX's tiles lay their inputs out
-// with. A word is a float32, or two neighbouring bfloat16, the first in the lower half. Included once an instruction
-// set.
+// Blocks of 16 by 16 words in the registers of AVX-512, from which products on vectors and on AMX's tiles read their
+// inputs. A word is a float32, or two neighbouring bfloat16, the first in the lower half.
 
 #if defined(LORA_BLOCKS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LORA_BLOCKS_INL_H_
@@ -11,27 +10,23 @@
 
 #include <hwy/highway.h>
 
+#include <cstddef>
+#include <cstdint>
+
 #include "models/engine/cpu/low_rank.h"
 #include "models/engine/cpu/simd-inl.h"
-
-#undef LORA_AVX512
-#if HWY_ARCH_X86_64 && (HWY_COMPILER_GCC_ACTUAL || HWY_COMPILER_CLANG) && HWY_TARGET <= HWY_AVX3
-#define LORA_AVX512 1
-#else
-#define LORA_AVX512 0
-#endif
 
 #if LORA_AVX512
 HWY_BEFORE_NAMESPACE();
 namespace lora::kernels::HWY_NAMESPACE::blocks {
 
-constexpr size_t kFloats = 256;  // of memory that a block fills
+constexpr size_t kFloats = 256;  // in a block
 
 using D = hn::CappedTag<float, 16>;
 using W = hn::CappedTag<uint32_t, 16>;
 using Word = hn::Vec<W>;
 
-// Which of two rows' 32 elements each make up the pairs of their first 16 columns, and those of the others.
+// Permutations of two rows of 32 elements: `first` pairs up their first 16 columns, `second` the other 16.
 struct Pairs {
   __m512i first, second;
 };
@@ -42,8 +37,13 @@ HWY_INLINE Pairs PairOrder() {
   return {first, _mm512_add_epi16(first, _mm512_set1_epi16(16))};
 }
 
-// 32 rows of 32 · count columns of x as pairs, two blocks of 16 by 16 words each, so many floats apart; a pair of
-// rows after the other.
+// sum += a · b, over both bfloat16 of each word. For processors with AVX512-BF16.
+HWY_INLINE void DotPairs(hn::Vec<D>& sum, Word a, Word b) {
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
+}
+
+// 32 rows of 32 · count columns of x as pairs of rows: two blocks of 16 by 16 words for each 32 columns, block_floats
+// apart.
 HWY_INLINE void PairWholeRows(const Bf16* x, size_t x_stride, size_t count, float* blocks, size_t block_floats) {
   const auto [first, second] = PairOrder();
   for (size_t i = 0; i < 16; ++i, x += 2 * x_stride) {
@@ -56,7 +56,7 @@ HWY_INLINE void PairWholeRows(const Bf16* x, size_t x_stride, size_t count, floa
   }
 }
 
-// 16 rows of 16 words as 16 columns.
+// Transposes 16 rows of 16 words, row_words apart in `from`, to_words apart in `to`.
 HWY_INLINE void TransposeBlock(const void* from, size_t row_words, void* to, size_t to_words = 16) {
   const auto* const rows = static_cast<const uint32_t*>(from);
   auto* const columns = static_cast<uint32_t*>(to);
@@ -85,7 +85,7 @@ HWY_INLINE void TransposeBlock(const void* from, size_t row_words, void* to, siz
   }
 }
 
-// 16 numbers P[k][c …], zeros beyond the matrix.
+// P[k][c … c + 15]; zeros beyond the matrix.
 HWY_INLINE hn::Vec<D> RowOf(const LowRankMatrix& p, size_t k, size_t c) {
   const D d;
   if (k >= p.depth || c >= p.columns) return hn::Zero(d);
@@ -98,7 +98,7 @@ HWY_INLINE hn::Vec<D> RowOf(const LowRankMatrix& p, size_t k, size_t c) {
   return hn::Mul(hn::Load(d, row), scale);
 }
 
-// P[k … k + 15][c … c + 15] as rows so many floats apart, zeros beyond the matrix.
+// P[k … k + 15][c … c + 15] as rows to_row floats apart; zeros beyond the matrix.
 HWY_INLINE void LayBlock(const LowRankMatrix& p, size_t k, size_t c, float* to, size_t to_row) {
   const D d;
   if (p.row_stride == 1 && k + 16 <= p.depth && c + 16 <= p.columns) {

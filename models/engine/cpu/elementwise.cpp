@@ -1,14 +1,16 @@
 #include "models/engine/cpu/elementwise.h"
 
 #include <cmath>
+#include <span>
 #include <type_traits>
 
+#include "models/engine/conventions.h"
 #include "models/engine/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/engine/cpu/elementwise.cpp"
 #include <hwy/foreach_target.h>
-// The includes below are made once an instruction set.
+// What follows is compiled once an instruction set.
 #include <hwy/highway.h>
 
 #include "models/engine/cpu/simd-inl.h"
@@ -26,44 +28,61 @@ float InverseRms(const T* x, size_t width, float eps) {
 }
 
 template <class T>
-void RmsNorm(const T* x, const float* w, T* y, size_t rows, size_t width, float eps) {
-  for (size_t r = 0; r < rows; ++r, x += width, y += width) {
-    const float scale = InverseRms(x, width, eps);
-    ForEach(width, [&](auto d, size_t i) HWY_ATTR {
-      StoreFloats(d, hn::Mul(hn::Mul(LoadFloats(d, x + i), hn::Set(d, scale)), LoadFloats(d, w + i)), y + i);
-    });
+void RmsNorm(Matrix<const T> x, std::span<const float> w, Matrix<T> y, float eps) {
+  const size_t width = w.size();
+  const float* const weight = w.data();
+  for (size_t r = 0; r < x.rows; ++r) {
+    for (size_t c = 0; c < x.columns; c += width) {
+      const T* const from = x.row(r) + c;
+      T* const to = y.row(r) + c;
+      const float scale = InverseRms(from, width, eps);
+      ForEach(width, [&](auto d, size_t i) HWY_ATTR {
+        StoreFloats(d, hn::Mul(hn::Mul(LoadFloats(d, from + i), hn::Set(d, scale)), LoadFloats(d, weight + i)), to + i);
+      });
+    }
+  }
+}
+
+// One norm of one row; base may be null.
+template <class T>
+HWY_INLINE void RmsNormRowBackward(const T* x, const float* w, const T* dy, const T* base, T* dx, size_t width,
+                                   float eps) {
+  // With n = x·s: dx = s · (w·dy − n · mean(n · w·dy)).
+  const float s = InverseRms(x, width, eps);
+  const float dot = SumOf(width, [&](auto d, size_t i) HWY_ATTR {
+    return hn::Mul(hn::Mul(LoadFloats(d, x + i), LoadFloats(d, w + i)), LoadFloats(d, dy + i));
+  });
+  const float along = s * s * s * dot / static_cast<float>(width);
+  ForEach(width, [&](auto d, size_t i) HWY_ATTR {
+    const auto before = base ? LoadFloats(d, base + i) : hn::Zero(d);
+    const auto straight = hn::MulAdd(hn::Mul(LoadFloats(d, w + i), LoadFloats(d, dy + i)), hn::Set(d, s), before);
+    StoreFloats(d, hn::NegMulAdd(LoadFloats(d, x + i), hn::Set(d, along), straight), dx + i);
+  });
+}
+
+template <class T>
+void RmsNormBackward(Matrix<const T> x, std::span<const float> w, Matrix<const T> dy, Matrix<const T> base,
+                     Matrix<T> dx, float eps) {
+  for (size_t r = 0; r < x.rows; ++r) {
+    for (size_t c = 0; c < x.columns; c += w.size()) {
+      RmsNormRowBackward(x.row(r) + c, w.data(), dy.row(r) + c, base.data ? base.row(r) + c : nullptr, dx.row(r) + c,
+                         w.size(), eps);
+    }
   }
 }
 
 template <class T>
-void RmsNormBackward(const T* x, const float* w, const T* dy, const T* base, T* dx, size_t rows, size_t width,
-                     float eps) {
-  for (size_t r = 0; r < rows; ++r, x += width, dy += width, dx += width, base = base ? base + width : base) {
-    // With n = x·s: dx = s · (w·dy − n · mean(n · w·dy)).
-    const float s = InverseRms(x, width, eps);
-    const float dot = SumOf(width, [&](auto d, size_t i) HWY_ATTR {
-      return hn::Mul(hn::Mul(LoadFloats(d, x + i), LoadFloats(d, w + i)), LoadFloats(d, dy + i));
-    });
-    const float along = s * s * s * dot / static_cast<float>(width);
-    ForEach(width, [&](auto d, size_t i) HWY_ATTR {
-      const auto before = base ? LoadFloats(d, base + i) : hn::Zero(d);
-      const auto straight = hn::MulAdd(hn::Mul(LoadFloats(d, w + i), LoadFloats(d, dy + i)), hn::Set(d, s), before);
-      StoreFloats(d, hn::NegMulAdd(LoadFloats(d, x + i), hn::Set(d, along), straight), dx + i);
-    });
-  }
-}
-
-template <class T>
-void Rope(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim, size_t turned,
-          float direction) {
-  const size_t half = turned / 2;
-  for (size_t r = 0; r < rows; ++r, x += stride, cos += half, sin += half) {
-    for (size_t h = 0; h < heads; ++h) {
-      T* low = x + h * dim;
-      T* high = low + half;
+void Rope(Matrix<T> x, size_t dim, Matrix<const float> cos, Matrix<const float> sin, float direction) {
+  const size_t half = cos.columns;
+  for (size_t r = 0; r < x.rows; ++r) {
+    const float* const row_cos = cos.row(r);
+    const float* const row_sin = sin.row(r);
+    for (size_t h = 0; h < x.columns; h += dim) {
+      T* const low = x.row(r) + h;
+      T* const high = low + half;
       ForEach(half, [&](auto d, size_t i) HWY_ATTR {
-        const auto c = LoadFloats(d, cos + i);
-        const auto s = hn::Mul(LoadFloats(d, sin + i), hn::Set(d, direction));
+        const auto c = LoadFloats(d, row_cos + i);
+        const auto s = hn::Mul(LoadFloats(d, row_sin + i), hn::Set(d, direction));
         const auto a = LoadFloats(d, low + i), b = LoadFloats(d, high + i);
         StoreFloats(d, hn::NegMulAdd(b, s, hn::Mul(a, c)), low + i);
         StoreFloats(d, hn::MulAdd(a, s, hn::Mul(b, c)), high + i);
@@ -76,44 +95,52 @@ void Rope(T* x, size_t stride, const float* cos, const float* sin, size_t rows, 
 template <class D>
 HWY_INLINE hn::Vec<D> Sigmoid(D d, hn::Vec<D> x) {
   const auto one = hn::Set(d, 1.0f);
-  // Beyond 88 the exponential would be infinite and 1/∞ exact anyway; kept finite for the sake of x · 0 below.
+  // Beyond 88 Exp would overflow.
   return hn::Div(one, hn::Add(one, Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0f)))));
 }
 
 template <class T>
-void Swiglu(const T* gu, T* y, size_t rows, size_t width) {
-  for (size_t r = 0; r < rows; ++r, gu += 2 * width, y += width) {
-    ForEach(width, [&](auto d, size_t i) HWY_ATTR {
-      const auto g = LoadFloats(d, gu + i), u = LoadFloats(d, gu + width + i);
-      StoreFloats(d, hn::Mul(hn::Mul(g, Sigmoid(d, g)), u), y + i);
+void Swiglu(Matrix<const T> gu, Matrix<T> y) {
+  for (size_t r = 0; r < y.rows; ++r) {
+    const T* const gates = gu.row(r);
+    const T* const ups = gates + y.columns;
+    T* const to = y.row(r);
+    ForEach(y.columns, [&](auto d, size_t i) HWY_ATTR {
+      const auto g = LoadFloats(d, gates + i), u = LoadFloats(d, ups + i);
+      StoreFloats(d, hn::Mul(hn::Mul(g, Sigmoid(d, g)), u), to + i);
     });
   }
 }
 
 template <class T>
-void SwigluBackward(T* gu, T* dy, size_t rows, size_t width) {
-  for (size_t r = 0; r < rows; ++r, gu += 2 * width, dy += width) {
-    ForEach(width, [&](auto d, size_t i) HWY_ATTR {
-      const auto g = LoadFloats(d, gu + i), u = LoadFloats(d, gu + width + i), grad = LoadFloats(d, dy + i);
+void SwigluBackward(Matrix<T> gu, Matrix<T> dy) {
+  for (size_t r = 0; r < dy.rows; ++r) {
+    T* const gates = gu.row(r);
+    T* const ups = gates + dy.columns;
+    T* const grads = dy.row(r);
+    ForEach(dy.columns, [&](auto d, size_t i) HWY_ATTR {
+      const auto g = LoadFloats(d, gates + i), u = LoadFloats(d, ups + i), grad = LoadFloats(d, grads + i);
       const auto s = Sigmoid(d, g);
       const auto silu = hn::Mul(g, s);
       // silu' = s + silu·(1 − s)
       const auto slope = hn::MulAdd(silu, hn::Sub(hn::Set(d, 1.0f), s), s);
-      StoreFloats(d, hn::Mul(hn::Mul(grad, u), slope), gu + i);
-      StoreFloats(d, hn::Mul(grad, silu), gu + width + i);
-      StoreFloats(d, hn::Mul(silu, u), dy + i);
+      StoreFloats(d, hn::Mul(hn::Mul(grad, u), slope), gates + i);
+      StoreFloats(d, hn::Mul(grad, silu), ups + i);
+      StoreFloats(d, hn::Mul(silu, u), grads + i);
     });
   }
 }
 
 template <class T>
-void CrossEntropy(T* logits, const int64_t* targets, float* losses, size_t rows, size_t vocabulary, bool gradient) {
+void CrossEntropy(Matrix<T> all_logits, const int64_t* targets, float* losses, bool gradient) {
   const Floats d;
   const OneFloat one;
-  for (size_t r = 0; r < rows; ++r, logits += vocabulary) {
+  const size_t vocabulary = all_logits.columns;
+  for (size_t r = 0; r < all_logits.rows; ++r) {
+    T* const logits = all_logits.row(r);
     const auto target = static_cast<size_t>(targets[r]);
-    const float wanted = hn::GetLane(LoadFloats(one, logits + target));
-    Vec most = hn::Set(d, wanted);
+    const float target_logit = hn::GetLane(LoadFloats(one, logits + target));
+    Vec most = hn::Set(d, target_logit);
     ForEach(vocabulary, [&](auto tag, size_t i) HWY_ATTR {
       if constexpr (std::is_same_v<decltype(tag), Floats>) {
         most = hn::Max(most, LoadFloats(tag, logits + i));
@@ -124,17 +151,17 @@ void CrossEntropy(T* logits, const int64_t* targets, float* losses, size_t rows,
     const float max = hn::GetLane(hn::MaxOfLanes(d, most));
     const float sum = SumOf(vocabulary, [&](auto tag, size_t i) HWY_ATTR {
       const auto logit = LoadFloats(tag, logits + i);
-      // Exp takes NaN to 0; 0 · NaN keeps it, so that a loss that is no number is seen to be none.
+      // Exp(NaN) is 0. 0 · NaN is NaN, so that a loss of NaN logits is NaN too.
       return hn::MulAdd(logit, hn::Zero(tag), Exp(tag, hn::Sub(logit, hn::Set(tag, max))));
     });
-    losses[r] = std::log(sum) + (max - wanted);
+    losses[r] = std::log(sum) + (max - target_logit);
     if (!gradient) continue;
     const float inverse = 1.0f / sum;
     ForEach(vocabulary, [&](auto tag, size_t i) HWY_ATTR {
       const auto e = Exp(tag, hn::Sub(LoadFloats(tag, logits + i), hn::Set(tag, max)));
       StoreFloats(tag, hn::Mul(e, hn::Set(tag, inverse)), logits + i);
     });
-    // Not from the rounded probability: near 1 the difference would lose its digits.
+    // p − 1 from the loss: from the rounded probability it would lose its digits near p = 1.
     StoreFloats(one, hn::Set(one, std::expm1(-losses[r])), logits + target);
   }
 }
@@ -168,86 +195,19 @@ void StoreAll(const float* from, T* to, size_t n) {
   ForEach(n, [&](auto d, size_t i) HWY_ATTR { StoreFloats(d, LoadFloats(d, from + i), to + i); });
 }
 
-// One name an element type, for the table that is filled at run time.
-#define LORA_FOR_TYPE(T, S)                                                                                         \
-  void RmsNorm##S(const T* x, const float* w, T* y, size_t rows, size_t width, float eps) {                         \
-    RmsNorm(x, w, y, rows, width, eps);                                                                             \
-  }                                                                                                                 \
-  void RmsNormBackward##S(const T* x, const float* w, const T* dy, const T* base, T* dx, size_t rows, size_t width, \
-                          float eps) {                                                                              \
-    RmsNormBackward(x, w, dy, base, dx, rows, width, eps);                                                          \
-  }                                                                                                                 \
-  void Rope##S(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim,      \
-               size_t turned, float direction) {                                                                    \
-    Rope(x, stride, cos, sin, rows, heads, dim, turned, direction);                                                 \
-  }                                                                                                                 \
-  void Swiglu##S(const T* gu, T* y, size_t rows, size_t width) { Swiglu(gu, y, rows, width); }                      \
-  void SwigluBackward##S(T* gu, T* dy, size_t rows, size_t width) { SwigluBackward(gu, dy, rows, width); }          \
-  void Dropout##S(const T* from, T* to, size_t n, float p, uint64_t key, uint32_t first) {                          \
-    Dropout(from, to, n, p, key, first);                                                                            \
-  }                                                                                                                 \
-  void StoreAll##S(const float* from, T* to, size_t n) { StoreAll(from, to, n); }                                   \
-  void CrossEntropy##S(T* logits, const int64_t* targets, float* losses, size_t rows, size_t vocabulary,            \
-                       bool gradient) {                                                                             \
-    CrossEntropy(logits, targets, losses, rows, vocabulary, gradient);                                              \
-  }
-LORA_FOR_TYPE(float, F32)
-LORA_FOR_TYPE(Bf16, Bf16)
-#undef LORA_FOR_TYPE
+template <class T>
+ElementwiseKernels<T> Elementwise() {
+  return {.rms_norm = RmsNorm<T>,
+          .rms_norm_backward = RmsNormBackward<T>,
+          .rope = Rope<T>,
+          .swiglu = Swiglu<T>,
+          .swiglu_backward = SwigluBackward<T>,
+          .cross_entropy = CrossEntropy<T>,
+          .dropout = Dropout<T>,
+          .store = StoreAll<T>};
+}
+template ElementwiseKernels<float> Elementwise();
+template ElementwiseKernels<Bf16> Elementwise();
 
 }  // namespace lora::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
-namespace lora::kernels {
-
-#define LORA_FOR_TYPE(T, S)                                                                                        \
-  HWY_EXPORT(RmsNorm##S);                                                                                          \
-  HWY_EXPORT(RmsNormBackward##S);                                                                                  \
-  HWY_EXPORT(Rope##S);                                                                                             \
-  HWY_EXPORT(Swiglu##S);                                                                                           \
-  HWY_EXPORT(SwigluBackward##S);                                                                                   \
-  HWY_EXPORT(Dropout##S);                                                                                          \
-  HWY_EXPORT(StoreAll##S);                                                                                         \
-  HWY_EXPORT(CrossEntropy##S);                                                                                     \
-  template <>                                                                                                      \
-  void rms_norm(const T* x, const float* w, T* y, size_t rows, size_t width, float eps) {                          \
-    HWY_DYNAMIC_DISPATCH(RmsNorm##S)(x, w, y, rows, width, eps);                                                   \
-  }                                                                                                                \
-  template <>                                                                                                      \
-  void rms_norm_backward(const T* x, const float* w, const T* dy, const T* base, T* dx, size_t rows, size_t width, \
-                         float eps) {                                                                              \
-    HWY_DYNAMIC_DISPATCH(RmsNormBackward##S)(x, w, dy, base, dx, rows, width, eps);                                \
-  }                                                                                                                \
-  template <>                                                                                                      \
-  void rope(T* x, size_t stride, const float* cos, const float* sin, size_t rows, size_t heads, size_t dim,        \
-            size_t turned, float direction) {                                                                      \
-    HWY_DYNAMIC_DISPATCH(Rope##S)(x, stride, cos, sin, rows, heads, dim, turned, direction);                       \
-  }                                                                                                                \
-  template <>                                                                                                      \
-  void swiglu(const T* gu, T* y, size_t rows, size_t width) {                                                      \
-    HWY_DYNAMIC_DISPATCH(Swiglu##S)(gu, y, rows, width);                                                           \
-  }                                                                                                                \
-  template <>                                                                                                      \
-  void swiglu_backward(T* gu, T* dy, size_t rows, size_t width) {                                                  \
-    HWY_DYNAMIC_DISPATCH(SwigluBackward##S)(gu, dy, rows, width);                                                  \
-  }                                                                                                                \
-  template <>                                                                                                      \
-  void dropout(const T* from, T* to, size_t n, float p, uint64_t key, uint32_t first) {                            \
-    HWY_DYNAMIC_DISPATCH(Dropout##S)(from, to, n, p, key, first);                                                  \
-  }                                                                                                                \
-  template <>                                                                                                      \
-  void store(const float* from, T* to, size_t n) {                                                                 \
-    HWY_DYNAMIC_DISPATCH(StoreAll##S)(from, to, n);                                                                \
-  }                                                                                                                \
-  template <>                                                                                                      \
-  void cross_entropy(T* logits, const int64_t* targets, float* losses, size_t rows, size_t vocabulary,             \
-                     bool gradient) {                                                                              \
-    HWY_DYNAMIC_DISPATCH(CrossEntropy##S)(logits, targets, losses, rows, vocabulary, gradient);                    \
-  }
-LORA_FOR_TYPE(float, F32)
-LORA_FOR_TYPE(Bf16, Bf16)
-#undef LORA_FOR_TYPE
-
-}  // namespace lora::kernels
-#endif

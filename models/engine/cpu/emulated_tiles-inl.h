@@ -1,5 +1,24 @@
-// AMX's tiles in software, so that tests run AMX's kernels on processors without it. Included by tiles-inl.h in their
-// place where LORA_EMULATED_AMX is defined, which the program itself never is built with.
+// AMX's tiles in software, so that tests run AMX's kernels on processors without AMX. tiles-inl.h includes this file in
+// place of the real instructions where LORA_EMULATED_AMX is defined: in one test program only.
+
+#if defined(LORA_EMULATED_TILES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LORA_EMULATED_TILES_INL_H_
+#undef LORA_EMULATED_TILES_INL_H_
+#else
+#define LORA_EMULATED_TILES_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "models/engine/cpu/simd-inl.h"
+
+#if LORA_AVX512
+HWY_BEFORE_NAMESPACE();
+namespace lora::kernels::HWY_NAMESPACE::tiles {
 
 struct Tile {
   uint32_t words[16][16];
@@ -48,3 +67,9 @@ class Scope {
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 };
+
+}  // namespace lora::kernels::HWY_NAMESPACE::tiles
+HWY_AFTER_NAMESPACE();
+#endif  // LORA_AVX512
+
+#endif  // LORA_EMULATED_TILES_INL_H_

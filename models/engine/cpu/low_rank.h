@@ -1,25 +1,27 @@
 #pragma once
-// The thin products of low-rank adapters: one side is a rank, too small for a library's product to be worth its call.
+// The thin products of low-rank adapters: one side is a rank, so small that a library's product costs more in its call
+// than in its arithmetic.
 //
-// Activations are T, float or Bf16; adapters, what lies between A and B, and the gradients are float32, as PEFT has
-// them: an optimizer's step is often smaller than a bfloat16 of the weight can show. Where the processor multiplies
-// only bfloat16 fast (AMX), a float32 is the sum of two of them: 16 bits of each number count, and sums are float32.
-// Ranks are padded to whole vectors of 16, and the padding is zero. None of these starts threads: the caller splits
-// rows or columns, at multiples of kLowRankRows.
+// Activations are T, float or Bf16. Adapters, what lies between A and B, and the gradients are float32, as in PEFT: an
+// optimizer's step is often smaller than a bfloat16 of the weight can show. Where the processor multiplies only
+// bfloat16 fast (AMX), a float32 is the sum of two of them: 16 bits of each number count, and sums are float32. Ranks
+// are padded with zeros to whole vectors of 16. The caller divides rows among threads at multiples of kLowRankRows.
 
+#include <algorithm>
 #include <cstddef>
 
+#include "models/base/numbers.h"
 #include "models/engine/conventions.h"
 #include "models/engine/cpu/bf16.h"
+#include "models/engine/cpu/matrix.h"
 
 namespace lora::kernels {
 
 constexpr size_t kLowRankRows = 32;
 using lora::padded_rank;
 
-// The float32 side of a product, laid out for this processor. Of project, panels one after another are one panel whose
-// columns lie side by side; of add, one whose rows do; of gradient, one of several p: `columns` or `depth` or `rank`,
-// respectively, is then their sum.
+// What a panel, the float32 side of a product laid out for this processor, is for. Panels one after another are one
+// panel: for project, of matrices side by side; for add, of matrices one above the other; for gradient, of several p.
 enum class LowRankUse { kProject, kAdd, kGradient };
 
 // P (depth, columns) with P[k][c] = scale · m[k · row_stride + c · column_stride]. The rank is `columns` for project
@@ -29,28 +31,32 @@ struct LowRankMatrix {
   size_t row_stride, column_stride, depth, columns;
   float scale = 1;
 };
-template <class T>
-size_t low_rank_panel_floats(LowRankUse use, size_t depth, size_t columns);
-template <class T>
-void low_rank_pack(LowRankUse use, const LowRankMatrix& matrix, float* panel);
 
-// Room for one call by one thread: of project and add, and of gradient.
-size_t low_rank_scratch_floats(size_t depth, size_t columns);
-size_t low_rank_gradient_scratch_floats(size_t rank, size_t columns);
-
-// y = x · P. x (rows, depth) of x_stride, y (rows, columns) of y_stride; columns a multiple of 16.
 template <class T>
-void low_rank_project(const T* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns,
-                      float* y, size_t y_stride, float* scratch);
+struct LowRankKernels {
+  size_t (*panel_floats)(LowRankUse use, size_t depth, size_t columns);
+  void (*pack)(LowRankUse use, const LowRankMatrix& matrix, float* panel);
 
-// y += x · P. x (rows, depth) of x_stride, depth a multiple of 16, y (rows, columns) of y_stride.
-template <class T>
-void low_rank_add(const float* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns, T* y,
-                  size_t y_stride, float* scratch);
+  // y (rows, columns) = x (rows, depth) · P; columns is a multiple of 16.
+  void (*project)(Matrix<const T> x, const float* panel, Matrix<float> y, float* scratch);
 
-// out (rank, columns) = scale · Pᵀ · x: P (rows, rank) as a panel, x (rows, columns) of x_stride.
-template <class T>
-void low_rank_gradient(const float* panel, size_t rank, const T* x, size_t x_stride, size_t rows, size_t columns,
-                       float scale, float* out, size_t out_stride, float* scratch);
+  // y (rows, columns) += x (rows, depth) · P; depth is a multiple of 16.
+  void (*add)(Matrix<const float> x, const float* panel, Matrix<T> y, float* scratch);
+
+  // out (rank, columns) = scale · Pᵀ · x, with P (rows, rank) and x (rows, columns).
+  void (*gradient)(const float* panel, Matrix<const T> x, float scale, Matrix<float> out, float* scratch);
+};
+
+// Scratch memory of one call of project or add.
+constexpr size_t low_rank_scratch_floats(size_t depth, size_t columns) {
+  const size_t padded_depth = round_up<size_t>(depth, 32);
+  const size_t project = 16 * padded_depth + 32 * padded_rank(columns) + kLowRankRows * depth;
+  const size_t add = 32 * padded_depth + 32 * 32;
+  return std::max(project, add);
+}
+// Of one call of gradient.
+constexpr size_t low_rank_gradient_scratch_floats(size_t rank, size_t columns) {
+  return (16 + padded_rank(rank)) * padded_rank(columns);
+}
 
 }  // namespace lora::kernels

@@ -17,15 +17,12 @@ using kernels::LowRankMatrix;
 
 constexpr int64_t kRows = static_cast<int64_t>(kernels::kLowRankRows), kColumnGrain = 32;
 
-float* scratch(size_t depth, size_t columns) {
-  return thread_scratch(kernels::low_rank_scratch_floats(depth, columns));
-}
-
-// f(first row, rows) over all rows, at once on several threads.
+// Calls f(first row, rows, scratch of a product) over all rows, on several threads.
 template <class F>
-void for_row_steps(int64_t rows, F f) {
+void for_row_steps(int64_t rows, size_t depth, size_t columns, F f) {
   parallel_for(ceil_div(rows, kRows), 1, [&](int64_t first, int64_t last) {
-    f(first * kRows, as_size(std::min(last * kRows, rows) - first * kRows));
+    f(as_size(first * kRows), as_size(std::min(last * kRows, rows) - first * kRows),
+      thread_scratch(kernels::low_rank_scratch_floats(depth, columns)));
   });
 }
 
@@ -42,14 +39,14 @@ at::Tensor make_panel(at::ScalarType dtype, kernels::LowRankUse use, std::span<c
   const std::vector<LowRankMatrix> matrices = kernel_matrices(factors);
   at::Tensor panel;
   kernels::for_type(dtype, [&](auto type) {
-    using T = decltype(type);
+    const auto& low_rank = kernels::table<decltype(type)>().low_rank;
     size_t floats = 0;
-    for (const auto& m : matrices) floats += kernels::low_rank_panel_floats<T>(use, m.depth, m.columns);
+    for (const auto& m : matrices) floats += low_rank.panel_floats(use, m.depth, m.columns);
     panel = at::empty({static_cast<int64_t>(floats)}, at::kFloat);
     float* to = panel.data_ptr<float>();
     for (const auto& m : matrices) {
-      kernels::low_rank_pack<T>(use, m, to);
-      to += kernels::low_rank_panel_floats<T>(use, m.depth, m.columns);
+      low_rank.pack(use, m, to);
+      to += low_rank.panel_floats(use, m.depth, m.columns);
     }
   });
   return panel;
@@ -65,26 +62,23 @@ std::vector<LowRankMatrix> kernel_matrices(std::span<const LowRankFactor> factor
 
 void project_rows(const at::Tensor& x, std::span<const LowRankFactor> factors, const at::Tensor& y) {
   const at::Tensor panel = make_panel(x.scalar_type(), kernels::LowRankUse::kProject, factors);
-  const size_t depth = as_size(x.size(1)), columns = as_size(y.size(1));
-  kernels::for_type(x, [&](auto type) {
-    using T = decltype(type);
-    for_row_steps(x.size(0), [&](int64_t first, size_t rows) {
-      kernels::low_rank_project(kernels::data<T>(x) + first * x.stride(0), as_size(x.stride(0)), rows, depth,
-                                panel.const_data_ptr<float>(), columns, y.data_ptr<float>() + first * y.stride(0),
-                                as_size(y.stride(0)), scratch(depth, columns));
+  kernels::with_kernels(x, [&]<class T>(const kernels::Kernels<T>& k) {
+    const auto from = kernels::view<const T>(x);
+    const auto to = kernels::view<float>(y);
+    for_row_steps(x.size(0), from.columns, to.columns, [&](size_t first, size_t rows, float* scratch) {
+      k.low_rank.project(from.row_range(first, rows), panel.const_data_ptr<float>(), to.row_range(first, rows),
+                         scratch);
     });
   });
 }
 
 void add_rows(const at::Tensor& x, std::span<const LowRankFactor> factors, const at::Tensor& y) {
   const at::Tensor panel = make_panel(y.scalar_type(), kernels::LowRankUse::kAdd, factors);
-  const size_t depth = as_size(x.size(1)), columns = as_size(y.size(1));
-  kernels::for_type(y, [&](auto type) {
-    using T = decltype(type);
-    for_row_steps(x.size(0), [&](int64_t first, size_t rows) {
-      kernels::low_rank_add(x.const_data_ptr<float>() + first * x.stride(0), as_size(x.stride(0)), rows, depth,
-                            panel.const_data_ptr<float>(), columns, kernels::data<T>(y) + first * y.stride(0),
-                            as_size(y.stride(0)), scratch(depth, columns));
+  kernels::with_kernels(y, [&]<class T>(const kernels::Kernels<T>& k) {
+    const auto from = kernels::view<const float>(x);
+    const auto to = kernels::view<T>(y);
+    for_row_steps(x.size(0), from.columns, to.columns, [&](size_t first, size_t rows, float* scratch) {
+      k.low_rank.add(from.row_range(first, rows), panel.const_data_ptr<float>(), to.row_range(first, rows), scratch);
     });
   });
 }
@@ -93,15 +87,15 @@ at::Tensor thin_gradient(const at::Tensor& p, const at::Tensor& x, double scale)
   const LowRankFactor factor{p};
   const at::Tensor panel = make_panel(x.scalar_type(), kernels::LowRankUse::kGradient, {&factor, 1});
   at::Tensor out = at::empty({p.size(1), x.size(1)}, at::kFloat);
-  const size_t rank = as_size(p.size(1)), rows = as_size(p.size(0));
-  kernels::for_type(x, [&](auto type) {
-    using T = decltype(type);
+  kernels::with_kernels(x, [&]<class T>(const kernels::Kernels<T>& k) {
+    const auto from = kernels::view<const T>(x);
+    const auto to = kernels::view<float>(out);
     parallel_for(ceil_div(x.size(1), kColumnGrain), 1, [&](int64_t first, int64_t last) {
-      const int64_t begin = first * kColumnGrain, end = std::min(last * kColumnGrain, x.size(1));
-      kernels::low_rank_gradient(panel.const_data_ptr<float>(), rank, kernels::data<T>(x) + begin, as_size(x.stride(0)),
-                                 rows, as_size(end - begin), static_cast<float>(scale), out.data_ptr<float>() + begin,
-                                 as_size(out.size(1)),
-                                 thread_scratch(kernels::low_rank_gradient_scratch_floats(rank, as_size(end - begin))));
+      const size_t begin = as_size(first * kColumnGrain);
+      const size_t columns = std::min(as_size(last * kColumnGrain), to.columns) - begin;
+      k.low_rank.gradient(panel.const_data_ptr<float>(), from.column_range(begin, columns), static_cast<float>(scale),
+                          to.column_range(begin, columns),
+                          thread_scratch(kernels::low_rank_gradient_scratch_floats(to.rows, columns)));
     });
   });
   return out;

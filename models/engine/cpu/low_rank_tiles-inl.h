@@ -1,17 +1,37 @@
-// The thin products on AMX, for bfloat16 activations (see low_rank.h, tiles-inl.h). Included by low_rank.cpp alone.
+// The thin products on AMX, for bfloat16 activations (see low_rank.h, tiles-inl.h).
 //
 // The adapter's float32 side is split into two bfloat16 (high, low). Panels are B tiles, contiguous:
 //   project  [block of 16 columns][block of 32 of the depth][high, low]
 //   add      [block of 16 of the depth][block of 16 columns][high, low]: SplitBlock
 // and of gradient A tiles: [block of 16 of the rank][block of 32 rows][high, low].
 
-namespace tile_products {
+#if defined(LORA_LOW_RANK_TILES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LORA_LOW_RANK_TILES_INL_H_
+#undef LORA_LOW_RANK_TILES_INL_H_
+#else
+#define LORA_LOW_RANK_TILES_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "models/base/numbers.h"
+#include "models/engine/cpu/low_rank.h"
+#include "models/engine/cpu/matrix.h"
+#include "models/engine/cpu/simd-inl.h"
+#include "models/engine/cpu/tiles-inl.h"
+
+#if LORA_AVX512
+HWY_BEFORE_NAMESPACE();
+namespace lora::kernels::HWY_NAMESPACE::tile_products {
 
 using namespace tiles;
 
-constexpr size_t Blocks(size_t n, size_t block) { return (n + block - 1) / block; }
-
-// The tiles (high, low) of P's rows k … k + 31, two by two, and 16 columns from c.
+// The tiles (high, low) of P[k … k + 31][c … c + 15], in pairs of rows.
 HWY_INLINE void PackTiles(const LowRankMatrix& p, size_t k, size_t c, float* to) {
   const W w;
   for (size_t i = 0; i < kRows; ++i) {
@@ -21,8 +41,8 @@ HWY_INLINE void PackTiles(const LowRankMatrix& p, size_t k, size_t c, float* to)
   }
 }
 
-// The same where P's columns are contiguous in memory (row_stride 1): 32 numbers of one column become 16 words down a
-// tile's column.
+// The same where P's columns are contiguous in memory (row_stride 1): 32 numbers of a column become the 16 words of a
+// column of a tile.
 inline void PackTransposed(const LowRankMatrix& p, size_t k, size_t c, float* to) {
   const D d;
   const W w;
@@ -61,26 +81,21 @@ inline void PackAdd(const LowRankMatrix& p, float* panel) {
 }
 
 inline void PackGradient(const LowRankMatrix& p, float* panel) {
-  const W w;
-  alignas(64) uint32_t words[2][16][16];  // [high, low][pair of rows][column]
+  alignas(64) float pairs[2 * kFloats];  // [high, low][pair of rows][column]
   for (size_t c = 0; c < p.columns; c += 16) {
     for (size_t k = 0; k < p.depth; k += kDepth, panel += 2 * kFloats) {
-      for (size_t i = 0; i < 16; ++i) {
-        const Split a = SplitFloats(RowOf(p, k + 2 * i, c)), b = SplitFloats(RowOf(p, k + 2 * i + 1, c));
-        hn::Store(Pair(a.high, b.high), w, words[0][i]);
-        hn::Store(Pair(a.low, b.low), w, words[1][i]);
-      }
-      TransposeBlock(words[0], 16, panel);
-      TransposeBlock(words[1], 16, panel + kFloats);
+      PackTiles(p, k, c, pairs);
+      TransposeBlock(pairs, 16, panel);
+      TransposeBlock(pairs + kFloats, 16, panel + kFloats);
     }
   }
 }
 
-// 16·kR rows by 16·kC columns: x's tiles are read once for all of the columns. Those of the rows `ahead` are asked for.
+// 16·kR rows and 16·kC columns of y: x's tiles are loaded once for all of the columns. Prefetches as many rows from
+// `ahead`, unless it is null.
 template <size_t kR, size_t kC>
-HWY_INLINE void ProjectTiles(const Bf16* x, size_t x_stride, size_t steps, const Bf16* ahead, const float* panel,
-                             float* y, size_t y_stride) {
-  const size_t x_bytes = x_stride * sizeof(Bf16);
+HWY_INLINE void ProjectTiles(Matrix<const Bf16> x, const Bf16* ahead, const float* panel, Matrix<float> y) {
+  const size_t steps = x.columns / kDepth, x_bytes = x.stride * sizeof(Bf16);
   const auto for_each_sum = [](auto f) HWY_ATTR {
     f(std::integral_constant<int, 0>());
     if constexpr (kR * kC > 1) f(std::integral_constant<int, 1>());
@@ -91,10 +106,10 @@ HWY_INLINE void ProjectTiles(const Bf16* x, size_t x_stride, size_t steps, const
   };
   for_each_sum([](auto sum) HWY_ATTR { Zero<sum()>(); });
   for (size_t k = 0; k < steps; ++k) {
-    for (size_t i = 0; ahead && i < kR * kRows; ++i) __builtin_prefetch(ahead + i * x_stride + k * kDepth);
+    for (size_t i = 0; ahead && i < kR * kRows; ++i) __builtin_prefetch(ahead + i * x.stride + k * kDepth);
     for_each_sum([&](auto sum) HWY_ATTR {
       constexpr size_t r = sum() / kC, c = sum() % kC;
-      if constexpr (c == 0) Load<6>(x + r * kRows * x_stride + k * kDepth, x_bytes);
+      if constexpr (c == 0) Load<6>(x.row(r * kRows) + k * kDepth, x_bytes);
       const float* const tile = panel + (c * steps + k) * 2 * kFloats;
       Load<7>(tile, 64);
       Dot<sum(), 6, 7>();
@@ -102,58 +117,51 @@ HWY_INLINE void ProjectTiles(const Bf16* x, size_t x_stride, size_t steps, const
       Dot<sum(), 6, 7>();
     });
   }
-  for_each_sum([&](auto sum) HWY_ATTR {
-    Store<sum()>(y + sum() / kC * kRows * y_stride + sum() % kC * 16, y_stride * sizeof(float));
-  });
+  for_each_sum([&](auto sum)
+                   HWY_ATTR { Store<sum()>(y.row(sum() / kC * kRows) + sum() % kC * 16, y.stride * sizeof(float)); });
 }
 
-inline void Project(const Bf16* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns,
-                    float* y, size_t y_stride, float* scratch) {
+inline void Project(Matrix<const Bf16> x, const float* panel, Matrix<float> y, float* scratch) {
   const Scope scope;
-  const size_t steps = Blocks(depth, kDepth);
-  for (size_t r = 0; r < rows; r += 32) {
-    const size_t n = HWY_MIN(size_t{32}, rows - r);
-    const Bf16* from = x + r * x_stride;
-    size_t stride = x_stride;
-    float* to = y + r * y_stride;
-    size_t to_stride = y_stride;
-    if (n < 32 || depth % kDepth != 0) {
+  const size_t steps = ceil_div(x.columns, kDepth), width = steps * kDepth;
+  for (size_t r = 0; r < x.rows; r += 32) {
+    const size_t n = HWY_MIN(size_t{32}, x.rows - r);
+    const bool copies = n < 32 || x.columns < width;
+    Matrix<const Bf16> from = x.row_range(r, n);
+    Matrix<float> to = y.row_range(r, n);
+    if (copies) {
       auto* const copy = reinterpret_cast<Bf16*>(scratch);
-      stride = steps * kDepth;
-      std::fill_n(copy, 32 * stride, Bf16{0});
-      for (size_t i = 0; i < n; ++i) std::copy_n(from + i * x_stride, depth, copy + i * stride);
-      from = copy;
-      to = scratch + 16 * stride;
-      to_stride = columns;
+      std::fill_n(copy, 32 * width, Bf16{0});
+      for (size_t i = 0; i < n; ++i) std::copy_n(x.row(r + i), x.columns, copy + i * width);
+      from = {copy, 32, width, width};
+      to = {scratch + 16 * width, 32, y.columns, y.columns};
     }
-    const Bf16* ahead = from == x + r * x_stride && r + 64 <= rows ? from + 32 * x_stride : nullptr;
+    const Bf16* ahead = !copies && r + 64 <= x.rows ? x.row(r + 32) : nullptr;
     size_t c = 0;
-    const auto tiles_of = [&](size_t column) { return panel + column / 16 * steps * 2 * kFloats; };
-    for (; c + 48 <= columns; c += 48, ahead = nullptr) {
-      ProjectTiles<2, 3>(from, stride, steps, ahead, tiles_of(c), to + c, to_stride);
+    const auto panel_of = [&](size_t column) { return panel + column / 16 * steps * 2 * kFloats; };
+    const auto columns_of = [&](size_t column) { return to.column_range(column, y.columns - column); };
+    for (; c + 48 <= y.columns; c += 48, ahead = nullptr) {
+      ProjectTiles<2, 3>(from, ahead, panel_of(c), columns_of(c));
     }
-    if (columns - c == 32) ProjectTiles<2, 2>(from, stride, steps, ahead, tiles_of(c), to + c, to_stride);
-    if (columns - c == 16) ProjectTiles<2, 1>(from, stride, steps, ahead, tiles_of(c), to + c, to_stride);
-    if (to != y + r * y_stride) {
-      for (size_t i = 0; i < n; ++i) std::copy_n(to + i * columns, columns, y + (r + i) * y_stride);
-    }
+    if (y.columns - c == 32) ProjectTiles<2, 2>(from, ahead, panel_of(c), columns_of(c));
+    if (y.columns - c == 16) ProjectTiles<2, 1>(from, ahead, panel_of(c), columns_of(c));
+    for (size_t i = 0; copies && i < n; ++i) std::copy_n(to.row(i), y.columns, y.row(r + i));
   }
 }
 
-inline void Add(const float* x, size_t x_stride, size_t rows, size_t depth, const float* panel, size_t columns, Bf16* y,
-                size_t y_stride, float* scratch) {
+inline void Add(Matrix<const float> x, const float* panel, Matrix<Bf16> y, float* scratch) {
   const Scope scope;
   const D d;
   const W w;
   const hn::Rebind<uint16_t, W> half;
-  const size_t blocks = depth / 16, column_blocks = Blocks(columns, 16);
+  const size_t blocks = x.columns / 16, column_blocks = ceil_div<size_t>(y.columns, 16);
   float* const sums = scratch + blocks * 2 * kFloats;  // (32, 32)
-  for (size_t r = 0; r < rows; r += 32) {
-    const size_t n = HWY_MIN(size_t{32}, rows - r);
+  for (size_t r = 0; r < x.rows; r += 32) {
+    const size_t n = HWY_MIN(size_t{32}, x.rows - r);
     for (size_t b = 0; b < blocks; ++b) {
       for (size_t i = 0; i < 32; ++i) {
         auto* const to = reinterpret_cast<uint16_t*>(scratch + b * 2 * kFloats + i * 16);
-        const Split s = SplitFloats(i < n ? hn::LoadU(d, x + (r + i) * x_stride + b * 16) : hn::Zero(d));
+        const Split s = SplitFloats(i < n ? hn::LoadU(d, x.row(r + i) + b * 16) : hn::Zero(d));
         hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(s.high)), half, to);
         hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(s.low)), half, to + 16);
       }
@@ -184,9 +192,9 @@ inline void Add(const float* x, size_t x_stride, size_t rows, size_t depth, cons
       Store<1>(sums + 16 * 32, 128);
       Store<2>(sums + 16, 128);
       Store<3>(sums + 16 * 32 + 16, 128);
-      const size_t width = HWY_MIN(size_t{32}, columns - c * 16);
+      const size_t width = HWY_MIN(size_t{32}, y.columns - c * 16);
       for (size_t i = 0; i < n; ++i) {
-        Bf16* const to = y + (r + i) * y_stride + c * 16;
+        Bf16* const to = y.row(r + i) + c * 16;
         ForEach(width, [&](auto tag, size_t j) HWY_ATTR {
           StoreFloats(tag, hn::Add(LoadFloats(tag, to + j), LoadFloats(tag, sums + i * 32 + j)), to + j);
         });
@@ -195,23 +203,22 @@ inline void Add(const float* x, size_t x_stride, size_t rows, size_t depth, cons
   }
 }
 
-// scratch: 32 rows of x as B tiles, the sums of all tiles of out.
-inline void Gradient(const float* panel, size_t rank, const Bf16* x, size_t x_stride, size_t rows, size_t columns,
-                     float scale, float* out, size_t out_stride, float* scratch) {
+// scratch: 32 rows of x as B tiles, then the sums of all tiles of out.
+inline void Gradient(const float* panel, Matrix<const Bf16> x, float scale, Matrix<float> out, float* scratch) {
   const Scope scope;
-  const size_t steps = Blocks(rows, kDepth), blocks = Blocks(columns, 16), ranks = Blocks(rank, 16);
+  const size_t columns = x.columns, steps = ceil_div(x.rows, kDepth), blocks = ceil_div<size_t>(columns, 16);
+  const size_t ranks = ceil_div<size_t>(out.rows, 16);
   float* const pairs = scratch;
   float* const sums = pairs + blocks * kFloats;  // [block of 16 of the rank][block of 16 columns]
   std::fill_n(sums, ranks * blocks * kFloats, 0.0f);
   for (size_t s = 0; s < steps; ++s) {
-    const size_t n = HWY_MIN(kDepth, rows - s * kDepth);
-    const Bf16* const from = x + s * kDepth * x_stride;
+    const size_t n = HWY_MIN(kDepth, x.rows - s * kDepth);
+    const Matrix<const Bf16> from = x.row_range(s * kDepth, n);
     const size_t whole = n == kDepth ? columns / 32 * 32 : 0;
-    PairWholeRows(from, x_stride, whole / 32, pairs, 2 * kFloats);
+    PairWholeRows(from.data, from.stride, whole / 32, pairs, 2 * kFloats);
     for (size_t c = whole; c < columns; c += 16) {
       Bf16 copy[kDepth * 16] = {};
-      for (size_t i = 0; i < n; ++i)
-        std::copy_n(from + i * x_stride + c, HWY_MIN(size_t{16}, columns - c), copy + i * 16);
+      for (size_t i = 0; i < n; ++i) std::copy_n(from.row(i) + c, HWY_MIN(size_t{16}, columns - c), copy + i * 16);
       PairRows(copy, 16, n, pairs + c / 16 * kFloats);
     }
     for (size_t k = 0; k < ranks; ++k) {
@@ -235,14 +242,18 @@ inline void Gradient(const float* panel, size_t rank, const Bf16* x, size_t x_st
       }
     }
   }
-  for (size_t k = 0; k < rank; ++k) {
+  for (size_t k = 0; k < out.rows; ++k) {
     for (size_t b = 0; b < blocks; ++b) {
       const float* const kept = sums + (k / 16 * blocks + b) * kFloats + k % 16 * 16;
       ForEach(HWY_MIN(size_t{16}, columns - b * 16), [&](auto tag, size_t j) HWY_ATTR {
-        StoreFloats(tag, hn::Mul(LoadFloats(tag, kept + j), hn::Set(tag, scale)), out + k * out_stride + b * 16 + j);
+        StoreFloats(tag, hn::Mul(LoadFloats(tag, kept + j), hn::Set(tag, scale)), out.row(k) + b * 16 + j);
       });
     }
   }
 }
 
-}  // namespace tile_products
+}  // namespace lora::kernels::HWY_NAMESPACE::tile_products
+HWY_AFTER_NAMESPACE();
+#endif  // LORA_AVX512
+
+#endif  // LORA_LOW_RANK_TILES_INL_H_

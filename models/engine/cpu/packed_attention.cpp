@@ -8,10 +8,9 @@
 #include <cmath>
 #include <numeric>
 
+#include "models/base/numbers.h"
 #include "models/base/threads.h"
-#include "models/engine/cpu/attention.h"
 #include "models/engine/cpu/dispatch.h"
-#include "models/engine/cpu/elementwise.h"
 #include "models/engine/cpu/operations.h"
 
 namespace lora::cpu {
@@ -44,38 +43,41 @@ struct Call {
       total += panel_floats(static_cast<int64_t>(i));
     }
     panels = floats(total * panels_each * layout.kv_heads);
-    scratch_each = static_cast<int64_t>(
-        kernels::attention_scratch_floats(static_cast<size_t>(length(order[0])), static_cast<size_t>(layout.dim)));
+    scratch_each =
+        static_cast<int64_t>(kernels::attention_scratch_floats(as_size(length(order[0])), as_size(layout.dim)));
     scratch = floats(scratch_each * at::get_num_threads());
     per_sample = panels_each;
   }
 
-  int64_t length(int64_t sample) const { return lengths[static_cast<size_t>(sample)]; }
-  int64_t begin(int64_t sample) const { return begins[static_cast<size_t>(sample)]; }
+  int64_t length(int64_t sample) const { return lengths[as_size(sample)]; }
+  int64_t begin(int64_t sample) const { return begins[as_size(sample)]; }
   int64_t panel_floats(int64_t sample) const {
-    return static_cast<int64_t>(
-        kernels::attention_panel_floats(static_cast<size_t>(length(sample)), static_cast<size_t>(layout.dim)));
+    return static_cast<int64_t>(kernels::attention_panel_floats(as_size(length(sample)), as_size(layout.dim)));
   }
   float* panel(int64_t sample, int64_t kv_head, int64_t which) const {
     const int64_t each = panel_floats(sample);
-    return panels.data_ptr<float>() + panel_begins[static_cast<size_t>(sample)] * per_sample * layout.kv_heads +
+    return panels.data_ptr<float>() + panel_begins[as_size(sample)] * per_sample * layout.kv_heads +
            (kv_head * per_sample + which) * each;
   }
   int64_t pieces(int64_t heads) const { return static_cast<int64_t>(lengths.size()) * heads; }
 
+  // The rows of a sample in columns [head · dim, (head + 1) · dim) of t (N, heads · dim).
+  template <class Element>
+  kernels::Matrix<Element> rows(const at::Tensor& t, int64_t sample, int64_t head) const {
+    return kernels::view<Element>(t)
+        .row_range(as_size(begin(sample)), as_size(length(sample)))
+        .column_range(as_size(head * layout.dim), as_size(layout.dim));
+  }
+
   AttentionHead<T> head(const at::Tensor& qkv, int64_t sample, int64_t query_head, int64_t thread) const {
-    const int64_t kv = query_head / (layout.heads / layout.kv_heads), width = layout.width();
-    const T* row = reinterpret_cast<const T*>(qkv.const_data_ptr()) + begin(sample) * width;
+    const int64_t kv = query_head / (layout.heads / layout.kv_heads);
     AttentionHead<T> h{};
-    h.tokens = static_cast<size_t>(length(sample));
-    h.dim = static_cast<size_t>(layout.dim);
+    h.q = rows<const T>(qkv, sample, query_head);
+    h.k = rows<const T>(qkv, sample, layout.heads + kv);
+    h.v = rows<const T>(qkv, sample, layout.heads + layout.kv_heads + kv);
     h.scale = static_cast<float>(scores.scale);
     h.softcap = static_cast<float>(scores.softcap);
-    h.window = static_cast<size_t>(scores.window);
-    h.q = row + query_head * layout.dim;
-    h.k = row + (layout.heads + kv) * layout.dim;
-    h.v = row + (layout.heads + layout.kv_heads + kv) * layout.dim;
-    h.stride = static_cast<size_t>(width);
+    h.window = as_size(scores.window);
     h.scratch = scratch.data_ptr<float>() + thread * scratch_each;
     return h;
   }
@@ -89,39 +91,33 @@ struct Call {
 };
 
 template <class T>
-T* element(const at::Tensor& tensor, int64_t offset) {
-  return reinterpret_cast<T*>(tensor.data_ptr()) + offset;
-}
-
-template <class T>
-void forward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
-             const AttentionScores& scores, const AttentionResult& result) {
+void forward(const kernels::Kernels<T>& k, const at::Tensor& qkv, const std::vector<int64_t>& lengths,
+             const HeadLayout& layout, const AttentionScores& scores, const AttentionResult& result) {
   const Call<T> call(qkv, lengths, layout, scores, 2);
-  const int64_t group = layout.heads / layout.kv_heads, out_width = layout.heads * layout.dim;
+  const int64_t group = layout.heads / layout.kv_heads;
   const auto panels = [&](int64_t sample, int64_t kv) {
     return AttentionPanels{call.panel(sample, kv, 0), call.panel(sample, kv, 1), nullptr, nullptr};
   };
   share_out(call.pieces(layout.kv_heads), [&](int64_t piece, int64_t thread) {
-    const int64_t sample = call.order[static_cast<size_t>(piece / layout.kv_heads)], kv = piece % layout.kv_heads;
-    kernels::attention_pack(call.head(qkv, sample, kv * group, thread), panels(sample, kv), /*backward=*/false);
+    const int64_t sample = call.order[as_size(piece / layout.kv_heads)], kv = piece % layout.kv_heads;
+    k.attention.pack(call.head(qkv, sample, kv * group, thread), panels(sample, kv), /*backward=*/false);
   });
   share_out(call.pieces(layout.heads), [&](int64_t piece, int64_t thread) {
-    const int64_t sample = call.order[static_cast<size_t>(piece / layout.heads)], h = piece % layout.heads;
+    const int64_t sample = call.order[as_size(piece / layout.heads)], h = piece % layout.heads;
     AttentionHead<T> head = call.head(qkv, sample, h, thread);
-    head.out = element<T>(result.out, call.begin(sample) * out_width + h * layout.dim);
-    head.out_stride = static_cast<size_t>(out_width);
+    head.out = call.template rows<T>(result.out, sample, h);
     head.log_sum = result.log_sum.data_ptr<float>() + h * call.n + call.begin(sample);
-    kernels::attention_forward(head, panels(sample, h / group));
+    k.attention.forward(head, panels(sample, h / group));
   });
 }
 
 template <class T>
-void backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
-              const AttentionScores& scores, const AttentionResult& result, const at::Tensor& dout,
-              const at::Tensor& dqkv) {
+void backward(const kernels::Kernels<T>& k, const at::Tensor& qkv, const std::vector<int64_t>& lengths,
+              const HeadLayout& layout, const AttentionScores& scores, const AttentionResult& result,
+              const at::Tensor& dout, const at::Tensor& dqkv) {
   const Call<T> call(qkv, lengths, layout, scores, 3);
-  const int64_t group = layout.heads / layout.kv_heads, out_width = layout.heads * layout.dim;
-  const auto padded = static_cast<int64_t>(kernels::attention_padded(static_cast<size_t>(layout.dim)));
+  const int64_t group = layout.heads / layout.kv_heads;
+  const auto padded = static_cast<int64_t>(kernels::attention_padded(as_size(layout.dim)));
   // The query heads of a group, `each` at a time, sum the gradients of their keys and values one after another, and
   // such sums are added in order afterwards: one sum a group where there are pieces enough without it.
   const int64_t each = call.pieces(layout.kv_heads) >= 4 * at::get_num_threads() ? group : 1, parts = group / each;
@@ -133,24 +129,23 @@ void backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const 
     return AttentionPanels{call.panel(sample, kv, 0), nullptr, call.panel(sample, kv, 1), call.panel(sample, kv, 2)};
   };
   share_out(call.pieces(layout.kv_heads), [&](int64_t piece, int64_t thread) {
-    const int64_t sample = call.order[static_cast<size_t>(piece / layout.kv_heads)], kv = piece % layout.kv_heads;
-    kernels::attention_pack(call.head(qkv, sample, kv * group, thread), panels(sample, kv), /*backward=*/true);
+    const int64_t sample = call.order[as_size(piece / layout.kv_heads)], kv = piece % layout.kv_heads;
+    k.attention.pack(call.head(qkv, sample, kv * group, thread), panels(sample, kv), /*backward=*/true);
   });
   const int64_t all_parts = layout.kv_heads * parts;
   share_out(call.pieces(all_parts), [&](int64_t piece, int64_t thread) {
-    const int64_t sample = call.order[static_cast<size_t>(piece / all_parts)], part = piece % all_parts;
+    const int64_t sample = call.order[as_size(piece / all_parts)], part = piece % all_parts;
     const int64_t begin = call.begin(sample);
     for (int64_t h = part * each; h < (part + 1) * each; ++h) {
       AttentionHead<T> head = call.head(qkv, sample, h, thread);
-      head.out = element<T>(result.out, begin * out_width + h * layout.dim);
-      head.out_stride = static_cast<size_t>(out_width);
+      head.out = call.template rows<T>(result.out, sample, h);
       head.log_sum = result.log_sum.data_ptr<float>() + h * call.n + begin;
-      head.dout = element<const T>(dout, begin * out_width + h * layout.dim);
-      head.dq = element<T>(dqkv, begin * layout.width() + h * layout.dim);
+      head.dout = call.template rows<const T>(dout, sample, h);
+      head.dq = call.template rows<T>(dqkv, sample, h);
       head.dk = sums(part, 0, begin);
       head.dv = sums(part, 1, begin);
       head.adds = h > part * each;
-      kernels::attention_backward(head, panels(sample, h / group));
+      k.attention.backward(head, panels(sample, h / group));
     }
   });
   parallel_for(call.n, 16, [&](int64_t first, int64_t last) {
@@ -162,10 +157,8 @@ void backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const 
             const float* more = sums(part, which, token);
             for (int64_t i = 0; i < layout.dim; ++i) sum[i] += more[i];
           }
-          kernels::store(
-              sum,
-              element<T>(dqkv, token * layout.width() + (layout.heads + which * layout.kv_heads + kv) * layout.dim),
-              static_cast<size_t>(layout.dim));
+          const int64_t column = (layout.heads + which * layout.kv_heads + kv) * layout.dim;
+          k.elementwise.store(sum, kernels::data<T>(dqkv) + token * layout.width() + column, as_size(layout.dim));
         }
       }
     }
@@ -178,7 +171,7 @@ AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_
                                  const AttentionScores& scores) {
   AttentionResult result{at::empty({qkv.size(0), layout.heads * layout.dim}, qkv.options()),
                          at::empty({layout.heads, qkv.size(0)}, at::kFloat)};
-  kernels::for_type(qkv, [&](auto type) { forward<decltype(type)>(qkv, lengths, layout, scores, result); });
+  kernels::with_kernels(qkv, [&](const auto& k) { forward(k, qkv, lengths, layout, scores, result); });
   return result;
 }
 
@@ -186,8 +179,7 @@ at::Tensor packed_attention_backward(const at::Tensor& qkv, const std::vector<in
                                      const HeadLayout& layout, const AttentionScores& scores,
                                      const AttentionResult& result, const at::Tensor& dout) {
   at::Tensor dqkv = at::empty_like(qkv);
-  kernels::for_type(qkv,
-                    [&](auto type) { backward<decltype(type)>(qkv, lengths, layout, scores, result, dout, dqkv); });
+  kernels::with_kernels(qkv, [&](const auto& k) { backward(k, qkv, lengths, layout, scores, result, dout, dqkv); });
   return dqkv;
 }
 

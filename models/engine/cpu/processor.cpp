@@ -15,7 +15,7 @@ namespace {
 
 std::atomic<bool> forbidden_now{false};
 
-// Registers of CPUID's leaf 7; zeros where there is none.
+// Registers of CPUID leaf 7; zeros where the processor does not have it.
 struct Features {
   unsigned a = 0, b = 0, c = 0, d = 0;
   explicit Features([[maybe_unused]] unsigned subleaf) {
@@ -31,7 +31,7 @@ bool granted() {
 #elif defined(__x86_64__) && defined(__linux__)
   constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;
   if ((Features(0).d & (kBf16 | kTiles)) != (kBf16 | kTiles)) return false;
-  // Tiles are large, so that Linux saves them only for processes that asked to have them.
+  // Tiles are large: Linux saves their contents only for processes that request permission.
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else

@@ -1,15 +1,16 @@
 #pragma once
-// What this processor has beyond the instruction sets that Highway tells apart.
+// What this processor has beyond the instruction sets that Highway distinguishes.
 
 namespace lora::kernels {
 
-// Whether this process may use AMX: the processor has it for bfloat16, the system grants it, and nobody forbade it.
+// Whether this process may use AMX: the processor has it for bfloat16, the operating system grants it, and it is not
+// forbidden.
 bool amx();
 
-// It has AVX512-BF16: rounds float32 to bfloat16, and multiplies pairs of them.
+// Whether the processor has AVX512-BF16, which rounds float32 to bfloat16 and multiplies pairs of bfloat16.
 extern const bool avx512_bf16;
 
-// For tests of what other processors do. Call while no kernel runs.
+// For tests: forbids or allows AMX. Call it while no kernel runs.
 void forbid_amx(bool forbidden);
 
 }  // namespace lora::kernels

@@ -7,7 +7,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/engine/cpu/quantized.cpp"
 #include <hwy/foreach_target.h>
-// The includes below are made once an instruction set.
+// What follows is compiled once an instruction set.
 #include <hwy/highway.h>
 
 #include "models/engine/cpu/simd-inl.h"
@@ -26,7 +26,7 @@ bool LargestMagnitude(const float* values, size_t n, float* largest) {
   for (; i + lanes <= n; i += lanes) {
     const Vec v = hn::LoadU(d, values + i);
     most = hn::Max(most, hn::Abs(v));
-    odd = hn::MulAdd(v, hn::Zero(d), odd);  // 0 · v is 0 where v is finite, else no number
+    odd = hn::MulAdd(v, hn::Zero(d), odd);  // 0 · v is 0 where v is finite, else NaN
   }
   for (; i < n; ++i) {
     const auto v = hn::LoadU(one, values + i);
@@ -54,19 +54,19 @@ bool Nf4Encode(const float* values, size_t n, uint8_t* codes, float* scales) {
     const size_t count = std::min(kNf4Block, n - begin);
     float& scale = scales[begin / kNf4Block];
     finite &= LargestMagnitude(values, count, &scale);
-    const float inverse = 1.0f / std::max(scale, 1e-38f);  // a block of zeros stays one
+    const float inverse = 1.0f / std::max(scale, 1e-38f);  // a block of zeros stays zeros
     int32_t found[kNf4Block + 1];
     ForEach(count, [&](auto d, size_t i) HWY_ATTR {
       const auto v = hn::Mul(hn::LoadU(d, values + i), hn::Set(d, inverse));
       hn::StoreU(NearestLevel(d, v), hn::RebindToSigned<decltype(d)>(), found + i);
     });
-    found[count] = 7;  // the level 0, beside the last of an odd number
+    found[count] = 7;  // the level 0, which pads an odd count
     for (size_t i = 0; i < count; i += 2) codes[i / 2] = static_cast<uint8_t>(found[i] << 4 | found[i + 1]);
   }
   return finite;
 }
 
-// Sixteen levels by index; levels: 16 floats.
+// levels[index] in each lane; levels: 16 floats.
 template <class D>
 HWY_INLINE hn::Vec<D> Levels(D d, const float* levels, hn::Vec<hn::RebindToSigned<D>> index) {
 #if HWY_MAX_BYTES == 64 && !HWY_HAVE_SCALABLE
@@ -76,7 +76,7 @@ HWY_INLINE hn::Vec<D> Levels(D d, const float* levels, hn::Vec<hn::RebindToSigne
 #endif
 }
 
-// Where Highway emulates vectors, the loop over what is left does all.
+// Where Highway emulates vectors, the scalar loop decodes everything.
 constexpr bool kHasVectors = HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR;
 
 template <class T>
@@ -126,55 +126,12 @@ void Int8Decode(const int8_t* codes, float scale, T* values, size_t n) {
   });
 }
 
-void Nf4DecodeF32(const uint8_t* codes, const float* scales, float* values, size_t n) {
-  Nf4Decode(codes, scales, values, n);
+template <class T>
+QuantizedKernels<T> Quantized() {
+  return {.nf4_encode = Nf4Encode, .nf4_decode = Nf4Decode<T>, .int8_encode = Int8Encode, .int8_decode = Int8Decode<T>};
 }
-void Nf4DecodeBf16(const uint8_t* codes, const float* scales, Bf16* values, size_t n) {
-  Nf4Decode(codes, scales, values, n);
-}
-void Int8DecodeF32(const int8_t* codes, float scale, float* values, size_t n) { Int8Decode(codes, scale, values, n); }
-void Int8DecodeBf16(const int8_t* codes, float scale, Bf16* values, size_t n) { Int8Decode(codes, scale, values, n); }
+template QuantizedKernels<float> Quantized();
+template QuantizedKernels<Bf16> Quantized();
 
 }  // namespace lora::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
-namespace lora::kernels {
-
-HWY_EXPORT(Nf4Encode);
-HWY_EXPORT(Nf4DecodeF32);
-HWY_EXPORT(Nf4DecodeBf16);
-HWY_EXPORT(Int8Encode);
-HWY_EXPORT(Int8DecodeF32);
-HWY_EXPORT(Int8DecodeBf16);
-
-bool nf4_encode(const float* values, size_t n, uint8_t* codes, float* scales) {
-  return HWY_DYNAMIC_DISPATCH(Nf4Encode)(values, n, codes, scales);
-}
-
-template <>
-void nf4_decode(const uint8_t* codes, const float* scales, float* values, size_t n) {
-  HWY_DYNAMIC_DISPATCH(Nf4DecodeF32)(codes, scales, values, n);
-}
-
-template <>
-void nf4_decode(const uint8_t* codes, const float* scales, Bf16* values, size_t n) {
-  HWY_DYNAMIC_DISPATCH(Nf4DecodeBf16)(codes, scales, values, n);
-}
-
-bool int8_encode(const float* values, size_t n, int8_t* codes, float* scale) {
-  return HWY_DYNAMIC_DISPATCH(Int8Encode)(values, n, codes, scale);
-}
-
-template <>
-void int8_decode(const int8_t* codes, float scale, float* values, size_t n) {
-  HWY_DYNAMIC_DISPATCH(Int8DecodeF32)(codes, scale, values, n);
-}
-
-template <>
-void int8_decode(const int8_t* codes, float scale, Bf16* values, size_t n) {
-  HWY_DYNAMIC_DISPATCH(Int8DecodeBf16)(codes, scale, values, n);
-}
-
-}  // namespace lora::kernels
-#endif

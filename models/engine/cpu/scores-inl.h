@@ -1,4 +1,4 @@
-// A row of attention's scores on its way to probabilities, included once for each instruction set.
+// What attention does to a row of scores before the softmax: soft cap and masks.
 
 #if defined(LORA_SCORES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LORA_SCORES_INL_H_
@@ -18,9 +18,9 @@ HWY_BEFORE_NAMESPACE();
 namespace lora::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-constexpr float kNothing = -1e30f;  // the score of a key that is not seen
+constexpr float kNothing = -1e30f;  // the score of a key that the query does not see
 
-// To 3e-7 of the result: 1 − 2 / (1 + e²ˣ), and near zero, where that loses digits, the Taylor polynomial.
+// tanh x with a relative error of 3e-7: 1 − 2 / (1 + e²ˣ), or near zero, where that loses digits, a Taylor polynomial.
 template <class D>
 HWY_INLINE hn::Vec<D> Tanh(D d, hn::Vec<D> x) {
   const auto one = hn::Set(d, 1.0f), two = hn::Set(d, 2.0f), most = hn::Set(d, 20.0f);
@@ -32,8 +32,9 @@ HWY_INLINE hn::Vec<D> Tanh(D d, hn::Vec<D> x) {
   return hn::IfThenElse(hn::Lt(hn::Abs(x), hn::Set(d, 0.25f)), hn::Mul(near, x), far);
 }
 
-// The scores q·k of query `row`, in s, in blocks of whole vectors up to `whole`: capped, and where a key is not seen
-// kNothing. Weight() is what is left to multiply them by.
+// Prepare turns the products q·k of query `row`, s (whole), into capped scores, and into kNothing where the query does
+// not see the key. `whole` is a multiple of the vector's lanes. Prepared scores times Weight() are the softmax's
+// argument.
 template <class T>
 struct ScoreRow {
   const AttentionHead<T>& head;
@@ -57,7 +58,7 @@ struct ScoreRow {
   V Slope(D d, V score) const {
     const auto scale = hn::Set(d, head.scale);
     if (head.softcap == 0) return scale;
-    // A key that is not seen has no probability; its score is brought to where this is zero, not infinite.
+    // The score of an unseen key is bounded, so that the slope is 0 instead of infinite; its probability is 0.
     const auto t = hn::Mul(hn::Max(score, hn::Set(d, -head.softcap)), hn::Set(d, 1.0f / head.softcap));
     return hn::NegMulAdd(hn::Mul(t, t), scale, scale);
   }

@@ -1,5 +1,5 @@
-// Loads, stores and loops that every kernel uses, for whichever instruction set this inclusion compiles for. Highway
-// includes the kernels' sources once an instruction set and picks one of the results at run time.
+// Loads, stores and loops that every kernel uses. Highway includes the sources of kernels, and with them each -inl.h,
+// once an instruction set.
 
 #if defined(LORA_SIMD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LORA_SIMD_INL_H_
@@ -16,12 +16,13 @@
 #include "models/engine/cpu/bf16.h"
 #include "models/engine/cpu/processor.h"
 
-// AVX512-BF16 is younger than Highway's AVX3 target, and one instruction of it is all that is wanted here.
-#undef LORA_BF16_STORES
+// Whether this inclusion compiles for AVX-512, with inline assembly for what is younger than Highway's AVX3 target:
+// AVX512-BF16 and AMX.
+#undef LORA_AVX512
 #if HWY_ARCH_X86_64 && (HWY_COMPILER_GCC_ACTUAL || HWY_COMPILER_CLANG) && HWY_TARGET <= HWY_AVX3
-#define LORA_BF16_STORES 1
+#define LORA_AVX512 1
 #else
-#define LORA_BF16_STORES 0
+#define LORA_AVX512 0
 #endif
 
 HWY_BEFORE_NAMESPACE();
@@ -45,7 +46,7 @@ HWY_INLINE hn::Vec<D> LoadFloats(D d, const Bf16* from) {
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(whole, bits)));
 }
 
-// A float32's bits rounded to the nearest bfloat16 (ties to even), which then are the upper half.
+// The bits of v rounded to the nearest bfloat16, ties to even. The bfloat16 is the upper half of each word.
 template <class D>
 HWY_INLINE hn::Vec<hn::Rebind<uint32_t, D>> RoundedBits(D d, hn::Vec<D> v) {
   const hn::Rebind<uint32_t, D> whole;
@@ -62,7 +63,7 @@ HWY_INLINE void StoreFloats(D d, hn::Vec<D> v, float* to) {
 
 template <class D>
 HWY_INLINE void StoreFloats(D d, hn::Vec<D> v, Bf16* to) {
-#if LORA_BF16_STORES
+#if LORA_AVX512
   if constexpr (sizeof(v) == 64) {
     if (avx512_bf16) {
       __m256i rounded;
@@ -75,13 +76,13 @@ HWY_INLINE void StoreFloats(D d, hn::Vec<D> v, Bf16* to) {
   hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(RoundedBits(d, v))), half, reinterpret_cast<uint16_t*>(to));
 }
 
-// e^x for x <= 88, to 8e-8 of itself; 0 below -87, where float32 begins to lose digits, and for what is no number.
-// x = n · log 2 + r with |r| <= log(2) / 2, and a polynomial of degree 6 for e^r (fitted to the largest error, 3e-9).
-// Half of the instructions of Highway's, which reaches into subnormal numbers.
+// e^x for x <= 88, with a relative error of 8e-8. It is 0 for NaN, and below -87, where float32 begins to lose digits.
+// x = n · log 2 + r with |r| <= log(2) / 2; e^r is a minimax polynomial of degree 6 with an error of 3e-9.
+// It takes half of the instructions of Highway's Exp, which also gives subnormal numbers.
 template <class D>
 HWY_INLINE hn::Vec<D> Exp(D d, hn::Vec<D> x) {
   const hn::Rebind<int32_t, D> whole;
-  const auto shift = hn::Set(d, 12582912.0f);  // 1.5 · 2^23: added to, a float32 rounds to a whole number
+  const auto shift = hn::Set(d, 12582912.0f);  // 1.5 · 2^23: a sum with it is rounded to a whole number
   const auto shifted = hn::MulAdd(x, hn::Set(d, 1.44269504f), shift);
   const auto n = hn::Sub(shifted, shift);
   const auto r = hn::MulAdd(n, hn::Set(d, -1.42860677e-6f), hn::MulAdd(n, hn::Set(d, -0.693145752f), x));
@@ -96,7 +97,7 @@ HWY_INLINE hn::Vec<D> Exp(D d, hn::Vec<D> x) {
   return hn::IfThenElseZero(hn::Ge(x, hn::Set(d, -87.0f)), y);
 }
 
-// Calls f(tag, i) over [0, n): whole vectors, then what is left one by one.
+// Calls f(tag, i) over [0, n): for whole vectors, then for each element that remains.
 template <class F>
 HWY_INLINE void ForEach(size_t n, F f) {
   const Floats d;

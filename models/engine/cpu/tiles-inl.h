@@ -1,6 +1,5 @@
 // AMX (Intel, since Sapphire Rapids): a processor's eight tiles of 16 rows by 64 bytes, and the one instruction that
-// multiplies bfloat16 pairs of two of them into float32 sums in a third. Included once an instruction set; compiled
-// where Highway compiles for AVX-512, used where the processor and the kernel of the system let us.
+// multiplies bfloat16 pairs of two of them into float32 sums in a third. Compiled for AVX-512, used where amx().
 //
 //   A tile: 16 rows of 32 bfloat16 along the contraction.      B tile: 16 pairs along the contraction, 16 columns of
 //   each pair as one word, the first of the two in the lower half.      C tile: 16 by 16 float32.
@@ -14,10 +13,16 @@
 
 #include <hwy/highway.h>
 
-#include <cstring>
+#include <cstddef>
+#include <cstdint>
 
 #include "models/engine/cpu/blocks-inl.h"
+#include "models/engine/cpu/low_rank.h"
 #include "models/engine/cpu/processor.h"
+#include "models/engine/cpu/simd-inl.h"
+#ifdef LORA_EMULATED_AMX
+#include "models/engine/cpu/emulated_tiles-inl.h"
+#endif
 
 #if LORA_AVX512
 HWY_BEFORE_NAMESPACE();
@@ -27,10 +32,8 @@ using namespace blocks;
 
 constexpr size_t kRows = 16, kDepth = 32;  // of a tile: rows, and bfloat16 along the contraction
 
-#ifdef LORA_EMULATED_AMX
-#include "models/engine/cpu/emulated_tiles-inl.h"
-#else
-// Compilers know these instructions by intrinsics that do not say which memory they touch.
+#ifndef LORA_EMULATED_AMX
+// The compilers' intrinsics for these instructions do not say which memory they access.
 template <int kTile>
 HWY_INLINE void Load(const void* from, size_t stride_bytes) {
   asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride_bytes), "i"(kTile) : "memory");
@@ -49,7 +52,7 @@ HWY_INLINE void Dot() {
   asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kC), "i"(kA), "i"(kB));
 }
 
-// All eight tiles are whole while this lives.
+// Configures all eight tiles in full size while it lives.
 class Scope {
  public:
   Scope() {
@@ -66,8 +69,8 @@ class Scope {
 };
 #endif
 
-// 16 float32 as the bfloat16 nearest to them, in the upper halves of words, and what these leave over likewise. The
-// two together carry 16 bits of each number.
+// 16 float32 as the nearest bfloat16, high, and the remainder as the nearest bfloat16, low, each in the upper halves of
+// words. Together they have 16 bits of each number.
 struct Split {
   Word high, low;
 };
@@ -78,10 +81,10 @@ HWY_INLINE Split SplitFloats(hn::Vec<D> v) {
   const Word high = hn::And(RoundedBits(d, v), upper);
   return {high, hn::And(RoundedBits(d, hn::Sub(v, hn::BitCast(d, high))), upper)};
 }
-// The words of B from two rows of upper halves.
+// The words of B from two rows whose elements are in the upper halves.
 HWY_INLINE Word Pair(Word first, Word second) { return hn::Or(hn::ShiftRight<16>(first), second); }
 
-// 32 rows (or fewer, the others then being zeros) of 16 columns of x as a B tile.
+// 16 columns of x as a B tile: 32 rows, or fewer and zeros.
 HWY_INLINE void PairRows(const Bf16* x, size_t x_stride, size_t rows, float* tile) {
   const W w;
   const hn::Rebind<uint16_t, W> half;
@@ -94,8 +97,8 @@ HWY_INLINE void PairRows(const Bf16* x, size_t x_stride, size_t rows, float* til
   }
 }
 
-// The same block as two B tiles, of high and of low parts, whose rows are those 16 twice: they meet the A tile
-// [high of x | low of x], so that all four products of the two halves are summed.
+// P[k … k + 15][c … c + 15] as two B tiles, of high and of low parts, which hold these 16 rows twice. They multiply the
+// A tile [high of x | low of x], so that all four products of high and low parts are summed.
 HWY_INLINE void SplitBlock(const LowRankMatrix& p, size_t k, size_t c, float* high, float* low) {
   const D d;
   const W w;

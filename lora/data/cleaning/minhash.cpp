@@ -1,15 +1,15 @@
-#include "models/engine/cpu/minhash.h"
+#include "lora/data/cleaning/minhash.h"
 
 #include "models/engine/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "models/engine/cpu/minhash.cpp"
+#define HWY_TARGET_INCLUDE "lora/data/cleaning/minhash.cpp"
 #include <hwy/foreach_target.h>
-// The includes below are made once an instruction set.
+// What follows is compiled once an instruction set.
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace lora::kernels::HWY_NAMESPACE {
+namespace lora::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -51,11 +51,11 @@ void MinHash(const uint32_t* hashes, size_t n, const uint32_t* multipliers, cons
   }
 }
 
-}  // namespace lora::kernels::HWY_NAMESPACE
+}  // namespace lora::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace lora::kernels {
+namespace lora {
 
 HWY_EXPORT(MinHash);
 
@@ -64,5 +64,5 @@ void min_hash(const uint32_t* hashes, size_t n, const uint32_t* multipliers, con
   HWY_DYNAMIC_DISPATCH(MinHash)(hashes, n, multipliers, offsets, permutations, signature);
 }
 
-}  // namespace lora::kernels
+}  // namespace lora
 #endif

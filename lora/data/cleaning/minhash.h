@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace lora::kernels {
+namespace lora {
 
 // signature[p] = min over i of hashes[i] · multipliers[p] + offsets[p], modulo 2³², for `permutations` values of p.
 // Multipliers have to be odd, so that each p permutes the 32-bit words; hashes have to be spread over all of these.
@@ -12,4 +12,4 @@ namespace lora::kernels {
 void min_hash(const uint32_t* hashes, size_t n, const uint32_t* multipliers, const uint32_t* offsets,
               size_t permutations, uint32_t* signature);
 
-}  // namespace lora::kernels
+}  // namespace lora
