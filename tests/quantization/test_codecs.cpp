@@ -1,7 +1,6 @@
 // NF4 and int8: the bits of bitsandbytes, bounds on what is lost, and shapes that no block divides.
 
 #include <ATen/ATen.h>
-#include <hwy/targets.h>
 
 #include "lora/quantization/int8.h"
 #include "lora/quantization/nf4.h"
@@ -9,27 +8,13 @@
 #include "models/io/safetensors.h"
 #include "tests/catch.h"
 #include "tests/compare.h"
+#include "tests/engine/every_target.h"
 #include "tests/golden.h"
 
 using namespace lora;
 using namespace lora::test;
 
 namespace {
-
-// Runs `body` once for each instruction set that this processor has.
-template <class F>
-void on_every_target(F body) {
-  const int64_t supported = hwy::SupportedTargets();
-  for (int64_t target = 1; target > 0; target <<= 1) {
-    if (!(supported & target)) continue;
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    INFO("instruction set " << hwy::TargetName(target));
-    body();
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-}
 
 at::Tensor unpacked(const PackedWeight& weight, at::ScalarType dtype) {
   at::Tensor to = at::empty({weight.out_features(), weight.in_features()}, dtype);
