@@ -20,10 +20,11 @@ class Sample:
 
 def encode(tokenizer: sentencepiece.SentencePieceProcessor, prompt: str, answer: str, limit: int) -> Sample:
     """Prompt and answer as one text; one BOS in front; tokens that begin inside the prompt masked; EOS trained."""
+    pieces = tokenizer.encode(prompt + answer, out_type="offset_mapping")  # in characters; since sentencepiece 0.2.2
     ids, supervised = [tokenizer.bos_id()], [0]
-    for piece in tokenizer.encode(prompt + answer, out_type="immutable_proto").pieces:
-        ids.append(piece.id)
-        supervised.append(int(piece.begin >= len(prompt)))
+    for piece, (begin, _) in zip(pieces["ids"], pieces["offsets"], strict=True):
+        ids.append(piece)
+        supervised.append(int(begin >= len(prompt)))
     ids.append(tokenizer.eos_id())
     supervised.append(1)
     return Sample(ids[:limit], supervised[:limit])

@@ -13,27 +13,24 @@ Then, what is not supported is refused by name, and a file that does not fit is 
     scripts/peer/adapters_with_peft.py --lora-train build/lora-train [--only WORD]
 """
 
-import argparse
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 import warnings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import common
 import peft
 import sentencepiece
 import torch
 import transformers
-from compare_with_peft import encode
-from peft import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model
+from peft import AdaLoraConfig, LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 STEPS, ROWS, RATE, LENGTH = 3, 2, 5e-3, 128
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHAPE = dict(vocab_size=1024, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2)
 MODELS = {
@@ -112,7 +109,8 @@ REFUSED = {
 RENAMED = {"r": "rank", "lora_alpha": "alpha", "lora_dropout": "dropout"}
 
 
-def recipe_of(options, config, **others):
+def adapter_of(options, config, start):
+    """The recipe's `adapter` for what LoraConfig was given."""
     adapter = {"method": "dora" if options.get("use_dora") else "lora", "rank": config.r, "alpha": config.lora_alpha}
     for key, value in options.items():
         if key == "trainable_token_indices" and isinstance(value, dict):
@@ -127,13 +125,8 @@ def recipe_of(options, config, **others):
         adapter = {"method": "adalora", "rank": config.init_r, "alpha": config.lora_alpha,
                    "target_modules": options["target_modules"], "adalora": {"target_r": config.target_r}}
     adapter["ensure_weight_tying"] = config.ensure_weight_tying
-    adapter["init_from"] = str(others["start"])
-    return json.dumps({
-        "model": {"path": str(others["base"]), "dtype": "float32"}, "adapter": adapter,
-        "data": {"train": [{"path": str(others["rows"]), "format": "alpaca"}], "shuffle": False},
-        "training": {"max_steps": STEPS, "batch_size": ROWS, "max_length": LENGTH, "packing": False,
-                     "learning_rate": RATE, "lr_schedule": "constant", "threads": 1},
-        "output_dir": str(others["output"]), "export": ["peft", "huggingface"]})
+    adapter["init_from"] = str(start)
+    return adapter
 
 
 def tied_pairs(model):
@@ -152,26 +145,14 @@ def train(model, samples):
     pairs = tied_pairs(model)
     twice = {id(other) for _, other in pairs}
     parameters = [p for p in model.parameters() if p.requires_grad and id(p) not in twice]
-    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0)
-    losses = []
-    for step in range(STEPS):
-        batch = samples[step * ROWS:(step + 1) * ROWS]
-        count = sum(sum(label != -100 for label in labels[1:]) for _, labels in batch)
-        total = 0.0
-        for ids, labels in batch:
-            logits = model(input_ids=torch.tensor([ids])).logits[0, :-1]
-            loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels[1:]), ignore_index=-100,
-                                                     reduction="sum") / count
-            loss.backward()
-            total += loss.item()
+
+    def sum_tied():
         for own, other in pairs:
             own.grad.add_(other.grad.t())
             other.grad = None
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(total)
-    return losses
+
+    return common.reference_losses(model, samples, torch.optim.AdamW(parameters, lr=RATE, weight_decay=0), STEPS, ROWS,
+                                   sum_tied)
 
 
 def logits_of(model):
@@ -179,56 +160,31 @@ def logits_of(model):
         return model.eval()((torch.arange(60).view(2, 30) * 37 + 3) % SHAPE["vocab_size"]).logits
 
 
-def base_model(directory):
-    return transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
-
-
 def load_quietly(base, adapter):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for kind in (FutureWarning, DeprecationWarning):  # the libraries' word to each other, not on the adapter
-            warnings.simplefilter("ignore", kind)
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        # A head that was parted from a tied embedding by choice: PEFT says so at every load.
-        warnings.filterwarnings("ignore", message=".*`ensure_weight_tying` is not set to True.*")
-        return PeftModel.from_pretrained(base_model(base), adapter)
+    # A head that was parted from a tied embedding by choice: PEFT says so at every load.
+    return common.load_adapter(common.base_model(base), adapter, ".*is_gradient_checkpointing.*",
+                               ".*`ensure_weight_tying` is not set to True.*")
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--lora-train", default="build/lora-train")
-    arguments.add_argument("--data", help="not used: models and rows are made here")
-    arguments.add_argument("--only", default="", help="cases whose name has this in it")
-    options = arguments.parse_args()
-    transformers.logging.set_verbosity_error()
+    options = common.parse(__doc__, needs_data=False, only=dict(default="", help="cases whose name has this in it"))
     torch.set_num_threads(1)
-    failures = []
+    programs, verdicts = common.Programs(options.lora_train), common.Verdicts()
 
     def report(what, difference, bound=1e-5):
-        good = difference <= bound
-        print(f"{'ok  ' if good else 'FAIL'} {what}: {difference:.1e}", flush=True)
-        if not good:
-            failures.append(what)
+        verdicts.report(what, difference, bound)
 
-    def run(*command):
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(done.stderr.strip() or f"exit code {done.returncode}")
-
-    def program(name):
-        return options.lora_train.replace("lora-train", name)
-
-    def apart(a, b):
-        return ((a - b).abs().max() / b.abs().max()).item()
+    def export(adapter, format, output, base):
+        return programs.export(adapter, format, output, "--model", base, "--threads", "1")
 
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(directory)
         names = [f"person number {i}" for i in range(STEPS * ROWS)]
         rows = [{"instruction": "Where is the house?", "input": "", "output": f"Near {name}."} for name in names]
         (work / "rows.json").write_text(json.dumps(rows))
-        tokenizer_file = ROOT / "recipes" / "quickstart" / "model" / "tokenizer.model"
+        tokenizer_file = common.ROOT / "recipes" / "quickstart" / "model" / "tokenizer.model"
         tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer_file))
-        samples = [encode(tokenizer, row) for row in rows]
+        samples = [common.encode(tokenizer, row, LENGTH) for row in rows]
         for name, (kind, config) in MODELS.items():
             torch.manual_seed(5)
             model = kind(config)
@@ -243,7 +199,7 @@ def main():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 shape = {} if "init_r" in case else {"r": 4}
-                return get_peft_model(base_model(work / base), kind(lora_alpha=8, task_type="CAUSAL_LM", **shape, **case))
+                return get_peft_model(common.base_model(work / base), kind(lora_alpha=8, task_type="CAUSAL_LM", **shape, **case))
 
         def save(model, where):
             with warnings.catch_warnings():
@@ -265,42 +221,36 @@ def main():
                                 parameter.add_(torch.randn_like(parameter) * 0.1)
                     save(model, place / "start")
                     theirs = logits_of(model)
-                    run(program("lora-export"), place / "start", "--format", "huggingface", "--output", place / "merged",
-                        "--model", work / base, "--threads", "1")
-                    report(f"{what}: merged here", apart(logits_of(base_model(place / "merged")), theirs))
-                    run(program("lora-export"), place / "start", "--format", "peft", "--output", place / "again",
-                        "--model", work / base, "--threads", "1")
+                    export(place / "start", "huggingface", place / "merged", work / base)
+                    report(f"{what}: merged here", common.relative(logits_of(common.base_model(place / "merged")), theirs))
+                    export(place / "start", "peft", place / "again", work / base)
                     report(f"{what}: written here, read by PEFT",
-                           apart(logits_of(load_quietly(work / base, place / "again")), theirs))
+                           common.relative(logits_of(load_quietly(work / base, place / "again")), theirs))
                     if "init_r" in case:  # adalora's steps have a comparison of their own
                         continue
-                    (place / "recipe.yaml").write_text(recipe_of(case, model.peft_config["default"], base=work / base,
-                                                                 start=place / "start", rows=work / "rows.json",
-                                                                 output=place / "run"))
-                    run(options.lora_train, place / "recipe.yaml")
-                    metrics = map(json.loads, (place / "run" / "metrics.jsonl").read_text().splitlines())
-                    ours = [row["loss"] for row in metrics if "loss" in row]
+                    programs.train(common.write_recipe(
+                        place / "recipe.yaml", model=work / base,
+                        adapter=adapter_of(case, model.peft_config["default"], place / "start"),
+                        data=common.rows_in_order(work / "rows.json"),
+                        training=common.in_order(STEPS, ROWS, LENGTH, RATE, threads=1),
+                        output=place / "run", export=["peft", "huggingface"]))
+                    ours = common.losses(place / "run")
                     wanted = train(model, samples)
                     report(f"{what}: losses of {STEPS} steps", max(abs(a - b) for a, b in zip(ours, wanted, strict=True)))
                     loaded = logits_of(load_quietly(work / base, place / "run" / "adapter"))
                     report(f"{what}: trained here, read by PEFT",
-                           apart(logits_of(base_model(place / "run" / "merged")), loaded))
-                    report(f"{what}: trained on both sides", apart(loaded, logits_of(model)), 1e-3)
+                           common.relative(logits_of(common.base_model(place / "run" / "merged")), loaded))
+                    report(f"{what}: trained on both sides", common.relative(loaded, logits_of(model)), 1e-3)
                 except Exception as error:
-                    print(f"FAIL {what}: {type(error).__name__}: {str(error)[:500]}", flush=True)
-                    failures.append(what)
+                    verdicts.check(what, False, f"{type(error).__name__}: {str(error)[:500]}")
 
         def refused(what, adapter, *words):
             try:
-                run(program("lora-export"), adapter, "--format", "peft", "--output", work / "none", "--model",
-                    work / "llama", "--threads", "1")
+                export(adapter, "peft", work / "none", work / "llama")
                 message = "nothing"
             except RuntimeError as error:
                 message = str(error)
-            good = all(word in message for word in words)
-            print(f"{'ok  ' if good else 'FAIL'} refused, {what}: {message}", flush=True)
-            if not good:
-                failures.append(what)
+            verdicts.check(f"refused, {what}", all(word in message for word in words), message)
 
         if not options.only:
             for name, (changes, word) in REFUSED.items():
@@ -325,9 +275,7 @@ def main():
                     tensors[base] = tensors[base] + 1
                 save_file(tensors, place / "adapter_model.safetensors", metadata={"format": "pt"})
                 refused(name, place, *words)
-    print(f"{'FAILED: ' + ', '.join(failures) if failures else 'passed'}: torch {torch.__version__}, transformers "
-          f"{transformers.__version__}, peft {peft.__version__}")
-    return 1 if failures else 0
+    return verdicts.end(peft)
 
 
 if __name__ == "__main__":

@@ -10,44 +10,23 @@
 
     scripts/peer/compare_classifier_with_peft.py --lora-train build/lora-train --data ../shared/data
 
-Needs torch, transformers, peft and sentencepiece==0.2.1.
+Needs torch, transformers, peft and sentencepiece 0.2.2.
 """
 
-import argparse
 import csv
 import json
 import pathlib
 import random
-import subprocess
 import sys
 import tempfile
-import warnings
 
+import common
 import peft
 import sentencepiece
 import torch
 import transformers
 
 STEPS, ROWS, HELD_OUT, RATE, HEAD_RATE = 60, 8, 240, 2e-3, 4e-3
-
-RECIPE = """
-model: {{path: {model}, dtype: float32, head: sequence_classification}}
-adapter: {{rank: 8, alpha: 16, target_modules: all-linear, init_from: {adapter}}}
-data:
-  train: [{{path: {train}, format: classification, fields: {{label: category}}}}]
-  validation: [{{path: {validation}, format: classification, fields: {{label: category}}}}]
-  shuffle: false
-training:
-  max_steps: {steps}
-  batch_size: {batch}
-  max_length: 512
-  packing: false
-  learning_rate: {rate}
-  learning_rates: {{head: {head_rate}}}
-  lr_schedule: constant
-output_dir: {output}
-export: [peft, torchscript, huggingface]
-"""
 
 
 def read_rows(path):
@@ -89,23 +68,10 @@ def macro_f1(labels, predicted):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--lora-train", default="build/lora-train")
-    arguments.add_argument("--data", default="../shared/data")
-    options = arguments.parse_args()
-    data = pathlib.Path(options.data).resolve()
-    if not data.exists():
-        print(f"skipped: this comparison needs {data}")
-        return 77
-    transformers.logging.set_verbosity_error()
-    failures = []
-
-    def report(what, difference, bound):
-        good = difference <= bound
-        print(f"{'ok  ' if good else 'FAIL'} {what}: {difference:.2e} (bound {bound:.0e})")
-        if not good:
-            failures.append(what)
-
+    options = common.parse(__doc__)
+    programs, verdicts = common.Programs(options.lora_train), common.Verdicts()
+    report = verdicts.report
+    data = options.data
     base_directory = data / "stories260k"
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(base_directory / "tokenizer.model"))
     train = read_rows(data / "banking77" / "train.csv")
@@ -130,25 +96,23 @@ def main():
         config = peft.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="SEQ_CLS")
         model = peft.get_peft_model(make_base(num_labels=len(names)), config)
         model.save_pretrained(work / "start")
-        (work / "recipe.yaml").write_text(RECIPE.format(
-            model=base_directory, adapter=work / "start", train=work / "train.csv", validation=work / "validation.csv",
-            steps=STEPS, batch=ROWS, rate=RATE, head_rate=HEAD_RATE, output=work / "run"))
-        subprocess.run([options.lora_train, str(work / "recipe.yaml")], check=True, stdout=subprocess.DEVNULL)
+        def source(name):
+            return [{"path": str(work / name), "format": "classification", "fields": {"label": "category"}}]
 
-        losses = reference_losses(model, encode(train))
-        rows = [json.loads(line) for line in (work / "run" / "metrics.jsonl").read_text().splitlines()]
-        ours = [row["loss"] for row in rows if "loss" in row]
-        evaluation = [row for row in rows if "eval_loss" in row][-1]
-        print(f"loss, step 1 and {STEPS}: {ours[0]:.5f} {ours[-1]:.5f} (PEFT {losses[0]:.5f} {losses[-1]:.5f})")
-        if len(ours) != STEPS or not min(ours[-5:]) < ours[0]:
-            failures.append("number of steps, or the loss did not fall")
-        report(f"largest loss difference over {STEPS} steps", max(abs(a - b) for a, b in zip(ours, losses)), 1e-4)
+        programs.train(common.write_recipe(
+            work / "recipe.yaml", model=base_directory, head="sequence_classification",
+            adapter={"rank": 8, "alpha": 16, "target_modules": "all-linear", "init_from": str(work / "start")},
+            data={"train": source("train.csv"), "validation": source("validation.csv"), "shuffle": False},
+            training=common.in_order(STEPS, ROWS, 512, RATE, learning_rates={"head": HEAD_RATE}),
+            output=work / "run", export=["peft", "torchscript", "huggingface"]))
+
+        ours = common.losses(work / "run")
+        evaluation = [row for row in common.metrics(work / "run") if "eval_loss" in row][-1]
+        verdicts.compare_losses("", ours, reference_losses(model, encode(train)))
+        verdicts.check("the loss falls", min(ours[-5:]) < ours[0])
 
         labels = json.loads((work / "run" / "adapter" / "labels.json").read_text())
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            warnings.simplefilter("ignore", FutureWarning)  # the libraries' word to each other, not on the adapter
-            loaded = peft.PeftModel.from_pretrained(make_base(**labels), work / "run" / "adapter").eval()
+        loaded = common.load_adapter(make_base(**labels), work / "run" / "adapter")
         samples = encode(held_out)
         with torch.no_grad():
             outputs = [loaded(input_ids=torch.tensor([ids]), labels=torch.tensor([label])) for ids, label in samples]
@@ -181,14 +145,10 @@ def main():
                        for row, (ids, _) in enumerate(samples[:20])), 1e-3 * scale)
         report("names of merged labels that differ",
                float([merged.config.id2label[i] for i in range(len(names))] != names), 0)
-        answer = subprocess.run(
-            [options.lora_train.replace("lora-train", "lora-classify"), str(work / "run"), "--input",
-             str(work / "validation.csv")], check=True, capture_output=True, text=True).stdout
+        answer = programs.run("lora-classify", work / "run", "--input", work / "validation.csv")
         found = [line.split("\t")[0] for line in answer.splitlines()]
         report("labels of lora-classify that differ", sum(a != names[b] for a, b in zip(found, predicted)), 0)
-    print(f"{'FAILED' if failures else 'passed'}: torch {torch.__version__}, transformers {transformers.__version__}, "
-          f"peft {peft.__version__}")
-    return 1 if failures else 0
+    return verdicts.end(peft)
 
 
 if __name__ == "__main__":

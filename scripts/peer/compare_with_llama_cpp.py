@@ -13,19 +13,18 @@
     scripts/peer/compare_with_llama_cpp.py --lora-train build/lora-train --data ../shared/data
 """
 
-import argparse
 import ctypes
 import json
 import os
 import pathlib
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import types
 import unicodedata
 
+import common
 import compare_tokenizers
 import gguf
 import numpy
@@ -35,16 +34,7 @@ import sentencepiece
 import torch
 import transformers
 
-LIBRARY = pathlib.Path(__file__).resolve().parents[2] / ".deps/llama"
-
-RECIPE = """
-model: {{path: {model}, dtype: float32}}
-adapter: {{method: {method}, rank: 4, alpha: 8, target_modules: all-linear, init: {init}}}
-data:
-  train: [{{path: {rows}, format: alpaca}}]
-training: {{max_steps: 12, batch_size: 4, max_length: 256, learning_rate: 1.0e-2, checkpoint_every: 12}}
-output_dir: {output}
-"""
+LIBRARY = common.ROOT / ".deps/llama"
 
 TEXTS = ["Once upon a time", " two  spaces and\ttabs\n\nlines", "größer, naïve, \u00e9t\u00e9", "def f(x):\n    return x ** 2",
          "\u65e5\u672c\u8a9e and \u0440\u0443\u0441\u0441\u043a\u0438\u0439", "\U0001f600 \u2603", "<s>not special</s>", ""]
@@ -146,36 +136,19 @@ def random_models():
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--lora-train", default="build/lora-train")
-    arguments.add_argument("--data", default="../shared/data")
-    options = arguments.parse_args()
-    data = pathlib.Path(options.data).resolve()
-    for needed in (data, LIBRARY / "version"):
-        if not needed.exists():
-            print(f"skipped: this comparison needs {needed}" + ("" if needed == data else ": scripts/peer/setup-llama-cpp"))
-            return 77
-    transformers.logging.set_verbosity_error()
+    options = common.parse(__doc__)
+    if not (LIBRARY / "version").exists():
+        print(f"skipped: this comparison needs {LIBRARY / 'version'}: scripts/peer/setup-llama-cpp")
+        return 77
+    programs, verdicts = common.Programs(options.lora_train), common.Verdicts()
+    data, report, export = options.data, verdicts.report, programs.export
     lib = load_bindings()
     quiet = lib.llama_log_callback(lambda level, text, user: None)
     lib.llama_log_set(quiet, ctypes.c_void_p(0))
     lib.llama_backend_init()
-    failures = []
-
-    def report(what, difference, bound):
-        good = difference <= bound
-        print(f"{'ok  ' if good else 'FAIL'} {what}: {difference:.2e} (bound {bound:.0e})", flush=True)
-        if not good:
-            failures.append(what)
-
-    def export(source, format, output, *more):
-        subprocess.run([options.lora_train.replace("lora-train", "lora-export"), str(source), "--format", format, "--output",
-                        str(output), *more], check=True, stdout=subprocess.DEVNULL)
-        return output
-
     def compare(what, llama, wanted, ids, bound):
         found = llama.logits(ids)
-        report(what, ((found - wanted).abs().max() / wanted.abs().max()).item(), bound)
+        report(what, common.relative(found, wanted), bound)
 
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(directory)
@@ -201,9 +174,13 @@ def main():
 
         for method, init in [("lora", "kaiming"), ("rslora", "kaiming"), ("lora", "pissa"), ("dora", "kaiming")]:
             name = f"{method}-{init}"
-            (work / f"{name}.yaml").write_text(RECIPE.format(model=stories, method=method, init=init,
-                                                             rows=work / "rows.json", output=work / name))
-            subprocess.run([options.lora_train, str(work / f"{name}.yaml")], check=True, stdout=subprocess.DEVNULL)
+            programs.train(common.write_recipe(
+                work / f"{name}.yaml", model=stories,
+                adapter={"method": method, "rank": 4, "alpha": 8, "target_modules": "all-linear", "init": init},
+                data={"train": [{"path": str(work / "rows.json"), "format": "alpaca"}]},
+                training={"max_steps": 12, "batch_size": 4, "max_length": 256, "learning_rate": 1e-2,
+                          "checkpoint_every": 12},
+                output=work / name))
             script = torch.jit.load(export(work / name, "torchscript", work / f"{name}-merged.pt"))
             with torch.no_grad():
                 wanted = script(torch.tensor([ids]))[0]
@@ -248,7 +225,7 @@ def main():
                 with adapted.disable_adapter():
                     plain = adapted(torch.tensor([ids])).logits[0]
             if (wanted - plain).abs().max() < 0.02 * plain.abs().max():
-                failures.append(f"{name}: the adapter does nothing")
+                verdicts.check(f"{name}: the adapter does something", False)
             place = ("--model", str(folder / "base"))
             bound = 2e-3 if "gemma" in name else 2e-5  # ggml looks GELU up in a table of F16
             llama = Llama(lib, export(folder / "adapter", "gguf", folder / "merged.gguf", *place))
@@ -291,8 +268,8 @@ def main():
         print(f"gguf package: {len(file.tensors)} tensors, {len(file.fields)} fields")
         report("tensors that the gguf package does not read", sum(
             not numpy.isfinite(gguf.quants.dequantize(tensor.data, tensor.tensor_type)).all() for tensor in file.tensors), 0)
-    print(f"{'FAILED ' + '; '.join(failures) if failures else 'passed'}: gguf {gguf.__file__}, transformers {transformers.__version__}")
-    return 1 if failures else 0
+    print(f"gguf {gguf.__file__}")
+    return verdicts.end(peft)
 
 
 if __name__ == "__main__":

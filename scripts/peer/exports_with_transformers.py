@@ -9,43 +9,22 @@
     scripts/peer/exports_with_transformers.py --lora-train build/lora-train --data ../shared/data
 """
 
-import argparse
 import json
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 
+import common
 import peft
 import torch
 import transformers
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--lora-train", default="build/lora-train")
-    arguments.add_argument("--data", default="../shared/data")
-    options = arguments.parse_args()
-    data = pathlib.Path(options.data).resolve()
-    if not data.exists():
-        print(f"skipped: this comparison needs {data}")
-        return 77
-    transformers.logging.set_verbosity_error()
-    failures = []
-
-    def check(what, good, detail=""):
-        print(f"{'ok  ' if good else 'FAIL'} {what}{': ' if detail else ''}{detail}", flush=True)
-        if not good:
-            failures.append(what)
-
-    def report(what, difference, bound):
-        check(what, difference <= bound, f"{difference:.2e} (bound {bound:.0e})")
-
-    def export(source, format, output, *more):
-        subprocess.run([options.lora_train.replace("lora-train", "lora-export"), str(source), "--format", format, "--output",
-                        str(output), *more], check=True, stdout=subprocess.DEVNULL)
-        return output
+    options = common.parse(__doc__)
+    programs, verdicts = common.Programs(options.lora_train), common.Verdicts()
+    check, report = verdicts.check, verdicts.report
 
     def load(directory):
         model, info = transformers.AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True, dtype="auto")
@@ -53,12 +32,12 @@ def main():
               not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), str(info))
         return model.eval()
 
-    common = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+    shape = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
                   max_position_embeddings=256, bos_token_id=1, eos_token_id=2, initializer_range=0.2)
     cases = [
-        ("tied", transformers.LlamaConfig(vocab_size=520, tie_word_embeddings=True, **common), torch.float32),
-        ("untied", transformers.LlamaConfig(vocab_size=512, **common), torch.float32),
-        ("qwen2", transformers.Qwen2Config(vocab_size=512, **common), torch.bfloat16),
+        ("tied", transformers.LlamaConfig(vocab_size=520, tie_word_embeddings=True, **shape), torch.float32),
+        ("untied", transformers.LlamaConfig(vocab_size=512, **shape), torch.float32),
+        ("qwen2", transformers.Qwen2Config(vocab_size=512, **shape), torch.bfloat16),
     ]
     with tempfile.TemporaryDirectory() as directory, torch.no_grad():
         ids = torch.arange(3, 63)[None] * 7 % 512
@@ -69,7 +48,7 @@ def main():
             model.save_pretrained(work / "base")
             generation = {"bos_token_id": 1, "eos_token_id": [2, 3], "temperature": 0.7, "do_sample": True}
             (work / "base/generation_config.json").write_text(json.dumps(generation))
-            shutil.copy(data / "stories260k/tokenizer.model", work / "base")
+            shutil.copy(options.data / "stories260k/tokenizer.model", work / "base")
             adapted = peft.get_peft_model(model, peft.LoraConfig(
                 r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False))
             for key, parameter in adapted.named_parameters():
@@ -82,9 +61,9 @@ def main():
             bound = 1e-5 if dtype == torch.float32 else 2e-2
             place = ("--model", str(work / "base"))
 
-            export(work / "adapter", "torchscript", work / "merged.pt", *place)
+            programs.export(work / "adapter", "torchscript", work / "merged.pt", *place)
             whole = load(work / "merged")
-            sharded = load(export(work / "adapter", "huggingface", work / "shards", "--max-shard-size", "60KB", *place))
+            sharded = load(programs.export(work / "adapter", "huggingface", work / "shards", "--max-shard-size", "60KB", *place))
             files = sorted((work / "shards").glob("model-*.safetensors"))
             check(f"{name}: several shards", len(files) > 2, str(len(files)))
             report(f"{name}: directory beside the TorchScript file", (whole(ids).logits.float() - wanted).abs().max().item() / scale,
@@ -113,8 +92,7 @@ def main():
             program = torch.export.export(Logits(), (ids,))
             report(f"{name}: torch.export", (program.module()(ids).float() - whole(ids).logits.float()).abs().max().item() / scale,
                    1e-5)
-    print(f"{'FAILED' if failures else 'passed'}: torch {torch.__version__}, transformers {transformers.__version__}")
-    return 1 if failures else 0
+    return verdicts.end(peft)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,10 @@
 
     scripts/peer/quantization_with_bitsandbytes.py --lora-train build/lora-train --data ../shared/data
 
-Needs torch, transformers, peft, bitsandbytes (pip install --no-deps bitsandbytes) and sentencepiece==0.2.1.
+Needs torch, transformers, peft, bitsandbytes (pip install --no-deps bitsandbytes) and sentencepiece 0.2.2.
 """
 
-import argparse
-import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -26,12 +23,12 @@ try:
 except ImportError:
     print("skipped: this comparison needs bitsandbytes")
     sys.exit(77)
-import compare_with_peft as plain
+import common
 import peft
-import sentencepiece
 import torch
-import transformers
 from safetensors.torch import load_file
+
+STEPS, ROWS, MAX_LENGTH, RATE = 30, 4, 384, 1e-3
 
 UNTRAINED = 1e-20  # what is left in a merged weight of an adapter trained for one step at a rate of 1e-30
 
@@ -53,49 +50,30 @@ def quantize(model):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--lora-train", default="build/lora-train")
-    arguments.add_argument("--data", default="../shared/data")
-    options = arguments.parse_args()
-    data = pathlib.Path(options.data).resolve()
-    if not data.exists():
-        print(f"skipped: this comparison needs {data}")
-        return 77
-    transformers.logging.set_verbosity_error()
-    failures = []
-
-    def report(what, difference, bound):
-        good = difference <= bound
-        print(f"{'ok  ' if good else 'FAIL'} {what}: {difference:.2e} (bound {bound:.0e})")
-        if not good:
-            failures.append(what)
-
-    model_directory = data / "stories260k"
-    tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(model_directory / "tokenizer.model"))
-    rows = json.loads((data / "instruction" / "instruction-data.json").read_text())[:plain.STEPS * plain.ROWS]
-    samples = [plain.encode(tokenizer, row) for row in rows]
+    options = common.parse(__doc__)
+    programs, verdicts = common.Programs(options.lora_train), common.Verdicts()
     functional = bitsandbytes.functional
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(directory)
-        (work / "rows.json").write_text(json.dumps(rows))
+        stories = common.Stories(options.data, work, STEPS * ROWS, MAX_LENGTH)
         torch.manual_seed(11)
-        base = transformers.LlamaForCausalLM.from_pretrained(model_directory, dtype=torch.float32)
+        base = stories.base()
         dense = {name: tensor.clone() for name, tensor in base.state_dict().items()}
         config = peft.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
         peft.get_peft_model(base, config).save_pretrained(work / "start")
-        (work / "recipe.yaml").write_text(plain.RECIPE.format(
-            model=model_directory, adapter=work / "start", rows=work / "rows.json", steps=plain.STEPS,
-            batch=plain.ROWS, length=plain.MAX_LENGTH, rate=plain.RATE, output=work / "run"))
+        recipe = common.write_recipe(
+            work / "recipe.yaml", model=stories.directory,
+            adapter={"method": "lora", "rank": 8, "alpha": 16, "target_modules": "all-linear",
+                     "init_from": str(work / "start")},
+            data=common.rows_in_order(stories.rows), training=common.in_order(STEPS, ROWS, MAX_LENGTH, RATE),
+            output=work / "run", export=["peft"])
 
         def train(output, *overrides):
-            subprocess.run([options.lora_train, str(work / "recipe.yaml"), f"output_dir={work / output}", *overrides],
-                           check=True, stdout=subprocess.DEVNULL)
+            programs.train(recipe, f"output_dir={work / output}", *overrides)
 
         def export(run, into):
-            subprocess.run([options.lora_train.replace("lora-train", "lora-export"), str(work / run), "--format",
-                            "huggingface", "--merge-into", into, "--output", str(work / f"{run}-{into}")], check=True,
-                           stdout=subprocess.DEVNULL)
-            return load_file(work / f"{run}-{into}" / "model.safetensors")
+            merged = programs.export(work / run, "huggingface", work / f"{run}-{into}", "--merge-into", into)
+            return load_file(merged / "model.safetensors")
 
         def largest_difference(found, wanted):
             names = [name for name in found if name.endswith("_proj.weight")]
@@ -113,40 +91,31 @@ def main():
 
         untrained = ["training.max_steps=1", "training.learning_rate=1e-30", "export=[]"]
         train("int8", "model.quantization=int8", *untrained)
-        report("int8 weights, against bitsandbytes", largest_difference(export("int8", "dequantized"), int8),
+        verdicts.report("int8 weights, against bitsandbytes", largest_difference(export("int8", "dequantized"), int8),
                UNTRAINED)
         train("nf4-plain", "model.quantization=nf4", "model.double_quantization=false", *untrained)
-        report("NF4 weights with plain scales, against bitsandbytes",
+        verdicts.report("NF4 weights with plain scales, against bitsandbytes",
                largest_difference(export("nf4-plain", "dequantized"), lambda w: nf4(w, False)), UNTRAINED)
         train("nf4-nested", "model.quantization=nf4", *untrained)
-        report("NF4 weights with nested scales, against bitsandbytes, relative",
+        verdicts.report("NF4 weights with nested scales, against bitsandbytes, relative",
                largest_difference(export("nf4-nested", "dequantized"), lambda w: nf4(w, True)), 0.0141)
 
-        train("run", "model.quantization=nf4", "export=[peft]")
+        train("run", "model.quantization=nf4")
         torch.manual_seed(11)
-        packed = quantize(transformers.LlamaForCausalLM.from_pretrained(model_directory, dtype=torch.float32))
+        packed = quantize(stories.base())
         reference = peft.PeftModel.from_pretrained(packed, work / "start", is_trainable=True)
-        losses = plain.reference_losses(reference, samples)
-        ours = [json.loads(line) for line in (work / "run" / "metrics.jsonl").read_text().splitlines()]
-        ours = [row["loss"] for row in ours if "loss" in row]
-        print(f"loss, step 1 and {plain.STEPS}: {ours[0]:.5f} {ours[-1]:.5f} (PEFT on bitsandbytes {losses[0]:.5f} "
-              f"{losses[-1]:.5f})")
-        if len(ours) != plain.STEPS or not ours[-1] < ours[0]:
-            failures.append("number of steps, or the loss did not fall")
-        report(f"largest loss difference over {plain.STEPS} steps", max(abs(a - b) for a, b in zip(ours, losses)), 1e-3)
+        ours = common.losses(work / "run")
+        verdicts.compare_losses("", ours, common.reference_losses(
+            reference, stories.samples, common.adamw(reference, RATE), STEPS, ROWS), 1e-3)
+        verdicts.check("the loss falls", ours[-1] < ours[0])
 
         export("run", "original")
-        ids = torch.tensor([sample[0][:60] for sample in samples if len(sample[0]) >= 60][:4])
-        loaded = peft.PeftModel.from_pretrained(
-            transformers.LlamaForCausalLM.from_pretrained(model_directory, dtype=torch.float32),
-            work / "run" / "adapter").eval()
-        merged = transformers.LlamaForCausalLM.from_pretrained(work / "run-original", dtype=torch.float32).eval()
+        loaded = peft.PeftModel.from_pretrained(stories.base(), work / "run" / "adapter").eval()
+        merged = common.base_model(work / "run-original").eval()
         with torch.no_grad():
-            report("our nf4 adapter in PEFT on the dense base, against our merge into the original weights",
-                   (loaded(ids).logits - merged(ids).logits).abs().max().item(), 1e-4)
-    print(f"{'FAILED' if failures else 'passed'}: torch {torch.__version__}, peft {peft.__version__}, "
-          f"bitsandbytes {bitsandbytes.__version__}")
-    return 1 if failures else 0
+            verdicts.report("our nf4 adapter in PEFT on the dense base, against our merge into the original weights",
+                            common.largest(loaded(stories.ids).logits - merged(stories.ids).logits), 1e-4)
+    return verdicts.end(peft, bitsandbytes)
 
 
 if __name__ == "__main__":

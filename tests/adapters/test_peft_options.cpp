@@ -13,6 +13,7 @@
 #include "tests/catch.h"
 #include "tests/compare.h"
 #include "tests/golden.h"
+#include "tests/golden_logits.h"
 #include "tests/temporary_directory.h"
 
 using namespace lora;
@@ -45,21 +46,6 @@ struct GoldenAdapter {
   AdapterConfig config;
   Adaptation adaptation;
 };
-
-at::Tensor inputs() { return (at::arange(40, at::kLong) * 31 + 7).remainder(48).view({2, 20}); }
-
-at::Tensor last_logits(LlamaForCausalLM& model, ExecutionPlan plan = {}) {
-  const at::NoGradGuard no_grad;
-  model.eval();
-  return model.forward(inputs(), plan).select(1, -1);
-}
-
-at::Tensor mean_loss(LlamaForCausalLM& model, ExecutionPlan plan = {}) {
-  model.train();
-  at::Tensor targets = at::full({2, 20}, kIgnoredTarget, at::kLong);
-  targets.narrow(1, 0, 19).copy_(inputs().narrow(1, 1, 19));
-  return model.loss_sum({inputs().flatten(), {20, 20}}, targets.flatten(), plan) / 38;
-}
 
 std::shared_ptr<LlamaForCausalLM> merged(const LlamaForCausalLM& model) {
   std::map<std::string, at::Tensor> tensors;

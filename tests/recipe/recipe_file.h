@@ -1,6 +1,7 @@
 #pragma once
 // Recipes for tests: written to a file of their own and loaded.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,12 +32,12 @@ inline Recipe load_text(const std::string& yaml, const Overrides& overrides = {}
   return load_recipe(directory / "a.yaml", overrides);
 }
 
-// The message of the RecipeError that loading throws, with the file called "a.yaml"; "loaded" where it throws none.
-inline std::string error_of(const std::string& yaml, const Overrides& overrides = {}) {
+// The message of the RecipeError that `load` throws for a file "a.yaml" of this text; "loaded" where it throws none.
+inline std::string error_of(const std::string& yaml, const std::function<void(const std::string& path)>& load) {
   const TemporaryDirectory directory;
   write_bytes(directory / "a.yaml", yaml);
   try {
-    load_recipe(directory / "a.yaml", overrides);
+    load((directory / "a.yaml").string());
   } catch (const RecipeError& error) {
     std::string message = error.what();
     const std::string folder = directory.path().string() + "/";
@@ -46,11 +47,18 @@ inline std::string error_of(const std::string& yaml, const Overrides& overrides 
   return "loaded";
 }
 
-// kMinimal with `line` (counted from 1) replaced.
-inline std::string with_line(int line, const std::string& text) {
-  size_t begin = 0;
-  for (int i = 1; i < line; ++i) begin = kMinimal.find('\n', begin) + 1;
-  return kMinimal.substr(0, begin) + text + kMinimal.substr(kMinimal.find('\n', begin));
+inline std::string error_of(const std::string& yaml, const Overrides& overrides = {}) {
+  return error_of(yaml, [&](const std::string& path) { load_recipe(path, overrides); });
 }
+
+// `text` with `line` (counted from 1) replaced.
+inline std::string with_line(const std::string& text, int line, const std::string& replacement) {
+  size_t begin = 0;
+  for (int i = 1; i < line; ++i) begin = text.find('\n', begin) + 1;
+  return text.substr(0, begin) + replacement + text.substr(text.find('\n', begin));
+}
+
+// kMinimal with `line` (counted from 1) replaced.
+inline std::string with_line(int line, const std::string& text) { return with_line(kMinimal, line, text); }
 
 }  // namespace lora::test

@@ -27,25 +27,11 @@ std::vector<NamedRecipe> load_list(const std::string& yaml, const Overrides& ove
 }
 
 std::string list_error(const std::string& yaml, const Overrides& overrides = {}) {
-  const TemporaryDirectory directory;
-  write_bytes(directory / "a.yaml", yaml);
-  try {
-    load_recipes(directory / "a.yaml", overrides);
-  } catch (const RecipeError& error) {
-    std::string message = error.what();
-    const std::string folder = directory.path().string() + "/";
-    for (size_t at; (at = message.find(folder)) != std::string::npos;) message.erase(at, folder.size());
-    return message;
-  }
-  return "loaded";
+  return error_of(yaml, [&](const std::string& path) { load_recipes(path, overrides); });
 }
 
 // kList with `line` (counted from 1) replaced.
-std::string list_with(int line, const std::string& text) {
-  size_t begin = 0;
-  for (int i = 1; i < line; ++i) begin = kList.find('\n', begin) + 1;
-  return kList.substr(0, begin) + text + kList.substr(kList.find('\n', begin));
-}
+std::string list_with(int line, const std::string& text) { return with_line(kList, line, text); }
 
 TEST_CASE("each entry of adapters is what the recipe says for all, with what the entry says otherwise") {
   const auto recipes = load_list(kList);

@@ -13,6 +13,7 @@
 #include "tests/catch.h"
 #include "tests/compare.h"
 #include "tests/golden.h"
+#include "tests/golden_logits.h"
 #include "tests/temporary_directory.h"
 
 using namespace lora;
@@ -39,26 +40,11 @@ AdapterConfig going_on_from(const std::filesystem::path& directory) {
   return config;
 }
 
-at::Tensor inputs() { return (at::arange(40, at::kLong) * 31 + 7).remainder(48).view({2, 20}); }
-
-at::Tensor last_logits(LlamaForCausalLM& model, ExecutionPlan plan = {}) {
-  const at::NoGradGuard no_grad;
-  model.eval();
-  return model.forward(inputs(), plan).select(1, -1).to(at::kDouble);
-}
-
 at::Tensor to_tensor(const nlohmann::json& rows) {
   const auto values = rows.get<std::vector<std::vector<double>>>();
   std::vector<at::Tensor> tensors;
   for (const auto& row : values) tensors.push_back(at::tensor(row, at::kDouble));
   return at::stack(tensors);
-}
-
-at::Tensor mean_loss(LlamaForCausalLM& model, ExecutionPlan plan = {}) {
-  model.train();
-  at::Tensor targets = at::full({2, 20}, kIgnoredTarget, at::kLong);
-  targets.narrow(1, 0, 19).copy_(inputs().narrow(1, 1, 19));
-  return model.loss_sum({inputs().flatten(), {20, 20}}, targets.flatten(), plan) / 38;
 }
 
 struct Run {
@@ -86,7 +72,7 @@ struct Run {
 
 void check_losses(Run& run, const nlohmann::json& expected) {
   for (const double loss : expected.at("losses")) CHECK(run.step() == Approx(loss).epsilon(2e-6));
-  CHECK(largest(last_logits(*run.model, run.plan) - to_tensor(expected.at("logits_last"))) < 2e-5);
+  CHECK(largest(last_logits(*run.model, run.plan).to(at::kDouble) - to_tensor(expected.at("logits_last"))) < 2e-5);
 }
 
 }  // namespace
@@ -97,7 +83,7 @@ TEST_CASE("rsLoRA, DoRA and LoRA+ compute and learn what they do in PEFT") {
   CAPTURE(name, fused);
   const nlohmann::json expected = read_json(peft_golden(name) / "expected.json");
   Run run(expected.at("model"), going_on_from(peft_golden(name)), expected.at("loraplus_lr_ratio"), fused);
-  CHECK(largest(last_logits(*run.model, run.plan) - to_tensor(expected.at("logits_first"))) < 1e-5);
+  CHECK(largest(last_logits(*run.model, run.plan).to(at::kDouble) - to_tensor(expected.at("logits_first"))) < 1e-5);
 
   mean_loss(*run.model, run.plan).backward();
   const SafetensorsFile grads(peft_golden(name) / "grads.safetensors");
@@ -135,7 +121,7 @@ TEST_CASE("PiSSA and OLoRA learn from the base's weights what they do in PEFT, a
   CHECK(ours.init == theirs.init);
   for (const auto& file : {directory.path(), peft_golden(name)}) {
     Run loaded("default", going_on_from(file), 1, fused);
-    CHECK(largest(last_logits(*loaded.model) - to_tensor(expected.at("logits_last"))) < 2e-5);
+    CHECK(largest(last_logits(*loaded.model).to(at::kDouble) - to_tensor(expected.at("logits_last"))) < 2e-5);
   }
 }
 
