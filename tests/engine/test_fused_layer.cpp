@@ -88,7 +88,7 @@ std::vector<LinearParts> projections(const Source& source, const Variation& v, c
       part.start_B = source.random({out, 3}, 0.5, false, true);
     }
     if (v.magnitudes) {
-      part.row_norm = source.random({out}, 0.1, false, true).abs() + 1;
+      part.row_norm = source.random({out}, 0.1, false, true).square() + 1;
       part.magnitude = (source.random({out}, 0.1, false, true) + 1).requires_grad_(true);
     }
     all.push_back(part);
