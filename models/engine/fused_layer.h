@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/engine/execution_plan.h"
 #include "models/engine/attention.h"
+#include "models/engine/execution_plan.h"
 #include "models/engine/linear_group.h"
 
 namespace lora {

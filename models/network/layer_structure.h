@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "models/engine/attention.h"
-#include "models/engine/packed_attention.h"
 #include "models/network/config.h"
 
 namespace lora {

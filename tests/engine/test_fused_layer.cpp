@@ -151,7 +151,7 @@ std::vector<at::Tensor> results(const Operations& operations, const Source& sour
   const at::Tensor dy = source.random({tokens, shape.hidden}, 1, false);
   const at::Tensor angles = at::randn({tokens, shape.rotated / 2}).to(source.device);
   FusedBatch batch{shape.lengths, angles.cos(), angles.sin()};
-  batch.recompute = recompute;
+  batch.plan.recompute = recompute;
   const at::Tensor y = fused_layer(x, parts, batch, operations);
   y.backward(dy);
   std::vector<at::Tensor> all = {y, x.grad()};
