@@ -141,7 +141,7 @@ class Layer {
  private:
   void release_weights() const {
     if (!batch_.plan.release_weights) return;
-    for (const LinearGroup* group : {&qkv_, &o_, &gate_up_, &down_}) group->let_weights_go();
+    for (const LinearGroup* group : {&qkv_, &o_, &gate_up_, &down_}) group->release_weights();
   }
 
   // Whether the output of a projection is normed or scaled before it is added.

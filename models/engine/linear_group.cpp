@@ -300,7 +300,7 @@ std::vector<at::Tensor> LinearGroup::parameters() const {
   return all;
 }
 
-void LinearGroup::let_weights_go() const {
+void LinearGroup::release_weights() const {
   for (const LinearParts& part : parts_) let_pages_go(part.weight.dense());
 }
 

@@ -67,8 +67,8 @@ class LinearGroup {
   int64_t out_features() const { return out_; }
   bool reads_input() const;  // whether parameter_gradients reads x
   bool has_magnitudes() const { return has_magnitudes_; }
-  // The memory of frozen weights that are a mapped file's; see io/file_view.h.
-  void let_weights_go() const;
+  // Releases the memory of frozen weights that are a mapped file's (io/file_view.h).
+  void release_weights() const;
 
  private:
   // The products with the weights and the adapters, without magnitudes and biases.

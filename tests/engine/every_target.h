@@ -10,7 +10,7 @@
 namespace lora {
 
 // The CPU's table of operations.
-inline const Operations& cpu(at::ScalarType dtype) { return *operations_for(at::kCPU, dtype); }
+inline const Operations& cpu_operations(at::ScalarType dtype) { return *operations_for(at::kCPU, dtype); }
 
 // Runs `body` once for each instruction set that this processor has, on AVX-512 with and without AMX.
 template <class F>

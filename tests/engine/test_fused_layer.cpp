@@ -88,7 +88,7 @@ std::vector<LinearParts> projections(const Source& source, const Variation& v, c
       part.start_B = source.random({out, 3}, 0.5, false, true);
     }
     if (v.magnitudes) {
-      part.row_norm = source.random({out}, 0.1, false, true).abs() + 1;
+      part.row_norm = source.random({out}, 0.1, false, true).square() + 1;
       part.magnitude = (source.random({out}, 0.1, false, true) + 1).requires_grad_(true);
     }
     all.push_back(part);
@@ -151,7 +151,7 @@ std::vector<at::Tensor> results(const Operations& operations, const Source& sour
   const at::Tensor dy = source.random({tokens, shape.hidden}, 1, false);
   const at::Tensor angles = at::randn({tokens, shape.rotated / 2}).to(source.device);
   FusedBatch batch{shape.lengths, angles.cos(), angles.sin()};
-  batch.recompute = recompute;
+  batch.plan.recompute = recompute;
   const at::Tensor y = fused_layer(x, parts, batch, operations);
   y.backward(dy);
   std::vector<at::Tensor> all = {y, x.grad()};

@@ -83,7 +83,7 @@ TEST_CASE("packed attention and its gradient equal those of plain attention") {
         const at::Tensor dqkv = operations.packed_attention_backward(qkv_of, kSamples, layout, scores, result, dout_of);
         CHECK(relative(dqkv, exact.grad()) < most);
       };
-      on_every_target([&] { check(cpu(dtype), dtype, bound); });
+      on_every_target([&] { check(cpu_operations(dtype), dtype, bound); });
       check(aten_operations(), dtype, bound);
       check(aten_operations(), at::kDouble, 1e-12);
     }
@@ -95,7 +95,7 @@ TEST_CASE("packed attention is exact where scores are large") {
   at::manual_seed(2);
   const at::Tensor qkv = at::randn({64, layout.width()}) * 30;
   on_every_target([&] {
-    const AttentionResult result = cpu(at::kFloat).packed_attention(qkv, {64}, layout, usual(layout));
+    const AttentionResult result = cpu_operations(at::kFloat).packed_attention(qkv, {64}, layout, usual(layout));
     CHECK(relative(result.out, plain_attention(qkv, {64}, layout, usual(layout))) < 1e-5);
   });
 }
@@ -138,12 +138,12 @@ TEST_CASE("one logit that is no number makes the loss none") {
 
 TEST_CASE("dropout by key is the same on every instruction set, drops its share and repeats") {
   const at::Tensor x = at::ones({1000, 37});
-  const at::Tensor first = cpu(at::kFloat).dropout(x, 0.3, 12345);
+  const at::Tensor first = cpu_operations(at::kFloat).dropout(x, 0.3, 12345);
   CHECK(std::abs((first == 0).to(at::kDouble).mean().item<double>() - 0.3) < 0.01);
   CHECK(std::abs(first.max().item<double>() - 1 / 0.7) < 1e-6);
-  CHECK_FALSE(at::equal(first, cpu(at::kFloat).dropout(x, 0.3, 12346)));
-  CHECK(at::equal(first == 0, cpu(at::kBFloat16).dropout(x.to(at::kBFloat16), 0.3, 12345) == 0));
-  on_every_target([&] { CHECK(at::equal(first, cpu(at::kFloat).dropout(x, 0.3, 12345))); });
+  CHECK_FALSE(at::equal(first, cpu_operations(at::kFloat).dropout(x, 0.3, 12346)));
+  CHECK(at::equal(first == 0, cpu_operations(at::kBFloat16).dropout(x.to(at::kBFloat16), 0.3, 12345) == 0));
+  on_every_target([&] { CHECK(at::equal(first, cpu_operations(at::kFloat).dropout(x, 0.3, 12345))); });
   CHECK(at::equal(first == 0, aten_operations().dropout(x, 0.3, 12345) == 0));
 }
 

@@ -93,7 +93,7 @@ TEST_CASE("norms of columns and their gradients equal ATen's") {
             f(found);
             CHECK(relative(found, expected) < bound(dtype));
           };
-          const Operations& own = cpu(dtype);
+          const Operations& own = cpu_operations(dtype);
           check(y, [&](const at::Tensor& to) { own.norm_columns(norm, x, to, c.before, width); });
           check(dx, [&](const at::Tensor& to) { own.norm_columns_backward(norm, x, dy, {}, to, c.before, width); });
           check(added,
@@ -117,7 +117,7 @@ TEST_CASE("the rotary embedding of a part of each head equals ATen's") {
           reference.rotate(expected, cos, sin, layout, direction);
           on_every_target([&] {
             const at::Tensor found = qkv.clone();
-            cpu(dtype).rotate(found, cos, sin, layout, direction);
+            cpu_operations(dtype).rotate(found, cos, sin, layout, direction);
             CHECK(relative(found, expected) < bound(dtype));
           });
         });
@@ -141,9 +141,9 @@ TEST_CASE("gated activations and their gradients equal ATen's") {
         (reference.*backward)(dgate_up, y_again);
         CHECK(relative(y_again, y) < 1e-12);
         on_every_target([&] {
-          CHECK(relative((cpu(dtype).*forward)(gate_up), y) < most);
+          CHECK(relative((cpu_operations(dtype).*forward)(gate_up), y) < most);
           const at::Tensor found = gate_up.clone(), found_y = dy.clone();
-          (cpu(dtype).*backward)(found, found_y);
+          (cpu_operations(dtype).*backward)(found, found_y);
           CHECK(relative(found, dgate_up) < most);
           CHECK(relative(found_y, y) < most);
         });
@@ -175,13 +175,13 @@ TEST_CASE("low-rank products equal ATen's, and keep zeros in the padding of rank
       const at::Tensor thin = reference.thin_gradient(twice(low), twice(x), 0.5);
       on_every_target([&] {
         at::Tensor found = at::full(low.sizes(), NAN);
-        cpu(dtype).project_rows(x, down, found);
+        cpu_operations(dtype).project_rows(x, down, found);
         CHECK(relative(found, projected) < kWideBound);
         CHECK(at::equal(found == 0, projected == 0));
         found = to.clone();
-        cpu(dtype).add_rows(low, up, found.narrow(1, 4, c.width));
+        cpu_operations(dtype).add_rows(low, up, found.narrow(1, 4, c.width));
         CHECK(relative(found, sum) < std::max(bound(dtype), kWideBound));
-        CHECK(relative(cpu(dtype).thin_gradient(low, x, 0.5), thin) < kWideBound);
+        CHECK(relative(cpu_operations(dtype).thin_gradient(low, x, 0.5), thin) < kWideBound);
       });
     });
   }
@@ -212,13 +212,13 @@ TEST_CASE("products with weights equal ATen's, with adapters folded in, where th
       expected.push_back(product.y);
     }
     on_every_target([&] {
-      if (!cpu(dtype).takes_product(dtype, rows, w.sizes())) return;
+      if (!cpu_operations(dtype).takes_product(dtype, rows, w.sizes())) return;
       std::vector<WeightProduct> own(std::begin(products), std::end(products));
       for (WeightProduct& product : own) product.y = at::empty({rows, columns}, dtype);
-      cpu(dtype).weight_products(own);
+      cpu_operations(dtype).weight_products(own);
       for (size_t i = 0; i < own.size(); ++i) CHECK(relative(own[i].y, expected[i]) < bound(dtype));
     });
-    CHECK_FALSE(cpu(dtype).takes_product(dtype, rows + 1, w.sizes()));
+    CHECK_FALSE(cpu_operations(dtype).takes_product(dtype, rows + 1, w.sizes()));
   });
 }
 
@@ -227,7 +227,7 @@ TEST_CASE("dropout drops the elements that ATen's drops") {
   for_dtypes([&](at::ScalarType dtype) {
     const at::Tensor expected = reference.dropout(twice(x.to(dtype)), 0.3, 12345);
     on_every_target([&] {
-      const at::Tensor found = cpu(dtype).dropout(x.to(dtype), 0.3, 12345);
+      const at::Tensor found = cpu_operations(dtype).dropout(x.to(dtype), 0.3, 12345);
       CHECK(at::equal(found == 0, expected == 0));
       CHECK(relative(found, expected) < bound(dtype));
     });
@@ -244,9 +244,9 @@ TEST_CASE("the loss of rows of logits and its gradient equal ATen's") {
       const double loss = reference.cross_entropy(gradient, targets, true).item<double>();
       on_every_target([&] {
         at::Tensor found = logits.clone();
-        CHECK(std::abs(cpu(dtype).cross_entropy(found, targets, false).item<double>() / loss - 1) < 1e-6);
+        CHECK(std::abs(cpu_operations(dtype).cross_entropy(found, targets, false).item<double>() / loss - 1) < 1e-6);
         CHECK(at::equal(found, logits));
-        CHECK(std::abs(cpu(dtype).cross_entropy(found, targets, true).item<double>() / loss - 1) < 1e-6);
+        CHECK(std::abs(cpu_operations(dtype).cross_entropy(found, targets, true).item<double>() / loss - 1) < 1e-6);
         CHECK(relative(found, gradient) < bound(dtype));
       });
     });

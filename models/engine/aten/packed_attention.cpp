@@ -38,7 +38,7 @@ struct Sample {
     const int64_t tokens = rows.size(0);
     at::Tensor seen = at::ones({tokens, tokens}, scores.options().dtype(at::kBool)).tril_();
     if (how.window != 0) seen.triu_(1 - how.window);
-    scores = scores.masked_fill(seen.logical_not(), -std::numeric_limits<double>::infinity());
+    scores = scores.masked_fill(seen.bitwise_not(), -std::numeric_limits<double>::infinity());
   }
 };
 
@@ -59,8 +59,10 @@ AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_
   std::vector<at::Tensor> out, log_sum;
   for_samples(lengths, [&](int64_t begin, int64_t length) {
     const Sample s(qkv.narrow(0, begin, length), layout, scores);
-    out.push_back(rows_of(at::matmul(at::softmax(s.scores, -1), s.v)).to(qkv.scalar_type()));
-    log_sum.push_back(at::logsumexp(s.scores, -1).view({layout.heads, length}));
+    const at::Tensor largest = s.scores.amax(-1, /*keepdim=*/true), e = (s.scores - largest).exp();
+    const at::Tensor sum = e.sum(-1, /*keepdim=*/true);
+    out.push_back(rows_of(at::matmul(e / sum, s.v)).to(qkv.scalar_type()));
+    log_sum.push_back((largest + sum.log()).view({layout.heads, length}));
   });
   return {at::cat(out), at::cat(log_sum, 1)};
 }

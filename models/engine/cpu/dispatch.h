@@ -9,12 +9,6 @@
 
 namespace lora::kernels {
 
-// Whether the kernels can read tensors of this dtype and device: float32 or bfloat16 on the CPU.
-inline bool serves(at::ScalarType dtype, const at::Device& device) {
-  return device.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16);
-}
-inline bool serves(const at::Tensor& t) { return serves(t.scalar_type(), t.device()); }
-
 // Calls f(float{}) or f(Bf16{}).
 template <class F>
 void for_type(at::ScalarType dtype, F f) {
