@@ -1,5 +1,5 @@
 #pragma once
-// The rules that rows have to keep, and what is done with a row that breaks one: a recipe's `data.cleaning`.
+// The rules for rows, and the action for a row that breaks one: a recipe's `data.cleaning`.
 
 #include <cstdint>
 #include <optional>
@@ -26,7 +26,7 @@ inline const Names& names_of(NgramUnit) {
 
 struct NearDuplicatesConfig {
   RuleAction action = RuleAction::kWarn;
-  double threshold = 0.8;  // Jaccard similarity of two rows' n-grams from which they are near duplicates
+  double threshold = 0.8;  // minimum Jaccard similarity of the n-grams of near duplicates
   NgramUnit ngram_unit = NgramUnit::kChar;
   int64_t ngram_size = 5;
   int64_t num_perm = 128;  // hash functions of a MinHash signature
