@@ -1,6 +1,6 @@
 #pragma once
-// NF4, the four-bit NormalFloat of QLoRA (Dettmers et al. 2023, §3): see models/engine/cpu/quantized.h for the codes.
-// 4.5 bits a parameter with plain scales, 4.127 with nested ones.
+// NF4, the four-bit NormalFloat of QLoRA (Dettmers et al. 2023, §3). models/engine/cpu/quantized.h describes the codes.
+// 4.5 bits per parameter, 4.127 with nested scales.
 
 #include <memory>
 #include <optional>
@@ -33,7 +33,7 @@ class Nf4Weight final : public QuantizedWeight {
   int64_t out_, in_;
   at::ScalarType dtype_;
   at::Tensor codes_;   // (⌈out·in / 2⌉) uint8
-  at::Tensor scales_;  // (⌈out·in / 64⌉) float32, unless they are nested
+  at::Tensor scales_;  // (⌈out·in / 64⌉) float32, unless nested
   std::optional<NestedScales> nested_;
   double error_;
 };
