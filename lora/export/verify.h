@@ -13,8 +13,8 @@
 namespace lora {
 
 struct LogitDifference {
-  double largest = 0, mean = 0;  // of |found − wanted|
-  double scale = 1;              // the largest |wanted|, at least 1
+  double largest = 0, mean = 0;  // of |found − expected|
+  double scale = 1;              // the largest |expected|, at least 1
 };
 LogitDifference logit_difference(const at::Tensor& found, const at::Tensor& wanted);
 
