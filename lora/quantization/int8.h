@@ -10,9 +10,9 @@ namespace lora {
 
 class Int8Weight final : public QuantizedWeight {
  public:
-  static constexpr const char* kName = "int8";  // as model.quantization has it
+  static constexpr const char* kName = "int8";  // the value of model.quantization
 
-  // As Nf4Weight.
+  // The same contract as Nf4Weight's constructor.
   Int8Weight(const at::Tensor& weight, at::ScalarType dtype);
 
   int64_t out_features() const override { return codes_.size(0); }

@@ -12,10 +12,10 @@ namespace lora {
 
 class Nf4Weight final : public QuantizedWeight {
  public:
-  static constexpr const char* kName = "nf4";  // as model.quantization has it
+  static constexpr const char* kName = "nf4";  // the value of model.quantization
 
-  // weight (out, in): float32, float16 or bfloat16, contiguous; read once, piece by piece, and not kept. On the meta
-  // device the result is on it too. `dtype`: of the model. Throws NotFinite.
+  // weight: (out, in) float32, float16 or bfloat16, contiguous. It is read once, in pieces, and not kept. A meta tensor
+  // gives a result on the meta device. `dtype`: of the model. Throws NotFinite.
   Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double_quantization);
 
   int64_t out_features() const override { return out_; }

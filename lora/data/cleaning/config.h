@@ -29,13 +29,13 @@ struct NearDuplicatesConfig {
   double threshold = 0.8;  // minimum Jaccard similarity of the n-grams of near duplicates
   NgramUnit ngram_unit = NgramUnit::kChar;
   int64_t ngram_size = 5;
-  int64_t num_perm = 128;  // hash functions of a MinHash signature
+  int64_t num_perm = 128;  // hash functions per MinHash signature
   bool operator==(const NearDuplicatesConfig&) const = default;
 };
 
 struct ContaminationConfig {
   RuleAction action = RuleAction::kWarn;
-  double threshold = 0.8;  // as near_duplicates', whose n-grams and permutations are used
+  double threshold = 0.8;  // as in near_duplicates, whose n-grams and permutations are used
   bool operator==(const ContaminationConfig&) const = default;
 };
 
