@@ -28,8 +28,7 @@ struct NewestCheckpoint {
 };
 
 // write() and prune() require that the caller holds the run's RunLock. Reading needs no lock and changes nothing on
-// disk.
-// Not thread-safe. Every function may throw StorageError.
+// disk. Not thread-safe. Every function may throw StorageError.
 class CheckpointStore {
  public:
   // Does no I/O; the directory need not exist.
@@ -40,11 +39,9 @@ class CheckpointStore {
   std::filesystem::path directory(int64_t step) const;
 
   // `fill` writes files and subdirectories into the directory it is given. When write() returns, the checkpoint is
-  // complete
-  // and on the disk; it replaces an earlier one of the same step. A crash or power loss before that leaves the earlier
-  // checkpoints unchanged. `fill` must check that its writes succeed, as write_safetensors() and
-  // write_file_atomically()
-  // do. If `fill` throws, nothing is left behind and the exception propagates.
+  // complete and on the disk; it replaces an earlier one of the same step. A crash or power loss before that leaves the
+  // earlier checkpoints unchanged. `fill` must check that its writes succeed, as write_safetensors() and
+  // write_file_atomically() do. If `fill` throws, nothing is left behind and the exception propagates.
   // Removes the leftovers of a killed writer first. Returns the checkpoint's directory.
   std::filesystem::path write(int64_t step, const std::function<void(const std::filesystem::path&)>& fill);
 

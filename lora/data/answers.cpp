@@ -18,7 +18,7 @@ struct Extent {
   size_t begin, end;
 };
 
-// From the first byte to the last that is message `message`'s data.
+// The range from the first to the last byte that is data of message `message`.
 std::optional<Extent> words_of(const Text& text, size_t message) {
   std::optional<Extent> extent;
   size_t begin = 0;
@@ -34,7 +34,7 @@ std::optional<Extent> words_of(const Text& text, size_t message) {
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
-// Without white space at the end, unless that is all there is.
+// Removes trailing white space from [begin, end), unless there is nothing else.
 size_t without_space(const std::string& bytes, size_t begin, size_t end) {
   size_t last = end;
   while (last > begin && is_space(bytes[last - 1])) --last;
@@ -45,7 +45,7 @@ size_t common_bytes(std::string_view a, std::string_view b) {
   return static_cast<size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
-// How many bytes two texts have in common from these places on, of the same origins.
+// The length of the common text of `a` and `b` from these positions on: equal bytes with equal origins.
 size_t common_text(const Text& a, size_t in_a, const Text& b, size_t in_b) {
   const size_t bytes = common_bytes(std::string_view(a.bytes()).substr(in_a), std::string_view(b.bytes()).substr(in_b));
   size_t same = 0;
@@ -79,13 +79,13 @@ class Finder {
   }
 
   size_t begin(size_t message, const std::optional<Extent>& words) const {
-    if (message == 0) {  // nothing to render in front of it
+    if (message == 0) {  // there is no previous message to render
       if (!words) refuse(message, "begins");
       return words->begin;
     }
     const Text prompt = template_.render(chat_, message, true);
     if (whole_.bytes().starts_with(prompt.bytes()) && (!words || prompt.size() <= words->begin)) return prompt.size();
-    // What the prompt ends with, behind the data of the last message that it has any of.
+    // The end of the prompt after the data of the last previous message that it contains.
     for (size_t before = message; words && before-- > 0;) {
       const auto in_prompt = words_of(prompt, before), in_whole = words_of(whole_, before);
       if (!in_prompt && !in_whole) continue;
@@ -94,7 +94,7 @@ class Finder {
       const std::string_view between =
           std::string_view(whole_.bytes()).substr(in_whole->end, words->begin - in_whole->end);
       if (between.starts_with(header)) return in_whole->end + header.size();
-      // A prompt that begins the answer itself, with <think> say, which this answer does not have.
+      // The prompt begins the answer itself, for example with <think>, and this answer does not have that text.
       if (header.starts_with(between)) return words->begin;
       break;
     }

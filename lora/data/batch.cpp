@@ -15,7 +15,7 @@
 namespace lora {
 namespace {
 
-// Seed and epoch each pass through the generator, so that neighbouring pairs share nothing.
+// Seed and epoch pass through the generator one after the other, so that neighbouring pairs are independent.
 SplitMix64 epoch_random(uint64_t seed, int64_t epoch) {
   return SplitMix64(SplitMix64(SplitMix64(seed).next() ^ static_cast<uint64_t>(epoch)).next());
 }
@@ -35,7 +35,7 @@ std::vector<int64_t> counting_up(size_t count) {
   return numbers;
 }
 
-// What the model is to say at token i.
+// The target at token i.
 int64_t target_of(const SampleView& sample, size_t i) {
   if (sample.label != kNoLabel) return sample.supervised[i] ? sample.label : kIgnoredTarget;
   return i + 1 < sample.ids.size() && sample.supervised[i + 1] ? sample.ids[i + 1] : kIgnoredTarget;
@@ -57,7 +57,7 @@ EpochPlan plan_epoch(std::span<const int64_t> lengths, bool packing, int64_t max
                      int64_t epoch, std::span<const int64_t> drawn) {
   require_fit(lengths, max_length);
   SplitMix64 random = epoch_random(seed, epoch);
-  // Places in the epoch, which are samples where nothing is drawn.
+  // Positions in the epoch. Without `drawn`, they are the samples themselves.
   const size_t count = drawn.empty() ? lengths.size() : drawn.size();
   const auto sample_at = [&](int64_t place) { return drawn.empty() ? place : drawn[static_cast<size_t>(place)]; };
   std::vector<int64_t> order = counting_up(count);
@@ -82,7 +82,7 @@ EpochPlan plan_epoch(std::span<const int64_t> lengths, bool packing, int64_t max
   }
   std::vector<int64_t> rows = counting_up(sizes.size());
   if (shuffled) shuffle(rows, random);
-  std::vector<int64_t> next(sizes.size());  // row -> where its next sample goes
+  std::vector<int64_t> next(sizes.size());  // row -> position of its next sample
   int64_t end = 0;
   for (const int64_t row : rows) {
     next[static_cast<size_t>(row)] = end;

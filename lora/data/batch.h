@@ -13,8 +13,7 @@
 namespace lora {
 
 // The rows of an epoch in order. A row counts as one sequence of a batch. It is one sample, or several packed samples
-// that
-// do not attend to each other.
+// that do not attend to each other.
 class EpochPlan {
  public:
   int64_t size() const { return static_cast<int64_t>(ends_.size()); }
@@ -34,22 +33,19 @@ class EpochPlan {
 // Depends only on its arguments and is the same on every platform, so a resumed run continues from (seed, epoch, row).
 // `lengths`: tokens of each sample of the dataset. `drawn`: the samples of this epoch, possibly repeated; empty: each
 // sample once. `packing`: best-fit decreasing, O(n log max_length); no row exceeds max_length tokens. `shuffled`: seed
-// and
-// epoch determine the row order and which samples of equal length share a row; otherwise rows are in the order of their
-// first samples. Throws DataError for a sample longer than max_length.
+// and epoch determine the row order and which samples of equal length share a row; otherwise rows are in the order of
+// their first samples. Throws DataError for a sample longer than max_length.
 EpochPlan plan_epoch(std::span<const int64_t> lengths, bool packing, int64_t max_length, bool shuffled, uint64_t seed,
                      int64_t epoch, std::span<const int64_t> drawn = {});
 
 // The number of rows of plan_epoch. It is the same for every epoch that has each sample once, because packing depends
-// only
-// on the lengths.
+// only on the lengths.
 int64_t rows_per_epoch(std::span<const int64_t> lengths, bool packing, int64_t max_length);
 
 struct TrainBatch {
   TokenBatch tokens;
   // (N) int64: the id of the next token in the same sample, or the sample's label at its last token; kIgnoredTarget
-  // where
-  // the model is not trained.
+  // where the model is not trained.
   at::Tensor targets;
   int64_t supervised = 0;  // number of targets that are not ignored
 };

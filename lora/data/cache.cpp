@@ -35,12 +35,14 @@ int64_t now() {
   return nanoseconds(time);
 }
 
-// All that the system knows of a file's content. A program can set the time of modification, but not that of change.
+// Everything that the system knows about a file's content. A program can set the modification time, but not the change
+// time.
 json identity(const struct stat& status) {
   return {status.st_dev, status.st_ino, status.st_size, nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
 }
 
-// Where it was noted long enough after the file's last change that a later one would have another time.
+// The stored hash. It is valid only if it was stored so long after the file's last change that a later change must have
+// another timestamp.
 std::optional<std::string> noted_hash(const fs::path& note, const std::string& path, const struct stat& status) {
   std::ifstream in(note, std::ios::binary);
   const json noted = json::parse(in, nullptr, /*allow_exceptions=*/false);
@@ -108,7 +110,7 @@ SourceFile hash_source(const std::string& path, const fs::path& directory, bool 
 std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const Tokenizer* tokenizer,
                                   const CacheOptions& options) {
   CacheKey key;
-  // Everything by its length, so that no two lists are one text.
+  // Each part is preceded by its length, so that different lists give different texts.
   std::string text = "token file " + std::to_string(kTokenFileVersion) + " by " + kSourceHash + "\n";
   const auto add = [&](const std::string& what) { text += std::to_string(what.size()) + ":" + what + "\n"; };
   const auto add_files = [&](const std::string& path) {

@@ -2,12 +2,9 @@
 // Stores prepared datasets between runs, and computes their names.
 //
 // DIRECTORY/KEY.tokens is a dataset (token_file.h); KEY.labels holds a classifier's labels (labels.h). KEY is a SHA-256
-// of
-// everything that determines the contents: sources, tokenizer, options and the code of lora/data. A change gives
-// another
-// file, so a file is never out of date. Files are written under a temporary name and renamed, so several runs may write
-// the
-// same file at once. DIRECTORY/hashes/ holds the hashes of large source files.
+// of everything that determines the contents: sources, tokenizer, options and the code of lora/data. A change gives
+// another file, so a file is never out of date. Files are written under a temporary name and renamed, so several runs
+// may write the same file at once. DIRECTORY/hashes/ holds the hashes of large source files.
 
 #include <filesystem>
 #include <optional>
@@ -35,8 +32,7 @@ std::filesystem::path cache_directory(const std::string& cache_dir);
 void open_cache(const std::filesystem::path& directory);
 
 // The SHA-256 of a regular file. For a file over 8 MiB, the hash is stored in the directory if `keep`. It is reused
-// while
-// the file's device, inode, size, modification time and change time are the same.
+// while the file's device, inode, size, modification time and change time are the same.
 SourceFile hash_source(const std::string& path, const std::filesystem::path& directory, bool keep);
 
 // 64 hexadecimal digits. The tokenizer may be null if it does not matter. Empty if the bytes are not known in advance:

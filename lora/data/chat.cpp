@@ -13,13 +13,13 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kDeepestMessage = 100;
 
-// What templates know. A name of data must not be able to write a special token, so others are refused.
+// The roles that templates know. Others are refused, because a role from data could spell a special token.
 const std::vector<std::string>& roles() {
   static const std::vector<std::string> known = {"system", "user", "assistant", "tool", "function", "ipython"};
   return known;
 }
 
-// Other names for them.
+// Other names of roles.
 std::string mapped_role(const std::string& role) {
   static const std::map<std::string, std::string> names = {
       {"human", "user"},       {"gpt", "assistant"},           {"chatgpt", "assistant"}, {"bot", "assistant"},
@@ -29,7 +29,7 @@ std::string mapped_role(const std::string& role) {
   return found == names.end() ? role : found->second;
 }
 
-// Deeper values would exhaust the stack of whoever goes through them.
+// Refuses deep values: they would exhaust the stack of code that traverses them.
 void expect_shallow(const Json& value, const std::string& where, int depth = 0) {
   if (depth > kDeepestMessage)
     throw DataError(where + ": nested more than " + std::to_string(kDeepestMessage) + " deep");
@@ -55,7 +55,7 @@ class MessageReader {
         message.fields[item.key()] = item.key() == "tool_calls" ? tool_calls(item.value()) : item.value();
       }
     }
-    if (!message.trained && message.role() != "assistant") message.trained = true;  // nothing to take back
+    if (!message.trained && message.role() != "assistant") message.trained = true;  // excludes nothing
     return message;
   }
 

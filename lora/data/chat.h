@@ -23,11 +23,9 @@ struct Chat {
 ChatMessage chat_message(const std::string& role, const std::string& content);
 
 // Reads a list of OpenAI messages: {role, content, …}. `weight: 0` or `train: false` marks an answer that is not
-// trained.
-// Content in text parts is joined, null content becomes "", and arguments of tool calls that are JSON text are parsed,
-// as
-// templates expect. Other nulls are dropped, as in transformers. `developer` becomes `system`. Throws DataError
-// "WHERE: messages[2]: …" for a malformed conversation, an unknown role, or a part that is not text.
+// trained. Content in text parts is joined, null content becomes "", and arguments of tool calls that are JSON text are
+// parsed, as templates expect. Other nulls are dropped, as in transformers. `developer` becomes `system`. Throws
+// DataError "WHERE: messages[2]: …" for a malformed conversation, an unknown role, or a part that is not text.
 std::vector<ChatMessage> read_messages(const nlohmann::ordered_json& list, const std::string& where);
 
 // Reads ShareGPT messages: {from, value} with the roles human, gpt, …

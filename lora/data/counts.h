@@ -6,8 +6,7 @@
 namespace lora {
 
 // The counts of a source or of a whole dataset; counts of parts add up. Every row read is either unreadable, filtered,
-// too
-// long, untrained, or became one or more samples.
+// too long, untrained, or became one or more samples.
 struct SourceCounts {
   int64_t rows = 0;              // read
   int64_t unreadable = 0;        // skipped, as data.on_error says
@@ -26,8 +25,7 @@ struct SourceCounts {
 };
 
 // Throws DataError with the reason if there were rows but no samples, or if no answer has a trained end: such a model
-// never
-// stops. `labelled`: rows have labels.
+// never stops. `labelled`: rows have labels.
 void expect_trainable(const SourceCounts& counts, int64_t max_length, bool labelled);
 
 }  // namespace lora

@@ -36,7 +36,7 @@ bool CsvReader::skip_line() {
 int CsvReader::get() {
   const int c = last_ = in_.sbumpc();
   if (c == '\n') ++line_;
-  // One quote that is not closed makes a record of the rest of the file: memory must not follow.
+  // An unclosed quote turns the rest of the file into one record; this limits the memory.
   if (++record_bytes_ > kMostRecordBytes) {
     lost_ = true;
     fail(record_line_, "a record of more than 16 MiB begins here; is a quote not closed?");
@@ -44,7 +44,7 @@ int CsvReader::get() {
   return c;
 }
 
-// CRLF and LF are the same; `c` is any other character as it was.
+// Turns CRLF into LF; returns any other character `c` unchanged.
 int CsvReader::end_of_line(int c) {
   if (c != '\r') return c;
   const int next = get();

@@ -9,13 +9,10 @@
 namespace lora {
 
 // Reads the records of a stream, one at a time. Commas separate fields. A field may be in double quotes; there, a quote
-// is
-// doubled, and commas and line ends are text. Lines end with LF or CRLF; the last line may end without one. Blank lines
-// are
-// skipped. TSV uses tabs instead of commas. Errors are DataError "NAME:LINE: …" for an unclosed quote, text after a
-// closing quote, a quote in an unquoted field, a lone carriage return, invalid UTF-8, a NUL byte, and a record of more
-// than
-// kMostRecordBytes.
+// is doubled, and commas and line ends are text. Lines end with LF or CRLF; the last line may end without one. Blank
+// lines are skipped. TSV uses tabs instead of commas. Errors are DataError "NAME:LINE: …" for an unclosed quote, text
+// after a closing quote, a quote in an unquoted field, a lone carriage return, invalid UTF-8, a NUL byte, and a record
+// of more than kMostRecordBytes.
 class CsvReader {
  public:
   // The stream must outlive the reader.
@@ -33,8 +30,7 @@ class CsvReader {
   const std::string& problem() const { return problem_; }
   int64_t problem_line() const { return problem_line_; }
   // After an error: continues with the next line. Returns false if that would be a guess: an unclosed quote may contain
-  // any
-  // number of records.
+  // any number of records.
   bool skip_line();
 
  private:

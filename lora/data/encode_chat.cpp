@@ -1,4 +1,4 @@
-// Conversations to tokens: templates write special tokens, rows do not.
+// Tokenises conversations. Special tokens come only from templates, never from rows.
 
 #include <algorithm>
 
@@ -8,7 +8,7 @@
 namespace lora {
 namespace {
 
-// Where the template wrote the bytes, or everywhere.
+// The ranges that the template wrote, or the whole text.
 std::vector<TextRange> special_ranges(const jinja::Text& text, bool everywhere) {
   if (everywhere) return {{0, text.size()}};
   std::vector<TextRange> ranges;
@@ -24,7 +24,7 @@ std::vector<TextRange> special_ranges(const jinja::Text& text, bool everywhere) 
   return ranges;
 }
 
-// Templates write BOS or leave it to the tokenizer; in front stands one in either case.
+// True if BOS must be added: a template either writes it or leaves it to the tokenizer.
 bool lacks_bos(const Tokenizer& tokenizer, const std::vector<Token>& tokens) {
   return tokenizer.adds_bos() && (tokens.empty() || tokens.front().id != *tokenizer.bos_id());
 }
@@ -49,7 +49,7 @@ WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options
   WholeSample whole;
   whole.is_answer = !answers.empty();
   if (lacks_bos(tokenizer, tokens)) whole.add(*tokenizer.bos_id(), false);
-  bool ended = false;  // the last answer, by a special token
+  bool ended = false;  // the last answer ends with a special token
   for (auto answer = answers.begin(); const Token& token : tokens) {
     while (answer != answers.end() && answer->end <= token.begin) ++answer;
     const bool inside = answer != answers.end() && token.begin >= answer->begin;
@@ -64,7 +64,7 @@ WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options
   bool ends_trained = !answers.empty() && answers.back().message + 1 == chat.messages.size();
   if (all && chat.messages.back().role() == "assistant") {
     whole.is_answer = ends_trained = true;
-    // Behind the end of a turn there may be a line end.
+    // A line end may follow the end of the turn.
     for (size_t i = tokens.size() - std::min<size_t>(tokens.size(), 2); i < tokens.size(); ++i) {
       if (!tokenizer.is_special(tokens[i].id)) continue;
       ended = true;
@@ -72,7 +72,7 @@ WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options
     }
   }
   if (eos && ends_trained && !ended) {
-    // Directly behind the answer, not behind the white space with which the template ends it.
+    // EOS follows the answer directly, before the template's white space.
     while (!whole.sample.ids.empty() && !whole.sample.supervised.back() && whole.sample.ids.size() > 1) {
       whole.sample.ids.pop_back();
       whole.sample.supervised.pop_back();

@@ -9,7 +9,7 @@
 namespace lora {
 namespace {
 
-// Rows held at a time: enough for every thread, little enough that their text does not matter in memory.
+// Limits of a block: enough rows for every thread, few enough that their text needs little memory.
 constexpr size_t kBlockRows = 4096, kBlockBytes = size_t{32} << 20;
 constexpr size_t kShownErrors = 5;
 
@@ -95,7 +95,7 @@ void ExampleReader::fill(ExampleBlock& block) {
     try {
       first = reader_->parse(raw_[i]);
     } catch (const DataError&) {
-      continue;  // said below, as of every row
+      continue;  // reported below, with the errors of all rows
     }
     const Recognised found = recognise_format(source, first, labelled_, reader_->where(raw_[i]));
     format_ = found.format;
@@ -126,7 +126,7 @@ void ExampleReader::fill(ExampleBlock& block) {
     }
   }
   block.read = static_cast<int64_t>(count);
-  if (bytes >= kBlockBytes) raw_.clear();  // gives the memory of long rows back
+  if (bytes >= kBlockBytes) raw_.clear();  // releases the memory of long rows
   if (more) return;
   files_.push_back(reader_->finish());
   reader_.reset();

@@ -30,8 +30,7 @@ class BadRows {
  public:
   explicit BadRows(const RowErrors& errors) : errors_(errors) {}
   // `message` includes the row's place. Throws a DataError with it if rows may not be skipped, and another DataError if
-  // there
-  // are more than allowed.
+  // there are more than allowed.
   void add(const std::string& message);
   int64_t count() const { return count_; }
   const std::vector<std::string>& first() const { return first_; }  // the first few messages

@@ -44,12 +44,12 @@ FileDescriptor open_source(const std::string& path) {
 
 }  // namespace
 
-// A file that notes what it gave.
+// A file that hashes the bytes it returns.
 class HashedFile : public ByteSource {
  public:
   explicit HashedFile(const std::string& path) : path_(path), file_(open_source(path)) {}
 
-  // The first bytes of the file, which read() gives again.
+  // The first bytes of the file. read() returns them again.
   std::string_view peek() {
     while (held_.size() < kFirstBytes) {
       char byte;
@@ -102,7 +102,7 @@ std::vector<std::string> matching_files(const std::string& path) {
   std::vector<std::string> files(found.gl_pathv, found.gl_pathv + found.gl_pathc);
   ::globfree(&found);
   if (status != 0 || files.empty()) throw DataError(path + ": no file matches this pattern");
-  std::ranges::sort(files);  // glob's own order depends on the locale
+  std::ranges::sort(files);  // glob's order depends on the locale
   return files;
 }
 
@@ -123,7 +123,7 @@ bool Input::starts_with(std::string_view bytes) const {
 
 Input::int_type Input::underflow() {
   size_t count = 0;
-  // A whole byte order mark at least, where there is so much.
+  // Reads at least as many bytes as a byte order mark has, if the file has them.
   for (bool end = false; count < kFirstBytes && !end;) {
     char* to = buffer_.data() + count;
     const size_t more =

@@ -37,8 +37,7 @@ class ByteSource {
 };
 
 // Buffers 256 KiB. Every function throws DataError "PATH: …" for a missing file, a directory, a named pipe, UTF-16, and
-// a
-// packed file that is damaged or truncated. Skips a byte order mark.
+// a packed file that is damaged or truncated. Skips a byte order mark.
 class Input : public std::streambuf {
  public:
   explicit Input(const std::string& path);

@@ -16,7 +16,7 @@
 namespace lora {
 namespace {
 
-// As it would be printed again, so that no two names are the same number.
+// True only for the canonical form, so that two different names are never the same number.
 bool is_whole_number(const std::string& name) {
   return name == "0" || (!name.empty() && name.size() <= 18 && name[0] >= '1' && name[0] <= '9' &&
                          std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; }));
@@ -41,7 +41,7 @@ LabelNames read_labels_of(const std::vector<DataSource>& sources, const DataConf
   return names;
 }
 
-// All that decides which rows can be used, and what is a label.
+// All options that determine which rows are usable and what is a label.
 std::string label_options(const std::vector<DataSource>& sources, const DataConfig& data) {
   std::string text = "labels " + name_of(data.on_error) + "\n";
   for (const DataSource& source : sources) {
@@ -51,7 +51,7 @@ std::string label_options(const std::vector<DataSource>& sources, const DataConf
   return text;
 }
 
-// None where there is no such file, or one that is not whole.
+// Returns nothing if the file is missing or damaged.
 std::optional<LabelNames> kept_labels(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   const nlohmann::json kept = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false);
@@ -100,7 +100,7 @@ LabelNames collect_labels(const std::vector<DataSource>& sources, const DataConf
   if (cache.directory.empty()) return read_labels_of(sources, data);
   try {
     return labels_through_cache(sources, data, std::move(cache));
-  } catch (const StorageError&) {  // said where the samples are kept
+  } catch (const StorageError&) {  // reported when the samples are stored
     return read_labels_of(sources, data);
   }
 }

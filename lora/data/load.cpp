@@ -9,7 +9,7 @@
 namespace lora {
 namespace {
 
-// With `file`, the tokens go there as they are made, and the dataset has none in memory.
+// With `file`, writes the tokens to it as they are made; the dataset then has none in memory.
 Dataset load(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const LoadOptions& options,
              TokenFileWriter* file) {
   Dataset dataset;

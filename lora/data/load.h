@@ -1,7 +1,6 @@
 #pragma once
 // Loads a recipe's data sources as samples: reads rows, builds examples, filters, tokenises and masks them, or takes
-// all
-// of it from the cache.
+// all of it from the cache.
 
 #include <cstdint>
 #include <functional>
@@ -35,8 +34,7 @@ LoadedDataset load_dataset(const std::vector<DataSource>& sources, const Tokeniz
                            const LoadOptions& options);
 
 // The first `most` rows as examples, to let a model answer them. Includes rows that load_dataset drops for their
-// length.
-// Throws the same errors.
+// length. Throws the same errors.
 std::vector<Example> load_examples(const std::vector<DataSource>& sources, const DataConfig& data,
                                    int64_t most = std::numeric_limits<int64_t>::max());
 

@@ -11,7 +11,7 @@
 namespace lora {
 namespace {
 
-// Each of these passes through the generator, so that neighbours share nothing.
+// Each argument passes through the generator, so that neighbouring values are independent.
 SplitMix64 pass_random(uint64_t seed, size_t source, int64_t pass) {
   const uint64_t of_source = SplitMix64(SplitMix64(seed).next() ^ static_cast<uint64_t>(source)).next();
   return SplitMix64(SplitMix64(of_source ^ static_cast<uint64_t>(pass)).next());
@@ -69,7 +69,7 @@ std::vector<int64_t> Mixture::drawn_from(size_t source_index, int64_t epoch) con
 std::vector<int64_t> Mixture::draw(int64_t epoch) const {
   std::vector<int64_t> all;
   if (plain_) return all;
-  std::vector<std::pair<double, int64_t>> placed;  // where in the epoch, of 1
+  std::vector<std::pair<double, int64_t>> placed;  // position in the epoch, in [0, 1)
   for (size_t i = 0; i < sources_.size(); ++i) {
     const std::vector<int64_t> drawn = drawn_from(i, epoch);
     for (size_t k = 0; k < drawn.size(); ++k) {

@@ -18,11 +18,9 @@ struct MixedSource {
 };
 
 // A source passes through all its samples, in its own order, before any of them repeats, across epochs. Epoch e takes
-// the
-// samples between e and e + 1 times the source's quota, so every epoch meets the shares to within one sample. draw()
-// depends only on its arguments: a resumed run needs only the epoch's number, and threads, processes and restarts do
-// not
-// matter.
+// the samples between e and e + 1 times the source's quota, so every epoch meets the shares to within one sample.
+// draw() depends only on its arguments: a resumed run needs only the epoch's number, and threads, processes and
+// restarts do not matter.
 class Mixture {
  public:
   // Every sample of the dataset once per epoch.
@@ -35,8 +33,7 @@ class Mixture {
   bool plain() const { return plain_; }
 
   // The samples of an epoch. With `concatenate` the sources follow each other; otherwise they are evenly interleaved.
-  // The
-  // samples of a source are in file order unless shuffled. Empty if plain().
+  // The samples of a source are in file order unless shuffled. Empty if plain().
   std::vector<int64_t> draw(int64_t epoch) const;
 
   struct Share {

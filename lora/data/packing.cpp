@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kNone = -1;
 
-// Counting sort: lengths are small whole numbers, and there may be millions of them.
+// Counting sort: lengths are small integers, and there may be millions of them.
 std::vector<int64_t> longest_first(std::span<const int64_t> lengths, std::span<const int64_t> order, int64_t capacity) {
   std::vector<int64_t> place(static_cast<size_t>(capacity) + 2, 0);
   for (const int64_t length : lengths) ++place[static_cast<size_t>(capacity - length) + 1];
@@ -23,8 +23,8 @@ std::vector<int64_t> longest_first(std::span<const int64_t> lengths, std::span<c
 
 std::vector<int64_t> pack_best_fit(std::span<const int64_t> lengths, std::span<const int64_t> order, int64_t capacity) {
   std::vector<int64_t> bin_of(lengths.size());
-  std::map<int64_t, int64_t> by_room;  // free room -> the newest of the bins that have just that
-  std::vector<int64_t> below;          // bin -> the next one of the same room
+  std::map<int64_t, int64_t> by_room;  // free space -> the newest bin with exactly that space
+  std::vector<int64_t> below;          // bin -> the next bin with the same space
   for (const int64_t item : longest_first(lengths, order, capacity)) {
     const int64_t length = lengths[static_cast<size_t>(item)];
     int64_t bin, room = capacity;
@@ -42,7 +42,7 @@ std::vector<int64_t> pack_best_fit(std::span<const int64_t> lengths, std::span<c
     below[static_cast<size_t>(bin)] = left->second;
     left->second = bin;
   }
-  // From the order in which bins were opened to that of their first items.
+  // Renumbers the bins from their order of creation to the order of their first items.
   std::vector<int64_t> number(below.size(), kNone);
   int64_t next = 0;
   for (int64_t& bin : bin_of) {

@@ -18,7 +18,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int64_t kBatchRows = 1024;
-constexpr int kDeepest = 64;  // lists and structs in one another
+constexpr int kDeepest = 64;  // maximum nesting of lists and structs
 
 ordered_json value_of(const arrow::Array& array, int64_t i, int depth);
 
@@ -34,7 +34,7 @@ ordered_json list_at(const arrow::Array& array, int64_t i, int depth) {
   return list_of(*lists.values(), lists.value_offset(i), lists.value_offset(i) + lists.value_length(i), depth);
 }
 
-// A struct has every field that any row of the file has, null where this one has it not.
+// A struct has the fields of all rows in the file; those that this row does not have are null.
 ordered_json struct_at(const arrow::StructArray& array, int64_t i, int depth) {
   ordered_json object = ordered_json::object();
   for (int field = 0; field < array.num_fields(); ++field) {
@@ -113,7 +113,7 @@ struct ParquetRows::State {
   std::unique_ptr<parquet::arrow::FileReader> file;
   std::unique_ptr<arrow::RecordBatchReader> batches;
   std::shared_ptr<arrow::RecordBatch> batch;
-  int64_t next = 0;  // of the batch
+  int64_t next = 0;  // in the batch
   int64_t rows = 0;  // so far
 
   [[noreturn]] void fail(const std::string& reason) const {
@@ -130,7 +130,7 @@ struct ParquetRows::State {
   }
   void open() {
     parquet::ReaderProperties reading;
-    reading.enable_buffered_stream();  // a piece of a column at a time, not all of a row group
+    reading.enable_buffered_stream();  // reads pieces of a column instead of a whole row group
     parquet::ArrowReaderProperties made(/*use_threads=*/false);
     made.set_batch_size(kBatchRows);
     made.set_pre_buffer(false);
@@ -179,7 +179,7 @@ bool ParquetRows::next(std::string& json, std::string& error) {
     const std::string& name = state.batch->column_name(column);
     try {
       object[name] = value_of(*state.batch->column(column), row, 0);
-      object[name].dump();  // throws for what is no UTF-8
+      object[name].dump();  // throws for invalid UTF-8
     } catch (const ordered_json::exception&) {
       error = "column '" + name + "' holds bytes that are no UTF-8";
       return true;
@@ -213,7 +213,7 @@ ParquetRows::ParquetRows(const std::string& path) {
 }
 ParquetRows::~ParquetRows() = default;
 ParquetRows::ParquetRows(ParquetRows&&) noexcept = default;
-bool ParquetRows::next(std::string&, std::string&) { return false; }  // there is none of these
+bool ParquetRows::next(std::string&, std::string&) { return false; }  // never called
 
 }  // namespace lora
 

@@ -9,13 +9,11 @@ namespace lora {
 
 // Holds some thousand rows of a row group at a time. String columns, also dictionary-encoded ones, and untyped binary
 // columns with UTF-8 become text. Numbers and booleans keep their types. Lists and structs, such as conversations,
-// become
-// JSON; null members of a struct are dropped. Other types become text as Arrow prints them. Not thread-safe.
+// become JSON; null members of a struct are dropped. Other types become text as Arrow prints them. Not thread-safe.
 class ParquetRows {
  public:
   // Throws DataError "PATH: …" for a damaged file, an input that can be read only once, and a file that this build
-  // cannot
-  // read.
+  // cannot read.
   explicit ParquetRows(const std::string& path);
   ~ParquetRows();
   ParquetRows(ParquetRows&&) noexcept;

@@ -21,7 +21,7 @@ bool reads_all_renamed(const Format& format, const DataSource& source) {
                              [&](const auto& field) { return std::ranges::count(format.columns, field.first) > 0; });
 }
 
-// Under its name in the file, where that is there and not null.
+// The column's name in the file, if the row has it and it is not null; else empty.
 std::string found_as(const std::string& column, const DataSource& source, const nlohmann::ordered_json& row) {
   const auto renamed = source.fields.find(column);
   const std::string& name = renamed == source.fields.end() ? column : renamed->second;

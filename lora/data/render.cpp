@@ -19,7 +19,7 @@ std::string printable(const std::string& text) {
     } else if (byte == '\t') {
       shown += '\t';
     } else if (byte < 0x20) {
-      shown += "\xe2\x90";  // U+2400 and on are the pictures of U+0000 and on
+      shown += "\xe2\x90";  // U+2400 + c is the picture of control character c
       shown += static_cast<char>(0x80 + byte);
     } else if (byte == 0x7f) {
       shown += "\u2421";
@@ -33,7 +33,7 @@ std::string printable(const std::string& text) {
   return shown;
 }
 
-// Whether the last character is not one that only begins.
+// True if the text does not end with an incomplete character.
 bool ends_whole(const std::string& text) {
   for (size_t at = 0; at < text.size();) {
     const size_t length = utf8_length(text, at);
@@ -53,7 +53,7 @@ std::string render_sample(const SampleView& sample, const Tokenizer& tokenizer, 
   std::string shown;
   for (size_t begin = 0; begin < sample.ids.size();) {
     const bool masked = !sample.supervised[begin];
-    std::string run, characters;  // the latter: those not yet known to be whole
+    std::string run, characters;  // characters: text that may still end in an incomplete character
     size_t end = begin;
     for (; end < sample.ids.size() && (sample.supervised[end] == 0) == masked; ++end) {
       characters += tokenizer.piece(sample.ids[end]);

@@ -12,7 +12,7 @@
 namespace lora {
 namespace {
 
-using nlohmann::ordered_json;  // tools are shown to a model in the order they were written in
+using nlohmann::ordered_json;  // keeps the order of keys: a model sees tools as they were written
 
 std::string column_list(const ordered_json& object) {
   constexpr size_t kShown = 20;
@@ -25,14 +25,14 @@ std::string column_list(const ordered_json& object) {
   return list.empty() ? "none" : list;
 }
 
-// The parser's own words without its prefix and without the text it stopped at, which may be long or not UTF-8.
+// The parser's message without its prefix and without the text at the error, which may be long or invalid UTF-8.
 std::string parser_says(const ordered_json::parse_error& error) {
   std::string message = error.what();
   if (const size_t start = message.find(": "); start != std::string::npos) message.erase(0, start + 2);
   return message.substr(0, message.find("; last read"));
 }
 
-// The file's name says what is in it, under what it is packed in.
+// Decides by the file's name without the suffix of its compression.
 char csv_separator(const std::string& path) {
   std::string name = std::filesystem::path(path).filename().string();
   for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
@@ -49,7 +49,7 @@ bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\r") 
 
 std::string too_long() { return "more than " + std::to_string(kMostRecordBytes >> 20) + " MiB, wanted shorter rows"; }
 
-// No row of text is nested so, and what walks through a value does it on the stack.
+// No real row is nested this deep, and code that traverses a value uses the stack.
 constexpr int kDeepestRow = 1000;
 
 void expect_shallow(int depth, const std::string& where) {
@@ -57,9 +57,9 @@ void expect_shallow(int depth, const std::string& where) {
   throw DataError(where + ": nested more than " + std::to_string(kDeepestRow) + " deep; wanted a row of text");
 }
 
-// JSON as RFC 8259 has it, with each key of an object only once: which of two a reader takes is its own affair.
+// Parses JSON (RFC 8259). Refuses duplicate keys, because readers disagree on which one counts.
 ordered_json parse_json(const std::string& text, const std::string& where) {
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  std::vector<std::set<std::string>> keys;  // keys of the open objects
   const auto once = [&](int depth, ordered_json::parse_event_t event, ordered_json& parsed) {
     using Event = ordered_json::parse_event_t;
     expect_shallow(depth, where);
@@ -100,7 +100,7 @@ int RowReader::get() {
   return c;
 }
 
-// The next character that is none, left where it is.
+// Skips white space. Returns the next character without consuming it.
 int RowReader::skip_space() {
   int c = input_->sgetc();
   for (; c == ' ' || c == '\t' || c == '\r' || c == '\n'; c = input_->sgetc()) get();
@@ -111,7 +111,7 @@ void RowReader::read_header() {
   if (!csv_->next(columns_)) throw DataError(path_ + ": empty; wanted a first line that names the columns");
   std::set<std::string> seen;
   for (const std::string& column : columns_) {
-    // A column without a name is an index that someone wrote along; nothing can ask for it.
+    // A column without a name is a written index; no format reads it.
     if (!column.empty() && !seen.insert(column).second) {
       throw DataError(csv_->where() + ": two columns are named '" + column + "'");
     }
@@ -156,7 +156,7 @@ bool RowReader::next_element(RawRow& row) {
       if (c == '\\') {
         row.json += static_cast<char>(c);
         c = get();
-        if (c == kEndOfInput) continue;  // said above
+        if (c == kEndOfInput) continue;  // the check above reports it
       } else if (c == '"') {
         in_string = false;
       }
@@ -175,7 +175,7 @@ bool RowReader::next_element(RawRow& row) {
   if (closed || c == ']') {
     array_ = false;
     if (skip_space() != kEndOfInput) throw DataError(place(line_) + "found text after the array, wanted its end");
-    // From here on next() takes lines, of which there are none.
+    // From here on next() reads lines, and none are left.
   }
   return !closed;
 }

@@ -17,8 +17,7 @@
 namespace lora {
 
 // A row with columns under the format's names, after the source's renaming. Borrows its arguments and is valid only
-// during
-// the call that receives it.
+// during the call that receives it.
 class DataRow {
  public:
   // `where` is "file:line", or "file:line[index]" in an array.
@@ -26,16 +25,14 @@ class DataRow {
       : source_(source), object_(object), where_(where) {}
 
   // The column as text. Numbers and booleans become their JSON text. Throws DataError if the column is missing, null,
-  // an
-  // array or an object. For a missing column, the error lists the columns found and the nearest name.
+  // an array or an object. For a missing column, the error lists the columns found and the nearest name.
   std::string text(const std::string& column) const;
 
   // The same, but "" if the column is missing or null.
   std::string optional_text(const std::string& column) const;
 
   // The column's value. Text that holds a JSON list or object (for example in CSV) is parsed. Throws DataError if the
-  // column
-  // is missing.
+  // column is missing.
   nlohmann::ordered_json value(const std::string& column) const;
   // The same, but null if the column is missing.
   nlohmann::ordered_json optional_value(const std::string& column) const;
@@ -71,8 +68,7 @@ class RowReader {
   bool next(RawRow& row);
 
   // The row as an object. Throws DataError for invalid JSON, a value that is not an object, a duplicate key, a number
-  // of
-  // fields that differs from the header's, and for the row's own error.
+  // of fields that differs from the header's, and for the row's own error.
   nlohmann::ordered_json parse(const RawRow& row) const;
 
   std::string where(const RawRow& row) const;

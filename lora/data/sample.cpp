@@ -10,7 +10,8 @@
 namespace lora {
 namespace {
 
-// Rows written for other tools may spell out the BOS that we put in front ourselves.
+// The length of a BOS written out at the start of the text, as in rows made for other tools. It would double the BOS
+// that is added.
 size_t spelled_bos(const Tokenizer& tokenizer, std::string_view text) {
   if (!tokenizer.adds_bos()) return 0;
   const std::string name = tokenizer.piece(*tokenizer.bos_id());

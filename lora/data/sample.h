@@ -17,8 +17,7 @@ constexpr int32_t kNoLabel = -1;
 struct Sample {
   std::vector<int32_t> ids;
   // As long as ids. 1: this token is a target; never the first token. With a label, only the last token has 1: the
-  // label is
-  // predicted there.
+  // label is predicted there.
   std::vector<uint8_t> supervised;
   int32_t label = kNoLabel;  // a row of the classification head
 
@@ -48,22 +47,19 @@ struct EncodedExample {
 
 // Tokenises prompt and completion as one text, so that the answer is split as in generation. A token that begins inside
 // the prompt is masked, even if it extends into the completion. One BOS is at the front if the tokenizer adds it, also
-// if
-// the text contains its own. A trained EOS is at the end. A sample of more than max_length tokens is handled by
+// if the text contains its own. A trained EOS is at the end. A sample of more than max_length tokens is handled by
 // options.overlong:
 //   truncate  cuts the right end; the sample has no EOS, because it did not end there
 //   drop      drops the sample
-//   split     makes several samples, each with BOS if the whole has it; the last one has the EOS; a part without
-//   trained
-//             tokens is dropped
+//   split     makes several samples, each with BOS if the whole has it; the last one has the EOS; a part
+//             without trained tokens is dropped
 // A conversation is rendered by options.chat and masked as encode_chat in whole_sample.h says; with
 // options.chat_for_prompts, so are a prompt and its answer. The result depends only on the arguments. Throws DataError,
 // without the row's place, if the chat template refuses the row.
 EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 
 // A text to classify: the text with BOS if the tokenizer adds it, without EOS. More than max_length tokens are cut at
-// the
-// right end; the label is then predicted at the last kept token.
+// the right end; the label is then predicted at the last kept token.
 EncodedExample encode_labelled(const Tokenizer& tokenizer, const std::string& text, int32_t label, int64_t max_length);
 
 // The tokens from which a model generates the example's last answer.

@@ -69,7 +69,7 @@ EncodedExample SampleReader::encode(const ExampleRow& row, const EncodeOptions& 
   if (options_.labels.empty()) {
     try {
       return encode_example(tokenizer_, options, row.example);
-    } catch (const DataError& error) {  // a chat template's, which does not know the row
+    } catch (const DataError& error) {  // from a chat template, which does not know the row
       throw DataError(row.where + ": " + without_component(error));
     }
   }

@@ -20,8 +20,7 @@
 namespace lora {
 
 // Receives all usable rows in order, in blocks, before they are tokenised. It may change an example, and clears `keep`
-// of a
-// row to drop. Called on one thread, from which it may use all of ATen's threads. The cache's options must contain
+// of a row to drop. Called on one thread, from which it may use all of ATen's threads. The cache's options must contain
 // everything that determines its result.
 using RowFilter = std::function<void(std::span<ExampleRow> rows)>;
 

@@ -17,7 +17,7 @@ int64_t bytes_on_disk(const std::string& path) {
   for (const std::string& file : matching_files(path)) {
     std::error_code error;
     const auto size = std::filesystem::file_size(file, error);
-    if (!error) bytes += static_cast<int64_t>(size);  // else opening it will say why not
+    if (!error) bytes += static_cast<int64_t>(size);  // on an error, opening the file reports the reason
   }
   return bytes;
 }
@@ -62,7 +62,7 @@ bool SampleStream::begin_next_pass() {
   return true;
 }
 
-// Whether the pass has another sample. Rows that are read for it are counted with the window before.
+// True if the pass has another sample. Rows read for the check count with the previous window.
 bool SampleStream::more() {
   while (next_ == block_.samples.size()) {
     if (!reader_) return false;
@@ -98,7 +98,7 @@ bool SampleStream::seek(int64_t number) {
     }
     fill();
     note_read();
-    // What would make all of the training vain is said before it, not at the end of the pass.
+    // Reports data that cannot train anything before training, not at the end of the pass.
     if (++number_ == 0) expect_trainable(window_.counts(), options_.max_length, !options_.labels.empty());
   }
   return true;

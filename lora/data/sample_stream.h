@@ -3,10 +3,8 @@
 //
 // A window is the next shuffle_buffer samples of a pass over the sources, which are read one after another; the last
 // window of a pass has the rest. Mixing, packing and shuffling act on one window, which Trainer treats as an epoch. So
-// a
-// window as large as the data trains exactly as the whole dataset in memory would. Window i depends only on the
-// sources,
-// the options and i: a resumed run reads again up to its window.
+// a window as large as the data trains exactly as the whole dataset in memory would. Window i depends only on the
+// sources, the options and i: a resumed run reads again up to its window.
 
 #include <cstdint>
 #include <memory>
@@ -26,10 +24,8 @@ class SampleStream {
   SampleStream& operator=(const SampleStream&) = delete;
 
   // Makes window() the window with this number, from 0. Reads the files again from the start after their end, or to go
-  // back.
-  // Standard input ends: it then returns false and keeps the last window. Throws the errors of load_dataset, at the
-  // latest
-  // at the end of a pass, also for a file that changes between passes.
+  // back. Standard input ends: it then returns false and keeps the last window. Throws the errors of load_dataset, at
+  // the latest at the end of a pass, also for a file that changes between passes.
   bool seek(int64_t number);
 
   // Empty before the first seek. Its sources are those that this pass has reached, with their counts in this pass.

@@ -30,9 +30,8 @@ bool finite_score(std::string_view piece) {
   return true;
 }
 
-// The table is: size of the trie in bytes (u32), the trie, and the replacement texts, each ended by a NUL. A unit of
-// the trie links to a block of 256 by the XOR of its place and its offset; one with the top bit set is a value, not a
-// link.
+// Layout: size of the trie in bytes (u32), the trie, and the replacement texts, each ended by a NUL. A unit of the trie
+// links to a block of 256 units at the XOR of its position and its offset. A unit with the top bit set is a value.
 bool sound_table(std::string_view table) {
   if (table.empty()) return true;
   constexpr size_t kUnit = sizeof(uint32_t), kBlock = 256;

@@ -18,8 +18,8 @@ namespace {
 
 std::optional<int64_t> if_present(int id) { return id < 0 ? std::nullopt : std::optional<int64_t>(id); }
 
-// Appended to a serialized model this is one more normalizer_spec, which protobuf merges into the one that is there:
-// add_dummy_prefix = false.
+// A second normalizer_spec with add_dummy_prefix = false. Appended to a serialized model, protobuf merges it into the
+// first.
 constexpr std::string_view kNoDummyPrefix{"\x1a\x02\x18\x00", 4};
 
 class SentencePieceTokenizer : public Tokenizer {
@@ -32,7 +32,7 @@ class SentencePieceTokenizer : public Tokenizer {
     take_added(config);
     bos_ = config.bos ? named("bos_token", *config.bos) : if_present(first_.bos_id());
     eos_ = config.eos ? named("eos_token", *config.eos) : if_present(first_.eos_id());
-    // A padding token without an id is common, and nothing here is padded with it.
+    // A padding token without an id is common, and nothing here uses it.
     pad_ = config.pad ? find_id(*config.pad) : if_present(first_.pad_id());
     adds_bos_ = bos_ && config.add_bos.value_or(true);
     adds_eos_ = eos_ && config.add_eos.value_or(false);
@@ -52,7 +52,7 @@ class SentencePieceTokenizer : public Tokenizer {
   }
 
   std::string decode(const std::vector<int64_t>& ids) const override {
-    // Added tokens that are words stand between stretches of the model's own.
+    // Added tokens that are words separate parts of ordinary text.
     std::string text;
     std::vector<int> known;
     bool first = true;
@@ -116,7 +116,7 @@ class SentencePieceTokenizer : public Tokenizer {
     if (!status.ok()) throw ModelError(name_ + ": " + what + ": " + status.message());
   }
 
-  // The model's control and unknown symbols are special; `config` adds tokens, and makes pieces special.
+  // The model's control and unknown symbols are special. `config` adds tokens and marks pieces as special.
   void take_added(const TokenizerConfig& config) {
     std::vector<AddedToken> tokens, whole_pieces;
     const auto add = [&](AddedToken token) {
@@ -160,8 +160,8 @@ class SentencePieceTokenizer : public Tokenizer {
                      ", but no piece and no added token has that name");
   }
 
-  // SentencePiece itself would find the names of special pieces that are no control symbols ("user-defined"): it is
-  // given such a name in two halves.
+  // SentencePiece itself would find special pieces that are user-defined and not control symbols. So it receives their
+  // names in two halves.
   void encode_stretch(std::string_view text, size_t begin, size_t end, std::vector<Token>& tokens) const {
     const auto stretch = text.substr(begin, end - begin);
     size_t done = 0;
@@ -188,10 +188,10 @@ class SentencePieceTokenizer : public Tokenizer {
   const std::string name_;
   const std::vector<std::filesystem::path> files_;
   const bool prefix_everywhere_;
-  // The same model, putting a space before a text and not.
+  // The same model, with and without a space added before the text.
   sentencepiece::SentencePieceProcessor first_, later_;
-  AddedTokens added_;           // all that encode() looks for
-  AddedTokens special_pieces_;  // those of them that SentencePiece would find as well
+  AddedTokens added_;           // all tokens that encode() searches for
+  AddedTokens special_pieces_;  // those that SentencePiece would find too
   int64_t vocab_size_ = 0;
   std::optional<int64_t> bos_, eos_, pad_;
   bool adds_bos_ = false, adds_eos_ = false;
@@ -201,7 +201,7 @@ class SentencePieceTokenizer : public Tokenizer {
 
 std::unique_ptr<Tokenizer> load_sentencepiece(const std::filesystem::path& model, const TokenizerConfig& config,
                                               std::vector<std::filesystem::path> files) {
-  // It prints what it also returns, and our callers decide what is printed.
+  // Silences sentencepiece: it also returns what it prints, and callers decide what to print.
   sentencepiece::SetMinLogLevel(3);
   const std::string bytes = read_file(model);
   if (bytes.starts_with("version https://git-lfs")) {

@@ -20,7 +20,7 @@ using nlohmann::json;
 static_assert(std::endian::native == std::endian::little);
 
 constexpr size_t kBlock = size_t{64} << 10;
-// Up to this, everything is read when the file is opened: a fraction of a second.
+// A file up to this size is verified completely when it is opened, in a fraction of a second.
 constexpr size_t kShort = size_t{64} << 20;
 constexpr std::string_view kMagic = "loratoks";
 
@@ -35,7 +35,7 @@ uint32_t crc(uint32_t start, const void* data, size_t size) {
   return static_cast<uint32_t>(::crc32_z(start, static_cast<const Bytef*>(data), size));
 }
 
-// Every count, in the order of the struct.
+// All counts, in the order of the struct.
 constexpr std::array kCounts = {&SourceCounts::rows,      &SourceCounts::unreadable, &SourceCounts::filtered,
                                 &SourceCounts::too_long,  &SourceCounts::untrained,  &SourceCounts::untrained_by_cut,
                                 &SourceCounts::cut,       &SourceCounts::split,      &SourceCounts::answers,
@@ -97,7 +97,7 @@ void append(std::string& to, const std::vector<T>& values) {
   to.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
 }
 
-// Takes values off the front; false where there are not so many.
+// Removes values from the front. Returns false if there are too few.
 template <typename T>
 bool take(std::string_view& from, size_t count, std::vector<T>& values) {
   if (from.size() / sizeof(T) < count) return false;

@@ -3,8 +3,7 @@
 //
 // Layout: the samples, packed as in dataset.h; their lengths and labels (int32), one bit per used id, and a CRC-32 per
 // 64 KiB of samples; the rest of the index as JSON; 40 bytes with the sizes of these three parts, the CRC-32 of the
-// last
-// two, the format's version, and "loratoks". Little-endian.
+// last two, the format's version, and "loratoks". Little-endian.
 
 #include <atomic>
 #include <filesystem>
@@ -59,8 +58,7 @@ class TokenFileWriter {
 };
 
 // Returns nothing if there is no such file, or if it is truncated or its index is damaged. Verifies the samples too if
-// the
-// file is small.
+// the file is small.
 std::optional<Dataset> open_token_file(const std::filesystem::path& path);
 
 }  // namespace lora

@@ -14,10 +14,8 @@
 namespace lora {
 
 // One token, and the bytes [begin, end) of the encoded text that it represents. The byte tokens of one character share
-// its
-// begin. A token without text (for example a leading space that the tokenizer adds) has begin == end. Text that a
-// tokenizer
-// drops (surplus spaces) belongs to the token before it.
+// its begin. A token without text (for example a leading space that the tokenizer adds) has begin == end. Text that a
+// tokenizer drops (surplus spaces) belongs to the token before it.
 struct Token {
   int64_t id;
   size_t begin;
@@ -36,17 +34,13 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   // The tokens of `text` in order; begins never decrease. Adds no BOS or EOS. Accepts any bytes, including NUL and
-  // invalid
-  // UTF-8 (read as U+FFFD). The name of a special token is that token only inside one of the ranges of `special`
-  // (sorted,
-  // disjoint; the parts that a chat template wrote). Elsewhere, for example in a user's text, it is ordinary text. An
-  // empty
-  // text has no tokens.
+  // invalid UTF-8 (read as U+FFFD). The name of a special token is that token only inside one of the ranges of
+  // `special` (sorted, disjoint; the parts that a chat template wrote). Elsewhere, for example in a user's text, it is
+  // ordinary text. An empty text has no tokens.
   virtual std::vector<Token> encode(std::string_view text, std::span<const TextRange> special = {}) const = 0;
 
   // The text of `ids`. Drops special, unknown and out-of-range ids. Removes the space that a tokenizer adds before the
-  // first
-  // word. The text of a continuation is therefore decode(prompt + answer) after its prefix decode(prompt).
+  // first word. The text of a continuation is therefore decode(prompt + answer) after its prefix decode(prompt).
   virtual std::string decode(const std::vector<int64_t>& ids) const = 0;
 
   // The text of one id, for previews. Spaces are spaces, a byte token is its byte, a special token is its name, and an
@@ -77,8 +71,7 @@ class Tokenizer {
 // Loads the tokenizer of a Hugging Face directory, with the special and added tokens of its small JSON files. Like
 // transformers, it prefers tokenizer.json (`tokenizers`); then tokenizer.model (SentencePiece, BPE or unigram); then
 // vocab.json and merges.txt. Throws ModelError with the files it looked for, or with the file and place of an error or
-// an
-// unsupported setting.
+// an unsupported setting.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_directory);
 
 }  // namespace lora

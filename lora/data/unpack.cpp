@@ -13,12 +13,12 @@ namespace {
 
 constexpr size_t kPacked = size_t{128} << 10;
 
-// The packed bytes, a piece at a time.
+// The packed bytes, read in pieces.
 class Packed {
  public:
   Packed(ByteSource& file, std::string path) : file_(file), path_(std::move(path)), bytes_(kPacked) {}
 
-  // False at the end of the file.
+  // Returns false at the end of the file.
   bool refill() {
     begin_ = 0;
     end_ = file_.read(bytes_.data(), bytes_.size());
@@ -83,7 +83,7 @@ class Unzstd : public ByteSource {
   size_t read(char* data, size_t size) override {
     ZSTD_outBuffer out{data, size, 0};
     while (out.pos == 0) {
-      // What it holds back for want of room comes before more is read.
+      // Output that did not fit before comes first; only then are more bytes read.
       if (packed_.empty() && !flushing_ && !packed_.refill()) {
         if (inside_) packed_.fail("the zstd stream ends early; is the file whole?");
         return 0;

@@ -22,16 +22,13 @@ struct WholeSample {
 EncodedExample fit(WholeSample whole, const EncodeOptions& options);
 
 // Renders a conversation by its chat template, options.chat, and tokenises it. Names of special tokens become these
-// tokens
-// only where the template wrote them. Trained tokens: those that begin inside an answer selected by options.train_on,
-// and
-// the answer's end. If the last answer has no special token at its end, EOS is added. Throws DataError as rendering and
-// find_answers do.
+// tokens only where the template wrote them. Trained tokens: those that begin inside an answer selected by
+// options.train_on, and the answer's end. If the last answer has no special token at its end, EOS is added. Throws
+// DataError as rendering and find_answers do.
 WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options, const Chat& chat);
 
 // The tokens from which a model continues after the first `count` messages. They are the same as in training, including
-// BOS
-// if the template or the tokenizer adds it.
+// BOS if the template or the tokenizer adds it.
 std::vector<int64_t> encode_chat_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat_template, const Chat& chat,
                                         size_t count, const jinja::Date& now);
 

@@ -1,4 +1,4 @@
-// The merged model as one GGUF file, for llama.cpp and what is built on it.
+// Exports the merged model as one GGUF file, for llama.cpp and tools based on it.
 
 #include <ATen/ATen.h>
 
@@ -12,7 +12,7 @@
 namespace lora {
 namespace {
 
-// Norms and biases are float32 in llama.cpp whatever the rest is.
+// llama.cpp needs float32 for norms and biases.
 GgmlType type_of(const LazyTensor& tensor, GgmlType wanted) {
   if (tensor.shape.size() < 2) return GgmlType::kF32;
   return tensor.shape.back() % ggml_block(wanted) == 0 ? wanted : GgmlType::kF16;
@@ -37,7 +37,7 @@ std::vector<GgufTensor> gguf_tensors(const LlamaForCausalLM& model, GgmlType wan
   return tensors;
 }
 
-// Of the largest logit: what the number format's rounding of every weight explains, on top of the merge's.
+// The relative bound: rounding every weight to the number format, plus the bound of the merge.
 double bound(GgmlType type, const LlamaForCausalLM& model) {
   const double merged = merged_bound(model);
   switch (type) {

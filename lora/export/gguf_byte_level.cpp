@@ -1,4 +1,4 @@
-// A byte-level tokenizer.json as GGUF has it.
+// Converts a byte-level tokenizer.json to GGUF.
 
 #include <algorithm>
 #include <optional>
@@ -11,8 +11,8 @@ namespace {
 
 using nlohmann::json;
 
-// A pre-tokenizer by what it does, as llama.cpp knows it. `split` is the regular expression of a Split before the
-// byte-level step, or empty; `own_regex`: that step splits as GPT-2 does; `digits`: each digit stands alone.
+// A pre-tokenizer that llama.cpp knows. `split`: the regular expression of a Split before the byte-level step, or
+// empty. `own_regex`: the byte-level step splits as GPT-2 does. `digits`: each digit is a word of its own.
 struct PreTokenizer {
   const char* name;
   const char* split;
@@ -81,7 +81,7 @@ void put(GgufTokens& tokens, size_t id, const std::string& text, GgufTokenType t
   tokens.types[id] = type;
 }
 
-// "a b"; a space inside a part, which byte-level BPE has not, would part it at the wrong place.
+// "a b". A part must not contain a space, which byte-level BPE never has: GGUF would split it at the wrong position.
 std::string merge_text(const json& merge) {
   if (merge.is_string()) return merge;
   return merge.at(0).get<std::string>() + " " + merge.at(1).get<std::string>();

@@ -1,5 +1,5 @@
 #pragma once
-// A GGUF file as a network again, to compare with what it was written from.
+// Loads a GGUF file as a network, to compare it with the exported model.
 
 #include <memory>
 
@@ -8,9 +8,9 @@
 
 namespace lora {
 
-// The network of `like` with the numbers and the weights of the file, computed in like's dtype. A layer's weights are
-// decoded for one product at a time; the file stays mapped. ModelError for a tensor that is missing, of another shape
-// or not wanted.
+// Returns a network with the structure and dtype of `like` and with the file's weights. A layer's weights are decoded
+// for one product at a time; the file stays mapped. Throws ModelError for a tensor that is missing, unexpected or has
+// the wrong shape.
 std::shared_ptr<LlamaForCausalLM> load_gguf(const std::filesystem::path& path, const LlamaForCausalLM& like);
 
 }  // namespace lora

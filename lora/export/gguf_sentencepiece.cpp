@@ -1,4 +1,4 @@
-// tokenizer.model as GGUF has it. Field numbers are those of sentencepiece_model.proto.
+// Converts a tokenizer.model to GGUF. Field numbers are those of sentencepiece_model.proto.
 
 #include "lora/data/protobuf_fields.h"
 #include "lora/export/gguf_tokens.h"
@@ -33,7 +33,7 @@ void add_piece(std::string_view message, GgufTokens& tokens) {
 GgufTokens sentencepiece_tokens(const std::string& bytes, const std::string& name) {
   const auto refuse = [&](const std::string& what) { throw ExportError("gguf: " + name + ": " + what); };
   GgufTokens tokens{.model = "llama", .pre = "default", .add_space_prefix = true};
-  // Those that a message leaves out are true, and unigram.
+  // The proto's defaults for omitted fields: unigram, and merging of spaces.
   bool bpe = false, normalizes = false, merges_spaces = true, has_bytes = false;
   ProtobufFields fields(bytes);
   for (ProtobufField field; fields.next(field);) {

@@ -1,5 +1,5 @@
 #pragma once
-// The two kinds of tokenizer that a GGUF's vocabulary is made from; see gguf_vocabulary.h.
+// Reads the two kinds of tokenizer that a GGUF vocabulary is made from; see gguf_vocabulary.h.
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -21,15 +21,15 @@ struct GgufTokens {
   std::string model = {};  // tokenizer.ggml.model: llama | gpt2
   std::string pre = {};    // tokenizer.ggml.pre
   std::vector<std::string> texts = {};
-  std::vector<float> scores = {};  // of llama
+  std::vector<float> scores = {};  // for llama
   std::vector<GgufTokenType> types = {};
-  std::vector<std::string> merges = {};  // of gpt2
-  bool add_space_prefix = false;         // of llama
+  std::vector<std::string> merges = {};  // for gpt2
+  bool add_space_prefix = false;         // for llama
 };
 
-// Of a tokenizer.model's bytes; `name` of it for errors.
+// From the bytes of a tokenizer.model; `name` is its name in errors.
 GgufTokens sentencepiece_tokens(const std::string& bytes, const std::string& name);
-// Of a tokenizer.json.
+// From a tokenizer.json.
 GgufTokens byte_level_tokens(const nlohmann::json& file, const std::string& name);
 
 }  // namespace lora

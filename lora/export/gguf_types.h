@@ -1,5 +1,5 @@
 #pragma once
-// What the GGUF exports have in common: the number format asked for, and the metadata that every file begins with.
+// The common parts of the GGUF exports: the number format, and the first metadata of every file.
 
 #include <filesystem>
 #include <string>
@@ -12,7 +12,7 @@ namespace lora {
 // The number format of llama.cpp's name: f32, f16, bf16 or q8_0. For auto, that of `own`: F32 or BF16.
 GgmlType gguf_type(const std::string& outtype, at::ScalarType own);
 
-// general.*: `type` is "model" or "adapter", the name the base directory's.
+// The general.* keys. `type` is "model" or "adapter"; the name is that of the base directory.
 GgufMetadata gguf_head(const GgufArchitecture& architecture, const std::string& type,
                        const std::filesystem::path& model_directory, GgmlType numbers);
 

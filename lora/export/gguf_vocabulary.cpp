@@ -13,9 +13,9 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr float kScoreOfUnused = -10000, kScoreOfAdded = -1000;  // as llama.cpp's own converter has them
+constexpr float kScoreOfUnused = -10000, kScoreOfAdded = -1000;  // as in llama.cpp's converter
 
-// An object; empty where there is no such file.
+// The JSON object in a file; empty if the file is missing.
 json read_object(const fs::path& path) {
   if (!fs::exists(path)) return json::object();
   try {
@@ -37,13 +37,13 @@ GgufTokens tokens_of(const fs::path& directory) {
 }
 
 void put_token(GgufTokens& tokens, size_t id, const std::string& text, GgufTokenType type) {
-  if (id >= tokens.texts.size()) return;  // no row of the model
+  if (id >= tokens.texts.size()) return;  // the model has no row for it
   tokens.texts[id] = text;
   tokens.types[id] = type;
   if (!tokens.scores.empty()) tokens.scores[id] = kScoreOfAdded;
 }
 
-// A SentencePiece model's later tokens stand in files beside it.
+// Reads the tokens that other files add to a SentencePiece model.
 void put_added(GgufTokens& tokens, const fs::path& directory, const json& settings) {
   const json added = read_object(directory / "added_tokens.json");
   for (const auto& item : added.items()) {
@@ -53,7 +53,7 @@ void put_added(GgufTokens& tokens, const fs::path& directory, const json& settin
   for (const auto& item : decoder.items()) {
     const bool special = item.value().value("special", false);
     const size_t id = std::stoull(item.key());
-    // Those of the model itself keep their scores: they are no additions.
+    // Pieces of the model itself keep their scores.
     if (id < tokens.texts.size() && tokens.texts[id] == item.value().at("content")) {
       if (special && tokens.types[id] == GgufTokenType::kNormal) tokens.types[id] = GgufTokenType::kControl;
       continue;
@@ -62,7 +62,7 @@ void put_added(GgufTokens& tokens, const fs::path& directory, const json& settin
   }
 }
 
-// What tokenizer_config.json, else the file of its own that newer directories have, says of chats.
+// The chat template of tokenizer_config.json, else of the separate file in newer directories.
 json chat_template(const fs::path& directory, const json& settings) {
   const fs::path own = directory / "chat_template.jinja";
   if (settings.contains("chat_template")) return settings["chat_template"];

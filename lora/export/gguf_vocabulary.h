@@ -1,5 +1,5 @@
 #pragma once
-// A tokenizer as GGUF's metadata, for llama.cpp to read texts as the model was trained on them.
+// Writes a tokenizer as GGUF metadata, so that llama.cpp tokenises as in training.
 
 #include <filesystem>
 
@@ -9,11 +9,11 @@
 
 namespace lora {
 
-// The tokens of a Hugging Face directory, one a row of the model's vocabulary (rows that no token has are unused), with
-// the special ids and the chat template. From tokenizer.model (SentencePiece BPE) or, without one, from a
-// tokenizer.json of byte-level BPE whose pre-tokenizer is known to llama.cpp: gpt-2, llama-bpe, qwen2, smollm. Error
-// (exit code 2) that says what llama.cpp would read otherwise: unigram models, normalization, an unknown pre-tokenizer.
-// Without a tokenizer the file says that it has no vocabulary.
+// The tokens of a Hugging Face directory, one per row of the model's vocabulary (rows without a token are unused), with
+// the special ids and the chat template. Reads tokenizer.model (SentencePiece BPE) or, without one, a tokenizer.json of
+// byte-level BPE whose pre-tokenizer llama.cpp knows: gpt-2, llama-bpe, qwen2, smollm. Throws ExportError for anything
+// that llama.cpp would read differently: unigram models, normalization, an unknown pre-tokenizer. Without a tokenizer,
+// the metadata says that there is no vocabulary.
 GgufMetadata gguf_vocabulary(const std::filesystem::path& directory, const Tokenizer* tokenizer,
                              const ModelConfig& config);
 

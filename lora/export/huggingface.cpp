@@ -1,4 +1,4 @@
-// The merged model as a Hugging Face directory, in files of a limited size. One tensor is in memory at a time.
+// Exports the merged model as a Hugging Face directory: files of limited size, with one tensor in memory at a time.
 
 #include <ATen/ATen.h>
 
@@ -22,14 +22,14 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-// The files that Hugging Face's tools look for beside the weights.
+// Files that Hugging Face's tools expect next to the weights.
 constexpr std::array kCompanions = {"generation_config.json",  "tokenizer.json",     "tokenizer.model",
                                     "tokenizer_config.json",   "added_tokens.json",  "vocab.json",
                                     "special_tokens_map.json", "chat_template.json", "merges.txt",
                                     "chat_template.jinja"};
 
-// Fills files in the order of the tensors, as transformers does: a file takes tensors as long as they fit, and a tensor
-// that is larger than the limit has a file of its own.
+// Splits tensors into files in the given order, as transformers does: a file takes tensors as long as they fit. A
+// tensor larger than the limit gets a file of its own.
 std::vector<std::vector<LazyTensor>> split(const std::vector<LazyTensor>& tensors, int64_t max_size) {
   std::vector<std::vector<LazyTensor>> shards(1);
   size_t size = 0;
@@ -102,12 +102,12 @@ std::string write_huggingface(const ExportSource& source, const fs::path& output
 std::string merged_config(const ExportSource& source) {
   std::ifstream in(source.model_directory / "config.json", std::ios::binary);
   auto config = ordered_json::parse(in);
-  // The stored dtype may be another than the base's; transformers 5 renamed the key.
+  // The stored dtype may differ from the base model's. transformers 5 renamed the key.
   const std::string dtype = source.model.dtype() == at::kBFloat16 ? "bfloat16" : "float32";
   config.erase("dtype");
   config["torch_dtype"] = dtype;
   const ModelConfig& model = source.model.config();
-  config["tie_word_embeddings"] = model.tie_word_embeddings;  // parted where the adapter parted them
+  config["tie_word_embeddings"] = model.tie_word_embeddings;  // false if the adapter untied them
   if (!model.labels.empty()) {
     config["architectures"] = {find_family(model.model_type)->classifier};
     config["problem_type"] = "single_label_classification";

@@ -1,17 +1,18 @@
-// The merged model as one TorchScript file, compiled from source rather than traced: any batch and length works.
+// Exports the merged model as one TorchScript file. It is compiled from source, not traced, so any batch and length
+// works.
 //
 //   m = torch.jit.load("merged.pt")           torch::jit::load("merged.pt")
 //   m(input_ids)                              (B, T) int64 -> logits (B, T, V)
 //   m.generate(input_ids, 32)                 (B, T) -> (B, T + n), greedy; temperature, top_p and eos_token_id follow
 //
-// A classifier: m(input_ids) or m(input_ids, lengths) -> logits (B, labels), read at the last token of each row, or at
-// token lengths[i] - 1 of row i where rows are filled up on the right with whatever token; lengths (B) int64.
+// A classifier: m(input_ids) or m(input_ids, lengths) -> logits (B, labels). They are read at the last token of each
+// row, or at token lengths[i] - 1 of row i if rows are padded on the right with any token; lengths (B) int64.
 //
-// With outtype int8 the layers' projections are int8 rows with a float32 scale each (quantization/int8.h); embedding,
-// head and norms stay as they are.
+// With outtype int8, the layers' projections are int8 rows with one float32 scale each (quantization/int8.h).
+// Embedding, head and norms keep their dtype.
 //
-// Modules have Hugging Face's names, so that state_dict() reads like the original's. config.json and the tokenizer
-// travel as extra files.
+// Modules have Hugging Face's names, so state_dict() has the original keys. config.json and the tokenizer are extra
+// files.
 
 #include <ATen/ATen.h>
 #include <torch/csrc/jit/api/module.h>
@@ -34,7 +35,7 @@ namespace {
 namespace fs = std::filesystem;
 namespace jit = torch::jit;
 
-// Builds the module tree. Layers share their types, so that each kind of module is compiled once, whatever the depth.
+// Builds the module tree. Layers share types, so each kind of module is compiled once, regardless of the depth.
 class Builder {
  public:
   Builder(const LlamaForCausalLM& model, bool int8)
@@ -58,7 +59,7 @@ class Builder {
   }
 
  private:
-  // A module of a type that is made, with its source, the first time it is asked for. `fill` registers what it holds.
+  // Creates a module. Its type is compiled from its source on first use. `fill` registers its tensors.
   jit::Module make(const std::string& type, const std::string& source,
                    const std::vector<std::pair<std::string, at::Tensor>>& parameters,
                    const std::vector<std::pair<std::string, jit::Module>>& children) {
@@ -143,12 +144,12 @@ class Builder {
 
   const ModelConfig& config_;
   const bool int8_;
-  std::map<std::string, std::function<at::Tensor()>> tensors_;  // merged when they are made
+  std::map<std::string, std::function<at::Tensor()>> tensors_;  // computed (merged) when called
   std::shared_ptr<jit::CompilationUnit> unit_;
   std::map<std::string, c10::ClassTypePtr> types_;
 };
 
-// The trained model with its layers' projections merged and rounded as an int8 file has them.
+// The trained model with its layers' projections merged and rounded as in an int8 file.
 std::shared_ptr<LlamaForCausalLM> rounded_twin(const LlamaForCausalLM& model) {
   const auto twin = bare_twin(model);
   for (const auto& item : model.named_modules("", /*include_self=*/false)) {
@@ -163,8 +164,8 @@ std::shared_ptr<LlamaForCausalLM> rounded_twin(const LlamaForCausalLM& model) {
   return twin;
 }
 
-// What was written is the rounded model, to the bound of a merged one; how far that is from the trained model is for
-// the person to judge.
+// The file holds the rounded model, up to the bound of a merged one. The user judges its distance from the trained
+// model.
 std::string verify_int8(const ExportSource& source, const Logits& written) {
   const at::NoGradGuard no_grad;
   const auto rounded = rounded_twin(source.model);

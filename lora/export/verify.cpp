@@ -70,8 +70,8 @@ std::shared_ptr<Linear> linear_at(const LlamaForCausalLM& model, const std::stri
 
 namespace {
 
-// The same layer, but a trained parameter of the network's is no parameter of the twin's: what is read into that would
-// otherwise be written over what was trained.
+// Makes a copy of a trained layer for the twin. Otherwise the twin would load the exported weights into the trained
+// parameter.
 std::shared_ptr<Linear> apart_where_trained(const std::shared_ptr<Linear>& linear) {
   const auto trained = [](const at::Tensor& parameter) { return parameter.requires_grad(); };
   if (std::ranges::none_of(linear->parameters(), trained)) return linear;
@@ -84,7 +84,7 @@ std::shared_ptr<Linear> apart_where_trained(const std::shared_ptr<Linear>& linea
 std::shared_ptr<LlamaForCausalLM> bare_twin(const LlamaForCausalLM& model) {
   std::map<std::string, at::Tensor> tensors;
   std::map<std::string, std::shared_ptr<Linear>> linears;
-  std::string inside;  // path of the adapter whose base is being walked over
+  std::string inside;  // path of the adapter whose base is being traversed
   for (const auto& item : model.named_modules("", /*include_self=*/false)) {
     if (!inside.empty() && item.key().starts_with(inside + ".")) continue;
     if (const auto linear = std::dynamic_pointer_cast<Linear>(item.value())) {

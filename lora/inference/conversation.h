@@ -16,8 +16,7 @@ class Conversation {
                GenerationConfig config);
 
   // Answers in the context of the whole conversation, and adds the answer to it. The model reads only the tokens that
-  // are
-  // not in the KV cache. If it throws, the conversation is unchanged.
+  // are not in the KV cache. If it throws, the conversation is unchanged.
   StreamedAnswer say(LlamaForCausalLM& model, const std::string& text,
                      const std::function<void(std::string_view text)>& on_text);
   // Forgets the conversation, except for the system message.

@@ -23,8 +23,8 @@ int64_t sample(const at::Tensor& logits, const GenerationConfig& config, at::Gen
 }
 
 // The number of leading prompt tokens that need not be read again. The last token is always read, because its logits
-// are
-// needed. LongRoPE: keys rotated with the short-context factors are not valid in a long context, so nothing is reused.
+// are needed. LongRoPE: keys rotated with the short-context factors are not valid in a long context, so nothing is
+// reused.
 size_t known_tokens(const KnownText& known, const std::vector<int64_t>& prompt, const ModelConfig& config) {
   if (!known.cache || config.rope.type == RopeConfig::Type::kLongRope) return 0;
   const auto parted = std::ranges::mismatch(known.ids, prompt).in2;

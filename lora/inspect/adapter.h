@@ -19,8 +19,8 @@ bool holds_adapter(const SafetensorsFile& file);
 std::optional<AdapterConfig> describe_adapter_config(const std::filesystem::path& directory, Inspection& inspection);
 
 // Adds a table with rank, α, scaling, norm and effective rank of each ΔW; without `each`, one row per kind of module.
-// Also adds the modules that are trained in full, and what is odd. `base` is the directory of the base model, for
-// ‖ΔW‖ / ‖W‖ and for the layers that the adapter skips; it may be empty.
+// Also adds the modules that are trained in full, and what is odd. `base` is the directory of the base model, for ‖ΔW‖
+// / ‖W‖ and for the layers that the adapter skips; it may be empty.
 void describe_adapter(const SafetensorsFile& file, const std::optional<AdapterConfig>& config,
                       const std::filesystem::path& base, bool each, Inspection& inspection);
 

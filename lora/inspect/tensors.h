@@ -18,8 +18,7 @@ int64_t numel(const TensorEntry& entry);
 
 // Adds the parameters, bytes and dtypes as facts, and a table of the tensors. Tensors of one kind share a row
 // ("model.layers.*…") unless `each`. `read_values`: also reports tensors with NaN or infinities and tensors that are
-// all
-// zero; this reads every byte.
+// all zero; this reads every byte.
 void describe_tensors(const SafetensorsFiles& files, bool each, bool read_values, Inspection& inspection);
 
 }  // namespace lora

@@ -1,8 +1,8 @@
 #pragma once
-// Eight bits a parameter: each row of the weight by its largest magnitude, as LLM.int8 (Dettmers et al. 2022) holds
-// weights. Activations stay in the model's dtype, so there is nothing to do about their outlier features, which the
-// paper's decomposition into an int8 and a half-precision product is for; a large weight costs its own row precision,
-// not the others.
+// Eight bits per parameter: each row of the weight is scaled by its largest magnitude, as in LLM.int8 (Dettmers et al.
+// 2022). Activations stay in the model's dtype, so their outlier features need no special treatment, unlike in the
+// paper, which splits the product into int8 and half precision. A large weight reduces only the precision of its own
+// row.
 
 #include "lora/quantization/quantized_weight.h"
 
@@ -10,9 +10,9 @@ namespace lora {
 
 class Int8Weight final : public QuantizedWeight {
  public:
-  static constexpr const char* kName = "int8";  // as model.quantization has it
+  static constexpr const char* kName = "int8";  // the value of model.quantization
 
-  // As Nf4Weight.
+  // The same contract as Nf4Weight's constructor.
   Int8Weight(const at::Tensor& weight, at::ScalarType dtype);
 
   int64_t out_features() const override { return codes_.size(0); }
@@ -29,7 +29,7 @@ class Int8Weight final : public QuantizedWeight {
  private:
   at::ScalarType dtype_;
   at::Tensor codes_;   // (out, in) int8
-  at::Tensor scales_;  // (out) float32: the largest magnitude of a row
+  at::Tensor scales_;  // (out) float32: the largest magnitude per row
   double error_;
 };
 

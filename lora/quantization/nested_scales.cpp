@@ -9,8 +9,9 @@
 
 namespace lora {
 
-// Seven decades; each further from zero has twice as many levels: the midpoints of equal steps from 0.1 to 1, times a
-// power of ten. In float32 by ATen's operations, in the order that gives the bits of bitsandbytes' table.
+// Seven decades; each has twice as many levels as the next smaller one. The levels are the midpoints of equal steps
+// from 0.1 to 1, times a power of ten. Computed in float32 by ATen's operations, in the order that gives the same bits
+// as bitsandbytes' table.
 const std::array<float, 256>& dynamic_levels() {
   static const std::array<float, 256> levels = [] {
     std::array<float, 256> made{};
@@ -48,7 +49,7 @@ NestedScales nest_scales(const at::Tensor& scales) {
   nested.absmax = centred.abs().amax(1);
   const at::Tensor scaled = (centred * nested.absmax.clamp_min(1e-38).reciprocal().unsqueeze(1)).view(-1);
   const auto& levels = dynamic_levels();
-  const at::Tensor table = at::from_blob(const_cast<float*>(levels.data()), {256}, at::kFloat);  // only read
+  const at::Tensor table = at::from_blob(const_cast<float*>(levels.data()), {256}, at::kFloat);  // read only
   const at::Tensor bounds = (table.slice(0, 0, -1) + table.slice(0, 1)) / 2;
   nested.codes = at::bucketize(scaled.narrow(0, 0, n), bounds, /*out_int32=*/true).to(at::kByte);
   return nested;

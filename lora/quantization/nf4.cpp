@@ -17,7 +17,7 @@ namespace lora {
 namespace {
 
 constexpr int64_t kBlock = kernels::kNf4Block;
-constexpr int64_t kPiece = kBlock * kNestedBlock;  // values of one nested block
+constexpr int64_t kPiece = kBlock * kNestedBlock;  // values per nested block
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 #pragma once
-// NF4, the four-bit NormalFloat of QLoRA (Dettmers et al. 2023, §3): see models/engine/cpu/quantized.h for the codes.
-// 4.5 bits a parameter with plain scales, 4.127 with nested ones.
+// NF4, the four-bit NormalFloat of QLoRA (Dettmers et al. 2023, §3). models/engine/cpu/quantized.h describes the codes.
+// 4.5 bits per parameter, 4.127 with nested scales.
 
 #include <memory>
 #include <optional>
@@ -12,10 +12,10 @@ namespace lora {
 
 class Nf4Weight final : public QuantizedWeight {
  public:
-  static constexpr const char* kName = "nf4";  // as model.quantization has it
+  static constexpr const char* kName = "nf4";  // the value of model.quantization
 
-  // weight (out, in): float32, float16 or bfloat16, contiguous; read once, piece by piece, and not kept. On the meta
-  // device the result is on it too. `dtype`: of the model. Throws NotFinite.
+  // weight: (out, in) float32, float16 or bfloat16, contiguous. It is read once, in pieces, and not kept. A meta tensor
+  // gives a result on the meta device. `dtype`: of the model. Throws NotFinite.
   Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double_quantization);
 
   int64_t out_features() const override { return out_; }
@@ -33,7 +33,7 @@ class Nf4Weight final : public QuantizedWeight {
   int64_t out_, in_;
   at::ScalarType dtype_;
   at::Tensor codes_;   // (⌈out·in / 2⌉) uint8
-  at::Tensor scales_;  // (⌈out·in / 64⌉) float32, unless they are nested
+  at::Tensor scales_;  // (⌈out·in / 64⌉) float32, unless nested
   std::optional<NestedScales> nested_;
   double error_;
 };

@@ -1,5 +1,5 @@
 #pragma once
-// A projection whose weight is frozen in few bits; adapters stand on it as on a dense one.
+// A Linear with a frozen, quantised weight. Adapters wrap it like a dense one.
 
 #include <memory>
 
@@ -8,7 +8,7 @@
 
 namespace lora {
 
-// y = x Ŵᵀ + b. The parts of the weight are buffers ("weight", "absmax", …), the bias a frozen parameter.
+// y = x Ŵᵀ + b. The parts of the weight are buffers ("weight", "absmax", …); the bias is a frozen parameter.
 class QuantizedLinear final : public Linear {
  public:
   explicit QuantizedLinear(std::shared_ptr<const QuantizedWeight> weight, at::Tensor bias = {});

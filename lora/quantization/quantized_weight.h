@@ -1,5 +1,5 @@
 #pragma once
-// What the encodings have in common: a packed weight that can tell what it holds and what it lost.
+// The interface of a quantised weight: its product, its tensors and its error.
 
 #include <string>
 #include <utility>
@@ -9,15 +9,15 @@
 
 namespace lora {
 
-// What an encoding throws when it meets a value it cannot hold; the one who knows the tensor's name tells the person.
+// Thrown for a value that the encoding cannot hold. A caller that knows the tensor's name reports it.
 struct NotFinite {};
 
 class QuantizedWeight : public PackedWeight {
  public:
-  virtual std::string encoding() const = 0;  // as model.quantization has it
-  // Everything held, by the names of its parts.
+  virtual std::string encoding() const = 0;  // the value of model.quantization
+  // All tensors, by the names of their parts.
   virtual std::vector<std::pair<std::string, at::Tensor>> tensors() const = 0;
-  // ‖W − Ŵ‖ / ‖W‖ (Frobenius) with Ŵ in float32; 0 where W is, no number for a weight on the meta device.
+  // ‖W − Ŵ‖ / ‖W‖ (Frobenius) with Ŵ in float32. 0 if W is 0; NaN for a weight on the meta device.
   virtual double relative_error() const = 0;
   int64_t bytes() const;
 };

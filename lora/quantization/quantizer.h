@@ -14,7 +14,7 @@ namespace lora {
 
 struct QuantizationConfig {
   std::string encoding = "none";    // one of quantization_names()
-  bool double_quantization = true;  // nf4: its scales in eight bits too
+  bool double_quantization = true;  // nf4: scales in eight bits too
 };
 
 struct Encoding {
@@ -31,10 +31,10 @@ const std::vector<Encoding>& encodings();
 // The names that `model.quantization` accepts: none, and those of encodings().
 const Names& quantization_names();
 
-// Null where the encoding is none. The quantizer throws ModelError that names the tensor where a weight is not finite.
+// Null if the encoding is none. The quantizer throws ModelError with the tensor's name if a weight is not finite.
 Quantizer make_quantizer(const QuantizationConfig& config);
 
-// The quantised projections of a model, each under its own path, also where an adapter is on it.
+// A model's quantised projections by path, also those wrapped by an adapter.
 struct QuantizedModule {
   std::string path;
   std::shared_ptr<const QuantizedLinear> layer;

@@ -23,8 +23,7 @@ Histogram share_histogram(const std::vector<double>& shares, int bins);
 std::string bars(const Histogram& histogram, int columns);
 
 // An SVG element with one bar per bin; the range and count are its title. The page sets the colours (classes bar,
-// axis).
-// `label` names what is counted. `percent` labels the axis in percent.
+// axis). `label` names what is counted. `percent` labels the axis in percent.
 std::string svg_histogram(const Histogram& histogram, const std::string& label, bool percent);
 
 }  // namespace lora

@@ -23,8 +23,7 @@ void sync_directory(const std::filesystem::path& path);
 
 // A file being written. Until commit() returns, the old file at `path` is unchanged; afterwards the new bytes are there
 // and survive a power loss. The destructor removes the temporary file if commit() was not called. A killed process
-// leaves
-// a hidden file `.NAME.tmp-PID-N` next to `path`. Every function may throw StorageError.
+// leaves a hidden file `.NAME.tmp-PID-N` next to `path`. Every function may throw StorageError.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);

@@ -9,8 +9,7 @@
 namespace lora {
 
 // The minimum number of insertions, deletions, replacements and swaps of neighbouring bytes that turn `a` into `b`. No
-// byte
-// is edited twice ("optimal string alignment", a form of Damerau-Levenshtein).
+// byte is edited twice ("optimal string alignment", a form of Damerau-Levenshtein).
 size_t edit_distance(std::string_view a, std::string_view b);
 
 // The at most `count` candidates that `word` may be a misspelling of, nearest first, then in the given order. Their

@@ -31,8 +31,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (status.st_size == 0) return;
   size_ = static_cast<size_t>(status.st_size);
   // Copy-on-write instead of read-only: an in-place update of a tensor that views the file must not crash. NORESERVE: a
-  // model
-  // larger than the free memory can be mapped, because only written pages need memory.
+  // model larger than the free memory can be mapped, because only written pages need memory.
   void* address = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
   if (address == MAP_FAILED) fail(path, std::generic_category().message(errno));
   data_ = static_cast<std::byte*>(address);

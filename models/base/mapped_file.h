@@ -7,10 +7,8 @@
 namespace lora {
 
 // The mapping is private and copy-on-write: a write stays in this process and never reaches the file. Replacing the
-// file
-// by rename does not change the mapping. Truncating the file in place makes an access to the lost pages raise SIGBUS,
-// so
-// this project always replaces files by rename (see atomic_file.h).
+// file by rename does not change the mapping. Truncating the file in place makes an access to the lost pages raise
+// SIGBUS, so this project always replaces files by rename (see atomic_file.h).
 class MappedFile {
  public:
   // Throws ModelError if `path` is not a readable regular file.

@@ -13,8 +13,7 @@ void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t beg
   if (n <= 0) return;
   if (n <= grain || at::get_num_threads() == 1) return f(0, n);
   // The elementwise iterator is compiled into LibTorch and runs on its threads. The tensor has one byte per index; it
-  // is
-  // never written.
+  // is never written.
   at::Tensor indices = at::empty({n}, at::kByte);
   const char* const first = static_cast<const char*>(indices.const_data_ptr());
   at::TensorIterator iterator = at::TensorIterator::borrowing_nullary_op(indices);

@@ -20,8 +20,7 @@ constexpr int64_t kUnit = 32;       // the minimum number of values per thread; 
 constexpr int64_t kGrain = 1 << 9;  // units
 
 // Rounds half away from zero, like roundf, in a form that compiles to vector instructions. Adding the largest float
-// below
-// 0.5 carries exactly the fractions of at least 0.5 to the next integer. Correct for |x| < 2^22.
+// below 0.5 carries exactly the fractions of at least 0.5 to the next integer. Correct for |x| < 2^22.
 inline int8_t rounded(float x) { return static_cast<int8_t>(static_cast<int32_t>(x + std::copysign(0.49999997f, x))); }
 
 // A NaN in the block gives the scale NaN, so the block decodes to NaN.
@@ -59,8 +58,7 @@ void decode_plain(const std::byte* from, float* x, int64_t count) {
 }
 
 // True if F16 holds every finite value after division by `divisor`. F16's largest value is 65504; 65520 is the first
-// that
-// rounds to infinity.
+// that rounds to infinity.
 bool fits_half(const float* x, int64_t count, float divisor) {
   bool fits = true;
   for (int64_t i = 0; i < count; ++i) fits &= !(std::abs(x[i]) / divisor >= 65520.0f) || std::isinf(x[i]);

@@ -26,8 +26,7 @@ int64_t ggml_block(GgmlType type);
 size_t ggml_bytes(GgmlType type, int64_t values);
 
 // Encodes whole rows into ggml_bytes(type, values.size()) bytes at `to`, in parallel. The bytes equal those of ggml's
-// own
-// quantizer. Returns false if a finite value exceeds the range of F16.
+// own quantizer. Returns false if a finite value exceeds the range of F16.
 bool ggml_encode(GgmlType type, std::span<const float> values, std::byte* to);
 void ggml_decode(GgmlType type, const std::byte* from, std::span<float> values);
 

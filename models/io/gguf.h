@@ -24,8 +24,7 @@ namespace lora {
 class MappedFile;
 
 // The index of an alternative is its type code in the file, for values and for elements of arrays. Nested arrays are
-// not
-// supported.
+// not supported.
 using GgufArray = std::variant<std::vector<uint8_t>, std::vector<int8_t>, std::vector<uint16_t>, std::vector<int16_t>,
                                std::vector<uint32_t>, std::vector<int32_t>, std::vector<float>, std::vector<bool>,
                                std::vector<std::string>, std::monostate, std::vector<uint64_t>, std::vector<int64_t>,
@@ -45,9 +44,8 @@ struct GgufTensor {
 };
 
 // Writes a complete file or none (see atomic_file.h), in the given order. Encodes one piece of one tensor at a time.
-// Throws
-// ModelError for contents that the format cannot hold (a duplicate name or key, more than 4 dimensions), NumericsError
-// for a value beyond F16's range, and StorageError if writing fails.
+// Throws ModelError for contents that the format cannot hold (a duplicate name or key, more than 4 dimensions),
+// NumericsError for a value beyond F16's range, and StorageError if writing fails.
 void write_gguf(const std::filesystem::path& path, const GgufMetadata& metadata,
                 const std::vector<GgufTensor>& tensors);
 
@@ -77,8 +75,7 @@ class GgufFile {
   }
 
   // The decoded tensor: float32, CPU. Throws ModelError for a missing name, an unsupported type, and bytes beyond the
-  // end of
-  // the file.
+  // end of the file.
   at::Tensor tensor(const std::string& name) const;
 
  private:

@@ -14,8 +14,7 @@ struct LazyTensor {
   std::string name;
   at::ScalarType dtype;
   std::vector<int64_t> shape;
-  std::function<at::Tensor()>
-      make;  // returns a tensor of that dtype and shape, on any device; it may be strided or a view
+  std::function<at::Tensor()> make;  // result: that dtype and shape, any device; may be strided or a view
 
   size_t bytes() const;
 };

@@ -29,8 +29,7 @@ struct TensorEntry {
 class SafetensorsFile {
  public:
   // Maps the file and checks the whole header; does not read tensor bytes. For any input, the result is a valid object
-  // or a
-  // ModelError with the file, the tensor, what was found and what was expected.
+  // or a ModelError with the file, the tensor, what was found and what was expected.
   explicit SafetensorsFile(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
@@ -39,13 +38,11 @@ class SafetensorsFile {
   bool contains(const std::string& name) const { return entries_.count(name) != 0; }
 
   // A CPU tensor that views the file and keeps it mapped, even after this object is destroyed. It is a copy only if its
-  // bytes
-  // are misaligned for the dtype. All views of one file share memory; writes into them stay in this process. Throws
-  // ModelError if there is no such tensor.
+  // bytes are misaligned for the dtype. All views of one file share memory; writes into them stay in this process.
+  // Throws ModelError if there is no such tensor.
   at::Tensor tensor(const std::string& name) const;
   // Releases the memory of the tensor's pages. Views stay valid: the next access reads the file again. Data written
-  // into the
-  // views is lost.
+  // into the views is lost.
   void release(const std::string& name) const;
 
  private:
@@ -64,8 +61,7 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 // Writes a complete file or none (see atomic_file.h). The bytes depend only on names, values and metadata, not on the
 // given order: tensors are sorted by descending dtype width, then by name, as in the Python library. Tensors may be on
-// any
-// device and strided; one at a time is made contiguous. Throws ModelError for tensors that the format cannot hold
+// any device and strided; one at a time is made contiguous. Throws ModelError for tensors that the format cannot hold
 // (dtype, sparse, a duplicate name), StorageError if writing fails.
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata = {});

@@ -28,8 +28,7 @@ constexpr uint64_t kLargestHeader = 100'000'000;  // the Python library's limit
 std::string quoted(const std::string& text) { return "'" + text.substr(0, 200) + "'"; }
 
 // Returns an error, or an empty string. Refuses duplicate keys, because the last one would silently win, and deep
-// nesting,
-// because no valid header has it.
+// nesting, because no valid header has it.
 std::string parse_header(std::string_view text, json& header) {
   std::vector<std::set<std::string>> keys;
   std::string problem;

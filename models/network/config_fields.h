@@ -39,8 +39,7 @@ class Fields {
 };
 
 // Reads sizes, norm epsilon, token ids, tying, and one layer entry per layer, but not the defaults of biases. The
-// values in
-// `config` are the family's defaults; vocab_size and similar sizes have no default.
+// values in `config` are the family's defaults; vocab_size and similar sizes have no default.
 void read_shape(const Fields& fields, ModelConfig& config);
 
 // Reads LLaMA's attention_bias and mlp_bias.

@@ -1,6 +1,5 @@
 // Reads rotary embeddings from config.json. transformers 5 writes `rope_parameters`; earlier versions write
-// `rope_scaling`
-// and `rope_theta`.
+// `rope_scaling` and `rope_theta`.
 #include <algorithm>
 #include <cmath>
 

@@ -1,5 +1,5 @@
 #pragma once
-// What cleaning found, for the person at the terminal.
+// Formats the results of cleaning for the terminal.
 
 #include <string>
 #include <vector>
@@ -8,14 +8,14 @@
 
 namespace lora {
 
-// "3 rows dropped (exact_duplicates 2, length 1); kept, but look at them: near_duplicates 12": what was found in the
-// training data by key, empty where nothing was.
+// "3 rows dropped (exact_duplicates 2, length 1); kept, but look at them: near_duplicates 12": the findings in the
+// training data by rule; empty if there are none.
 std::string cleaning_line(const CleaningReport& report, const CleaningConfig& config);
 
-// A line a rule: key, action, rows found, rows dropped by it; and below each its first `examples` findings.
+// One line per rule: key, action, rows found, rows dropped by it. Its first `examples` findings follow.
 std::string rules_table(const CleaningReport& report, const CleaningConfig& config, size_t examples);
 
-// What is worth a warning before training: rows that also stand in the validation data and stay.
+// Warnings before training: training rows that are also in the validation data and are kept.
 std::vector<std::string> cleaning_warnings(const CleaningReport& report, const CleaningConfig& config);
 
 }  // namespace lora

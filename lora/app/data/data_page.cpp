@@ -135,7 +135,7 @@ std::string charts(const DataStudy& study) {
   return text;
 }
 
-// What is found in each source, where there are several.
+// The findings per source, if there is more than one source.
 std::string findings_by_source(const DataStudy& study) {
   if (study.sources.size() < 2) return "";
   std::string body;
@@ -189,7 +189,7 @@ std::string rules(const DataStudy& study) {
 
 using RowPlaces = std::set<std::pair<bool, int64_t>>;
 
-// Rows whose text is not for a page that is passed around.
+// Rows whose text must not appear on a page that people share.
 RowPlaces secret_rows(const DataStudy& study) {
   RowPlaces places;
   for (const Finding& finding : study.cleaning.findings) {

@@ -1,5 +1,5 @@
 #pragma once
-// The study of a recipe's data as one HTML page.
+// Writes the study of a recipe's data as one HTML page.
 
 #include <string>
 
@@ -7,9 +7,8 @@
 
 namespace lora {
 
-// Self-contained: no script, no style, font or picture from elsewhere; light or dark as the reader's system is.
-// Everything from the data is escaped; of a row with personal data or secrets only the place is shown. Well-formed XML
-// too.
+// Self-contained: no script, and no external style, font or picture. Light or dark as the reader's system. All data is
+// escaped. Of a row with personal data or secrets, only the place is shown. Also well-formed XML.
 std::string data_page(const DataStudy& study, const std::string& title);
 
 }  // namespace lora

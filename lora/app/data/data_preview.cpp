@@ -9,7 +9,7 @@
 namespace lora {
 namespace {
 
-// With spaces that can be seen.
+// Makes spaces visible.
 std::string shown(const std::string& piece) {
   std::string text;
   for (const char c : one_line(piece, 60)) {

@@ -1,5 +1,5 @@
 #pragma once
-// Single rows of a recipe's data as the model will see them.
+// Shows single rows of a recipe's data as the model sees them.
 
 #include <string>
 
@@ -10,15 +10,15 @@ namespace lora {
 
 struct PreviewOptions {
   bool validation = false;
-  int64_t source = 1;            // counted from 1 in its list
-  int64_t first = 1, count = 4;  // rows of that source, counted from 1
+  int64_t source = 1;            // number in its list, from 1
+  int64_t first = 1, count = 4;  // rows of that source, from 1
   bool colour = false;
-  bool ids = false;  // a line a token: id, whether it is trained, text
+  bool ids = false;  // one line per token: id, trained or not, text
 };
 
-// The rows token by token, "│" between tokens, those not trained on dim or between ⟦ and ⟧ (render.h). Rows that
-// cleaning would drop are there as well. Throws RecipeError for a source that the recipe does not have, DataError for
-// rows that the source does not have.
+// Shows the rows token by token with "│" between tokens. Tokens that are not trained are dim or between ⟦ and ⟧
+// (render.h). Includes rows that cleaning would drop. Throws RecipeError for a source that is not in the recipe,
+// DataError for rows that are not in the source.
 std::string data_preview(const Recipe& recipe, const Tokenizer& tokenizer, const PreviewOptions& options);
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// What became of the rows of a recipe's sources, for a person.
+// Reports what happened to the rows of a recipe's sources.
 
 #include <string>
 #include <utility>
@@ -11,11 +11,11 @@ namespace lora {
 
 using NamedDatasets = std::vector<std::pair<std::string, const LoadedDataset*>>;  // "train", "validation"
 
-// A row a source: rows read, what was left out and why, samples, tokens. Columns in which nothing happened are left
-// out.
+// One row per source: rows read, rows left out and why, samples, tokens. Omits columns that are zero in every row.
 std::string sources_table(const NamedDatasets& sets);
 
-// "Format      FILE: alpaca, its columns are …", "Passed over …", "Cache       …": whole lines, of what is to be said.
+// "Format      FILE: alpaca, its columns are …", "Passed over …", "Cache       …": whole lines, each only if it
+// applies.
 std::string sources_notes(const NamedDatasets& sets);
 
 }  // namespace lora

@@ -52,7 +52,7 @@ void study_sources(DataStudy& study, const Dataset& dataset, const std::vector<S
   }
 }
 
-// Reads the sources once more for the texts of the rows that are shown.
+// Reads the sources again to get the texts of the rows to show.
 void collect_texts(DataStudy& study) {
   std::map<std::pair<Rule, bool>, size_t> shown;
   for (const Finding& finding : study.cleaning.findings) {
@@ -89,7 +89,7 @@ StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer) {
   };
   const auto start = Clock::now();
   Recipe whole = recipe;
-  whole.data.streaming = false;  // all of it is looked at
+  whole.data.streaming = false;  // the study reads all of the data
   RecipeData data = load_recipe_data(whole, tokenizer, choose_labels(recipe), {}, SIZE_MAX);
   StudiedData studied;
   DataStudy& study = studied.study;

@@ -1,5 +1,5 @@
 #pragma once
-// A recipe's data as training would see them: read, cleaned, tokenised and mixed, and what there is to say of it.
+// Studies a recipe's data as training would see it: reads, cleans, tokenises and mixes it, and collects statistics.
 
 #include <map>
 #include <string>
@@ -20,47 +20,48 @@ struct SourceStudy {
   bool validation = false;
   SourceCounts counts;
   SourceFindings findings;
-  Histogram lengths;     // of samples, in tokens
-  Histogram supervised;  // share of a sample's tokens that are trained
+  Histogram lengths;     // tokens per sample
+  Histogram supervised;  // share of trained tokens per sample
   int64_t median = 0, p95 = 0, longest = 0;
 };
 
-// A row's text, for showing it.
+// The text of a row to show.
 struct RowText {
   std::string prompt, answer;
 };
 
-// Where the time went.
+// The time of each part.
 struct StudySeconds {
   double encoding = 0;  // reading and tokenising
   CleaningSeconds cleaning;
-  double figures = 0;  // histograms, and the texts of the rows that are shown
+  double figures = 0;  // histograms, and the texts of the rows to show
 };
 
 struct DataStudy {
   Recipe recipe;
-  std::vector<SourceStudy> sources;  // training, then validation
+  std::vector<SourceStudy> sources;  // training sources, then validation sources
   CleaningReport cleaning;           // with all findings
   Histogram similarities;            // of near duplicates and contamination
   std::vector<Mixture::Share> shares;
-  bool mixed = false;      // the shares are of a mixture and not just of what there is
-  int64_t epoch_rows = 0;  // sequences an epoch
-  double fill = 0;         // tokens over what these sequences could hold
-  // (validation, row) -> its text: of the first `shown` findings of each rule and what they are like.
+  bool mixed = false;      // true: the shares are those of a mixture; false: those of the data as it is
+  int64_t epoch_rows = 0;  // sequences per epoch
+  double fill = 0;         // tokens divided by the capacity of these sequences
+  // (validation, row) -> text of the row: the first `shown` findings of each rule, and the rows that they resemble.
   std::map<std::pair<bool, int64_t>, RowText> texts;
   StudySeconds seconds;
 };
 
 inline constexpr size_t kShownFindings = 5;
 
-// The datasets stay with the caller. Errors as load_dataset's.
+// The caller owns the datasets. Throws the errors of load_dataset.
 struct StudiedData {
   DataStudy study;
   LoadedDataset train, validation;
 };
 StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer);
 
-// What is said of a source beside its name. Columns that are empty for all of them are left out, but for the main ones.
+// A column about sources, next to their names. Columns that are empty for all sources are omitted, except the main
+// ones.
 struct SourceColumn {
   const char* title;
   std::string (*value)(const SourceStudy& source);
@@ -70,7 +71,7 @@ std::vector<SourceColumn> source_columns(const DataStudy& study);
 // The study as text: sources, shares, rules with examples, lengths.
 std::string data_report(const DataStudy& study);
 
-// A line of JSON a finding, all of them in order.
+// One line of JSON per finding, all in order.
 std::string findings_jsonl(const CleaningReport& report);
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// Shares of sources, wanted and realised, for the person at the terminal.
+// Formats the configured and the actual shares of mixed sources for the terminal.
 
 #include <string>
 #include <vector>
@@ -8,7 +8,8 @@
 
 namespace lora {
 
-// A line a source: the wanted share beside that of the epoch, its samples and tokens there, and passes an epoch.
+// One line per source: the configured share, the share in the epoch, its samples and tokens there, and passes per
+// epoch.
 std::string mixing_table(const std::vector<Mixture::Share>& shares, const MixingConfig& config);
 
 }  // namespace lora

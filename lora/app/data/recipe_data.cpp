@@ -22,7 +22,7 @@ RecipeData load_recipe_data(const Recipe& recipe, const Tokenizer& tokenizer, co
     data.stream.samples->seek(0);
     return data;
   }
-  // Rows of the validation data decide which training rows stay.
+  // The validation rows influence which training rows are kept (contamination).
   for (const DataSource& source : recipe.data.validation) load.cache.beside.push_back(source.path);
   load.filter = filters->train();
   load.notes = [&] { return to_notes(filters->report()); };

@@ -1,5 +1,5 @@
 #pragma once
-// The data sets of a recipe: cleaned as it says, tokenised, and how they are mixed.
+// Loads a recipe's datasets: cleaned, tokenised and mixed.
 
 #include <memory>
 
@@ -14,7 +14,7 @@
 
 namespace lora {
 
-// Training data that is read in passing.
+// Training data that is streamed.
 struct StreamedData {
   std::unique_ptr<CleaningFilters> filters;
   std::unique_ptr<SampleStream> samples;
@@ -23,14 +23,14 @@ struct StreamedData {
 struct RecipeData {
   LoadedDataset train;  // empty with data.streaming
   LoadedDataset validation;
-  CleaningReport cleaning;  // also where the data was found in the cache; not of a stream
+  CleaningReport cleaning;  // also if the data came from the cache; not for a stream
   CleaningSeconds cleaning_seconds;
   Mixture mixture;      // of train
-  StreamedData stream;  // with data.streaming, at its first window
+  StreamedData stream;  // with data.streaming, positioned at its first window
 };
 
-// Of `cache`, all but the options are the caller's. `examples`: findings kept of each rule and source. Errors as
-// load_dataset's and Mixture's.
+// The caller sets all of `cache` except the options. `examples`: stored findings per rule and source. Throws the errors
+// of load_dataset and Mixture.
 RecipeData load_recipe_data(const Recipe& recipe, const Tokenizer& tokenizer, const Labels& labels,
                             const CacheOptions& cache = {}, size_t examples = 3);
 

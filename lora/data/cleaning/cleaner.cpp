@@ -22,7 +22,7 @@ std::string two_digits(double value) {
   return buffer;
 }
 
-// Adds the seconds of its life to a sum.
+// Adds the seconds of its lifetime to a sum.
 class Stopwatch {
  public:
   explicit Stopwatch(double& sum) : sum_(sum) {}
@@ -44,13 +44,13 @@ std::string whole_text(const CleaningRow& row) {
 
 }  // namespace
 
-// What the rules on a row by itself say.
+// The result of the rules on a single row.
 struct Cleaner::Judged {
-  std::vector<std::pair<Rule, std::string>> broken;  // in the order of Rule, and why
+  std::vector<std::pair<Rule, std::string>> broken;  // each broken rule with its reason, in the order of Rule
   PiiCounts pii{};
 };
 
-// What a row is known by; normalised.
+// The identity of a row: hashes of its normalised text.
 struct Cleaner::Known {
   Hash text{};
   uint64_t prompt = 0, answer = 0;
@@ -200,7 +200,7 @@ std::vector<uint8_t> Cleaner::train(std::span<const CleaningRow> rows) {
   const Fingerprints prints = near || contamination ? prints_of(rows) : Fingerprints{};
   const std::vector<Match> leaks = contamination ? validation_index_.find_all(prints) : std::vector<Match>{};
   const std::vector<Match> earlier = near ? train_index_.find_all(prints) : std::vector<Match>{};
-  // Without these, nothing is kept of a row: there may be more of them than fit the memory.
+  // Without these rules, nothing of a row is stored: there may be more rows than fit in memory.
   const bool compared = near || active(Rule::kExactDuplicates) || active(Rule::kConflictingAnswers);
   const int64_t first = train_count_;
 

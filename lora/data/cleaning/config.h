@@ -1,5 +1,5 @@
 #pragma once
-// The rules that rows have to keep, and what is done with a row that breaks one: a recipe's `data.cleaning`.
+// The rules for rows, and the action for a row that breaks one: a recipe's `data.cleaning`.
 
 #include <cstdint>
 #include <optional>
@@ -26,16 +26,16 @@ inline const Names& names_of(NgramUnit) {
 
 struct NearDuplicatesConfig {
   RuleAction action = RuleAction::kWarn;
-  double threshold = 0.8;  // Jaccard similarity of two rows' n-grams from which they are near duplicates
+  double threshold = 0.8;  // minimum Jaccard similarity of the n-grams of near duplicates
   NgramUnit ngram_unit = NgramUnit::kChar;
   int64_t ngram_size = 5;
-  int64_t num_perm = 128;  // hash functions of a MinHash signature
+  int64_t num_perm = 128;  // hash functions per MinHash signature
   bool operator==(const NearDuplicatesConfig&) const = default;
 };
 
 struct ContaminationConfig {
   RuleAction action = RuleAction::kWarn;
-  double threshold = 0.8;  // as near_duplicates', whose n-grams and permutations are used
+  double threshold = 0.8;  // as in near_duplicates, whose n-grams and permutations are used
   bool operator==(const ContaminationConfig&) const = default;
 };
 

@@ -15,7 +15,7 @@ std::vector<CleaningRow> cleaning_rows(std::span<const ExampleRow> rows) {
   return seen;
 }
 
-// Whether these are the rows that a load begins with for a second time.
+// True if these are the first rows of a load that starts again.
 bool begins_again(std::span<const ExampleRow> rows, std::optional<std::string>& first) {
   const ExampleRow& row = rows.front();
   if (first) return row.source == 0 && row.where == *first;

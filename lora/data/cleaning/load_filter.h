@@ -9,14 +9,12 @@
 namespace lora {
 
 // The part of the prompt that the row's author wrote. It excludes the template's words, which would make all rows
-// similar.
-// A view into the example.
+// similar. A view into the example.
 std::string_view own_words(const Example& example);
 
 // The filters for load_dataset with the data of a recipe. Use them in this order; the object must outlive them. All
 // validation rows are kept. If the validation data comes from a cache, its filter is not called, and the training
-// filter
-// reads the validation files itself. A repeated load cleans from the start.
+// filter reads the validation files itself. A repeated load cleans from the start.
 class CleaningFilters {
  public:
   // `labelled`: rows have labels. `examples`: see Cleaner.

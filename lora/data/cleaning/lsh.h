@@ -1,7 +1,6 @@
 #pragma once
 // Finds candidate pairs of similar sets without comparing all pairs: MinHash signatures in bands (Leskovec, Rajaraman
-// and
-// Ullman: Mining of Massive Datasets, ch. 3.4).
+// and Ullman: Mining of Massive Datasets, ch. 3.4).
 
 #include <cstdint>
 #include <vector>

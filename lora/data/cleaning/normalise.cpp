@@ -18,20 +18,20 @@ char32_t lower_case(char32_t value) {
   if (value < 0x80) return within(value, 'A', 'Z') ? value + 0x20 : value;
   if (value < 0x100) return within(value, 0xC0, 0xDE) && value != 0xD7 ? value + 0x20 : value;
   if (value < 0x180) {
-    // Pairs of capital and small letter: the capital is even, but in two stretches odd.
+    // Pairs of upper and lower case: the upper case is even, except in two ranges.
     const bool odd = within(value, 0x139, 0x148) || within(value, 0x179, 0x17E);
     if (within(value, 0x130, 0x131) || value == 0x138 || value == 0x149 || value == 0x17F) return value;
     if (value == 0x178) return 0xFF;
     return (value % 2 == 1) == odd ? value + 1 : value;
   }
   if (within(value, 0x391, 0x3A9)) return value + 0x20;
-  if (value == 0x3C2) return 0x3C3;  // a sigma at a word's end
+  if (value == 0x3C2) return 0x3C3;  // a sigma at the end of a word
   if (within(value, 0x410, 0x42F)) return value + 0x20;
   if (within(value, 0x400, 0x40F)) return value + 0x50;
   return value;
 }
 
-// ASCII for typographic punctuation; 0: as it is.
+// The ASCII form of typographic punctuation; 0: no change.
 char32_t plain_punctuation(char32_t value) {
   if (within(value, 0x2018, 0x201B) || value == 0x2032) return '\'';
   if (within(value, 0x201C, 0x201F) || value == 0x2033 || value == 0xAB || value == 0xBB) return '"';
@@ -40,7 +40,7 @@ char32_t plain_punctuation(char32_t value) {
   return 0;
 }
 
-// Writes it as UTF-8; returns where that ends.
+// Writes a character as UTF-8. Returns the end.
 char* append(char* text, char32_t value) {
   const auto byte = [&](char32_t bits) { *text++ = static_cast<char>(bits); };
   if (value < 0x80) {
@@ -61,7 +61,7 @@ char* append(char* text, char32_t value) {
   return text;
 }
 
-// What an ASCII character becomes: ' ' for one that counts as white space.
+// The normal form of an ASCII character; ' ' if it counts as white space.
 using AsciiTable = std::array<char, 128>;
 
 AsciiTable ascii_table(bool words) {
@@ -76,7 +76,7 @@ AsciiTable ascii_table(bool words) {
 std::string normalise(std::string_view text, bool words) {
   static const AsciiTable kText = ascii_table(false), kWords = ascii_table(true);
   const AsciiTable& ascii = words ? kWords : kText;
-  std::string out(text.size(), '\0');  // no character becomes longer
+  std::string out(text.size(), '\0');  // no character gets longer
   char* end = out.data();
   bool space = false;
   const auto separate = [&] {

@@ -7,8 +7,7 @@
 namespace lora {
 
 // True for letters and digits of any script, including ideographs and emoji. False for punctuation, symbols in the
-// Unicode
-// blocks for them, white space and control characters.
+// Unicode blocks for them, white space and control characters.
 bool is_letter_or_digit(char32_t value);
 
 // True for spaces and line ends in Unicode: category Z and the control characters that are white space.

@@ -31,7 +31,7 @@ class Scanner {
   char at(size_t i) const { return i < text_.size() ? text_[i] : '\0'; }
   bool starts_word(size_t i) const { return i == 0 || !is_alnum(text_[i - 1]); }
 
-  // What begins at i is counted once, as the first kind that it is; returns its length, or 0.
+  // Counts a match at i once, as the first kind that fits. Returns its length, or 0.
   size_t find_at(size_t i) {
     const char c = text_[i];
     size_t length = 0;
@@ -62,7 +62,7 @@ class Scanner {
     return end - i;
   }
 
-  // From its @ on: somebody in front, and a domain with a dot and a last part of letters behind.
+  // i is the position of an @: needs a name before it and a domain with a dot and a last part of letters after it.
   size_t email(size_t i) const {
     if (i == 0 || !(is_alnum(text_[i - 1]) || one_of("_%+-", text_[i - 1]))) return 0;
     size_t end = i + 1, dots = 0, label = 0;
@@ -90,7 +90,7 @@ class Scanner {
   size_t prefixed_key(size_t i) const {
     struct Prefix {
       std::string_view text;
-      size_t least;  // characters after it
+      size_t least;  // minimum number of characters after it
     };
     static constexpr Prefix kPrefixes[] = {{"AKIA", 16},  {"ASIA", 16},  {"ghp_", 30},        {"gho_", 30},
                                            {"ghs_", 30},  {"ghu_", 30},  {"github_pat_", 30}, {"AIza", 35},
@@ -101,7 +101,7 @@ class Scanner {
       if (!rest.starts_with(prefix.text)) continue;
       const size_t length = run(i + prefix.text.size(), is_key);
       const std::string_view key = rest.substr(prefix.text.size(), length);
-      // A key is drawn at random; a long hyphenated word is not.
+      // A random key contains digits; a long hyphenated word does not.
       if (length >= prefix.least && std::any_of(key.begin(), key.end(), is_digit)) return prefix.text.size() + length;
     }
     if (!rest.starts_with("eyJ")) return 0;
@@ -121,7 +121,7 @@ class Scanner {
       if (is_digit(c) || is_upper(c)) {
         characters += c;
       } else if (c != ' ' || characters.size() % 4 != 0 || !(is_digit(at(end + 1)) || is_upper(at(end + 1)))) {
-        break;  // groups of four may stand apart
+        break;  // groups of four may be separated
       }
     }
     if (characters.size() < 15 || is_alnum(at(end))) return 0;
@@ -133,7 +133,7 @@ class Scanner {
     return rest == 1 ? end - i : 0;
   }
 
-  // The digits from i on, single separators between them; `end` is behind the last.
+  // The digits from i on, with single separators between them. `end` is the position after the last one.
   std::string digits_from(size_t i, size_t& end, std::string_view separators, size_t most) const {
     std::string digits;
     for (end = i; end < text_.size() && digits.size() <= most; ++end) {
@@ -152,7 +152,7 @@ class Scanner {
     const std::string digits = digits_from(i, end, " -", 19);
     const size_t n = digits.size();
     if (n < 13 || n > 19 || is_alnum(at(end))) return 0;
-    // The networks' first digits and lengths.
+    // The first digits and lengths of the card networks.
     const bool network = (digits[0] == '4' && (n == 13 || n == 16 || n == 19)) || (digits[0] == '6' && n >= 16) ||
                          ((digits[0] == '2' || digits[0] == '5') && n == 16) ||
                          (digits[0] == '3' && n >= 14 && n <= 16);
@@ -181,7 +181,7 @@ class Scanner {
       }
       return digits.size() >= 8 && digits.size() <= 15 && digits[0] != '0' ? end - i : 0;
     }
-    // (ddd) ddd-dddd and ddd-ddd-dddd, dots and spaces as well.
+    // (ddd) ddd-dddd and ddd-ddd-dddd, also with dots and spaces.
     size_t at_digit = i;
     const bool bracket = text_[i] == '(';
     const auto three = [&](size_t from, size_t n) { return run(from, is_digit) == n; };
@@ -195,7 +195,7 @@ class Scanner {
     } else if (!bracket) {
       return 0;
     }
-    if (!bracket && separator == ' ') return 0;  // three numbers in a row
+    if (!bracket && separator == ' ') return 0;  // three separate numbers
     if (!three(at_digit, 3)) return 0;
     at_digit += 3;
     if (at(at_digit) != '-' && at(at_digit) != '.' && !(bracket && at(at_digit) == ' ')) return 0;

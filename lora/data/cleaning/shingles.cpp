@@ -16,7 +16,7 @@ uint64_t mixed(uint64_t z) {
   return z ^ (z >> 31);
 }
 
-// Whether all is ASCII, so that a byte is a character.
+// True if every byte is ASCII, so that each byte is a character.
 bool all_ascii(std::string_view text) {
   unsigned char any = 0;
   for (const char c : text) any |= static_cast<unsigned char>(c);
@@ -31,7 +31,7 @@ uint64_t little_endian(const char* bytes, size_t count) {
 
 uint32_t short_hash(std::string_view bytes) { return static_cast<uint32_t>(hash_bytes(bytes, 0) >> 32); }
 
-// Where the text's units begin, and its end.
+// The start of each unit of the text, and the end of the text.
 std::vector<uint32_t> unit_begins(std::string_view text, bool words) {
   std::vector<uint32_t> begins;
   begins.reserve(words ? text.size() / 4 + 2 : text.size() + 1);
@@ -44,7 +44,7 @@ std::vector<uint32_t> unit_begins(std::string_view text, bool words) {
   return begins;
 }
 
-// short_hash() of every n-gram of fewer than 8 bytes, each made of the last by a byte more.
+// short_hash() of every n-gram of fewer than 8 bytes. Each is computed from the previous one and one new byte.
 std::vector<uint32_t> short_shingles(std::string_view text, size_t size) {
   std::vector<uint32_t> hashes(text.size() - size + 1);
   const uint64_t begin = mixed(0x9e3779b97f4a7c15u + size) ^ kTail;
@@ -57,7 +57,7 @@ std::vector<uint32_t> short_shingles(std::string_view text, size_t size) {
   return hashes;
 }
 
-// Ascending. Hashes are evenly spread: each goes about where it belongs by its upper bits, and is put right there.
+// Sorts ascending. Hashes are uniform: the upper bits give the approximate position, and insertion sort does the rest.
 void sort_hashes(std::vector<uint32_t>& hashes) {
   constexpr size_t kBuckets = 512, kFew = 64, kMany = 8192;
   if (hashes.size() < kFew || hashes.size() > kMany) {
@@ -72,7 +72,7 @@ void sort_hashes(std::vector<uint32_t>& hashes) {
   for (const uint32_t hash : hashes) sorted[ends[hash >> 23]++] = hash;
   uint32_t begin = 0;
   for (const uint32_t end : ends) {
-    if (end - begin > 32) {  // an n-gram repeated
+    if (end - begin > 32) {  // a repeated n-gram
       std::sort(sorted.begin() + begin, sorted.begin() + end);
     } else {
       for (uint32_t i = begin + 1; i < end; ++i) {

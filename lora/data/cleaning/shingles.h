@@ -17,8 +17,7 @@ struct Shingling {
 };
 
 // The hashes of the n-grams of normalised_words(text), in order, with repetitions. A text shorter than n is one n-gram;
-// an
-// empty text has none.
+// an empty text has none.
 std::vector<uint32_t> shingles(std::string_view text, const Shingling& shingling);
 
 // Sorts ascending and removes repetitions.
@@ -29,8 +28,7 @@ inline constexpr size_t kSketch = 256;
 void make_sketch(std::vector<uint32_t>& set);
 
 // The Jaccard similarity of two sets, from their sketches. Exact if both sketches are complete; otherwise estimated
-// from
-// the kSketch smallest hashes of the union, with a standard error of at most 0.03. 0 for two empty sets.
+// from the kSketch smallest hashes of the union, with a standard error of at most 0.03. 0 for two empty sets.
 double jaccard(const uint32_t* a, size_t a_size, const uint32_t* b, size_t b_size);
 
 }  // namespace lora

@@ -2,10 +2,8 @@
 // Finds similar texts among the texts seen so far.
 //
 // MinHash-LSH proposes candidates; the Jaccard similarity of the n-grams (shingles.h) decides. A text below the
-// threshold
-// is never returned, except for the sketch's error in long texts. choose_banding() gives the probability of missing a
-// text
-// above it.
+// threshold is never returned, except for the sketch's error in long texts. choose_banding() gives the probability of
+// missing a text above it.
 
 #include <cstdint>
 #include <span>
@@ -44,8 +42,7 @@ class SimilarityIndex {
   std::vector<Match> find_all(const Fingerprints& prints) const;
 
   // Ids must increase. Within a band, only the first 64 texts with the same hash can be found. This bounds the cost for
-  // a
-  // text that nearly matches many others.
+  // a text that nearly matches many others.
   void insert(const Fingerprints& prints, int64_t text, int64_t id);
 
  private:

@@ -9,7 +9,7 @@ namespace {
 
 bool before(std::string_view a, std::string_view b) { return a < b; }
 
-// The beginning of the white space that ends at `end`, not before `least`.
+// The start of the white space that ends at `end`; at least `least`.
 size_t spaces_before(std::string_view text, size_t end, size_t least) {
   while (end > least) {
     const size_t begin = character_before(text, end);
@@ -56,7 +56,7 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tok
 
 const AddedToken* AddedTokens::longest_at(std::string_view text, size_t at) const {
   const AddedToken* longest = nullptr;
-  // The tokens that begin with the bytes read so far are neighbours; a whole one is the first among them.
+  // The tokens that begin with the bytes read so far form a range. A complete token is the first of the range.
   auto low = tokens_.begin(), high = tokens_.end();
   for (size_t length = 0; at + length < text.size(); ++length) {
     const auto byte = [length](const AddedToken& token) { return static_cast<unsigned char>(token.content[length]); };
@@ -84,7 +84,7 @@ std::vector<AddedMatch> AddedTokens::find(std::string_view text,
       continue;
     }
     const size_t begin = at, end = at + token->content.size();
-    at = end;  // what is no token by a rule of its own is not looked at again
+    at = end;  // a match that a rule below rejects is not searched again
     if (token->special && !may_stand(begin, end)) continue;
     if (token->single_word && !is_single_word(text, begin, end)) continue;
     const AddedMatch match{token->lstrip ? spaces_before(text, begin, taken) : begin,

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kReplacementBytes = "\uFFFD";
 
-// The first byte at or after `at` that is no ASCII.
+// The first non-ASCII byte at or after `at`.
 size_t skip_ascii(std::string_view text, size_t at) {
   for (; at + 8 <= text.size(); at += 8) {
     uint64_t bytes = 0;
@@ -30,7 +30,7 @@ size_t first_broken(std::string_view text, size_t at) {
   return at;
 }
 
-// Bytes of the character that begins at `at` and breaks off: a beginning that more bytes could make whole, else one.
+// The length of an incomplete character at `at`: of a prefix that more bytes could complete, else 1.
 size_t broken_length(std::string_view text, size_t at) {
   constexpr std::string_view kContinuations[] = {"\x80", "\xBF", "\x90", "\x8F", "\xA0", "\x9F"};
   size_t length = 1;

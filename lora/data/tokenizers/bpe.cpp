@@ -9,7 +9,7 @@
 namespace lora {
 namespace {
 
-// Up to here a search through all pairs beats a heap.
+// Up to this length, a linear search over all pairs is faster than a heap.
 constexpr size_t kShortWord = 40;
 
 uint64_t mix(uint64_t pair) {
@@ -42,8 +42,8 @@ Bpe::Bpe(Vocabulary vocabulary, const std::vector<BpeMerge>& merges, const BpeOp
     }
   }
   if (options_.byte_level || options_.ignore_merges || vocabulary_.id_of(kSpacePiece) == Vocabulary::kNone) return;
-  // Converted SentencePiece models see a whole text as one word. No merge reaches over a place whose two characters no
-  // merged token has side by side, so there the text can be cut, and its pieces can be cached.
+  // Converted SentencePiece models see a whole text as one word. If no merged token contains two given characters side
+  // by side, no merge crosses that position. The text can be split there, and the parts can be cached.
   cuts_ = true;
   for (const BpeMerge& merge : merges) {
     const std::string_view text = vocabulary_.text(merge.merged);
@@ -101,7 +101,7 @@ std::span<const WordToken> Bpe::encode_stretch(std::string_view word, BpeScratch
   return tokens;
 }
 
-// The characters or bytes of `word`, each a symbol.
+// Splits `word` into symbols: its characters or bytes.
 void Bpe::begin(std::string_view word, BpeScratch& scratch) const {
   auto& symbols = scratch.symbols;
   symbols.clear();
@@ -119,7 +119,7 @@ void Bpe::begin(std::string_view word, BpeScratch& scratch) const {
     }
     return;
   }
-  bool unknown = false;  // the last symbol is an unknown one
+  bool unknown = false;  // the last symbol is unknown
   for (size_t at = 0; at < word.size();) {
     const size_t length = character_at(word, at).length;
     const auto character = word.substr(at, length);
@@ -142,7 +142,7 @@ void Bpe::begin(std::string_view word, BpeScratch& scratch) const {
 
 void Bpe::merge_short(BpeScratch& scratch) const {
   auto& symbols = scratch.symbols;
-  auto& ranks = scratch.ranks;  // of each symbol with the next one
+  auto& ranks = scratch.ranks;  // rank of each symbol with the next one
   ranks.clear();
   for (size_t i = 0; i + 1 < symbols.size(); ++i) ranks.push_back(rank_of(symbols[i].id, symbols[i + 1].id));
   while (!ranks.empty()) {
@@ -186,7 +186,7 @@ void Bpe::merge_long(BpeScratch& scratch) const {
     const auto best = heap.back();
     heap.pop_back();
     auto& left = symbols[best.at];
-    // A symbol that was merged away has no id; one that grew has another.
+    // Skips a stale entry: a symbol that was merged away has no id, and one that grew has another id.
     if (left.id != best.left || left.next == kEnd || symbols[left.next].id != best.right) continue;
     auto& right = symbols[left.next];
     left.id = find(best.left, best.right)->merged;

@@ -1,7 +1,6 @@
 #pragma once
 // Byte pair encoding: in a word, merges the adjacent pair with the lowest rank (learned earliest) first, and the
-// leftmost
-// of equal pairs. Sennrich et al.: Neural Machine Translation of Rare Words with Subword Units, ACL 2016.
+// leftmost of equal pairs. Sennrich et al.: Neural Machine Translation of Rare Words with Subword Units, ACL 2016.
 
 #include <array>
 #include <cstdint>
@@ -49,10 +48,8 @@ class Bpe {
   Bpe(Vocabulary vocabulary, const std::vector<BpeMerge>& merges, const BpeOptions& options);
 
   // Calls found(tokens) for parts of `word` (valid UTF-8, not empty) from left to right. The lengths of all tokens sum
-  // to the
-  // word's. Without an unknown token, a character without a token is dropped, and its bytes count for a neighbouring
-  // token.
-  // A word of only such characters has no tokens.
+  // to the word's. Without an unknown token, a character without a token is dropped, and its bytes count for a
+  // neighbouring token. A word of only such characters has no tokens.
   template <typename Found>
   void encode(std::string_view word, BpeScratch& scratch, const Found& found) const {
     for (size_t begin = 0; begin < word.size();) {

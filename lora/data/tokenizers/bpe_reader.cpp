@@ -31,7 +31,7 @@ Vocabulary read_names(const JsonView& object) {
   if (bytes > UINT32_MAX / 2) object.fail("found more than 2 GiB of names");
   Vocabulary names(entries.size(), bytes);
   for (auto entry = entries.begin(); entry != entries.end(); ++entry) {
-    // A number beyond 63 bits turns up negative.
+    // A number beyond 63 bits becomes negative.
     if (!entry->is_number_integer() || entry->get<int64_t>() < 0 || entry->get<int64_t>() > kMostIds) {
       object.fail("found " + entry->dump() + " for '" + entry.key() + "', wanted an id from 0 to " +
                   std::to_string(kMostIds));
@@ -118,7 +118,7 @@ Vocabulary bytes_of(const Vocabulary& names) {
   std::string bytes;
   for (uint32_t id = 0; id < names.size(); ++id) {
     if (!names.has(id)) continue;
-    // A name with other characters stands for no bytes, and no text is found as it.
+    // A name with characters outside the alphabet has no bytes, and no text matches it.
     const bool in_alphabet = from_byte_alphabet(names.text(id), bytes);
     vocabulary.add(in_alphabet ? std::string_view(bytes) : names.text(id), id, in_alphabet);
   }
@@ -141,7 +141,7 @@ Bpe read_bpe(const JsonView& object, bool byte_level, const std::vector<AddedTok
     object.at("byte_fallback").fail("together with ByteLevel it is not supported");
   if (const auto unk = object.find("unk_token")) {
     const uint32_t id = names.id_of(unk->string());
-    // GPT-2's files name one that they never need.
+    // GPT-2's files name an unknown token that they never need.
     if (id == Vocabulary::kNone && !byte_level) unk->fail("'" + unk->string() + "' is not in the vocabulary");
     if (id != Vocabulary::kNone) options.unk = id;
   }

@@ -11,10 +11,8 @@
 namespace lora {
 
 // Reads a model of type BPE. `byte_level`: its tokens are in ByteLevel's alphabet and become bytes. Checks `added`
-// against
-// the vocabulary: each id must be unused or belong to the same token. Throws ModelError for another type, dropout,
-// subword
-// affixes, and merges of unknown tokens.
+// against the vocabulary: each id must be unused or belong to the same token. Throws ModelError for another type,
+// dropout, subword affixes, and merges of unknown tokens.
 Bpe read_bpe(const JsonView& object, bool byte_level, const std::vector<AddedToken>& added);
 
 }  // namespace lora

@@ -13,7 +13,7 @@
 namespace lora {
 namespace {
 
-// Printable Latin-1 characters stand for themselves, the other bytes for U+0100 and on.
+// Printable Latin-1 characters map to themselves, the other bytes to U+0100 and on.
 std::array<int, 0x144> alphabet() {
   std::array<int, 0x144> bytes{};
   bytes.fill(-1);
@@ -36,7 +36,7 @@ void byte_fallback(std::vector<std::string>& tokens) {
   std::string bytes;
   const auto flush = [&] {
     if (bytes.empty()) return;
-    // Bytes that are not all of characters are lost together, one U+FFFD for each.
+    // If the bytes are not valid UTF-8, each becomes one U+FFFD.
     bool whole = true;
     for (size_t at = 0; whole && at < bytes.size();) {
       const size_t length = utf8_length(bytes, at);

@@ -14,13 +14,11 @@ namespace lora {
 using Decoder = std::function<void(std::vector<std::string>&)>;
 
 // The steps of `object`, in order: Sequence, Replace, ByteFallback, Fuse, Strip, Metaspace, ByteLevel. Throws
-// ModelError
-// for any other. ByteLevel expects texts that are already bytes.
+// ModelError for any other. ByteLevel expects texts that are already bytes.
 std::vector<Decoder> read_decoder(const JsonView& object);
 
 // Decodes a text in ByteLevel's alphabet (one printable character per byte) to bytes. Returns false if the text has
-// other
-// characters. GPT-2: https://github.com/openai/gpt-2/blob/master/src/encoder.py
+// other characters. GPT-2: https://github.com/openai/gpt-2/blob/master/src/encoder.py
 bool from_byte_alphabet(std::string_view text, std::string& bytes);
 
 // "<0x0A>": 10; -1 for anything else.

@@ -22,7 +22,7 @@ struct Scratch {
   Words words;
 };
 
-// Lends a scratch to each call that runs, and keeps it, with its cache of words, for the next one.
+// Lends a scratch to each running call and keeps it, with its word cache, for the next call.
 class ScratchPool {
  public:
   class Loan {
@@ -42,7 +42,7 @@ class ScratchPool {
   std::unique_ptr<Scratch> take() {
     const std::scoped_lock lock(mutex_);
     if (free_.empty()) {
-      free_.reserve(++made_);  // so that giving one back cannot throw
+      free_.reserve(++made_);  // so that returning one cannot throw
       return std::make_unique<Scratch>();
     }
     auto scratch = std::move(free_.back());
@@ -59,7 +59,7 @@ class ScratchPool {
   size_t made_ = 0;
 };
 
-// The file's added tokens, and those that only `config` knows; named special tokens are special.
+// The file's added tokens and those of `config`. Tokens that are named special become special.
 std::vector<AddedToken> all_added(const JsonView& root, const TokenizerConfig& config) {
   std::vector<AddedToken> tokens;
   if (const auto entries = root.find("added_tokens")) {
@@ -116,7 +116,7 @@ class JsonTokenizer : public Tokenizer {
     tokens.reserve(text.size() / 4 + 8);
     split_at(raw_, whole, special, tokens,
              [&](const AlignedText& part) { encode_part(part, special, *scratch, tokens); });
-    // What no token stands for, since it was dropped, goes to the one before.
+    // The bytes of dropped text belong to the token before it.
     for (size_t i = 0; i + 1 < tokens.size(); ++i) tokens[i].end = tokens[i + 1].begin;
     if (!tokens.empty()) tokens.back().end = text.size();
     return tokens;
@@ -127,7 +127,7 @@ class JsonTokenizer : public Tokenizer {
     tokens.reserve(ids.size());
     for (const int64_t id : ids) {
       if (id < 0 || id >= vocab_size_ || is_special(id)) continue;
-      const AddedToken* normal = normal_.by_id(id);  // reads as the text around it, which was normalized too
+      const AddedToken* normal = normal_.by_id(id);  // its text is normalized, like the text around it
       if (const AddedToken* token = normal ? normal : raw_.by_id(id)) {
         tokens.push_back(token->content);
       } else if (bpe_.vocabulary().has(static_cast<uint32_t>(id))) {
@@ -173,7 +173,7 @@ class JsonTokenizer : public Tokenizer {
   std::vector<std::filesystem::path> files() const override { return files_; }
 
  private:
-  // Bytes are put together to text by ByteLevel alone.
+  // Checks that only ByteLevel decodes bytes.
   void check_byte_decoder(const JsonView& root) {
     const auto decoder = root.find("decoder");
     if (decoder && decoder->at("type").string() != "ByteLevel") {
@@ -183,7 +183,7 @@ class JsonTokenizer : public Tokenizer {
     if (!decoder) root.fail("'decoder' is missing, wanted ByteLevel, as the pre-tokenizer is that");
   }
 
-  // Some are looked for in the text as it is, some in the normalized one and by their normalized names.
+  // Some tokens are searched in the original text, others in the normalized text by their normalized content.
   void share_out_added() {
     std::vector<AddedToken> raw, normal;
     PatternScratch scratch;
@@ -205,14 +205,14 @@ class JsonTokenizer : public Tokenizer {
   void take_special(const Surroundings& around, const TokenizerConfig& config) {
     if (config.bos) bos_ = named("bos_token", *config.bos);
     if (config.eos) eos_ = named("eos_token", *config.eos);
-    // A padding token without an id is common, and nothing here is padded with it.
+    // A padding token without an id is common, and nothing here uses it.
     if (config.pad) pad_ = find_id(*config.pad);
     const auto added_here = [&](std::optional<bool> said, const std::optional<std::string>& by_template,
                                 std::optional<int64_t>& id) {
       if (by_template && (!said || !id)) id = named("post_processor", *by_template);
       return id && said.value_or(by_template.has_value());
     };
-    // As in transformers, a word in the configuration about one of the two is a word about both.
+    // As in transformers, setting one of the two in the configuration determines both.
     const bool spoken = config.add_bos || config.add_eos;
     adds_bos_ = added_here(spoken ? std::optional(config.add_bos.value_or(false)) : std::nullopt, around.before, bos_);
     adds_eos_ = added_here(spoken ? std::optional(config.add_eos.value_or(false)) : std::nullopt, around.behind, eos_);
@@ -229,7 +229,7 @@ class JsonTokenizer : public Tokenizer {
     throw ModelError(name_ + ": '" + name + "' (" + key + ") is not in the vocabulary and no added token");
   }
 
-  // The tokens of `added` that are in `text`, and between them what rest(part) makes.
+  // Finds the tokens of `added` in `text`, and calls rest(part) for the text between them.
   template <typename Rest>
   void split_at(const AddedTokens& added, const AlignedText& text, std::span<const TextRange> special,
                 std::vector<Token>& tokens, const Rest& rest) const {

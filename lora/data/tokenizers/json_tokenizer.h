@@ -1,7 +1,6 @@
 #pragma once
 // A Tokenizer for tokenizer.json, the format of Hugging Face's `tokenizers`. Models: BPE over bytes (GPT-2, Llama 3,
-// Qwen,
-// SmolLM) and over characters with byte fallback (Llama 2, Mistral, Gemma, Phi-3).
+// Qwen, SmolLM) and over characters with byte fallback (Llama 2, Mistral, Gemma, Phi-3).
 
 #include <filesystem>
 #include <memory>
@@ -15,9 +14,8 @@
 namespace lora {
 
 // `document` is the parsed file `name`; files() returns `files`. The file determines how text becomes ids and which
-// tokens
-// surround it. `config` adds tokens and names BOS, EOS and PAD. Throws ModelError with file and key for an error or an
-// unsupported setting.
+// tokens surround it. `config` adds tokens and names BOS, EOS and PAD. Throws ModelError with file and key for an error
+// or an unsupported setting.
 std::unique_ptr<Tokenizer> make_json_tokenizer(const nlohmann::json& document, const std::string& name,
                                                const TokenizerConfig& config, std::vector<std::filesystem::path> files);
 

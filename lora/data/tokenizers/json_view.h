@@ -15,8 +15,7 @@ namespace lora {
 nlohmann::json read_json(const std::filesystem::path& path);
 
 // A value inside a document, which must outlive it. Every getter throws ModelError ("FILE: KEY.KEY is a string, wanted
-// an
-// object") if the value has another type.
+// an object") if the value has another type.
 class JsonView {
  public:
   JsonView(const nlohmann::json& value, std::string file) : value_(&value), file_(std::move(file)) {}

@@ -20,7 +20,7 @@ void replace(AlignedText& text, const Pattern& pattern, const std::string& conte
     built.put(content, match->begin);
     done = match->end;
     size_t next = match->end;
-    if (match->begin == match->end) {  // look on behind the next character
+    if (match->begin == match->end) {  // an empty match: continue after the next character
       if (next == source.size()) break;
       next += character_at(source, next).length;
     }
@@ -30,7 +30,7 @@ void replace(AlignedText& text, const Pattern& pattern, const std::string& conte
   built.finish(text);
 }
 
-// Calls change(character, begin, built) for every character; it returns false for one that stays.
+// Calls change(character, begin, built) for every character. It returns false to keep the character.
 template <typename Change>
 void map_characters(AlignedText& text, const Change& change) {
   const std::string_view source = text.text();
@@ -79,11 +79,11 @@ void strip(AlignedText& text, bool left, bool right) {
   built.finish(text);
 }
 
-// Puts the normal form of the stretch [begin, end) of `source`. Which character of it became which is guessed: those
-// that were composed are the first ones, and the others stay in order.
+// Appends the normal form of the segment [begin, end) of `source`. The origin of each new character is an estimate:
+// composed characters come first, and the others keep their order.
 void put_normal(std::string_view normal, std::string_view source, size_t begin, size_t end, NormalForm form,
                 TextBuilder& built) {
-  std::vector<size_t> places;  // where the characters come from
+  std::vector<size_t> places;  // origin of each character
   const bool composes = form == NormalForm::kNfc || form == NormalForm::kNfkc;
   for (size_t at = begin; at < end;) {
     const size_t length = character_at(source, at).length;
@@ -100,7 +100,7 @@ void put_normal(std::string_view normal, std::string_view source, size_t begin, 
   }
 }
 
-// A stretch that no normalization reaches out of, from one starter to the next, at a time.
+// Normalizes one segment at a time, from one starter to the next. No normalization crosses a segment.
 void normalize(AlignedText& text, NormalForm form) {
   const std::string_view source = text.text();
   size_t at = first_not_normal(source, 0, form);

@@ -13,8 +13,7 @@ namespace lora {
 using Normalizer = std::function<void(AlignedText&, PatternScratch&)>;
 
 // The steps of `object`, in order: Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents.
-// Throws
-// ModelError for any other.
+// Throws ModelError for any other.
 std::vector<Normalizer> read_normalizer(const JsonView& object);
 
 }  // namespace lora

@@ -8,7 +8,7 @@
 namespace lora {
 namespace {
 
-// A text of a megabyte of spaces stays far below; a pattern that backtracks without end meets them in about a second.
+// A megabyte of spaces stays far below the limits. A pattern that backtracks endlessly reaches them in about a second.
 constexpr uint32_t kMatchLimit = 50'000'000, kDepthLimit = 10'000'000;
 constexpr size_t kStackStart = 32 << 10, kStackLimit = 8 << 20;
 
@@ -18,11 +18,11 @@ std::string error_text(int code) {
   return reinterpret_cast<const char*>(buffer);
 }
 
-// Oniguruma's \s is the property White_Space; PCRE2's has U+180E besides.
+// Oniguruma's \s is the property White_Space. PCRE2's \s also contains U+180E.
 constexpr std::string_view kSpaces =
     "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}";
 
-// Oniguruma's syntax (its "Ruby" one) as PCRE2's. What differs and is not rewritten is refused.
+// Rewrites Oniguruma's syntax (its "Ruby" one) in PCRE2's. Refuses differences that it cannot rewrite.
 class Rewriter {
  public:
   Rewriter(const std::string& pattern, const JsonView& place) : pattern_(pattern), place_(place) {}
@@ -59,7 +59,7 @@ class Rewriter {
     place_.fail("the regular expression '" + pattern_ + "' has " + what + ", which is not supported");
   }
 
-  // A ']' right after '[' or '[^' is itself.
+  // A ']' directly after '[' or '[^' is a literal.
   void open_class(size_t& i) {
     classes_ = 1;
     size_t next = i + 1;
@@ -67,7 +67,7 @@ class Rewriter {
     if (next < pattern_.size() && pattern_[next] == ']') refuse("an empty class");
   }
 
-  // "(?m" makes '.' match line ends there, and other options are unknown to PCRE2.
+  // In Oniguruma, "(?m" makes '.' match line ends; PCRE2 does not know the other options.
   void group(size_t i) const {
     const size_t end = pattern_.find_first_not_of("imxWDSPya-", i + 2);
     if (end == std::string::npos || end == i + 2 || (pattern_[end] != ':' && pattern_[end] != ')')) return;
@@ -93,7 +93,7 @@ class Rewriter {
         return;
       case 'p':
       case 'P':
-        opened_ = true;  // the braces of a property are no interval
+        opened_ = true;  // the braces of a property are not a quantifier
         if (pattern_.compare(i + 1, 2, "{^") == 0) {
           out_.append(c == 'p' ? "\\P{" : "\\p{");
           i += 2;
@@ -133,7 +133,7 @@ class Rewriter {
   const JsonView& place_;
   std::string out_;
   int classes_ = 0;
-  bool opened_ = false, interval_ = false;  // inside "{n,m", and just behind its '}'
+  bool opened_ = false, interval_ = false;  // inside "{n,m"; directly after its '}'
 };
 
 }  // namespace
@@ -171,7 +171,7 @@ Pattern Pattern::regex(const std::string& source, const JsonView& place) {
   const std::string rewritten = Rewriter(source, place).run();
   int error = 0;
   PCRE2_SIZE offset = 0;
-  // Oniguruma's '^' and '$' stand at every line.
+  // In Oniguruma, '^' and '$' match at every line.
   pcre2_code* code =
       pcre2_compile(reinterpret_cast<PCRE2_SPTR>(rewritten.data()), rewritten.size(),
                     PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
@@ -179,7 +179,7 @@ Pattern Pattern::regex(const std::string& source, const JsonView& place) {
   Pattern pattern;
   pattern.text_ = source;
   pattern.code_ = std::shared_ptr<void>(code, [](void* c) { pcre2_code_free(static_cast<pcre2_code*>(c)); });
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it cannot, the same is matched more slowly
+  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // if it fails, matching is slower but the same
   return pattern;
 }
 

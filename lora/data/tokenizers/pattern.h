@@ -31,8 +31,7 @@ class Pattern {
  public:
   static Pattern literal(std::string text);
   // Rewrites the pattern in PCRE2's syntax and compiles it. Throws ModelError, with `place`, for an invalid pattern and
-  // for
-  // one that the two libraries interpret differently.
+  // for one that the two libraries interpret differently.
   static Pattern regex(const std::string& pattern, const JsonView& place);
   // {"String": ...} or {"Regex": ...}.
   static Pattern read(const JsonView& object);

@@ -13,8 +13,7 @@ struct Surroundings {
 };
 
 // TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel (which adds nothing), Sequence. Throws ModelError
-// for
-// any other, and for more than one token on a side.
+// for any other, and for more than one token on a side.
 Surroundings read_post_processor(const JsonView& object);
 
 }  // namespace lora

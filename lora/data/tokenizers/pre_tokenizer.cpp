@@ -9,7 +9,7 @@
 namespace lora {
 namespace {
 
-// GPT-2's, which ByteLevel brings along.
+// GPT-2's pattern, the default of ByteLevel.
 constexpr const char* kGpt2Words = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 enum class Behavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
@@ -23,7 +23,7 @@ Behavior read_behavior(const JsonView& value) {
   return static_cast<Behavior>(found - names.begin());
 }
 
-// Takes the stretches of a word, matches and what lies between them, in order, and makes words of them.
+// Receives the parts of a word in order (matches and the text between them) and makes words of them.
 class Stretches {
  public:
   Stretches(std::vector<TextRange>& words, Behavior behavior) : words_(words), behavior_(behavior) {}
@@ -42,10 +42,10 @@ class Stretches {
       case Behavior::kIsolated:
         words_.push_back({begin, end});
         return;
-      case Behavior::kMergedWithPrevious:  // of matches in a row the first alone
+      case Behavior::kMergedWithPrevious:  // of consecutive matches, only the first
         put(begin, end, match && !match_before_);
         break;
-      case Behavior::kMergedWithNext:  // of matches in a row the last alone
+      case Behavior::kMergedWithNext:  // of consecutive matches, only the last
         put(begin, end, !match && match_before_);
         break;
       case Behavior::kContiguous:
@@ -70,7 +70,7 @@ class Stretches {
   bool fresh_ = true, match_before_ = false;
 };
 
-// next(word, at): the first match in `word` at or after `at`, or none.
+// next(word, at): the first match in `word` at or after `at`, or nothing.
 template <typename Next>
 void split(Words& words, Behavior behavior, bool invert, const Next& next) {
   words.spare.clear();
@@ -88,7 +88,7 @@ void split(Words& words, Behavior behavior, bool invert, const Next& next) {
       add(done, match->begin, false);
       add(match->begin, match->end, true);
       done = at = match->end;
-      // A match of nothing only cuts; the next one is looked for behind a character.
+      // An empty match only splits. The search continues after one character.
       if (match->begin == match->end && at < word.size()) at += character_at(word, at).length;
     }
     add(done, word.size(), false);
@@ -96,7 +96,7 @@ void split(Words& words, Behavior behavior, bool invert, const Next& next) {
   words.ranges.swap(words.spare);
 }
 
-// Matches are single characters.
+// Each match is a single character.
 Splitter split_characters(bool (*matches)(char32_t), Behavior behavior) {
   return [=](Words& words, PatternScratch&) {
     split(words, behavior, false, [matches](std::string_view word, size_t at) -> std::optional<TextRange> {
@@ -110,7 +110,7 @@ Splitter split_characters(bool (*matches)(char32_t), Behavior behavior) {
   };
 }
 
-// \w+|[^\w\s]+: white space is dropped, the rest is split where word characters begin and end.
+// \w+|[^\w\s]+: drops white space and splits the rest where word characters begin and end.
 bool is_other_than_word(char32_t code) { return !is_word_character(code); }
 void split_word_characters(std::vector<Splitter>& steps) {
   steps.push_back(split_characters(is_white_space, Behavior::kRemoved));
@@ -123,7 +123,7 @@ Splitter split_pattern(Pattern pattern, Behavior behavior, bool invert) {
   };
 }
 
-// Puts `prefix` before each word for which wanted(word, where it came from) says so.
+// Adds `prefix` before each word for which wanted(word, original position) is true.
 template <typename Wanted>
 void prepend(Words& words, std::string_view prefix, const Wanted& wanted) {
   const std::string_view text = words.text.text();
@@ -170,7 +170,7 @@ void add_metaspace(const JsonView& object, std::vector<Splitter>& steps) {
   if (replacement.empty() || character_at(replacement, 0).length != replacement.size()) {
     object.at("replacement").fail("found '" + replacement + "', wanted one character");
   }
-  // Before `prepend_scheme` there was `add_prefix_space`.
+  // The older form of `prepend_scheme` is `add_prefix_space`.
   const std::string scheme =
       object.string_or("prepend_scheme", object.boolean_or("add_prefix_space", true) ? "always" : "never");
   if (scheme != "always" && scheme != "first" && scheme != "never") {

@@ -28,7 +28,7 @@ void read_names(const JsonView& file, TokenizerConfig& config) {
   for (const char* key : {"unk_token", "sep_token", "cls_token", "mask_token"}) take(key, nullptr);
   for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
     const auto names = file.find(key);
-    if (!names || names->value().is_object()) continue;  // an object names them for Python's attributes
+    if (!names || names->value().is_object()) continue;  // an object maps Python attributes to names
     for (const JsonView& name : names->elements()) config.special.push_back(token_name(name));
   }
 }

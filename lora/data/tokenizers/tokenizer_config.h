@@ -20,8 +20,7 @@ struct TokenizerConfig {
 };
 
 // Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json in `directory`, if they exist. An earlier
-// file
-// takes precedence. Throws ModelError with file and key.
+// file takes precedence. Throws ModelError with file and key.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory);
 
 // Reads an entry of `added_tokens` or `added_tokens_decoder`, without the id.

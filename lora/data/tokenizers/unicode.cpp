@@ -44,7 +44,7 @@ bool is_word_character(char32_t code) {
       category == UTF8PROC_CATEGORY_PC) {
     return true;
   }
-  // Joiners, and the symbols that count as alphabetic: letters in circles and squares.
+  // Joiners, and symbols that count as alphabetic: circled and squared letters.
   return code == 0x200C || code == 0x200D || (code >= 0x24B6 && code <= 0x24E9) ||
          (code >= 0x1F130 && code <= 0x1F149) || (code >= 0x1F150 && code <= 0x1F169) ||
          (code >= 0x1F170 && code <= 0x1F189);
@@ -70,7 +70,7 @@ bool is_mark(char32_t code) {
 
 std::string to_lowercase(char32_t code) {
   std::string lower;
-  if (code == 0x130) return "i\u0307";  // the one whose lower case is two characters
+  if (code == 0x130) return "i\u0307";  // the only character whose lower case has two characters
   const auto mapped = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code)));
   if (mapped != code) append_character(lower, mapped);
   return lower;
@@ -85,24 +85,24 @@ std::string normalized(std::string_view text, NormalForm form) {
       utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
                    &mapped, static_cast<utf8proc_option_t>(options));
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, std::free);
-  if (length < 0) return std::string(text);  // valid UTF-8 cannot fail but for want of memory
+  if (length < 0) return std::string(text);  // valid UTF-8 fails only if memory runs out
   return {reinterpret_cast<const char*>(mapped), static_cast<size_t>(length)};
 }
 
 namespace {
 
-// Marks may join what stands before them, and so may the vowels and final consonants of Korean; some characters become
-// such only under the compatibility forms.
+// True if a character can combine with those before it: marks, and Korean vowels and final consonants. Some characters
+// become one of these only in the compatibility forms.
 bool joins_before(char32_t code) {
   if (code < 0x300) return false;
   return is_mark(code) || (code >= 0x1160 && code <= 0x11FF) || (code >= 0x3131 && code <= 0x318E) ||
          (code >= 0xFF9E && code <= 0xFFDC);
 }
 
-// Whether a character that stands alone changes under `form`; may say so of one that does not.
+// True if a character on its own may change under `form`. May be true for one that does not change.
 bool may_change(char32_t code, NormalForm form) {
   const bool composes = form == NormalForm::kNfc || form == NormalForm::kNfkc;
-  if (code >= 0xAC00 && code <= 0xD7A3) return !composes;  // Korean syllables, which no table lists
+  if (code >= 0xAC00 && code <= 0xD7A3) return !composes;  // Korean syllables, which are not in the tables
   return utf8proc_get_property(static_cast<utf8proc_int32_t>(code))->decomp_seqindex != UINT16_MAX;
 }
 
@@ -119,7 +119,7 @@ size_t stretch_end(std::string_view text, size_t at) {
 }
 
 size_t first_not_normal(std::string_view text, size_t at, NormalForm form) {
-  // Below these nothing changes under the form.
+  // Nothing below these changes in the form.
   const char32_t safe = form == NormalForm::kNfc ? 0x300 : form == NormalForm::kNfd ? 0xC0 : 0xA0;
   size_t stretch = at;
   while (at < text.size()) {

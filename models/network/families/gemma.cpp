@@ -1,9 +1,7 @@
 // Gemma (Gemma Team 2024): norms multiply by 1 + w, embeddings are scaled by √hidden, and the MLP is a gated GELU.
 // Gemma 2 adds norms after attention and MLP, caps scores and logits by a tanh, and uses a sliding window in every
-// other
-// layer. Gemma 3 (2025, text models) replaces the caps by norms of queries and keys. Five of its six layers use a
-// sliding
-// window and a rotary embedding of their own.
+// other layer. Gemma 3 (2025, text models) replaces the caps by norms of queries and keys. Five of its six layers use a
+// sliding window and a rotary embedding of their own.
 #include <cmath>
 
 #include "models/network/families/families.h"

@@ -1,6 +1,5 @@
 // Phi-3, Phi-3.5 and Phi-4-mini (Abdin et al. 2024): one projection for q, k, v, another for gate and up; LongRoPE
-// (Ding et
-// al. 2024). Phi-4-mini rotates only a part of each head.
+// (Ding et al. 2024). Phi-4-mini rotates only a part of each head.
 #include "models/network/families/families.h"
 
 namespace lora {
