@@ -32,7 +32,7 @@ struct AdaLoraConfig {
 };
 
 struct AdapterConfig {
-  std::string method = "lora";  // a name of methods() in method.h, or "full"
+  std::string method = "lora";  // a name of methods() in registry.h
   int64_t rank = 8;
   double alpha = 16;
   bool use_rslora = false;
@@ -45,22 +45,25 @@ struct AdapterConfig {
   std::vector<std::pair<std::string, int64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;
   std::vector<std::string> modules_to_save;  // trained whole beside the adapter
-  std::string bias = "none";                 // which biases are trained: none | all | lora_only: of what is adapted
-  bool lora_bias = false;                    // B has a bias of its own, scaled as B·A is
+  // Which biases are trained: none | all | lora_only (those of the adapted layers).
+  std::string bias = "none";
+  bool lora_bias = false;  // B has a bias of its own, scaled as B·A is
   // Rows of embed_tokens, and of a head that is tied to it, that are trained while the others stay.
   std::vector<int64_t> trainable_token_indices;
-  // A tied head is adapted or trained together with embed_tokens; false: they part, and a merged model has both.
+  // A tied head is adapted or trained together with embed_tokens. Where false they part, and a merged model has both.
   bool ensure_weight_tying = true;
-  std::string init = "kaiming";  // kaiming | gaussian | pissa | pissa_niter_N | olora: see initialise.h
+  std::string init = "kaiming";  // a name of initial_pairs() in initialise.h
   std::string init_from;         // a PEFT adapter directory to go on from; empty: none
   AdaLoraConfig adalora;
   bool operator==(const AdapterConfig&) const = default;
 };
 
-// Whether the initial pair comes out of the base weight: W = (W − s·B₀·A₀) + s·B₀·A₀.
-inline bool starts_from_base(const AdapterConfig& config) {
-  return config.init.starts_with("pissa") || config.init == "olora";
-}
+// The values of AdapterConfig::bias, and what other tools call them (null: the same).
+struct BiasChoice {
+  const char* name;
+  const char* other_name;
+};
+inline constexpr BiasChoice kBiasChoices[] = {{"none", "false"}, {"all", nullptr}, {"lora_only", "lora"}};
 
 // s in W + s·B·A: α/r (Hu et al. 2021, §4.1), or α/√r with use_rslora (Kalajdzievski 2023, theorem 3.2), where the
 // update's size does not fall as the rank grows.

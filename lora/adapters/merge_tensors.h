@@ -2,12 +2,13 @@
 // How several tensors become one: what PEFT's merge_utils.py offers, with its numbers.
 //
 //   linear           Σ wᵢ tᵢ
-//   magnitude_prune  the same of tᵢ of which the share `density` largest in magnitude stays
-//   dare_linear      the same of tᵢ of which a random share `density` stays, divided by `density` (DARE, Yu et al.
-//   2023) ties             magnitude-pruned; of each element the sign with more weight is elected, and only tᵢ of that
-//   sign
-//                    count: their wᵢ tᵢ divided by how many they are (TIES, Yadav et al. 2023, §4)
-//   dare_ties        the same, randomly pruned
+//   magnitude_prune  the same, with only the share `density` of each tᵢ that is largest in magnitude
+//   dare_linear      the same, with a random share `density` of each tᵢ, divided by `density`
+//                    (DARE, Yu et al. 2023)
+//   ties             each tᵢ is pruned by magnitude. For each element the sign with more weight is elected, and only
+//                    the tᵢ of that sign count: the sum of their wᵢ tᵢ, divided by how many they are
+//                    (TIES, Yadav et al. 2023, §4)
+//   dare_ties        the same as ties, with each tᵢ pruned at random as in dare_linear
 //
 // The election sums tᵢ, or the signs with majority_sign "frequency", without the weights; a sum of zero is positive.
 

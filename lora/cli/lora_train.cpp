@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 #include "lora/app/training/config_plan.h"
 #include "lora/app/training/machine.h"
 #include "lora/app/training/quantization_report.h"
@@ -54,7 +54,7 @@ int train(const std::string& recipe_file, const std::vector<std::string>& overri
   const auto tokenizer = load_tokenizer(shared.model.path);
   const TrainingRuns runs = make_runs(recipes, options, *tokenizer);
   const auto model = load_model(shared.model, *tokenizer, shared.training.seed, runs.front()->labels().names());
-  AdapterSet adapters(*model);
+  AdapterSet adapters(model);
   for (const auto& run : runs) {
     say(titled(*run, run->long_work()));
     run->adapt(adapters);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "lora/adapters/merged.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 
@@ -23,7 +24,7 @@ ExportFormat gguf_as(const std::string& outtype) {
 }
 
 // Whether every layer has a place for what is merged into it.
-void check_merging(const ExportSource& source) { merged_tensors(source.model); }
+void check_merging(const ExportSource& source) { merged_tensors(source.model()); }
 
 std::string export_torchscript_int8(const ExportSource& source, const fs::path& output) {
   ExportSource chosen = source;

@@ -7,10 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "lora/adapters/config.h"
-#include "lora/adapters/inject.h"
+#include "lora/adapters/adapted_model.h"
 #include "lora/data/tokenizer.h"
-#include "models/network/decoder.h"
 
 namespace lora {
 
@@ -24,13 +22,13 @@ struct ExportOptions {
 
 // Everything borrowed; nothing is changed by an export, but that the model is in evaluation mode afterwards.
 struct ExportSource {
-  LlamaForCausalLM& model;
-  const Adaptation& adaptation;
-  const AdapterConfig& adapter;
+  const AdaptedModel& adapted;
   std::filesystem::path model_directory;               // of the base: config.json
   std::vector<std::filesystem::path> tokenizer_files;  // carried along
   const Tokenizer* tokenizer = nullptr;                // gguf writes it; what is written is compared on a text of its
   ExportOptions options = {};
+
+  LlamaForCausalLM& model() const { return *adapted.model; }
 };
 
 struct ExportFormat {

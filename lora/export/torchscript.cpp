@@ -19,6 +19,7 @@
 
 #include <limits>
 
+#include "lora/adapters/merged.h"
 #include "lora/export/export.h"
 #include "lora/export/torchscript_source.h"
 #include "lora/export/verify.h"
@@ -176,10 +177,11 @@ std::shared_ptr<LlamaForCausalLM> rounded_twin(const LlamaForCausalLM& model) {
 // the person to judge.
 std::string verify_int8(const ExportSource& source, const Logits& written) {
   const at::NoGradGuard no_grad;
-  const auto rounded = rounded_twin(source.model);
-  ExportSource twin{*rounded,         source.adaptation, source.adapter, source.model_directory, source.tokenizer_files,
-                    source.tokenizer, source.options};
-  verify_logits(twin, written, merged_bound(source.model));
+  const auto rounded = rounded_twin(source.model());
+  AdaptedModel bare;
+  bare.model = rounded;
+  const ExportSource twin{bare, source.model_directory, source.tokenizer_files, source.tokenizer, source.options};
+  verify_logits(twin, written, merged_bound(source.model()));
   return "layers as int8; " + verify_logits(source, written, std::numeric_limits<double>::infinity());
 }
 
@@ -190,7 +192,7 @@ std::string export_torchscript(const ExportSource& source, const fs::path& outpu
   if (!int8 && source.options.outtype != "auto") {
     throw ExportError("torchscript: outtype '" + source.options.outtype + "'; wanted auto (the model's own) or int8");
   }
-  jit::Module module = Builder(source.model, int8).build();
+  jit::Module module = Builder(source.model(), int8).build();
   module.eval();
 
   jit::ExtraFilesMap extra;
@@ -203,7 +205,7 @@ std::string export_torchscript(const ExportSource& source, const fs::path& outpu
       module.save(file.string(), extra);
       jit::Module written = jit::load(file.string());
       const Logits logits = [&](const at::Tensor& ids) { return written.forward({ids}).toTensor(); };
-      line = int8 ? verify_int8(source, logits) : verify_logits(source, logits, merged_bound(source.model));
+      line = int8 ? verify_int8(source, logits) : verify_logits(source, logits, merged_bound(source.model()));
     } catch (const Error&) {
       throw;
     } catch (const std::exception& e) {

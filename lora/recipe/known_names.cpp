@@ -3,6 +3,10 @@
 #include <map>
 #include <set>
 
+#include "lora/adapters/config.h"
+#include "lora/adapters/initialise.h"
+#include "lora/adapters/registry.h"
+
 namespace lora {
 namespace {
 
@@ -18,6 +22,17 @@ const std::map<std::string, std::vector<std::string>>& formats() {
       {"text", {"text"}},
   };
   return table;
+}
+
+// The names of a registry's rows, with what other tools call them.
+template <typename Row>
+Names of_rows(const std::vector<Row>& rows) {
+  Names names;
+  for (const Row& row : rows) {
+    names.available.push_back(row.name);
+    for (const std::string& other : row.other_names) names.elsewhere.emplace_back(other, row.name);
+  }
+  return names;
 }
 
 }  // namespace
@@ -116,19 +131,24 @@ const Names& known_mixing_units() {
 }
 
 const Names& known_methods() {
-  static const Names names = {
-      {"lora", "rslora", "dora", "lora_fa", "adalora", "full"}, {}, {{"qlora", "lora"}, {"full_finetune", "full"}}};
+  static const Names names = of_rows(methods());
   return names;
 }
 
 const Names& known_adapter_inits() {
-  static const Names names = {
-      {"kaiming", "gaussian", "pissa", "pissa_niter_N", "olora"}, {}, {{"true", "kaiming"}, {"normal", "gaussian"}}};
+  static const Names names = of_rows(initial_pairs());
   return names;
 }
 
 const Names& known_biases() {
-  static const Names names = {{"none", "all", "lora_only"}, {}, {{"lora", "lora_only"}, {"false", "none"}}};
+  static const Names names = [] {
+    Names made;
+    for (const BiasChoice& choice : kBiasChoices) {
+      made.available.emplace_back(choice.name);
+      if (choice.other_name) made.elsewhere.emplace_back(choice.other_name, choice.name);
+    }
+    return made;
+  }();
   return names;
 }
 

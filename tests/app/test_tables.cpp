@@ -2,7 +2,6 @@
 
 #include <set>
 
-#include "lora/adapters/method.h"
 #include "lora/data/chat_template.h"
 #include "lora/data/format.h"
 #include "lora/export/export.h"
@@ -34,12 +33,6 @@ TEST_CASE("a recipe's chat templates are those of the data room") {
   std::set<std::string> found = {"auto", "model"};
   for (const auto& [name, source] : builtin_templates()) found.insert(name);
   CHECK(names(known_templates().available) == found);
-}
-
-TEST_CASE("a recipe's methods are those of the adapter room, and full, and LoRA by its name with another scaling") {
-  std::set<std::string> found = {"full", "rslora"};
-  for (const auto& [name, method] : methods()) found.insert(name);
-  CHECK(names(known_methods().available) == found);
 }
 
 TEST_CASE("a recipe's exports are those of the export room") {

@@ -28,15 +28,15 @@ struct Trained {
     } else {
       config.target_modules = AllLinear{};
     }
-    adaptation = inject(*model, config, 1);
+    adapted = inject(model, config, 1);
     model->eval();
   }
-  ExportSource source() const { return {*model, adaptation, config, directory, {}}; }
+  ExportSource source() const { return {adapted, directory, {}}; }
 
   std::filesystem::path directory;
   std::shared_ptr<LlamaForCausalLM> model;
   AdapterConfig config;
-  Adaptation adaptation;
+  AdaptedModel adapted;
 };
 
 double largest(const at::Tensor& difference) { return difference.abs().max().item<double>(); }

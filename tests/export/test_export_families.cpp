@@ -19,13 +19,13 @@ struct AdaptedFamily {
   explicit AdaptedFamily(const std::string& name, const std::string& dtype = "auto") : directory(golden_family(name)) {
     model = load_pretrained(directory, dtype);
     config.target_modules = AllLinear{};
-    adaptation = inject(*model, config, 1);
+    adapted = inject(model, config, 1);
     const at::NoGradGuard no_grad;
     at::manual_seed(3);
-    for (const auto& [path, tensor] : trainable_parameters(*model)) at::Tensor(tensor).normal_(0, 0.1);
+    for (const auto& [path, tensor, role] : trainable_parameters(*model)) at::Tensor(tensor).normal_(0, 0.1);
     model->eval();
   }
-  ExportSource source() const { return {*model, adaptation, config, directory, {}}; }
+  ExportSource source() const { return {adapted, directory, {}}; }
   at::Tensor logits(const at::Tensor& ids) const {
     const at::NoGradGuard no_grad;
     return model->forward(ids);
@@ -34,7 +34,7 @@ struct AdaptedFamily {
   std::filesystem::path directory;
   std::shared_ptr<LlamaForCausalLM> model;
   AdapterConfig config;
-  Adaptation adaptation;
+  AdaptedModel adapted;
 };
 
 double relative(const at::Tensor& found, const at::Tensor& wanted) {
@@ -76,8 +76,9 @@ TEST_CASE("the TorchScript file of a bfloat16 model rounds where the model does"
       const TemporaryDirectory directory;
       const auto model = load_pretrained(golden_family(name), "bfloat16");
       model->model->fused = false;  // whose kernels keep float32 between some of the steps
-      const Adaptation none;
-      export_torchscript({*model, none, {}, golden_family(name), {}}, directory / "merged.pt");
+      AdaptedModel bare;
+      bare.model = model;
+      export_torchscript({bare, golden_family(name), {}}, directory / "merged.pt");
       torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
       const at::NoGradGuard no_grad;
       const at::Tensor wanted = model->forward(ids_of(2, 9));

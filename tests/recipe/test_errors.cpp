@@ -331,7 +331,7 @@ TEST_CASE("AdaLoRA's options are refused where they contradict each other, or an
   check_all({
       adapter("adalora: {target_r: 4}", "3: adapter.adalora: only with method adalora"),
       {10, "output_dir: x\nexport: [peft, lora]",
-       "11:16: export: lora makes a LoRA adapter of an AdaLoRA one; wanted peft with method lora"},
+       "11:16: export: lora makes a LoRA adapter of an AdaLoRA one; expected peft with method lora"},
   });
 }
 

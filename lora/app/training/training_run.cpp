@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
-#include "lora/adapters/method.h"
+#include "lora/adapters/initialise.h"
+#include "lora/adapters/inject.h"
+#include "lora/adapters/registry.h"
 #include "lora/app/data/cleaning_report.h"
 #include "lora/app/data/data_report.h"
 #include "lora/app/data/mixing_report.h"
@@ -80,19 +82,17 @@ std::string TrainingRun::long_work() const {
 
 void TrainingRun::adapt(AdapterSet& set) {
   set_ = &set;
-  model_ = &set.model();
   const uint64_t seed = recipe_.training.seed;
   const bool fresh = starts_fresh();
   // Alone it needs no way back to the bare base, which full fine-tuning would have to hold twice for it.
-  adaptation_ =
-      name_.empty() ? inject(*model_, recipe_.adapter, seed, fresh) : set.add(name_, recipe_.adapter, seed, fresh);
+  adapted_ =
+      name_.empty() ? inject(set.model(), recipe_.adapter, seed, fresh) : set.add(name_, recipe_.adapter, seed, fresh);
   const Dataset* held_out = recipe_.data.validation.empty() ? nullptr : &data_.validation;
-  trainer_ = streams() ? std::make_unique<Trainer>(*model_, recipe_.training, *data_.stream.samples, held_out,
+  trainer_ = streams() ? std::make_unique<Trainer>(*adapted_.model, recipe_.training, *data_.stream.samples, held_out,
                                                    recipe_.data.shuffle)
-                       : std::make_unique<Trainer>(*model_, recipe_.training, data_.train, held_out,
+                       : std::make_unique<Trainer>(*adapted_.model, recipe_.training, data_.train, held_out,
                                                    recipe_.data.shuffle, data_.mixture);
-  recipe_.adapter.adalora.total_step = trainer_->total_steps();
-  trainer_->set_hooks(training_hooks(adaptation_, recipe_.adapter, trainer_->total_steps()));
+  trainer_->set_hooks(training_hooks(adapted_, trainer_->total_steps()));
   for (const std::string& name : recipe_.exports) export_formats().at(name).check(export_source());
 }
 
@@ -106,7 +106,7 @@ DataNeed TrainingRun::data_need() const {
   DataNeed need = lora::data_need(train(), data_.validation);
   if (streams()) {  // what is still to come
     need.longest = recipe_.training.max_length;
-    need.distinct = model_->config().vocab_size;
+    need.distinct = adapted_.model->config().vocab_size;
   }
   return need;
 }
@@ -122,7 +122,7 @@ int64_t TrainingRun::held_bytes() const {
 void TrainingRun::plan(const DataNeed& data, int64_t beside, int64_t machine_bytes) {
   enter();
   need_ = data;
-  plan_ = plan_memory(*model_, trainer_->groups(), recipe_.training, data, machine_bytes,
+  plan_ = plan_memory(*adapted_.model, trainer_->groups(), recipe_.training, data, machine_bytes,
                       beside + trainer_->method_bytes());
   trainer_->set_plan(plan_);
 }
@@ -148,15 +148,13 @@ std::string TrainingRun::report() {
   if (!labels_.empty()) text += "Labels      " + labels_line(train(), labels_.names()) + "\n";
   text += "Memory      " + memory_line(plan_) + "\n";
   text += "Passes      " + passes_line(plan_, recipe_.training) + "\n";
-  text += "Layers      " + layers_line(*model_) + "\n";
+  text += "Layers      " + layers_line(*adapted_.model) + "\n";
   text += "Adapter     " + recipe_.adapter.method;
   if (starts_from_base(recipe_.adapter)) text += ", from the base's weights (" + recipe_.adapter.init + ")";
   text += "\n\n" + sources_table(sets);
   if (!data_.mixture.plain()) text += "\n" + mixing_table(data_.mixture.shares(0), recipe_.data.mixing);
-  text += "\n" + adaptation_table(adaptation_) + "\n";
-  text += comparison_table(adaptation_, recipe_.adapter, plan_,
-                           baselines(*model_, adaptation_, recipe_.adapter, recipe_.training, need_, plan_)) +
-          "\n";
+  text += "\n" + adaptation_table(adapted_) + "\n";
+  text += comparison_table(adapted_, plan_, baselines(adapted_, recipe_.training, need_, plan_)) + "\n";
   if (trainer_->groups().size() > 1) text += groups_table(trainer_->groups()) + "\n";
   return text + std::to_string(trainer_->total_steps()) + " steps of " + std::to_string(recipe_.training.batch_size) +
          " rows, " + std::to_string(trainer_->steps_per_epoch()) + " steps " +
@@ -199,8 +197,8 @@ std::string TrainingRun::preview() const {
 
 Answers TrainingRun::answer() const {
   return answer_questions(
-      *model_, tokenizer_, questions_,
-      end_ids(*model_, tokenizer_, recipe_.data, resolved(recipe_.data.validation, data_.validation)),
+      *adapted_.model, tokenizer_, questions_,
+      end_ids(*adapted_.model, tokenizer_, recipe_.data, resolved(recipe_.data.validation, data_.validation)),
       recipe_.evaluation.max_new_tokens);
 }
 
@@ -216,7 +214,7 @@ std::string TrainingRun::begin() {
   }
   std::string text;
   if (const auto& checkpoint = directory_->resume_from()) {
-    read_training_state(checkpoint->directory, *model_, adaptation_, *trainer_);
+    read_training_state(checkpoint->directory, adapted_, *trainer_);
     if (streams()) {
       expect_same_data(checkpoint->directory / kDataRecord, train(), data_.stream.samples.get(), data_.validation);
     }
@@ -227,7 +225,7 @@ std::string TrainingRun::begin() {
   }
   directory_->begin(recipe_);
   if (before_) write_answers(*before_, 0, 0.0);
-  peak_flops_ = measured_peak(model_->dtype());
+  peak_flops_ = measured_peak(adapted_.model->dtype());
   return text;
 }
 
@@ -261,8 +259,7 @@ void TrainingRun::save() {
   if (progress.step == saved_step_) return;
   directory_->sync_metrics();
   directory_->checkpoints().write(progress.step, [&](const std::filesystem::path& directory) {
-    write_training_state(directory, *model_, adaptation_, recipe_.adapter, *trainer_, recipe_.model.path,
-                         to_yaml(recipe_));
+    write_training_state(directory, adapted_, *trainer_, recipe_.model.path, to_yaml(recipe_));
     write_file_atomically(directory / kDataRecord, data_record(train(), data_.stream.samples.get(), data_.validation));
   });
   directory_->checkpoints().prune(recipe_.training.checkpoint_keep, {progress.best_step});
@@ -280,7 +277,7 @@ std::string TrainingRun::profile() const {
 }
 
 ExportSource TrainingRun::export_source() const {
-  ExportSource source{*model_, adaptation_, recipe_.adapter, recipe_.model.path, tokenizer_.files(), &tokenizer_};
+  ExportSource source{adapted_, recipe_.model.path, tokenizer_.files(), &tokenizer_};
   // What is in the list itself is not written twice.
   source.options.huggingface_beside = std::ranges::count(recipe_.exports, "huggingface") == 0;
   return source;
@@ -304,7 +301,7 @@ std::string TrainingRun::finish() {
   }
   if (streams()) text += stream_report() + "\n";
   if (recipe_.training.keep_best && progress.best_step > 0 && progress.best_step != progress.step) {
-    read_trained_weights(directory_->checkpoints().verified(progress.best_step), *model_, adaptation_);
+    read_trained_weights(directory_->checkpoints().verified(progress.best_step), adapted_);
     text += "The best weights are those of step " + std::to_string(progress.best_step) +
             ", with a validation loss of " + fixed(progress.best_loss, 4) + "\n";
     evaluated_.reset();
@@ -321,9 +318,9 @@ std::string TrainingRun::finish() {
   std::vector<std::vector<std::string>> written;
   for (const std::string& name : recipe_.exports) {
     const auto output = directory_->path() / export_formats().at(name).default_name;
-    const SessionRecipe base{recipe_.model, recipe_.adapter, recipe_.training.seed};
     written.push_back(
-        {"wrote", output.string(), write_export(name, export_source(), base, MergeInto::kOriginal, output)});
+        {"wrote", output.string(),
+         write_export(name, export_source(), {recipe_.model, recipe_.training.seed}, MergeInto::kOriginal, output)});
   }
   written.push_back(
       {"wrote", directory_->checkpoints().directory(progress.step).string(), "go on from here with --resume"});

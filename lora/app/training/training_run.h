@@ -34,8 +34,8 @@ class TrainingRun {
   // Locks the run directory, unless it is a dry run, and reads the data.
   TrainingRun(NamedRecipe recipe, const RunOptions& options, const Tokenizer& tokenizer);
 
-  // Puts the adapter into the set, under its name; where it has none it is alone, and goes into the model itself. The
-  // set has to outlive this.
+  // Puts the adapter into the set, under its name. Where it has no name it is alone and goes into the set's model
+  // itself. The set has to outlive this.
   void adapt(AdapterSet& set);
   // What adapt will take its time for; mostly nothing.
   std::string long_work() const;
@@ -90,8 +90,7 @@ class TrainingRun {
   Labels labels_;
   RecipeData data_;
   AdapterSet* set_ = nullptr;
-  LlamaForCausalLM* model_ = nullptr;
-  Adaptation adaptation_;
+  AdaptedModel adapted_;
   std::unique_ptr<Trainer> trainer_;
   DataNeed need_;
   MemoryPlan plan_;
