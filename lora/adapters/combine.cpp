@@ -10,7 +10,7 @@
 
 #include "lora/adapters/matcher.h"
 #include "lora/adapters/merge_tensors.h"
-#include "lora/adapters/methods/lora_linear.h"
+#include "lora/adapters/methods/lora.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -49,15 +49,7 @@ const CombinationType& checked_type(const CombineOptions& options) {
 }
 
 Update update_of(const AdaptedModule& module, const AdapterConfig& config, const std::string& adapter, double weight) {
-  const auto parts = module.layer->parts();
-  if (parts && parts->lora_A.defined() && !parts->magnitude.defined()) {
-    at::Tensor a = parts->lora_A.detach(), b = parts->lora_B.detach();
-    if (parts->start_A.defined()) {  // from the base as it is: with what was taken out of it at the start
-      a = at::cat({a, parts->start_A});
-      b = at::cat({b, -parts->start_B}, 1);
-    }
-    return {adapter, a, b, parts->scaling, weight};
-  }
+  if (const auto update = module.layer->update()) return {adapter, update->a, update->b, update->scaling, weight};
   fail("adapter '" + adapter + "' is of method " + config.method +
        ", whose update is not a product of two factors; merge it into the base first (lora-export --format "
        "huggingface)");
@@ -70,20 +62,20 @@ Updates collect(const AdapterSet& set, const WeightedNames& weighted) {
   Updates updates;
   std::set<std::string> seen;
   for (const auto& [name, weight] : weighted) {
-    const Adaptation& adaptation = set.adaptation(name);
+    const AdaptedModel& adapted = set.adapted(name);
     if (!seen.insert(name).second) fail("adapter '" + name + "' is named twice");
     if (!std::isfinite(weight)) fail("the weight of adapter '" + name + "' is not finite");
-    if (!adaptation.saved_modules.empty()) {
-      fail("adapter '" + name + "' trains '" + adaptation.saved_modules.front() +
+    if (!adapted.saved_modules.empty()) {
+      fail("adapter '" + name + "' trains '" + adapted.saved_modules.front() +
            "' whole (modules_to_save), which has no weighted sum with the others; merge it into the base first");
     }
-    if (adaptation.embedding || !adaptation.biases.empty() || set.config(name).lora_bias) {
-      fail("adapter '" + name + "' changes " + (adaptation.embedding ? "the embedding" : "biases") +
+    if (adapted.embedding || !adapted.biases.empty() || adapted.config.lora_bias) {
+      fail("adapter '" + name + "' changes " + (adapted.embedding ? "the embedding" : "biases") +
            ", of which there are no weighted sums here; merge it into the base first");
     }
-    for (const AdaptedModule& module : adaptation.modules) {
+    for (const AdaptedModule& module : adapted.modules) {
       if (module.layer->rank() == 0) continue;  // AdaLoRA left nothing of it
-      updates[module.path].push_back(update_of(module, set.config(name), name, weight));
+      updates[module.path].push_back(update_of(module, adapted.config, name, weight));
     }
   }
   return updates;
@@ -207,7 +199,7 @@ CombinedAdapter combine(AdapterSet& set, const WeightedNames& weighted, const Co
   const Updates updates = collect(set, weighted);
   if (updates.empty()) fail("the adapters change nothing");
   set.deactivate();
-  LlamaForCausalLM& model = set.model();
+  const LlamaForCausalLM& model = *set.model();
 
   int64_t largest = 0;
   for (const auto& [path, list] : updates) {
@@ -219,8 +211,11 @@ CombinedAdapter combine(AdapterSet& set, const WeightedNames& weighted, const Co
   CombinedAdapter combined;
   double errors = 0, sums = 0;
   std::map<std::string, Factors> results;
-  const auto modules = model.named_modules("", /*include_self=*/false);
-  for (const auto& item : modules) {  // in the model's order
+  std::map<std::string, AdaptedModule> places;
+  for (const auto& [name, weight] : weighted) {
+    for (const AdaptedModule& module : set.adapted(name).modules) places.emplace(module.path, module);
+  }
+  for (const auto& item : model.named_modules("", /*include_self=*/false)) {  // in the model's order
     const auto found = updates.find(item.key());
     if (found == updates.end()) continue;
     const std::vector<Update>& list = found->second;
@@ -234,15 +229,17 @@ CombinedAdapter combine(AdapterSet& set, const WeightedNames& weighted, const Co
       expect_equal_ranks(item.key(), list, type.name);
       result = merged_factors(list, rule, generator);
     }
-    const double wanted = norm(sum), missed = norm(difference(result, sum));
-    combined.modules.push_back({item.key(), result.a.size(0), wanted > 0 ? missed / wanted : 0});
+    const double whole = norm(sum), missed = norm(difference(result, sum));
+    combined.modules.push_back({item.key(), result.a.size(0), whole > 0 ? missed / whole : 0});
     errors += missed * missed;
-    sums += wanted * wanted;
+    sums += whole * whole;
     results[item.key()] = result;
   }
   combined.error = sums > 0 ? std::sqrt(errors / sums) : 0;
 
-  AdapterConfig& config = combined.config;
+  combined.adapted.model = set.model();
+  combined.adapted = unattached(combined.adapted);
+  AdapterConfig& config = combined.adapted.config;
   std::set<std::string> paths;
   config.rank = 0;
   for (const CombinedModule& module : combined.modules) {
@@ -257,15 +254,16 @@ CombinedAdapter combine(AdapterSet& set, const WeightedNames& weighted, const Co
       config.rank_pattern.emplace_back(escaped(module.path), module.rank);
       config.alpha_pattern.emplace_back(escaped(module.path), alpha);
     }
-    const auto base = std::dynamic_pointer_cast<Linear>(*modules.find(module.path));
-    const auto layer = std::make_shared<LoraLinear>(base, MethodOptions{config, module.rank, alpha, 0});
+    const AdaptedModule& place = places.at(module.path);
+    const auto layer =
+        std::make_shared<LoraLinear>(place.layer->base_layer(), LayerOptions{config, module.rank, alpha, 0});
     layer->lora_A.copy_(results[module.path].a);
     layer->lora_B.copy_(results[module.path].b);
-    combined.adaptation.modules.push_back({module.path, layer});
-    combined.adaptation.trainable_parameters += layer->lora_A.numel() + layer->lora_B.numel();
+    combined.adapted.modules.push_back({module.path, layer, place.host});
+    combined.adapted.trainable_parameters += layer->lora_A.numel() + layer->lora_B.numel();
   }
-  for (const at::Tensor& parameter : model.parameters()) combined.adaptation.total_parameters += parameter.numel();
-  combined.adaptation.total_parameters += combined.adaptation.trainable_parameters;
+  for (const at::Tensor& parameter : model.parameters()) combined.adapted.total_parameters += parameter.numel();
+  combined.adapted.total_parameters += combined.adapted.trainable_parameters;
   return combined;
 }
 

@@ -57,8 +57,7 @@ struct CombinedModule {
 };
 
 struct CombinedAdapter {
-  AdapterConfig config;
-  Adaptation adaptation;  // its layers hold the base's, and are in no model yet
+  AdaptedModel adapted;  // detached: attach() puts it into the base
   std::vector<CombinedModule> modules;
   double error;  // the same over all modules together
 };
@@ -67,7 +66,7 @@ using WeightedNames = std::vector<std::pair<std::string, double>>;
 
 // A module that only some adapters have is combined from these. Error (exit code 2) for options that do not fit the
 // type, ranks that differ where they must not, and by name for an adapter whose update is not s·B·A (DoRA: merge it
-// first) or that trains modules whole. Nothing in the set changes but that the bare base is active afterwards.
+// first) or that trains modules whole. The set changes in one thing alone: the bare base is active afterwards.
 CombinedAdapter combine(AdapterSet& set, const WeightedNames& weighted, const CombineOptions& options);
 
 }  // namespace lora

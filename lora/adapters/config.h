@@ -41,7 +41,7 @@ struct AdaLoraConfig {
 };
 
 struct AdapterConfig {
-  std::string method = "lora";  // a name of methods() in method.h, or "full"
+  std::string method = "lora";  // a name of methods() in registry.h
   int64_t rank = 8;
   double alpha = 16;
   bool use_rslora = false;
@@ -58,18 +58,13 @@ struct AdapterConfig {
   bool lora_bias = false;  // B has a bias of its own, scaled as B·A is
   // Rows of embed_tokens, and of a head that is tied to it, that are trained while the others stay.
   std::vector<int64_t> trainable_token_indices;
-  // A tied head is adapted or trained together with embed_tokens; false: they part, and a merged model has both.
+  // A tied head is adapted or trained together with embed_tokens. Where false they part, and a merged model has both.
   bool ensure_weight_tying = true;
-  std::string init = "kaiming";  // one of init_names() in initialise.h
+  std::string init = "kaiming";  // a name of initial_pairs() in initialise.h
   std::string init_from;         // a PEFT adapter directory to go on from; empty: none
   AdaLoraConfig adalora;
   bool operator==(const AdapterConfig&) const = default;
 };
-
-// Whether the initial pair comes out of the base weight: W = (W − s·B₀·A₀) + s·B₀·A₀.
-inline bool starts_from_base(const AdapterConfig& config) {
-  return config.init.starts_with("pissa") || config.init == "olora";
-}
 
 // s in W + s·B·A: α/r (Hu et al. 2021, §4.1), or α/√r with use_rslora (Kalajdzievski 2023, theorem 3.2), where the
 // update's size does not fall as the rank grows.

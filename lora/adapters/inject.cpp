@@ -4,9 +4,11 @@
 
 #include <algorithm>
 
+#include "lora/adapters/initialise.h"
 #include "lora/adapters/matcher.h"
-#include "lora/adapters/method.h"
 #include "lora/adapters/peft.h"
+#include "lora/adapters/registry.h"
+#include "lora/adapters/token_rows.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -19,11 +21,23 @@ uint64_t seed_for(const std::string& path, uint64_t seed) {
 }
 
 // Trained weights are float32 and private: AdamW's small steps vanish in half precision, and the file stays as it is.
-void train_whole(torch::nn::Module& module) {
-  for (at::Tensor& parameter : module.parameters()) {
-    parameter.set_data(parameter.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true));
-    parameter.requires_grad_(true);
-  }
+// An adapter keeps the base's values; null where the network itself is trained.
+void train_whole(at::Tensor parameter, AdapterSwitch* adapter_switch) {
+  if (adapter_switch) keep_base(*adapter_switch, parameter);
+  parameter.set_data(parameter.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true));
+  parameter.requires_grad_(true);
+}
+
+void train_whole(const torch::nn::Module& module, AdapterSwitch* adapter_switch) {
+  for (const at::Tensor& parameter : module.parameters()) train_whole(parameter, adapter_switch);
+}
+
+using Modules = torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>;
+
+std::shared_ptr<LinearHost> host_of(const std::shared_ptr<LlamaForCausalLM>& model, const Modules& modules,
+                                    const std::string& path) {
+  const size_t dot = path.rfind('.');
+  return dot == std::string::npos ? model : std::dynamic_pointer_cast<LinearHost>(modules[path.substr(0, dot)]);
 }
 
 std::vector<ModulePath> module_paths(const LlamaForCausalLM& model) {
@@ -69,17 +83,18 @@ void expect_embeddable(const AdapterConfig& config) {
                        " is for linear layers, and 'model.embed_tokens' is an embedding; train it "
                        "whole with modules_to_save, or adapt it with method lora");
   };
-  if (!methods().at(config.method).adapts_embeddings) refuse("method " + config.method);
+  if (!find_method(config.method).wrap_embedding) refuse("method " + config.method);
   if (starts_from_base(config)) refuse("init " + config.init);
   if (config.lora_bias) refuse("lora_bias");
   if (!config.trainable_token_indices.empty()) {
-    throw AdapterError("trainable_token_indices: 'model.embed_tokens' is adapted already; wanted one of the two");
+    throw AdapterError("trainable_token_indices: 'model.embed_tokens' is adapted already; expected one of the two");
   }
 }
 
 // What is meant for a tied head and the embedding is sorted out: both as one, or apart.
-void settle_tied_head(LlamaForCausalLM& model, const AdapterConfig& config, ModuleMatch& match,
-                      Adaptation& adaptation) {
+void settle_tied_head(ModuleMatch& match, AdaptedModel& adapted) {
+  LlamaForCausalLM& model = *adapted.model;
+  const AdapterConfig& config = adapted.config;
   if (!model.has_tied_head()) return;
   const auto means = [](const auto& item) {
     if constexpr (std::is_same_v<std::decay_t<decltype(item)>, std::string>) {
@@ -89,22 +104,23 @@ void settle_tied_head(LlamaForCausalLM& model, const AdapterConfig& config, Modu
     }
   };
   const bool saved = std::ranges::any_of(match.saved_modules, means);
-  const bool adapted = std::ranges::any_of(match.targets, means);
+  const bool targeted = std::ranges::any_of(match.targets, means);
   // Rows of their own are the tied head's too, whatever ensure_weight_tying says.
   const bool rows = !config.trainable_token_indices.empty();
-  if (rows && (saved || adapted)) {
+  if (rows && (saved || targeted)) {
     throw AdapterError(
-        "trainable_token_indices: embed_tokens and its tied head are adapted or trained whole already; wanted "
+        "trainable_token_indices: embed_tokens and its tied head are adapted or trained whole already; expected "
         "one of the two");
   }
-  adaptation.tied_head = rows;
-  if (!saved && !adapted) return;
+  adapted.tied_head = rows;
+  if (!saved && !targeted) return;
   if (!config.ensure_weight_tying) {
     // Another view of the same values, until one of the two is trained.
-    model.put_head(std::make_shared<DenseLinear>(model.model->embed_tokens->weight_matrix().detach()));
+    adapted.own_head = std::make_shared<DenseLinear>(model.model->embed_tokens->weight_matrix().detach());
+    model.put_head(adapted.own_head);
     return;
   }
-  adaptation.tied_head = true;
+  adapted.tied_head = true;
   std::erase_if(match.targets, means);
   std::erase_if(match.saved_modules, means);
   if (saved) {
@@ -115,20 +131,19 @@ void settle_tied_head(LlamaForCausalLM& model, const AdapterConfig& config, Modu
 }
 
 // Biases are trained as other whole weights are.
-void train_biases(const LlamaForCausalLM& model, const AdapterConfig& config, Adaptation& adaptation) {
+void train_biases(AdaptedModel& adapted) {
+  const AdapterConfig& config = adapted.config;
   if (config.bias == Bias::kNone) return;
-  for (const auto& item : model.named_parameters()) {
+  for (const auto& item : adapted.model->named_parameters()) {
     const std::string& key = item.key();
     if (!key.ends_with(".bias") || item.value().requires_grad()) continue;
-    const bool adapted = std::ranges::any_of(
-        adaptation.modules, [&](const AdaptedModule& module) { return key == module.path + ".base_layer.bias"; });
-    if (config.bias == Bias::kLoraOnly && !adapted) continue;
-    at::Tensor bias = item.value();
-    bias.set_data(bias.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true));
-    bias.requires_grad_(true);
-    adaptation.biases.push_back(key);
+    const bool of_adapted = std::ranges::any_of(
+        adapted.modules, [&](const AdaptedModule& module) { return key == module.path + ".base_layer.bias"; });
+    if (config.bias == Bias::kLoraOnly && !of_adapted) continue;
+    train_whole(item.value(), adapted.adapter_switch.get());
+    adapted.biases.push_back(key);
   }
-  if (!adaptation.biases.empty() || !config.init_from.empty()) return;
+  if (!adapted.biases.empty() || !config.init_from.empty()) return;
   throw AdapterError("bias: " + name_of(config.bias) + " trains none here: " +
                      (config.bias == Bias::kAll ? "this model's layers" : "the adapted layers") + " have no biases");
 }
@@ -140,140 +155,102 @@ bool is_second_view(const LlamaForCausalLM& model, const at::Tensor& parameter) 
          parameter.storage_offset() == embedding.storage_offset();
 }
 
-void count_parameters(const LlamaForCausalLM& model, Adaptation& adaptation) {
+void count_parameters(AdaptedModel& adapted) {
+  const LlamaForCausalLM& model = *adapted.model;
   for (const auto& module : model.modules(/*include_self=*/false)) {
     const auto linear = std::dynamic_pointer_cast<Linear>(module);
     if (!linear || std::dynamic_pointer_cast<AdapterLinear>(module) || !linear->weight_handle().packed()) continue;
-    adaptation.total_parameters += linear->out_features() * linear->in_features();
+    adapted.total_parameters += linear->out_features() * linear->in_features();
   }
   for (const at::Tensor& parameter : model.parameters()) {
     if (is_second_view(model, parameter)) continue;
-    adaptation.total_parameters += parameter.numel();
-    if (parameter.requires_grad()) adaptation.trainable_parameters += parameter.numel();
+    adapted.total_parameters += parameter.numel();
+    if (parameter.requires_grad()) adapted.trainable_parameters += parameter.numel();
+  }
+}
+
+void adapt_embedding(AdaptedModel& adapted, const AdapterTarget& target, const LayerOptions& options) {
+  const AdapterConfig& config = adapted.config;
+  expect_embeddable(config);
+  const std::shared_ptr<Embedding> base = adapted.model->model->embed_tokens;
+  const at::Tensor w = base->weight_matrix();
+  if (config.init_from.empty()) expect_possible_rank(target, w.size(0), w.size(1));
+  adapted.embedding = find_method(config.method).wrap_embedding(base, options);
+  adapted.model->model->replace_embedding(adapted.embedding);
+}
+
+void adapt_linear(AdaptedModel& adapted, const Modules& modules, const AdapterTarget& target,
+                  const LayerOptions& options) {
+  const auto base = std::dynamic_pointer_cast<Linear>(modules[target.path]);
+  if (adapted.config.init_from.empty()) expect_possible_rank(target, base->out_features(), base->in_features());
+  const auto layer = find_method(adapted.config.method).wrap(base, options);
+  const auto host = host_of(adapted.model, modules, target.path);
+  host->replace_linear(target.path.substr(target.path.rfind('.') + 1), layer);
+  adapted.modules.push_back({target.path, layer, host});
+}
+
+void add_adapter(AdaptedModel& adapted, uint64_t seed, bool fresh) {
+  LlamaForCausalLM& model = *adapted.model;
+  const AdapterConfig& config = adapted.config;
+  AdapterConfig matched = config;
+  matched.modules_to_save = modules_to_save(model, config);
+  ModuleMatch match = match_modules(module_paths(model), matched);
+  settle_tied_head(match, adapted);
+  const Modules modules = model.named_modules("", /*include_self=*/false);
+  for (const AdapterTarget& target : match.targets) {
+    const LayerOptions options{config, target.rank, target.alpha, seed_for(target.path, seed),
+                               fresh && config.init_from.empty()};
+    if (target.path == kEmbeddingPath) {
+      adapt_embedding(adapted, target, options);
+    } else {
+      adapt_linear(adapted, modules, target, options);
+    }
+  }
+  if (!config.trainable_token_indices.empty()) {
+    if (std::ranges::count(match.saved_modules, kEmbeddingPath) > 0) {
+      throw AdapterError(
+          "trainable_token_indices: 'model.embed_tokens' is trained whole by modules_to_save; expected one of "
+          "the two");
+    }
+    adapted.embedding = std::make_shared<TokenRows>(model.model->embed_tokens, config.trainable_token_indices);
+    model.model->replace_embedding(adapted.embedding);
+  }
+  for (const std::string& path : match.saved_modules) {
+    expect_trainable(*module_at(model, path), path, "modules_to_save");
+    train_whole(*module_at(model, path), adapted.adapter_switch.get());
+  }
+  adapted.saved_modules = match.saved_modules;
+  train_biases(adapted);
+  if (!config.init_from.empty()) load_peft_weights(config.init_from, adapted);
+}
+
+void train_network(AdaptedModel& adapted) {
+  expect_trainable(*adapted.model, "", "method " + adapted.config.method);
+  train_whole(*adapted.model, nullptr);
+  for (const auto& item : adapted.model->named_modules("", /*include_self=*/false)) {
+    if (!item.value()->parameters(/*recurse=*/false).empty()) adapted.saved_modules.push_back(item.key());
   }
 }
 
 }  // namespace
 
-std::string task_type(const LlamaForCausalLM& model) { return model.score ? "SEQ_CLS" : "CAUSAL_LM"; }
-
-std::vector<std::string> modules_to_save(const LlamaForCausalLM& model, const AdapterConfig& config) {
-  std::vector<std::string> names = config.modules_to_save;
-  if (model.score && std::ranges::count(names, "score") == 0) names.push_back("score");
-  return names;
-}
-
-Adaptation inject(LlamaForCausalLM& model, const AdapterConfig& config, uint64_t seed, bool fresh) {
-  Adaptation adaptation;
-  if (config.method == "full") {
-    adaptation.whole_network = true;
-    expect_trainable(model, "", "method full");
-    train_whole(model);
-    for (const auto& item : model.named_modules("", /*include_self=*/false)) {
-      if (!item.value()->parameters(/*recurse=*/false).empty()) adaptation.saved_modules.push_back(item.key());
-    }
-    count_parameters(model, adaptation);
-    return adaptation;
-  }
-
-  const auto method = methods().find(config.method);
-  if (method == methods().end()) {
-    throw AdapterError("method '" + config.method + "' is not available");
-  }
-  AdapterConfig wanted = config;
-  wanted.modules_to_save = modules_to_save(model, config);
-  ModuleMatch match = match_modules(module_paths(model), wanted);
-  settle_tied_head(model, config, match, adaptation);
-  for (const AdapterTarget& target : match.targets) {
-    const MethodOptions options{config, target.rank, target.alpha, seed_for(target.path, seed),
-                                fresh && config.init_from.empty()};
-    if (target.path == kEmbeddingPath) {
-      expect_embeddable(config);
-      const std::shared_ptr<Embedding> base = model.model->embed_tokens;
-      const at::Tensor w = base->weight_matrix();
-      if (config.init_from.empty()) expect_possible_rank(target, w.size(0), w.size(1));
-      adaptation.embedding = std::make_shared<LoraEmbedding>(base, options);
-      model.model->replace_embedding(adaptation.embedding);
-      continue;
-    }
-    const auto base = std::dynamic_pointer_cast<Linear>(module_at(model, target.path));
-    if (config.init_from.empty()) expect_possible_rank(target, base->out_features(), base->in_features());
-    const auto layer = method->second.wrap(base, options);
-    model.replace(target.path, layer);
-    adaptation.modules.push_back({target.path, layer});
-  }
-  if (!config.trainable_token_indices.empty()) {
-    if (std::ranges::count(match.saved_modules, kEmbeddingPath) > 0) {
-      throw AdapterError(
-          "trainable_token_indices: 'model.embed_tokens' is trained whole by modules_to_save; wanted one of "
-          "the two");
-    }
-    adaptation.embedding = std::make_shared<TokenRows>(model.model->embed_tokens, config.trainable_token_indices);
-    model.model->replace_embedding(adaptation.embedding);
-  }
-  for (const std::string& path : match.saved_modules) {
-    expect_trainable(*module_at(model, path), path, "modules_to_save");
-    train_whole(*module_at(model, path));
-  }
-  adaptation.saved_modules = match.saved_modules;
-  train_biases(model, config, adaptation);
-  if (!config.init_from.empty()) load_peft_weights(config.init_from, model, adaptation, config);
-  count_parameters(model, adaptation);
-  return adaptation;
-}
-
-std::vector<std::pair<std::string, at::Tensor>> trainable_parameters(const LlamaForCausalLM& model) {
-  std::vector<std::pair<std::string, at::Tensor>> trained;
-  for (const auto& item : model.named_parameters()) {
-    if (item.value().requires_grad()) trained.emplace_back(item.key(), item.value());
-  }
-  return trained;
-}
-
-std::vector<LazyTensor> merged_tensors(const LlamaForCausalLM& model) {
-  std::vector<LazyTensor> tensors;
-  const at::ScalarType dtype = model.dtype();
-  const auto add = [&](const std::string& name, at::IntArrayRef shape, std::function<at::Tensor()> make) {
-    tensors.push_back({name, dtype, shape.vec(), [dtype, make = std::move(make)] {
-                         const at::NoGradGuard no_grad;
-                         return make().detach().to(dtype);
-                       }});
-  };
-  const auto add_linear = [&](const std::string& path, const Linear& linear, std::function<at::Tensor()> weight) {
-    add(path + ".weight", {linear.out_features(), linear.in_features()}, std::move(weight));
-    const at::Tensor bias = linear.bias_vector();
-    if (bias.defined()) add(path + ".bias", bias.sizes(), [bias] { return bias; });
-  };
-  std::string inside;  // path of the adapter whose base is being walked over
-  for (const auto& item : model.named_modules("", /*include_self=*/false)) {
-    if (!inside.empty() && item.key().starts_with(inside + ".")) continue;
-    if (const auto embedding = std::dynamic_pointer_cast<AdapterEmbedding>(item.value())) {
-      inside = item.key();
-      add(item.key() + ".weight", embedding->weight_matrix().sizes(),
-          [embedding] { return embedding->merged_weight(); });
-    } else if (const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(item.value())) {
-      inside = item.key();
-      if (adapter->bias_vector().defined() && !adapter->base_layer()->bias_vector().defined()) {
-        throw AdapterError("lora_bias: merged, '" + item.key() +
-                           "' has a bias, for which this model's layers have no place; "
-                           "wanted the adapter as it is (export peft)");
-      }
-      add_linear(item.key(), *adapter, [adapter] { return adapter->merged_weight(); });
-    } else if (const auto linear = std::dynamic_pointer_cast<Linear>(item.value())) {
-      add_linear(item.key(), *linear, [linear] { return linear->weight_matrix(); });
-    } else {
-      for (const auto& parameter : item.value()->named_parameters(/*recurse=*/false)) {
-        add(item.key() + "." + parameter.key(), parameter.value().sizes(),
-            [value = parameter.value()] { return value; });
-      }
+AdaptedModel inject(std::shared_ptr<LlamaForCausalLM> model, const AdapterConfig& config, uint64_t seed, bool fresh) {
+  AdaptedModel adapted;
+  adapted.model = std::move(model);
+  adapted.config = resolved_method(config);
+  if (find_method(adapted.config.method).trains_network) {
+    train_network(adapted);
+  } else {
+    adapted.adapter_switch = new_switch();
+    try {
+      add_adapter(adapted, seed, fresh);
+    } catch (...) {
+      detach(adapted);
+      throw;
     }
   }
-  return tensors;
-}
-
-void for_each_merged_tensor(const LlamaForCausalLM& model,
-                            const std::function<void(const std::string&, const at::Tensor&)>& visit) {
-  for (const LazyTensor& tensor : merged_tensors(model)) visit(tensor.name, tensor.make());
+  count_parameters(adapted);
+  return adapted;
 }
 
 }  // namespace lora

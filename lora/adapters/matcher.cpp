@@ -160,7 +160,7 @@ ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterC
   const std::set<int64_t> layers(config.layers_to_transform.begin(), config.layers_to_transform.end());
   if (!layers.empty() && !targets.is_list()) {
     throw AdapterError(
-        "layers_to_transform: wanted with a list of target_modules only; name the layers in the expression instead");
+        "layers_to_transform: expected with a list of target_modules only; name the layers in the expression instead");
   }
 
   ModuleMatch match;
@@ -194,7 +194,7 @@ ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterC
   }
 
   if (layers.empty() && !config.layers_pattern.empty()) {
-    throw AdapterError("layers_pattern: wanted with layers_to_transform only, whose layers it names");
+    throw AdapterError("layers_pattern: expected with layers_to_transform only, whose layers it names");
   }
   targets.expect_all_used(modules);
   excluded.expect_all_used(modules);

@@ -6,35 +6,30 @@
 #include <utility>
 #include <vector>
 
-#include "lora/adapters/config.h"
-#include "lora/adapters/inject.h"
+#include "lora/adapters/adapted_model.h"
 
 namespace lora {
 
 // Trained tensors under the names they have in a file. An adapter: PEFT's names
-// ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"); method "full": Hugging Face's
+// ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"); method full: Hugging Face's
 // ("model.norm.weight"). Some alias the parameters: do not write.
-std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const LlamaForCausalLM& model,
-                                                                const Adaptation& adaptation);
+std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const AdaptedModel& adapted);
 
 // Writes the two files, and a classifier's labels.json, into an existing directory; PeftModel.from_pretrained reads it.
 // `base_model` goes into base_model_name_or_path.
-void write_peft(const std::filesystem::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
-                const AdapterConfig& config, const std::string& base_model);
+void write_peft(const std::filesystem::path& directory, const AdaptedModel& adapted, const std::string& base_model);
 
-// Puts the trained tensors of one model into another that was adapted as it was.
-void copy_trained_tensors(const LlamaForCausalLM& from, const Adaptation& from_adaptation, const LlamaForCausalLM& to,
-                          const Adaptation& to_adaptation);
+// Copies the trained tensors of one model into another that was adapted in the same way.
+void copy_trained_tensors(const AdaptedModel& from, const AdaptedModel& to);
 
 inline constexpr const char* kPeftConfigFile = "adapter_config.json";
 
-// What that file says of an adapter of `model`.
-std::string peft_config_text(const LlamaForCausalLM& model, const Adaptation& adaptation, const AdapterConfig& config,
-                             const std::string& base_model);
+// The text of that file.
+std::string peft_config_text(const AdaptedModel& adapted, const std::string& base_model);
 
-// Whether embedding and tied head are adapted or trained as one, which a file says with ensure_weight_tying and has
-// their values twice.
-bool ties_head(const Adaptation& adaptation, const AdapterConfig& config);
+// Whether embedding and tied head are adapted or trained as one. A file says so with ensure_weight_tying and has their
+// values twice.
+bool ties_head(const AdaptedModel& adapted);
 
 // config.init of "pissa" or "olora": the file has the trained pair alone, and PEFT takes the pair that it began with
 // out of the base's weight at every load. Here the base stays, and that pair is computed again when the weights are
@@ -42,19 +37,17 @@ bool ties_head(const Adaptation& adaptation, const AdapterConfig& config);
 struct PeftAdapter {
   AdapterConfig config;
   std::string base_model;  // base_model_name_or_path, may be empty
-  std::string task_type;   // "SEQ_CLS": its head is not in modules_to_save here, see inject.h; may be empty
+  std::string task_type;   // "SEQ_CLS": its head is not in modules_to_save here, see modules_to_save(); may be empty
 };
 // Reads DIR/adapter_config.json. An option that would change the result and is not supported is a ModelError by name.
 PeftAdapter read_peft_config(const std::filesystem::path& directory);
 
-// Copies the tensors of DIR/adapter_model.safetensors into the injected adapters. ModelError that lists missing and
-// extra names, or names the first tensor of another shape, or a method, α or option that differs from `recipe`'s and
-// would change what the weights mean. Weights of the base that PEFT writes along have to be this base's.
-void load_peft_weights(const std::filesystem::path& directory, const LlamaForCausalLM& model,
-                       const Adaptation& adaptation, const AdapterConfig& recipe);
+// Copies the tensors of DIR/adapter_model.safetensors into an adapter. ModelError that lists missing and extra names, or
+// names the first tensor of another shape, or a method, α or option that differs from adapted.config and would change
+// what the weights mean. Weights of the base that PEFT writes along have to be this base's.
+void load_peft_weights(const std::filesystem::path& directory, const AdaptedModel& adapted);
 
 // The same for any file of trained_tensors.
-void load_trained_tensors(const std::filesystem::path& file, const LlamaForCausalLM& model,
-                          const Adaptation& adaptation);
+void load_trained_tensors(const std::filesystem::path& file, const AdaptedModel& adapted);
 
 }  // namespace lora

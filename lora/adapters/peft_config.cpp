@@ -7,8 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "lora/adapters/method.h"
+#include "lora/adapters/initialise.h"
 #include "lora/adapters/peft.h"
+#include "lora/adapters/registry.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -19,11 +20,11 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 // PEFT resolves all-linear when it saves, so that the file means the same whatever loads it.
-ordered_json target_names(const ModulePatterns& patterns, const Adaptation& adaptation) {
+ordered_json target_names(const ModulePatterns& patterns, const AdaptedModel& adapted) {
   if (const auto* list = std::get_if<std::vector<std::string>>(&patterns)) return *list;
   if (const auto* regex = std::get_if<std::string>(&patterns)) return *regex;
   std::set<std::string> names;
-  for (const AdaptedModule& module : adaptation.modules) names.insert(module.path.substr(module.path.rfind('.') + 1));
+  for (const AdaptedModule& module : adapted.modules) names.insert(module.path.substr(module.path.rfind('.') + 1));
   return names;
 }
 
@@ -94,37 +95,47 @@ std::string meaning_of(const std::string& key) {
 std::string take_method(json& file, const fs::path& path) {
   const std::string type = file.value("peft_type", "");
   std::set<std::string> types, set;
-  for (const auto& [name, method] : methods()) {
+  for (const Method& method : methods()) {
+    if (method.trains_network) continue;
     types.insert(method.peft_type);
     for (const std::string& flag : method.peft_flags) {
       if (file.value(flag, json()) == true) set.insert(flag);
     }
   }
-  for (const auto& [name, method] : methods()) {
+  for (const Method& method : methods()) {
+    if (method.trains_network || method.resolve) continue;
     if (method.peft_type != type || std::set(method.peft_flags.begin(), method.peft_flags.end()) != set) continue;
     for (const std::string& flag : set) file.erase(flag);
-    return name;
+    return method.name;
   }
   if (!types.contains(type))
     throw ModelError(path.string() + ": 'peft_type' is '" + type + "'; supported is " + joined(types));
   throw ModelError(path.string() + ": " + joined(set) + " together are not supported");
 }
 
-// pissa_niter_N: PEFT's random numbers are in it.
-bool is_drawn_start(const std::string& init) { return init.starts_with("pissa") && init != "pissa"; }
+// What a file says of how the pair began. One that came out of the base is saved as a whole update and begins nowhere.
+ordered_json start_in_file(const AdapterConfig& config) {
+  for (const InitialPairRow& row : initial_pairs()) {
+    if (row.name == config.init && row.in_files && !row.starts_from_base) return row.name;
+  }
+  return true;
+}
 
 std::string init_of(const json& value, const fs::path& path) {
-  if (value == "gaussian" || value == "pissa" || value == "olora") return value;
+  for (const InitialPairRow& row : initial_pairs()) {
+    if (row.in_files && value == row.name) return row.name;
+  }
   // How others begin is past once they are trained, where the base stays as it was.
   static const std::set<std::string> beginnings = {"eva", "orthogonal", "mica"};
   if (value.is_null() || value.is_boolean() || (value.is_string() && beginnings.contains(value.get<std::string>()))) {
     return "kaiming";
   }
   static const std::set<std::string> of_changed_base = {"corda", "lora_ga", "loftq"};
-  if (value.is_string() && (of_changed_base.contains(value.get<std::string>()) || is_drawn_start(value))) {
+  if (value.is_string() &&
+      (of_changed_base.contains(value.get<std::string>()) || starts_from_base(value.get<std::string>()))) {
     throw ModelError(
         path.string() + ": 'init_lora_weights' is " + value.dump() +
-        ": the weights fit a base that PEFT changed by what is not in the file; wanted is an adapter of the "
+        ": the weights fit a base that PEFT changed by what is not in the file; expected is an adapter of the "
         "base as it is, which PEFT saves with path_initial_model_for_weight_conversion");
   }
   throw ModelError(path.string() + ": 'init_lora_weights' is " + value.dump() + ", which is not supported");
@@ -153,48 +164,48 @@ ordered_json list_or_null(const std::vector<T>& list) {
 
 }  // namespace
 
-std::string peft_config_text(const LlamaForCausalLM& model, const Adaptation& adaptation, const AdapterConfig& config,
-                             const std::string& base_model) {
-  const Method& method = methods().at(config.method);
+std::string peft_config_text(const AdaptedModel& adapted, const std::string& base_model) {
+  const AdapterConfig& config = adapted.config;
+  const Method& method = find_method(config.method);
   // A pair that came out of the base is saved as plain LoRA of twice the rank, at the same scaling.
   const bool doubled = starts_from_base(config);
   const int64_t ranks = doubled ? 2 : 1;
   const double alphas = !doubled ? 1 : config.use_rslora ? std::sqrt(2.0) : 2;
   ordered_json file = {
       {"peft_type", method.peft_type},
-      {"task_type", task_type(model)},
+      {"task_type", task_type(*adapted.model)},
       {"base_model_name_or_path", base_model},
       {"revision", nullptr},
       {"inference_mode", true},
       {"r", ranks * config.rank},
       {"lora_alpha", alphas * config.alpha},
       {"lora_dropout", config.dropout},
-      {"target_modules", target_names(config.target_modules, adaptation)},
+      {"target_modules", target_names(config.target_modules, adapted)},
       {"exclude_modules", list_or_null(config.exclude_modules)},
       {"layers_to_transform", list_or_null(config.layers_to_transform)},
       {"layers_pattern", list_or_null(config.layers_pattern)},
       {"rank_pattern", pattern_object(config.rank_pattern, ranks)},
       {"alpha_pattern", pattern_object(config.alpha_pattern, alphas)},
-      {"modules_to_save", list_or_null(modules_to_save(model, config))},
+      {"modules_to_save", list_or_null(modules_to_save(*adapted.model, config))},
       {"trainable_token_indices", list_or_null(config.trainable_token_indices)},
       {"bias", name_of(config.bias)},
       {"lora_bias", config.lora_bias},
       {"fan_in_fan_out", false},
-      {"init_lora_weights", config.init == "gaussian" ? ordered_json("gaussian") : ordered_json(true)},
+      {"init_lora_weights", start_in_file(config)},
       {"use_rslora", config.use_rslora},
       {"use_dora", false},
       // Where there is nothing to tie PEFT warns of the wish.
-      {"ensure_weight_tying", ties_head(adaptation, config)},
+      {"ensure_weight_tying", ties_head(adapted)},
   };
   for (const std::string& flag : method.peft_flags) file[flag] = true;
-  if (method.write_config) method.write_config(file, adaptation, config);
+  if (method.write_config) method.write_config(file, adapted);
   return file.dump(2) + "\n";
 }
 
 PeftAdapter read_peft_config(const fs::path& directory) {
   const fs::path path = directory / kPeftConfigFile;
   std::ifstream in(path, std::ios::binary);
-  if (!in) throw ModelError(directory.string() + ": no " + kPeftConfigFile + "; wanted a PEFT adapter directory");
+  if (!in) throw ModelError(directory.string() + ": no " + kPeftConfigFile + "; expected a PEFT adapter directory");
   PeftAdapter adapter;
   try {
     json file = json::parse(in);
@@ -204,7 +215,7 @@ PeftAdapter read_peft_config(const fs::path& directory) {
     }
     if (const json task = file.value("task_type", json()); task.is_string()) adapter.task_type = task;
     AdapterConfig& config = adapter.config;
-    const Method& method = methods().at(config.method);
+    const Method& method = find_method(config.method);
     const auto take = [&](const char* key) {
       const json value = file.value(key, json());
       file.erase(key);
@@ -247,7 +258,7 @@ PeftAdapter read_peft_config(const fs::path& directory) {
     config.ensure_weight_tying = take("ensure_weight_tying") == true;
     config.trainable_token_indices = token_indices(take("trainable_token_indices"), path);
     config.init = init_of(take("init_lora_weights"), path);
-    if (starts_from_base(config) && config.method != "lora") {
+    if (starts_from_base(config) && !method.starts_from_base) {
       throw ModelError(path.string() + ": 'init_lora_weights' is " + config.init + " with method " + config.method +
                        "; supported is it with plain LoRA, and with others once PEFT has converted it");
     }
@@ -264,7 +275,8 @@ PeftAdapter read_peft_config(const fs::path& directory) {
       throw ModelError(path.string() + ": option '" + item.key() + "' is " + item.value().dump() +
                        ", which is not supported" + meaning_of(item.key()));
     }
-    if (config.rank < 1) throw ModelError(path.string() + ": 'r' is " + std::to_string(config.rank) + "; wanted >= 1");
+    if (config.rank < 1)
+      throw ModelError(path.string() + ": 'r' is " + std::to_string(config.rank) + "; expected >= 1");
   } catch (const json::exception& e) {
     throw ModelError(path.string() + ": not a PEFT adapter_config.json: " + e.what());
   }

@@ -64,7 +64,7 @@ class SpanLinear final : public Linear {
 }  // namespace
 
 RowwiseAdapters::RowwiseAdapters(AdapterSet& set, const std::vector<std::string>& names)
-    : model_(set.model()), spans_(std::make_shared<Spans>()) {
+    : model_(*set.model()), spans_(std::make_shared<Spans>()) {
   std::map<std::string, std::vector<std::shared_ptr<AdapterLinear>>> layers;
   for (size_t i = 0; i < names.size(); ++i) {
     if (!set.only_adapts_layers(names[i])) {
@@ -72,7 +72,7 @@ RowwiseAdapters::RowwiseAdapters(AdapterSet& set, const std::vector<std::string>
                          "' changes more than projections of decoder layers, and cannot share a batch with " +
                          "other adapters; switch to it instead");
     }
-    for (const AdaptedModule& module : set.adaptation(names[i]).modules) {
+    for (const AdaptedModule& module : set.adapted(names[i]).modules) {
       layers.try_emplace(module.path, names.size()).first->second[i] = module.layer;
     }
   }

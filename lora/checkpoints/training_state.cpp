@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lora/adapters/peft.h"
+#include "lora/adapters/registry.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "models/io/safetensors.h"
@@ -18,8 +19,10 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-fs::path weights_file(const fs::path& directory, const Adaptation& adaptation) {
-  return directory / (adaptation.whole_network ? "model.safetensors" : "adapter_model.safetensors");
+bool has_adapter(const AdaptedModel& adapted) { return !find_method(adapted.config.method).trains_network; }
+
+fs::path weights_file(const fs::path& directory, const AdaptedModel& adapted) {
+  return directory / (has_adapter(adapted) ? "adapter_model.safetensors" : "model.safetensors");
 }
 
 std::string to_text(const Progress& progress) {
@@ -70,14 +73,13 @@ std::vector<std::pair<at::Tensor, at::Tensor>> fitting(const fs::path& path, con
 
 }  // namespace
 
-void write_training_state(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
-                          const AdapterConfig& adapter, Trainer& trainer, const std::string& base_model,
-                          const std::string& recipe_yaml) {
-  if (adaptation.whole_network) {
-    write_safetensors(weights_file(directory, adaptation), trained_tensors(model, adaptation), {{"format", "pt"}});
-    write_labels(directory, model.config().labels);
+void write_training_state(const fs::path& directory, const AdaptedModel& adapted, Trainer& trainer,
+                          const std::string& base_model, const std::string& recipe_yaml) {
+  if (has_adapter(adapted)) {
+    write_peft(directory, adapted, base_model);
   } else {
-    write_peft(directory, model, adaptation, adapter, base_model);
+    write_safetensors(weights_file(directory, adapted), trained_tensors(adapted), {{"format", "pt"}});
+    write_labels(directory, adapted.model->config().labels);
   }
   write_safetensors(directory / "optimizer.safetensors", trainer.optimizer().state());
   if (const auto state = trainer.hooks().state(); !state.empty()) {
@@ -87,19 +89,18 @@ void write_training_state(const fs::path& directory, const LlamaForCausalLM& mod
   write_file_atomically(directory / "recipe.yaml", recipe_yaml);
 }
 
-void read_trained_weights(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation) {
-  load_trained_tensors(weights_file(directory, adaptation), model, adaptation);
+void read_trained_weights(const fs::path& directory, const AdaptedModel& adapted) {
+  load_trained_tensors(weights_file(directory, adapted), adapted);
 }
 
-void read_training_state(const fs::path& directory, const LlamaForCausalLM& model, const Adaptation& adaptation,
-                         Trainer& trainer) {
+void read_training_state(const fs::path& directory, const AdaptedModel& adapted, Trainer& trainer) {
   const at::NoGradGuard no_grad;
-  if (read_labels(directory) != model.config().labels) {
+  if (read_labels(directory) != adapted.model->config().labels) {
     throw StorageError((directory / kLabelsFile).string() +
                        ": other labels than this run's; has the training data changed?");
   }
   const auto moments = fitting(directory / "optimizer.safetensors", trainer.optimizer().state());
-  read_trained_weights(directory, model, adaptation);
+  read_trained_weights(directory, adapted);
   for (const auto& [tensor, stored] : moments) tensor.copy_(stored);
   trainer.resume(read_progress(directory / "state.json"));
   const NamedTensors state = trainer.hooks().state();  // its tensors depend on the step

@@ -13,23 +13,20 @@
 #include <filesystem>
 #include <string>
 
-#include "lora/adapters/inject.h"
+#include "lora/adapters/adapted_model.h"
 #include "lora/training/trainer.h"
 
 namespace lora {
 
 // `directory` must exist. `recipe_yaml` and `base_model` are written as given.
-void write_training_state(const std::filesystem::path& directory, const LlamaForCausalLM& model,
-                          const Adaptation& adaptation, const AdapterConfig& adapter, Trainer& trainer,
+void write_training_state(const std::filesystem::path& directory, const AdaptedModel& adapted, Trainer& trainer,
                           const std::string& base_model, const std::string& recipe_yaml);
 
 // Copies only the trained weights into the model. Throws ModelError if they do not fit.
-void read_trained_weights(const std::filesystem::path& directory, const LlamaForCausalLM& model,
-                          const Adaptation& adaptation);
+void read_trained_weights(const std::filesystem::path& directory, const AdaptedModel& adapted);
 
 // Restores weights, moments, the method's state and progress. The trainer's next step is then the same as without the
 // interruption. Throws StorageError or ModelError if a file does not fit.
-void read_training_state(const std::filesystem::path& directory, const LlamaForCausalLM& model,
-                         const Adaptation& adaptation, Trainer& trainer);
+void read_training_state(const std::filesystem::path& directory, const AdaptedModel& adapted, Trainer& trainer);
 
 }  // namespace lora

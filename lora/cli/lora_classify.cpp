@@ -2,7 +2,7 @@
 
 #include <iostream>
 
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 #include "lora/cli/program.h"
 #include "lora/data/rows.h"
 #include "lora/inference/classify.h"
@@ -23,7 +23,7 @@ struct Options {
 // One line a text: its label, the label's probability and the text, between tabs.
 class Printer {
  public:
-  Printer(Session session, int64_t max_length) : session_(std::move(session)), max_length_(max_length) {}
+  Printer(TrainedModel classifier, int64_t max_length) : classifier_(std::move(classifier)), max_length_(max_length) {}
 
   void add(std::string text) {
     texts_.push_back(std::move(text));
@@ -31,9 +31,9 @@ class Printer {
   }
 
   void flush() {
-    const auto found = classify(*session_.model, *session_.tokenizer, texts_, max_length_);
+    const auto found = classify(*classifier_.adapted.model, *classifier_.tokenizer, texts_, max_length_);
     for (size_t i = 0; i < texts_.size(); ++i) {
-      const std::string& name = session_.model->config().labels[static_cast<size_t>(found[i].label)];
+      const std::string& name = classifier_.adapted.model->config().labels[static_cast<size_t>(found[i].label)];
       std::printf("%s\t%s\t%s\n", name.c_str(), fixed(found[i].probability, 4).c_str(),
                   one_line(texts_[i], 100).c_str());
     }
@@ -42,22 +42,22 @@ class Printer {
   }
 
  private:
-  Session session_;
+  TrainedModel classifier_;
   int64_t max_length_;
   std::vector<std::string> texts_;
 };
 
-Session load(const Options& options) {
-  Session session;
+TrainedModel load(const Options& options) {
+  TrainedModel classifier;
   const std::filesystem::path path = options.source;
   if (std::filesystem::exists(path / "config.json")) {
-    session.tokenizer = load_tokenizer(path);
-    session.model = load_model({.path = options.source, .dtype = options.dtype}, *session.tokenizer, 0,
-                               read_model_config(path).labels);
+    classifier.tokenizer = load_tokenizer(path);
+    classifier.adapted.model = load_model({.path = options.source, .dtype = options.dtype}, *classifier.tokenizer, 0,
+                                          read_model_config(path).labels);
   } else {
-    session = load_trained(options.source, options.model).session;
+    classifier = load_trained(options.source, options.model);
   }
-  if (session.model->score) return session;
+  if (classifier.adapted.model->score) return classifier;
   throw ModelError(options.source + ": is a language model; wanted a classifier (lora-generate continues texts)");
 }
 

@@ -7,7 +7,7 @@
 #include "lora/app/data/data_prepare.h"
 #include "lora/app/data/data_preview.h"
 #include "lora/app/data/data_study.h"
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 #include "lora/cli/program.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"

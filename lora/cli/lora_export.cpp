@@ -72,9 +72,8 @@ int main(int argc, char** argv) {
     for (const std::string& argument : combined) paths.push_back(lora::weighted_path(argument));
     const lora::TrainedModel trained =
         paths.empty() ? lora::load_trained(source, model) : lora::load_combined(paths, combine, model);
-    const std::string line =
-        lora::write_export(format, lora::export_source(trained.session, trained.adapter, trained.model.path, options),
-                           {trained.model, trained.adapter, trained.seed}, into.at(merge_into), output);
+    const std::string line = lora::write_export(format, lora::export_source(trained, options),
+                                                {trained.section, trained.seed}, into.at(merge_into), output);
     std::printf("%s -> %s: %s\n", trained.line.c_str(), output.c_str(), line.c_str());
     return 0;
   });

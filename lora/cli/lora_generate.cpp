@@ -9,7 +9,7 @@
 
 #include "lora/adapters/adapter_name.h"
 #include "lora/app/source/named_path.h"
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 #include "lora/app/source/trained_source.h"
 #include "lora/cli/program.h"
 #include "lora/data/sample.h"
@@ -77,8 +77,8 @@ class Answerer {
   // Prints the answer as it grows.
   void answer(const std::string& text) {
     const StreamedAnswer made =
-        conversation_ ? conversation_->say(set_.model(), text, print_piece)
-                      : stream_answer(set_.model(), tokenizer_, encode_prompt(tokenizer_, text), config_, print_piece);
+        conversation_ ? conversation_->say(*set_.model(), text, print_piece)
+                      : stream_answer(*set_.model(), tokenizer_, encode_prompt(tokenizer_, text), config_, print_piece);
     std::fputs("\n", stdout);
     std::fflush(stdout);
     if (speed_) std::fprintf(stderr, "%s\n", speed_line(made).c_str());
@@ -137,7 +137,7 @@ int run(const Options& options) {
   set_threads(options.threads);
   const auto tokenizer = load_tokenizer(options.model);
   const auto model = load_model({.path = options.model, .dtype = options.dtype}, *tokenizer, 0);
-  AdapterSet set(*model);
+  AdapterSet set(model);
   const std::map<std::string, std::string> templates = load_adapters(options, set);
   model->eval();
   GenerationConfig config = options.generation;

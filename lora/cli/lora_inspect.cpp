@@ -1,6 +1,6 @@
 // lora-inspect PATH [--json] [--all] [--model BASE] [--no-values]
 
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 #include "lora/cli/program.h"
 #include "lora/inspect/inspect.h"
 

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 #include "lora/app/training/config_plan.h"
 #include "lora/app/training/finish.h"
 #include "lora/app/training/machine.h"
@@ -43,7 +43,7 @@ void show(const std::vector<PlannedRun>& runs, bool dry_run) {
     for (const std::string& warning : run.prepared.warnings) log_warning(warning);
     if (dry_run) say(titled(run.name(), to_yaml(run.recipe())));
   }
-  say(base_report(*runs.front().model, runs.front().recipe().model.path, dry_run));
+  say(base_report(runs.front().model(), runs.front().recipe().model.path, dry_run));
   for (const PlannedRun& run : runs) {
     say(titled(run.name(), run_report(run)));
     if (dry_run) say(preview(run));
@@ -65,7 +65,7 @@ int run(const std::string& recipe_file, const std::vector<std::string>& override
   const auto tokenizer = load_tokenizer(shared.model.path);
   std::vector<PreparedRun> prepared = prepare_runs(recipes, options, *tokenizer);
   const auto model = load_model(shared.model, *tokenizer, shared.training.seed, prepared.front().labels.names());
-  AdapterSet adapters(*model);
+  AdapterSet adapters(model);
   std::vector<PlannedRun> planned;
   for (PreparedRun& run : prepared) {
     say(titled(run.name, long_work(run)));

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "lora/adapters/merged.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 
@@ -15,7 +16,7 @@ std::string suffix() { return ".tmp-" + std::to_string(::getpid()); }
 
 void expect_allowed(const ExportFormat& format, const ExportSource& source) {
   if (!format.refuses) return;
-  const std::string reason = format.refuses(source.adapter);
+  const std::string reason = format.refuses(source.adapted.config);
   if (!reason.empty()) throw ExportError(format.name + ": " + reason);
 }
 
@@ -54,7 +55,7 @@ void check_export(const std::string& name, const ExportSource& source) {
   const ExportFormat& format = export_format(name);
   expect_allowed(format, source);
   if (format.check) format.check(source);
-  if (format.merges) merged_tensors(source.model);  // every layer has a place for what is merged into it
+  if (format.merges) merged_tensors(source.model());  // every layer has a place for what is merged into it
 }
 
 std::string export_as(const std::string& name, const ExportSource& source, const fs::path& output) {

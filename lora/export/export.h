@@ -6,8 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "lora/adapters/config.h"
-#include "lora/adapters/inject.h"
+#include "lora/adapters/adapted_model.h"
 #include "lora/data/tokenizer.h"
 #include "models/base/names.h"
 #include "models/network/decoder.h"
@@ -22,13 +21,13 @@ struct ExportOptions {
 
 // Everything is borrowed. An export changes nothing but the model's mode, which is evaluation afterwards.
 struct ExportSource {
-  LlamaForCausalLM& model;
-  const Adaptation& adaptation;
-  const AdapterConfig& adapter;
+  const AdaptedModel& adapted;
   std::filesystem::path model_directory;               // of the base: config.json
   std::vector<std::filesystem::path> tokenizer_files;  // copied into the export
   const Tokenizer* tokenizer = nullptr;                // gguf writes it; verification compares logits on a text of its
   ExportOptions options = {};
+
+  LlamaForCausalLM& model() const { return *adapted.model; }
 };
 
 struct ExportFormat {

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "lora/adapters/merged.h"
 #include "lora/export/export.h"
 #include "lora/export/gguf_architecture.h"
 #include "lora/export/gguf_model.h"
@@ -65,27 +66,27 @@ std::string counts(const std::vector<GgufTensor>& tensors) {
 }
 
 void check_gguf(const ExportSource& source) {
-  const ModelConfig& config = source.model.config();
+  const ModelConfig& config = source.model().config();
   gguf_architecture(config);
   gguf_vocabulary(source.model_directory, source.tokenizer, config);
 }
 
 std::string write_gguf_model(const ExportSource& source, const std::filesystem::path& output) {
-  const ModelConfig& config = source.model.config();
+  const ModelConfig& config = source.model().config();
   const GgufArchitecture architecture = gguf_architecture(config);
-  const GgmlType type = gguf_type(source.options.outtype, source.model.dtype());
+  const GgmlType type = gguf_type(source.options.outtype, source.model().dtype());
   GgufMetadata metadata = gguf_head(architecture, "model", source.model_directory, type);
   for (auto& number : gguf_numbers(config)) metadata.push_back(std::move(number));
   for (auto& item : gguf_vocabulary(source.model_directory, source.tokenizer, config))
     metadata.push_back(std::move(item));
-  const std::vector<GgufTensor> tensors = gguf_tensors(source.model, type);
+  const std::vector<GgufTensor> tensors = gguf_tensors(source.model(), type);
   std::string line;
   write_file(output, [&](const std::filesystem::path& file) {
     write_gguf(file, metadata, tensors);
-    const auto written = load_gguf(file, source.model);
+    const auto written = load_gguf(file, source.model());
     written->eval();
     line = verify_logits(
-        source, [&](const at::Tensor& ids) { return written->forward(ids); }, bound(type, source.model));
+        source, [&](const at::Tensor& ids) { return written->forward(ids); }, bound(type, source.model()));
   });
   return counts(tensors) + ", adapters merged; " + line;
 }

@@ -5,9 +5,8 @@
 
 #include <algorithm>
 
-#include "lora/adapters/method.h"
-#include "lora/adapters/methods/adalora_peft.h"
-#include "lora/adapters/methods/lora_linear.h"
+#include "lora/adapters/methods/lora.h"
+#include "lora/adapters/registry.h"
 #include "lora/export/export.h"
 #include "lora/export/gguf_architecture.h"
 #include "lora/export/gguf_types.h"
@@ -23,45 +22,42 @@ struct Pair {
   double alpha;      // that its s is, over r
 };
 
-std::vector<Pair> pairs_of(const AdapterForm& form) {
+std::vector<Pair> pairs_of(const AdaptedModel& form) {
   std::vector<Pair> pairs;
-  for (const AdaptedModule& module : form.adaptation.modules) {
-    const auto tensors = module.layer->peft_tensors();
-    if (tensors.size() != 2 || tensors[0].first != "lora_A.weight" || tensors[1].first != "lora_B.weight") {
+  for (const AdaptedModule& module : form.modules) {
+    const auto update = module.layer->update();
+    if (!update) {
       throw ExportError("gguf-lora: method '" + form.config.method +
                         "' is more than a product of two matrices, which llama.cpp adds to a " +
                         "weight; merge first: lora-export --format gguf");
     }
-    const at::Tensor a = tensors[0].second.detach(), b = tensors[1].second.detach();
-    const double scaling = lora_scaling(form.config, module.layer->rank(), module.layer->alpha());
-    pairs.push_back({module.path, a, b, scaling * static_cast<double>(a.size(0))});
+    pairs.push_back({module.path, update->a, update->b, update->scaling * static_cast<double>(update->a.size(0))});
   }
   return pairs;
 }
 
 // What llama.cpp has no place for.
 void expect_pairs_alone(const ExportSource& source) {
-  const Adaptation& adaptation = source.adaptation;
-  for (const std::string& path : adaptation.saved_modules) {
+  const AdaptedModel& adapted = source.adapted;
+  for (const std::string& path : adapted.saved_modules) {
     throw ExportError("gguf-lora: '" + path +
                       "' is trained whole (modules_to_save), and a GGUF adapter has no place for it; merge first: "
                       "lora-export --format gguf");
   }
-  if (adaptation.embedding) {
+  if (adapted.embedding) {
     throw ExportError(
         "gguf-lora: 'model.embed_tokens' is adapted, which is not written into a GGUF adapter; merge first: "
         "lora-export --format "
         "gguf");
   }
-  if (!adaptation.biases.empty()) {
-    throw ExportError("gguf-lora: biases are trained (bias: " + name_of(source.adapter.bias) +
+  if (!adapted.biases.empty()) {
+    throw ExportError("gguf-lora: biases are trained (bias: " + name_of(source.adapted.config.bias) +
                       "), and a GGUF adapter has no place for them; merge first: "
                       "lora-export --format gguf");
   }
-  if (adaptation.modules.empty())
-    throw ExportError("gguf-lora: no adapted layer; merge first: lora-export --format gguf");
+  if (adapted.modules.empty()) throw ExportError("gguf-lora: no adapted layer; merge first: lora-export --format gguf");
   const bool tied = read_model_config(source.model_directory).tie_word_embeddings;
-  for (const AdaptedModule& module : adaptation.modules) {
+  for (const AdaptedModule& module : adapted.modules) {
     if (tied && module.path == "lm_head") {
       throw ExportError(
           "gguf-lora: 'lm_head' is tied to embed_tokens, and llama.cpp knows no adapter of it; merge first: "
@@ -82,26 +78,26 @@ std::shared_ptr<LlamaForCausalLM> load_adapted(const GgufFile& file, const Llama
     const at::Tensor a = file.tensor(name + ".lora_a");
     const at::Tensor b = from_gguf_rows(model.config(), weight, file.tensor(name + ".lora_b"));
     const auto layer = std::make_shared<LoraLinear>(linear_at(*twin, pair.path),
-                                                    MethodOptions{config, a.size(0), config.alpha, 0, /*fresh=*/false});
+                                                    LayerOptions{config, a.size(0), config.alpha, 0, /*fresh=*/false});
     layer->load_peft_tensors({a, b});
     twin->replace(pair.path, layer);
   }
   return twin;
 }
 
-AdapterForm plain_form(const ExportSource& source) {
-  if (source.adapter.method == "adalora") return adalora_as_lora(source.adaptation, source.adapter);
-  return {source.adaptation, source.adapter};
+AdaptedModel plain_form(const ExportSource& source) {
+  const Method& method = find_method(source.adapted.config.method);
+  return method.as_lora ? method.as_lora(source.adapted) : source.adapted;
 }
 
 void check_gguf_lora(const ExportSource& source) {
-  gguf_architecture(source.model.config());
+  gguf_architecture(source.model().config());
   expect_pairs_alone(source);
   pairs_of(plain_form(source));
 }
 
 std::string write_gguf_lora(const ExportSource& source, const std::filesystem::path& output) {
-  const ModelConfig& config = source.model.config();
+  const ModelConfig& config = source.model().config();
   const GgufArchitecture architecture = gguf_architecture(config);
   expect_pairs_alone(source);
   const GgmlType type = gguf_type(source.options.outtype, at::kFloat);
@@ -125,12 +121,12 @@ std::string write_gguf_lora(const ExportSource& source, const std::filesystem::p
   std::string line;
   write_file(output, [&](const std::filesystem::path& file) {
     write_gguf(file, metadata, tensors);
-    const auto written = load_adapted(GgufFile(file), source.model, pairs);
+    const auto written = load_adapted(GgufFile(file), source.model(), pairs);
     written->eval();
     const double bound = type == GgmlType::kBF16 ? 0.1 : type == GgmlType::kF16 ? 0.01 : 1e-4;
     line = verify_logits(
         source, [&](const at::Tensor& ids) { return written->forward(ids); },
-        std::max(bound, merged_bound(source.model)));
+        std::max(bound, merged_bound(source.model())));
   });
   return std::to_string(pairs.size()) + " adapted layers as " + std::string(ggml_name(type)) + "; " + line;
 }
@@ -143,7 +139,9 @@ ExportFormat gguf_lora_format() {
           .write = write_gguf_lora,
           .check = check_gguf_lora,
           .refuses = [](const AdapterConfig& config) -> std::string {
-            return config.method == "full" ? "method full has no adapter; gguf writes the whole model" : "";
+            const Method& method = find_method(config.method);
+            return method.trains_network ? "method " + method.name + " has no adapter; gguf writes the whole model"
+                                         : "";
           },
           .merges = false,
           .outtypes = {"auto", "f32", "f16", "bf16"}};

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "lora/adapters/merged.h"
 #include "lora/export/export.h"
 #include "lora/export/verify.h"
 #include "models/base/atomic_file.h"
@@ -83,16 +84,16 @@ std::string write_huggingface(const ExportSource& source, const fs::path& output
     throw StorageError(output.string() +
                        ": is the base model's directory, which is read while the merged one is written");
   }
-  const std::vector<LazyTensor> tensors = merged_tensors(source.model);
+  const std::vector<LazyTensor> tensors = merged_tensors(source.model());
   std::string line;
   write_directory(output, [&](const fs::path& directory) {
     write_weights(directory, tensors, source.options.max_shard_size);
     write_file_atomically(directory / "config.json", merged_config(source));
     copy_companions(source, directory);
-    const auto written = load_pretrained(directory, "auto", {source.model.config().labels});
+    const auto written = load_pretrained(directory, "auto", {source.model().config().labels});
     written->eval();
     line = verify_logits(
-        source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model));
+        source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model()));
   });
   return std::to_string(tensors.size()) + " tensors, adapters merged; " + line;
 }
@@ -103,10 +104,10 @@ std::string merged_config(const ExportSource& source) {
   std::ifstream in(source.model_directory / "config.json", std::ios::binary);
   auto config = ordered_json::parse(in);
   // The stored dtype may differ from the base model's. transformers 5 renamed the key.
-  const std::string dtype = source.model.dtype() == at::kBFloat16 ? "bfloat16" : "float32";
+  const std::string dtype = source.model().dtype() == at::kBFloat16 ? "bfloat16" : "float32";
   config.erase("dtype");
   config["torch_dtype"] = dtype;
-  const ModelConfig& model = source.model.config();
+  const ModelConfig& model = source.model().config();
   config["tie_word_embeddings"] = model.tie_word_embeddings;  // false if the adapter untied them
   if (!model.labels.empty()) {
     config["architectures"] = {find_family(model.model_type)->classifier};

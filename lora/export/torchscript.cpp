@@ -20,6 +20,7 @@
 
 #include <limits>
 
+#include "lora/adapters/merged.h"
 #include "lora/export/export.h"
 #include "lora/export/torchscript_source.h"
 #include "lora/export/verify.h"
@@ -168,10 +169,11 @@ std::shared_ptr<LlamaForCausalLM> rounded_twin(const LlamaForCausalLM& model) {
 // model.
 std::string verify_int8(const ExportSource& source, const Logits& written) {
   const at::NoGradGuard no_grad;
-  const auto rounded = rounded_twin(source.model);
-  ExportSource twin{*rounded,         source.adaptation, source.adapter, source.model_directory, source.tokenizer_files,
-                    source.tokenizer, source.options};
-  verify_logits(twin, written, merged_bound(source.model));
+  const auto rounded = rounded_twin(source.model());
+  AdaptedModel bare;
+  bare.model = rounded;
+  const ExportSource twin{bare, source.model_directory, source.tokenizer_files, source.tokenizer, source.options};
+  verify_logits(twin, written, merged_bound(source.model()));
   return "layers as int8; " + verify_logits(source, written, std::numeric_limits<double>::infinity());
 }
 
@@ -183,7 +185,7 @@ fs::path huggingface_beside(const ExportOptions& options, const fs::path& output
 
 std::string write_torchscript(const ExportSource& source, const fs::path& output) {
   const bool int8 = source.options.outtype == "int8";
-  jit::Module module = Builder(source.model, int8).build();
+  jit::Module module = Builder(source.model(), int8).build();
   module.eval();
 
   jit::ExtraFilesMap extra;
@@ -196,7 +198,7 @@ std::string write_torchscript(const ExportSource& source, const fs::path& output
       module.save(file.string(), extra);
       jit::Module written = jit::load(file.string());
       const Logits logits = [&](const at::Tensor& ids) { return written.forward({ids}).toTensor(); };
-      line = int8 ? verify_int8(source, logits) : verify_logits(source, logits, merged_bound(source.model));
+      line = int8 ? verify_int8(source, logits) : verify_logits(source, logits, merged_bound(source.model()));
     } catch (const Error&) {
       throw;
     } catch (const std::exception& e) {

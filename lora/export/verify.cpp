@@ -24,7 +24,7 @@ constexpr const char* kText =
 
 // (1, T)
 at::Tensor ids_of(const ExportSource& source) {
-  const int64_t vocab = source.model.config().vocab_size;
+  const int64_t vocab = source.model().config().vocab_size;
   if (!source.tokenizer) return (at::arange(64, at::kLong) * 7919 + 13).remainder(vocab).unsqueeze(0);
   std::vector<int64_t> ids;
   if (const auto bos = source.tokenizer->bos_id()) ids.push_back(*bos);
@@ -51,9 +51,9 @@ std::string difference_text(const LogitDifference& difference) {
 
 std::string verify_logits(const ExportSource& source, const Logits& written, double bound) {
   const at::NoGradGuard no_grad;
-  source.model.eval();
+  source.model().eval();
   const at::Tensor ids = ids_of(source);
-  const at::Tensor found = written(ids), all = source.model.forward(ids);
+  const at::Tensor found = written(ids), all = source.model().forward(ids);
   const LogitDifference difference = logit_difference(found, found.dim() == 2 ? all.select(1, -1) : all);
   const std::string line = "logits of " + std::to_string(ids.size(1)) + " tokens " + difference_text(difference) +
                            " from the trained model's";

@@ -24,7 +24,7 @@ std::vector<std::vector<int64_t>> generate_together(AdapterSet& set, const std::
     } else {
       set.activate(adapters.front());
     }
-    return generate(set.model(), ids, config);
+    return generate(*set.model(), ids, config);
   }
   std::vector<std::string> names;
   std::vector<int64_t> index;  // index of each prompt's adapter in `names`
@@ -34,7 +34,7 @@ std::vector<std::vector<int64_t>> generate_together(AdapterSet& set, const std::
   }
   RowwiseAdapters rowwise(set, names);
   std::vector<int64_t> rows;
-  return generate(set.model(), ids, config, {},
+  return generate(*set.model(), ids, config, {},
                   [&](const std::vector<int64_t>& active, const std::vector<int64_t>& lengths) {
                     rows.clear();
                     for (const int64_t prompt : active) rows.push_back(index[static_cast<size_t>(prompt)]);
@@ -68,7 +68,7 @@ std::vector<Prompt> load_prompts(const std::filesystem::path& file, const Adapte
 
 std::vector<std::string> answer_prompts(AdapterSet& set, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
                                         const GenerationConfig& config) {
-  set.model().eval();
+  set.model()->eval();
   // Adapters that can share a batch come first. The prompts of one adapter are contiguous.
   const auto alone = [&](const Prompt& prompt) {
     return !prompt.adapter.empty() && !set.only_adapts_layers(prompt.adapter);

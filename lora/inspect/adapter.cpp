@@ -10,6 +10,7 @@
 
 #include "lora/adapters/matcher.h"
 #include "lora/adapters/peft.h"
+#include "lora/adapters/registry.h"
 #include "lora/inspect/base_weights.h"
 #include "lora/inspect/delta.h"
 #include "lora/terminal/text.h"
@@ -23,19 +24,25 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kPrefix = "base_model.model.";
 
-// The end of a tensor's name -> its role in a pair.
-constexpr std::pair<const char*, const char*> kParts[] = {
-    {".lora_A.weight", "A"},
-    {".lora_B.weight", "B"},
-    {".lora_A", "A"},
-    {".lora_B", "B"},
-    {".lora_E", "E"},
-    {".lora_embedding_A", "A"},
-    {".lora_embedding_B", "B"},
-    {".lora_magnitude_vector", "magnitude"},
-    {".lora_magnitude_vector.weight", "magnitude"},
-    {".lora_B.bias", "bias"},
-};
+// Ends of names in a file -> the part of a pair, of all methods.
+const std::map<std::string, std::string>& part_names() {
+  static const std::map<std::string, std::string> names = [] {
+    std::map<std::string, std::string> made;
+    for (const Method& method : methods()) {
+      for (const auto& [end, part] : method.file_parts) made["." + end] = part;
+    }
+    return made;
+  }();
+  return names;
+}
+
+// The end of a tensor's name that says what part it is; null: it is trained whole.
+const std::pair<const std::string, std::string>* part_of(const std::string& name) {
+  for (const auto& item : part_names()) {
+    if (name.ends_with(item.first)) return &item;
+  }
+  return nullptr;
+}
 
 struct Pair {
   std::map<std::string, std::string> parts;  // A, B, … -> name of the tensor
@@ -50,12 +57,12 @@ struct Contents {
 Contents sorted_out(const SafetensorsFile& file) {
   Contents contents;
   for (const auto& [name, entry] : file.entries()) {
-    const auto* part = std::ranges::find_if(kParts, [&](const auto& end) { return name.ends_with(end.first); });
-    if (part == std::end(kParts)) {
+    const auto* part = part_of(name);
+    if (!part) {
       contents.whole.push_back(name);
       continue;
     }
-    std::string module = name.substr(0, name.size() - std::string(part->first).size());
+    std::string module = name.substr(0, name.size() - part->first.size());
     if (module.starts_with(kPrefix)) module = module.substr(std::string(kPrefix).size());
     Pair& pair = contents.pairs[module];
     pair.parts[part->second] = name;
@@ -316,8 +323,7 @@ std::string patterns_text(const ModulePatterns& patterns) {
 }  // namespace
 
 bool holds_adapter(const SafetensorsFile& file) {
-  return std::ranges::any_of(file.entries(),
-                             [](const auto& item) { return item.first.find(".lora_") != std::string::npos; });
+  return std::ranges::any_of(file.entries(), [](const auto& item) { return part_of(item.first) != nullptr; });
 }
 
 std::optional<AdapterConfig> describe_adapter_config(const fs::path& directory, Inspection& inspection) {

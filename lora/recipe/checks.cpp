@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "lora/adapters/initialise.h"
+#include "lora/adapters/registry.h"
 #include "lora/data/format.h"
 #include "lora/export/export.h"
 #include "models/base/did_you_mean.h"
@@ -35,8 +37,8 @@ class Checker {
   void check_adapter() const {
     const AdapterConfig& adapter = recipe_.adapter;
     const auto* targets = std::get_if<std::vector<std::string>>(&adapter.target_modules);
-    const bool full = adapter.method == "full";
-    if (!full && targets && targets->empty()) {
+    const Method& method = find_method(adapter.method);
+    if (!method.trains_network && targets && targets->empty()) {
       fail("adapter.target_modules",
            "missing key 'target_modules' in 'adapter'; expected a list of names, a regular expression or all-linear");
     }
@@ -48,30 +50,15 @@ class Checker {
            "adapter.layers_to_transform: only with a list in target_modules; "
            "name the layers in the regular expression, or list the modules");
     }
-    if (full && recipe_.model.quantization != "none") {
-      fail("model.quantization", "model.quantization: method full trains the weights themselves, which " +
-                                     recipe_.model.quantization + " freezes; expected none, or an adapter");
+    if (method.trains_network && recipe_.model.quantization != "none") {
+      fail("model.quantization", "model.quantization: method " + method.name +
+                                     " trains the weights themselves, which " + recipe_.model.quantization +
+                                     " freezes; expected none, or an adapter");
     }
-    if (full && !adapter.init_from.empty()) {
-      fail("adapter.init_from",
-           "adapter.init_from: method full has no adapter to go on from; put the model in model.path");
+    if (!adapter.layers_pattern.empty() && adapter.layers_to_transform.empty()) {
+      fail("adapter.layers_pattern", "adapter.layers_pattern: only with layers_to_transform, whose layers it names");
     }
-    if (adapter.use_rslora && (full || adapter.method == "adalora")) {
-      fail("adapter.use_rslora", "adapter.use_rslora: not with method " + adapter.method +
-                                     (full ? ", which has no adapter to scale" : ", which has a scaling of its own"));
-    }
-    const YamlNode* section = root_.find("adapter");
-    const YamlNode* use_rslora = section ? section->find("use_rslora") : nullptr;
-    if (adapter.method == "rslora" && use_rslora && use_rslora->text == "false") {
-      fail("adapter.use_rslora",
-           "adapter.use_rslora: false contradicts method rslora; leave it out, or use method lora");
-    }
-    if (starts_from_base(adapter) && adapter.method != "lora" && adapter.method != "rslora") {
-      fail("adapter.init",
-           "adapter.init: " + adapter.init + " is for methods lora and rslora, found " + adapter.method);
-    }
-    check_whole_and_bias();
-    check_adalora();
+    check_method_options(method);
     check_exports();
   }
 
@@ -111,9 +98,10 @@ class Checker {
       fail("training.early_stopping_patience",
            "training.early_stopping_patience: counts evaluations during the run, and eval_every asks for none");
     }
-    if (training.loraplus_lr_ratio != 1.0 && recipe_.adapter.method == "full") {
+    if (training.loraplus_lr_ratio != 1.0 && find_method(recipe_.adapter.method).trains_network) {
       fail("training.loraplus_lr_ratio",
-           "training.loraplus_lr_ratio: is between the rates of an adapter's B and A, and method full has none");
+           "training.loraplus_lr_ratio: is between the rates of an adapter's B and A, and method " +
+               recipe_.adapter.method + " has none");
     }
     if (training.keep_best) expect_validation("training.keep_best");
     if (training.early_stopping_patience > 0) expect_validation("training.early_stopping_patience");
@@ -129,45 +117,34 @@ class Checker {
     throw RecipeError(place_of(root_, path) + ": " + message);
   }
 
-  void check_whole_and_bias() const {
+  // What the method's row does not allow.
+  void check_method_options(const Method& method) const {
     const AdapterConfig& adapter = recipe_.adapter;
     const auto refuse = [&](const std::string& key, const std::string& reason) {
       fail("adapter." + key, "adapter." + key + ": " + reason);
     };
-    if (!adapter.layers_pattern.empty() && adapter.layers_to_transform.empty()) {
-      refuse("layers_pattern", "only with layers_to_transform, whose layers it names");
+    const YamlNode* section = root_.find("adapter");
+    const YamlNode* use_rslora = section ? section->find("use_rslora") : nullptr;
+    const AdapterConfig resolved = resolved_method(adapter);
+    if (resolved.use_rslora && use_rslora && use_rslora->text == "false") {
+      refuse("use_rslora",
+             "false contradicts method " + method.name + "; leave it out, or use method " + resolved.method);
     }
-    if (adapter.method == "full" && adapter.bias != Bias::kNone)
-      refuse("bias", "method full trains the biases already");
-    if (adapter.method == "full" && !adapter.trainable_token_indices.empty()) {
-      refuse("trainable_token_indices", "method full trains every row already");
+    if (starts_from_base(adapter) && !method.starts_from_base) {
+      std::string able;
+      for (const Method& other : methods()) {
+        if (other.starts_from_base) able += (able.empty() ? "" : " and ") + other.name;
+      }
+      refuse("init", adapter.init + " is for methods " + able + ", found " + method.name);
     }
-    const bool plain = adapter.method == "lora" || adapter.method == "rslora" || adapter.method == "lora_fa";
-    if (adapter.lora_bias && !plain) refuse("lora_bias", "not with method " + adapter.method);
+    if (adapter.lora_bias && !method.has_lora_bias) refuse("lora_bias", "not with method " + method.name);
     if (adapter.lora_bias && starts_from_base(adapter)) refuse("lora_bias", "not with init " + adapter.init);
-  }
-
-  void check_adalora() const {
-    const AdapterConfig& adapter = recipe_.adapter;
-    if (adapter.method != "adalora") {
-      if (adapter.adalora != AdaLoraConfig{}) fail("adapter.adalora", "adapter.adalora: only with method adalora");
-      return;
+    for (const Method& other : methods()) {
+      if (other.own_options.section.empty() || other.name == method.name) continue;
+      if (other.own_options.are_set(adapter)) refuse(other.own_options.section, "only with method " + other.name);
     }
-    const auto refuse = [&](const std::string& key, const std::string& reason) {
-      fail("adapter." + key, "adapter." + key + ": " + reason);
-    };
-    if (adapter.adalora.target_r >= adapter.rank) {
-      refuse("adalora.target_r",
-             "expected less than adapter.rank, the rank that AdaLoRA begins with, for there to be "
-             "something to prune; found " +
-                 std::to_string(adapter.adalora.target_r) + " and a rank of " + std::to_string(adapter.rank) +
-                 " (PEFT has 8 and 12)");
-    }
-    if (!adapter.rank_pattern.empty()) refuse("rank_pattern", "not with method adalora, which finds the ranks itself");
-    if (!adapter.alpha_pattern.empty()) refuse("alpha_pattern", "not with method adalora, which has one alpha for all");
-    if (adapter.use_rslora) refuse("use_rslora", "not with method adalora, which scales by alpha / rank");
-    if (adapter.init != AdapterConfig{}.init)
-      refuse("init", "not with method adalora, which has initial values of its own");
+    if (!method.problem) return;
+    if (const auto problem = method.problem(adapter)) refuse(problem->key, problem->reason);
   }
 
   void check_exports() const {

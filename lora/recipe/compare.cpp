@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "lora/adapters/registry.h"
 #include "lora/recipe/fields.h"
 
 namespace lora {
@@ -89,8 +90,8 @@ std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b) {
   std::vector<std::string> keys;
   for (size_t i = 0; i < left.size(); ++i) {
     const std::string& key = left[i].first;
-    // AdaLoRA's schedule spans the whole run.
-    const bool length = a.adapter.method == "adalora" && (key == "training.max_steps" || key == "training.epochs");
+    const bool length =
+        find_method(a.adapter.method).follows_run_length && (key == "training.max_steps" || key == "training.epochs");
     if (left[i].second != right[i].second && (length || decides_what_is_trained(key))) keys.push_back(key);
   }
   return keys;

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <system_error>
 
+#include "lora/adapters/registry.h"
 #include "lora/recipe/adapters_list.h"
 #include "lora/recipe/checks.h"
 #include "lora/recipe/document.h"
@@ -134,11 +135,7 @@ Recipe read_recipe(const YamlNode& root) {
   Reader reader(&root, root.where, "", "");
   describe(reader, recipe);
   check_recipe(recipe, root);
-  // rslora is lora with another scaling, and has only that name behind the recipe.
-  if (recipe.adapter.method == "rslora") {
-    recipe.adapter.method = "lora";
-    recipe.adapter.use_rslora = true;
-  }
+  recipe.adapter = resolved_method(std::move(recipe.adapter));
   // These rules compare a row with all earlier rows, which a stream does not keep. check_recipe refuses them where the
   // recipe has them; here their defaults are switched off.
   if (CleaningConfig& cleaning = recipe.data.cleaning; recipe.data.streaming) {
@@ -163,8 +160,9 @@ std::vector<NamedRecipe> load_recipes(const std::filesystem::path& file, const s
   std::vector<NamedRecipe> recipes;
   for (const NamedTree& tree : split_adapters(root)) {
     recipes.push_back({tree.name, read_recipe(tree.root)});
-    if (recipes.back().recipe.adapter.method == "full") {
-      throw RecipeError(place_of(tree.root, "adapter.method") + ": adapter.method: full trains the base itself, " +
+    if (const Method& method = find_method(recipes.back().recipe.adapter.method); method.trains_network) {
+      throw RecipeError(place_of(tree.root, "adapter.method") + ": adapter.method: " + method.name +
+                        " trains the base itself, " +
                         "which the other adapters share; expected an adapter's method for '" + tree.name + "'");
     }
   }

@@ -211,10 +211,12 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
         !model.has_tied_head() && parameter.key().starts_with("model.embed_tokens.") && !p.requires_grad();
     base.weights += read_in_part ? data.distinct * s.hidden * static_cast<int64_t>(p.element_size())
                                  : p.numel() * static_cast<int64_t>(p.element_size());
-    // Of a whole weight that is trained: its copy in the model's dtype, and its gradient on the way to the optimizer.
-    if (p.requires_grad() && p.dim() == 2 && parameter.key().find(".lora_") == std::string::npos) {
-      base.workspace = std::max<int64_t>(base.workspace, p.numel() * (4 + 4 + (s.element < 4 ? s.element : 0)));
-    }
+  }
+  // Of a whole weight that is trained: its copy in the model's dtype, and its gradient on the way to the optimizer.
+  for (const auto& [path, p, role] : trainable_parameters(model)) {
+    const bool whole = role == ParameterRole::kRows || role == ParameterRole::kHead || role == ParameterRole::kBase;
+    if (!whole || p.dim() != 2) continue;
+    base.workspace = std::max<int64_t>(base.workspace, p.numel() * (4 + 4 + (s.element < 4 ? s.element : 0)));
   }
   for (const auto& buffer : model.named_buffers()) base.weights += static_cast<int64_t>(buffer.value().nbytes());
   base.workspace = std::max(base.workspace, unpacked_bytes(model, s.element));

@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "lora/adapters/inject.h"
-#include "lora/adapters/method.h"
+#include "lora/adapters/registry.h"
 
 namespace lora::test {
 
@@ -16,12 +16,13 @@ inline AdapterConfig all_linear() {
   return config;
 }
 
-// One of each method, and one that starts from the base's weights.
+// One of each method that has an adapter, and one that starts from the base's weights.
 inline std::vector<std::pair<std::string, AdapterConfig>> every_method() {
   std::vector<std::pair<std::string, AdapterConfig>> configs;
-  for (const auto& [name, method] : methods()) {
-    configs.emplace_back(name, all_linear());
-    configs.back().second.method = name;
+  for (const Method& method : methods()) {
+    if (method.trains_network || method.resolve) continue;
+    configs.emplace_back(method.name, all_linear());
+    configs.back().second.method = method.name;
   }
   configs.emplace_back("pissa", all_linear());
   configs.back().second.init = "pissa";
@@ -32,7 +33,7 @@ inline std::vector<std::pair<std::string, AdapterConfig>> every_method() {
 inline void randomise(const LlamaForCausalLM& model, uint64_t seed) {
   const at::NoGradGuard no_grad;
   at::manual_seed(seed);
-  for (const auto& [name, tensor] : trainable_parameters(model)) at::Tensor(tensor).normal_(0, 0.1);
+  for (const auto& [name, tensor, role] : trainable_parameters(model)) at::Tensor(tensor).normal_(0, 0.1);
 }
 
 inline at::Tensor probe() { return at::arange(3, 43, at::kLong).view({2, 20}); }

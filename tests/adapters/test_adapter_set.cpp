@@ -43,12 +43,12 @@ TEST_CASE("switching gives each adapter's bits, however often, and none gives th
     std::vector<at::Tensor> alone;
     for (const Kind& kind : kinds()) {
       const auto model = load_pretrained(golden_model("default"), dtype);
-      inject(*model, kind.config, kind.seed);
+      inject(model, kind.config, kind.seed);
       randomise(*model, kind.seed);
       alone.push_back(logits(*model));
     }
     const auto model = load_pretrained(golden_model("default"), dtype);
-    AdapterSet set(*model);
+    AdapterSet set(model);
     for (const Kind& kind : kinds()) {
       set.add(kind.name, kind.config, kind.seed);
       CHECK(set.active() == kind.name);
@@ -69,11 +69,11 @@ TEST_CASE("switching gives each adapter's bits, however often, and none gives th
 TEST_CASE("adapters of every method stand beside one another") {
   const auto model = load_pretrained(golden_model("default"), "float32");
   const at::Tensor base = logits(*model);
-  AdapterSet set(*model);
+  AdapterSet set(model);
   std::map<std::string, at::Tensor> alone;
   for (const auto& [name, config] : every_method()) {
     const auto single = load_pretrained(golden_model("default"), "float32");
-    inject(*single, config, 1);
+    inject(single, config, 1);
     randomise(*single, 2);
     alone[name] = logits(*single);
     CHECK_FALSE(alone[name].equal(base));
@@ -91,7 +91,7 @@ TEST_CASE("adapters of every method stand beside one another") {
 
 TEST_CASE("only the active adapter's parameters are trained ones, and gradients stay with their adapter") {
   const auto model = load_pretrained(golden_model("default"), "bfloat16");
-  AdapterSet set(*model);
+  AdapterSet set(model);
   std::vector<size_t> counts;
   for (const Kind& kind : kinds()) {
     set.add(kind.name, kind.config, kind.seed);
@@ -111,10 +111,10 @@ TEST_CASE("only the active adapter's parameters are trained ones, and gradients 
 TEST_CASE("the base is held once") {
   const auto model = load_pretrained(golden_model("default"), "float32");
   const void* weight = model->model->layers[0]->self_attn->qkv[0]->weight_matrix().const_data_ptr();
-  AdapterSet set(*model);
+  AdapterSet set(model);
   for (const Kind& kind : kinds()) {
-    const Adaptation& adaptation = set.add(kind.name, kind.config, kind.seed);
-    for (const AdaptedModule& module : adaptation.modules) {
+    const AdaptedModel& adapted = set.add(kind.name, kind.config, kind.seed);
+    for (const AdaptedModule& module : adapted.modules) {
       if (module.path != "model.layers.0.self_attn.q_proj") continue;
       CHECK(module.layer->weight_matrix().const_data_ptr() == weight);
     }
@@ -123,7 +123,7 @@ TEST_CASE("the base is held once") {
 
 TEST_CASE("an adapter takes on the model's mode when it comes back") {
   const auto model = load_pretrained(golden_model("default"), "float32");
-  AdapterSet set(*model);
+  AdapterSet set(model);
   AdapterConfig config = all_linear();
   config.dropout = 0.5;
   set.add("a", config, 1);
@@ -139,7 +139,7 @@ TEST_CASE("an adapter takes on the model's mode when it comes back") {
 TEST_CASE("what cannot be added or activated is refused, and leaves the base as it was") {
   const auto model = load_pretrained(golden_model("default"), "float32");
   const at::Tensor base = logits(*model);
-  AdapterSet set(*model);
+  AdapterSet set(model);
   CHECK_THROWS_WITH(set.activate("a"), Contains("'a'") && Contains("none was loaded"));
   set.add("french", all_linear(), 1);
   CHECK_THROWS_WITH(set.add("french", all_linear(), 1), Contains("'french' already"));

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "lora/adapters/inject.h"
+#include "lora/adapters/merged.h"
 #include "lora/adapters/peft.h"
 #include "models/base/error.h"
 #include "models/io/safetensors.h"
@@ -49,11 +50,11 @@ TEST_CASE("a classifier's adapter that PEFT wrote gives PEFT's logits, and is wr
       const GoldenTexts texts(name);
       const auto peft = golden_model(name) / "adapter";
       const auto model = load_classifier(name);
-      const Adaptation adaptation = inject(*model, from(peft), 1);
+      const AdaptedModel adapted = inject(model, from(peft), 1);
       CHECK((logits(*model, texts) - texts.logits("adapted")).abs().max().item<double>() < 1e-5);
 
       const TemporaryDirectory directory;
-      write_peft(directory.path(), *model, adaptation, read_peft_config(peft).config, "base");
+      write_peft(directory.path(), adapted, "base");
       const std::string weights = "adapter_model.safetensors";
       CHECK(tensor_names(directory / weights) == tensor_names(peft / weights));
       const json file = read_json(directory / "adapter_config.json");
@@ -61,7 +62,7 @@ TEST_CASE("a classifier's adapter that PEFT wrote gives PEFT's logits, and is wr
       CHECK(file["modules_to_save"] == json{"score"});
       CHECK(read_labels(directory.path()) == model->config().labels);
       const auto again = load_classifier(name);
-      inject(*again, from(directory.path()), 2);
+      inject(again, from(directory.path()), 2);
       CHECK(logits(*again, texts).equal(logits(*model, texts)));
     }
   }
@@ -73,9 +74,9 @@ TEST_CASE("a classifier's head is trained with every adapter, once, and carries 
     AdapterConfig config;
     config.target_modules = AllLinear{};
     config.modules_to_save = saved;
-    const Adaptation adaptation = inject(*model, config, 1);
-    CHECK(adaptation.modules.size() == 14);
-    CHECK(std::ranges::count(adaptation.saved_modules, "score") == 1);
+    const AdaptedModel adapted = inject(model, config, 1);
+    CHECK(adapted.modules.size() == 14);
+    CHECK(std::ranges::count(adapted.saved_modules, "score") == 1);
     CHECK(model->score->weight_matrix().requires_grad());
     CHECK(model->score->weight_matrix().scalar_type() == at::kFloat);
   }
@@ -84,7 +85,7 @@ TEST_CASE("a classifier's head is trained with every adapter, once, and carries 
 TEST_CASE("a classifier's merged weights alone give the adapted model's logits") {
   const GoldenTexts texts("classifier");
   const auto model = load_classifier("classifier");
-  inject(*model, from(golden_model("classifier") / "adapter"), 1);
+  inject(model, from(golden_model("classifier") / "adapter"), 1);
   std::map<std::string, at::Tensor> merged;
   for_each_merged_tensor(*model, [&](const std::string& key, const at::Tensor& tensor) { merged[key] = tensor; });
   CHECK_FALSE(merged.contains("lm_head.weight"));
@@ -95,8 +96,8 @@ TEST_CASE("a classifier's merged weights alone give the adapted model's logits")
 
 TEST_CASE("a classifier's adapter does not go on a language model, nor on another number of labels") {
   const AdapterConfig config = from(golden_model("classifier") / "adapter");
-  CHECK_THROWS_WITH(inject(*load_pretrained(golden_model("default"), "auto"), config, 1),
-                    Contains("is a classifier's adapter; wanted one of a language model"));
-  CHECK_THROWS_WITH(inject(*load_pretrained(golden_model("default"), "auto", {{"a", "b"}}), config, 1),
-                    Contains("base_model.model.score.weight") && Contains("wanted [2, 16]"));
+  CHECK_THROWS_WITH(inject(load_pretrained(golden_model("default"), "auto"), config, 1),
+                    Contains("is a classifier's adapter; expected one of a language model"));
+  CHECK_THROWS_WITH(inject(load_pretrained(golden_model("default"), "auto", {{"a", "b"}}), config, 1),
+                    Contains("base_model.model.score.weight") && Contains("expected [2, 16]"));
 }

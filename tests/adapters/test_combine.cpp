@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include "lora/adapters/inject.h"
 #include "lora/adapters/merge_tensors.h"
 #include "lora/adapters/peft.h"
 #include "models/base/error.h"
@@ -26,7 +27,7 @@ namespace {
 std::filesystem::path combinations() { return source_dir() / "tests/golden/combinations"; }
 
 struct GoldenSet {
-  GoldenSet() : model(load_pretrained(golden_model("default"), "float32")), set(*model) {
+  GoldenSet() : model(load_pretrained(golden_model("default"), "float32")), set(model) {
     for (const char* name : {"a", "b", "c"}) {
       AdapterConfig config = read_peft_config(combinations() / name).config;
       config.init_from = (combinations() / name).string();
@@ -46,7 +47,7 @@ at::Tensor update_of(const AdaptedModule& module) {
 std::map<std::string, at::Tensor> exact_sum(const AdapterSet& set, const WeightedNames& weighted) {
   std::map<std::string, at::Tensor> sums;
   for (const auto& [name, weight] : weighted) {
-    for (const AdaptedModule& module : set.adaptation(name).modules) {
+    for (const AdaptedModule& module : set.adapted(name).modules) {
       const at::Tensor update = (update_of(module) * weight).to(at::kDouble);
       at::Tensor& sum = sums[module.path];
       sum = sum.defined() ? sum + update : update;
@@ -74,7 +75,7 @@ TEST_CASE("every combination type has PEFT's numbers") {
     if (one.contains("svd_rank")) options.svd_rank = one["svd_rank"].get<int64_t>();
     const CombinedAdapter combined = combine(loaded.set, weighted, options);
     size_t compared = 0;
-    for (const AdaptedModule& module : combined.adaptation.modules) {
+    for (const AdaptedModule& module : combined.adapted.modules) {
       const at::Tensor wanted = expected.tensor(std::to_string(i) + "." + module.path);
       CAPTURE(module.path);
       CHECK(relative(update_of(module), wanted) < 1e-5);
@@ -95,9 +96,9 @@ TEST_CASE("the error that is reported is the distance from the weighted sum") {
     if (type.starts_with("ties") || type.starts_with("dare") || type.starts_with("magnitude")) options.density = 0.5;
     const CombinedAdapter combined = combine(loaded.set, weighted, options);
     double missed = 0, total = 0;
-    REQUIRE(combined.modules.size() == combined.adaptation.modules.size());
+    REQUIRE(combined.modules.size() == combined.adapted.modules.size());
     for (size_t i = 0; i < combined.modules.size(); ++i) {
-      const AdaptedModule& module = combined.adaptation.modules[i];
+      const AdaptedModule& module = combined.adapted.modules[i];
       const at::Tensor& sum = sums.at(module.path);
       CHECK(combined.modules[i].path == module.path);
       CHECK(combined.modules[i].error == Approx(relative(update_of(module), sum)).margin(2e-6));
@@ -112,7 +113,7 @@ TEST_CASE("the error that is reported is the distance from the weighted sum") {
 
 TEST_CASE("adapters of every method are combined by their own scaling, but DoRA's, which is no product") {
   const auto model = load_pretrained(golden_model("default"), "float32");
-  AdapterSet set(*model);
+  AdapterSet set(model);
   WeightedNames weighted;
   for (const auto& [name, config] : every_method()) {
     set.add(name, config, 1);
@@ -120,7 +121,7 @@ TEST_CASE("adapters of every method are combined by their own scaling, but DoRA'
     if (name != "dora") weighted.emplace_back(name, 0.5);
   }
   const auto sums = exact_sum(set, weighted);
-  for (const AdaptedModule& module : combine(set, weighted, {.type = "cat"}).adaptation.modules) {
+  for (const AdaptedModule& module : combine(set, weighted, {.type = "cat"}).adapted.modules) {
     CHECK(relative(update_of(module), sums.at(module.path)) < 1e-5);
   }
   weighted.emplace_back("dora", 0.5);
@@ -146,12 +147,12 @@ TEST_CASE("a combined adapter is written as PEFT's and read again as the same mo
   const TemporaryDirectory directory;
   const CombinedAdapter combined = combine(loaded.set, {{"a", 0.7}, {"c", 0.3}}, {.type = "cat"});
   CHECK(loaded.set.active().empty());
-  write_peft(directory.path(), *loaded.model, combined.adaptation, combined.config, "default");
-  for (const AdaptedModule& module : combined.adaptation.modules) loaded.model->replace(module.path, module.layer);
+  write_peft(directory.path(), combined.adapted, "default");
+  attach(combined.adapted);
   const auto again = load_pretrained(golden_model("default"), "float32");
   AdapterConfig config = read_peft_config(directory.path()).config;
   config.init_from = directory.path().string();
-  CHECK(inject(*again, config, 0).modules.size() == 3);
+  CHECK(inject(again, config, 0).modules.size() == 3);
   CHECK(logits(*again).equal(logits(*loaded.model)));
 }
 

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "lora/adapters/methods/dora_linear.h"
+#include "lora/adapters/methods/dora.h"
 #include "models/engine/dropout.h"
 #include "tests/catch.h"
 #include "tests/compare.h"
@@ -18,7 +18,7 @@ struct Layer {
     AdapterConfig config;
     config.dropout = dropout;
     base = std::make_shared<DenseLinear>(at::randn({out, 40}).to(dtype), at::randn({out}).to(dtype));
-    dora = std::make_shared<DoraLinear>(base, MethodOptions{.config = config, .rank = 3, .alpha = 6, .seed = 1});
+    dora = std::make_shared<DoraLinear>(base, LayerOptions{.config = config, .rank = 3, .alpha = 6, .seed = 1});
     const at::NoGradGuard no_grad;
     dora->lora_B.normal_();
     dora->lora_magnitude_vector.mul_(at::rand({out}).add_(0.5));

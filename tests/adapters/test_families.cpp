@@ -20,10 +20,10 @@ std::shared_ptr<LlamaForCausalLM> adapted(const std::string& name, const GoldenF
   config.target_modules = AllLinear{};
   config.rank = 2;
   config.alpha = 3;
-  inject(*model, config, 1);
+  inject(model, config, 1);
   const at::NoGradGuard no_grad;
   size_t taken = 0;
-  for (const auto& [path, parameter] : trainable_parameters(*model)) {
+  for (const auto& [path, parameter, role] : trainable_parameters(*model)) {
     at::Tensor(parameter).copy_(golden["adapter." + path + ".weight"]);
     ++taken;
   }
@@ -47,7 +47,7 @@ TEST_CASE("the loss and the gradients of an adapter in every family are PEFT's")
             model->loss_sum(golden.batch(), targets, {.fused = fused}) / (targets != kIgnoredTarget).sum();
         loss.backward();
         CHECK(loss.item<double>() == Approx(golden["loss"].item<double>()).epsilon(1e-6));
-        for (const auto& [path, parameter] : trainable_parameters(*model)) {
+        for (const auto& [path, parameter, role] : trainable_parameters(*model)) {
           INFO(path);
           const at::Tensor wanted = golden["gradient." + path + ".weight"];
           CHECK((parameter.grad() - wanted).norm().item<double>() <= 2e-5 * wanted.norm().item<double>());
@@ -67,24 +67,24 @@ TEST_CASE("in every family fused layers give the plain path's gradients, whateve
       config.method = method;
       config.target_modules = AllLinear{};
       config.rank = 2;
-      inject(*model, config, 1);
+      inject(model, config, 1);
       {
         const at::NoGradGuard no_grad;
         at::manual_seed(5);
-        for (const auto& [path, p] : trainable_parameters(*model)) {
+        for (const auto& [path, p, role] : trainable_parameters(*model)) {
           if (path.ends_with("lora_B")) at::Tensor(p).normal_(0, 0.2);
         }
       }
       model->train();
       const auto gradients = [&](bool fused, Recompute level) {
-        for (const auto& [path, p] : trainable_parameters(*model)) at::Tensor(p).mutable_grad() = at::Tensor();
+        for (const auto& [path, p, role] : trainable_parameters(*model)) at::Tensor(p).mutable_grad() = at::Tensor();
         // Samples within the windows of 7 tokens, and all families have the same ids.
         model
             ->loss_sum({golden.batch().input_ids, {7, 1, 6, 7, 7, 5, 2, 6, 7}}, golden.targets(),
                        {.fused = fused, .recompute = level})
             .backward();
         std::vector<std::pair<std::string, at::Tensor>> all;
-        for (const auto& [path, p] : trainable_parameters(*model)) all.emplace_back(path, p.grad().clone());
+        for (const auto& [path, p, role] : trainable_parameters(*model)) all.emplace_back(path, p.grad().clone());
         return all;
       };
       const auto plain = gradients(false, Recompute::kNone);

@@ -49,11 +49,11 @@ std::shared_ptr<LlamaForCausalLM> random_model(const Shape& shape, const std::st
 }
 
 // B starts at zero, where the gradient of A is zero too: fill it. Likewise AdaLoRA's Λ.
-void adapt(LlamaForCausalLM& model, const AdapterConfig& config) {
+void adapt(const std::shared_ptr<LlamaForCausalLM>& model, const AdapterConfig& config) {
   inject(model, config, 11);
   const at::NoGradGuard no_grad;
   at::manual_seed(7);
-  for (const auto& [name, p] : trainable_parameters(model)) {
+  for (const auto& [name, p, role] : trainable_parameters(*model)) {
     if (name.ends_with("lora_B") || name.ends_with("lora_E")) at::Tensor(p).normal_(0.0, 0.1);
     if (name.ends_with("lora_magnitude_vector")) at::Tensor(p).mul_(at::rand_like(p).add_(0.5));
   }
@@ -72,12 +72,12 @@ Result run(LlamaForCausalLM& model, const std::vector<int64_t>& lengths, bool fu
   targets.slice(0, n / 3, n / 2) = kIgnoredTarget;
   model.train();
   at::manual_seed(99);  // of dropout
-  for (const auto& [name, p] : trainable_parameters(model)) at::Tensor(p).mutable_grad() = at::Tensor();
+  for (const auto& [name, p, role] : trainable_parameters(model)) at::Tensor(p).mutable_grad() = at::Tensor();
   const at::Tensor loss =
       model.loss_sum({ids, lengths}, targets, {.fused = fused, .recompute = level}) / static_cast<double>(n);
   loss.backward();
   Result result{loss.item<double>(), {}};
-  for (const auto& [name, p] : trainable_parameters(model)) result.grads.emplace_back(name, p.grad().clone());
+  for (const auto& [name, p, role] : trainable_parameters(model)) result.grads.emplace_back(name, p.grad().clone());
   return result;
 }
 
@@ -115,7 +115,7 @@ TEST_CASE("fused layers give the plain path's loss and gradients") {
         config.target_modules = AllLinear{};
         config.rank = 5;
         config.dropout = dropout;
-        adapt(*model, config);
+        adapt(model, config);
         for (const auto& lengths : kBatches) {
           const Result plain = run(*model, lengths, false, Recompute::kNone);
           for (const Recompute level : kLevels) check_equal(run(*model, lengths, true, level), plain, 1e-6, 1e-5);
@@ -134,7 +134,7 @@ TEST_CASE("fused layers give the plain path's gradients in LoRA-FA and AdaLoRA")
     config.target_modules = AllLinear{};
     config.rank = 5;
     config.dropout = dropout;
-    adapt(*model, config);
+    adapt(model, config);
     const Result plain = run(*model, {20, 9}, false, Recompute::kNone);
     CHECK(plain.grads.size() == (method == "lora_fa" ? 14U : 42U));
     for (const Recompute level : kLevels) check_equal(run(*model, {20, 9}, true, level), plain, 1e-6, 1e-5);
@@ -157,7 +157,7 @@ TEST_CASE("fused layers give the plain path's loss and gradients for DoRA, and f
       config.dropout = dropout;
       config.target_modules = targets;
       config.rank = 5;
-      adapt(*model, config);
+      adapt(model, config);
       for (const auto& lengths : kBatches) {
         const Result plain = run(*model, lengths, false, Recompute::kNone);
         for (const Recompute level : kLevels) check_equal(run(*model, lengths, true, level), plain, 1e-6, 1e-5);
@@ -175,7 +175,7 @@ TEST_CASE("fused layers train whatever is adapted, and nothing else") {
   config.rank = 3;
   config.rank_pattern = {{"layers.1.*", 6}};
   config.modules_to_save = {"post_attention_layernorm"};
-  adapt(*model, config);
+  adapt(model, config);
   const Result plain = run(*model, {20, 9}, false, Recompute::kNone);
   for (const Recompute level : kLevels) check_equal(run(*model, {20, 9}, true, level), plain, 1e-6, 1e-5);
 }
@@ -185,7 +185,7 @@ TEST_CASE("fused layers give the plain path's gradients of every weight in full 
     const auto model = random_model(shape, "float32");
     AdapterConfig config;
     config.method = "full";
-    adapt(*model, config);
+    adapt(model, config);
     const Result plain = run(*model, {20, 9}, false, Recompute::kNone);
     for (const Recompute level : kLevels) check_equal(run(*model, {20, 9}, true, level), plain, 1e-6, 1e-5);
   }
@@ -203,8 +203,8 @@ TEST_CASE("in bfloat16 fused layers are as near to float32 as the plain path is"
       const at::NoGradGuard no_grad;  // the same numbers on both sides
       for (at::Tensor& p : whole->parameters()) p.copy_(p.to(at::kBFloat16));
     }
-    adapt(*half, config);
-    adapt(*whole, config);
+    adapt(half, config);
+    adapt(whole, config);
     const Result exact = run(*whole, {40, 25}, false, Recompute::kNone);
     const Result plain = run(*half, {40, 25}, false, Recompute::kNone);
     const Result fused = run(*half, {40, 25}, true, Recompute::kNone);
@@ -221,7 +221,7 @@ TEST_CASE("fused results do not depend on how many threads compute them") {
   const auto model = random_model(kShapes[1], "float32");
   AdapterConfig config;
   config.target_modules = AllLinear{};
-  adapt(*model, config);
+  adapt(model, config);
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
   const Result one = run(*model, {30, 50, 7}, true, Recompute::kNone);

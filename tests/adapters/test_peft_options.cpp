@@ -6,6 +6,7 @@
 
 #include "lora/adapters/adapter_set.h"
 #include "lora/adapters/inject.h"
+#include "lora/adapters/merged.h"
 #include "lora/adapters/peft.h"
 #include "models/base/error.h"
 #include "models/io/safetensors.h"
@@ -40,11 +41,11 @@ struct GoldenAdapter {
     config = file.config;
     config.init_from = directory.string();
     model = load_pretrained(golden_model(file.base_model), "float32");
-    adaptation = inject(*model, config, 1);
+    adapted = inject(model, config, 1);
   }
   std::shared_ptr<LlamaForCausalLM> model;
   AdapterConfig config;
-  Adaptation adaptation;
+  AdaptedModel adapted;
 };
 
 std::shared_ptr<LlamaForCausalLM> merged(const LlamaForCausalLM& model) {
@@ -69,7 +70,7 @@ TEST_CASE("every option of a PEFT adapter gives PEFT's logits, loss and gradient
       CHECK(std::abs(loss.item<double>() - expected.tensor("loss").item<double>()) < 1e-5);
       loss.backward();
       size_t gradients = 0;
-      for (const auto& [path, tensor] : trained_tensors(*loaded.model, loaded.adaptation)) {
+      for (const auto& [path, tensor] : trained_tensors(loaded.adapted)) {
         if (!tensor.requires_grad()) continue;  // the copy of what is tied
         const bool copy = !expected.contains(path);
         INFO(path);
@@ -100,8 +101,7 @@ TEST_CASE("an adapter is written as PEFT wrote it, but for the base's own weight
     INFO(name);
     GoldenAdapter loaded(name);
     const TemporaryDirectory directory;
-    write_peft(directory.path(), *loaded.model, loaded.adaptation, loaded.config,
-               read_peft_config(golden(name)).base_model);
+    write_peft(directory.path(), loaded.adapted, read_peft_config(golden(name)).base_model);
     const SafetensorsFile ours(directory / "adapter_model.safetensors"),
         theirs(golden(name) / "adapter_model.safetensors");
     for (const auto& [key, entry] : theirs.entries()) {
@@ -127,7 +127,7 @@ TEST_CASE("adapters of the embedding and the head come and go, and leave the bas
   auto model = load_pretrained(golden_model("tied"), "float32");
   const at::Tensor bare = last_logits(*model);
   const auto parameters = model->named_parameters().keys();
-  AdapterSet set(*model);
+  AdapterSet set(model);
   std::map<std::string, at::Tensor> wanted;
   for (const char* name : {"tied_embedding", "parted_embedding", "parted_whole", "parted_both", "rows"}) {
     AdapterConfig config = read_peft_config(golden(name)).config;
@@ -156,12 +156,12 @@ TEST_CASE("a fresh adapter of the embedding leaves the model as it was and is co
     AdapterConfig config;
     config.rank = 2;
     config.target_modules = std::vector<std::string>{"q_proj"};
-    const int64_t before = inject(*load_pretrained(golden_model("tied"), "float32"), config, 1).total_parameters;
+    const int64_t before = inject(load_pretrained(golden_model("tied"), "float32"), config, 1).total_parameters;
     config.target_modules = std::vector<std::string>{"q_proj", "embed_tokens"};
     config.ensure_weight_tying = tied;
-    const Adaptation adaptation = inject(*model, config, 1);
+    const AdaptedModel adapted = inject(model, config, 1);
     CHECK(last_logits(*model).equal(bare));
-    CHECK(adaptation.total_parameters == before + 2 * (48 + 16));
+    CHECK(adapted.total_parameters == before + 2 * (48 + 16));
     CHECK(model->has_tied_head() == tied);
   }
 }
@@ -174,7 +174,7 @@ TEST_CASE("what an embedding cannot carry is refused by name") {
     config.target_modules = std::vector<std::string>{"q_proj", "embed_tokens"};
     change(config);
     try {
-      inject(*model, config, 1);
+      inject(model, config, 1);
     } catch (const Error& e) {
       return std::string(e.what());
     }
@@ -186,9 +186,9 @@ TEST_CASE("what an embedding cannot carry is refused by name") {
   CHECK_THAT(refused("tied", [](AdapterConfig& c) { c.init = "pissa"; }), Contains("init pissa"));
   CHECK_THAT(refused("default", [](AdapterConfig& c) { c.rank = 17; }), Contains("rank 17 of 'model.embed_tokens'"));
   CHECK_THAT(refused("default", [](AdapterConfig& c) { c.trainable_token_indices = {1}; }),
-             Contains("wanted one of the two"));
+             Contains("expected one of the two"));
   CHECK_THAT(refused("tied", [](AdapterConfig& c) { c.trainable_token_indices = {1}; }),
-             Contains("wanted one of the two"));
+             Contains("expected one of the two"));
   const auto rows = [&](std::vector<int64_t> indices) {
     return refused("tied", [&](AdapterConfig& c) {
       c.target_modules = AllLinear{};
@@ -212,7 +212,7 @@ TEST_CASE("a bias of B cannot be merged where a layer has no place for it") {
   AdapterConfig config;
   config.target_modules = AllLinear{};
   config.lora_bias = true;
-  inject(*model, config, 1);
+  inject(model, config, 1);
   CHECK_THROWS_WITH(merged(*model), Contains("lora_bias") && Contains("q_proj"));
 }
 
@@ -224,7 +224,7 @@ TEST_CASE("a file that says otherwise than the recipe, or of another base, is re
     config.init_from = golden(name).string();
     change(config);
     try {
-      inject(*model, config, 1);
+      inject(model, config, 1);
     } catch (const ModelError& e) {
       return std::string(e.what());
     }
@@ -238,11 +238,11 @@ TEST_CASE("a file that says otherwise than the recipe, or of another base, is re
   CHECK_THAT(refused("parted_whole", [](AdapterConfig& c) { c.ensure_weight_tying = true; }),
              Contains("'ensure_weight_tying' is false"));
   CHECK_THAT(refused("tied_embedding", [](AdapterConfig& c) { c.ensure_weight_tying = false; }),
-             Contains("not wanted: 'base_model.model.lm_head.lora_A.weight'"));
+             Contains("not expected: 'base_model.model.lm_head.lora_A.weight'"));
   CHECK_THAT(refused("embedding", [](AdapterConfig& c) { c.alpha_pattern.clear(); }),
              Contains("alpha of 'model.embed_tokens'"));
   CHECK_THAT(refused("bias_all", [](AdapterConfig& c) { c.bias = Bias::kNone; }),
-             Contains("k_proj.bias") && Contains("not wanted"));
+             Contains("k_proj.bias") && Contains("not expected"));
 
   // The weights of the base that PEFT writes along.
   const TemporaryDirectory directory;

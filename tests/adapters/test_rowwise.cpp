@@ -28,7 +28,7 @@ void add_three(AdapterSet& set) {
   const AdapterConfig configs[] = {all_linear(), b, c};
   for (size_t i = 0; i < 3; ++i) {
     set.add(kNames[i], configs[i], i);
-    randomise(set.model(), i);
+    randomise(*set.model(), i);
   }
 }
 
@@ -54,7 +54,7 @@ void use(AdapterSet& set, int64_t adapter) {
 TEST_CASE("each row of a batch has the output of its adapter alone, and then the base is as it was") {
   const auto model = load_pretrained(golden_model("default"), "float32");
   const at::Tensor base = logits(*model);
-  AdapterSet set(*model);
+  AdapterSet set(model);
   add_three(set);
   model->eval();
   const at::NoGradGuard no_grad;
@@ -77,7 +77,7 @@ TEST_CASE("each row of a batch has the output of its adapter alone, and then the
 
 TEST_CASE("rows of every method share a batch") {
   const auto model = load_pretrained(golden_model("default"), "float32");
-  AdapterSet set(*model);
+  AdapterSet set(model);
   model->eval();
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> alone;
@@ -97,11 +97,11 @@ TEST_CASE("rows of every method share a batch") {
 
 TEST_CASE("each adapter's gradient is that of its own rows") {
   const auto model = load_pretrained(golden_model("default"), "float32");
-  AdapterSet set(*model);
+  AdapterSet set(model);
   add_three(set);
   const auto parameters = [&](const std::string& name) {
     std::vector<at::Tensor> all;
-    for (const AdaptedModule& module : set.adaptation(name).modules) {
+    for (const AdaptedModule& module : set.adapted(name).modules) {
       for (const auto& [key, tensor] : module.layer->peft_tensors()) all.push_back(tensor);
     }
     return all;
@@ -134,7 +134,7 @@ TEST_CASE("each adapter's gradient is that of its own rows") {
 TEST_CASE("an adapter that changes more than projections of layers cannot share a batch") {
   const auto model = load_pretrained(golden_model("default"), "float32");
   const at::Tensor base = logits(*model);
-  AdapterSet set(*model);
+  AdapterSet set(model);
   AdapterConfig config = all_linear();
   config.modules_to_save = {"norm"};
   set.add("saved", config, 1);

@@ -14,21 +14,20 @@ using Catch::Matchers::Contains;
 namespace {
 
 struct Planned {
-  explicit Planned(const AdapterConfig& adapter) : config(adapter) {
+  explicit Planned(const AdapterConfig& adapter) {
     model = load_pretrained(golden_model("default"), "bfloat16");
-    adaptation = inject(*model, adapter, 1);
+    adapted = inject(model, adapter, 1);
     training.max_steps = 1;
     training.memory = MemoryMode::kFast;
     plan =
         plan_memory(*model, make_parameter_groups(trainable_parameters(*model), training), training, need, 24LL << 30);
   }
-  std::vector<MethodNeed> others() const { return baselines(*model, adaptation, config, training, need, plan); }
+  std::vector<MethodNeed> others() const { return baselines(adapted, training, need, plan); }
 
-  AdapterConfig config;
   TrainingConfig training;
   DataNeed need{.longest = 40, .samples = 10, .tokens = 300, .distinct = 30};
   std::shared_ptr<LlamaForCausalLM> model;
-  Adaptation adaptation;
+  AdaptedModel adapted;
   MemoryPlan plan;
 };
 
@@ -42,8 +41,8 @@ AdapterConfig method(const std::string& name) {
 }
 
 void check_same(const MethodNeed& found, const Planned& wanted) {
-  CHECK(found.trained == wanted.adaptation.trainable_parameters);
-  CHECK(found.parameters == wanted.adaptation.total_parameters);
+  CHECK(found.trained == wanted.adapted.trainable_parameters);
+  CHECK(found.parameters == wanted.adapted.total_parameters);
   CHECK(found.plan.weights == wanted.plan.weights);
   CHECK(found.plan.optimizer == wanted.plan.optimizer);
   CHECK(found.plan.total() == wanted.plan.total());
@@ -58,9 +57,9 @@ TEST_CASE("LoRA and full fine-tuning stand beside each other with the figures th
   REQUIRE(full.others().size() == 1);
   check_same(full.others()[0], lora);
   CHECK(full.others()[0].name == "lora, rank 6");
-  const std::string table = comparison_table(lora.adaptation, lora.config, lora.plan, lora.others());
+  const std::string table = comparison_table(lora.adapted, lora.plan, lora.others());
   CHECK_THAT(table, Contains("lora, rank 6 (this run)") && Contains("full") && Contains("100.0 %") &&
-                        Contains(with_commas(lora.adaptation.trainable_parameters)));
+                        Contains(with_commas(lora.adapted.trainable_parameters)));
 }
 
 TEST_CASE("another method stands beside both, AdaLoRA beside LoRA of the rank it ends with") {
@@ -72,7 +71,7 @@ TEST_CASE("another method stands beside both, AdaLoRA beside LoRA of the rank it
   check_same(adalora.others()[0], lora);
   check_same(adalora.others()[1], full);
   check_same(fa.others()[0], Planned(method("lora")));
-  CHECK(fa.adaptation.trainable_parameters < fa.others()[0].trained);
+  CHECK(fa.adapted.trainable_parameters < fa.others()[0].trained);
 }
 
 TEST_CASE("a memory_limit that the run keeps does not bind its baselines") {

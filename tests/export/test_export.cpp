@@ -77,7 +77,7 @@ TEST_CASE("in a TorchScript file of outtype int8 the layers' projections are int
     // What it computes is the model whose projections were rounded so, and not a worse one.
     const at::Tensor ids = (at::arange(40, at::kLong) * 7 + 3).remainder(48).unsqueeze(0);
     const at::Tensor found = loaded.forward({ids}).toTensor();
-    for (const AdaptedModule& module : trained.adaptation.modules) {
+    for (const AdaptedModule& module : trained.adapted.modules) {
       const at::Tensor merged = module.layer->merged_weight().to(at::kFloat).detach();
       const at::Tensor step = merged.abs().amax(1, /*keepdim=*/true) / 127;
       trained.model->replace(module.path,
@@ -119,9 +119,9 @@ TEST_CASE("exporting an adapter reads it back and changes nothing of the model")
 TEST_CASE("an adapter that does not compute the trained model is not put in its place") {
   const TemporaryDirectory directory;
   const Trained trained("default");
-  AdapterConfig wrong = trained.config;
-  wrong.alpha *= 4;
-  const ExportSource source{*trained.model, trained.adaptation, wrong, trained.directory, {}};
+  AdaptedModel wrong = trained.adapted;
+  wrong.config.alpha *= 4;
+  const ExportSource source{wrong, trained.directory, {}};
   CHECK_THROWS_WITH(export_as("peft", source, directory / "adapter"),
                     Contains("what was written computes another model"));
   CHECK_FALSE(fs::exists(directory / "adapter"));

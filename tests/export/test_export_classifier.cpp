@@ -29,15 +29,15 @@ struct TrainedClassifier {
     } else {
       config.target_modules = AllLinear{};
     }
-    adaptation = inject(*model, config, 1);
+    adapted = inject(model, config, 1);
     model->eval();
   }
-  ExportSource source() const { return {*model, adaptation, config, directory, {}}; }
+  ExportSource source() const { return {adapted, directory, {}}; }
 
   std::filesystem::path directory;
   std::shared_ptr<LlamaForCausalLM> model;
   AdapterConfig config;
-  Adaptation adaptation;
+  AdaptedModel adapted;
 };
 
 }  // namespace

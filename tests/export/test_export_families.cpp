@@ -51,8 +51,9 @@ TEST_CASE("the TorchScript file of a bfloat16 model rounds where the model does"
     DYNAMIC_SECTION(name) {
       const TemporaryDirectory directory;
       const auto model = load_pretrained(golden_family(name), "bfloat16");
-      const Adaptation none;
-      export_as("torchscript", {*model, none, {}, golden_family(name), {}}, directory / "merged.pt");
+      AdaptedModel bare;
+      bare.model = model;
+      export_as("torchscript", {bare, golden_family(name), {}}, directory / "merged.pt");
       torch::jit::Module loaded = torch::jit::load((directory / "merged.pt").string());
       const at::NoGradGuard no_grad;
       // Fused layers keep float32 between some of the steps.

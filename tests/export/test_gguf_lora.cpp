@@ -39,8 +39,8 @@ void check(const Trained& trained, float alpha) {
   CHECK(file.value<std::string>("general.type") == "adapter");
   CHECK(file.value<std::string>("adapter.type") == "lora");
   CHECK(file.value<float>("adapter.lora.alpha") == Approx(alpha));
-  CHECK(file.entries().size() == 2 * trained.adaptation.modules.size());
-  for (const AdaptedModule& module : trained.adaptation.modules) {
+  CHECK(file.entries().size() == 2 * trained.adapted.modules.size());
+  for (const AdaptedModule& module : trained.adapted.modules) {
     const at::Tensor wanted = module.layer->merged_weight() - module.layer->weight_matrix();
     CHECK((update(file, trained.model->config(), module.path) - wanted).abs().max().item<double>() < 1e-5);
   }

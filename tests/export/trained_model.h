@@ -16,15 +16,15 @@ struct Trained {
     model = load_pretrained(directory, dtype);
     const auto* listed = std::get_if<std::vector<std::string>>(&config.target_modules);
     if (listed && listed->empty()) config.target_modules = AllLinear{};
-    adaptation = inject(*model, config, 1);
+    adapted = inject(model, config, 1);
     const at::NoGradGuard no_grad;
     at::manual_seed(3);
-    for (const AdaptedModule& module : adaptation.modules) {
+    for (const AdaptedModule& module : adapted.modules) {
       for (const auto& [key, tensor] : module.layer->peft_tensors()) at::Tensor(tensor).normal_(0, 0.1);
     }
     model->eval();
   }
-  ExportSource source() const { return {*model, adaptation, config, directory, {}}; }
+  ExportSource source() const { return {adapted, directory, {}}; }
   at::Tensor logits(const at::Tensor& ids) const {
     const at::NoGradGuard no_grad;
     return model->forward(ids);
@@ -33,7 +33,7 @@ struct Trained {
   std::filesystem::path directory;
   std::shared_ptr<LlamaForCausalLM> model;
   AdapterConfig config;
-  Adaptation adaptation;
+  AdaptedModel adapted;
 };
 
 }  // namespace lora::test

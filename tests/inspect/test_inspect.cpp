@@ -42,12 +42,12 @@ void write_adapter(const fs::path& directory, const std::string& base, double va
   config.rank = 4;
   config.alpha = 12;
   config.target_modules = std::vector<std::string>{"q_proj", "down_proj"};
-  const Adaptation adaptation = inject(*model, config, 1);
+  const AdaptedModel adapted = inject(model, config, 1);
   const at::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : trainable_parameters(*model)) {
+  for (const auto& [name, tensor, role] : trainable_parameters(*model)) {
     if (name.ends_with("lora_B")) at::Tensor(tensor).fill_(value);
   }
-  write_peft(directory, *model, adaptation, config, golden_model(base).string());
+  write_peft(directory, adapted, golden_model(base).string());
 }
 
 // The same file with some tensors changed, taken out (undefined) or added.

@@ -39,7 +39,7 @@ Quantizer dequantized(const Quantizer& quantizer) {
   };
 }
 
-void adapt(LlamaForCausalLM& model, double dropout, const std::string& method = "lora",
+void adapt(const std::shared_ptr<LlamaForCausalLM>& model, double dropout, const std::string& method = "lora",
            const std::string& init = "kaiming") {
   AdapterConfig config;
   config.method = method;
@@ -50,7 +50,7 @@ void adapt(LlamaForCausalLM& model, double dropout, const std::string& method = 
   inject(model, config, 11);
   const at::NoGradGuard no_grad;
   at::manual_seed(7);
-  for (const auto& [name, p] : trainable_parameters(model)) {
+  for (const auto& [name, p, role] : trainable_parameters(*model)) {
     if (name.ends_with("lora_B")) at::Tensor(p).normal_(0.0, 0.1);
   }
 }
@@ -59,12 +59,12 @@ std::vector<at::Tensor> loss_and_gradients(LlamaForCausalLM& model, bool fused, 
   const at::Tensor ids = (at::arange(70, at::kLong) * 31 + 7).remainder(97);
   model.train();
   at::manual_seed(99);  // of dropout
-  for (const auto& [name, p] : trainable_parameters(model)) at::Tensor(p).mutable_grad() = at::Tensor();
+  for (const auto& [name, p, role] : trainable_parameters(model)) at::Tensor(p).mutable_grad() = at::Tensor();
   const at::Tensor loss =
       model.loss_sum({ids, {41, 1, 28}}, (ids * 5 + 2).remainder(97), {.fused = fused, .recompute = level});
   loss.backward();
   std::vector<at::Tensor> all = {loss.detach()};
-  for (const auto& [name, p] : trainable_parameters(model)) all.push_back(p.grad().clone());
+  for (const auto& [name, p, role] : trainable_parameters(model)) all.push_back(p.grad().clone());
   return all;
 }
 
@@ -78,8 +78,8 @@ TEST_CASE("a quantized base gives the very loss and gradients of its dense value
         const auto packed = random_model(dtype, quantizer), dense = random_model(dtype, dequantized(quantizer));
         REQUIRE(quantized_modules(*packed).size() == 14);
         REQUIRE(quantized_modules(*dense).empty());
-        adapt(*packed, 0.1);
-        adapt(*dense, 0.1);
+        adapt(packed, 0.1);
+        adapt(dense, 0.1);
         for (const bool fused : {false, true}) {
           for (const Recompute level : {Recompute::kNone, Recompute::kGateUp, Recompute::kLayer}) {
             const auto found = loss_and_gradients(*packed, fused, level);
@@ -98,8 +98,8 @@ TEST_CASE("DoRA and the starts from the base's weights do the same on a quantize
       GENERATE(table<std::string, std::string>({{"dora", "kaiming"}, {"lora", "pissa"}, {"lora", "olora"}}));
   const Quantizer quantizer = make_quantizer({"nf4"});
   const auto packed = random_model("float32", quantizer), dense = random_model("float32", dequantized(quantizer));
-  adapt(*packed, 0, method, init);
-  adapt(*dense, 0, method, init);
+  adapt(packed, 0, method, init);
+  adapt(dense, 0, method, init);
   for (const bool fused : {false, true}) {
     const auto found = loss_and_gradients(*packed, fused, Recompute::kNone);
     const auto wanted = loss_and_gradients(*dense, fused, Recompute::kNone);
@@ -113,14 +113,14 @@ TEST_CASE("what is quantized: the projections of the layers, and nothing else") 
   AdapterConfig config;
   config.target_modules = AllLinear{};
   config.modules_to_save = {"lm_head", "norm"};
-  const Adaptation adaptation = inject(*model, config, 1);
+  const AdaptedModel adapted = inject(model, config, 1);
   const auto plain = random_model("float32", {});
   int64_t parameters = 0;
   for (const at::Tensor& p : plain->parameters()) parameters += p.numel();
-  for (const AdaptedModule& module : adaptation.modules) {
+  for (const AdaptedModule& module : adapted.modules) {
     for (const auto& [name, tensor] : module.layer->peft_tensors()) parameters += tensor.numel();
   }
-  CHECK(adaptation.total_parameters == parameters);
+  CHECK(adapted.total_parameters == parameters);
   for (const QuantizedModule& module : quantized_modules(*model)) {
     CHECK(module.path.ends_with("_proj"));
     const double error = module.layer->quantized_weight().relative_error();
@@ -133,12 +133,12 @@ TEST_CASE("training a quantized weight itself is refused") {
   const auto model = random_model("float32", make_quantizer({"int8"}));
   AdapterConfig config;
   config.method = "full";
-  CHECK_THROWS_WITH(inject(*model, config, 1), Contains("method full") && Contains("is quantized"));
+  CHECK_THROWS_WITH(inject(model, config, 1), Contains("method full") && Contains("is quantized"));
   config.method = "lora";
   config.target_modules = std::vector<std::string>{"q_proj"};
   config.modules_to_save = {"up_proj"};
-  CHECK_THROWS_WITH(inject(*model, config, 1), Contains("modules_to_save: 'model.layers.0.mlp.up_proj' is quantized") &&
-                                                   Contains("quantization: none"));
+  CHECK_THROWS_WITH(inject(model, config, 1), Contains("modules_to_save: 'model.layers.0.mlp.up_proj' is quantized") &&
+                                                  Contains("quantization: none"));
 }
 
 TEST_CASE("a model is quantized as it is read, from the values of its file") {

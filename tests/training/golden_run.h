@@ -2,7 +2,7 @@
 // A run on the rows of a golden file of PEFT's, with the steps that scripts/make_golden.py made there.
 
 #include "lora/adapters/inject.h"
-#include "lora/adapters/method.h"
+#include "lora/adapters/registry.h"
 #include "lora/training/trainer.h"
 #include "models/io/safetensors.h"
 #include "models/network/pretrained.h"
@@ -38,13 +38,13 @@ inline TrainingConfig golden_training(const nlohmann::json& expected, int64_t st
 struct GoldenRun {
   GoldenRun(const nlohmann::json& expected, const AdapterConfig& adapter, const TrainingConfig& config)
       : train(dataset_of(expected["rows"])), model(load_pretrained(golden_model("default"), "auto")) {
-    adaptation = inject(*model, adapter, config.seed);
+    adapted = inject(model, adapter, config.seed);
     trainer = std::make_unique<Trainer>(*model, config, RowCursor(train, config, /*shuffle=*/false), nullptr);
-    trainer->set_hooks(training_hooks(adaptation, adapter, trainer->total_steps()));
+    trainer->set_hooks(training_hooks(adapted, trainer->total_steps()));
   }
   Dataset train;
   std::shared_ptr<LlamaForCausalLM> model;
-  Adaptation adaptation;
+  AdaptedModel adapted;
   std::unique_ptr<Trainer> trainer;
 };
 

@@ -5,8 +5,7 @@
 
 #include <ATen/ATen.h>
 
-#include "lora/adapters/methods/adalora_linear.h"
-#include "lora/adapters/methods/adalora_peft.h"
+#include "lora/adapters/merged.h"
 #include "lora/adapters/peft.h"
 #include "models/base/error.h"
 #include "tests/temporary_directory.h"
@@ -48,13 +47,13 @@ at::Tensor as_tensor(const json& rows) {
 }
 
 // The golden run's trained model, loaded into a fresh one from what write_peft made of `form`.
-std::shared_ptr<LlamaForCausalLM> loaded_again(const GoldenRun& run, const AdapterForm& form) {
+std::shared_ptr<LlamaForCausalLM> loaded_again(const AdaptedModel& form) {
   const TemporaryDirectory directory;
-  write_peft(directory.path(), *run.model, form.adaptation, form.config, "base");
+  write_peft(directory.path(), form, "base");
   AdapterConfig config = read_peft_config(directory.path()).config;
   config.init_from = directory.path().string();
   auto model = load_pretrained(golden_model("default"), "auto");
-  inject(*model, config, 1);
+  inject(model, config, 1);
   return model;
 }
 
@@ -65,7 +64,7 @@ TEST_CASE("AdaLoRA takes the steps of PEFT's, and prunes what PEFT prunes") {
   for (const bool fused : {false, true}) {
     GoldenRun run = golden_run(expected, fused);
     const AdaLoraConfig schedule = golden_adapter().adalora;
-    const auto modules = static_cast<int64_t>(run.adaptation.modules.size());
+    const auto modules = static_cast<int64_t>(run.adapted.modules.size());
     for (const json& wanted : expected["steps"]) {
       const StepMetrics found = run.trainer->step();
       CAPTURE(fused, found.step);
@@ -76,7 +75,7 @@ TEST_CASE("AdaLoRA takes the steps of PEFT's, and prunes what PEFT prunes") {
       CHECK(found.method.contains("rank_pattern") == last);
       if (!wanted["ranks"].is_null()) {
         int64_t total = 0;
-        for (const AdaptedModule& module : run.adaptation.modules) {
+        for (const AdaptedModule& module : run.adapted.modules) {
           const auto& layer = dynamic_cast<const AdaLoraLinear&>(*module.layer);
           CAPTURE(module.path);
           CHECK(layer.lora_E.count_nonzero().item<int64_t>() == wanted["ranks"][module.path]);
@@ -104,9 +103,9 @@ TEST_CASE("the exported AdaLoRA adapter is the one that PEFT saves") {
   const json expected = read_json(golden() / "expected.json");
   GoldenRun run = golden_run(expected);
   while (run.trainer->progress().step < run.trainer->total_steps()) run.trainer->step();
-  const AdapterForm form = pruned_adalora(run.adaptation, golden_adapter());
+  const AdaptedModel form = find_method("adalora").finished(run.adapted);
   const TemporaryDirectory directory;
-  write_peft(directory.path(), *run.model, form.adaptation, form.config, "base");
+  write_peft(directory.path(), form, "base");
 
   const json found = read_json(directory / "adapter_config.json"),
              wanted = read_json(golden() / "end/adapter_config.json");
@@ -130,7 +129,7 @@ TEST_CASE("the exported AdaLoRA adapter is the one that PEFT saves") {
   AdapterConfig config = read_peft_config(golden() / "end").config;
   config.init_from = (golden() / "end").string();
   const auto model = load_pretrained(golden_model("default"), "auto");
-  inject(*model, config, 1);
+  inject(model, config, 1);
   CHECK(largest_difference(logits_last(*model, expected["rows"]), as_tensor(expected["logits_last"])) < 5e-5);
 }
 
@@ -146,15 +145,16 @@ TEST_CASE("pruned, as LoRA, merged or as it is, an AdaLoRA adapter computes the 
     const auto check = [&](LlamaForCausalLM& model) {
       CHECK(largest_difference(logits_last(model, expected["rows"]), wanted) < 1e-5 * (1 + largest));
     };
-    check(*loaded_again(run, {run.adaptation, golden_adapter()}));
-    const AdapterForm pruned = pruned_adalora(run.adaptation, golden_adapter());
-    check(*loaded_again(run, pruned));
-    check(*loaded_again(run, pruned_adalora(pruned.adaptation, pruned.config)));
-    const AdapterForm lora = adalora_as_lora(run.adaptation, golden_adapter());
-    if (steps == 16) CHECK(lora.adaptation.modules.size() == 11);
-    if (steps == 1) CHECK(lora.adaptation.modules.size() == 14);
-    check(*loaded_again(run, lora));
-    check(*loaded_again(run, adalora_as_lora(pruned.adaptation, pruned.config)));
+    const Method& adalora = find_method("adalora");
+    check(*loaded_again(run.adapted));
+    const AdaptedModel pruned = adalora.finished(run.adapted);
+    check(*loaded_again(pruned));
+    check(*loaded_again(adalora.finished(pruned)));
+    const AdaptedModel lora = adalora.as_lora(run.adapted);
+    if (steps == 16) CHECK(lora.modules.size() == 11);
+    if (steps == 1) CHECK(lora.modules.size() == 14);
+    check(*loaded_again(lora));
+    check(*loaded_again(adalora.as_lora(pruned)));
     std::map<std::string, at::Tensor> merged;
     for_each_merged_tensor(*run.model, [&](const std::string& name, const at::Tensor& t) { merged[name] = t; });
     LlamaForCausalLM plain(run.model->config(), at::kFloat,
@@ -166,8 +166,8 @@ TEST_CASE("pruned, as LoRA, merged or as it is, an AdaLoRA adapter computes the 
 TEST_CASE("an adapter that was never trained is exported whole") {
   const json expected = read_json(golden() / "expected.json");
   const GoldenRun run = golden_run(expected);
-  CHECK(pruned_adalora(run.adaptation, golden_adapter()).config.rank_pattern.empty());
-  CHECK(adalora_as_lora(run.adaptation, golden_adapter()).adaptation.modules.size() == 14);
+  CHECK(find_method("adalora").finished(run.adapted).config.rank_pattern.empty());
+  CHECK(find_method("adalora").as_lora(run.adapted).modules.size() == 14);
 }
 
 TEST_CASE("AdaLoRA taken up in any phase goes on with the same bits") {
@@ -185,13 +185,13 @@ TEST_CASE("AdaLoRA taken up in any phase goes on with the same bits") {
       REQUIRE(from.size() == to.size());
       for (size_t i = 0; i < from.size(); ++i) at::Tensor(to[i].second).copy_(from[i].second);
     };
-    copy(trainable_parameters(*first.model), trainable_parameters(*second.model));
+    copy(trained_tensors(first.adapted), trained_tensors(second.adapted));
     copy(first.trainer->optimizer().state(), second.trainer->optimizer().state());
     second.trainer->resume(first.trainer->progress());
     copy(first.trainer->hooks().state(), second.trainer->hooks().state());
     for (int i = stop; i < 16; ++i) CHECK(second.trainer->step().loss == losses[static_cast<size_t>(i)]);
     const auto a = trainable_parameters(*second.model), b = trainable_parameters(*whole.model);
-    for (size_t i = 0; i < a.size(); ++i) CHECK(a[i].second.equal(b[i].second));
+    for (size_t i = 0; i < a.size(); ++i) CHECK(a[i].tensor.equal(b[i].tensor));
   }
 }
 
@@ -217,7 +217,7 @@ TEST_CASE("an AdaLoRA adapter that is pruned already is no start for another Ada
   AdapterConfig adapter = golden_adapter();
   adapter.init_from = (golden() / "end").string();
   const auto model = load_pretrained(golden_model("default"), "auto");
-  CHECK_THROWS_WITH(inject(*model, adapter, 1), Contains("pruned") && Contains("--format lora"));
+  CHECK_THROWS_WITH(inject(model, adapter, 1), Contains("pruned") && Contains("--format lora"));
 }
 
 TEST_CASE("an adapter_config.json whose pattern does not fit is refused") {

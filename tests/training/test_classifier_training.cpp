@@ -52,17 +52,17 @@ struct ClassifierRun {
     adapter.method = method;
     if (method != "full") adapter.target_modules = AllLinear{};
     adapter.dropout = dropout;
-    adaptation = inject(*model, adapter, config.seed);
+    adapted = inject(model, adapter, config.seed);
     trainer = std::make_unique<Trainer>(*model, config, RowCursor(train, config, /*shuffle=*/true), &validation);
   }
   std::vector<at::Tensor> weights() const {
     std::vector<at::Tensor> copies;
-    for (const auto& [path, tensor] : trainable_parameters(*model)) copies.push_back(tensor.detach().clone());
+    for (const auto& [path, tensor, role] : trainable_parameters(*model)) copies.push_back(tensor.detach().clone());
     return copies;
   }
   Dataset train, validation;
   std::shared_ptr<LlamaForCausalLM> model;
-  Adaptation adaptation;
+  AdaptedModel adapted;
   std::unique_ptr<Trainer> trainer;
 };
 
@@ -108,7 +108,7 @@ TEST_CASE("the loss is the mean over samples of what transformers computes, of a
         load_pretrained(golden_model("classifier"), "auto", {read_model_config(golden_model("classifier")).labels});
     AdapterConfig adapter;
     adapter.target_modules = AllLinear{};
-    inject(*model, adapter, 1);
+    inject(model, adapter, 1);
     TrainingConfig config = classifier_config();
     config.packing = packing;
     Trainer trainer(*model, config, RowCursor(dataset, config, /*shuffle=*/true), &dataset);
@@ -160,7 +160,7 @@ TEST_CASE("the head learns at its own rate and an adapter trains it whole") {
   ClassifierRun trained(config);
   trained.trainer->step();
   CHECK_FALSE(trained.model->score->weight_matrix().equal(before));
-  CHECK(trained.adaptation.saved_modules == std::vector<std::string>{"score"});
+  CHECK(trained.adapted.saved_modules == std::vector<std::string>{"score"});
 }
 
 TEST_CASE("a classifier's run that is taken up again goes on with the same bits") {
@@ -175,7 +175,7 @@ TEST_CASE("a classifier's run that is taken up again goes on with the same bits"
     {
       const at::NoGradGuard no_grad;
       const auto from = trainable_parameters(*first.model), to = trainable_parameters(*second.model);
-      for (size_t i = 0; i < from.size(); ++i) at::Tensor(to[i].second).copy_(from[i].second);
+      for (size_t i = 0; i < from.size(); ++i) at::Tensor(to[i].tensor).copy_(from[i].tensor);
       const auto moments = first.trainer->optimizer().state(), copies = second.trainer->optimizer().state();
       for (size_t i = 0; i < moments.size(); ++i) at::Tensor(copies[i].second).copy_(moments[i].second);
     }

@@ -28,7 +28,7 @@ struct Planned {
     model = make_random(directory.path(), "float32", 1);
     AdapterConfig adapter;
     adapter.target_modules = AllLinear{};
-    inject(*model, adapter, 1);
+    inject(model, adapter, 1);
     config.max_steps = 1;
     groups = make_parameter_groups(trainable_parameters(*model), config);
   }
@@ -69,7 +69,7 @@ TEST_CASE("weights of a file go before anything is given up, and losses and grad
   const auto model = load_pretrained(source_dir() / "recipes/quickstart/model", "float32");
   AdapterConfig adapter;
   adapter.target_modules = AllLinear{};
-  inject(*model, adapter, 1);
+  inject(model, adapter, 1);
   TrainingConfig config;
   config.max_steps = 1;
   const auto groups = make_parameter_groups(trainable_parameters(*model), config);

@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "lora/adapters/inject.h"
-#include "lora/adapters/methods/lora_linear.h"
+#include "lora/adapters/methods/lora.h"
 #include "lora/adapters/peft.h"
 #include "lora/training/adamw.h"
 #include "models/base/error.h"
@@ -50,7 +50,7 @@ at::Tensor to_tensor(const nlohmann::json& rows) {
 struct Run {
   Run(const std::string& base, const AdapterConfig& adapter, double loraplus_lr_ratio, bool fused)
       : model(load_pretrained(golden_model(base), "float32")),
-        adaptation(inject(*model, adapter, 1)),
+        adapted(inject(model, adapter, 1)),
         plan{.fused = fused} {
     TrainingConfig config;
     config.learning_rate = 5e-3;
@@ -65,7 +65,7 @@ struct Run {
     return loss.item<double>();
   }
   std::shared_ptr<LlamaForCausalLM> model;
-  Adaptation adaptation;
+  AdaptedModel adapted;
   ExecutionPlan plan;
   std::optional<AdamW> optimizer;
 };
@@ -89,7 +89,7 @@ TEST_CASE("rsLoRA, DoRA and LoRA+ compute and learn what they do in PEFT") {
   const SafetensorsFile grads(peft_golden(name) / "grads.safetensors");
   const auto trained = trainable_parameters(*run.model);
   CHECK(trained.size() == grads.entries().size());
-  for (const auto& [path, parameter] : trained) {
+  for (const auto& [path, parameter, role] : trained) {
     INFO(path);
     const at::Tensor wanted = grads.tensor(path);
     CHECK(largest(parameter.grad() - wanted) < 1e-6 + 1e-5 * largest(wanted));
@@ -107,13 +107,13 @@ TEST_CASE("PiSSA and OLoRA learn from the base's weights what they do in PEFT, a
   const auto plain = load_pretrained(golden_model("default"), "float32");
   CHECK(largest(last_logits(*run.model, run.plan) - last_logits(*plain)) < 1e-5);
   check_losses(run, expected);
-  for (const AdaptedModule& module : run.adaptation.modules) {
+  for (const AdaptedModule& module : run.adapted.modules) {
     const auto& original = *plain->named_parameters().find(module.path + ".weight");
     CHECK(module.layer->weight_matrix().equal(original));
   }
 
   const TemporaryDirectory directory;
-  write_peft(directory.path(), *run.model, run.adaptation, config, "default");
+  write_peft(directory.path(), run.adapted, "default");
   const AdapterConfig ours = read_peft_config(directory.path()).config;
   const AdapterConfig theirs = read_peft_config(peft_golden(name)).config;
   CHECK(ours.rank == theirs.rank);
@@ -129,7 +129,7 @@ TEST_CASE("an adapter is written under the names that PEFT gives its tensors") {
   const std::string name = GENERATE("rslora", "dora", "pissa");
   Run run("default", going_on_from(peft_golden(name)), 1, true);
   const TemporaryDirectory directory;
-  write_peft(directory.path(), *run.model, run.adaptation, read_peft_config(peft_golden(name)).config, "default");
+  write_peft(directory.path(), run.adapted, "default");
   const SafetensorsFile ours(directory / "adapter_model.safetensors");
   const SafetensorsFile theirs(peft_golden(name) / "adapter_model.safetensors");
   CHECK(ours.entries().size() == theirs.entries().size());
@@ -140,7 +140,7 @@ TEST_CASE("PiSSA's start is the best of its rank, and the fast one comes near to
   const auto distance = [](const std::string& init) {
     Run run("default", starting_with(init), 1, true);
     double sum = 0;
-    for (const AdaptedModule& module : run.adaptation.modules) {
+    for (const AdaptedModule& module : run.adapted.modules) {
       const auto& layer = dynamic_cast<const LoraLinear&>(*module.layer);
       const double s = 4.0 / 3;
       sum += (layer.weight_matrix() - s * at::mm(layer.start_B, layer.start_A)).square().sum().item<double>();
@@ -164,13 +164,13 @@ TEST_CASE("a start from the base's weights is exactly the same again, and a load
     Run first("default", starting_with(init), 1, true), second("default", starting_with(init), 1, true);
     for (int i = 0; i < 3; ++i) CHECK(first.step() == second.step());
     const TemporaryDirectory directory;
-    write_safetensors(directory / "a.safetensors", trained_tensors(*first.model, first.adaptation));
+    write_safetensors(directory / "a.safetensors", trained_tensors(first.adapted));
     const auto model = load_pretrained(golden_model("default"), "float32");
-    const Adaptation adaptation = inject(*model, starting_with(init), 1, /*fresh=*/false);
-    load_trained_tensors(directory / "a.safetensors", *model, adaptation);
+    const AdaptedModel adapted = inject(model, starting_with(init), 1, /*fresh=*/false);
+    load_trained_tensors(directory / "a.safetensors", adapted);
     CHECK(last_logits(*model).equal(last_logits(*first.model)));
-    const auto reference = trained_tensors(*first.model, first.adaptation);
-    const auto found = trained_tensors(*model, adaptation);
+    const auto reference = trained_tensors(first.adapted);
+    const auto found = trained_tensors(adapted);
     for (size_t i = 0; i < reference.size(); ++i) CHECK(found[i].second.equal(reference[i].second));
   }
 }
@@ -178,9 +178,9 @@ TEST_CASE("a start from the base's weights is exactly the same again, and a load
 TEST_CASE("a DoRA adapter without its magnitude, and one on a base that PEFT changed, are refused by name") {
   const TemporaryDirectory directory;
   Run run("default", going_on_from(peft_golden("dora")), 1, true);
-  write_peft(directory.path(), *run.model, run.adaptation, read_peft_config(peft_golden("dora")).config, "default");
+  write_peft(directory.path(), run.adapted, "default");
   NamedTensors tensors;
-  for (const auto& [name, tensor] : trained_tensors(*run.model, run.adaptation)) {
+  for (const auto& [name, tensor] : trained_tensors(run.adapted)) {
     if (!name.ends_with("layers.1.mlp.down_proj.lora_magnitude_vector")) tensors.emplace_back(name, tensor);
   }
   write_safetensors(directory / "adapter_model.safetensors", tensors);
@@ -204,14 +204,14 @@ TEST_CASE("an adapter that PEFT did not convert goes on from the pair that the b
     const Run run("default", starting_with(init), 1, true);
     {
       const at::NoGradGuard no_grad;
-      for (const AdaptedModule& module : run.adaptation.modules) {
+      for (const AdaptedModule& module : run.adapted.modules) {
         for (at::Tensor& parameter : module.layer->parameters(/*recurse=*/false)) parameter.add_(0.01);
       }
     }
     // As PEFT writes it: the trained halves alone.
     const TemporaryDirectory directory;
     NamedTensors tensors;
-    for (const auto& [name, tensor] : trained_tensors(*run.model, run.adaptation)) {
+    for (const auto& [name, tensor] : trained_tensors(run.adapted)) {
       const int64_t side = name.ends_with("lora_A.weight") ? 0 : 1;
       tensors.emplace_back(name, tensor.narrow(side, 0, tensor.size(side) / 2).contiguous());
     }
@@ -227,8 +227,8 @@ TEST_CASE("an adapter that PEFT did not convert goes on from the pair that the b
     CHECK(config.init == init);
     config.init_from = directory.path().string();
     const Run again("default", config, 1, true);
-    const auto wanted = trained_tensors(*run.model, run.adaptation);
-    const auto found = trained_tensors(*again.model, again.adaptation);
+    const auto wanted = trained_tensors(run.adapted);
+    const auto found = trained_tensors(again.adapted);
     REQUIRE(found.size() == wanted.size());
     for (size_t i = 0; i < found.size(); ++i) CHECK(found[i].second.equal(wanted[i].second));
   }

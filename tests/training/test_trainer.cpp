@@ -55,7 +55,7 @@ struct Fixture {
     AdapterConfig adapter;
     adapter.target_modules = AllLinear{};
     adapter.dropout = dropout;
-    adaptation = inject(*model, adapter, config.seed);
+    adapted = inject(model, adapter, config.seed);
     RowCursor rows(train, config, /*shuffle=*/true, mixed ? mixture(train) : Mixture());
     trainer = std::make_unique<Trainer>(*model, config, std::move(rows), &validation, std::move(replicas));
   }
@@ -65,12 +65,12 @@ struct Fixture {
   }
   std::vector<at::Tensor> weights() const {
     std::vector<at::Tensor> copies;
-    for (const auto& [path, tensor] : trainable_parameters(*model)) copies.push_back(tensor.detach().clone());
+    for (const auto& [path, tensor, role] : trainable_parameters(*model)) copies.push_back(tensor.detach().clone());
     return copies;
   }
   Dataset train, validation;
   std::shared_ptr<LlamaForCausalLM> model;
-  Adaptation adaptation;
+  AdaptedModel adapted;
   std::unique_ptr<Trainer> trainer;
 };
 
@@ -178,7 +178,7 @@ TEST_CASE("a run taken up from its parameters, moments and progress goes on with
     for (int i = 0; i < stop; ++i) first.trainer->step();
     const at::NoGradGuard no_grad;
     const auto from = trainable_parameters(*first.model), to = trainable_parameters(*second.model);
-    for (size_t i = 0; i < from.size(); ++i) at::Tensor(to[i].second).copy_(from[i].second);
+    for (size_t i = 0; i < from.size(); ++i) at::Tensor(to[i].tensor).copy_(from[i].tensor);
     const auto moments = first.trainer->optimizer().state(), copies = second.trainer->optimizer().state();
     for (size_t i = 0; i < moments.size(); ++i) at::Tensor(copies[i].second).copy_(moments[i].second);
     second.trainer->resume(first.trainer->progress());
@@ -235,7 +235,7 @@ TEST_CASE("the update is that of torch's AdamW") {
     run.trainer->step();
     const auto parameters = trainable_parameters(*run.model);
     for (size_t i = 0; i < reference.size(); ++i) {
-      const at::Tensor g = parameters[i].second.grad().to(at::kDouble);
+      const at::Tensor g = parameters[i].tensor.grad().to(at::kDouble);
       reference[i].mul_(1 - 1e-2 * 0.1);
       m[i] = 0.9 * m[i] + 0.1 * g;
       v[i] = 0.999 * v[i] + 0.001 * g * g;
@@ -268,12 +268,13 @@ TEST_CASE("LoRA+ gives B and what has one dimension a multiple of their group's 
   config.learning_rates = {{"v_proj", 1e-3}};
   config.loraplus_lr_ratio = 16;
   const at::Tensor matrix = at::zeros({2, 2}), vector = at::zeros({2});
-  const auto groups = make_parameter_groups({{"l.q_proj.lora_A", matrix},
-                                             {"l.q_proj.lora_B", matrix},
-                                             {"l.q_proj.lora_magnitude_vector", vector},
-                                             {"l.v_proj.lora_A", matrix},
-                                             {"l.v_proj.lora_B", matrix},
-                                             {"norm.weight", vector}},
+  using enum ParameterRole;
+  const auto groups = make_parameter_groups({{"l.q_proj.lora_A", matrix, kA},
+                                             {"l.q_proj.lora_B", matrix, kB},
+                                             {"l.q_proj.lora_magnitude_vector", vector, kAdapter},
+                                             {"l.v_proj.lora_A", matrix, kA},
+                                             {"l.v_proj.lora_B", matrix, kB},
+                                             {"norm.weight", vector, kBase}},
                                             config);
   struct Expected {
     std::string name;
@@ -303,7 +304,7 @@ TEST_CASE("the first step of LoRA+ moves B by the ratio times what it moves by w
     Fixture run(config);
     run.trainer->step();
     std::vector<at::Tensor> all;
-    for (const auto& [name, p] : trainable_parameters(*run.model)) {
+    for (const auto& [name, p, role] : trainable_parameters(*run.model)) {
       if (name.ends_with("lora_B")) all.push_back(p.detach().flatten());
     }
     return at::cat(all);
@@ -322,7 +323,7 @@ TEST_CASE("a rate of zero leaves its group as it was") {
   const auto after = run.weights();
   const auto names = trainable_parameters(*run.model);
   for (size_t i = 0; i < after.size(); ++i) {
-    const bool frozen = names[i].first.find("q_proj") != std::string::npos;
+    const bool frozen = names[i].path.find("q_proj") != std::string::npos;
     CHECK(after[i].equal(before[i]) == frozen);
   }
 }

@@ -2,7 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include "lora/adapters/methods/lora_linear.h"
+#include "lora/adapters/methods/lora.h"
+#include "lora/adapters/training_hooks.h"
 
 namespace lora {
 namespace {
@@ -11,15 +12,15 @@ constexpr double kDelta = 1e-8;
 
 class LoraFaHooks final : public TrainingHooks {
  public:
-  explicit LoraFaHooks(const Adaptation& adaptation) {
-    for (const AdaptedModule& module : adaptation.modules) {
+  explicit LoraFaHooks(const AdaptedModel& adapted) {
+    for (const AdaptedModule& module : adapted.modules) {
       layers_.push_back(std::dynamic_pointer_cast<LoraLinear>(module.layer));
     }
   }
 
   void before_update() override {
     const at::NoGradGuard no_grad;
-    // Not before the first step: a checkpoint may bring another A than the one the layers were made with.
+    // Computed at the first step: a checkpoint may bring another A than the one the layers were made with.
     if (corrections_.empty()) {
       for (const auto& layer : layers_) corrections_.push_back(correction(*layer));
     }
@@ -42,16 +43,21 @@ class LoraFaHooks final : public TrainingHooks {
   std::vector<at::Tensor> corrections_;  // (r, r) float32, one a layer
 };
 
-}  // namespace
-
-std::shared_ptr<AdapterLinear> wrap_lora_fa(std::shared_ptr<Linear> base, const MethodOptions& options) {
+std::shared_ptr<AdapterLinear> wrap_lora_fa(std::shared_ptr<Linear> base, const LayerOptions& options) {
   auto layer = std::make_shared<LoraLinear>(std::move(base), options);
   layer->lora_A.requires_grad_(false);
   return layer;
 }
 
-std::unique_ptr<TrainingHooks> lora_fa_hooks(const Adaptation& adaptation) {
-  return std::make_unique<LoraFaHooks>(adaptation);
+}  // namespace
+
+Method lora_fa_method() {
+  return {.name = "lora_fa",
+          .has_lora_bias = true,
+          .wrap = wrap_lora_fa,
+          .hooks = [](const AdaptedModel& adapted, int64_t) -> std::unique_ptr<TrainingHooks> {
+            return std::make_unique<LoraFaHooks>(adapted);
+          }};
 }
 
 }  // namespace lora

@@ -1,6 +1,6 @@
 #include "lora/app/data/data_preview.h"
 
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 #include "lora/data/load.h"
 #include "lora/data/render.h"
 #include "lora/terminal/text.h"

@@ -7,7 +7,7 @@
 #include "lora/app/data/cleaning_report.h"
 #include "lora/app/data/mixing_report.h"
 #include "lora/app/data/recipe_data.h"
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 #include "lora/data/batch.h"
 #include "lora/data/examples.h"
 #include "lora/terminal/text.h"

@@ -57,20 +57,15 @@ TrainedModel load_combined(const std::vector<WeightedPath>& paths, const Combine
   }
   const std::string base = model_path.empty() ? first.base_model : model_path;
   TrainedModel trained = load_base(base, first.directory.string(), {}, 0, labels_of(first, base));
-  LlamaForCausalLM& model = *trained.session.model;
-  CombinedAdapter combined;
-  {
-    AdapterSet set(model);
-    WeightedNames weighted;
-    for (size_t i = 0; i < paths.size(); ++i) {
-      weighted.emplace_back(name_for(paths[i].path, i, set), paths[i].weight);
-      load_trained_into(sources[i], set, weighted.back().first);
-    }
-    combined = combine(set, weighted, options);
+  AdapterSet set(trained.adapted.model);
+  WeightedNames weighted;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    weighted.emplace_back(name_for(paths[i].path, i, set), paths[i].weight);
+    load_trained_into(sources[i], set, weighted.back().first);
   }
-  for (const AdaptedModule& module : combined.adaptation.modules) model.replace(module.path, module.layer);
-  trained.session.adaptation = combined.adaptation;
-  trained.adapter = combined.config;
+  const CombinedAdapter combined = combine(set, weighted, options);
+  attach(combined.adapted);
+  trained.adapted = combined.adapted;
   trained.line = std::to_string(paths.size()) + " adapters by " + options.type + "\n" + error_table(combined) + "\n";
   return trained;
 }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lora/adapters/combine.h"
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 
 namespace lora {
 

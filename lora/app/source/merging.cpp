@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "lora/adapters/inject.h"
+#include "lora/adapters/merged.h"
 #include "lora/adapters/peft.h"
 #include "lora/export/verify.h"
 #include "lora/quantization/quantizer.h"
@@ -32,20 +34,24 @@ std::string difference_line(LlamaForCausalLM& found, LlamaForCausalLM& wanted) {
 
 }  // namespace
 
-Session on_original_base(const ExportSource& source, SessionRecipe recipe) {
-  recipe.model.quantization = "none";
-  recipe.adapter.init_from.clear();  // the trained weights follow
-  Session original;
-  original.tokenizer = load_tokenizer(recipe.model.path);
-  original.model = load_model(recipe.model, *original.tokenizer, recipe.seed, source.model.config().labels);
-  original.adaptation = inject(*original.model, recipe.adapter, recipe.seed, /*fresh=*/false);
-  copy_trained_tensors(source.model, source.adaptation, *original.model, original.adaptation);
+TrainedModel on_original_base(const ExportSource& source, const BaseSource& base) {
+  TrainedModel original;
+  original.section = base.model;
+  original.section.quantization = "none";
+  original.seed = base.seed;
+  original.tokenizer = load_tokenizer(base.model.path);
+  AdapterConfig config = source.adapted.config;
+  config.init_from.clear();  // the trained weights follow
+  original.adapted =
+      inject(load_model(original.section, *original.tokenizer, base.seed, source.model().config().labels), config,
+             base.seed, /*fresh=*/false);
+  copy_trained_tensors(source.adapted, original.adapted);
   return original;
 }
 
-std::string write_export(const std::string& format, const ExportSource& source, const SessionRecipe& recipe,
-                         MergeInto into, const std::filesystem::path& output) {
-  const auto quantized = quantized_modules(source.model);
+std::string write_export(const std::string& format, const ExportSource& source, const BaseSource& base, MergeInto into,
+                         const std::filesystem::path& output) {
+  const auto quantized = quantized_modules(source.model());
   if (!export_format(format).merges || quantized.empty()) {
     return export_as(format, source, output);
   }
@@ -53,13 +59,12 @@ std::string write_export(const std::string& format, const ExportSource& source, 
   if (into == MergeInto::kDequantized) {
     const std::string line = export_as(format, source, output);
     return line + "; merged into the dequantized weights, whose logits " +
-           difference_line(*merged_model(source.model), source.model) + " from those trained on " + encoding;
+           difference_line(*merged_model(source.model()), source.model()) + " from those trained on " + encoding;
   }
-  const Session original = on_original_base(source, recipe);
-  const std::string line =
-      export_as(format, export_source(original, recipe.adapter, recipe.model.path, source.options), output);
-  return line + "; merged into the original weights, whose logits " + difference_line(*original.model, source.model) +
-         " from those trained on " + encoding;
+  const TrainedModel original = on_original_base(source, base);
+  const std::string line = export_as(format, export_source(original, source.options), output);
+  return line + "; merged into the original weights, whose logits " +
+         difference_line(*original.adapted.model, source.model()) + " from those trained on " + encoding;
 }
 
 }  // namespace lora

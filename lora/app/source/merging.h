@@ -5,25 +5,24 @@
 #include <filesystem>
 #include <string>
 
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 
 namespace lora {
 
 enum class MergeInto { kOriginal, kDequantized };
 
-// What built a session, for building it again.
-struct SessionRecipe {
+// What a base was loaded by, for loading it again.
+struct BaseSource {
   ModelSection model;
-  AdapterConfig adapter;
   uint64_t seed = 0;
 };
 
 // Writes `source` as `format` says (one of export_names()). On a quantized base a merged format is of the base
 // that `into` names, and the line for the person ends with the difference of its logits from the trained model's.
-std::string write_export(const std::string& format, const ExportSource& source, const SessionRecipe& recipe,
-                         MergeInto into, const std::filesystem::path& output);
+std::string write_export(const std::string& format, const ExportSource& source, const BaseSource& base, MergeInto into,
+                         const std::filesystem::path& output);
 
 // The adapters of `source` on the base as its files have it.
-Session on_original_base(const ExportSource& source, SessionRecipe recipe);
+TrainedModel on_original_base(const ExportSource& source, const BaseSource& base);
 
 }  // namespace lora

@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "lora/adapters/inject.h"
 #include "lora/adapters/peft.h"
+#include "lora/adapters/registry.h"
 #include "lora/checkpoints/store.h"
 #include "lora/checkpoints/training_state.h"
 #include "models/base/error.h"
@@ -20,7 +22,7 @@ TrainedSource checkpoint_source(const fs::path& directory) {
   source.base_model = source.recipe->model.path;
   source.adapter = source.recipe->adapter;
   // The one thing of the adapter that follows from the run's data, not from its recipe alone.
-  if (source.adapter.method == "adalora") {
+  if (find_method(source.adapter.method).follows_run_length) {
     source.adapter.adalora.total_step = read_peft_config(directory).config.adalora.total_step;
   }
   return source;
@@ -97,15 +99,15 @@ std::string template_of(const TrainedSource& source) {
                                                                         : data.train.front().chat_template;
 }
 
-Adaptation load_trained_into(const TrainedSource& source, LlamaForCausalLM& model) {
-  Adaptation adaptation = inject(model, injected(source), seed_of(source), /*fresh=*/false);
-  if (source.recipe) read_trained_weights(source.directory, model, adaptation);
-  return adaptation;
+AdaptedModel load_trained_into(const TrainedSource& source, std::shared_ptr<LlamaForCausalLM> model) {
+  AdaptedModel adapted = inject(std::move(model), injected(source), seed_of(source), /*fresh=*/false);
+  if (source.recipe) read_trained_weights(source.directory, adapted);
+  return adapted;
 }
 
 void load_trained_into(const TrainedSource& source, AdapterSet& set, const std::string& name) {
-  const Adaptation& adaptation = set.add(name, injected(source), seed_of(source), /*fresh=*/false);
-  if (source.recipe) read_trained_weights(source.directory, set.model(), adaptation);
+  const AdaptedModel& adapted = set.add(name, injected(source), seed_of(source), /*fresh=*/false);
+  if (source.recipe) read_trained_weights(source.directory, adapted);
 }
 
 bool may_be_same_base(const std::string& a, const std::string& b) {

@@ -2,6 +2,7 @@
 // What a person names as RUN_OR_ADAPTER: found on disk and understood, before anything heavy is loaded.
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -28,7 +29,7 @@ LabelNames labels_of(const TrainedSource& source, const std::string& base);
 std::string template_of(const TrainedSource& source);
 
 // Puts the weights into a bare base of the right shape. ModelError where they do not fit.
-Adaptation load_trained_into(const TrainedSource& source, LlamaForCausalLM& model);
+AdaptedModel load_trained_into(const TrainedSource& source, std::shared_ptr<LlamaForCausalLM> model);
 // The same by name, beside others; leaves it active.
 void load_trained_into(const TrainedSource& source, AdapterSet& set, const std::string& name);
 

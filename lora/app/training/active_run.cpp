@@ -33,7 +33,7 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
         load_questions(recipe().data, recipe().data.validation, *prepared.tokenizer, recipe().evaluation.exact_match);
   }
   if (const auto& checkpoint = directory().resume_from()) {
-    read_training_state(checkpoint->directory, *planned_.model, planned_.adaptation, trainer());
+    read_training_state(checkpoint->directory, planned_.adapted, trainer());
     if (prepared.streams()) {
       expect_same_data(checkpoint->directory, prepared.train(), prepared.data->stream.samples.get(),
                        prepared.data->validation);
@@ -42,14 +42,14 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
   }
   directory().begin(recipe());
   if (!directory().resume_from() && !questions_.empty()) before_ = answer(0, 0.0);
-  peak_flops_ = measured_peak(planned_.model->dtype());
+  peak_flops_ = measured_peak(planned_.model().dtype());
 }
 
 Answers ActiveRun::answer(int64_t step, double epoch) {
   const std::vector<DataSource> sources =
       sources_as_found(recipe().data.validation, planned_.prepared.data->validation);
-  Answers answers = answer_questions(*planned_.model, *planned_.prepared.tokenizer, questions_,
-                                     end_ids(*planned_.model, *planned_.prepared.tokenizer, recipe().data, sources),
+  Answers answers = answer_questions(planned_.model(), *planned_.prepared.tokenizer, questions_,
+                                     end_ids(planned_.model(), *planned_.prepared.tokenizer, recipe().data, sources),
                                      recipe().evaluation.max_new_tokens);
   directory().write_exact_match(step, epoch, trainer().evaluate().loss, answers.exact,
                                 static_cast<int64_t>(questions_.size()));
@@ -88,8 +88,7 @@ void ActiveRun::save() {
   directory().sync_metrics();
   directory().checkpoints().write(progress.step, [&](const std::filesystem::path& checkpoint) {
     const PreparedRun& prepared = planned_.prepared;
-    write_training_state(checkpoint, *planned_.model, planned_.adaptation, recipe().adapter, trainer(),
-                         recipe().model.path, to_yaml(recipe()));
+    write_training_state(checkpoint, planned_.adapted, trainer(), recipe().model.path, to_yaml(recipe()));
     write_data_record(checkpoint, prepared.train(), prepared.data->stream.samples.get(), prepared.data->validation);
   });
   directory().checkpoints().prune(recipe().training.checkpoint_keep, {progress.best_step});

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "lora/adapters/inject.h"
+#include "lora/adapters/registry.h"
 #include "lora/terminal/text.h"
 #include "models/base/error.h"
 
@@ -12,23 +14,26 @@ namespace lora {
 namespace {
 
 // On the meta device: shapes and dtypes, no memory.
-LlamaForCausalLM without_weights(const LlamaForCausalLM& model) {
+std::shared_ptr<LlamaForCausalLM> without_weights(const LlamaForCausalLM& model) {
   const auto options = at::TensorOptions(at::kMeta).dtype(model.dtype());
-  return {model.config(), model.dtype(),
-          [&](const std::string&, at::IntArrayRef shape) { return at::empty(shape, options); }};
+  return std::make_shared<LlamaForCausalLM>(
+      model.config(), model.dtype(),
+      [&](const std::string&, at::IntArrayRef shape) { return at::empty(shape, options); });
 }
 
-std::string row_name(const std::string& method, int64_t rank) {
-  return method == "full" ? method : method + ", rank " + std::to_string(rank);
+std::string row_name(const Method& method, int64_t rank) {
+  return method.trains_network ? method.name : method.name + ", rank " + std::to_string(rank);
 }
 
-AdapterConfig plain_lora(const AdapterConfig& adapter) {
-  AdapterConfig config = adapter;
-  config.method = "lora";
+AdapterConfig baseline_config(const Method& baseline, const AdapterConfig& adapter) {
+  const Method& method = find_method(adapter.method);
+  AdapterConfig config = baseline.trains_network ? AdapterConfig{} : adapter;
+  config.method = baseline.name;
+  if (baseline.trains_network) return config;
   config.init = AdapterConfig{}.init;
   config.init_from.clear();
-  if (adapter.method == "adalora") config.rank = adapter.adalora.target_r;
-  if (adapter.method == "full") {
+  if (method.compared_rank) config.rank = method.compared_rank(adapter);
+  if (method.trains_network) {
     config.target_modules = AllLinear{};
     config.modules_to_save.clear();
   }
@@ -37,42 +42,38 @@ AdapterConfig plain_lora(const AdapterConfig& adapter) {
 
 }  // namespace
 
-std::vector<MethodNeed> baselines(const LlamaForCausalLM& model, const Adaptation& adaptation,
-                                  const AdapterConfig& adapter, const TrainingConfig& training, const DataNeed& data,
+std::vector<MethodNeed> baselines(const AdaptedModel& adapted, const TrainingConfig& training, const DataNeed& data,
                                   const MemoryPlan& plan) {
   TrainingConfig config = training;
   config.memory_limit.reset();
   config.memory = plan.execution.recompute == Recompute::kLayer ? MemoryMode::kLow : MemoryMode::kFast;
   config.learning_rates.clear();
   std::vector<MethodNeed> needs;
-  for (const std::string method : {"lora", "full"}) {
-    if (method == adapter.method) continue;
-    AdapterConfig other;
-    other.method = "full";
-    if (method == "lora") other = plain_lora(adapter);
-    LlamaForCausalLM shape = without_weights(model);
-    Adaptation adapted;
+  for (const Method& baseline : methods()) {
+    if (!baseline.is_baseline || baseline.name == adapted.config.method) continue;
+    const AdapterConfig adapter = baseline_config(baseline, adapted.config);
+    AdaptedModel other;
     try {
-      adapted = inject(shape, other, training.seed);
+      other = inject(without_weights(*adapted.model), adapter, training.seed);
     } catch (const Error&) {
-      continue;  // the recipe's rank is more than a projection has, which is no fault of a run of method full
+      continue;  // the recipe's rank is more than a projection has, which is not a fault of a run of method full
     }
-    MethodNeed need{row_name(method, other.rank), adapted.trainable_parameters, adapted.total_parameters, {}};
-    need.plan = plan_memory(shape, make_parameter_groups(trainable_parameters(shape), config), config, data,
-                            std::numeric_limits<int64_t>::max());
-    // A quantised base stays the run's own under another adapter.
-    if (method == "lora" && adapter.method != "full") {
-      need.plan.weights = plan.weights + 4 * (need.parameters - adaptation.total_parameters);
+    MethodNeed need{row_name(baseline, adapter.rank), other.trainable_parameters, other.total_parameters, {}};
+    need.plan = plan_memory(*other.model, make_parameter_groups(trainable_parameters(*other.model), config), config,
+                            data, std::numeric_limits<int64_t>::max());
+    // A quantized base stays the run's own under another adapter.
+    if (!baseline.trains_network && !find_method(adapted.config.method).trains_network) {
+      need.plan.weights = plan.weights + 4 * (need.parameters - adapted.total_parameters);
     }
     needs.push_back(std::move(need));
   }
   return needs;
 }
 
-std::string comparison_table(const Adaptation& adaptation, const AdapterConfig& adapter, const MemoryPlan& plan,
+std::string comparison_table(const AdaptedModel& adapted, const MemoryPlan& plan,
                              const std::vector<MethodNeed>& baselines) {
-  std::vector<MethodNeed> needs = {{row_name(adapter.method, adapter.rank) + " (this run)",
-                                    adaptation.trainable_parameters, adaptation.total_parameters, plan}};
+  std::vector<MethodNeed> needs = {{row_name(find_method(adapted.config.method), adapted.config.rank) + " (this run)",
+                                    adapted.trainable_parameters, adapted.total_parameters, plan}};
   needs.insert(needs.end(), baselines.begin(), baselines.end());
   std::vector<std::vector<std::string>> rows = {
       {"side by side", "trained", "share", "weights", "optimizer", "activations", "memory in all"}};

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "lora/adapters/inject.h"
+#include "lora/adapters/adapted_model.h"
 #include "lora/training/memory_plan.h"
 
 namespace lora {
@@ -16,16 +16,15 @@ struct MethodNeed {
   MemoryPlan plan;
 };
 
-// Full fine-tuning and LoRA, as far as the run is not of that method itself: the memory model's figures for a network
-// of the model's shape that has no weights. LoRA has the recipe's rank (AdaLoRA's target_r) and modules, for a run of
-// method full all linear ones; full fine-tuning is of a base that is not quantised. Neither heeds memory_limit; LoRA is
-// left out where that rank is impossible.
-std::vector<MethodNeed> baselines(const LlamaForCausalLM& model, const Adaptation& adaptation,
-                                  const AdapterConfig& adapter, const TrainingConfig& training, const DataNeed& data,
+// The baseline methods (LoRA and full fine-tuning) other than the run's own: the memory model's figures for a network of
+// the model's shape that has no weights. LoRA has the rank that the run's method is compared at and the recipe's
+// modules, for a run of method full all linear ones. Full fine-tuning is of a base that is not quantized. Neither
+// observes memory_limit. LoRA is left out where that rank is impossible.
+std::vector<MethodNeed> baselines(const AdaptedModel& adapted, const TrainingConfig& training, const DataNeed& data,
                                   const MemoryPlan& plan);
 
 // The run's own row first: trained parameters, their share, and memory by what for.
-std::string comparison_table(const Adaptation& adaptation, const AdapterConfig& adapter, const MemoryPlan& plan,
+std::string comparison_table(const AdaptedModel& adapted, const MemoryPlan& plan,
                              const std::vector<MethodNeed>& baselines);
 
 }  // namespace lora

@@ -2,8 +2,9 @@
 
 #include <filesystem>
 
+#include "lora/adapters/inject.h"
 #include "lora/app/data/recipe_data.h"
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 #include "lora/app/training/comparison.h"
 #include "lora/app/training/machine.h"
 #include "lora/app/training/quantization_report.h"
@@ -29,7 +30,7 @@ std::string config_plan(const Recipe& recipe) {
                                make_quantizer({recipe.model.quantization, recipe.model.double_quantization}));
   AdapterConfig adapter = recipe.adapter;
   adapter.init_from.clear();  // of the same shapes, and not read
-  const Adaptation adaptation = inject(*model, adapter, training.seed, /*fresh=*/false);
+  const AdaptedModel adapted = inject(model, adapter, training.seed, /*fresh=*/false);
   const auto groups = make_parameter_groups(trainable_parameters(*model), training);
 
   std::string text = "Not read    weights: " + directory.string() + " has none; shapes are those of its config.json\n";
@@ -55,8 +56,8 @@ std::string config_plan(const Recipe& recipe) {
   text += "Memory      " + memory_line(plan) + "\n";
   if (plan.total() > machine) text += "            this machine has " + as_bytes(machine) + "\n";
   text += "Passes      " + passes_line(plan.execution) + "\n";
-  return text + "Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(adaptation) + "\n" +
-         comparison_table(adaptation, adapter, plan, baselines(*model, adaptation, adapter, training, need, plan));
+  return text + "Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(adapted) + "\n" +
+         comparison_table(adapted, plan, baselines(adapted, training, need, plan));
 }
 
 }  // namespace lora

@@ -49,8 +49,7 @@ std::string end_report(const ActiveRun& run) {
 std::string take_best_weights(ActiveRun& run) {
   const Progress& progress = run.trainer().progress();
   if (!run.recipe().training.keep_best || progress.best_step == 0 || progress.best_step == progress.step) return "";
-  read_trained_weights(run.directory().checkpoints().verified(progress.best_step), *run.planned().model,
-                       run.planned().adaptation);
+  read_trained_weights(run.directory().checkpoints().verified(progress.best_step), run.planned().adapted);
   return "The best weights are those of step " + std::to_string(progress.best_step) + ", with a validation loss of " +
          fixed(progress.best_loss, 4) + "\n";
 }
@@ -60,7 +59,7 @@ std::string write_exports(const ActiveRun& run) {
   std::vector<std::vector<std::string>> written;
   for (const std::string& name : recipe.exports) {
     const auto output = run.directory().path() / export_format(name).default_name;
-    const SessionRecipe base{recipe.model, recipe.adapter, recipe.training.seed};
+    const BaseSource base{recipe.model, recipe.training.seed};
     written.push_back({"wrote", output.string(),
                        write_export(name, run.planned().export_source(), base, MergeInto::kOriginal, output)});
   }

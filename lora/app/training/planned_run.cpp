@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "lora/adapters/method.h"
+#include "lora/adapters/inject.h"
+#include "lora/adapters/registry.h"
 
 namespace lora {
 namespace {
@@ -11,7 +12,7 @@ DataNeed data_need_of(const PlannedRun& run) {
   DataNeed need = data_need(run.prepared.train(), run.prepared.data->validation);
   if (run.prepared.streams()) {  // samples that are still to come
     need.longest = run.recipe().training.max_length;
-    need.distinct = run.model->config().vocab_size;
+    need.distinct = run.model().config().vocab_size;
   }
   return need;
 }
@@ -33,27 +34,26 @@ void PlannedRun::activate() const {
 
 ExportSource PlannedRun::export_source() const {
   const Tokenizer& tokenizer = *prepared.tokenizer;
-  ExportSource source{*model, adaptation, recipe().adapter, recipe().model.path, tokenizer.files(), &tokenizer};
+  ExportSource source{adapted, recipe().model.path, tokenizer.files(), &tokenizer};
   // What is in the list itself is not written twice.
   source.options.huggingface_beside = std::ranges::count(recipe().exports, "huggingface") == 0;
   return source;
 }
 
 PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
-  PlannedRun run{.prepared = std::move(prepared), .set = &set, .model = &set.model()};
+  PlannedRun run{.prepared = std::move(prepared), .set = &set};
   Recipe& recipe = run.prepared.recipe;
   const uint64_t seed = recipe.training.seed;
   const bool fresh = run.prepared.starts_fresh();
   // A lone adapter needs no way back to the bare base, for which full fine-tuning would hold a second copy.
-  run.adaptation = run.name().empty() ? inject(*run.model, recipe.adapter, seed, fresh)
-                                      : set.add(run.name(), recipe.adapter, seed, fresh);
+  run.adapted = run.name().empty() ? inject(set.model(), recipe.adapter, seed, fresh)
+                                   : set.add(run.name(), recipe.adapter, seed, fresh);
   RecipeData& data = *run.prepared.data;
   const Dataset* held_out = recipe.data.validation.empty() ? nullptr : &data.validation;
   RowCursor rows = run.prepared.streams() ? RowCursor(*data.stream.samples, recipe.training, recipe.data.shuffle)
                                           : RowCursor(data.train, recipe.training, recipe.data.shuffle, data.mixture);
-  run.trainer = std::make_unique<Trainer>(*run.model, recipe.training, std::move(rows), held_out);
-  recipe.adapter.adalora.total_step = run.trainer->total_steps();
-  run.trainer->set_hooks(training_hooks(run.adaptation, recipe.adapter, run.trainer->total_steps()));
+  run.trainer = std::make_unique<Trainer>(run.model(), recipe.training, std::move(rows), held_out);
+  run.trainer->set_hooks(training_hooks(run.adapted, run.trainer->total_steps()));
   for (const std::string& name : recipe.exports) check_export(name, run.export_source());
   return run;
 }
@@ -72,7 +72,7 @@ void plan_memory_of(std::vector<PlannedRun>& runs, int64_t machine_bytes) {
     run.need = all;
     run.need.longest = data_need_of(run).longest;
     run.activate();
-    run.plan = plan_memory(*run.model, run.trainer->groups(), run.recipe().training, run.need, machine_bytes,
+    run.plan = plan_memory(run.model(), run.trainer->groups(), run.recipe().training, run.need, machine_bytes,
                            held - held_bytes(run) + run.trainer->method_bytes());
     run.trainer->set_plan(run.plan.execution);
   }

@@ -13,18 +13,18 @@
 
 namespace lora {
 
-// Move-only. The model and the adapter set are borrowed.
+// Move-only. The adapter set is borrowed.
 struct PlannedRun {
   PreparedRun prepared;
   AdapterSet* set;
-  LlamaForCausalLM* model;
-  Adaptation adaptation = {};
+  AdaptedModel adapted = {};
   std::unique_ptr<Trainer> trainer = {};  // refers to prepared.data
   DataNeed need = {};                     // of all runs of the process together
   MemoryPlan plan = {};
 
   const std::string& name() const { return prepared.name; }
   const Recipe& recipe() const { return prepared.recipe; }
+  LlamaForCausalLM& model() const { return *adapted.model; }
   // Makes this run's adapter the model's active one. Every function that computes with the model calls it first.
   void activate() const;
   // What an export of the adapter as it is now reads.

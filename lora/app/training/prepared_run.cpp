@@ -1,7 +1,7 @@
 #include "lora/app/training/prepared_run.h"
 
 #include "lora/app/data/cleaning_report.h"
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 #include "lora/app/training/data_record.h"
 #include "models/base/error.h"
 

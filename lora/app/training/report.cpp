@@ -24,13 +24,13 @@ std::string labelled(const std::string& adapter) { return adapter.empty() ? "" :
 
 }  // namespace
 
-std::string adaptation_table(const Adaptation& adaptation) {
+std::string adaptation_table(const AdaptedModel& adapted) {
   struct Kind {
     std::string name, rank, alpha, shape;
     int64_t modules = 0, parameters = 0;
   };
   std::vector<Kind> kinds;
-  for (const AdaptedModule& module : adaptation.modules) {
+  for (const AdaptedModule& module : adapted.modules) {
     const AdapterLinear& layer = *module.layer;
     Kind kind{kind_of(module.path), std::to_string(layer.rank()), plain(layer.alpha()),
               std::to_string(layer.out_features()) + " × " + std::to_string(layer.in_features())};
@@ -48,22 +48,21 @@ std::string adaptation_table(const Adaptation& adaptation) {
         {kind.name, std::to_string(kind.modules), kind.rank, kind.alpha, kind.shape, with_commas(kind.parameters)});
   }
   std::string text = table(rows, {false, true, true, true, true, true});
-  if (adaptation.embedding) {
-    text += "  " + std::string(kEmbeddingPath) + ": " + adaptation.embedding->description() +
-            (adaptation.tied_head ? ", for the head too, which is tied to it" : "") + "\n";
+  if (adapted.embedding) {
+    text += "  " + std::string(kEmbeddingPath) + ": " + adapted.embedding->description() +
+            (adapted.tied_head ? ", for the head too, which is tied to it" : "") + "\n";
   }
   std::map<std::string, int64_t> saved;
-  for (const std::string& path : adaptation.saved_modules) ++saved[kind_of(path)];
-  for (const std::string& path : adaptation.biases) ++saved[kind_of(path)];
+  for (const std::string& path : adapted.saved_modules) ++saved[kind_of(path)];
+  for (const std::string& path : adapted.biases) ++saved[kind_of(path)];
   std::vector<std::vector<std::string>> saved_rows;
   if (!saved.empty()) saved_rows.push_back({"trained whole", "modules"});
   for (const auto& [name, count] : saved) saved_rows.push_back({name, std::to_string(count)});
   text += table(saved_rows, {false, true});
   const double share =
-      100.0 * static_cast<double>(adaptation.trainable_parameters) / static_cast<double>(adaptation.total_parameters);
-  return text + "  " + with_commas(adaptation.trainable_parameters) + " of " +
-         with_commas(adaptation.total_parameters) + " parameters are trained (" + fixed(share, share < 1 ? 3 : 1) +
-         " %)\n";
+      100.0 * static_cast<double>(adapted.trainable_parameters) / static_cast<double>(adapted.total_parameters);
+  return text + "  " + with_commas(adapted.trainable_parameters) + " of " + with_commas(adapted.total_parameters) +
+         " parameters are trained (" + fixed(share, share < 1 ? 3 : 1) + " %)\n";
 }
 
 std::string dataset_line(const Dataset& dataset) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "lora/adapters/inject.h"
+#include "lora/adapters/adapted_model.h"
 #include "lora/data/dataset.h"
 #include "lora/inference/exact_match.h"
 #include "lora/terminal/progress.h"
@@ -15,7 +15,7 @@ namespace lora {
 
 // One line a kind of module, layers counted together: what was adapted, rank, α, shape and parameters; then the
 // trainable share.
-std::string adaptation_table(const Adaptation& adaptation);
+std::string adaptation_table(const AdaptedModel& adapted);
 
 // "7,473 samples, 1,204,113 tokens, 901,113 of them trained; 3 cut at max_length, 1 dropped"
 std::string dataset_line(const Dataset& dataset);

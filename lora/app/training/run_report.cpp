@@ -6,10 +6,11 @@
 
 #include <algorithm>
 
+#include "lora/adapters/initialise.h"
 #include "lora/app/data/cleaning_report.h"
 #include "lora/app/data/data_report.h"
 #include "lora/app/data/mixing_report.h"
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 #include "lora/app/training/comparison.h"
 #include "lora/app/training/quantization_report.h"
 #include "lora/app/training/report.h"
@@ -81,15 +82,13 @@ std::string run_report(const PlannedRun& run) {
   std::string text = data_lines(run, sets);
   text += "Memory      " + memory_line(run.plan) + "\n";
   text += "Passes      " + passes_line(run.plan.execution) + "\n";
-  text += "Layers      " + layers_line(*run.model, run.plan.execution) + "\n";
+  text += "Layers      " + layers_line(run.model(), run.plan.execution) + "\n";
   text += "Adapter     " + recipe.adapter.method;
   if (starts_from_base(recipe.adapter)) text += ", from the base's weights (" + recipe.adapter.init + ")";
   text += "\n\n" + sources_table(sets);
   if (!data.mixture.plain()) text += "\n" + mixing_table(data.mixture.shares(0), recipe.data.mixing);
-  text += "\n" + adaptation_table(run.adaptation) + "\n";
-  text += comparison_table(run.adaptation, recipe.adapter, run.plan,
-                           baselines(*run.model, run.adaptation, recipe.adapter, recipe.training, run.need, run.plan)) +
-          "\n";
+  text += "\n" + adaptation_table(run.adapted) + "\n";
+  text += comparison_table(run.adapted, run.plan, baselines(run.adapted, recipe.training, run.need, run.plan)) + "\n";
   if (run.trainer->groups().size() > 1) text += groups_table(run.trainer->groups()) + "\n";
   return text + std::to_string(run.trainer->total_steps()) + " steps of " + std::to_string(recipe.training.batch_size) +
          " rows, " + std::to_string(run.trainer->rows().steps_per_epoch()) + " steps " +

@@ -1,4 +1,4 @@
-#include "lora/adapters/methods/dora_linear.h"
+#include "lora/adapters/methods/dora.h"
 
 #include <ATen/ATen.h>
 
@@ -22,15 +22,15 @@ at::Tensor by_blocks(const WeightHandle& weight, const std::function<at::Tensor(
 
 }  // namespace
 
-DoraLinear::DoraLinear(std::shared_ptr<Linear> base, const MethodOptions& options)
+DoraLinear::DoraLinear(std::shared_ptr<Linear> base, const LayerOptions& options)
     : AdapterLinear(std::move(base), options.rank, options.alpha),
       scaling_(lora_scaling(options.config, options.rank, options.alpha)),
       dropout_(options.config.dropout) {
   const InitialPair pair = initial_pair(*base_layer(), options);
-  lora_A = register_parameter("lora_A", pair.lora_A);
-  lora_B = register_parameter("lora_B", pair.lora_B);
+  lora_A = add_parameter("lora_A", pair.lora_A, ParameterRole::kA);
+  lora_B = add_parameter("lora_B", pair.lora_B, ParameterRole::kB);
   base_square_ = by_blocks(weight_handle(), [](const at::Tensor& w) { return w.square().sum(1); });
-  lora_magnitude_vector = register_parameter("lora_magnitude_vector", weight_norm());
+  lora_magnitude_vector = add_parameter("lora_magnitude_vector", weight_norm(), ParameterRole::kAdapter);
 }
 
 at::Tensor DoraLinear::weight_norm() const {
@@ -40,7 +40,7 @@ at::Tensor DoraLinear::weight_norm() const {
   const at::Tensor wa = by_blocks(weight_handle(), [&](const at::Tensor& w) { return w.mm(a.t()); });
   const at::Tensor delta_a = b.mm(a.mm(a.t())).mul_(scaling_);  // (s·B·A)·Aᵀ
   const at::Tensor square = base_square_ + (b * (2 * wa + delta_a)).sum(1).mul_(scaling_);
-  // A row of zeros has the direction zero, not one that is no number.
+  // A row of zeros has the direction zero, not NaN.
   const at::Tensor norm = square.clamp_min(std::numeric_limits<float>::min()).sqrt();
   if (!is_training()) kept_norm_ = norm;
   return norm;
@@ -91,6 +91,16 @@ std::vector<std::pair<std::string, at::Tensor>> DoraLinear::peft_tensors() const
 void DoraLinear::load_peft_tensors(const std::vector<at::Tensor>& tensors) {
   AdapterLinear::load_peft_tensors(tensors);
   kept_norm_.reset();
+}
+
+Method dora_method() {
+  return {.name = "dora",
+          .wrap = wrap<DoraLinear>,
+          .peft_flags = {"use_dora"},
+          .file_parts = {{"lora_A.weight", "A"},
+                         {"lora_B.weight", "B"},
+                         {"lora_magnitude_vector", "magnitude"},
+                         {"lora_magnitude_vector.weight", "magnitude"}}};
 }
 
 }  // namespace lora

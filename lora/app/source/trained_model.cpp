@@ -1,4 +1,4 @@
-#include "lora/app/source/session.h"
+#include "lora/app/source/trained_model.h"
 
 #include <ATen/Parallel.h>
 
@@ -55,11 +55,8 @@ void set_threads(int64_t wanted) {
   at::set_num_threads(static_cast<int>(wanted > 0 ? wanted : physical_cores()));
 }
 
-ExportSource export_source(const Session& session, const AdapterConfig& adapter, const std::string& model_directory,
-                           const ExportOptions& options) {
-  return {*session.model,  session.adaptation,         adapter,
-          model_directory, session.tokenizer->files(), session.tokenizer.get(),
-          options};
+ExportSource export_source(const TrainedModel& trained, const ExportOptions& options) {
+  return {trained.adapted, trained.section.path, trained.tokenizer->files(), trained.tokenizer.get(), options};
 }
 
 TrainedModel load_base(const std::string& model_directory, const std::string& whose, const ModelSection& section,
@@ -71,10 +68,10 @@ TrainedModel load_base(const std::string& model_directory, const std::string& wh
   ModelSection base = section;
   base.path = model_directory;
   TrainedModel trained;
-  trained.model = base;
+  trained.section = base;
   trained.seed = seed;
-  trained.session.tokenizer = load_tokenizer(model_directory);
-  trained.session.model = load_model(base, *trained.session.tokenizer, seed, labels);
+  trained.tokenizer = load_tokenizer(model_directory);
+  trained.adapted.model = load_model(base, *trained.tokenizer, seed, labels);
   return trained;
 }
 
@@ -84,8 +81,7 @@ TrainedModel load_trained(const std::string& run_or_adapter, const std::string& 
   TrainedModel trained =
       load_base(base, source.directory.string(), source.recipe ? source.recipe->model : ModelSection{},
                 source.recipe ? source.recipe->training.seed : 0, labels_of(source, base));
-  trained.session.adaptation = load_trained_into(source, *trained.session.model);
-  trained.adapter = source.adapter;
+  trained.adapted = load_trained_into(source, trained.adapted.model);
   trained.line = (source.recipe ? "checkpoint " : "adapter ") + source.directory.string();
   return trained;
 }

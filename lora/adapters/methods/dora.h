@@ -11,14 +11,14 @@ namespace lora {
 // is of the dropped x̃: y = W x + b + (g − 1) ⊙ W x̃ + g ⊙ s·B·A·x̃, as PEFT has it. A, B, m and n are float32.
 class DoraLinear final : public AdapterLinear {
  public:
-  DoraLinear(std::shared_ptr<Linear> base, const MethodOptions& options);
+  DoraLinear(std::shared_ptr<Linear> base, const LayerOptions& options);
   at::Tensor forward(const at::Tensor& x) override;
-  // None in training with dropout, where the layer is two products with W.
+  // Nothing in training with dropout, where the layer is two products with W.
   std::optional<LinearParts> parts() const override;
   at::Tensor merged_weight() const override;
   std::vector<std::pair<std::string, at::Tensor>> peft_tensors() const override;
   void load_peft_tensors(const std::vector<at::Tensor>& tensors) override;
-  // Also forgets the norm that is kept from one evaluation to the next.
+  // Also drops the norm that is kept from one evaluation to the next.
   void train(bool on = true) override;
 
   at::Tensor lora_A, lora_B, lora_magnitude_vector;  // (r, in), (out, r), (out)
@@ -29,7 +29,9 @@ class DoraLinear final : public AdapterLinear {
 
   double scaling_, dropout_;
   at::Tensor base_square_;        // ‖W‖² (out)
-  mutable at::Tensor kept_norm_;  // in evaluation; undefined where it is not known
+  mutable at::Tensor kept_norm_;  // in evaluation; undefined where it has to be computed
 };
+
+Method dora_method();
 
 }  // namespace lora

@@ -1,10 +1,10 @@
 #pragma once
-// A recipe's model with its tokenizer and adapters, put together the same way by every program.
+// A model with its tokenizer and adapter, put together in the same way by every program.
 
 #include <memory>
 #include <string>
 
-#include "lora/adapters/inject.h"
+#include "lora/adapters/adapted_model.h"
 #include "lora/data/labels.h"
 #include "lora/data/tokenizer.h"
 #include "lora/export/export.h"
@@ -12,12 +12,6 @@
 #include "models/network/decoder.h"
 
 namespace lora {
-
-struct Session {
-  std::shared_ptr<LlamaForCausalLM> model;
-  std::unique_ptr<Tokenizer> tokenizer;
-  Adaptation adaptation;
-};
 
 // The classes of a recipe whose model.head is sequence_classification: those of the adapter that it goes on from, else
 // of the model directory where that is a classifier, else of the training data (see collect_labels). None for another
@@ -35,22 +29,24 @@ std::string model_line(const LlamaForCausalLM& model);
 // The threads of ATen: as asked for, or the physical cores.
 void set_threads(int64_t wanted);
 
-ExportSource export_source(const Session& session, const AdapterConfig& adapter, const std::string& model_directory,
-                           const ExportOptions& options = {});
+struct TrainedModel {
+  AdaptedModel adapted;  // of a base alone: with no adapter
+  std::unique_ptr<Tokenizer> tokenizer;
+  ModelSection section;  // what the base was loaded by
+  uint64_t seed = 0;
+  std::string line;  // for a person: what was loaded
+};
+
+// Borrows from `trained`.
+ExportSource export_source(const TrainedModel& trained, const ExportOptions& options = {});
+
+// A model directory alone: no adapter yet. ModelError where it is not a directory; `whose` names what needs it.
+TrainedModel load_base(const std::string& model_directory, const std::string& whose, const ModelSection& section = {},
+                       uint64_t seed = 0, const LabelNames& labels = {});
 
 // From what a person names as RUN_OR_ADAPTER: a run directory (its newest whole checkpoint, or the best one where the
 // recipe says keep_best), one of its checkpoints, or a PEFT adapter directory. `model_path` overrides where the base
 // is.
-struct TrainedModel {
-  Session session;
-  AdapterConfig adapter;
-  ModelSection model;
-  uint64_t seed = 0;
-  std::string line;  // what was loaded
-};
-// A model directory alone: no adapter yet. ModelError where it is none, with `whose` asks for it.
-TrainedModel load_base(const std::string& model_directory, const std::string& whose, const ModelSection& section = {},
-                       uint64_t seed = 0, const LabelNames& labels = {});
 TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path);
 
 }  // namespace lora
