@@ -34,7 +34,7 @@ struct FusedLayerParts {
 struct FusedBatch {
   std::vector<int64_t> lengths;
   at::Tensor cos, sin;  // (N, R/2) float32, of the R first of a head's dim; undefined: queries and keys are not turned
-  ExecutionPlan plan;
+  ExecutionPlan plan = {};
 };
 
 // x (N, H), contiguous -> (N, H). Device and dtype are any that `operations` is for (operations.h). Differentiable

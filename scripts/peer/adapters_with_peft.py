@@ -265,7 +265,7 @@ def main():
                 tensors = load_file(place / "adapter_model.safetensors")
                 first = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
                 base = "base_model.model.model.embed_tokens.base_layer.weight"
-                words = {"missing": ["missing", first], "extra": ["not wanted", "k_proj.lora_A.weight"],
+                words = {"missing": ["missing", first], "extra": ["not expected", "k_proj.lora_A.weight"],
                          "another base": ["another weight", base]}[name]
                 if name == "missing":
                     del tensors[first]

@@ -38,10 +38,10 @@ inline void randomise(const LlamaForCausalLM& model, uint64_t seed) {
 
 inline at::Tensor probe() { return at::arange(3, 43, at::kLong).view({2, 20}); }
 
-inline at::Tensor logits(LlamaForCausalLM& model) {
+inline at::Tensor logits(LlamaForCausalLM& model, ExecutionPlan plan = {}) {
   const at::NoGradGuard no_grad;
   model.eval();
-  return model.forward(probe());
+  return model.forward(probe(), plan);
 }
 
 }  // namespace lora::test

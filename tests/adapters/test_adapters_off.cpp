@@ -40,7 +40,7 @@ std::vector<Case> cases() {
     c.target_modules = queries;
     c.modules_to_save = {"mlp", "up_proj"};
   });
-  add("biases", "biases", [](AdapterConfig& c) { c.bias = "all"; });
+  add("biases", "biases", [](AdapterConfig& c) { c.bias = Bias::kAll; });
   add("a bias of B", "biases", [](AdapterConfig& c) { c.lora_bias = true; });
   add("rows", "tied", [](AdapterConfig& c) { c.trainable_token_indices = {3, 7}; });
   add("tied embedding", "tied", [](AdapterConfig& c) { c.target_modules = std::vector<std::string>{"embed_tokens"}; });

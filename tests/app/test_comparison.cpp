@@ -2,6 +2,7 @@
 
 #include "lora/app/training/comparison.h"
 
+#include "lora/adapters/inject.h"
 #include "lora/terminal/text.h"
 #include "models/network/pretrained.h"
 #include "tests/catch.h"

@@ -8,6 +8,7 @@
 #include <regex>
 
 #include "lora/adapters/inject.h"
+#include "lora/adapters/merged.h"
 #include "lora/checkpoints/store.h"
 #include "models/io/safetensors.h"
 #include "models/network/pretrained.h"

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lora/adapters/merged.h"
 #include "models/io/safetensors.h"
 #include "models/network/pretrained.h"
 #include "tests/catch.h"

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include "lora/adapters/inject.h"
 #include "lora/export/export.h"
 #include "models/network/pretrained.h"
 #include "tests/golden.h"

@@ -19,7 +19,7 @@ TEST_CASE("a rule of cleaning is its action, or a map with its bounds") {
   CHECK(cleaning("{near_duplicates: drop}").near_duplicates.action == RuleAction::kDrop);
   CHECK(cleaning("{near_duplicates: drop}").near_duplicates.threshold == 0.8);
   const auto near = cleaning("{near_duplicates: {threshold: 0.7, ngram_unit: word, ngram_size: 3}}").near_duplicates;
-  CHECK(near == NearDuplicatesConfig{"warn", 0.7, "word", 3, 128});
+  CHECK(near == NearDuplicatesConfig{RuleAction::kWarn, 0.7, NgramUnit::kWord, 3, 128});
   CHECK(cleaning("{pii: off, exact_duplicates: drop}").pii == RuleAction::kOff);
   CHECK(cleaning("{length: {action: drop, max_chars: 4000}}").length.max_chars == 4000);
 }

@@ -1,4 +1,4 @@
-#include "lora/adapters/method.h"
+#include "lora/adapters/registry.h"
 #include "tests/catch.h"
 #include "tests/recipe/recipe_file.h"
 

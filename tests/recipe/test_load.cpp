@@ -68,7 +68,8 @@ export: [peft, torchscript, huggingface]
 
 TEST_CASE("every key of the contract reaches its member") {
   const Recipe recipe = load_text(kEveryContractKey);
-  CHECK(recipe.model == ModelSection{"path/to/hf-directory", "bfloat16", "none", true, "none", "random"});
+  CHECK(recipe.model ==
+        ModelSection{"path/to/hf-directory", "bfloat16", "none", true, Head::kNone, ModelInit::kRandom});
 
   const AdapterConfig& adapter = recipe.adapter;
   CHECK(adapter.method == "lora");

@@ -2,6 +2,7 @@
 #include <limits>
 #include <random>
 
+#include "lora/adapters/initialise.h"
 #include "tests/catch.h"
 #include "tests/recipe/recipe_file.h"
 
@@ -15,9 +16,12 @@ class RandomRecipes {
 
   Recipe next() {
     Recipe recipe;
-    recipe.model = {
-        text(), pick<std::string>({"auto", "float32", "bfloat16"}), pick<std::string>({"none", "int8", "nf4"}), coin(),
-        "none", pick<std::string>({"pretrained", "random"})};
+    recipe.model = {text(),
+                    pick<std::string>({"auto", "float32", "bfloat16"}),
+                    pick<std::string>({"none", "int8", "nf4"}),
+                    coin(),
+                    Head::kNone,
+                    pick<ModelInit>({ModelInit::kPretrained, ModelInit::kRandom})};
     AdapterConfig& adapter = recipe.adapter;
     adapter.rank = integer(1);
     adapter.alpha = positive();
@@ -227,7 +231,7 @@ class RandomRecipes {
     training.checkpoint_keep = integer(1);
     training.keep_best = coin();
     training.early_stopping_patience = integer(0);
-    training.memory = coin() ? "auto" : "low";
+    training.memory = coin() ? MemoryMode::kAuto : MemoryMode::kLow;
     if (coin()) training.memory_limit = 3'000'000'000;
     training.fused = coin();
     training.threads = coin() ? 0 : 16;

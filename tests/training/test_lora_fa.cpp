@@ -4,6 +4,7 @@
 
 #include "lora/adapters/methods/lora.h"
 #include "lora/adapters/peft.h"
+#include "models/engine/operations.h"
 #include "tests/temporary_directory.h"
 #include "tests/training/golden_run.h"
 
@@ -60,7 +61,7 @@ TEST_CASE("LoRA-FA trains B alone, and the layer keeps nothing of its input") {
   CHECK(x.use_count() > before);
 
   for (const AdaptedModule& module : run.adapted.modules)
-    CHECK_FALSE(LinearGroup({*module.layer->parts()}, at::kFloat).reads_input());
+    CHECK_FALSE(LinearGroup({*module.layer->parts()}, at::kFloat, aten_operations()).reads_input());
 }
 
 TEST_CASE("a LoRA-FA adapter on disk is a plain LoRA adapter") {

@@ -61,7 +61,8 @@ struct Fixture {
   }
   // Of a source of 5 samples and one of 18, as many tokens of each.
   static Mixture mixture(const Dataset& dataset) {
-    return Mixture({.strategy = "weights", .by = "tokens"}, {{"a", 0, 5}, {"b", 5, 23}}, dataset.lengths(), true, 42);
+    return Mixture({.strategy = MixingStrategy::kWeights, .by = MixingUnit::kTokens}, {{"a", 0, 5}, {"b", 5, 23}},
+                   dataset.lengths(), true, 42);
   }
   std::vector<at::Tensor> weights() const {
     std::vector<at::Tensor> copies;
