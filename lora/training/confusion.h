@@ -1,5 +1,5 @@
 #pragma once
-// What a classifier makes of labelled samples.
+// How often a classifier predicts which label for samples of which label.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,10 +9,10 @@
 
 namespace lora {
 
-// Counts of samples by their label and by the one predicted, out of L labels. Takes room for what occurs.
+// Counts of samples by their label and by the predicted one, out of L labels. Holds only the pairs that occur.
 class Confusion {
  public:
-  // Without labels it is empty: of a language model.
+  // A language model has 0 labels; its confusion stays empty.
   explicit Confusion(int64_t labels = 0) : samples_(static_cast<size_t>(labels)), predictions_(samples_) {}
 
   void add(int64_t label, int64_t predicted);

@@ -1,22 +1,28 @@
 #include "lora/training/objective.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "lora/training/objectives/objectives.h"
-#include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 
 namespace lora {
 
+const Names& objective_names() {
+  static const Names names = [] {
+    Names all;
+    for (const Objective* objective : kObjectives) all.known.emplace_back(objective->name);
+    return all;
+  }();
+  return names;
+}
+
 const Objective& find_objective(const std::string& name) {
-  const auto* found = std::ranges::find(kObjectives, name, &Objective::name);
-  if (found != std::end(kObjectives)) return **found;
-  std::vector<std::string> names;
-  for (const Objective* objective : kObjectives) names.emplace_back(objective->name);
-  throw Error(
-      ExitCode::kRecipe, "training",
-      "objective: '" + name + "' is not an objective" + did_you_mean(name, names) + "; expected " + listed(names));
+  for (const Objective* objective : kObjectives) {
+    if (objective->name == name) return *objective;
+  }
+  throw Error(ExitCode::kRecipe, "training",
+              "objective: '" + name + "' is not an objective" + name_hint(objective_names(), name) +
+                  "; expected one of " + joined(objective_names().known));
 }
 
 const Objective& objective_of(const LlamaForCausalLM& model) {

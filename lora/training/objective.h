@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "lora/training/passes.h"
+#include "models/base/names.h"
 #include "models/engine/execution_plan.h"
 
 namespace lora {
@@ -18,7 +20,7 @@ struct Evaluation;
 // The loss of a step, or of a validation set, is the sum over its passes divided by the count of their terms. A pass
 // without a term is not computed.
 struct Objective {
-  const char* name;
+  std::string_view name;
   // How many terms a sample adds to the mean.
   int64_t (*terms)(const SampleView& sample);
   // The sum of the losses of a pass: () float32, with its graph.
@@ -27,6 +29,9 @@ struct Objective {
   void (*evaluate)(LlamaForCausalLM& model, const Dataset& data, const Pass& pass, ExecutionPlan plan,
                    Evaluation& evaluation);
 };
+
+// The names of the table.
+const Names& objective_names();
 
 // Throws Error (exit code 2) for a name that the table does not have.
 const Objective& find_objective(const std::string& name);

@@ -1,6 +1,6 @@
 #pragma once
-// How a model computes a pass. Results are the same under every plan: up to rounding with `fused`, bit for bit with the
-// other members. A plan is handed by value with each pass, so that runs with different plans can share a model.
+// How a model computes a pass. Results are the same under every plan up to rounding; release_weights changes no bit. A
+// plan is handed by value with each pass, so that runs with different plans can share a model.
 
 #include <cstdint>
 

@@ -301,7 +301,7 @@ std::vector<at::Tensor> LinearGroup::parameters() const {
 }
 
 void LinearGroup::release_weights() const {
-  for (const LinearParts& part : parts_) let_pages_go(part.weight.dense());
+  for (const LinearParts& part : parts_) release_pages(part.weight.dense());
 }
 
 bool LinearGroup::reads_input() const {

@@ -26,7 +26,7 @@ at::Tensor file_view(std::shared_ptr<MappedFile> file, std::byte* data, at::IntA
 
 bool is_file_view(const at::Tensor& t) { return owner_of(t) != nullptr; }
 
-void let_pages_go(const at::Tensor& t) {
+void release_pages(const at::Tensor& t) {
   const Owner* const file = owner_of(t);
   if (!file || t.requires_grad()) return;
   const auto begin = static_cast<size_t>(static_cast<const std::byte*>(t.const_data_ptr()) - (*file)->data());

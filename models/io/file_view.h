@@ -19,6 +19,6 @@ bool is_file_view(const at::Tensor& t);
 // Releases the memory of the whole pages of t, a contiguous file view that was never written. The next access reads
 // them again, from the page cache if they are still there. Does nothing for other tensors and for tensors that are
 // trained.
-void let_pages_go(const at::Tensor& t);
+void release_pages(const at::Tensor& t);
 
 }  // namespace lora

@@ -76,7 +76,7 @@ BatchContext LlamaModel::context(const TokenBatch& batch, ExecutionPlan plan, Kv
 at::Tensor LlamaModel::forward(const TokenBatch& batch, ExecutionPlan plan, KvCache* cache) {
   const BatchContext shared = context(batch, plan, cache);
   at::Tensor x = embed_tokens->forward(batch.input_ids);
-  if (plan.release_weights && embed_tokens->is_plain()) let_pages_go(embed_tokens->weight_matrix());
+  if (plan.release_weights && embed_tokens->is_plain()) release_pages(embed_tokens->weight_matrix());
   for (size_t i = 0; i < layers.size(); ++i) {
     x = layers[i]->forward(x, shared, static_cast<int64_t>(i));
   }
@@ -132,7 +132,7 @@ at::Tensor LlamaForCausalLM::loss_sum(const TokenBatch& batch, const at::Tensor&
   if (const at::Tensor weight = plain_head_weight(); weight.defined()) {
     const LogitScale scale = score ? LogitScale{} : LogitScale{config_.logit_divisor, config_.logit_softcap};
     const at::Tensor loss = linear_cross_entropy(hidden, weight, expected, scale);
-    if (plan.release_weights) let_pages_go(weight);  // its gradient is done already
+    if (plan.release_weights) release_pages(weight);  // its gradient is done already
     return loss;
   }
   // An adapted head: its own forward, with logits of the supervised tokens.

@@ -33,10 +33,10 @@ TEST_CASE("pages of a file view that went are read again, and weigh nothing unti
   REQUIRE(is_file_view(view.narrow(0, 10, 5)));
   CHECK(at::equal(view, written));
   const int64_t before = held_of_files();
-  let_pages_go(view);
+  release_pages(view);
   if (before > 0) CHECK(before - held_of_files() > 7'000'000);
   CHECK(at::equal(view, written));
-  let_pages_go(view.narrow(0, 100, 300));
+  release_pages(view.narrow(0, 100, 300));
   CHECK(at::equal(view, written));
 }
 
@@ -47,7 +47,7 @@ TEST_CASE("the memory of other tensors, and of trained ones, stays") {
   at::Tensor trained = file.tensor("w").requires_grad_();
   trained.data().fill_(3);
   const at::Tensor own = at::full({500, 500}, 4.0f);
-  for (const at::Tensor& t : {trained, own, at::Tensor()}) let_pages_go(t);
+  for (const at::Tensor& t : {trained, own, at::Tensor()}) release_pages(t);
   CHECK_FALSE(is_file_view(own));
   CHECK(trained.eq(3).all().item<bool>());
   CHECK(own.eq(4).all().item<bool>());
