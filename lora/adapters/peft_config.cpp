@@ -83,7 +83,8 @@ std::string meaning_of(const std::string& key) {
       {"layer_replication", "it repeats layers of the base"},
       {"megatron_config", "it is for Megatron's parallel layers"},
       {"monteclora_config", "it samples around the adapter"},
-      {"target_parameters", "it adapts parameters that are no linear layer's; name the layers in target_modules"},
+      {"target_parameters",
+       "it adapts parameters that do not belong to a linear layer; name the layers in target_modules"},
       {"use_bdlora", "A or B is block-diagonal"},
       {"use_qalora", "A reads pooled inputs"},
       {"velora_config", "it has a backward pass of its own"}};

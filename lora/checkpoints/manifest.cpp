@@ -32,7 +32,7 @@ std::optional<std::string> file_damage(const fs::path& directory, const std::str
   const auto wanted_size = wanted.at("size").get<uint64_t>();
   if (error) return name + ": " + error.message();
   if (size != wanted_size) {
-    return name + ": found " + std::to_string(size) + " bytes, wanted " + std::to_string(wanted_size);
+    return name + ": found " + std::to_string(size) + " bytes, expected " + std::to_string(wanted_size);
   }
   if (sha256_of_file(path) != wanted.at("sha256").get_ref<const std::string&>()) {
     return name + ": its SHA-256 is not the one in the manifest";
@@ -60,7 +60,7 @@ void write_manifest(const fs::path& directory, int64_t step) try {
 } catch (const fs::filesystem_error& error) {
   throw_storage_error(directory, "read", error.code().value());
 } catch (const json::exception&) {
-  throw StorageError(directory.string() + ": found a file name that is no UTF-8 text");
+  throw StorageError(directory.string() + ": found a file name that is not UTF-8 text");
 }
 
 std::optional<std::string> find_damage(const fs::path& directory, int64_t step) try {
@@ -69,7 +69,7 @@ std::optional<std::string> find_damage(const fs::path& directory, int64_t step) 
   const json manifest = json::parse(file);
   const auto version = manifest.at("format_version").get<int64_t>();
   if (version != kCheckpointFormat) {
-    return std::string(kManifest) + ": found format_version " + std::to_string(version) + ", wanted " +
+    return std::string(kManifest) + ": found format_version " + std::to_string(version) + ", expected " +
            std::to_string(kCheckpointFormat);
   }
   if (manifest.at("step").get<int64_t>() != step) return std::string(kManifest) + ": of another step";

@@ -58,7 +58,7 @@ TrainedModel load(const Options& options) {
     classifier = load_trained(options.source, options.model);
   }
   if (classifier.adapted.model->score) return classifier;
-  throw ModelError(options.source + ": is a language model; wanted a classifier (lora-generate continues texts)");
+  throw ModelError(options.source + ": is a language model; expected a classifier (lora-generate continues texts)");
 }
 
 int classify_all(const Options& options) {

@@ -56,7 +56,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
     if (source.empty() && combined.empty()) {
-      throw lora::Error(lora::ExitCode::kRecipe, "export", "nothing to write; wanted RUN_OR_ADAPTER or --combine");
+      throw lora::Error(lora::ExitCode::kRecipe, "export", "nothing to write; expected RUN_OR_ADAPTER or --combine");
     }
     std::vector<std::filesystem::path> places = {output};
     const lora::ExportFormat& chosen = lora::export_format(format);
@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
     if (chosen.beside) places.push_back(chosen.beside(options, output));
     for (const std::filesystem::path& place : places) {
       if (overwrite || !std::filesystem::exists(place)) continue;
-      throw lora::StorageError(place.string() + ": exists already; wanted a path where nothing is, or --overwrite");
+      throw lora::StorageError(place.string() + ": exists already; expected a path where nothing is, or --overwrite");
     }
     combine.majority_sign = *lora::value_of<lora::MajoritySign>(majority_sign);
     lora::set_threads(threads);

@@ -24,7 +24,7 @@ void require_fit(std::span<const int64_t> lengths, int64_t max_length) {
   for (size_t i = 0; i < lengths.size(); ++i) {
     if (lengths[i] > max_length) {
       throw DataError("sample " + std::to_string(i) + ": found " + std::to_string(lengths[i]) +
-                      " tokens, wanted at most " + std::to_string(max_length));
+                      " tokens, expected at most " + std::to_string(max_length));
     }
   }
 }

@@ -74,10 +74,10 @@ void open_cache(const fs::path& directory) {
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) throw_storage_error(directory, "make", errno);
   struct stat status {};
   if (::stat(directory.c_str(), &status) != 0) throw_storage_error(directory, "open", errno);
-  if (!S_ISDIR(status.st_mode)) throw StorageError(directory.string() + ": is no directory");
+  if (!S_ISDIR(status.st_mode)) throw StorageError(directory.string() + ": is not a directory");
   if (status.st_uid != ::geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     throw StorageError(directory.string() +
-                       ": other users may write to it, or own it; wanted a directory of this user's "
+                       ": other users may write to it, or own it; expected a directory of this user's "
                        "own (chmod go-w), since what is found there is trained on");
   }
 }
@@ -86,7 +86,7 @@ SourceFile hash_source(const std::string& path, const fs::path& directory, bool 
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) {
     const Input says_why(path);
-    throw DataError(path + ": is no regular file");
+    throw DataError(path + ": is not a regular file");
   }
   SourceFile file{path, status.st_size, ""};
   if (status.st_size < kLargeFile) {

@@ -42,7 +42,7 @@ class MessageReader {
   explicit MessageReader(std::string where) : where_(std::move(where)) {}
 
   ChatMessage read(const Json& given, const char* role_key, const char* content_key) const {
-    if (!given.is_object()) fail(std::string("found ") + given.type_name() + ", wanted an object");
+    if (!given.is_object()) fail(std::string("found ") + given.type_name() + ", expected an object");
     expect_shallow(given, where_);
     ChatMessage message{.fields = Json::object()};
     message.fields["role"] = role(given, role_key);
@@ -65,11 +65,11 @@ class MessageReader {
   std::string role(const Json& given, const char* key) const {
     const auto found = given.find(key);
     if (found == given.end()) fail(std::string("no '") + key + "'");
-    if (!found->is_string()) fail(std::string("'") + key + "' is " + found->type_name() + ", wanted text");
+    if (!found->is_string()) fail(std::string("'") + key + "' is " + found->type_name() + ", expected text");
     const std::string role = mapped_role(found->get<std::string>());
     if (std::ranges::count(roles(), role) > 0) return role;
     fail("unknown role '" + found->get<std::string>().substr(0, 60) + "'" + did_you_mean(role, roles()) +
-         "; wanted system, user, assistant or tool");
+         "; expected system, user, assistant or tool");
   }
 
   std::string content(const Json& given, const char* key) const {
@@ -79,13 +79,13 @@ class MessageReader {
       fail(std::string("no '") + key + "'");
     }
     if (found->is_string()) return found->get<std::string>();
-    if (!found->is_array()) fail(std::string("'") + key + "' is " + found->type_name() + ", wanted text");
+    if (!found->is_array()) fail(std::string("'") + key + "' is " + found->type_name() + ", expected text");
     std::string text;
     for (const auto& part : *found) {
       const auto type = part.is_object() ? part.find("type") : part.end();
       const auto words = part.is_object() ? part.find("text") : part.end();
       if (!part.is_object() || (type != part.end() && *type != "text") || words == part.end() || !words->is_string()) {
-        fail(std::string("'") + key + "' has a part that is no text, and this trains on text alone");
+        fail(std::string("'") + key + "' has a part that is not text, and this trains on text alone");
       }
       text += words->get<std::string>();
     }
@@ -95,13 +95,13 @@ class MessageReader {
   bool trained(const std::string& key, const Json& value) const {
     if (value.is_boolean()) return value.get<bool>();
     if (value.is_number() && (value.get<double>() == 0 || value.get<double>() == 1)) return value.get<double>() == 1;
-    fail("'" + key + "' is " + value.dump() + ", wanted 0 or 1");
+    fail("'" + key + "' is " + value.dump() + ", expected 0 or 1");
   }
 
   Json tool_calls(Json calls) const {
-    if (!calls.is_array()) fail(std::string("'tool_calls' is ") + calls.type_name() + ", wanted a list");
+    if (!calls.is_array()) fail(std::string("'tool_calls' is ") + calls.type_name() + ", expected a list");
     for (auto& call : calls) {
-      if (!call.is_object()) fail(std::string("'tool_calls' holds ") + call.type_name() + ", wanted objects");
+      if (!call.is_object()) fail(std::string("'tool_calls' holds ") + call.type_name() + ", expected objects");
       Json& function = call.contains("function") && call["function"].is_object() ? call["function"] : call;
       const auto arguments = function.find("arguments");
       if (arguments == function.end() || !arguments->is_string()) continue;
@@ -119,9 +119,9 @@ class MessageReader {
 std::vector<ChatMessage> read_all(const Json& list, const std::string& where, const char* name, const char* role_key,
                                   const char* content_key) {
   if (!list.is_array()) {
-    throw DataError(where + ": '" + name + "' is " + list.type_name() + ", wanted a list of messages");
+    throw DataError(where + ": '" + name + "' is " + list.type_name() + ", expected a list of messages");
   }
-  if (list.empty()) throw DataError(where + ": '" + std::string(name) + "' is empty, wanted at least one message");
+  if (list.empty()) throw DataError(where + ": '" + std::string(name) + "' is empty, expected at least one message");
   std::vector<ChatMessage> messages;
   for (size_t i = 0; i < list.size(); ++i) {
     const MessageReader reader(where + ": " + name + "[" + std::to_string(i) + "]");
@@ -149,7 +149,7 @@ Json read_tools(const Json& value, const std::string& where) {
   const Json tools = value.is_string() ? Json::parse(value.get_ref<const std::string&>(), nullptr, false) : value;
   const bool objects =
       tools.is_array() && std::ranges::all_of(tools, [](const Json& tool) { return tool.is_object(); });
-  if (!objects) throw DataError(where + ": 'tools' is no list of JSON schemas");
+  if (!objects) throw DataError(where + ": 'tools' is not a list of JSON schemas");
   expect_shallow(tools, where);
   return tools.empty() ? Json(nullptr) : tools;
 }

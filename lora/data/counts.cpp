@@ -17,7 +17,7 @@ std::string why_nothing_is_left(const SourceCounts& counts, int64_t max_length, 
   };
   if (counts.untrained_by_cut > 0) {
     add("the prompts of " + std::to_string(counts.untrained_by_cut) + " alone fill max_length " +
-        std::to_string(max_length) + ", wanted room for the answer; raise training.max_length");
+        std::to_string(max_length) + ", expected room for the answer; raise training.max_length");
   }
   if (const int64_t others = counts.untrained - counts.untrained_by_cut; others > 0) {
     add(std::to_string(others) +
@@ -64,7 +64,7 @@ void expect_trainable(const SourceCounts& counts, int64_t max_length, bool label
                     "; raise training.max_length, or take data.overlong: drop or split");
   }
   throw DataError(found +
-                  "neither the tokenizer nor the template ends them with a special token; wanted an EOS in "
+                  "neither the tokenizer nor the template ends them with a special token; expected an EOS in "
                   "the tokenizer's files or in the template");
 }
 

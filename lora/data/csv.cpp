@@ -49,7 +49,7 @@ int CsvReader::end_of_line(int c) {
   if (c != '\r') return c;
   const int next = get();
   if (next == '\n' || next == kEndOfInput) return next;
-  fail(line_, "found a carriage return without a line feed; wanted lines that end in LF or CRLF");
+  fail(line_, "found a carriage return without a line feed; expected lines that end in LF or CRLF");
 }
 
 int CsvReader::read_quoted(std::string& field) {

@@ -21,8 +21,8 @@ size_t bytes_of(const RawRow& row) {
 
 void expect_label(const Example& example, bool wanted, const std::string& where) {
   if (example.label.has_value() == wanted) return;
-  throw DataError(where + (wanted ? ": a row without a label; wanted format classification"
-                                  : ": a row with a label; wanted text for a language model"));
+  throw DataError(where + (wanted ? ": a row without a label; expected format classification"
+                                  : ": a row with a label; expected text for a language model"));
 }
 
 }  // namespace

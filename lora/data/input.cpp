@@ -24,7 +24,7 @@ constexpr size_t kFirstBytes = 4;
 FileDescriptor open_source(const std::string& path) {
   const auto fail = [&](const std::string& message) { throw DataError(path + ": " + message); };
   if (path == "-") {
-    if (::isatty(STDIN_FILENO)) fail("standard input is a terminal; wanted data from a file or another program");
+    if (::isatty(STDIN_FILENO)) fail("standard input is a terminal; expected data from a file or another program");
     return FileDescriptor(::dup(STDIN_FILENO));
   }
   // O_NONBLOCK: opening a named pipe must not wait for its writer.
@@ -34,11 +34,11 @@ FileDescriptor open_source(const std::string& path) {
     const int error = errno;
     fail(error == ENOENT ? "no such file" : "cannot be opened for reading: " + std::generic_category().message(error));
   }
-  if (S_ISDIR(status.st_mode)) fail("is a directory; wanted a file, or a pattern such as " + path + "/*.jsonl");
+  if (S_ISDIR(status.st_mode)) fail("is a directory; expected a file, or a pattern such as " + path + "/*.jsonl");
   if (S_ISFIFO(status.st_mode)) {
-    fail("is a named pipe, which can be read only once; wanted a file, or '-' for standard input");
+    fail("is a named pipe, which can be read only once; expected a file, or '-' for standard input");
   }
-  if (!S_ISREG(status.st_mode)) fail("is no regular file");
+  if (!S_ISREG(status.st_mode)) fail("is not a regular file");
   return file;
 }
 
@@ -111,7 +111,7 @@ Input::Input(const std::string& path) : path_(path), file_(std::make_unique<Hash
   underflow();
   if (starts_with("\xef\xbb\xbf")) gbump(3);
   if (starts_with("\xff\xfe") || starts_with("\xfe\xff")) {
-    throw DataError(path + ": is UTF-16 text; wanted UTF-8: save the file as that");
+    throw DataError(path + ": is UTF-16 text; expected UTF-8: save the file as that");
   }
 }
 

@@ -29,7 +29,7 @@ Dataset load(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
 
 void expect_same_files(const std::vector<SourceFile>& before, const std::vector<SourceFile>& now) {
   for (size_t i = 0; i < std::min(before.size(), now.size()); ++i) {
-    if (before[i] != now[i]) throw DataError(now[i].path + ": changed while it was read; wanted a file at rest");
+    if (before[i] != now[i]) throw DataError(now[i].path + ": changed while it was read; expected a file at rest");
   }
 }
 

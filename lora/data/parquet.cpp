@@ -171,7 +171,7 @@ bool ParquetRows::next(std::string& json, std::string& error) {
   for (int column = 0; column < state.batch->num_columns(); ++column) {
     const std::string& name = state.batch->column_name(column);
     if (state.batch->schema()->GetAllFieldIndices(name).size() == 1) continue;
-    error = "key '" + name + "' is there twice; wanted it once";
+    error = "key '" + name + "' is there twice; expected it once";
     return true;
   }
   ordered_json object = ordered_json::object();
@@ -181,7 +181,7 @@ bool ParquetRows::next(std::string& json, std::string& error) {
       object[name] = value_of(*state.batch->column(column), row, 0);
       object[name].dump();  // throws for invalid UTF-8
     } catch (const ordered_json::exception&) {
-      error = "column '" + name + "' holds bytes that are no UTF-8";
+      error = "column '" + name + "' holds bytes that are not UTF-8";
       return true;
     } catch (const DataError& nested) {
       error =
@@ -192,7 +192,7 @@ bool ParquetRows::next(std::string& json, std::string& error) {
   try {
     json = object.dump();
   } catch (const ordered_json::exception&) {
-    error = "a column's name is no UTF-8";
+    error = "a column's name is not UTF-8";
   }
   return true;
 }
@@ -208,7 +208,7 @@ struct ParquetRows::State {};
 ParquetRows::ParquetRows(const std::string& path) {
   throw DataError(path +
                   ": is a Parquet file, and this is built without Parquet (cmake -DLORA_PARQUET=…, see README.md); "
-                  "wanted JSONL or CSV, such as pandas writes: "
+                  "expected JSONL or CSV, such as pandas writes: "
                   "read_parquet(PATH).to_json('rows.jsonl', orient='records', lines=True)");
 }
 ParquetRows::~ParquetRows() = default;

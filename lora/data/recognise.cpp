@@ -59,13 +59,13 @@ Recognised recognise_format(const DataSource& source, const nlohmann::ordered_js
   std::vector<std::string> columns;
   for (const auto& item : row.items()) columns.push_back(item.key());
   if (best.empty()) {
-    throw DataError(where + ": no format has these columns: " + listed(columns, 20) + "; wanted those of " + wanted +
+    throw DataError(where + ": no format has these columns: " + listed(columns, 20) + "; expected those of " + wanted +
                     ", or `fields` to rename them, as in fields: {prompt: question, completion: answer}");
   }
   std::vector<std::string> names;
   for (const Candidate& candidate : best) names.push_back(candidate.format->name);
-  throw DataError(where + ": these columns are those of several formats: " + listed(columns, 20) + "; wanted one of " +
-                  listed(names, 20) + " in `format`");
+  throw DataError(where + ": these columns are those of several formats: " + listed(columns, 20) +
+                  "; expected one of " + listed(names, 20) + " in `format`");
 }
 
 }  // namespace lora

@@ -47,14 +47,14 @@ char csv_separator(const std::string& path) {
 
 bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\r") == std::string::npos; }
 
-std::string too_long() { return "more than " + std::to_string(kMostRecordBytes >> 20) + " MiB, wanted shorter rows"; }
+std::string too_long() { return "more than " + std::to_string(kMostRecordBytes >> 20) + " MiB, expected shorter rows"; }
 
 // No real row is nested this deep, and code that traverses a value uses the stack.
 constexpr int kDeepestRow = 1000;
 
 void expect_shallow(int depth, const std::string& where) {
   if (depth <= kDeepestRow) return;
-  throw DataError(where + ": nested more than " + std::to_string(kDeepestRow) + " deep; wanted a row of text");
+  throw DataError(where + ": nested more than " + std::to_string(kDeepestRow) + " deep; expected a row of text");
 }
 
 // Parses JSON (RFC 8259). Refuses duplicate keys, because readers disagree on which one counts.
@@ -66,7 +66,7 @@ ordered_json parse_json(const std::string& text, const std::string& where) {
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key && !keys.back().insert(parsed.get_ref<const std::string&>()).second) {
-      throw DataError(where + ": key '" + parsed.get_ref<const std::string&>() + "' is there twice; wanted it once");
+      throw DataError(where + ": key '" + parsed.get_ref<const std::string&>() + "' is there twice; expected it once");
     }
     return true;
   };
@@ -108,7 +108,7 @@ int RowReader::skip_space() {
 }
 
 void RowReader::read_header() {
-  if (!csv_->next(columns_)) throw DataError(path_ + ": empty; wanted a first line that names the columns");
+  if (!csv_->next(columns_)) throw DataError(path_ + ": empty; expected a first line that names the columns");
   std::set<std::string> seen;
   for (const std::string& column : columns_) {
     // A column without a name is a written index; no format reads it.
@@ -174,7 +174,7 @@ bool RowReader::next_element(RawRow& row) {
   if (closed) get();
   if (closed || c == ']') {
     array_ = false;
-    if (skip_space() != kEndOfInput) throw DataError(place(line_) + "found text after the array, wanted its end");
+    if (skip_space() != kEndOfInput) throw DataError(place(line_) + "found text after the array, expected its end");
     // From here on next() reads lines, and none are left.
   }
   return !closed;
@@ -219,11 +219,11 @@ ordered_json RowReader::parse(const RawRow& row) const {
     ordered_json value = parse_json(row.json, place);
     if (value.is_object()) return value;
     throw DataError(place + ": found " + value.type_name() +
-                    (row.index < 0 ? ", wanted one JSON object a line" : ", wanted an object"));
+                    (row.index < 0 ? ", expected one JSON object a line" : ", expected an object"));
   }
   if (row.fields.size() != columns_.size()) {
     const auto count = std::to_string(row.fields.size()) + (row.fields.size() == 1 ? " field" : " fields");
-    throw DataError(place + ": found " + count + ", wanted " + std::to_string(columns_.size()) +
+    throw DataError(place + ": found " + count + ", expected " + std::to_string(columns_.size()) +
                     " as in the first line; a field with a separator in it stands in quotes");
   }
   ordered_json object = ordered_json::object();
@@ -250,7 +250,7 @@ std::string DataRow::text(const std::string& column) const {
   const ordered_json& found = expect(column);
   if (found.is_string()) return found.get<std::string>();
   if (found.is_number() || found.is_boolean()) return found.dump();
-  throw DataError(where_ + ": column '" + name_in_file(column) + "' is " + found.type_name() + ", wanted text");
+  throw DataError(where_ + ": column '" + name_in_file(column) + "' is " + found.type_name() + ", expected text");
 }
 
 ordered_json DataRow::value(const std::string& column) const {

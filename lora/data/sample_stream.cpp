@@ -82,14 +82,16 @@ bool SampleStream::more() {
 void SampleStream::expect_same_files() {
   const std::vector<SourceFile>& now = reader_->files();
   for (size_t i = 0; i < std::min(files_.size(), now.size()); ++i) {
-    if (files_[i] != now[i]) throw DataError(now[i].path + ": changed since it was read before; wanted a file at rest");
+    if (files_[i] != now[i])
+      throw DataError(now[i].path + ": changed since it was read before; expected a file at rest");
   }
   files_ = now;
 }
 
 bool SampleStream::seek(int64_t number) {
   if (number < number_) {
-    if (reads_once()) throw DataError("-: standard input is read only once, and an earlier part of it is wanted again");
+    if (reads_once())
+      throw DataError("-: standard input is read only once, and an earlier part of it is expected again");
     begin();
   }
   while (number_ < number) {

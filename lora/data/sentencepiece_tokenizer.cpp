@@ -205,7 +205,7 @@ std::unique_ptr<Tokenizer> load_sentencepiece(const std::filesystem::path& model
   sentencepiece::SetMinLogLevel(3);
   const std::string bytes = read_file(model);
   if (bytes.starts_with("version https://git-lfs")) {
-    throw ModelError(model.string() + ": found a Git LFS pointer, wanted the file itself; run git lfs pull");
+    throw ModelError(model.string() + ": found a Git LFS pointer, expected the file itself; run git lfs pull");
   }
   check_sentencepiece_model(bytes, model.string());
   try {

@@ -33,7 +33,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_dir
     return make_json_tokenizer(read_vocab_and_merges(model_directory), name, config, std::move(files));
   }
   throw ModelError(model_directory.string() +
-                   ": no tokenizer found, wanted tokenizer.json, tokenizer.model, or vocab.json and merges.txt");
+                   ": no tokenizer found, expected tokenizer.json, tokenizer.model, or vocab.json and merges.txt");
 }
 
 }  // namespace lora

@@ -191,11 +191,11 @@ at::Tensor turn(const at::Tensor& tensor, int64_t heads, int64_t a, int64_t b) {
 
 GgufArchitecture gguf_architecture(const ModelConfig& config) {
   if (!config.labels.empty())
-    throw ExportError("gguf: holds language models; this one is a classifier. Wanted huggingface or torchscript");
+    throw ExportError("gguf: holds language models; this one is a classifier. Expected huggingface or torchscript");
   const Known* known = find_known(config.model_type);
   if (!known) {
     throw ExportError("gguf: no architecture for model_type '" + config.model_type +
-                      "'. Wanted huggingface, from which llama.cpp's own convert_hf_to_gguf.py goes on");
+                      "'. Expected huggingface, from which llama.cpp's own convert_hf_to_gguf.py goes on");
   }
   check(config, known->architecture);
   return known->architecture;

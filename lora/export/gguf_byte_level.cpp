@@ -96,13 +96,15 @@ GgufTokens byte_level_tokens(const json& file, const std::string& name) {
   try {
     const json& model = file.at("model");
     if (model.value("type", "") != "BPE" || model.value("byte_fallback", false)) {
-      refuse("not byte-level BPE; wanted a tokenizer.model beside it, which is read first, or the format huggingface");
+      refuse(
+          "not byte-level BPE; expected a tokenizer.model beside it, which is read first, or the format huggingface");
     }
     const auto pre = pre_tokenizer(file, model.value("ignore_merges", false));
     if (!pre) {
       refuse(
           "a pre-tokenizer or normalizer that is not known to be one of llama.cpp's; known are gpt-2, llama-bpe "
-          "(Llama 3), qwen2 and smollm. Wanted huggingface, from which llama.cpp's own convert_hf_to_gguf.py goes on");
+          "(Llama 3), qwen2 and smollm. Expected huggingface, from which llama.cpp's own convert_hf_to_gguf.py goes "
+          "on");
     }
     tokens.pre = *pre;
     const auto id_of = [&](const json& value) {

@@ -54,7 +54,7 @@ std::shared_ptr<LlamaForCausalLM> load_gguf(const std::filesystem::path& path, c
   const auto config = std::make_shared<const ModelConfig>(config_of(*file, like.config()));
   if (const std::string& name = file->value<std::string>("general.architecture");
       name != gguf_architecture(*config).name) {
-    fail("'general.architecture' is " + name + "; wanted " + gguf_architecture(*config).name);
+    fail("'general.architecture' is " + name + "; expected " + gguf_architecture(*config).name);
   }
   std::set<std::string> wanted;
   const auto expect = [&](const std::string& name, at::IntArrayRef shape) {
@@ -62,7 +62,7 @@ std::shared_ptr<LlamaForCausalLM> load_gguf(const std::filesystem::path& path, c
     if (found == file->entries().end()) fail("tensor '" + gguf_name(*config, name) + "' is missing");
     if (at::IntArrayRef(found->second.shape) != shape) {
       fail("tensor '" + gguf_name(*config, name) + "' is " + c10::str(at::IntArrayRef(found->second.shape)) +
-           "; wanted " + c10::str(shape));
+           "; expected " + c10::str(shape));
     }
     wanted.insert(found->first);
   };
@@ -81,10 +81,10 @@ std::shared_ptr<LlamaForCausalLM> load_gguf(const std::filesystem::path& path, c
   auto model = std::make_shared<LlamaForCausalLM>(*config, like.dtype(), weights, linears);
   if (const at::Tensor divisors = gguf_rope_divisors(*config); divisors.defined()) {
     wanted.insert("rope_freqs.weight");
-    if (!file->tensor("rope_freqs.weight").equal(divisors)) fail("tensor 'rope_freqs.weight' is another than wanted");
+    if (!file->tensor("rope_freqs.weight").equal(divisors)) fail("tensor 'rope_freqs.weight' is another than expected");
   }
   for (const auto& [name, entry] : file->entries()) {
-    if (!wanted.contains(name)) fail("tensor '" + name + "' is not wanted");
+    if (!wanted.contains(name)) fail("tensor '" + name + "' is not expected");
   }
   return model;
 }

@@ -48,10 +48,10 @@ GgufTokens sentencepiece_tokens(const std::string& bytes, const std::string& nam
     }
   }
   for (const GgufTokenType type : tokens.types) has_bytes |= type == GgufTokenType::kByte;
-  if (!bpe) refuse("a unigram model, and llama.cpp reads SentencePiece's BPE; wanted huggingface or torchscript");
-  if (normalizes) refuse("normalizes text before it splits it, which llama.cpp does not; wanted huggingface");
-  if (merges_spaces) refuse("takes several spaces for one, which llama.cpp does not; wanted huggingface");
-  if (!has_bytes) refuse("has no byte pieces, without which llama.cpp cannot read every text; wanted huggingface");
+  if (!bpe) refuse("a unigram model, and llama.cpp reads SentencePiece's BPE; expected huggingface or torchscript");
+  if (normalizes) refuse("normalizes text before it splits it, which llama.cpp does not; expected huggingface");
+  if (merges_spaces) refuse("takes several spaces for one, which llama.cpp does not; expected huggingface");
+  if (!has_bytes) refuse("has no byte pieces, without which llama.cpp cannot read every text; expected huggingface");
   return tokens;
 }
 

@@ -24,7 +24,7 @@ json read_object(const fs::path& path) {
   } catch (const json::exception& e) {
     throw ModelError(path.string() + ": not valid JSON: " + e.what());
   }
-  throw ModelError(path.string() + ": wanted a JSON object");
+  throw ModelError(path.string() + ": expected a JSON object");
 }
 
 GgufTokens tokens_of(const fs::path& directory) {

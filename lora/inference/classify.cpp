@@ -45,7 +45,7 @@ std::vector<Classification> classify(LlamaForCausalLM& model, const Tokenizer& t
   Pass pass;
   for (const std::string& text : texts) {
     const EncodedExample encoded = encode_labelled(tokenizer, text, kNoLabel, max_length);
-    if (encoded.samples.empty()) throw DataError("a text is empty; wanted at least one token");
+    if (encoded.samples.empty()) throw DataError("a text is empty; expected at least one token");
     const Sample& sample = encoded.samples.front();
     if (!pass.takes(sample)) pass.run(model, found);
     pass.add(sample);

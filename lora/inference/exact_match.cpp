@@ -43,7 +43,7 @@ std::vector<int64_t> end_ids(const LlamaForCausalLM& model, const Tokenizer& tok
     if (id.is_number_integer()) {
       ids.push_back(id.get<int64_t>());
     } else if (!id.is_null()) {
-      throw ModelError(path.string() + ": 'eos_token_id' is " + eos.dump() + ", wanted an id or a list of ids");
+      throw ModelError(path.string() + ": 'eos_token_id' is " + eos.dump() + ", expected an id or a list of ids");
     }
   }
   return ids;

@@ -46,7 +46,7 @@ std::vector<std::vector<int64_t>> generate(LlamaForCausalLM& model, const std::v
   TokenBatch batch;
   const ModelConfig& shape = model.config();
   for (const auto& prompt : prompts) {
-    if (prompt.empty()) throw ModelError("generation: a prompt has no tokens; wanted at least one");
+    if (prompt.empty()) throw ModelError("generation: a prompt has no tokens; expected at least one");
     const size_t held = known ? known_tokens(*known, prompt, shape) : 0;
     longest = std::max(longest, static_cast<int64_t>(prompt.size()));
     next.insert(next.end(), prompt.begin() + static_cast<std::ptrdiff_t>(held), prompt.end());

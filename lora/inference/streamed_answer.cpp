@@ -24,7 +24,7 @@ std::string rate(int64_t tokens, double time) {
 StreamedAnswer stream_answer(LlamaForCausalLM& model, const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
                              const GenerationConfig& config, const std::function<void(std::string_view text)>& on_text,
                              KnownText* known) {
-  if (prompt.empty()) throw DataError("the prompt is empty; wanted at least one token");
+  if (prompt.empty()) throw DataError("the prompt is empty; expected at least one token");
   StreamedAnswer answer;
   std::vector<int64_t> tokens;
   size_t shown = 0;

@@ -103,7 +103,7 @@ class Adapter {
     const TensorEntry& entry = file_.entries().at(name);
     if (entry.shape.size() != 2 || !at::isFloatingType(entry.dtype) || entry.begin == entry.end) {
       odd("'" + name + "' is " + dtype_name(entry.dtype) + " " + c10::str(at::IntArrayRef(entry.shape)) +
-          "; wanted a matrix of floating-point numbers");
+          "; expected a matrix of floating-point numbers");
       return {};
     }
     const at::Tensor values = file_.tensor(name).to(at::kFloat);
@@ -129,7 +129,7 @@ class Adapter {
     row.in = pair.embedding ? b.size(0) : a.size(1);
     if (b.size(1) != row.rank) {
       odd("'" + module + "': A has " + std::to_string(row.rank) + " rows and B " + std::to_string(b.size(1)) +
-          " columns; wanted the same, the rank");
+          " columns; expected the same, the rank");
       return row;
     }
     if (row.rank > std::min(row.out, row.in)) {
@@ -140,7 +140,7 @@ class Adapter {
       const at::Tensor e = matrix(pair.parts.at("E"));
       if (!e.defined()) return row;
       if (e.numel() != row.rank) {
-        odd("'" + module + "': lora_E has " + std::to_string(e.numel()) + " values; wanted the rank");
+        odd("'" + module + "': lora_E has " + std::to_string(e.numel()) + " values; expected the rank");
         return row;
       }
       a = a * e.reshape({-1, 1});

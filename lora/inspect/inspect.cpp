@@ -88,7 +88,7 @@ Inspection inspect(const fs::path& path, const InspectOptions& options) {
     describe_model(path, options.each, options.read_values, inspection);
   } else {
     throw ModelError(path.string() +
-                     ": neither a run, a checkpoint, an adapter nor a model's directory; wanted one of them, or a "
+                     ": neither a run, a checkpoint, an adapter nor a model's directory; expected one of them, or a "
                      "safetensors or GGUF file");
   }
   return inspection;

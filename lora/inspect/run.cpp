@@ -72,7 +72,7 @@ void describe_metrics(const fs::path& file, Inspection& inspection) {
   if (speed)
     inspection.facts.push_back({"tokens_per_second", "Tokens/s", *speed, fixed(*speed, 0) + " at the last step"});
   if (unreadable > 0) {
-    inspection.odd.push_back("metrics.jsonl has " + std::to_string(unreadable) + " lines that are no row");
+    inspection.odd.push_back("metrics.jsonl has " + std::to_string(unreadable) + " lines that are not rows");
   }
   for (const Curve* curve : {&loss, &eval}) {
     for (size_t i = 0; i < curve->values.size(); ++i) {

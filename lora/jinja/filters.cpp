@@ -80,7 +80,7 @@ Value tojson(const Value& input, Arguments& arguments, const std::string& name) 
     style.indent = indent.text()->bytes();
   } else if (!indent.is_none()) {
     const int64_t width = expect_integer(indent, name);
-    if (width > 100) throw TemplateError("tojson: an indent of " + std::to_string(width) + "; wanted 100 at most");
+    if (width > 100) throw TemplateError("tojson: an indent of " + std::to_string(width) + "; expected 100 at most");
     style.indent = std::string(static_cast<size_t>(std::max<int64_t>(width, 0)), ' ');
   }
   if (style.indent) style.item_separator = ",";
@@ -144,7 +144,7 @@ Value to_float(const Value& input, Arguments& arguments, const std::string&) {
 Value round_filter(const Value& input, Arguments& arguments, const std::string& name) {
   const int64_t digits = expect_integer(arguments.get(0, "precision", Value(int64_t{0})), name);
   const std::string method = to_text(arguments.get(1, "method", text("common"))).bytes();
-  if (!input.number()) throw TemplateError("round: found a '" + input.type() + "', wanted a number");
+  if (!input.number()) throw TemplateError("round: found a '" + input.type() + "', expected a number");
   const double factor = std::pow(10.0, static_cast<double>(digits)), scaled = *input.number() * factor;
   // Rounds halves to the even neighbour, as Python does.
   const double rounded = method == "ceil"    ? std::ceil(scaled)
@@ -253,7 +253,7 @@ Value select(const Value& input, Arguments& arguments, const std::string& name) 
 Value items(const Value& input, Arguments&, const std::string&) {
   if (input.is_undefined()) return List{};
   if (!input.dict() || input.dict()->kind != Dict::Kind::kDict)
-    throw TemplateError("items: found a '" + input.type() + "', wanted a dict");
+    throw TemplateError("items: found a '" + input.type() + "', expected a dict");
   List list{.items = {}, .origin = input.dict()->origin};
   for (const auto& [key, value] : input.dict()->entries) list.items.push_back(List{{key, value}, true, list.origin});
   return list;

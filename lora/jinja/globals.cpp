@@ -32,7 +32,7 @@ Value range(Arguments& arguments) {
 Value make_dict(Arguments& arguments, Dict::Kind kind) {
   Dict dict{.entries = {}, .kind = kind};
   if (const Value* given = arguments.find(0, "")) {
-    if (!given->dict()) throw TemplateError("dict: found a '" + given->type() + "', wanted a dict or names");
+    if (!given->dict()) throw TemplateError("dict: found a '" + given->type() + "', expected a dict or names");
     dict.entries = given->dict()->entries;
   }
   for (const auto& [name, value] : arguments.named) {

@@ -73,7 +73,7 @@ class Lexer {
 
   void skip_comment(size_t tag) {
     const size_t end = source_.find("#}", at_);
-    if (end == source_.npos) fail(tag, "a comment does not end; wanted #}");
+    if (end == source_.npos) fail(tag, "a comment does not end; expected #}");
     const char sign = end > at_ && (source_[end - 1] == '-' || source_[end - 1] == '+') ? source_[end - 1] : '\0';
     at_ = end + 2;
     after_tag(sign, true);
@@ -107,7 +107,7 @@ class Lexer {
       after_tag(after, true);
       return true;
     }
-    fail(tag, "a raw block does not end; wanted {% endraw %}");
+    fail(tag, "a raw block does not end; expected {% endraw %}");
   }
 
   // Skips the white space that the end of a tag removes, and records whether the next text begins a line.
@@ -125,7 +125,7 @@ class Lexer {
     std::string open;  // open brackets; the tag cannot end inside them
     for (;;) {
       at_ = std::min(source_.find_first_not_of(kSpaces, at_), source_.size());
-      if (at_ == source_.size()) fail(tag, "a tag does not end; wanted " + std::string(closing));
+      if (at_ == source_.size()) fail(tag, "a tag does not end; expected " + std::string(closing));
       const std::string_view rest = source_.substr(at_);
       const bool signed_end =
           (rest[0] == '-' || (rest[0] == '+' && closing == "%}")) && rest.substr(1).starts_with(closing);

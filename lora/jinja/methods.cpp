@@ -137,7 +137,7 @@ Text format_braces(const Text& text, Arguments& arguments) {
     const std::string field = bytes.substr(at + 1, end - at - 1);
     const bool digits = std::ranges::all_of(field, [](char one) { return one >= '0' && one <= '9'; });
     if (field.find_first_of(":!.[") != std::string::npos || field.size() > 60 || (digits && field.size() > 3)) {
-      throw TemplateError("format: {" + field + "} is not supported; wanted {}, {0} or {name}");
+      throw TemplateError("format: {" + field + "} is not supported; expected {}, {0} or {name}");
     }
     const size_t position = field.empty() ? automatic++ : digits ? std::stoul(field) : SIZE_MAX - 1;
     const Value* value = arguments.find(position, field);
@@ -303,13 +303,13 @@ const Text& expect_text(const Value& value, const std::string& function) {
     throw TemplateError(
         function + ": found " +
         (value.is_undefined() ? "'" + value.undefined().name + "', which is undefined" : "a '" + value.type() + "'") +
-        ", wanted text");
+        ", expected text");
   }
   return *value.text();
 }
 
 int64_t expect_integer(const Value& value, const std::string& function) {
-  if (!value.integer()) throw TemplateError(function + ": found a '" + value.type() + "', wanted an integer");
+  if (!value.integer()) throw TemplateError(function + ": found a '" + value.type() + "', expected an integer");
   return *value.integer();
 }
 
@@ -382,7 +382,7 @@ Text format(const Text& text, const std::vector<Value>& values) {
     } else if (type == 'd' || type == 'i') {
       out.append(std::to_string(expect_integer(value, "%d")), kComputed);
     } else {
-      throw TemplateError(std::string("%") + type + " is not supported; wanted %s, %r or %d");
+      throw TemplateError(std::string("%") + type + " is not supported; expected %s, %r or %d");
     }
   }
   if (used < values.size()) throw TemplateError("%: more values than places");

@@ -32,7 +32,7 @@ class Statements {
     std::vector<NodePtr> nodes;
     for (;;) {
       if (in_.is(TokenKind::kEnd)) {
-        if (!ends.empty()) in_.fail("the template ends; wanted {% " + std::string(ends.back()) + " %}");
+        if (!ends.empty()) in_.fail("the template ends; expected {% " + std::string(ends.back()) + " %}");
         return nodes;
       }
       if (in_.is(TokenKind::kData)) {

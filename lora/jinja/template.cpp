@@ -135,7 +135,7 @@ class Interpreter {
         return Flow::kOn;
       }
       default:
-        throw TemplateError("an expression where a statement was wanted");
+        throw TemplateError("an expression where a statement was expected");
     }
   }
 
@@ -202,7 +202,7 @@ class Interpreter {
       const Value object = evaluate(*target.children[0], scope);
       if (!object.dict() || object.dict()->kind != Dict::Kind::kNamespace) {
         throw TemplateError("'" + target.children[0]->name +
-                            "' is no namespace, and only these have attributes to set");
+                            "' is not a namespace, and only these have attributes to set");
       }
       if (target.name.starts_with('_')) throw TemplateError("a namespace holds no '" + target.name + "'");
       object.dict()->set(text(target.name), std::move(value));
@@ -332,7 +332,7 @@ class Interpreter {
         if (child(0).truth()) return child(1);
         return node.children[2] ? child(2) : Value(Undefined{"the value of an if without an else"});
       default:
-        throw TemplateError("a statement where an expression was wanted");
+        throw TemplateError("a statement where an expression was expected");
     }
   }
 

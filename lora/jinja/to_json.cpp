@@ -47,7 +47,7 @@ class JsonWriter {
       return python_float(number);
     }
     if (const auto integer = value.integer()) return std::to_string(*integer);
-    throw TemplateError("tojson: '" + value.type() + "' is no JSON");
+    throw TemplateError("tojson: '" + value.type() + "' is not JSON");
   }
 
   template <typename Items, typename Write>

@@ -16,16 +16,16 @@ const Token& TokenCursor::next() {
 }
 
 const Token& TokenCursor::expect(Token::Kind kind, const std::string& wanted) {
-  if (!is(kind)) fail("unexpected " + shown() + "; wanted " + wanted);
+  if (!is(kind)) fail("unexpected " + shown() + "; expected " + wanted);
   return next();
 }
 
 void TokenCursor::expect(std::string_view operator_) {
-  if (!accept(operator_)) fail("unexpected " + shown() + "; wanted '" + std::string(operator_) + "'");
+  if (!accept(operator_)) fail("unexpected " + shown() + "; expected '" + std::string(operator_) + "'");
 }
 
 void TokenCursor::expect_name(std::string_view name) {
-  if (!accept_name(name)) fail("unexpected " + shown() + "; wanted '" + std::string(name) + "'");
+  if (!accept_name(name)) fail("unexpected " + shown() + "; expected '" + std::string(name) + "'");
 }
 
 std::string TokenCursor::shown() const {

@@ -48,7 +48,7 @@ void log_to_file(const std::filesystem::path& file) {
     to.file = sink;
   } catch (const spdlog::spdlog_ex& error) {
     throw StorageError(file.string() + ": found no way to write log lines (" + error.what() +
-                       "), wanted a file in a folder that can be written to");
+                       "), expected a file in a folder that can be written to");
   }
 }
 

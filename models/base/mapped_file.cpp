@@ -16,7 +16,7 @@ namespace lora {
 namespace {
 
 [[noreturn]] void fail(const std::filesystem::path& path, const std::string& found) {
-  throw ModelError(path.string() + ": " + found + ", wanted a readable file");
+  throw ModelError(path.string() + ": " + found + ", expected a readable file");
 }
 
 }  // namespace
@@ -27,7 +27,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   struct stat status {};
   if (file.get() < 0 || ::fstat(file.get(), &status) != 0) fail(path, std::generic_category().message(errno));
   if (S_ISDIR(status.st_mode)) fail(path, "is a directory");
-  if (!S_ISREG(status.st_mode)) fail(path, "is no regular file");
+  if (!S_ISREG(status.st_mode)) fail(path, "is not a regular file");
   if (status.st_size == 0) return;
   size_ = static_cast<size_t>(status.st_size);
   // Copy-on-write instead of read-only: an in-place update of a tensor that views the file must not crash. NORESERVE: a

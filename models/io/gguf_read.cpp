@@ -23,7 +23,7 @@ class Reader {
 
   std::string_view take(uint64_t size) {
     if (size > left_.size()) {
-      throw Damaged{"ends at byte " + std::to_string(all_.size()) + ", where more was wanted"};
+      throw Damaged{"ends at byte " + std::to_string(all_.size()) + ", where more was expected"};
     }
     const std::string_view taken = left_.substr(0, size);
     left_.remove_prefix(size);
@@ -58,7 +58,7 @@ T read_one(Reader& reader) {
 template <typename Variant, size_t I = 0, typename Read>
 Variant read_alternative(uint32_t code, const Read& read) {
   if constexpr (I == std::variant_size_v<Variant>) {
-    throw Damaged{"has a value of type " + std::to_string(code) + "; wanted 0 to 12"};
+    throw Damaged{"has a value of type " + std::to_string(code) + "; expected 0 to 12"};
   } else {
     if (code == I)
       return Variant(std::in_place_index<I>, read(std::in_place_type<std::variant_alternative_t<I, Variant>>));
@@ -99,7 +99,7 @@ GgufEntry read_entry(Reader& reader) {
   GgufEntry entry;
   const auto dimensions = reader.number<uint32_t>();
   if (dimensions > kGgufDimensions)
-    throw Damaged{"has " + std::to_string(dimensions) + " dimensions; wanted 4 at most"};
+    throw Damaged{"has " + std::to_string(dimensions) + " dimensions; expected 4 at most"};
   int64_t values = 1;
   for (uint32_t i = 0; i < dimensions; ++i) {
     const auto size = reader.number<uint64_t>();
@@ -171,7 +171,7 @@ void GgufFile::read() {
   }
   const auto version = reader.number<uint32_t>();
   if (version != kGgufVersion && version != 2) {
-    throw Damaged{"is of GGUF version " + std::to_string(version) + "; wanted 2 or 3, little-endian"};
+    throw Damaged{"is of GGUF version " + std::to_string(version) + "; expected 2 or 3, little-endian"};
   }
   const auto tensors = reader.number<uint64_t>(), values = reader.number<uint64_t>();
   for (uint64_t i = 0; i < values; ++i) {
@@ -212,7 +212,7 @@ at::Tensor GgufFile::tensor(const std::string& name) const {
   const auto type = static_cast<GgmlType>(entry.type);
   if (ggml_name(type).empty()) {
     fail("tensor " + named(name) + " is of ggml type " + std::to_string(entry.type) +
-         "; wanted F32, F16, BF16 or Q8_0");
+         "; expected F32, F16, BF16 or Q8_0");
   }
   const int64_t row = entry.shape.empty() ? 1 : entry.shape.back();
   const size_t bytes = ggml_bytes(type, c10::multiply_integers(entry.shape));
@@ -228,7 +228,7 @@ at::Tensor GgufFile::tensor(const std::string& name) const {
 void GgufFile::fail(const std::string& what) const { throw ModelError(path_.string() + ": " + what); }
 
 void GgufFile::fail_value(const std::string& key, const GgufValue* found) const {
-  fail("'" + key + "' is " + (found ? value_text(*found) + ", of another type than wanted" : "missing"));
+  fail("'" + key + "' is " + (found ? value_text(*found) + ", of another type than expected" : "missing"));
 }
 
 }  // namespace lora

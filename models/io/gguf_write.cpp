@@ -74,10 +74,10 @@ std::string head(const std::filesystem::path& path, const GgufMetadata& metadata
     const LazyTensor& source = tensor.source;
     if (!names.insert(source.name).second) refuse(source.name, "found the name twice");
     if (source.name.size() > kGgufLongestName) {
-      refuse(source.name, "wanted a name of " + std::to_string(kGgufLongestName) + " bytes at most");
+      refuse(source.name, "expected a name of " + std::to_string(kGgufLongestName) + " bytes at most");
     }
     if (source.shape.empty() || source.shape.size() > kGgufDimensions) {
-      refuse(source.name, "found " + std::to_string(source.shape.size()) + " dimensions, wanted 1 to 4");
+      refuse(source.name, "found " + std::to_string(source.shape.size()) + " dimensions, expected 1 to 4");
     }
     if (row_length(tensor) % ggml_block(tensor.type) != 0) {
       refuse(source.name, "found rows of " + std::to_string(row_length(tensor)) + ", and " +
@@ -107,7 +107,7 @@ void write_values(AtomicFile& file, const GgufTensor& tensor) {
     bytes.resize(ggml_bytes(tensor.type, count));
     if (!ggml_encode(tensor.type, {wide.const_data_ptr<float>(), static_cast<size_t>(count)}, bytes.data())) {
       throw NumericsError("tensor '" + tensor.source.name + "' has values beyond the range of " +
-                          std::string(ggml_name(tensor.type)) + " in GGUF, which is F16's; wanted bf16 or f32");
+                          std::string(ggml_name(tensor.type)) + " in GGUF, which is F16's; expected bf16 or f32");
     }
     file.write(bytes.data(), bytes.size());
   }

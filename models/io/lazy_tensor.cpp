@@ -14,7 +14,7 @@ at::Tensor made(const LazyTensor& tensor) {
   at::Tensor value = tensor.make().detach().cpu().contiguous();
   if (value.scalar_type() != tensor.dtype || value.sizes() != at::IntArrayRef(tensor.shape)) {
     throw ModelError("tensor '" + tensor.name + "': made " + c10::str(value.sizes(), " ", value.scalar_type()) +
-                     "; wanted " + c10::str(at::IntArrayRef(tensor.shape), " ", tensor.dtype));
+                     "; expected " + c10::str(at::IntArrayRef(tensor.shape), " ", tensor.dtype));
   }
   return value;
 }

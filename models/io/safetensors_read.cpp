@@ -44,11 +44,11 @@ std::string parse_header(std::string_view text, json& header) {
   try {
     header = json::parse(text, check);
   } catch (const json::parse_error& error) {
-    if (problem.empty()) problem = "is no JSON, at byte " + std::to_string(error.byte);
+    if (problem.empty()) problem = "is not JSON, at byte " + std::to_string(error.byte);
   } catch (const json::exception&) {
     if (problem.empty()) problem = "has a number out of range";
   }
-  if (problem.empty() && !header.is_object()) problem = "is no JSON object";
+  if (problem.empty() && !header.is_object()) problem = "is not a JSON object";
   return problem;
 }
 
@@ -68,14 +68,15 @@ std::optional<uint64_t> byte_size(const std::vector<int64_t>& shape, size_t item
 
 // Fills `entry`. Returns an error, or an empty string.
 std::string parse_entry(const json& value, TensorEntry& entry) {
-  if (!value.is_object()) return "found " + std::string(value.type_name()) + ", wanted an object";
+  if (!value.is_object()) return "found " + std::string(value.type_name()) + ", expected an object";
   for (const char* key : {"dtype", "shape", "data_offsets"}) {
     if (!value.contains(key)) return std::string("found no '") + key + "', which every tensor has";
   }
   const json& dtype = value["dtype"];
-  if (!dtype.is_string()) return "found a dtype that is no text";
+  if (!dtype.is_string()) return "found a dtype that is not text";
   const auto known = dtype_from_safetensors(dtype.get_ref<const std::string&>());
-  if (!known) return "found dtype " + quoted(dtype.get<std::string>()) + ", wanted one of " + safetensors_dtype_names();
+  if (!known)
+    return "found dtype " + quoted(dtype.get<std::string>()) + ", expected one of " + safetensors_dtype_names();
   entry.dtype = *known;
 
   const json& shape = value["shape"];
@@ -120,22 +121,22 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     if (entry.begin > entry.end)
       fail("tensor " + quoted(name) + ": found bytes " + range(entry) + ", end before begin");
     if (entry.end > data_bytes) {
-      fail("tensor " + quoted(name) + ": found " + std::to_string(data_bytes) + " bytes of data, wanted its bytes " +
+      fail("tensor " + quoted(name) + ": found " + std::to_string(data_bytes) + " bytes of data, expected its bytes " +
            range(entry) + "; the file is truncated");
     }
     const auto bytes = byte_size(entry.shape, c10::elementSize(entry.dtype));
     if (bytes != entry.end - entry.begin) {
-      fail("tensor " + quoted(name) + ": found " + std::to_string(entry.end - entry.begin) + " bytes, wanted " +
+      fail("tensor " + quoted(name) + ": found " + std::to_string(entry.end - entry.begin) + " bytes, expected " +
            (bytes ? std::to_string(*bytes) : "more than a file can hold") + " for its dtype and shape");
     }
     if (entry.begin != next) {
-      fail("tensor " + quoted(name) + ": found bytes " + range(entry) + ", wanted them to begin at " +
+      fail("tensor " + quoted(name) + ": found bytes " + range(entry) + ", expected them to begin at " +
            std::to_string(next) + ", where the tensor before ends");
     }
     next = entry.end;
   }
   if (next != data_bytes) {
-    fail("found " + std::to_string(data_bytes) + " bytes of data, wanted " + std::to_string(next) +
+    fail("found " + std::to_string(data_bytes) + " bytes of data, expected " + std::to_string(next) +
          ", where the last tensor ends");
   }
 }
@@ -143,16 +144,16 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
 void SafetensorsFile::read_header() {
   const auto* bytes = reinterpret_cast<const char*>(file_->data());
   if (file_->size() < kLengthBytes) {
-    fail("found " + std::to_string(file_->size()) + " bytes, wanted a safetensors file; the file is truncated");
+    fail("found " + std::to_string(file_->size()) + " bytes, expected a safetensors file; the file is truncated");
   }
   uint64_t length = 0;
   std::memcpy(&length, bytes, kLengthBytes);
   if (length > kLargestHeader) {
-    fail("found a header length of " + std::to_string(length) + ", wanted at most " + std::to_string(kLargestHeader) +
+    fail("found a header length of " + std::to_string(length) + ", expected at most " + std::to_string(kLargestHeader) +
          "; this is no safetensors file");
   }
   if (length > file_->size() - kLengthBytes) {
-    fail("found " + std::to_string(file_->size()) + " bytes, wanted a header of " + std::to_string(length) +
+    fail("found " + std::to_string(file_->size()) + " bytes, expected a header of " + std::to_string(length) +
          "; the file is truncated");
   }
   data_offset_ = kLengthBytes + length;

@@ -26,7 +26,7 @@ std::vector<const LazyTensor*> in_file_order(const std::filesystem::path& path,
     if (dtype_to_safetensors(tensor.dtype).empty()) {
       refuse(
           path, tensor.name,
-          std::string("found dtype ") + c10::toString(tensor.dtype) + ", wanted one of " + safetensors_dtype_names());
+          std::string("found dtype ") + c10::toString(tensor.dtype) + ", expected one of " + safetensors_dtype_names());
     }
     order.push_back(&tensor);
   }
@@ -54,7 +54,7 @@ std::string header_text(const std::filesystem::path& path, const std::vector<con
     text.resize((text.size() + 7) / 8 * 8, ' ');
     return text;
   } catch (const nlohmann::json::exception&) {
-    throw ModelError(path.string() + ": found a tensor name or metadata that is no UTF-8 text");
+    throw ModelError(path.string() + ": found a tensor name or metadata that is not UTF-8 text");
   }
 }
 
@@ -65,7 +65,7 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
   std::vector<LazyTensor> lazy;
   for (const auto& [name, tensor] : tensors) {
     if (!tensor.defined()) refuse(path, name, "found an undefined tensor");
-    if (tensor.layout() != at::kStrided) refuse(path, name, "found a sparse tensor, wanted a dense one");
+    if (tensor.layout() != at::kStrided) refuse(path, name, "found a sparse tensor, expected a dense one");
     lazy.push_back({name, tensor.scalar_type(), tensor.sizes().vec(), [tensor = tensor] { return tensor; }});
   }
   stream_safetensors(path, lazy, metadata);

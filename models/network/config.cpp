@@ -18,7 +18,7 @@ const Family& family_of(const Fields& fields) {
   const std::string type = fields.text("model_type", "");
   if (const Family* family = find_family(type)) return *family;
   if (type == "gemma3") {
-    fields.fail("model_type", "is 'gemma3', which sees images too; wanted its text model alone, a 'gemma3_text'");
+    fields.fail("model_type", "is 'gemma3', which sees images too; expected its text model alone, a 'gemma3_text'");
   }
   std::string names;
   std::vector<std::string> known;
@@ -57,12 +57,12 @@ ModelConfig parse_model_config(const std::string& text, const std::string& where
     throw ModelError(where + ": not valid JSON: " + e.what());
   }
   if (!object.is_object())
-    throw ModelError(where + ": found " + std::string(object.type_name()) + "; wanted an object");
+    throw ModelError(where + ": found " + std::string(object.type_name()) + "; expected an object");
 
   const Fields fields(object, where);
   const Family& family = family_of(fields);
   if (fields.has("quantization_config")) {
-    fields.fail("quantization_config", "is set; wanted weights as float32, float16, bfloat16 or plain float8");
+    fields.fail("quantization_config", "is set; expected weights as float32, float16, bfloat16 or plain float8");
   }
   ModelConfig config = family.read(fields);
   config.model_type = family.model_type;
@@ -75,7 +75,7 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
   const std::filesystem::path file = directory / "config.json";
   std::ifstream in(file, std::ios::binary);
   if (!in || std::filesystem::is_directory(file)) {
-    throw ModelError(directory.string() + ": no readable config.json; wanted a Hugging Face model directory");
+    throw ModelError(directory.string() + ": no readable config.json; expected a Hugging Face model directory");
   }
   std::ostringstream text;
   text << in.rdbuf();

@@ -12,11 +12,11 @@ using nlohmann::json;
 int64_t Fields::size(const char* key, std::optional<int64_t> fallback) const {
   if (!has(key)) {
     if (fallback) return *fallback;
-    fail(key, "is missing; wanted a whole number >= 1");
+    fail(key, "is missing; expected a whole number >= 1");
   }
   const json& value = object_[key];
   if (!value.is_number_integer() || value.get<int64_t>() < 1 || value.get<int64_t>() > (int64_t{1} << 31)) {
-    fail(key, "is " + value.dump() + "; wanted a whole number >= 1");
+    fail(key, "is " + value.dump() + "; expected a whole number >= 1");
   }
   return value.get<int64_t>();
 }
@@ -29,7 +29,7 @@ double Fields::positive(const char* key, double fallback) const {
   if (!has(key)) return fallback;
   const json& value = object_[key];
   if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() <= 0) {
-    fail(key, "is " + value.dump() + "; wanted a number > 0");
+    fail(key, "is " + value.dump() + "; expected a number > 0");
   }
   return value.get<double>();
 }
@@ -46,13 +46,13 @@ std::optional<double> Fields::optional_positive(const char* key, std::optional<d
 
 bool Fields::flag(const char* key, bool fallback) const {
   if (!has(key)) return fallback;
-  if (!object_[key].is_boolean()) fail(key, "is " + object_[key].dump() + "; wanted true or false");
+  if (!object_[key].is_boolean()) fail(key, "is " + object_[key].dump() + "; expected true or false");
   return object_[key].get<bool>();
 }
 
 std::string Fields::text(const char* key, const std::string& fallback) const {
   if (!has(key)) return fallback;
-  if (!object_[key].is_string()) fail(key, "is " + object_[key].dump() + "; wanted a string");
+  if (!object_[key].is_string()) fail(key, "is " + object_[key].dump() + "; expected a string");
   return object_[key].get<std::string>();
 }
 
@@ -63,7 +63,7 @@ std::vector<int64_t> Fields::ids(const char* key) const {
   std::vector<int64_t> found;
   for (const json& id : list) {
     if (!id.is_number_integer() || id.get<int64_t>() < 0) {
-      fail(key, "is " + value.dump() + "; wanted a whole number >= 0 or a list of them");
+      fail(key, "is " + value.dump() + "; expected a whole number >= 0 or a list of them");
     }
     found.push_back(id.get<int64_t>());
   }
@@ -72,9 +72,9 @@ std::vector<int64_t> Fields::ids(const char* key) const {
 
 std::vector<double> Fields::numbers(const char* key) const {
   std::vector<double> found;
-  if (!has(key) || !object_[key].is_array()) fail(key, "is not there; wanted a list of numbers");
+  if (!has(key) || !object_[key].is_array()) fail(key, "is not there; expected a list of numbers");
   for (const json& value : object_[key]) {
-    if (!value.is_number() || !(value.get<double>() > 0)) fail(key, "has " + value.dump() + "; wanted numbers > 0");
+    if (!value.is_number() || !(value.get<double>() > 0)) fail(key, "has " + value.dump() + "; expected numbers > 0");
     found.push_back(value.get<double>());
   }
   return found;
@@ -83,9 +83,9 @@ std::vector<double> Fields::numbers(const char* key) const {
 std::vector<std::string> Fields::texts(const char* key) const {
   std::vector<std::string> found;
   if (!has(key)) return found;
-  if (!object_[key].is_array()) fail(key, "is " + object_[key].dump() + "; wanted a list of strings");
+  if (!object_[key].is_array()) fail(key, "is " + object_[key].dump() + "; expected a list of strings");
   for (const json& value : object_[key]) {
-    if (!value.is_string()) fail(key, "has " + value.dump() + "; wanted strings");
+    if (!value.is_string()) fail(key, "has " + value.dump() + "; expected strings");
     found.push_back(value.get<std::string>());
   }
   return found;
@@ -93,7 +93,7 @@ std::vector<std::string> Fields::texts(const char* key) const {
 
 Fields Fields::object(const char* key) const {
   if (!has(key) || !object_[key].is_object()) {
-    fail(key, has(key) ? "is " + object_[key].dump() + "; wanted an object" : "is missing; wanted an object");
+    fail(key, has(key) ? "is " + object_[key].dump() + "; expected an object" : "is missing; expected an object");
   }
   return {object_[key], where_ + ": " + key};
 }
@@ -109,13 +109,13 @@ void read_shape(const Fields& fields, ModelConfig& config) {
   config.num_hidden_layers = fields.size("num_hidden_layers");
   constexpr int64_t kMostLayers = 10'000;  // checked before an entry per layer is allocated
   if (config.num_hidden_layers > kMostLayers) {
-    fields.fail("num_hidden_layers", "is " + std::to_string(config.num_hidden_layers) + "; wanted at most 10000");
+    fields.fail("num_hidden_layers", "is " + std::to_string(config.num_hidden_layers) + "; expected at most 10000");
   }
   config.num_attention_heads = fields.size("num_attention_heads");
   const int64_t kv_heads = config.num_key_value_heads ? config.num_key_value_heads : config.num_attention_heads;
   config.num_key_value_heads = fields.size("num_key_value_heads", kv_heads);
   if (config.num_attention_heads % config.num_key_value_heads != 0) {
-    fields.fail("num_key_value_heads", "is " + std::to_string(config.num_key_value_heads) + "; wanted a divisor of " +
+    fields.fail("num_key_value_heads", "is " + std::to_string(config.num_key_value_heads) + "; expected a divisor of " +
                                            std::to_string(config.num_attention_heads) + " (num_attention_heads)");
   }
   if (!config.head_dim) {
@@ -143,7 +143,7 @@ void read_biases(const Fields& fields, ModelConfig& config) {
 
 void note_dropout(const Fields& fields, const char* key, ModelConfig& config) {
   if (!fields.has(key) || fields[key] == 0) return;
-  if (!fields[key].is_number()) fields.fail(key, "is " + fields[key].dump() + "; wanted a number");
+  if (!fields[key].is_number()) fields.fail(key, "is " + fields[key].dump() + "; expected a number");
   config.notes.push_back(std::string(key) + " of " + fields[key].dump() +
                          " in config.json is left out: the base runs " +
                          "without dropout, adapter.dropout is the adapter's own");
@@ -152,7 +152,7 @@ void note_dropout(const Fields& fields, const char* key, ModelConfig& config) {
 std::vector<bool> read_layer_types(const Fields& fields, const ModelConfig& config) {
   const std::vector<std::string> types = fields.texts("layer_types");
   if (!types.empty() && types.size() != config.layers.size()) {
-    fields.fail("layer_types", "has " + std::to_string(types.size()) + " entries; wanted one a layer, " +
+    fields.fail("layer_types", "has " + std::to_string(types.size()) + " entries; expected one a layer, " +
                                    std::to_string(config.layers.size()));
   }
   std::vector<bool> slides;

@@ -44,7 +44,7 @@ void read_longrope(const Fields& from, int64_t pairs, RopeConfig& rope) {
   const auto factors = [&](const char* key) {
     std::vector<double> found = from.numbers(key);
     if (static_cast<int64_t>(found.size()) != pairs) {
-      from.fail(key, "has " + std::to_string(found.size()) + " numbers; wanted one for each of " +
+      from.fail(key, "has " + std::to_string(found.size()) + " numbers; expected one for each of " +
                          std::to_string(pairs) + " pairs of dimensions");
     }
     return found;
@@ -69,7 +69,7 @@ int64_t rotary_dim(const Fields& rope, const Fields& fields, const ModelConfig& 
   if (!defaults.partial) rope.fail("partial_rotary_factor", "is not 1; this family turns whole heads");
   if (dim > config.head_dim || dim < 2 || dim % 2 != 0) {
     rope.fail("partial_rotary_factor", "makes " + std::to_string(dim) + " of " + std::to_string(config.head_dim) +
-                                           " dimensions turn; wanted pairs of them");
+                                           " dimensions turn; expected pairs of them");
   }
   return dim;
 }

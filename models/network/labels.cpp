@@ -15,15 +15,15 @@ using nlohmann::ordered_json;
 
 LabelNames parse_id2label(const json& id2label, const std::string& where) {
   const auto fail = [&](const std::string& message) { throw ModelError(where + ": 'id2label' " + message); };
-  if (!id2label.is_object()) fail("is " + std::string(id2label.type_name()) + "; wanted an object of id: name");
-  if (id2label.size() < 2) fail("names fewer than two labels; wanted a classification with at least two");
+  if (!id2label.is_object()) fail("is " + std::string(id2label.type_name()) + "; expected an object of id: name");
+  if (id2label.size() < 2) fail("names fewer than two labels; expected a classification with at least two");
   LabelNames names;
   std::set<std::string> seen;
   for (size_t id = 0; id < id2label.size(); ++id) {
     const auto found = id2label.find(std::to_string(id));
-    if (found == id2label.end()) fail("has no \"" + std::to_string(id) + "\"; wanted the ids from 0 on");
+    if (found == id2label.end()) fail("has no \"" + std::to_string(id) + "\"; expected the ids from 0 on");
     if (!found->is_string() || found->get<std::string>().empty()) {
-      fail("gives \"" + std::to_string(id) + "\" the name " + found->dump() + "; wanted a string");
+      fail("gives \"" + std::to_string(id) + "\" the name " + found->dump() + "; expected a string");
     }
     names.push_back(*found);
     if (!seen.insert(names.back()).second) fail("gives two ids the name '" + names.back() + "'");
@@ -54,7 +54,7 @@ LabelNames read_labels(const fs::path& directory) {
   std::ifstream in(path, std::ios::binary);
   const json file = json::parse(in, nullptr, /*allow_exceptions=*/false);
   if (!file.is_object() || !file.contains("id2label")) {
-    throw ModelError(path.string() + ": wanted a JSON object with 'id2label'");
+    throw ModelError(path.string() + ": expected a JSON object with 'id2label'");
   }
   return parse_id2label(file["id2label"], path.string());
 }

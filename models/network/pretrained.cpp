@@ -62,7 +62,7 @@ class PretrainedWeights {
     }
     if (!tensor.is_floating_point()) {
       throw ModelError(found->second->path().string() + ": tensor '" + name + "' holds " +
-                       c10::toString(tensor.scalar_type()) + "; wanted F32, F16, BF16 or F8");
+                       c10::toString(tensor.scalar_type()) + "; expected F32, F16, BF16 or F8");
     }
     taken_.insert(name);
     return tensor;
@@ -102,7 +102,7 @@ class PretrainedWeights {
       const json content = json::parse(in);
       for (const auto& item : content.at("weight_map").items()) names.insert(item.value().get<std::string>());
     } catch (const json::exception& e) {
-      throw ModelError(index.string() + ": wanted an object with a 'weight_map': " + e.what());
+      throw ModelError(index.string() + ": expected an object with a 'weight_map': " + e.what());
     }
     for (const std::string& name : names) {
       if (name.find('/') != std::string::npos || !fs::exists(directory_ / name)) {
@@ -143,7 +143,7 @@ std::shared_ptr<LlamaForCausalLM> build(const ModelConfig& config, at::ScalarTyp
 const LabelNames& chosen_labels(const ModelConfig& stored, const LabelNames& labels, const fs::path& directory) {
   if (stored.labels.empty() || !labels.empty()) return labels;
   throw ModelError(directory.string() + ": is a classifier of " + std::to_string(stored.labels.size()) +
-                   " labels; wanted a language model (model.head: sequence_classification trains a classifier, "
+                   " labels; expected a language model (model.head: sequence_classification trains a classifier, "
                    "lora-classify asks it)");
 }
 

@@ -115,7 +115,7 @@ RopeTable RopePositions::of(const std::vector<int64_t>& starts, const std::vecto
     const bool is_long = two && end > original;
     if (is_long && starts[i] > 0 && starts[i] <= original) {
       throw ModelError("a text grows beyond " + std::to_string(original) +
-                       " tokens, where LongRoPE turns all of them otherwise than those already computed; wanted a "
+                       " tokens, where LongRoPE turns all of them otherwise than those already computed; expected a "
                        "prompt that is longer from the start, or fewer new tokens");
     }
     const int64_t first = starts[i] + (is_long ? after_short : 0);

@@ -122,7 +122,7 @@ TEST_CASE("training goes on from a classifier, or from its adapter, with its lab
   write_bytes(directory / "train.csv", "id,category,body\n1,animal,a\n2,colour,b\n3,tradesman,c\n");
   write_bytes(directory / "valid.csv", "id,category,body\n1,animal,a\n");
   check_refused({"lora-train", recipe, "--resume"}, 3,
-                {"train.csv: found ", "wanted what the checkpoint was trained on"});
+                {"train.csv: found ", "expected what the checkpoint was trained on"});
 }
 
 TEST_CASE("bad labels, rows and models are refused before anything is written") {
@@ -131,12 +131,12 @@ TEST_CASE("bad labels, rows and models are refused before anything is written") 
   write_bytes(directory / "valid.csv", "id,category,body\n1,trade,x\n2,tade,y\n");
   check_refused({"lora-train", recipe}, 3, {"valid.csv:3: unknown label 'tade'", "did you mean 'trade'"});
   write_bytes(directory / "valid.csv", "id,category,body\n1,trade,x,y\n");
-  check_refused({"lora-train", recipe}, 3, {"valid.csv:2: found 4 fields, wanted 3"});
+  check_refused({"lora-train", recipe}, 3, {"valid.csv:2: found 4 fields, expected 3"});
   write_bytes(directory / "valid.csv", labelled_rows(3));
   check_refused({"lora-train", recipe, "model.head=none"}, 2, {"classification does not go with model.head none"});
   check_refused({"lora-train", recipe, "evaluation.exact_match=3"}, 2, {"writes no answers"});
   check_refused({"lora-train", recipe, "adapter.modules_to_save=[lm_head]"}, 2, {"'lm_head' matches no module"});
   CHECK_FALSE(fs::exists(directory / "run/recipe.yaml"));
-  check_refused({"lora-classify", model().string(), "x"}, 4, {"is a language model; wanted a classifier"});
+  check_refused({"lora-classify", model().string(), "x"}, 4, {"is a language model; expected a classifier"});
   check_refused({"lora-classify", (directory / "none").string(), "x"}, 5, {"neither a run directory"});
 }

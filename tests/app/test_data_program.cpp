@@ -72,7 +72,7 @@ TEST_CASE("lora-data preview shows the rows that are asked for") {
   CHECK_THAT(run({"lora-data", "preview", recipe, "--source", "2", "--count", "1", "--ids"}).out, Contains("trained"));
   const Outcome none = run({"lora-data", "preview", recipe, "--row", "99"});
   CHECK(none.exit_code == 3);
-  CHECK_THAT(none.err, Contains("has 31 rows, wanted one from row 99 on"));
+  CHECK_THAT(none.err, Contains("has 31 rows, expected one from row 99 on"));
   CHECK(run({"lora-data", "preview", recipe, "--source", "3"}).exit_code == 2);
 }
 

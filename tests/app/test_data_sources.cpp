@@ -74,7 +74,7 @@ TEST_CASE("a run does not go on with other data, and goes on with the same") {
   write_bytes(directory / "a.jsonl", question_rows(39) + question_rows(1));
   const Outcome changed = run({"lora-train", recipe, "--resume", "training.max_steps=6"});
   CHECK(changed.exit_code == 3);
-  CHECK_THAT(changed.err, Contains("a.jsonl: found ") && Contains("wanted what the checkpoint was trained on"));
+  CHECK_THAT(changed.err, Contains("a.jsonl: found ") && Contains("expected what the checkpoint was trained on"));
   write_bytes(directory / "a.jsonl", question_rows(40));
   const Outcome same =
       run({"lora-train", recipe, "--resume", "training.max_steps=6", "data.cache_dir=" + (directory / "c").string()});

@@ -76,7 +76,7 @@ TEST_CASE("a stream that was stopped goes on with the same bits, and not with ot
     write_bytes(data, other);
     const Outcome changed = test.train(on);
     CHECK(changed.exit_code == 3);
-    CHECK_THAT(changed.err, Contains("a.jsonl: found ") && Contains("wanted what the checkpoint was trained on"));
+    CHECK_THAT(changed.err, Contains("a.jsonl: found ") && Contains("expected what the checkpoint was trained on"));
   }
   write_bytes(data, counting_rows(40));
   const Outcome same = test.train(on);

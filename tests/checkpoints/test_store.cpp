@@ -112,11 +112,11 @@ TEST_CASE("damaged checkpoints are skipped, each with its reason", "[checkpoints
   REQUIRE(newest.skipped.size() == 8);
   CHECK(newest.skipped[0].directory == run / "checkpoints/step-000009");
   CHECK_THAT(newest.skipped[0].reason, Contains("adapter/weights") && Contains("SHA-256"));
-  CHECK_THAT(newest.skipped[1].reason, Contains("found 6 bytes, wanted 7"));
+  CHECK_THAT(newest.skipped[1].reason, Contains("found 6 bytes, expected 7"));
   CHECK_THAT(newest.skipped[2].reason, Contains("adapter/weights: missing"));
   CHECK_THAT(newest.skipped[3].reason, Contains("manifest.json: missing"));
   CHECK_THAT(newest.skipped[4].reason, Contains("not a manifest"));
-  CHECK_THAT(newest.skipped[5].reason, Contains("found format_version 2, wanted 1"));
+  CHECK_THAT(newest.skipped[5].reason, Contains("found format_version 2, expected 1"));
   CHECK_THAT(newest.skipped[6].reason, Contains("of another step"));
   CHECK_THAT(newest.skipped[7].reason, Contains("outside the checkpoint"));
 

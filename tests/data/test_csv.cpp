@@ -97,10 +97,10 @@ TEST_CASE("a CSV file's rows have its header's columns and the lines they begin 
 }
 
 TEST_CASE("a header or a row that does not fit is refused") {
-  CHECK_THAT(rows(""), Contains("rows.csv: empty; wanted a first line that names the columns"));
+  CHECK_THAT(rows(""), Contains("rows.csv: empty; expected a first line that names the columns"));
   CHECK_THAT(rows("body,body\n1,2\n"), Contains("rows.csv:1: two columns are named 'body'"));
-  CHECK_THAT(rows("id,body\n1,a\n2,b,c\n"), Contains("rows.csv:3: found 3 fields, wanted 2") && Contains("quotes"));
-  CHECK_THAT(rows("id,body\n1\n"), Contains("rows.csv:2: found 1 field, wanted 2"));
+  CHECK_THAT(rows("id,body\n1,a\n2,b,c\n"), Contains("rows.csv:3: found 3 fields, expected 2") && Contains("quotes"));
+  CHECK_THAT(rows("id,body\n1\n"), Contains("rows.csv:2: found 1 field, expected 2"));
   CHECK_THAT(rows("id,bdy\n1,a\n"), Contains("rows.csv:2: no column 'body'") && Contains("did you mean 'bdy'"));
 }
 

@@ -100,8 +100,8 @@ TEST_CASE("a conversation that is none is refused with its row and message") {
   refuse(R"([{"role": "<|im_end|>", "content": "x"}])", "unknown role");
   refuse(R"([{"role": "user"}])", "no 'content'");
   refuse(R"([{"role": "user", "content": 3}])", "'content' is number");
-  refuse(R"([{"role": "user", "content": [{"type": "image_url"}]}])", "a part that is no text");
-  refuse(R"([{"role": "assistant", "content": "x", "weight": 0.5}])", "'weight' is 0.5, wanted 0 or 1");
+  refuse(R"([{"role": "user", "content": [{"type": "image_url"}]}])", "a part that is not text");
+  refuse(R"([{"role": "assistant", "content": "x", "weight": 0.5}])", "'weight' is 0.5, expected 0 or 1");
   std::string deep = "1";
   for (int i = 0; i < 500; ++i) deep = "[" + deep + "]";
   refuse(R"([{"role": "user", "content": "x", "more": )" + deep + "}]", "nested more than 100 deep");

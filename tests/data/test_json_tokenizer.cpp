@@ -189,22 +189,22 @@ TEST_CASE("what is wrong or not supported is refused with its key") {
   refused("/model/type", "Unigram", "model.type: model 'Unigram' is not supported");
   refused("/model/dropout", 0.1, "model.dropout: found 0.1");
   refused("/model/end_of_word_suffix", "</w>", "model.end_of_word_suffix: found '</w>'");
-  refused("/model/vocab", json::array(), "model.vocab: found array, wanted an object");
+  refused("/model/vocab", json::array(), "model.vocab: found array, expected an object");
   refused("/model/vocab/b", 0, "model.vocab: 'b' and 'a' have the same id 0");
   refused("/model/vocab/b", -1, "model.vocab: found -1 for 'b'");
   refused("/model/vocab/b", 1e300, "model.vocab: found 1e+300 for 'b'");
   refused("/model/vocab/b", uint64_t{1} << 60, "model.vocab: found 1152921504606846976 for 'b'");
-  refused("/model/merges/0", "ab", "model.merges: merge 0: found 'ab', wanted two tokens");
+  refused("/model/merges/0", "ab", "model.merges: merge 0: found 'ab', expected two tokens");
   refused("/model/merges/1", json{"a", "c"}, "model.merges: merge 1: its token 'ac' is not in the vocabulary");
   refused("/model/merges/1", 3, "model.merges: merge 1: found number");
   refused("/added_tokens/0/id", 1, "model.vocab: the added token '<s>' has id 1, which is 'b'");
-  refused("/added_tokens/0/content", 1, "added_tokens[0].content: found number, wanted a string");
+  refused("/added_tokens/0/content", 1, "added_tokens[0].content: found number, expected a string");
   refused("/normalizer", json{{"type", "NFCC"}},
           "normalizer.type: normalizer 'NFCC' is not supported (did you mean 'NFC'?)");
   refused("/normalizer", json{{"type", "Precompiled"}}, "normalizer.type: normalizer 'Precompiled' is not supported");
   refused("/pre_tokenizer/type", "UnicodeScripts", "pre_tokenizer.type: pre-tokenizer 'UnicodeScripts'");
   refused("/decoder/type", "WordPiece", "decoder.type: decoder 'WordPiece' is not supported");
-  refused("/decoder", nullptr, "'decoder' is missing, wanted ByteLevel");
+  refused("/decoder", nullptr, "'decoder' is missing, expected ByteLevel");
   refused("/post_processor/type", "Other", "post_processor.type: post-processor 'Other' is not supported");
   refused("/post_processor/special_tokens/<s>/tokens", json{"<no>"},
           "'<no>' (post_processor) is not in the vocabulary");

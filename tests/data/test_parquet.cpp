@@ -61,9 +61,9 @@ TEST_CASE("a Parquet file makes the samples that the same rows make as JSON line
 
 TEST_CASE("rows of Parquet that cannot be used are named by file and row") {
   CHECK_THROWS_WITH(load({golden_parquet("rows.parquet").string(), "completion", 1.0, {}}),
-                    Contains("rows.parquet:8: column 'completion' is null, wanted text"));
+                    Contains("rows.parquet:8: column 'completion' is null, expected text"));
   CHECK_THROWS_WITH(load({golden_parquet("not-utf8.parquet").string(), "completion", 1.0, {}}),
-                    Contains("not-utf8.parquet:2: column 'prompt' holds bytes that are no UTF-8"));
+                    Contains("not-utf8.parquet:2: column 'prompt' holds bytes that are not UTF-8"));
   const LoadedDataset kept = load({golden_parquet("not-utf8.parquet").string(), "completion", 1.0, {}}, OnError::kSkip);
   CHECK(kept.size() == 2);
   CHECK(kept.sources()[0].counts.unreadable == 1);

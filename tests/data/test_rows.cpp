@@ -93,17 +93,17 @@ TEST_CASE("a missing column names its place, what was found and the nearest name
 }
 
 TEST_CASE("null, arrays and objects are no text") {
-  CHECK_THAT(read_rows("{\"text\": null}").error, EndsWith("rows.jsonl:1: column 'text' is null, wanted text"));
-  CHECK_THAT(read_rows("{\"text\": [\"a\"]}").error, EndsWith("column 'text' is array, wanted text"));
-  CHECK_THAT(read_rows("{\"text\": {}}").error, EndsWith("column 'text' is object, wanted text"));
+  CHECK_THAT(read_rows("{\"text\": null}").error, EndsWith("rows.jsonl:1: column 'text' is null, expected text"));
+  CHECK_THAT(read_rows("{\"text\": [\"a\"]}").error, EndsWith("column 'text' is array, expected text"));
+  CHECK_THAT(read_rows("{\"text\": {}}").error, EndsWith("column 'text' is object, expected text"));
 }
 
 TEST_CASE("a row that is not an object is refused where it stands") {
   CHECK_THAT(read_rows("{\"text\": \"a\"}\n3").error,
-             EndsWith("rows.jsonl:2: found number, wanted one JSON object a line"));
-  CHECK_THAT(read_rows("\"a\"").error, EndsWith("rows.jsonl:1: found string, wanted one JSON object a line"));
-  CHECK_THAT(read_rows("[{\"text\": \"a\"}, null]").error, EndsWith("rows.jsonl:1[1]: found null, wanted an object"));
-  CHECK_THAT(read_rows("[[]]").error, EndsWith("rows.jsonl:1[0]: found array, wanted an object"));
+             EndsWith("rows.jsonl:2: found number, expected one JSON object a line"));
+  CHECK_THAT(read_rows("\"a\"").error, EndsWith("rows.jsonl:1: found string, expected one JSON object a line"));
+  CHECK_THAT(read_rows("[{\"text\": \"a\"}, null]").error, EndsWith("rows.jsonl:1[1]: found null, expected an object"));
+  CHECK_THAT(read_rows("[[]]").error, EndsWith("rows.jsonl:1[0]: found array, expected an object"));
 }
 
 TEST_CASE("text that is not JSON is refused with its line and column") {
@@ -119,7 +119,7 @@ TEST_CASE("text that is not JSON is refused with its line and column") {
 
 TEST_CASE("a key that is there twice, a lone surrogate and a NUL byte are refused where they stand") {
   CHECK_THAT(read_rows("{\"text\": \"a\"}\n{\"text\": \"a\", \"text\": \"b\"}").error,
-             EndsWith("rows.jsonl:2: key 'text' is there twice; wanted it once"));
+             EndsWith("rows.jsonl:2: key 'text' is there twice; expected it once"));
   CHECK_THAT(read_rows("{\"text\": \"a\", \"m\": [{\"k\": 1}, {\"k\": 1, \"k\": 2}]}").error,
              Contains("key 'k' is there twice"));
   CHECK(read_rows("{\"text\": \"a\", \"m\": [{\"k\": 1}, {\"k\": 1}]}").texts == Texts{"a"});
@@ -133,7 +133,7 @@ TEST_CASE("a key that is there twice, a lone surrogate and a NUL byte are refuse
 TEST_CASE("a row of more than 16 MiB is refused without being held") {
   const std::string text = "{\"text\": \"" + std::string(size_t{17} << 20, 'x') + "\"}";
   CHECK_THAT(read_rows("{\"text\": \"a\"}\n" + text).error,
-             EndsWith("rows.jsonl:2: a line of more than 16 MiB, wanted shorter rows"));
+             EndsWith("rows.jsonl:2: a line of more than 16 MiB, expected shorter rows"));
   CHECK_THAT(read_rows("[" + text + "]").error, Contains("rows.jsonl:1: an element of more than 16 MiB"));
 }
 
@@ -143,7 +143,7 @@ TEST_CASE("a file that cannot be read is named") {
   CHECK_THROWS_WITH(for_each_row({(directory / "no.jsonl").string(), "text", 1.0, {}}, ignore),
                     Contains("no.jsonl: no such file"));
   CHECK_THROWS_WITH(for_each_row({directory.path().string(), "text", 1.0, {}}, ignore),
-                    Contains("is a directory; wanted a file, or a pattern such as " + directory.path().string()));
+                    Contains("is a directory; expected a file, or a pattern such as " + directory.path().string()));
   REQUIRE(::mkfifo((directory / "pipe").c_str(), 0600) == 0);
   CHECK_THROWS_WITH(for_each_row({(directory / "pipe").string(), "text", 1.0, {}}, ignore),
                     Contains("pipe: is a named pipe"));

@@ -122,7 +122,7 @@ TEST_CASE("a data set in which no answer's end is trained is refused, with the r
   CHECK_THROWS_WITH(expect_trainable({.rows = 2, .cut = 2, .answers = 2, .samples = 2}, 5, false),
                     Catch::Matchers::Contains("none of 2 answers") && Catch::Matchers::Contains("cut at max_length 5"));
   CHECK_THROWS_WITH(expect_trainable({.rows = 2, .answers = 2, .samples = 2}, 5, false),
-                    Catch::Matchers::Contains("wanted an EOS"));
+                    Catch::Matchers::Contains("expected an EOS"));
   expect_trainable({.rows = 2, .cut = 1, .answers = 2, .ended = 1, .samples = 2}, 5, false);
   expect_trainable({.rows = 2, .cut = 2, .samples = 2}, 5, false);  // texts need no end
   expect_trainable({}, 5, false);

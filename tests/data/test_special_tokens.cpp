@@ -107,12 +107,12 @@ TEST_CASE("configurations that contradict the model are refused with file and ke
   directory.write("added_tokens.json", R"({"new": 7})");
   CHECK_THROWS_WITH(directory.load(), Contains("another piece"));
   directory.write("added_tokens.json", R"({"new": 1e30})");
-  CHECK_THROWS_WITH(directory.load(), Contains("added_tokens.json: new: found number, wanted a whole number"));
+  CHECK_THROWS_WITH(directory.load(), Contains("added_tokens.json: new: found number, expected a whole number"));
   directory.write("added_tokens.json", "{}");
   directory.write("tokenizer_config.json", R"({"eos_token": "<none>"})");
   CHECK_THROWS_WITH(directory.load(), Contains("'<none>' its eos_token"));
   directory.write("tokenizer_config.json", R"({"eos_token": 3})");
-  CHECK_THROWS_WITH(directory.load(), Contains("tokenizer_config.json: eos_token: found number, wanted a string"));
+  CHECK_THROWS_WITH(directory.load(), Contains("tokenizer_config.json: eos_token: found number, expected a string"));
   directory.write("tokenizer_config.json", R"({"added_tokens_decoder": {"-1": {"content": "x"}}})");
   CHECK_THROWS_WITH(directory.load(), Contains("added_tokens_decoder: found '-1'"));
   directory.write("tokenizer_config.json", "{");

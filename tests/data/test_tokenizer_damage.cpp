@@ -55,7 +55,7 @@ TEST_CASE("a directory without a tokenizer names what was looked for") {
   TemporaryDirectory directory;
   CHECK_THAT(load_error(directory / "nowhere"), Contains("nowhere: no such directory"));
   CHECK_THAT(load_error(directory.path()),
-             Contains("no tokenizer found, wanted tokenizer.json, tokenizer.model, or vocab.json"));
+             Contains("no tokenizer found, expected tokenizer.json, tokenizer.model, or vocab.json"));
   write_bytes(directory / "tokenizer.json", "{}");
   CHECK_THAT(load_error(directory.path()), Contains("tokenizer.json: 'model' is missing"));
 }

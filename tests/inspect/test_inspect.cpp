@@ -112,7 +112,7 @@ TEST_CASE("what is odd about an adapter is said, and nothing of it is an error")
   CHECK_THAT(said({{kQ0 + "lora_A.weight", at::ones({4, 12})}}), Contains("the base's is [16, 16]"));
   CHECK_THAT(said({{kQ0 + "lora_A.weight", at::ones({4, 16}, at::kBFloat16)}}),
              Contains("of several dtypes: BF16, F32"));
-  CHECK_THAT(said({{kQ0 + "lora_A.weight", at::ones({4})}}), Contains("wanted a matrix"));
+  CHECK_THAT(said({{kQ0 + "lora_A.weight", at::ones({4})}}), Contains("expected a matrix"));
   CHECK_THAT(said({{kQ0 + "lora_A.weight", at::Tensor()}, {kQ0 + "lora_B.weight", at::Tensor()}}),
              Contains("'model.layers.*.self_attn.q_proj' is adapted in 1 of 2 layers"));
   CHECK_THAT(said({{"base_model.model.lm_head.weight", at::ones({48, 64})}}), Contains("trained whole makes up"));
@@ -194,12 +194,12 @@ TEST_CASE("a run is told by its losses, also where lines or checkpoints are dama
   CHECK(found["loss"] == 2.0);
   CHECK_THAT(found["loss_curve"].get<std::string>(),
              Catch::Matchers::StartsWith("█") && Catch::Matchers::EndsWith("▁"));
-  CHECK_THAT(odd(found), Contains("1 lines that are no row") && Contains("not finite, first at step 20") &&
+  CHECK_THAT(odd(found), Contains("1 lines that are not rows") && Contains("not finite, first at step 20") &&
                              Contains("no whole checkpoint"));
   CHECK_THAT(to_text(inspect(directory.path(), {}), 64), Contains("4.0000 at step 0, 2.0000 at step 20"));
 }
 
-TEST_CASE("what is no such thing is a model error that says what was wanted") {
+TEST_CASE("what is no such thing is a model error that says what was expected") {
   const TemporaryDirectory directory;
   CHECK_THROWS_AS(inspect(directory / "nowhere", {}), ModelError);
   CHECK_THROWS_WITH(inspect(directory.path(), {}), Contains("neither a run, a checkpoint"));

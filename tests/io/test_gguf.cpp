@@ -157,7 +157,7 @@ TEST_CASE("a damaged GGUF file is an error that names it, wherever the damage is
   std::string other = whole;
   other[4] = 1;
   write_bytes(directory / "old.gguf", other);
-  CHECK_THAT(model_error(directory / "old.gguf"), Contains("is of GGUF version 1; wanted 2 or 3"));
+  CHECK_THAT(model_error(directory / "old.gguf"), Contains("is of GGUF version 1; expected 2 or 3"));
   for (size_t size = 0; size < whole.size(); size += size < 0x320 ? 1 : 97) {
     write_bytes(directory / "short.gguf", whole.substr(0, size));
     INFO(size);

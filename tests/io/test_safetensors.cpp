@@ -187,11 +187,11 @@ TEST_CASE("a damaged safetensors file is an error that names what is wrong", "[i
   CHECK_THAT(read_error(std::string(8, '\xff')), Contains("header length of 18446744073709551615"));
   CHECK_THAT(read_error(kPythonFile.substr(0, 100)), Contains("truncated"));
   CHECK_THAT(read_error(kPythonFile.substr(0, kPythonFile.size() - 1)), Contains("'mask'") && Contains("truncated"));
-  CHECK_THAT(read_error(kPythonFile + "x"), Contains("found 40 bytes of data, wanted 39"));
+  CHECK_THAT(read_error(kPythonFile + "x"), Contains("found 40 bytes of data, expected 39"));
   CHECK_THAT(header_error("[]"), Contains("does not begin with '{'"));
   CHECK_THAT(header_error("{"), Contains("no JSON, at byte 2"));
   CHECK_THAT(header_error("{\"\xff\":1}"), Contains("no JSON"));
-  CHECK_THAT(header_error(R"({"w":1})"), Contains("'w'") && Contains("wanted an object"));
+  CHECK_THAT(header_error(R"({"w":1})"), Contains("'w'") && Contains("expected an object"));
   CHECK_THAT(header_error(R"({"__metadata__":{"a":1}})"), Contains("__metadata__"));
   CHECK_THAT(header_error(R"({"__metadata__":["a"]})"), Contains("__metadata__"));
   CHECK_THAT(header_error(R"({"w":{"a":)" + std::string(100000, '[') + std::string(100000, ']') + "}}"),
@@ -218,7 +218,7 @@ TEST_CASE("a damaged safetensors file is an error that names what is wrong", "[i
   CHECK_THAT(header_error(entry(R"("dtype":"F32","shape":[1],"data_offsets":[4,0])"), four),
              Contains("end before begin"));
   CHECK_THAT(header_error(entry(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])"), four),
-             Contains("found 4 bytes, wanted 8"));
+             Contains("found 4 bytes, expected 8"));
   CHECK_THAT(header_error(entry(R"("dtype":"F32","shape":[2],"data_offsets":[0,8])"), four), Contains("truncated"));
   CHECK_THAT(header_error(entry(R"("dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0])")),
              Contains("more than a file can hold"));

@@ -94,7 +94,7 @@ TEST_CASE("what is not supported, and what is no template, is refused with its l
   refuse("{% extends 'x' %}", "{% extends %}");
   refuse("{% for x in y recursive %}{% endfor %}", "recursive loop");
   refuse("{{ f(*x) }}", "arguments from a list");
-  refuse("{% if x %}", "the template ends; wanted {% endif %}");
+  refuse("{% if x %}", "the template ends; expected {% endif %}");
   refuse("{% endif %}", "{% endif %} without its begin");
   refuse("{{ 'a }}", "a string does not end");
   refuse("{{ x ", "a tag does not end");

@@ -71,7 +71,7 @@ TEST_CASE("a fresh head is drawn from the seed, and the language model's is left
 
 TEST_CASE("a classifier is no language model, and keeps its number of labels") {
   CHECK_THROWS_WITH(load_pretrained(golden_model("classifier"), "auto"),
-                    Contains("classifier of 3 labels") && Contains("wanted a language model"));
+                    Contains("classifier of 3 labels") && Contains("expected a language model"));
   CHECK_THROWS_WITH(load_pretrained(golden_model("classifier"), "auto", {{"a", "b"}}),
                     Contains("'score.weight' is [3, 16]; config.json wants [2, 16]"));
 }

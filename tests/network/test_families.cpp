@@ -338,7 +338,7 @@ TEST_CASE("config.json as Microsoft published it: LongRoPE under two names, with
   CHECK(phi3.rope.type == RopeConfig::Type::kLongRope);
   CHECK(phi3.rope.attention_factor == Approx(std::sqrt(1 + std::log(32.0) / std::log(4096.0))));
   config["rope_scaling"]["short_factor"].push_back(1.0);
-  CHECK_THROWS_WITH(parse(config), Contains("'short_factor' has 49 numbers; wanted one for each of 48 pairs"));
+  CHECK_THROWS_WITH(parse(config), Contains("'short_factor' has 49 numbers; expected one for each of 48 pairs"));
 }
 
 TEST_CASE("dropout of the base is left out, and the person is told") {

@@ -113,7 +113,7 @@ TEST_CASE("half-precision weights are used in bfloat16 and widened for float32")
   }
 }
 
-TEST_CASE("weights of the wanted dtype are not copied") {
+TEST_CASE("weights of the expected dtype are not copied") {
   const TemporaryDirectory directory;
   copy_changed(directory.path(), [](NamedTensors&) {});
   // Storage over mapped memory cannot be resized; that of a copy can.

@@ -112,8 +112,8 @@ std::string shares(const DataStudy& study) {
     };
     rows += element("div", "<code>" + html_escaped(share.name) + "</code>", "name") +
             element("div", track(share.wanted, "track want") + track(share.realised, "track")) +
-            element("div", percent(share.realised, 2) + "<br/><span class=\"dim\">wanted " + percent(share.wanted, 2) +
-                               "<br/>" + fixed(share.passes, 2) + " passes</span>") +
+            element("div", percent(share.realised, 2) + "<br/><span class=\"dim\">expected " +
+                               percent(share.wanted, 2) + "<br/>" + fixed(share.passes, 2) + " passes</span>") +
             "\n";
   }
   return element("h2", "Shares of the first epoch, by " + by) + element("div", rows, "box share") + "\n";

@@ -38,7 +38,7 @@ NamedTensors tensors_of(const Dataset& dataset) {
 std::string write_prepared(const StudiedData& data, const fs::path& directory) {
   const fs::path manifest_path = directory / "manifest.json";
   if (fs::exists(manifest_path)) {
-    throw StorageError(manifest_path.string() + ": is there already; wanted a directory without prepared data");
+    throw StorageError(manifest_path.string() + ": is there already; expected a directory without prepared data");
   }
   std::error_code error;
   fs::create_directories(directory, error);

@@ -57,7 +57,7 @@ std::string data_preview(const Recipe& recipe, const Tokenizer& tokenizer, const
     dataset = load_dataset({source}, tokenizer, load);
   } catch (const DataError&) {
     if (seen == 0 || seen >= options.first) throw;
-    throw DataError(source.path + ": has " + with_commas(seen) + " rows, wanted one from row " +
+    throw DataError(source.path + ": has " + with_commas(seen) + " rows, expected one from row " +
                     with_commas(options.first) + " on");
   }
   std::string text;

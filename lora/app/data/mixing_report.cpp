@@ -7,7 +7,7 @@ namespace lora {
 std::string mixing_table(const std::vector<Mixture::Share>& shares, const MixingConfig& config) {
   const auto percent = [](double share) { return fixed(100 * share, 2) + " %"; };
   std::vector<std::vector<std::string>> rows = {
-      {"mixed by " + name_of(config.by), "wanted", "first epoch", "samples", "tokens", "passes an epoch"}};
+      {"mixed by " + name_of(config.by), "expected", "first epoch", "samples", "tokens", "passes an epoch"}};
   for (const Mixture::Share& share : shares) {
     rows.push_back({share.name, percent(share.wanted), percent(share.realised), with_commas(share.samples),
                     with_commas(share.tokens), fixed(share.passes, 3)});

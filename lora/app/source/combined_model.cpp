@@ -40,7 +40,7 @@ WeightedPath weighted_path(const std::string& argument) {
     const auto [read, error] = std::from_chars(argument.data() + equals + 1, end, weighted.weight);
     if (error == std::errc() && read == end) return weighted;
   }
-  fail("'" + argument + "': wanted PATH=WEIGHT, such as runs/fr=0.7");
+  fail("'" + argument + "': expected PATH=WEIGHT, such as runs/fr=0.7");
 }
 
 TrainedModel load_combined(const std::vector<WeightedPath>& paths, const CombineOptions& options,
@@ -52,7 +52,7 @@ TrainedModel load_combined(const std::vector<WeightedPath>& paths, const Combine
     for (size_t i = 1; i < sources.size(); ++i) {
       if (may_be_same_base(first.base_model, sources[i].base_model)) continue;
       fail("'" + paths.front().path + "' is of the base '" + first.base_model + "' and '" + paths[i].path + "' of '" +
-           sources[i].base_model + "'; wanted adapters of one base. Where it is one, name it with --model");
+           sources[i].base_model + "'; expected adapters of one base. Where it is one, name it with --model");
     }
   }
   const std::string base = model_path.empty() ? first.base_model : model_path;

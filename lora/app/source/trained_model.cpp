@@ -32,7 +32,7 @@ std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const 
   if (tokenizer.vocab_size() > model->config().vocab_size) {
     throw ModelError(section.path + ": the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
                      " ids, config.json a 'vocab_size' of " + std::to_string(model->config().vocab_size) +
-                     "; wanted at least as many");
+                     "; expected at least as many");
   }
   return model;
 }

@@ -69,7 +69,7 @@ TrainedSource find_trained(const std::string& run_or_adapter) {
   if (fs::exists(path / "state.json") && fs::exists(path / "recipe.yaml")) return checkpoint_source(path);
   if (!fs::exists(path / "adapter_config.json")) {
     if (const std::string one = adapter_run_in(path); !one.empty()) {
-      throw StorageError(path.string() + ": a run of several adapters; wanted the folder of one, such as " + one);
+      throw StorageError(path.string() + ": a run of several adapters; expected the folder of one, such as " + one);
     }
     throw StorageError(path.string() + ": neither a run directory with checkpoints nor a PEFT adapter directory");
   }

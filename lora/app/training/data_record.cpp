@@ -61,13 +61,13 @@ void expect_same_data(const std::filesystem::path& checkpoint, const Dataset& tr
       for (size_t i = 0; i < std::min(before.size(), found.size()); ++i) {
         if (before[i] == found[i]) continue;
         throw DataError(found[i].at("path").get<std::string>() + ": found " + described(found[i]) +
-                        ", wanted what the checkpoint was trained on: " + before[i].at("path").get<std::string>() +
+                        ", expected what the checkpoint was trained on: " + before[i].at("path").get<std::string>() +
                         " with " + described(before[i]) + "; put it back, or start a run of its own without --resume");
       }
       if (before.size() != found.size()) {
         throw DataError("data." + std::string(set) + ": found " + std::to_string(found.size()) +
                         " files, the checkpoint was trained on " + std::to_string(before.size()) +
-                        "; wanted the same ones, or a run of its own without --resume");
+                        "; expected the same ones, or a run of its own without --resume");
       }
     }
   } catch (const ordered_json::exception& error) {

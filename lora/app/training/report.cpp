@@ -185,7 +185,7 @@ std::string answers_report(const std::vector<Question>& questions, const Answers
   text += before ? percent(*before) + " before, " + percent(after) + " after training\n" : percent(after) + "\n";
   for (size_t i = 0; i < std::min(questions.size(), static_cast<size_t>(std::max<int64_t>(0, show))); ++i) {
     std::vector<std::vector<std::string>> rows = {{"prompt", one_line(strip(questions[i].text), 300)},
-                                                  {"wanted", one_line(strip(questions[i].wanted), 100)}};
+                                                  {"expected", one_line(strip(questions[i].wanted), 100)}};
     if (before) rows.push_back({"before", one_line(before->texts[i], 100)});
     rows.push_back({before ? "after" : "answer", one_line(after.texts[i], 100)});
     text += "\n" + table(rows, {false, false});

@@ -38,7 +38,7 @@ std::string passes_line(ExecutionPlan plan);
 // Groups and their rates.
 std::string groups_table(const std::vector<ParameterGroup>& groups);
 
-// Exact matches, and `show` rows with what was wanted and what was answered. `before` may be null.
+// Exact matches, and `show` rows with the expected answer and the given one. `before` may be null.
 std::string answers_report(const std::vector<Question>& questions, const Answers* before, const Answers& after,
                            int64_t show);
 

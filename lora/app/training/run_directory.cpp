@@ -23,7 +23,7 @@ void expect_unused(const fs::path& path) {
   if (!holds_run(path)) return;
   throw StorageError(
       path.string() +
-      ": already holds a run; wanted an unused output_dir. Add --resume to go on from its newest checkpoint");
+      ": already holds a run; expected an unused output_dir. Add --resume to go on from its newest checkpoint");
 }
 
 RunDirectory::RunDirectory(const fs::path& path, bool resume) : path_(path), checkpoints_(path) {
@@ -45,7 +45,7 @@ void RunDirectory::expect_same_run(const Recipe& recipe) const {
   std::string list;
   for (const std::string& key : keys) list += (list.empty() ? "" : ", ") + key;
   throw RecipeError("the checkpoint " + resume_from_->directory.string() + " was made with other values of: " + list +
-                    "; wanted the same ones, or an output_dir of its own for the new run");
+                    "; expected the same ones, or an output_dir of its own for the new run");
 }
 
 void RunDirectory::begin(const Recipe& recipe) {

@@ -34,7 +34,7 @@ RuleAction configured_action(const CleaningConfig& config, Rule rule) {
 
 const RuleInfo& info(Rule rule) {
   static constexpr std::array<RuleInfo, kRules> kInfos = {{
-      {"invalid_utf8", "hold bytes that are no UTF-8, or U+FFFD in their place"},
+      {"invalid_utf8", "hold bytes that are not UTF-8, or U+FFFD in their place"},
       {"control_characters", "hold control characters"},
       {"empty_answers", "have no answer"},
       {"length", "are shorter or longer than the bounds"},

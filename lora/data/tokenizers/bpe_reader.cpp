@@ -12,7 +12,7 @@ using nlohmann::json;
 
 void refuse_options(const JsonView& object) {
   if (const auto type = object.find("type"); type && type->string() != "BPE") {
-    type->fail("model '" + type->string() + "' is not supported, wanted BPE");
+    type->fail("model '" + type->string() + "' is not supported, expected BPE");
   }
   if (const auto dropout = object.find("dropout"); dropout && dropout->value() != 0.0) {
     dropout->fail("found " + dropout->value().dump() + ": merges that are left out by chance are not supported");
@@ -33,7 +33,7 @@ Vocabulary read_names(const JsonView& object) {
   for (auto entry = entries.begin(); entry != entries.end(); ++entry) {
     // A number beyond 63 bits becomes negative.
     if (!entry->is_number_integer() || entry->get<int64_t>() < 0 || entry->get<int64_t>() > kMostIds) {
-      object.fail("found " + entry->dump() + " for '" + entry.key() + "', wanted an id from 0 to " +
+      object.fail("found " + entry->dump() + " for '" + entry.key() + "', expected an id from 0 to " +
                   std::to_string(kMostIds));
     }
     const auto id = entry->get<uint32_t>();
@@ -69,7 +69,7 @@ class MergeReader {
   BpeMerge split(const std::string& text) {
     const size_t space = text.find(' ');
     if (space == text.npos || text.find(' ', space + 1) != text.npos) {
-      fail("found '" + text + "', wanted two tokens with a space between");
+      fail("found '" + text + "', expected two tokens with a space between");
     }
     return merge(std::string_view(text).substr(0, space), std::string_view(text).substr(space + 1));
   }
@@ -77,7 +77,7 @@ class MergeReader {
   // ["a", "b"]
   BpeMerge pair(const json& value) {
     if (!value.is_array() || value.size() != 2 || !value[0].is_string() || !value[1].is_string()) {
-      fail(std::string("found ") + value.type_name() + ", wanted a text or a pair of texts");
+      fail(std::string("found ") + value.type_name() + ", expected a text or a pair of texts");
     }
     return merge(value[0].get_ref<const std::string&>(), value[1].get_ref<const std::string&>());
   }

@@ -87,7 +87,7 @@ std::string replaced(const std::string& text, const Pattern& pattern, const std:
 
 Decoder metaspace(const JsonView& object) {
   const std::string replacement = object.string_or("replacement", "\u2581");
-  if (replacement.empty()) object.at("replacement").fail("found an empty text, wanted one character");
+  if (replacement.empty()) object.at("replacement").fail("found an empty text, expected one character");
   const bool prefix =
       object.string_or("prepend_scheme", object.boolean_or("add_prefix_space", true) ? "always" : "never") != "never";
   return [replacement, prefix, pattern = Pattern::literal(replacement)](std::vector<std::string>& tokens) {
@@ -117,7 +117,7 @@ void add_steps(const JsonView& object, std::vector<Decoder>& steps) {
   } else if (type == "Strip") {
     constexpr int64_t kMost = 1 << 20;
     const std::string& content = object.at("content").string();
-    if (content.empty()) object.at("content").fail("found an empty text, wanted one character");
+    if (content.empty()) object.at("content").fail("found an empty text, expected one character");
     const auto start = static_cast<size_t>(object.at("start").integer(kMost));
     const auto stop = static_cast<size_t>(object.at("stop").integer(kMost));
     steps.push_back([content, start, stop](std::vector<std::string>& tokens) {

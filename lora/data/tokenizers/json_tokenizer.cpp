@@ -178,9 +178,9 @@ class JsonTokenizer : public Tokenizer {
     const auto decoder = root.find("decoder");
     if (decoder && decoder->at("type").string() != "ByteLevel") {
       decoder->at("type").fail("found '" + decoder->at("type").string() +
-                               "', wanted ByteLevel, as the pre-tokenizer is that");
+                               "', expected ByteLevel, as the pre-tokenizer is that");
     }
-    if (!decoder) root.fail("'decoder' is missing, wanted ByteLevel, as the pre-tokenizer is that");
+    if (!decoder) root.fail("'decoder' is missing, expected ByteLevel, as the pre-tokenizer is that");
   }
 
   // Some tokens are searched in the original text, others in the normalized text by their normalized content.

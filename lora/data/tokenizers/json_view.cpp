@@ -24,7 +24,7 @@ void JsonView::fail(const std::string& problem) const {
 }
 
 void JsonView::wanted(const char* type) const {
-  fail(std::string("found ").append(value_->type_name()).append(", wanted ").append(type));
+  fail(std::string("found ").append(value_->type_name()).append(", expected ").append(type));
 }
 
 std::optional<JsonView> JsonView::find(std::string_view key) const {
@@ -61,7 +61,7 @@ int64_t JsonView::integer(int64_t most) const {
   if (!value_->is_number_integer()) wanted("a whole number");
   const bool fits = value_->is_number_unsigned() ? value_->get<uint64_t>() <= static_cast<uint64_t>(most)
                                                  : value_->get<int64_t>() >= 0 && value_->get<int64_t>() <= most;
-  if (!fits) fail("found " + value_->dump() + ", wanted 0 to " + std::to_string(most));
+  if (!fits) fail("found " + value_->dump() + ", expected 0 to " + std::to_string(most));
   return value_->get<int64_t>();
 }
 

@@ -185,7 +185,7 @@ Pattern Pattern::regex(const std::string& source, const JsonView& place) {
 
 Pattern Pattern::read(const JsonView& object) {
   if (const auto text = object.find("String")) {
-    if (text->string().empty()) text->fail("found an empty text, wanted what to look for");
+    if (text->string().empty()) text->fail("found an empty text, expected what to look for");
     return literal(text->string());
   }
   if (const auto source = object.find("Regex")) return regex(source->string(), *source);

@@ -32,7 +32,7 @@ void read_template(const JsonView& object, Surroundings& found) {
 // ["[SEP]", 102]
 std::string pair_name(const JsonView& pair) {
   const auto elements = pair.elements();
-  if (elements.empty()) pair.fail("found an empty array, wanted a token and its id");
+  if (elements.empty()) pair.fail("found an empty array, expected a token and its id");
   return elements[0].string();
 }
 

@@ -168,13 +168,13 @@ void replace_spaces(Words& words, std::string_view replacement) {
 void add_metaspace(const JsonView& object, std::vector<Splitter>& steps) {
   const std::string replacement = object.string_or("replacement", "\u2581");
   if (replacement.empty() || character_at(replacement, 0).length != replacement.size()) {
-    object.at("replacement").fail("found '" + replacement + "', wanted one character");
+    object.at("replacement").fail("found '" + replacement + "', expected one character");
   }
   // The older form of `prepend_scheme` is `add_prefix_space`.
   const std::string scheme =
       object.string_or("prepend_scheme", object.boolean_or("add_prefix_space", true) ? "always" : "never");
   if (scheme != "always" && scheme != "first" && scheme != "never") {
-    object.at("prepend_scheme").fail("found '" + scheme + "', wanted always, first or never");
+    object.at("prepend_scheme").fail("found '" + scheme + "', expected always, first or never");
   }
   steps.push_back([=](Words& words, PatternScratch&) {
     replace_spaces(words, replacement);
@@ -222,7 +222,7 @@ void add_steps(const JsonView& object, PreTokenizer& made) {
     steps.push_back(split_characters(is_punctuation, Behavior::kIsolated));
   } else if (type == "CharDelimiterSplit") {
     const std::string& delimiter = object.at("delimiter").string();
-    if (delimiter.empty()) object.at("delimiter").fail("found an empty text, wanted one character");
+    if (delimiter.empty()) object.at("delimiter").fail("found an empty text, expected one character");
     steps.push_back(split_pattern(Pattern::literal(delimiter), Behavior::kRemoved, false));
   } else if (type == "Metaspace") {
     add_metaspace(object, steps);

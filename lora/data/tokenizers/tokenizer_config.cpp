@@ -37,7 +37,7 @@ int64_t read_id(const JsonView& place, const std::string& key) {
   int64_t id = -1;
   const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
   if (error != std::errc() || end != key.data() + key.size() || id < 0 || id > kMostIds) {
-    place.fail("found '" + key + "', wanted an id from 0 to " + std::to_string(kMostIds));
+    place.fail("found '" + key + "', expected an id from 0 to " + std::to_string(kMostIds));
   }
   return id;
 }

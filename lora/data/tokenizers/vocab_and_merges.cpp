@@ -41,7 +41,7 @@ std::string tokenizer_class(const std::filesystem::path& directory) {
   if (type.ends_with("Fast")) type.resize(type.size() - 4);
   if (type != "GPT2Tokenizer" && type != "Qwen2Tokenizer") {
     name.fail("found '" + type +
-              "' beside vocab.json and merges.txt, wanted GPT2Tokenizer or Qwen2Tokenizer, or a "
+              "' beside vocab.json and merges.txt, expected GPT2Tokenizer or Qwen2Tokenizer, or a "
               "tokenizer.json");
   }
   return type;
