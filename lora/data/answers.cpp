@@ -32,12 +32,12 @@ std::optional<Extent> words_of(const Text& text, size_t message) {
   return extent;
 }
 
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+bool is_blank_byte(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
 // Removes trailing white space from [begin, end), unless there is nothing else.
 size_t without_space(const std::string& bytes, size_t begin, size_t end) {
   size_t last = end;
-  while (last > begin && is_space(bytes[last - 1])) --last;
+  while (last > begin && is_blank_byte(bytes[last - 1])) --last;
   return last;
 }
 

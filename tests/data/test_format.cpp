@@ -131,7 +131,7 @@ TEST_CASE("preference pairs are read whole: as texts, as messages, with the prom
 }
 
 TEST_CASE("an unknown format and a renamed column that no format reads are the recipe's errors") {
-  CHECK_THROWS_WITH(example_of("alpacca", "{}"), Contains("unknown format 'alpacca'") && Contains("'completion'"));
+  CHECK_THROWS_WITH(example_of("alpacca", "{}"), Contains("unknown format 'alpacca'") && Contains("completion, "));
   CHECK_THROWS_AS(example_of("alpacca", "{}"), RecipeError);
   CHECK_THROWS_WITH(example_of("text", "{}", {{"txt", "body"}}), Contains("renames 'txt'") && Contains("reads 'text'"));
   CHECK_THROWS_AS(example_of("text", "{}", {{"txt", "body"}}), RecipeError);

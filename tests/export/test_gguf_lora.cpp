@@ -98,7 +98,7 @@ TEST_CASE("a GGUF adapter may be in half precision") {
 
 TEST_CASE("what a GGUF adapter has no place for is refused by name, with what to do instead") {
   CHECK_THAT(refusal(config("dora")), Contains("method 'dora'") && Contains("merge first"));
-  CHECK_THAT(refusal(config("full")), Contains("method 'full'") && Contains("merged model"));
+  CHECK_THAT(refusal(config("full")), Contains("method full") && Contains("gguf writes the whole model"));
   AdapterConfig saving = config();
   saving.modules_to_save = {"lm_head"};
   CHECK_THAT(refusal(saving), Contains("'lm_head' is trained whole (modules_to_save)") && Contains("merge first"));

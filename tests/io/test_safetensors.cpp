@@ -189,8 +189,8 @@ TEST_CASE("a damaged safetensors file is an error that names what is wrong", "[i
   CHECK_THAT(read_error(kPythonFile.substr(0, kPythonFile.size() - 1)), Contains("'mask'") && Contains("truncated"));
   CHECK_THAT(read_error(kPythonFile + "x"), Contains("found 40 bytes of data, expected 39"));
   CHECK_THAT(header_error("[]"), Contains("does not begin with '{'"));
-  CHECK_THAT(header_error("{"), Contains("no JSON, at byte 2"));
-  CHECK_THAT(header_error("{\"\xff\":1}"), Contains("no JSON"));
+  CHECK_THAT(header_error("{"), Contains("not JSON, at byte 2"));
+  CHECK_THAT(header_error("{\"\xff\":1}"), Contains("not JSON"));
   CHECK_THAT(header_error(R"({"w":1})"), Contains("'w'") && Contains("expected an object"));
   CHECK_THAT(header_error(R"({"__metadata__":{"a":1}})"), Contains("__metadata__"));
   CHECK_THAT(header_error(R"({"__metadata__":["a"]})"), Contains("__metadata__"));
@@ -242,7 +242,7 @@ TEST_CASE("a missing file, a directory and a missing tensor are errors that name
   CHECK_THAT(error_message([&] { SafetensorsFile(directory / "none.safetensors"); }),
              Contains("none.safetensors") && Contains("No such file"));
   CHECK_THAT(error_message([&] { SafetensorsFile(directory.path()); }), Contains("is a directory"));
-  CHECK_THAT(error_message([&] { SafetensorsFile("/dev/null"); }), Contains("no regular file"));
+  CHECK_THAT(error_message([&] { SafetensorsFile("/dev/null"); }), Contains("not a regular file"));
   write_bytes(directory / "a", kPythonFile);
   CHECK_THAT(error_message([&] { SafetensorsFile(directory / "a").tensor("lm_head.weight"); }),
              Contains("lm_head.weight"));
