@@ -10,7 +10,7 @@
 // The names that a value accepts come from its registry, or from its enum. Rules between keys are in checks.cpp.
 
 #include "lora/adapters/initialise.h"
-#include "lora/adapters/method.h"
+#include "lora/adapters/registry.h"
 #include "lora/data/format.h"
 #include "lora/export/export.h"
 #include "lora/quantization/quantizer.h"
