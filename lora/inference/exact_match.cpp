@@ -11,7 +11,6 @@
 #include "models/base/error.h"
 
 namespace lora {
-namespace {}  // namespace
 
 std::string strip(const std::string& text) {
   const char* space = " \t\r\n\v\f";

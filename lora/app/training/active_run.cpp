@@ -40,20 +40,29 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
     }
     resumed_step_ = saved_step_ = trainer().progress().step;
   }
+  if (!directory().resume_from() && !questions_.empty()) before_ = generate_answers();
   directory().begin(recipe());
-  if (!directory().resume_from() && !questions_.empty()) before_ = answer(0, 0.0);
+  if (before_) write_answers(*before_, 0, 0.0);
   peak_flops_ = measured_peak(planned_.model().dtype());
 }
 
 Answers ActiveRun::answer(int64_t step, double epoch) {
+  Answers answers = generate_answers();
+  write_answers(answers, step, epoch);
+  return answers;
+}
+
+Answers ActiveRun::generate_answers() const {
   const std::vector<DataSource> sources =
       sources_as_found(recipe().data.validation, planned_.prepared.data->validation);
-  Answers answers = answer_questions(planned_.model(), *planned_.prepared.tokenizer, questions_,
-                                     end_ids(planned_.model(), *planned_.prepared.tokenizer, recipe().data, sources),
-                                     recipe().evaluation.max_new_tokens);
+  return answer_questions(planned_.model(), *planned_.prepared.tokenizer, questions_,
+                          end_ids(planned_.model(), *planned_.prepared.tokenizer, recipe().data, sources),
+                          recipe().evaluation.max_new_tokens);
+}
+
+void ActiveRun::write_answers(const Answers& answers, int64_t step, double epoch) {
   directory().write_exact_match(step, epoch, trainer().evaluate().loss, answers.exact,
                                 static_cast<int64_t>(questions_.size()));
-  return answers;
 }
 
 void ActiveRun::step(ProgressDisplay& display) {

@@ -54,6 +54,9 @@ class ActiveRun {
   double epoch() const { return epoch_; }
 
  private:
+  Answers generate_answers() const;
+  void write_answers(const Answers& answers, int64_t step, double epoch);
+
   PlannedRun planned_;
   std::vector<Question> questions_;
   std::optional<Answers> before_;

@@ -61,16 +61,19 @@ PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
 void plan_memory_of(std::vector<PlannedRun>& runs, int64_t machine_bytes) {
   DataNeed all;
   int64_t held = 0;
+  std::vector<int64_t> longest;
   for (const PlannedRun& run : runs) {
-    const DataNeed need = data_need_of(run);
+    const DataNeed need = data_need_of(run);  // reads all tokens
+    longest.push_back(need.longest);
     all.samples += need.samples;
     all.tokens += need.tokens;
     all.distinct = std::max(all.distinct, need.distinct);  // one vocabulary: the same tokens for the most part
     held += held_bytes(run);
   }
-  for (PlannedRun& run : runs) {
+  for (size_t i = 0; i < runs.size(); ++i) {
+    PlannedRun& run = runs[i];
     run.need = all;
-    run.need.longest = data_need_of(run).longest;
+    run.need.longest = longest[i];
     run.activate();
     run.plan = plan_memory(run.model(), run.trainer->groups(), run.recipe().training, run.need, machine_bytes,
                            held - held_bytes(run) + run.trainer->method_bytes());
