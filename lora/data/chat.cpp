@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
@@ -19,14 +21,41 @@ const std::vector<std::string>& roles() {
   return known;
 }
 
+// Names of the role of a message that is a call of a tool.
+bool is_call_role(const std::string& role) {
+  static const std::set<std::string> names = {"tool_call", "tool_calls", "tool-call", "function_call", "function-call"};
+  return names.contains(role);
+}
+
 // Other names of roles.
-std::string mapped_role(const std::string& role) {
+std::string mapped_role(std::string role) {
   static const std::map<std::string, std::string> names = {
-      {"human", "user"},       {"gpt", "assistant"},           {"chatgpt", "assistant"}, {"bot", "assistant"},
-      {"bing", "assistant"},   {"bard", "assistant"},          {"model", "assistant"},   {"prompter", "user"},
-      {"developer", "system"}, {"function_call", "assistant"}, {"observation", "tool"},  {"function_response", "tool"}};
+      {"human", "user"},           {"prompter", "user"},      {"gpt", "assistant"},      {"chatgpt", "assistant"},
+      {"bot", "assistant"},        {"ai", "assistant"},       {"bing", "assistant"},     {"bard", "assistant"},
+      {"model", "assistant"},      {"developer", "system"},   {"observation", "tool"},   {"function_response", "tool"},
+      {"function_result", "tool"}, {"tool_response", "tool"}, {"tool-response", "tool"}, {"tool_responses", "tool"},
+      {"tool_result", "tool"},     {"tool_results", "tool"},  {"tool_output", "tool"}};
+  std::ranges::transform(role, role.begin(),
+                         [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); });
+  if (is_call_role(role)) return "assistant";
   const auto found = names.find(role);
   return found == names.end() ? role : found->second;
+}
+
+// Fields of a message by which a tool says whether an answer is trained: 1 or true, 0 or false. `weight` is OpenAI's,
+// `train` and `training` are axolotl's, `loss` and `loss_scale` ms-swift's.
+bool is_train_mark(const std::string& field) {
+  static const std::set<std::string> names = {"weight",     "train",       "training",  "trainable",
+                                              "trained",    "loss",        "loss_mask", "step_loss_mask",
+                                              "loss_scale", "loss_weight", "learn"};
+  return names.contains(field);
+}
+
+// Fields that mask a message, or a part of it, in a way that is not followed here.
+bool is_other_mask(const std::string& field) {
+  static const std::set<std::string> names = {"train_detail", "training_detail", "mask",    "masked",   "mask_loss",
+                                              "ignore",       "ignore_loss",     "no_loss", "train_on", "no_train"};
+  return names.contains(field);
 }
 
 // Refuses deep values: they would exhaust the stack of code that traverses them.
@@ -41,22 +70,37 @@ class MessageReader {
  public:
   explicit MessageReader(std::string where) : where_(std::move(where)) {}
 
-  ChatMessage read(const Json& given, const char* role_key, const char* content_key) const {
+  ChatMessage read(const Json& given) const {
     if (!given.is_object()) fail(std::string("found ") + given.type_name() + ", expected an object");
     expect_shallow(given, where_);
+    const char* role_key = given.contains("from") && !given.contains("role") ? "from" : "role";
+    const char* content_key = given.contains("value") && !given.contains("content") ? "value" : "content";
     ChatMessage message{.fields = Json::object()};
     message.fields["role"] = role(given, role_key);
     message.fields["content"] = content(given, content_key);
     for (const auto& item : given.items()) {
       if (item.key() == role_key || item.key() == content_key || item.value().is_null()) continue;
-      if (item.key() == "weight" || item.key() == "train") {
-        message.trained = trained(item.key(), item.value());
-      } else {
-        message.fields[item.key()] = item.key() == "tool_calls" ? tool_calls(item.value()) : item.value();
+      if (is_other_mask(item.key())) {
+        fail("'" + item.key() +
+             "' marks what is trained in a way that is not followed; expected 'weight': 0 or "
+             "'train': false on an answer that is not trained");
       }
+      if (is_train_mark(item.key())) continue;
+      message.fields[item.key()] = item.key() == "tool_calls" ? tool_calls(item.value()) : item.value();
     }
-    if (!message.trained && message.role() != "assistant") message.trained = true;  // excludes nothing
+    if (message.role() == "assistant") message.trained = mark(given).value_or(true);
+    if (is_call_role(given[role_key].get_ref<const std::string&>())) turn_into_call(message);
     return message;
+  }
+
+  // Whether the message is marked as trained, or as not trained.
+  std::optional<bool> mark(const Json& given) const {
+    std::optional<bool> all;
+    for (const auto& item : given.items()) {
+      if (!is_train_mark(item.key()) || item.value().is_null()) continue;
+      all = trained(item.key(), item.value()) && all.value_or(true);
+    }
+    return all;
   }
 
  private:
@@ -113,21 +157,27 @@ class MessageReader {
     return calls;
   }
 
+  // Text that is not a call as JSON stays what the assistant says.
+  void turn_into_call(ChatMessage& message) const {
+    Json calls = Json::parse(message.content(), nullptr, false);
+    if (calls.is_object()) calls = Json::array({calls});
+    if (!calls.is_array() || calls.empty() || message.fields.contains("tool_calls")) return;
+    for (Json& call : calls) {
+      if (call.is_object() && call.contains("name")) call = {{"type", "function"}, {"function", call}};
+      if (!call.is_object() || !call.contains("function") || !call["function"].is_object()) return;
+      if (!call["function"].contains("name") || !call["function"].contains("arguments")) return;
+    }
+    expect_shallow(calls, where_);
+    message.fields["content"] = "";
+    message.fields["tool_calls"] = tool_calls(std::move(calls));
+  }
+
   const std::string where_;
 };
 
-std::vector<ChatMessage> read_all(const Json& list, const std::string& where, const char* name, const char* role_key,
-                                  const char* content_key) {
-  if (!list.is_array()) {
-    throw DataError(where + ": '" + name + "' is " + list.type_name() + ", expected a list of messages");
-  }
-  if (list.empty()) throw DataError(where + ": '" + std::string(name) + "' is empty, expected at least one message");
-  std::vector<ChatMessage> messages;
-  for (size_t i = 0; i < list.size(); ++i) {
-    const MessageReader reader(where + ": " + name + "[" + std::to_string(i) + "]");
-    messages.push_back(reader.read(list[i], role_key, content_key));
-  }
-  return messages;
+// True if the message is nothing but calls, which its role told.
+bool is_call(const Json& given, const ChatMessage& message) {
+  return message.fields.contains("tool_calls") && !given.contains("tool_calls");
 }
 
 }  // namespace
@@ -136,12 +186,35 @@ ChatMessage chat_message(const std::string& role, const std::string& content) {
   return {.fields = {{"role", role}, {"content", content}}};
 }
 
-std::vector<ChatMessage> read_messages(const Json& list, const std::string& where) {
-  return read_all(list, where, "messages", "role", "content");
-}
-
-std::vector<ChatMessage> read_sharegpt(const Json& list, const std::string& where) {
-  return read_all(list, where, "conversations", "from", "value");
+std::vector<ChatMessage> read_messages(const Json& list, const std::string& where, const std::string& name) {
+  if (!list.is_array()) {
+    throw DataError(where + ": '" + name + "' is " + list.type_name() + ", expected a list of messages");
+  }
+  if (list.empty()) throw DataError(where + ": '" + name + "' is empty, expected at least one message");
+  std::vector<ChatMessage> messages;
+  bool any_read = false;  // marked as not trained, of those that are no answers
+  std::string any_trained;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const MessageReader reader(where + ": " + name + "[" + std::to_string(i) + "]");
+    ChatMessage message = reader.read(list[i]);
+    if (const auto mark = reader.mark(list[i]); mark && message.role() != "assistant") {
+      any_read |= !*mark;
+      if (*mark) any_trained = message.role();
+    }
+    ChatMessage* last = messages.empty() ? nullptr : &messages.back();
+    // The words before a call, and several calls, are one turn.
+    if (last && is_call(list[i], message) && last->role() == "assistant" && last->trained == message.trained) {
+      Json& calls = last->fields["tool_calls"];
+      for (Json& call : message.fields["tool_calls"]) calls.push_back(std::move(call));
+    } else {
+      messages.push_back(std::move(message));
+    }
+  }
+  if (any_read && !any_trained.empty()) {
+    throw DataError(where + ": one message of role " + any_trained + " is marked as trained and another is not; " +
+                    "only answers are trained, or everything by train_on: all, which takes no marks");
+  }
+  return messages;
 }
 
 Json read_tools(const Json& value, const std::string& where) {

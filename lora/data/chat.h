@@ -22,14 +22,16 @@ struct Chat {
 
 ChatMessage chat_message(const std::string& role, const std::string& content);
 
-// Reads a list of OpenAI messages: {role, content, …}. `weight: 0` or `train: false` marks an answer that is not
+// Reads a list of messages: OpenAI's {role, content, …} or ShareGPT's {from, value, …}, with the roles user or human,
+// assistant or gpt, … `weight: 0`, `train: false` and the same under other tools' names mark an answer that is not
 // trained. Content in text parts is joined, null content becomes "", and arguments of tool calls that are JSON text are
-// parsed, as templates expect. Other nulls are dropped, as in transformers. `developer` becomes `system`. Throws
-// DataError "WHERE: messages[2]: …" for a malformed conversation, an unknown role, or a part that is not text.
-std::vector<ChatMessage> read_messages(const nlohmann::ordered_json& list, const std::string& where);
-
-// Reads ShareGPT messages: {from, value} with the roles human, gpt, …
-std::vector<ChatMessage> read_sharegpt(const nlohmann::ordered_json& list, const std::string& where);
+// parsed, as templates expect. Other nulls are dropped, as in transformers. `developer` becomes `system`. A message of
+// role tool_call or function_call that holds a call as JSON, {name, arguments}, becomes the assistant's tool_calls, in
+// one message with the assistant's words before it.
+// Throws DataError "WHERE: NAME[2]: …" for a malformed conversation, an unknown role, a part that is not text, and a
+// mark that cannot be followed, such as axolotl's `train_detail`.
+std::vector<ChatMessage> read_messages(const nlohmann::ordered_json& list, const std::string& where,
+                                       const std::string& name = "messages");
 
 // Reads a list of tools, or JSON text of one. Returns null if there are none.
 nlohmann::ordered_json read_tools(const nlohmann::ordered_json& value, const std::string& where);

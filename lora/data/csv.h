@@ -1,5 +1,6 @@
 #pragma once
-// A strict reader of CSV (RFC 4180): ambiguous input is an error.
+// A strict reader of CSV (RFC 4180): ambiguous input is an error. A quote within an unquoted field is text, as for
+// pandas.
 
 #include <cstdint>
 #include <streambuf>
@@ -11,7 +12,7 @@ namespace lora {
 // Reads the records of a stream, one at a time. Commas separate fields. A field may be in double quotes; there, a quote
 // is doubled, and commas and line ends are text. Lines end with LF or CRLF; the last line may end without one. Blank
 // lines are skipped. TSV uses tabs instead of commas. Errors are DataError "NAME:LINE: …" for an unclosed quote, text
-// after a closing quote, a quote in an unquoted field, a lone carriage return, invalid UTF-8, a NUL byte, and a record
+// after a closing quote, a lone carriage return, invalid UTF-8, a NUL byte, and a record
 // of more than kMostRecordBytes.
 class CsvReader {
  public:

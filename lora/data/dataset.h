@@ -15,12 +15,20 @@ namespace lora {
 
 class TokenFile;
 
+// A column that holds something and that the source's format does not read.
+struct UnreadColumn {
+  std::string name;
+  int64_t rows = 0;  // that have it
+  bool operator==(const UnreadColumn&) const = default;
+};
+
 // One source of the recipe. Its samples are [begin, end) of the dataset.
 struct SourcePart {
   std::string path, format;
   std::string ground;  // for format `auto`: why this format was chosen
   int64_t begin = 0, end = 0;
   SourceCounts counts;
+  std::vector<UnreadColumn> unread = {};  // in the order in which rows have them; the first kMostUnread
   bool operator==(const SourcePart&) const = default;
 };
 

@@ -22,6 +22,9 @@ EncodeOptions encode_options(const DataConfig& data, const DataSource& source, c
   const std::string& chosen = source.chat_template.empty() ? data.chat_template : source.chat_template;
   options.chat_for_prompts = format.turns != Turns::kNever && chosen != "auto";
   if (format.turns == Turns::kAlways || options.chat_for_prompts) options.chat = find_chat_template(chosen, tokenizer);
+  if (!options.chat && !format.own_template.empty()) {
+    options.own_chat = find_chat_template(format.own_template, tokenizer);
+  }
   return options;
 }
 
@@ -31,7 +34,8 @@ std::string to_key(const EncodeOptions& options) {
          " overlong=" + std::to_string(static_cast<int>(options.overlong)) +
          " allow_special_tokens=" + std::to_string(static_cast<int>(options.allow_special_tokens)) +
          " chat_for_prompts=" + std::to_string(static_cast<int>(options.chat_for_prompts)) +
-         " chat=" + (options.chat ? options.chat->key() : "none");
+         " chat=" + (options.chat ? options.chat->key() : "none") +
+         " own_chat=" + (options.own_chat ? options.own_chat->key() : "none");
 }
 
 std::string templates_line(const DataConfig& data, const std::vector<DataSource>& sources, const Tokenizer& tokenizer) {

@@ -17,8 +17,9 @@ struct EncodeOptions {
   TrainOn train_on = TrainOn::kAssistant;
   Overlong overlong = Overlong::kTruncate;
   bool allow_special_tokens = false;
-  std::shared_ptr<const ChatTemplate> chat = {};  // renders conversations; null if the source has none
-  bool chat_for_prompts = false;                  // also renders prompts and answers as conversations
+  std::shared_ptr<const ChatTemplate> chat = {};      // renders conversations; null if the source has none
+  bool chat_for_prompts = false;                      // also renders prompts and answers as conversations
+  std::shared_ptr<const ChatTemplate> own_chat = {};  // renders conversations if `chat` is null
 };
 
 // The options of one source of a recipe's data. Its format must be known (not auto). Throws RecipeError for an invalid

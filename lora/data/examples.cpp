@@ -1,5 +1,6 @@
 #include "lora/data/examples.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -26,6 +27,17 @@ void expect_label(const Example& example, bool wanted, const std::string& where)
 }
 
 }  // namespace
+
+void add_unread(const std::vector<UnreadColumn>& more, std::vector<UnreadColumn>& all) {
+  for (const UnreadColumn& column : more) {
+    const auto known = std::ranges::find(all, column.name, &UnreadColumn::name);
+    if (known != all.end()) {
+      known->rows += column.rows;
+    } else if (all.size() < kMostUnread) {
+      all.push_back(column);
+    }
+  }
+}
 
 std::string without_component(const DataError& error) {
   const std::string text = error.what();
@@ -58,19 +70,21 @@ bool ExampleReader::open_next_file() {
     }
     if (source_ == sources_.size()) return false;
     opened_.push_back(sources_[source_]);
-    format_ = opened_.back().format == "auto" ? nullptr : &format_of(opened_.back());
+    if (opened_.back().format != "auto") format_of(opened_.back());  // throws for one that does not exist
+    format_ = nullptr;
     grounds_.emplace_back();
     paths_ = matching_files(sources_[source_].path);
     path_ = 0;
     any_row_ = false;
   }
-  reader_ = std::make_unique<RowReader>(paths_[path_++]);
+  reader_ = std::make_unique<RowReader>(paths_[path_++], object_is_row(sources_[source_]));
   return true;
 }
 
 bool ExampleReader::next(ExampleBlock& block) {
   block.rows.clear();
-  block.read = 0;
+  block.unread.clear();
+  block.read = block.not_chosen = 0;
   while (block.read == 0) {
     if (!reader_ && !open_next_file()) return false;
     block.source = source_;
@@ -97,13 +111,14 @@ void ExampleReader::fill(ExampleBlock& block) {
     } catch (const DataError&) {
       continue;  // reported below, with the errors of all rows
     }
-    const Recognised found = recognise_format(source, first, labelled_, reader_->where(raw_[i]));
+    const Recognised found = format_for(source, first, labelled_, reader_->where(raw_[i]));
     format_ = found.format;
     source.format = found.format->name;
     grounds_.back() = found.ground;
   }
   std::vector<ExampleRow> rows(count);
   std::vector<std::string> errors(count);
+  std::vector<std::vector<std::string>> unread(count);
   parallel_for(static_cast<int64_t>(count), kRowsAtATime, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
       ExampleRow& row = rows[i];
@@ -111,18 +126,24 @@ void ExampleReader::fill(ExampleBlock& block) {
       row.where = reader_->where(raw_[i]);
       try {
         const nlohmann::ordered_json object = reader_->parse(raw_[i]);
-        row.example = format_->make(DataRow(source, object, row.where));
+        const DataRow columns(source, object, row.where);
+        row.keep = is_chosen(*format_, columns);
+        row.example = format_->make(columns);
         expect_label(row.example, labelled_, row.where);
+        unread[i] = columns.unread();
       } catch (const DataError& error) {
         errors[i] = without_component(error);
       }
     }
   });
   for (size_t i = 0; i < count; ++i) {
-    if (errors[i].empty()) {
+    for (const std::string& column : unread[i]) add_unread({{column, 1}}, block.unread);
+    if (!errors[i].empty()) {
+      bad_.add(errors[i]);
+    } else if (rows[i].keep) {
       block.rows.push_back(std::move(rows[i]));
     } else {
-      bad_.add(errors[i]);
+      ++block.not_chosen;
     }
   }
   block.read = static_cast<int64_t>(count);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lora/data/config.h"
+#include "lora/data/dataset.h"
 #include "lora/data/format.h"
 #include "lora/data/rows.h"
 #include "models/base/error.h"
@@ -49,11 +50,17 @@ struct ExampleRow {
   bool keep = true;   // cleared by a filter
 };
 
+// Adds the columns of `more` to those of `all`, as long as there are not more than kMostUnread.
+constexpr size_t kMostUnread = 50;
+void add_unread(const std::vector<UnreadColumn>& more, std::vector<UnreadColumn>& all);
+
 // Rows of one source in order, without the skipped ones.
 struct ExampleBlock {
   size_t source = 0;
   std::vector<ExampleRow> rows;
   int64_t read = 0;
+  int64_t not_chosen = 0;            // left out: their answer is not one to learn (is_chosen in format.h)
+  std::vector<UnreadColumn> unread;  // in usable rows, most kMostUnread
 };
 
 class ExampleReader {
@@ -82,7 +89,7 @@ class ExampleReader {
   const bool labelled_;
   std::vector<DataSource> opened_;  // the sources so far
   std::vector<std::string> grounds_;
-  const Format* format_ = nullptr;  // of the last source; null: not recognised yet
+  const Format* format_ = nullptr;  // of the last source; null: no row of it has been readable yet
   size_t source_ = 0;
   std::vector<std::string> paths_;  // the files of that source
   size_t path_ = 0;

@@ -12,6 +12,15 @@ namespace lora {
 Format alpaca_format(), chat_format(), classification_format(), completion_format(), preference_format(),
     sharegpt_format(), text_format();
 
+namespace {
+
+// Whether a row of the format may say that its answer is not one to learn.
+bool takes_marks(const Format& format) {
+  return format.trains == Trains::kText && std::ranges::count(format.columns, "label") > 0;
+}
+
+}  // namespace
+
 const std::vector<Format>& formats() {
   static const std::vector<Format> all = {
       alpaca_format(),     chat_format(),     classification_format(), completion_format(),
@@ -47,13 +56,29 @@ const Format& format_of(const DataSource& source) {
   return *format;
 }
 
+bool is_chosen(const Format& format, const DataRow& row) {
+  if (!takes_marks(format)) return true;
+  const bool asked = row.source().train_on == TrainOn::kChosen;
+  for (const char* column : {"label", "kto_tag"}) {
+    const std::optional<bool> mark = row.flag(column);
+    if (mark && asked) return *mark;
+    if (!mark) continue;
+    throw DataError(row.where() + ": '" + column + "' is " + (*mark ? "true" : "false") +
+                    ", as in data for KTO, where false marks an answer that is not to be learnt; train_on: chosen of " +
+                    "this source trains on the rows with true alone");
+  }
+  if (!asked) return true;
+  throw DataError(row.where() + ": neither 'label' nor 'kto_tag' is true or false, which train_on: chosen goes by");
+}
+
 std::string train_on_problem(const Format& format, const DataSource& source) {
   const bool chosen = source.train_on == TrainOn::kChosen;
   if (format.trains == Trains::kPair && !chosen) {
     return "preference pairs are read and checked, but there is no training on preferences yet; "
            "train_on: chosen trains on the chosen answers alone";
   }
-  return format.trains != Trains::kPair && chosen ? "chosen is of format preference, found " + format.name : "";
+  const bool possible = format.trains == Trains::kPair || takes_marks(format);
+  return chosen && !possible ? "chosen is of format preference, found " + format.name : "";
 }
 
 }  // namespace lora

@@ -19,8 +19,9 @@ struct Example {
   std::string prompt;
   std::string completion;
   std::optional<std::string> label = {};  // classification: of the prompt, which is then all of the text
-  // The user's words where the prompt has more than these (alpaca), for a chat template.
+  // The user's words where the prompt has more than these, and the system's words in it, for a chat template.
   std::string user = {};
+  std::string system = {};
   // A conversation, which samples are made of then; prompt and completion are its plain text, for cleaning and reports:
   // all but the last answer, and that answer.
   std::shared_ptr<const Chat> chat = {};
@@ -40,6 +41,10 @@ struct Format {
   Turns turns = Turns::kNever;              // whether a chat template renders its rows
   Trains trains = Trains::kText;            // kLabel goes with a classification head, the others do not
   std::vector<std::string> elsewhere = {};  // other tools' names for it
+  // The format that reads a source instead whose first row has a list in a required column.
+  std::string of_messages = {};
+  // The template, of builtin_templates(), that renders rows with several turns where no other is asked for.
+  std::string own_template = {};
 };
 
 // All formats.
@@ -55,6 +60,10 @@ std::vector<std::string> columns_of(const std::string& name);
 // The format of a source. Throws RecipeError for an unknown name, and for an entry of `fields` that is not one of its
 // columns.
 const Format& format_of(const DataSource& source);
+
+// Whether the row's answer is one to learn. KTO's rows say it in `label` or `kto_tag`: true or false. Throws DataError
+// for such a row if the source's train_on is not `chosen`, and for a row without that mark if it is.
+bool is_chosen(const Format& format, const DataRow& row);
 
 // Why the source's rows cannot be trained on as its `train_on` says; empty where they can.
 std::string train_on_problem(const Format& format, const DataSource& source);

@@ -121,16 +121,28 @@ bool Input::starts_with(std::string_view bytes) const {
   return std::string_view(gptr(), static_cast<size_t>(egptr() - gptr())).starts_with(bytes);
 }
 
-Input::int_type Input::underflow() {
-  size_t count = 0;
-  // Reads at least as many bytes as a byte order mark has, if the file has them.
-  for (bool end = false; count < kFirstBytes && !end;) {
+std::string_view Input::beginning() {
+  const auto done = static_cast<size_t>(gptr() - eback());
+  const size_t count = fill(static_cast<size_t>(egptr() - eback()), buffer_.size());
+  setg(buffer_.data(), buffer_.data() + done, buffer_.data() + count);
+  return {gptr(), count - done};
+}
+
+// Reads until the buffer has `least` bytes or the file ends. It has `count`. Returns how many it has then.
+size_t Input::fill(size_t count, size_t least) {
+  for (bool end = false; count < least && !end;) {
     char* to = buffer_.data() + count;
     const size_t more =
         unpacked_ ? unpacked_->read(to, buffer_.size() - count) : file_->read(to, buffer_.size() - count);
     end = more == 0;
     count += more;
   }
+  return count;
+}
+
+Input::int_type Input::underflow() {
+  // At least as many bytes as a byte order mark has, if the file has them.
+  const size_t count = fill(0, kFirstBytes);
   setg(buffer_.data(), buffer_.data(), buffer_.data() + count);
   return count == 0 ? traits_type::eof() : traits_type::to_int_type(*gptr());
 }

@@ -45,6 +45,8 @@ class Input : public std::streambuf {
 
   // Compares the first bytes of the text, at most four. Call it before reading.
   bool starts_with(std::string_view bytes) const;
+  // The next 256 KiB of the text, or all of it if it is shorter. Call it before a whole buffer is read.
+  std::string_view beginning();
 
   enum class Line { kEnd, kWhole, kTooLong };
   // The line without its LF or CRLF. Only the first bytes are kept of a line of more than kMostRecordBytes.
@@ -55,6 +57,7 @@ class Input : public std::streambuf {
 
  private:
   int_type underflow() override;
+  size_t fill(size_t count, size_t least);
 
   std::string path_;
   std::unique_ptr<class HashedFile> file_;

@@ -25,11 +25,24 @@ bool reads_all_renamed(const Format& format, const DataSource& source) {
 std::string found_as(const std::string& column, const DataSource& source, const nlohmann::ordered_json& row) {
   const auto renamed = source.fields.find(column);
   const std::string& name = renamed == source.fields.end() ? column : renamed->second;
-  const auto found = row.find(name);
-  return found == row.end() || found->is_null() ? "" : name;
+  const nlohmann::ordered_json* found = find_column(row, name);
+  return !found || found->is_null() ? "" : name;
 }
 
 }  // namespace
+
+Recognised format_for(const DataSource& source, const nlohmann::ordered_json& row, bool labelled,
+                      const std::string& where) {
+  Recognised found =
+      source.format == "auto" ? recognise_format(source, row, labelled, where) : Recognised{&format_of(source), ""};
+  if (found.format->of_messages.empty()) return found;
+  for (const std::string& column : required_columns(*found.format)) {
+    const std::string name = found_as(column, source, row);
+    if (name.empty() || !find_column(row, name)->is_array()) continue;
+    return {find_row(formats(), found.format->of_messages), "its '" + name + "' is a list of messages"};
+  }
+  return found;
+}
 
 Recognised recognise_format(const DataSource& source, const nlohmann::ordered_json& row, bool labelled,
                             const std::string& where) {

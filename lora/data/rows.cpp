@@ -1,6 +1,7 @@
 #include "lora/data/rows.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -32,10 +33,12 @@ std::string parser_says(const ordered_json::parse_error& error) {
   return message.substr(0, message.find("; last read"));
 }
 
+char ascii_lower(char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); }
+
 // Decides by the file's name without the suffix of its compression.
 char csv_separator(const std::string& path) {
   std::string name = std::filesystem::path(path).filename().string();
-  for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  std::ranges::transform(name, name.begin(), ascii_lower);
   for (const char* packed : {".gz", ".gzip", ".zst", ".zstd"}) {
     if (name.ends_with(packed)) {
       name.resize(name.rfind('.'));
@@ -43,6 +46,25 @@ char csv_separator(const std::string& path) {
     }
   }
   return name.ends_with(".csv") ? ',' : name.ends_with(".tsv") ? '\t' : '\0';
+}
+
+// True if `value` or something in it is one of `read`.
+bool is_entered(const ordered_json& value, const std::vector<const ordered_json*>& read) {
+  return std::ranges::any_of(read, [&](const ordered_json* one) { return one == &value; }) ||
+         (value.is_structured() &&
+          std::ranges::any_of(value, [&](const ordered_json& item) { return is_entered(item, read); }));
+}
+
+// `dotted`: a dotted name may have entered the value.
+void collect_unread(const ordered_json& value, const std::string& name, const std::vector<const ordered_json*>& read,
+                    bool dotted, std::vector<std::string>& names) {
+  const bool nothing = value.is_null() || (value.is_string() && value.get_ref<const std::string&>().empty());
+  if (nothing || (value.is_structured() && value.empty()) || std::ranges::count(read, &value) > 0) return;
+  if (!dotted || !value.is_structured() || !is_entered(value, read)) {
+    names.push_back(name);
+    return;
+  }
+  for (const auto& item : value.items()) collect_unread(item.value(), name + "." + item.key(), read, dotted, names);
 }
 
 bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\r") == std::string::npos; }
@@ -55,6 +77,50 @@ constexpr int kDeepestRow = 1000;
 void expect_shallow(int depth, const std::string& where) {
   if (depth <= kDeepestRow) return;
   throw DataError(where + ": nested more than " + std::to_string(kDeepestRow) + " deep; expected a row of text");
+}
+
+// Members of an object that hold the rows of a file.
+constexpr std::array kRowsMembers = {"data", "rows", "examples", "instances", "samples", "train"};
+
+// True if the first line is a whole JSON value and the text goes on.
+bool begins_with_a_row(std::string_view text) {
+  const size_t end = std::min(text.find('\n'), text.size());
+  const bool more = text.find_first_not_of(" \t\r\n", end) != std::string_view::npos;
+  return more && ordered_json::accept(text.substr(0, end));
+}
+
+// The length of `{"version": "1", "data": [` at the start of the text, if objects follow; 0 where the text is lines of
+// objects.
+size_t opening_of_rows(std::string_view text) {
+  size_t at = 0;
+  const auto skip = [&](std::string_view characters) {
+    at = std::min(text.find_first_not_of(characters, at), text.size());
+  };
+  const auto take = [&](char c) {
+    skip(" \t\r\n");
+    const bool found = at < text.size() && text[at] == c;
+    at += found;
+    return found;
+  };
+  const auto take_string = [&](std::string_view& content) {
+    if (!take('"')) return false;
+    const size_t begin = at;
+    while (at < text.size() && text[at] != '"') at += text[at] == '\\' ? 2 : 1;
+    if (at >= text.size()) return false;
+    content = text.substr(begin, at++ - begin);
+    return true;
+  };
+  if (!take('{')) return 0;
+  do {
+    std::string_view name, value;
+    if (!take_string(name) || !take(':')) return 0;
+    if (std::ranges::count(kRowsMembers, name) > 0 && take('[')) {
+      const size_t length = at;
+      return (take('{') || take(']')) && !begins_with_a_row(text) ? length : 0;
+    }
+    if (!take_string(value)) skip("+-.0123456789eEtrufalsn");
+  } while (take(','));
+  return 0;
 }
 
 // Parses JSON (RFC 8259). Refuses duplicate keys, because readers disagree on which one counts.
@@ -80,7 +146,14 @@ ordered_json parse_json(const std::string& text, const std::string& where) {
 
 }  // namespace
 
-RowReader::RowReader(const std::string& path) : path_(path), input_(std::make_unique<Input>(path)) {
+bool object_is_row(const DataSource& source) {
+  return std::ranges::any_of(source.fields, [](const auto& field) {
+    const std::string member = field.second.substr(0, field.second.find('.'));
+    return std::ranges::count(kRowsMembers, member) > 0;
+  });
+}
+
+RowReader::RowReader(const std::string& path, bool lines) : path_(path), input_(std::make_unique<Input>(path)) {
   if (const char separator = csv_separator(path)) {
     csv_.emplace(*input_, path, separator);
     read_header();
@@ -91,7 +164,11 @@ RowReader::RowReader(const std::string& path) : path_(path), input_(std::make_un
     return;
   }
   array_ = skip_space() == '[';
-  if (array_) get();
+  size_t opening = array_ ? 1 : 0;
+  if (!array_ && !lines) opening = opening_of_rows(input_->beginning());
+  in_object_ = opening > 1;
+  array_ = opening > 0;
+  while (opening-- > 0) get();
 }
 
 int RowReader::get() {
@@ -174,10 +251,33 @@ bool RowReader::next_element(RawRow& row) {
   if (closed) get();
   if (closed || c == ']') {
     array_ = false;
+    if (in_object_) end_object();
     if (skip_space() != kEndOfInput) throw DataError(place(line_) + "found text after the array, expected its end");
     // From here on next() reads lines, and none are left.
   }
   return !closed;
+}
+
+// Reads the members behind the array, up to the end of the object.
+void RowReader::end_object() {
+  const std::string place = path_ + ":" + std::to_string(line_);
+  std::string rest = "{\"\": 0";
+  for (int c = get(); c != kEndOfInput; c = get()) {
+    rest += static_cast<char>(c);
+    if (rest.size() > kMostRecordBytes) break;
+  }
+  ordered_json members;
+  try {
+    members = parse_json(rest, place);
+  } catch (const DataError&) {
+    throw DataError(place + ": the object that holds the rows does not end as expected; where each line is a row, " +
+                    "`fields` names the column of its list");
+  }
+  for (const auto& member : members.items()) {
+    if (!member.value().is_structured() || member.value().empty()) continue;
+    throw DataError(place + ": found '" + member.key() + "' beside the list of rows, expected one list; " +
+                    "make a file of each");
+  }
 }
 
 bool RowReader::next_record(RawRow& row) {
@@ -231,15 +331,41 @@ ordered_json RowReader::parse(const RawRow& row) const {
   return object;
 }
 
+const ordered_json* find_column(const ordered_json& row, const std::string& name) {
+  if (const auto found = row.find(name); found != row.end()) return &*found;
+  const ordered_json* value = &row;
+  for (size_t at = 0; at <= name.size();) {
+    const size_t end = std::min(name.find('.', at), name.size());
+    const std::string part = name.substr(at, end - at);
+    if (value->is_object()) {
+      const auto found = value->find(part);
+      if (found == value->end()) return nullptr;
+      value = &*found;
+    } else if (value->is_array() && !part.empty() && part.size() < 10 &&
+               part.find_first_not_of("0123456789") == std::string::npos && std::stoul(part) < value->size()) {
+      value = &(*value)[std::stoul(part)];
+    } else {
+      return nullptr;
+    }
+    at = end + 1;
+  }
+  return value;
+}
+
 const std::string& DataRow::name_in_file(const std::string& column) const {
   const auto renamed = source_.fields.find(column);
   return renamed == source_.fields.end() ? column : renamed->second;
 }
 
+const ordered_json* DataRow::find(const std::string& column) const {
+  const ordered_json* found = find_column(object_, name_in_file(column));
+  if (found) read_.push_back(found);
+  return found;
+}
+
 const ordered_json& DataRow::expect(const std::string& column) const {
+  if (const ordered_json* found = find(column)) return *found;
   const std::string& name = name_in_file(column);
-  const auto found = object_.find(name);
-  if (found != object_.end()) return *found;
   std::vector<std::string> columns;
   for (const auto& item : object_.items()) columns.push_back(item.key());
   throw DataError(where_ + ": no column '" + name + "', which format '" + source_.format + "' reads; found: " +
@@ -268,17 +394,35 @@ ordered_json DataRow::value(const std::string& column) const {
 }
 
 ordered_json DataRow::optional_value(const std::string& column) const {
-  return object_.contains(name_in_file(column)) ? value(column) : ordered_json();
+  return find_column(object_, name_in_file(column)) ? value(column) : ordered_json();
 }
 
 std::string DataRow::optional_text(const std::string& column) const {
-  const auto found = object_.find(name_in_file(column));
-  return found == object_.end() || found->is_null() ? std::string() : text(column);
+  const ordered_json* found = find_column(object_, name_in_file(column));
+  return !found || found->is_null() ? std::string() : text(column);
+}
+
+std::optional<bool> DataRow::flag(const std::string& column) const {
+  const ordered_json* found = find_column(object_, name_in_file(column));
+  if (!found) return {};
+  std::string word = found->is_boolean() ? found->dump() : found->is_string() ? found->get<std::string>() : "";
+  std::ranges::transform(word, word.begin(), ascii_lower);
+  if (word != "true" && word != "false") return {};
+  read_.push_back(found);
+  return word == "true";
+}
+
+std::vector<std::string> DataRow::unread() const {
+  const bool dotted = std::ranges::any_of(
+      source_.fields, [](const auto& field) { return field.second.find('.') != std::string::npos; });
+  std::vector<std::string> names;
+  for (const auto& item : object_.items()) collect_unread(item.value(), item.key(), read_, dotted, names);
+  return names;
 }
 
 void for_each_row(const DataSource& source, const std::function<void(const DataRow&)>& visit) {
   for (const std::string& file : matching_files(source.path)) {
-    RowReader reader(file);
+    RowReader reader(file, object_is_row(source));
     for (RawRow row; reader.next(row);) {
       const std::string where = reader.where(row);
       const ordered_json object = reader.parse(row);

@@ -20,7 +20,9 @@ size_t spelled_bos(const Tokenizer& tokenizer, std::string_view text) {
 
 Chat as_chat(const Example& example) {
   const std::string& words = example.user.empty() ? example.prompt : example.user;
-  return {{chat_message("user", words), chat_message("assistant", example.completion)}};
+  Chat chat{{chat_message("user", words), chat_message("assistant", example.completion)}};
+  if (!example.system.empty()) chat.messages.insert(chat.messages.begin(), chat_message("system", example.system));
+  return chat;
 }
 
 std::vector<Token> encode_data(const Tokenizer& tokenizer, const EncodeOptions& options, std::string_view text) {
@@ -31,7 +33,11 @@ std::vector<Token> encode_data(const Tokenizer& tokenizer, const EncodeOptions& 
 }  // namespace
 
 EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
-  if (options.chat && example.chat) return fit(encode_chat(tokenizer, options, *example.chat), options);
+  if (example.chat && (options.chat || options.own_chat)) {
+    EncodeOptions rendered = options;
+    if (!rendered.chat) rendered.chat = options.own_chat;
+    return fit(encode_chat(tokenizer, rendered, *example.chat), options);
+  }
   if (options.chat_for_prompts) return fit(encode_chat(tokenizer, options, as_chat(example)), options);
   const std::string text = example.prompt + example.completion;
   const size_t skipped = spelled_bos(tokenizer, text);
@@ -64,11 +70,12 @@ std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string
 }
 
 std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
-  if (!options.chat || (!example.chat && !options.chat_for_prompts)) return encode_prompt(tokenizer, example.prompt);
+  const auto& chat_template = example.chat && !options.chat ? options.own_chat : options.chat;
+  if (!chat_template || (!example.chat && !options.chat_for_prompts)) return encode_prompt(tokenizer, example.prompt);
   const Chat made = example.chat ? Chat() : as_chat(example);
   const Chat& chat = example.chat ? *example.chat : made;
   const size_t count = chat.messages.size() - (chat.messages.back().role() == "assistant" ? 1 : 0);
-  return encode_chat_prompt(tokenizer, *options.chat, chat, count, kTrainingDate);
+  return encode_chat_prompt(tokenizer, *chat_template, chat, count, kTrainingDate);
 }
 
 EncodedExample encode_labelled(const Tokenizer& tokenizer, const std::string& text, int32_t label, int64_t max_length) {

@@ -22,7 +22,9 @@ bool SampleReader::next(SampleBlock& block) {
   if (!reader_.next(rows_)) return false;
   block.source = rows_.source;
   block.counts.rows = rows_.read;
-  block.counts.unreadable = rows_.read - static_cast<int64_t>(rows_.rows.size());
+  block.counts.untrained = rows_.not_chosen;
+  block.counts.unreadable = rows_.read - rows_.not_chosen - static_cast<int64_t>(rows_.rows.size());
+  block.unread = rows_.unread;
   if (options_.filter) {
     options_.filter(rows_.rows);
     block.counts.filtered =
@@ -38,6 +40,7 @@ void SampleReader::note(const SampleBlock& block, Dataset& dataset) const {
   source.format = reader_.source(block.source).format;
   source.ground = reader_.ground(block.source);
   source.counts += block.counts;
+  add_unread(block.unread, source.unread);
 }
 
 void SampleReader::encode(const ExampleBlock& rows, SampleBlock& block) {

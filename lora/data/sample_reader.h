@@ -36,6 +36,7 @@ struct SampleOptions {
 struct SampleBlock {
   size_t source = 0;
   SourceCounts counts;  // of its rows, except samples and tokens, which the caller counts
+  std::vector<UnreadColumn> unread;
   std::vector<Sample> samples;
 };
 

@@ -141,6 +141,7 @@ std::vector<SourcePart> SampleStream::sources() const {
   for (size_t i = 0; i < window_.sources().size(); ++i) {
     all[i].format = window_.sources()[i].format;
     all[i].counts += window_.sources()[i].counts;
+    add_unread(window_.sources()[i].unread, all[i].unread);
   }
   return all;
 }

@@ -58,12 +58,15 @@ SourceCounts counts_from(const json& values) {
 json to_json(const DatasetIndex& index) {
   json sources = json::array(), files = json::array();
   for (const SourcePart& s : index.sources) {
+    json unread = json::array();
+    for (const UnreadColumn& column : s.unread) unread.push_back({column.name, column.rows});
     sources.push_back({{"path", s.path},
                        {"format", s.format},
                        {"ground", s.ground},
                        {"begin", s.begin},
                        {"end", s.end},
-                       {"counts", to_json(s.counts)}});
+                       {"counts", to_json(s.counts)},
+                       {"unread", unread}});
   }
   for (const SourceFile& f : index.files) files.push_back({{"path", f.path}, {"bytes", f.bytes}, {"sha256", f.sha256}});
   return {{"samples", index.lengths.size()},
@@ -87,6 +90,9 @@ DatasetIndex index_from(const json& j) {
   for (const json& s : j.at("sources")) {
     index.sources.push_back(
         {s.at("path"), s.at("format"), s.at("ground"), s.at("begin"), s.at("end"), counts_from(s.at("counts"))});
+    for (const json& column : s.at("unread")) {
+      index.sources.back().unread.push_back({column.at(0), column.at(1)});
+    }
   }
   for (const json& f : j.at("files")) index.files.push_back({f.at("path"), f.at("bytes"), f.at("sha256")});
   return index;

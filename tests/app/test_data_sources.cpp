@@ -83,6 +83,24 @@ TEST_CASE("a run does not go on with other data, and goes on with the same") {
   CHECK_THAT(same.out, Contains("Resuming after step 4"));
 }
 
+TEST_CASE("a run names the columns that it does not read, once a source") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "a.jsonl",
+              question_rows(20) + "{\"question\": \"q\", \"answer\": \"a\", \"topic\": \"t\"}\n");
+  write_bytes(directory / "b.csv", "question,answer,id\nq,a,1\n");
+  const std::string recipe = recipe_with(directory, "data: {train: [" + source((directory / "a.jsonl").string()) +
+                                                        "], validation: [" + source((directory / "b.csv").string()) +
+                                                        "], cache_dir: " + (directory / "cache").string() + "}\n");
+  for (int round = 0; round < 2; ++round) {  // the second from the cache
+    const Outcome outcome = run({"lora-train", recipe, "--dry-run"});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    CHECK_THAT(outcome.out,
+               Contains("Not read    " + (directory / "a.jsonl").string() + ": 'topic' (in 1 of 21 rows)\n") &&
+                   Contains("Not read    " + (directory / "b.csv").string() + ": 'id'\n"));
+  }
+}
+
 TEST_CASE("bad rows stop a run at their line, or are passed over and shown") {
   const TemporaryDirectory directory;
   write_bytes(directory / "a.jsonl", question_rows(20) + "{\"question\": 1}\n");

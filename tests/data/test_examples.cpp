@@ -106,11 +106,11 @@ TEST_CASE("rows that cannot be used are passed over where that is asked for, cou
 
 TEST_CASE("damaged CSV rows are passed over one by one, a quote that is not closed is not") {
   const DataFiles files;
-  const auto source = files.add("a.csv", "prompt,completion\na,b\nc\nd \"e\",f\n\xff,g\nh,i\n", "completion");
+  const auto source = files.add("a.csv", "prompt,completion\na,b\nc\n\"d\" e,f\n\xff,g\nh,i\n", "completion");
   const Read found = read_examples({source}, {.skip = true, .most = 10});
   CHECK(found.prompts == std::vector<std::string>{"a", "h"});
   CHECK(found.bad_count == 3);
-  CHECK_THAT(found.bad[1], Contains("a.csv:4: found a quote within a field"));
+  CHECK_THAT(found.bad[1], Contains("a.csv:4: found text after a closing quote"));
   const auto open = files.add("b.csv", "prompt,completion\na,\"b\nc,d\n", "completion");
   CHECK_THROWS_WITH(read_examples({open}, {.skip = true, .most = 10}), Contains("b.csv:2: a quote opens here"));
 }

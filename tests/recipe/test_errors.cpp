@@ -414,7 +414,7 @@ TEST_CASE("what a chat template cannot be is refused with the names it can") {
        "plain, "
        "zephyr, a path that ends in .jinja or a template, found 'chatlm' (did you mean 'chatml'?)"},
       source("text, template: chatml", "41: data.train.0.template: format text has no conversation to render"),
-      source("chat, train_on: chosen", "41: data.train.0.train_on: chosen is of format preference, found chat"),
+      source("text, train_on: chosen", "41: data.train.0.train_on: chosen is of format preference, found text"),
       source("preference",
              "25: data.train.0.format: preference pairs are read and checked, but there is no training on preferences "
              "yet; train_on: chosen trains on the chosen answers alone"),

@@ -27,6 +27,19 @@ constexpr std::array<Column, 10> kColumns = {{
     {"trained", [](const SourcePart& s) { return s.counts.supervised; }, true},
 }};
 
+// Columns that every row has come without a number.
+std::string unread_line(const SourcePart& source) {
+  if (source.unread.empty()) return "";
+  std::string text;
+  for (const UnreadColumn& column : source.unread) {
+    text += (text.empty() ? "'" : ", '") + one_line(column.name, 60) + "'";
+    if (column.rows < source.counts.rows)
+      text += " (in " + with_commas(column.rows) + " of " + with_commas(source.counts.rows) + " rows)";
+  }
+  if (source.unread.size() == kMostUnread) text += " and perhaps others";
+  return "Not read    " + source.path + ": " + text + "\n";
+}
+
 }  // namespace
 
 std::string sources_table(const NamedDatasets& sets) {
@@ -60,6 +73,7 @@ std::string sources_notes(const NamedDatasets& sets) {
       if (!source.ground.empty())
         text += "Format      " + source.path + ": " + source.format + ", " + source.ground + "\n";
     }
+    for (const SourcePart& source : set->sources()) text += unread_line(source);
     const std::vector<std::string>& bad = set->index().bad_rows;
     for (size_t i = 0; i < bad.size(); ++i)
       text += (i == 0 ? "Passed over " : "            ") + one_line(bad[i], 300) + "\n";

@@ -8,4 +8,11 @@ namespace lora {
 // With its plain text as prompt and completion. It has at least one message.
 Example chat_example(Chat chat);
 
+// The system's words: the row's `system` or `system_prompt`; empty: none. Throws DataError for two that differ.
+std::string system_of(const DataRow& row);
+
+// Puts these words, unless they are empty, in front as the system's message. Throws DataError if the chat begins with
+// other words of the system.
+void add_system(const std::string& system, Chat& chat, const DataRow& row);
+
 }  // namespace lora

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "lora/data/formats/chats.h"
 #include "models/base/error.h"
 
@@ -8,7 +10,12 @@ using Json = nlohmann::ordered_json;
 
 Example of_texts(const DataRow& row, const std::string& answer) {
   const std::string prompt = row.text("prompt"), input = row.optional_text("input");
-  return {input.empty() ? prompt : prompt + "\n\n" + input, row.text(answer)};
+  Example example{input.empty() ? prompt : prompt + "\n\n" + input, row.text(answer)};
+  example.system = system_of(row);
+  if (example.system.empty()) return example;
+  example.user = example.prompt;
+  example.prompt = example.system + "\n\n" + example.user;
+  return example;
 }
 
 Example of_messages(const DataRow& row, const std::string& answer) {
@@ -17,8 +24,12 @@ Example of_messages(const DataRow& row, const std::string& answer) {
   if (prompt.is_string()) messages = Json::array({{{"role", "user"}, {"content", prompt}}});
   if (!messages.is_array())
     throw DataError(row.where() + ": 'prompt' is " + prompt.type_name() + ", expected messages or text");
-  for (const Json& message : row.value(answer)) messages.push_back(message);
-  Chat chat{read_messages(messages, row.where())};
+  const Json turns = row.value(answer);
+  // The prompt may be in them too, as in UltraFeedback.
+  if (turns.size() > messages.size() && std::equal(messages.begin(), messages.end(), turns.begin())) messages.clear();
+  for (const Json& message : turns) messages.push_back(message);
+  Chat chat{read_messages(messages, row.where()), read_tools(row.optional_value("tools"), row.where())};
+  add_system(system_of(row), chat, row);
   if (chat.messages.back().role() != "assistant") {
     throw DataError(row.where() + ": '" + answer + "' ends with the " + chat.messages.back().role() +
                     "'s words, expected an answer");
@@ -46,9 +57,9 @@ Example make_preference(const DataRow& row) {
 
 Format preference_format() {
   return {.name = "preference",
-          .columns = {"prompt", "input", "chosen", "rejected"},
+          .columns = {"prompt", "input", "chosen", "rejected", "tools", "system", "system_prompt"},
           .make = make_preference,
-          .optional = {"prompt", "input"},
+          .optional = {"prompt", "input", "tools", "system", "system_prompt"},
           .turns = Turns::kAlways,
           .trains = Trains::kPair,
           .elsewhere = {"dpo"}};
