@@ -25,9 +25,10 @@ struct RopeConfig {
   double low_freq_factor = 1.0;
   double high_freq_factor = 4.0;
   int64_t original_max_position_embeddings = 8192;  // llama3, yarn, longrope
-  double attention_factor = 1.0;                    // yarn, longrope: scales cosines and sines
-  double beta_fast = 32, beta_slow = 1;             // yarn
-  bool truncate = true;                             // yarn
+  int64_t most_positions = 0;     // "dynamic", which is kDefault up to here and not supported beyond; 0: any number
+  double attention_factor = 1.0;  // yarn, longrope: scales cosines and sines
+  double beta_fast = 32, beta_slow = 1;           // yarn
+  bool truncate = true;                           // yarn
   std::vector<double> short_factor, long_factor;  // longrope: a pair of dimensions each, up to and beyond `original…`
 
   int64_t rotated(int64_t head_dim) const { return dim ? dim : head_dim; }  // of a head's dimensions

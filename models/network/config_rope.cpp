@@ -13,15 +13,13 @@ using Type = RopeConfig::Type;
 Type rope_type(const Fields& rope, const RopeDefaults& defaults) {
   std::string name = rope.text("rope_type", rope.text("type", "default"));
   if (defaults.yarn_is_longrope && (name == "su" || name == "yarn")) name = "longrope";
-  constexpr std::pair<const char*, Type> kTypes[] = {{"default", Type::kDefault},
-                                                     {"linear", Type::kLinear},
-                                                     {"llama3", Type::kLlama3},
-                                                     {"yarn", Type::kYarn},
-                                                     {"longrope", Type::kLongRope}};
+  constexpr std::pair<const char*, Type> kTypes[] = {{"default", Type::kDefault}, {"dynamic", Type::kDefault},
+                                                     {"linear", Type::kLinear},   {"llama3", Type::kLlama3},
+                                                     {"yarn", Type::kYarn},       {"longrope", Type::kLongRope}};
   for (const auto& [known, type] : kTypes) {
     if (name == known) return type;
   }
-  rope.fail("rope_type", "is '" + name + "'; supported are default, linear, llama3, yarn and longrope");
+  rope.fail("rope_type", "is '" + name + "'; supported are default, linear, dynamic, llama3, yarn and longrope");
 }
 
 double yarn_attention(double scale, double mscale) { return scale <= 1 ? 1.0 : 0.1 * mscale * std::log(scale) + 1.0; }
@@ -82,6 +80,7 @@ RopeConfig read_rope_object(const Fields& from, const Fields& fields, const Mode
   rope.theta = from.positive("rope_theta", fields.positive(defaults.theta_key, defaults.theta));
   rope.dim = rotary_dim(from, fields, config, defaults);
   rope.type = rope_type(from, defaults);
+  if (from.text("rope_type", from.text("type", "")) == "dynamic") rope.most_positions = config.max_position_embeddings;
   if (rope.type == Type::kDefault) return rope;
   // The key in config.json itself takes precedence, as in transformers.
   const std::optional<int64_t> outside = fields.has("original_max_position_embeddings")

@@ -99,6 +99,11 @@ RopeTable RopePositions::of(const std::vector<int64_t>& starts, const std::vecto
   const int64_t original = rope_.original_max_position_embeddings;
   int64_t longest = 0;
   for (size_t i = 0; i < lengths.size(); ++i) longest = std::max(longest, starts[i] + lengths[i]);
+  if (rope_.most_positions > 0 && longest > rope_.most_positions) {
+    throw ModelError("a text of " + std::to_string(longest) + " tokens is longer than max_position_embeddings " +
+                     std::to_string(rope_.most_positions) + ", where dynamic RoPE changes with the length, which is " +
+                     "not supported; expected shorter texts (training.max_length)");
+  }
   const bool two = rope_.type == Type::kLongRope && longest > original;
   const auto grow = [&](RopeTable& held, bool long_context) {
     if (held.cos.defined() && held.cos.size(0) >= longest && held.cos.device() == device) return;

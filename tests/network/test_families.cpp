@@ -8,6 +8,7 @@
 #include "models/base/error.h"
 #include "models/network/families/families.h"
 #include "models/network/pretrained.h"
+#include "models/network/rope.h"
 #include "tests/catch.h"
 #include "tests/compare.h"
 #include "tests/golden.h"
@@ -368,9 +369,9 @@ TEST_CASE("what a family does not compute is refused by name") {
     CHECK_THROWS_WITH(parse_with(name,
                                  [](json& c) {
                                    c.erase("rope_parameters");
-                                   c["rope_scaling"] = {{"rope_type", "dynamic"}, {"factor", 2.0}};
+                                   c["rope_scaling"] = {{"rope_type", "ntk"}, {"factor", 2.0}};
                                  }),
-                      Contains("'rope_type' is 'dynamic'; supported are default, linear, llama3, yarn and longrope"));
+                      Contains("'rope_type' is 'ntk'; supported are default, linear, dynamic, llama3, yarn"));
   }
   refused("mistral", "layer_types", {"full_attention"});
   refused("qwen3", "layer_types", {"chunked_attention", "full_attention"});
@@ -383,6 +384,22 @@ TEST_CASE("what a family does not compute is refused by name") {
                     Contains("'factor' is missing; rope_type 'yarn' needs it"));
   CHECK_THROWS_WITH(parse_with("mistral", [](json& c) { c["partial_rotary_factor"] = 0.5; }),
                     Contains("'partial_rotary_factor' is not 1"));
+}
+
+// transformers' _compute_dynamic_ntk_parameters gives the default frequencies, bit for bit, for every length up to
+// max_position_embeddings.
+TEST_CASE("dynamic RoPE is the default one within the model's positions, and refused beyond") {
+  const ModelConfig config = parse_with("mistral", [](json& c) {
+    c.erase("rope_parameters");
+    c["max_position_embeddings"] = 32;
+    c["rope_scaling"] = {{"type", "dynamic"}, {"factor", 4.0}};
+  });
+  const ModelConfig plain = parse_with("mistral", [](json& c) { c.erase("rope_parameters"); });
+  CHECK(at::equal(rope_frequencies(config.rope, config.head_dim), rope_frequencies(plain.rope, plain.head_dim)));
+  RopePositions positions(config.rope, config.head_dim, config.max_position_embeddings);
+  CHECK(positions.of({0}, {32}, at::kCPU).cos.size(0) == 32);
+  CHECK_THROWS_WITH(positions.of({30}, {3}, at::kCPU), Contains("a text of 33 tokens is longer than "
+                                                                "max_position_embeddings 32, where dynamic RoPE"));
 }
 
 TEST_CASE("fresh weights of every family make a network that computes, norms multiplying by one") {
