@@ -10,7 +10,7 @@ import pathlib
 import random
 import sys
 
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peer"))
 import compare_tokenizers as peer  # noqa: E402
@@ -52,17 +52,74 @@ def nfc(data):
     return made
 
 
+def falcon(data):
+    """Steps behind ByteLevel: they split the characters that stand for bytes."""
+    steps = [
+        pre_tokenizers.Punctuation("contiguous"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+        pre_tokenizers.Digits(individual_digits=False),
+        pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated"),
+    ]
+    return peer.trained(data, pre_tokenizers.Sequence(steps), 400)
+
+
+def word_end(data):
+    """Subwords that end a word have a suffix."""
+    made = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>", fuse_unk=False))
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.decoder = decoders.BPEDecoder(suffix="</w>")
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=["<unk>"], end_of_word_suffix="</w>", show_progress=False
+    )
+    made.train_from_iterator(peer.real_lines(data)[:3000], trainer)
+    return made
+
+
+def newer(*steps):
+    """Characters of Unicode 15 and 16. Each pair of neighbours has a merge, so that ids show where words end."""
+    lower = normalizers.Lowercase().normalize_str
+    texts = [lower(text) for text in newer_texts()]
+    characters = sorted({c for text in texts for c in text})
+    pairs = list(dict.fromkeys(pair for text in texts for pair in zip(text, text[1:])))
+    vocab = {name: i for i, name in enumerate([*characters, *(a + b for a, b in pairs)])}
+    made = Tokenizer(models.BPE(vocab=vocab, merges=pairs))
+    made.normalizer = normalizers.Lowercase()
+    made.pre_tokenizer = pre_tokenizers.Sequence(list(steps))
+    return made
+
+
+NEWER = [0x897, 0x1C89, 0xA7CB, 0xA7DC, 0x105C0, 0x10D41, 0x10D50, 0x10EFD, 0x113B8, 0x116D5, 0x11BF2, 0x11DE3, 0x11F02,
+         0x11F51, 0x11F5A, 0x13450, 0x16139, 0x16FF5, 0x1CCF7, 0x1D2C4, 0x1E4F3, 0x1E5D1, 0x2EBF7, 0x31355]
+
+
+def newer_texts():
+    around = (("a", "b"), ("1", "2"), ("!", "?"))
+    return [before + chr(code) + chr(code) + behind for code in NEWER for before, behind in around]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, type=pathlib.Path)
-    data = parser.parse_args().data
+    parser.add_argument("--only", help="write this one alone")
+    arguments = parser.parse_args()
+    data = arguments.data
     TARGET.mkdir(parents=True, exist_ok=True)
-    for name, make in {"byte_fallback": byte_fallback, "llama3": llama3, "nfc": nfc, "added": peer.with_added}.items():
+    makers = {"byte_fallback": byte_fallback, "llama3": llama3, "nfc": nfc, "added": peer.with_added, "falcon": falcon,
+              "word_end": word_end}
+    split = lambda regex: pre_tokenizers.Split(Regex(regex), "isolated")  # noqa: E731
+    makers["newer_digits"] = lambda _: newer(pre_tokenizers.Digits(individual_digits=True))
+    makers["newer_words"] = lambda _: newer(split(r"\w+|[^\s\w]+"), split(r"\W|\d+"))
+    makers["newer_letters"] = lambda _: newer(split(peer.GPT4O_WORDS), split(r"\P{L}+"))
+    makers["newer_whitespace"] = lambda _: newer(pre_tokenizers.Whitespace())
+    for name, make in makers.items():
+        if arguments.only not in (None, name):
+            continue
         tokenizer = make(data)
         specials = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
         cases = []
-        for text in peer.make_texts(data, 120, specials, random.Random(3)):
-            text = text.decode("utf-8", errors="replace")[:200]
+        texts = newer_texts() if name.startswith("newer") else peer.make_texts(data, 120, specials, random.Random(3))
+        for text in texts:
+            text = text if isinstance(text, str) else text.decode("utf-8", errors="replace")[:200]
             case = {"text": text}
             for mode in ("none", "all"):
                 tokenizer.encode_special_tokens = mode == "none"

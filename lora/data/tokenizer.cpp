@@ -6,6 +6,7 @@
 #include "lora/data/tokenizers/json_tokenizer.h"
 #include "lora/data/tokenizers/json_view.h"
 #include "lora/data/tokenizers/tokenizer_config.h"
+#include "lora/data/tokenizers/unigram.h"
 #include "lora/data/tokenizers/vocab_and_merges.h"
 #include "models/base/error.h"
 
@@ -14,7 +15,7 @@ namespace lora {
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_directory) {
   namespace fs = std::filesystem;
   if (!fs::is_directory(model_directory)) throw ModelError(model_directory.string() + ": no such directory");
-  const TokenizerConfig config = read_tokenizer_config(model_directory);
+  TokenizerConfig config = read_tokenizer_config(model_directory);
   std::vector<fs::path> files;
   for (const char* name : {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt"}) {
     if (fs::is_regular_file(model_directory / name)) files.push_back(model_directory / name);
@@ -23,7 +24,15 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_dir
   const auto has = [&](const char* name) { return fs::is_regular_file(model_directory / name); };
 
   if (const fs::path path = model_directory / "tokenizer.json"; has("tokenizer.json")) {
-    return make_json_tokenizer(read_json(path), path.string(), config, std::move(files));
+    const nlohmann::json document = read_json(path);
+    if (!is_unigram(document) || !has("tokenizer.model")) {
+      return make_json_tokenizer(document, path.string(), config, std::move(files));
+    }
+    const JsonView root(document, path.string());
+    add_from_unigram(root, config);
+    auto tokenizer = load_sentencepiece(model_directory / "tokenizer.model", config, std::move(files));
+    expect_same_pieces(root, *tokenizer);
+    return tokenizer;
   }
   if (has("tokenizer.model")) {
     return load_sentencepiece(model_directory / "tokenizer.model", config, std::move(files));

@@ -44,7 +44,8 @@ json small() {
 }
 
 TEST_CASE("ids, offsets and decoded texts are those of tokenizers") {
-  for (const char* name : {"llama3", "nfc", "byte_fallback", "added"}) {
+  for (const char* name : {"llama3", "nfc", "byte_fallback", "added", "falcon", "word_end", "newer_digits",
+                           "newer_words", "newer_letters", "newer_whitespace"}) {
     const json file = golden_tokenizer(name);
     const auto tokenizer = tokenizer_of(file.at("tokenizer"));
     for (const json& example : file.at("cases")) {
@@ -145,6 +146,65 @@ TEST_CASE("tokenizer.json is taken before tokenizer.model, and both go along wit
   CHECK(tokenizer->files().size() == 3);
 }
 
+TEST_CASE("where a byte-level tokenizer.json names no decoder, ids are decoded as bytes") {
+  json document = small();
+  document.erase("decoder");
+  const auto tokenizer = tokenizer_of(document);
+  CHECK(ids_of(*tokenizer, "ab abc") == std::vector<int64_t>{4, 3, 5});
+  CHECK(tokenizer->decode({4, 3, 5}) == "ab abc");
+}
+
+// A unigram model in both files.
+json unigram() {
+  return json::parse(R"({
+    "added_tokens": [{"id": 0, "content": "<unk>", "special": true}, {"id": 1, "content": "<s>", "special": true},
+                     {"id": 2, "content": "</s>", "special": true}, {"id": 8, "content": "<new>", "special": true}],
+    "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"},
+    "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
+                       "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+    "model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["<s>", 0], ["</s>", 0], ["▁ab", -3], ["▁a", -1],
+              ["b", -1], ["▁", -5], ["c", -5]]}
+  })");
+}
+
+SentencePieceModel unigram_model() {
+  SentencePieceModel model;
+  model.type = ModelType::kUnigram;
+  model.byte_fallback = false;
+  model.pieces = first_pieces(false);
+  for (const Piece& piece : {Piece{"▁ab", -3}, Piece{"▁a", -1}, Piece{"b", -1}, Piece{"▁", -5}, Piece{"c", -5}}) {
+    model.pieces.push_back(piece);
+  }
+  return model;
+}
+
+// The ids are those of `tokenizers` 0.23.3 from the same tokenizer.json.
+TEST_CASE("a unigram tokenizer.json is read from the tokenizer.model beside it, with its own added tokens") {
+  TemporaryDirectory directory;
+  write_bytes(directory / "tokenizer.json", unigram().dump());
+  CHECK_THROWS_WITH(load_tokenizer(directory.path()), Contains("model 'Unigram' is not supported, expected BPE, or a "
+                                                               "tokenizer.model beside this file"));
+  write_bytes(directory / "tokenizer.model", serialize(unigram_model()));
+  const auto tokenizer = load_tokenizer(directory.path());
+  CHECK(tokenizer->adds_bos());
+  CHECK_FALSE(tokenizer->adds_eos());
+  CHECK(tokenizer->bos_id() == 1);
+  CHECK(ids_of(*tokenizer, "ab", true) == std::vector<int64_t>{4, 5});
+  CHECK(ids_of(*tokenizer, "ab c zz abc", true) == std::vector<int64_t>{4, 5, 6, 7, 6, 0, 4, 5, 7});
+  CHECK(ids_of(*tokenizer, "a<new>b", true) == std::vector<int64_t>{4, 8, 6, 5});
+  CHECK(tokenizer->files().size() == 2);
+}
+
+TEST_CASE("a unigram tokenizer.json with other pieces than the tokenizer.model is refused") {
+  TemporaryDirectory directory;
+  json document = unigram();
+  document["model"]["vocab"][5][0] = "x";
+  write_bytes(directory / "tokenizer.json", document.dump());
+  write_bytes(directory / "tokenizer.model", serialize(unigram_model()));
+  CHECK_THROWS_WITH(load_tokenizer(directory.path()),
+                    Contains("tokenizer.json: model.vocab: id 5 is 'x', and 'b' in tokenizer.model"));
+}
+
 TEST_CASE("any bytes are encoded, broken ones as Python reads them") {
   const auto tokenizer = tokenizer_of(golden_tokenizer("llama3").at("tokenizer"));
   const auto same = [&](const std::string& bytes, const std::string& read) {
@@ -188,7 +248,7 @@ TEST_CASE("what is wrong or not supported is refused with its key") {
   };
   refused("/model/type", "Unigram", "model.type: model 'Unigram' is not supported");
   refused("/model/dropout", 0.1, "model.dropout: found 0.1");
-  refused("/model/end_of_word_suffix", "</w>", "model.end_of_word_suffix: found '</w>'");
+  refused("/model/continuing_subword_prefix", "##", "model.continuing_subword_prefix: found '##'");
   refused("/model/vocab", json::array(), "model.vocab: found array, expected an object");
   refused("/model/vocab/b", 0, "model.vocab: 'b' and 'a' have the same id 0");
   refused("/model/vocab/b", -1, "model.vocab: found -1 for 'b'");
@@ -204,7 +264,10 @@ TEST_CASE("what is wrong or not supported is refused with its key") {
   refused("/normalizer", json{{"type", "Precompiled"}}, "normalizer.type: normalizer 'Precompiled' is not supported");
   refused("/pre_tokenizer/type", "UnicodeScripts", "pre_tokenizer.type: pre-tokenizer 'UnicodeScripts'");
   refused("/decoder/type", "WordPiece", "decoder.type: decoder 'WordPiece' is not supported");
-  refused("/decoder", nullptr, "'decoder' is missing, expected ByteLevel");
+  refused(
+      "/pre_tokenizer",
+      json{{"type", "Sequence"}, {"pretokenizers", json::array({{{"type", "ByteLevel"}}, {{"type", "Metaspace"}}})}},
+      "pre_tokenizer.pretokenizers[1]: 'Metaspace' behind ByteLevel is not supported");
   refused("/post_processor/type", "Other", "post_processor.type: post-processor 'Other' is not supported");
   refused("/post_processor/special_tokens/<s>/tokens", json{"<no>"},
           "'<no>' (post_processor) is not in the vocabulary");

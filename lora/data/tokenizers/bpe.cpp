@@ -41,7 +41,9 @@ Bpe::Bpe(Vocabulary vocabulary, const std::vector<BpeMerge>& merges, const BpeOp
       bytes_[byte] = vocabulary_.id_of(name);
     }
   }
-  if (options_.byte_level || options_.ignore_merges || vocabulary_.id_of(kSpacePiece) == Vocabulary::kNone) return;
+  if (options_.byte_level || options_.ignore_merges || !options_.suffix.empty() ||
+      vocabulary_.id_of(kSpacePiece) == Vocabulary::kNone)
+    return;
   // Converted SentencePiece models see a whole text as one word. If no merged token contains two given characters side
   // by side, no merge crosses that position. The text can be split there, and the parts can be cached.
   cuts_ = true;
@@ -108,7 +110,9 @@ void Bpe::begin(std::string_view word, BpeScratch& scratch) const {
   const auto add = [&](uint32_t id, size_t end) { symbols.push_back({id, static_cast<uint32_t>(end), 0, 0}); };
   if (options_.byte_level) {
     for (size_t at = 0; at < word.size(); ++at) {
-      const uint32_t id = bytes_[static_cast<unsigned char>(word[at])];
+      const uint32_t id = !options_.suffix.empty() && at + 1 == word.size()
+                              ? vocabulary_.id_of(std::string(1, word[at]) + options_.suffix)
+                              : bytes_[static_cast<unsigned char>(word[at])];
       if (id != Vocabulary::kNone) {
         add(id, at + 1);
       } else if (options_.unk && !(options_.fuse_unk && !symbols.empty() && symbols.back().id == *options_.unk)) {
@@ -122,7 +126,9 @@ void Bpe::begin(std::string_view word, BpeScratch& scratch) const {
   bool unknown = false;  // the last symbol is unknown
   for (size_t at = 0; at < word.size();) {
     const size_t length = character_at(word, at).length;
-    const auto character = word.substr(at, length);
+    const bool ends = !options_.suffix.empty() && at + length == word.size();
+    const std::string ended = ends ? std::string(word.substr(at, length)) + options_.suffix : "";
+    const auto character = ends ? std::string_view(ended) : word.substr(at, length);
     const auto has_token = [&](char byte) { return bytes_[static_cast<unsigned char>(byte)] != Vocabulary::kNone; };
     at += length;
     if (const uint32_t id = vocabulary_.id_of(character); id != Vocabulary::kNone) {

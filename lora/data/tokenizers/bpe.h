@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_set>
 #include <vector>
@@ -24,6 +25,7 @@ struct BpeOptions {
   bool fuse_unk = false;       // consecutive unknown characters become one token
   bool ignore_merges = false;  // a word that is in the vocabulary is one token; merges are not applied
   std::optional<uint32_t> unk;
+  std::string suffix = {};  // stands behind the last character of a word: "</w>"
 };
 
 // A thread's workspace for encoding.

@@ -12,15 +12,14 @@ using nlohmann::json;
 
 void refuse_options(const JsonView& object) {
   if (const auto type = object.find("type"); type && type->string() != "BPE") {
-    type->fail("model '" + type->string() + "' is not supported, expected BPE");
+    type->fail("model '" + type->string() + "' is not supported, expected BPE" +
+               (type->string() == "Unigram" ? ", or a tokenizer.model beside this file, which is then read" : ""));
   }
   if (const auto dropout = object.find("dropout"); dropout && dropout->value() != 0.0) {
     dropout->fail("found " + dropout->value().dump() + ": merges that are left out by chance are not supported");
   }
-  for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (const auto text = object.find(affix); text && !text->string().empty()) {
-      text->fail("found '" + text->string() + "': affixes of subwords are not supported");
-    }
+  if (const auto prefix = object.find("continuing_subword_prefix"); prefix && !prefix->string().empty()) {
+    prefix->fail("found '" + prefix->string() + "': a prefix of subwords is not supported");
   }
 }
 
@@ -137,6 +136,10 @@ Bpe read_bpe(const JsonView& object, bool byte_level, const std::vector<AddedTok
   options.byte_fallback = object.boolean_or("byte_fallback", false);
   options.fuse_unk = object.boolean_or("fuse_unk", false);
   options.ignore_merges = object.boolean_or("ignore_merges", false);
+  options.suffix = object.string_or("end_of_word_suffix", "");
+  if (!options.suffix.empty() && options.byte_fallback) {
+    object.at("byte_fallback").fail("together with 'end_of_word_suffix' it is not supported");
+  }
   if (byte_level && options.byte_fallback)
     object.at("byte_fallback").fail("together with ByteLevel it is not supported");
   if (const auto unk = object.find("unk_token")) {

@@ -110,10 +110,7 @@ void add_steps(const JsonView& object, std::vector<Decoder>& steps) {
   } else if (type == "ByteFallback") {
     steps.emplace_back(byte_fallback);
   } else if (type == "ByteLevel") {
-    steps.push_back([](std::vector<std::string>& tokens) {
-      fuse(tokens);
-      tokens[0] = repaired_utf8(tokens[0]);
-    });
+    steps.push_back(byte_level_decoder());
   } else if (type == "Strip") {
     constexpr int64_t kMost = 1 << 20;
     const std::string& content = object.at("content").string();
@@ -131,10 +128,17 @@ void add_steps(const JsonView& object, std::vector<Decoder>& steps) {
     });
   } else if (type == "Metaspace") {
     steps.push_back(metaspace(object));
+  } else if (type == "BPEDecoder") {
+    const std::string suffix = object.string_or("suffix", "</w>");
+    if (suffix.empty()) object.at("suffix").fail("found an empty text, expected the end of a word");
+    steps.push_back([pattern = Pattern::literal(suffix)](std::vector<std::string>& tokens) {
+      PatternScratch scratch;
+      for (std::string& token : tokens) token = replaced(token, pattern, &token == &tokens.back() ? "" : " ", scratch);
+    });
   } else {
-    object.at("type").fail(
-        "decoder '" + type + "' is not supported" +
-        did_you_mean(type, {"Sequence", "Replace", "ByteFallback", "Fuse", "Strip", "Metaspace", "ByteLevel"}));
+    object.at("type").fail("decoder '" + type + "' is not supported" +
+                           did_you_mean(type, {"Sequence", "Replace", "ByteFallback", "Fuse", "Strip", "Metaspace",
+                                               "BPEDecoder", "ByteLevel"}));
   }
 }
 
@@ -144,6 +148,25 @@ std::vector<Decoder> read_decoder(const JsonView& object) {
   std::vector<Decoder> steps;
   add_steps(object, steps);
   return steps;
+}
+
+Decoder byte_level_decoder() {
+  return [](std::vector<std::string>& tokens) {
+    fuse(tokens);
+    tokens[0] = repaired_utf8(tokens[0]);
+  };
+}
+
+void append_in_byte_alphabet(char byte, std::string& text) {
+  static const auto kCharacters = [] {
+    std::array<char32_t, 256> characters{};
+    const auto bytes = alphabet();
+    for (size_t code = 0; code < bytes.size(); ++code) {
+      if (bytes[code] >= 0) characters[static_cast<size_t>(bytes[code])] = static_cast<char32_t>(code);
+    }
+    return characters;
+  }();
+  append_character(text, kCharacters[static_cast<unsigned char>(byte)]);
 }
 
 bool from_byte_alphabet(std::string_view text, std::string& bytes) {

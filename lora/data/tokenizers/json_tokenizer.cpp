@@ -173,14 +173,14 @@ class JsonTokenizer : public Tokenizer {
   std::vector<std::filesystem::path> files() const override { return files_; }
 
  private:
-  // Checks that only ByteLevel decodes bytes.
+  // Checks that only ByteLevel decodes bytes. It does so where no decoder is named, too.
   void check_byte_decoder(const JsonView& root) {
     const auto decoder = root.find("decoder");
+    if (!decoder) decoders_.push_back(byte_level_decoder());
     if (decoder && decoder->at("type").string() != "ByteLevel") {
       decoder->at("type").fail("found '" + decoder->at("type").string() +
                                "', expected ByteLevel, as the pre-tokenizer is that");
     }
-    if (!decoder) root.fail("'decoder' is missing, expected ByteLevel, as the pre-tokenizer is that");
   }
 
   // Some tokens are searched in the original text, others in the normalized text by their normalized content.

@@ -3,6 +3,11 @@
 
 #include <pcre2.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <initializer_list>
+
+#include "lora/data/tokenizers/newer_characters.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -21,6 +26,33 @@ std::string error_text(int code) {
 // Oniguruma's \s is the property White_Space. PCRE2's \s also contains U+180E.
 constexpr std::string_view kSpaces =
     "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}";
+
+// Oniguruma's \w, without the characters that PCRE2 does not know. It takes the superscripts and fractions of Latin-1.
+constexpr std::string_view kWord =
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}"
+    "\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}";
+
+// The newer characters of these categories ("L" has "Lu", …), as ranges of a class.
+std::string newer_ranges(std::initializer_list<std::string_view> categories) {
+  std::string ranges;
+  char32_t first = 0, last = 0;
+  const auto flush = [&] {
+    char text[40];
+    if (first > 0 && std::snprintf(text, sizeof text, "\\x{%X}-\\x{%X}", unsigned{first}, unsigned{last}) > 0) {
+      ranges += text;
+    }
+  };
+  for (const NewerCharacters& newer : newer_characters()) {
+    if (std::ranges::none_of(categories, [&](std::string_view c) { return newer.category.starts_with(c); })) continue;
+    if (first == 0 || newer.first != last + 1) {
+      flush();
+      first = newer.first;
+    }
+    last = newer.last;
+  }
+  flush();
+  return ranges;
+}
 
 // Rewrites Oniguruma's syntax (its "Ruby" one) in PCRE2's. Refuses differences that it cannot rewrite.
 class Rewriter {
@@ -86,6 +118,14 @@ class Rewriter {
         if (classes_ > 0) refuse("'\\S' in a class");
         out_.append("[^" + std::string(kSpaces) + "]");
         return;
+      case 'd':
+        put_class("\\p{Nd}" + newer_ranges({"Nd"}), false);
+        return;
+      case 'w':
+      case 'W':
+        if (classes_ > 0 && c == 'W') refuse("'\\W' in a class");
+        put_class(std::string(kWord) + newer_ranges({"L", "M", "Nd", "Nl", "Pc"}), c == 'W');
+        return;
       case 'u':
         if (pattern_.size() - i < 5) refuse("'\\u' without four digits");
         out_.append("\\x{").append(pattern_, i + 1, 4).append("}");
@@ -93,20 +133,7 @@ class Rewriter {
         return;
       case 'p':
       case 'P':
-        opened_ = true;  // the braces of a property are not a quantifier
-        if (pattern_.compare(i + 1, 2, "{^") == 0) {
-          out_.append(c == 'p' ? "\\P{" : "\\p{");
-          i += 2;
-          return;
-        }
-        out_.append({'\\', c});
-        if (i + 1 < pattern_.size() && pattern_[i + 1] == '{') {
-          const size_t end = pattern_.find('}', i);
-          if (end == std::string::npos) refuse("'\\p{' without '}'");
-          out_.append(pattern_, i + 1, end - i);
-          i = end;
-          opened_ = false;
-        }
+        property(i);
         return;
       case 'h':
       case 'H':
@@ -127,6 +154,30 @@ class Rewriter {
       default:
         out_.append({'\\', c});
     }
+  }
+
+  // \p{L}, \P{L} or \p{^L}. In a class, a negated one also matches newer characters of its own category.
+  void property(size_t& i) {
+    const size_t end = pattern_.find('}', i);
+    if (i + 1 >= pattern_.size() || pattern_[i + 1] != '{' || end == std::string::npos) {
+      refuse(std::string("'\\") + pattern_[i] + "' without '{' and '}'");
+    }
+    const bool turned = pattern_[i + 2] == '^', negated = (pattern_[i] == 'P') != turned;
+    const std::string name = pattern_.substr(i + 2 + turned, end - i - 2 - turned);
+    i = end;
+    const std::string newer = name.size() <= 2 ? newer_ranges({name}) : "";
+    if (newer.empty() || (negated && classes_ > 0)) {
+      out_.append(negated ? "\\P{" : "\\p{").append(name).append("}");
+    } else {
+      put_class("\\p{" + name + "}" + newer, negated);
+    }
+  }
+
+  // In a class, its members; outside, a class of its own.
+  void put_class(const std::string& members, bool negated) {
+    if (classes_ == 0) out_.append(negated ? "[^" : "[");
+    out_.append(members);
+    if (classes_ == 0) out_.append("]");
   }
 
   const std::string& pattern_;

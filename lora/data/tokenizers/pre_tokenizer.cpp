@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "lora/data/tokenizers/decoder.h"
 #include "lora/data/tokenizers/unicode.h"
 #include "models/base/did_you_mean.h"
 
@@ -188,15 +189,41 @@ void add_metaspace(const JsonView& object, std::vector<Splitter>& steps) {
   }
 }
 
-void add_steps(const JsonView& object, PreTokenizer& made) {
+// Splits words as `steps` split their bytes in ByteLevel's alphabet.
+Splitter in_byte_alphabet(std::vector<Splitter> steps) {
+  return [steps = std::move(steps)](Words& words, PatternScratch& scratch) {
+    std::string text;
+    std::vector<size_t> from;  // the position of each byte of `text`
+    Words shown;
+    for (const TextRange& range : words.ranges) {
+      const size_t begin = text.size();
+      for (size_t at = range.begin; at < range.end; ++at) {
+        append_in_byte_alphabet(words.text.text()[at], text);
+        from.resize(text.size(), at);
+      }
+      shown.ranges.push_back({begin, text.size()});
+    }
+    shown.text = AlignedText(text);
+    for (const Splitter& step : steps) step(shown, scratch);
+    words.ranges.clear();
+    for (const TextRange& range : shown.ranges) {
+      words.ranges.push_back({from[range.begin], from[range.end - 1] + 1});
+    }
+  };
+}
+
+// `behind` gets the steps behind ByteLevel.
+void add_steps(const JsonView& object, PreTokenizer& made, std::vector<Splitter>& behind) {
   const JsonView name = object.at("type");
   const std::string& type = name.string();
-  auto& steps = made.steps;
-  if (made.byte_level) object.fail("'" + type + "' behind ByteLevel is not supported");
+  auto& steps = made.byte_level ? behind : made.steps;
+  if (made.byte_level && type != "Split" && type != "Digits" && type != "Punctuation") {
+    object.fail("'" + type + "' behind ByteLevel is not supported");
+  }
   if (type == "Sequence") {
     for (const JsonView& step : object.at("pretokenizers").elements()) {
       if (step.at("type").string() == "Sequence") step.fail("a Sequence inside a Sequence is not supported");
-      add_steps(step, made);
+      add_steps(step, made, behind);
     }
   } else if (type == "ByteLevel") {
     if (object.boolean_or("add_prefix_space", true)) steps.push_back(prefix_space());
@@ -237,7 +264,9 @@ void add_steps(const JsonView& object, PreTokenizer& made) {
 
 PreTokenizer read_pre_tokenizer(const JsonView& object) {
   PreTokenizer made;
-  add_steps(object, made);
+  std::vector<Splitter> behind;
+  add_steps(object, made, behind);
+  if (!behind.empty()) made.steps.push_back(in_byte_alphabet(std::move(behind)));
   return made;
 }
 

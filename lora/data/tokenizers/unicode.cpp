@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "lora/data/tokenizers/newer_characters.h"
 #include "models/base/utf8.h"
 
 namespace lora {
@@ -44,6 +45,10 @@ bool is_word_character(char32_t code) {
       category == UTF8PROC_CATEGORY_PC) {
     return true;
   }
+  if (category == UTF8PROC_CATEGORY_CN) {
+    const std::string_view newer = newer_category(code);
+    return newer.starts_with('L') || newer.starts_with('M') || newer == "Nd" || newer == "Nl" || newer == "Pc";
+  }
   // Joiners, and symbols that count as alphabetic: circled and squared letters.
   return code == 0x200C || code == 0x200D || (code >= 0x24B6 && code <= 0x24E9) ||
          (code >= 0x1F130 && code <= 0x1F149) || (code >= 0x1F150 && code <= 0x1F169) ||
@@ -52,7 +57,10 @@ bool is_word_character(char32_t code) {
 
 bool is_number(char32_t code) {
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
+  if (category != UTF8PROC_CATEGORY_CN) return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
+  // Here `tokenizers` has two ranges of Unicode 17.
+  return newer_category(code).starts_with('N') || (code >= 0x11DE0 && code <= 0x11DE9) ||
+         (code >= 0x16FF4 && code <= 0x16FF6);
 }
 
 bool is_punctuation(char32_t code) {
@@ -73,6 +81,19 @@ std::string to_lowercase(char32_t code) {
   if (code == 0x130) return "i\u0307";  // the only character whose lower case has two characters
   const auto mapped = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code)));
   if (mapped != code) append_character(lower, mapped);
+  // Capitals that utf8proc 2.8 does not know; `tokenizers` takes those of Unicode 17 too.
+  struct Capitals {
+    char32_t first, last, lower;
+  };
+  static constexpr Capitals kNewer[] = {
+      {0x1C89, 0x1C89, 0x1C8A},    {0xA7CB, 0xA7CB, 0x264},    {0xA7CC, 0xA7CC, 0xA7CD}, {0xA7CE, 0xA7CE, 0xA7CF},
+      {0xA7D2, 0xA7D2, 0xA7D3},    {0xA7D4, 0xA7D4, 0xA7D5},   {0xA7DA, 0xA7DA, 0xA7DB}, {0xA7DC, 0xA7DC, 0x19B},
+      {0x10D50, 0x10D65, 0x10D70}, {0x16EA0, 0x16EB8, 0x16EBB}};
+  for (const Capitals& capitals : kNewer) {
+    if (mapped != code || code < capitals.first || code > capitals.last) continue;
+    append_character(lower, capitals.lower + (code - capitals.first));
+    break;
+  }
   return lower;
 }
 

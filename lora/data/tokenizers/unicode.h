@@ -1,5 +1,5 @@
 #pragma once
-// Unicode properties for tokenizers, from utf8proc's tables (Unicode 15).
+// Unicode properties for tokenizers, from utf8proc's tables (Unicode 15) and those of newer_characters.h.
 
 #include <cstddef>
 #include <cstdint>
