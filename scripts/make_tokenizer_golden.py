@@ -63,9 +63,10 @@ def falcon(data):
     return peer.trained(data, pre_tokenizers.Sequence(steps), 400)
 
 
-def word_end(data):
-    """Subwords that end a word have a suffix."""
+def word_end(data, lowercase=False):
+    """Subwords that end a word have a suffix, as in herbert's files."""
     made = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>", fuse_unk=False))
+    made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.decoder = decoders.BPEDecoder(suffix="</w>")
     trainer = trainers.BpeTrainer(
@@ -105,7 +106,7 @@ def main():
     data = arguments.data
     TARGET.mkdir(parents=True, exist_ok=True)
     makers = {"byte_fallback": byte_fallback, "llama3": llama3, "nfc": nfc, "added": peer.with_added, "falcon": falcon,
-              "word_end": word_end}
+              "word_end": word_end, "word_end_lower": lambda data: word_end(data, lowercase=True)}
     split = lambda regex: pre_tokenizers.Split(Regex(regex), "isolated")  # noqa: E731
     makers["newer_digits"] = lambda _: newer(pre_tokenizers.Digits(individual_digits=True))
     makers["newer_words"] = lambda _: newer(split(r"\w+|[^\s\w]+"), split(r"\W|\d+"))

@@ -333,6 +333,7 @@ ordered_json RowReader::parse(const RawRow& row) const {
 
 const ordered_json* find_column(const ordered_json& row, const std::string& name) {
   if (const auto found = row.find(name); found != row.end()) return &*found;
+  if (name.find('.') == std::string::npos) return nullptr;
   const ordered_json* value = &row;
   for (size_t at = 0; at <= name.size();) {
     const size_t end = std::min(name.find('.', at), name.size());

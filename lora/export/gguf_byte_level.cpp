@@ -99,6 +99,12 @@ GgufTokens byte_level_tokens(const json& file, const std::string& name) {
       refuse(
           "not byte-level BPE; expected a tokenizer.model beside it, which is read first, or the format huggingface");
     }
+    if (const auto suffix = model.find("end_of_word_suffix");
+        suffix != model.end() && *suffix != json() && *suffix != "") {
+      refuse("a suffix at the end of words, " + suffix->dump() +
+             ", which llama.cpp does not know; expected the format "
+             "huggingface");
+    }
     const auto pre = pre_tokenizer(file, model.value("ignore_merges", false));
     if (!pre) {
       refuse(

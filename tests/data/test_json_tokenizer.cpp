@@ -44,8 +44,8 @@ json small() {
 }
 
 TEST_CASE("ids, offsets and decoded texts are those of tokenizers") {
-  for (const char* name : {"llama3", "nfc", "byte_fallback", "added", "falcon", "word_end", "newer_digits",
-                           "newer_words", "newer_letters", "newer_whitespace"}) {
+  for (const char* name : {"llama3", "nfc", "byte_fallback", "added", "falcon", "word_end", "word_end_lower",
+                           "newer_digits", "newer_words", "newer_letters", "newer_whitespace"}) {
     const json file = golden_tokenizer(name);
     const auto tokenizer = tokenizer_of(file.at("tokenizer"));
     for (const json& example : file.at("cases")) {

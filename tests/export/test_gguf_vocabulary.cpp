@@ -185,6 +185,11 @@ TEST_CASE("a tokenizer.json whose splitting is not known to llama.cpp is refused
   json prefixed = byte_level(true);
   prefixed["add_prefix_space"] = true;
   CHECK_THAT(refused(tokenizer_json(prefixed)), Contains(unknown));
+  json ended = tokenizer_json(byte_level(true));
+  ended["model"]["end_of_word_suffix"] = "</w>";
+  CHECK_THAT(refused(ended), Contains("a suffix at the end of words, \"</w>\""));
+  ended["model"]["end_of_word_suffix"] = nullptr;
+  CHECK(refused(ended).empty());
   json words = tokenizer_json(byte_level(true));
   words["model"]["type"] = "WordPiece";
   CHECK_THAT(refused(words), Contains("not byte-level BPE"));

@@ -37,7 +37,7 @@ TEST_CASE("an unknown key is refused with the nearest one") {
        "7:27: unknown key 'frmat' in 'data.train.0' (did you mean 'format'?)"},
       {7, "    - {path: train.jsonl, format: completion, fields: {promt: x}}",
        "7:63: unknown key 'promt' in 'data.train.0.fields' (did you mean 'prompt'?); "
-       "format completion has prompt, completion"},
+       "format completion has prompt, completion, system, system_prompt, label, kto_tag"},
   });
 }
 

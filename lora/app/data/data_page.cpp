@@ -95,7 +95,7 @@ std::string sources(const DataStudy& study) {
   for (const SourceColumn& column : columns) head.push_back(column.title);
   for (const SourceStudy& source : study.sources) {
     std::vector<std::string> cells = {source_name(source)};
-    for (const SourceColumn& column : columns) cells.push_back(column.value(source));
+    for (const SourceColumn& column : columns) cells.push_back(html_escaped(column.value(source)));
     body += html_row("td", cells);
   }
   return element("h2", "Sources") + html_table(html_row("th", head), body) +

@@ -25,6 +25,7 @@ SourceStudy study_source(const Dataset& dataset, const SourcePart& part, const S
   study.format = part.format;
   study.validation = validation;
   study.counts = part.counts;
+  for (const UnreadColumn& column : part.unread) study.unread += (study.unread.empty() ? "" : ", ") + column.name;
   study.findings = findings;
   std::vector<int64_t> lengths;
   std::vector<double> shares;
@@ -142,6 +143,7 @@ std::vector<SourceColumn> source_columns(const DataStudy& study) {
       {{"median", [](S s) { return with_commas(s.median); }}, true},
       {{"95 %", [](S s) { return with_commas(s.p95); }}, true},
       {{"longest", [](S s) { return with_commas(s.longest); }}, true},
+      {{"not read", [](S s) { return s.unread.empty() ? "0" : one_line(s.unread, 60); }}, false},
   };
   std::vector<SourceColumn> columns;
   for (const auto& [column, always] : kColumns) {

@@ -19,6 +19,7 @@ struct SourceStudy {
   std::string path, format;
   bool validation = false;
   SourceCounts counts;
+  std::string unread;  // the columns that are not read
   SourceFindings findings;
   Histogram lengths;     // tokens per sample
   Histogram supervised;  // share of trained tokens per sample

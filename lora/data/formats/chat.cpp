@@ -64,10 +64,12 @@ Example finished(Chat chat, const DataRow& row) {
 
 // OpenAI's `messages`, or TRL's `prompt` and `completion`.
 Example make_chat(const DataRow& row) {
-  if (row.optional_value("messages").is_null() && !row.optional_value("completion").is_null()) {
-    return finished(continued_prompt(row), row);
+  Json messages = row.optional_value("messages");
+  if (messages.is_null()) {
+    if (!row.optional_value("completion").is_null()) return finished(continued_prompt(row), row);
+    messages = row.value("messages");  // throws, unless it is null
   }
-  return finished({read_messages(row.value("messages"), row.where())}, row);
+  return finished({read_messages(messages, row.where())}, row);
 }
 
 // ShareGPT's `conversations`.

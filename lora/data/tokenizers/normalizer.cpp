@@ -60,6 +60,32 @@ void strip_accents(AlignedText& text, PatternScratch&) {
   map_characters(text, [](char32_t code, size_t, TextBuilder&) { return is_mark(code); });
 }
 
+// As BERT cleans a text: without control characters, and with a space for each white space.
+void clean(AlignedText& text, PatternScratch&) {
+  map_characters(text, [](char32_t code, size_t at, TextBuilder& built) {
+    if (code == '\t' || code == '\n' || code == '\r' || (is_white_space(code) && !is_control(code))) {
+      built.put(" ", at);
+      return true;
+    }
+    return code == kReplacement || is_control(code);
+  });
+}
+
+// Puts a space on each side of a Chinese character.
+void space_chinese(AlignedText& text, PatternScratch&) {
+  map_characters(text, [](char32_t code, size_t at, TextBuilder& built) {
+    const bool chinese = (code >= 0x3400 && code <= 0x4DBF) || (code >= 0x4E00 && code <= 0x9FFF) ||
+                         (code >= 0xF900 && code <= 0xFAFF) || (code >= 0x20000 && code <= 0x2A6DF) ||
+                         (code >= 0x2A700 && code <= 0x2B81F) || (code >= 0x2B920 && code <= 0x2CEAF) ||
+                         (code >= 0x2F800 && code <= 0x2FA1F);
+    if (!chinese) return false;
+    std::string spaced = " ";
+    append_character(spaced, code);
+    built.put(spaced + " ", at);
+    return true;
+  });
+}
+
 void strip(AlignedText& text, bool left, bool right) {
   const std::string_view source = text.text();
   size_t begin = 0, end = source.size();
@@ -145,6 +171,17 @@ void add_steps(const JsonView& object, std::vector<Normalizer>& steps) {
     steps.emplace_back(lowercase);
   } else if (type == "StripAccents") {
     steps.emplace_back(strip_accents);
+  } else if (type == "BertNormalizer") {
+    const bool lower = object.boolean_or("lowercase", true);
+    if (object.boolean_or("clean_text", true)) steps.emplace_back(clean);
+    if (object.boolean_or("handle_chinese_chars", true)) steps.emplace_back(space_chinese);
+    if (object.boolean_or("strip_accents", lower)) {
+      unicode(NormalForm::kNfd);
+      steps.push_back([](AlignedText& text, PatternScratch&) {
+        map_characters(text, [](char32_t code, size_t, TextBuilder&) { return is_nonspacing_mark(code); });
+      });
+    }
+    if (lower) steps.emplace_back(lowercase);
   } else if (type == "Strip") {
     const bool left = object.boolean_or("strip_left", true), right = object.boolean_or("strip_right", true);
     steps.push_back([left, right](AlignedText& text, PatternScratch&) { strip(text, left, right); });
@@ -162,7 +199,7 @@ void add_steps(const JsonView& object, std::vector<Normalizer>& steps) {
   } else {
     object.at("type").fail("normalizer '" + type + "' is not supported" +
                            did_you_mean(type, {"Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD",
-                                               "Lowercase", "Strip", "StripAccents"}));
+                                               "Lowercase", "Strip", "StripAccents", "BertNormalizer"}));
   }
 }
 

@@ -12,8 +12,8 @@ namespace lora {
 
 using Normalizer = std::function<void(AlignedText&, PatternScratch&)>;
 
-// The steps of `object`, in order: Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents.
-// Throws ModelError for any other.
+// The steps of `object`, in order: Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents,
+// BertNormalizer. Throws ModelError for any other.
 std::vector<Normalizer> read_normalizer(const JsonView& object);
 
 }  // namespace lora

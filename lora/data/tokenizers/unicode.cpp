@@ -76,6 +76,18 @@ bool is_mark(char32_t code) {
   return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
 }
 
+bool is_nonspacing_mark(char32_t code) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(code)) == UTF8PROC_CATEGORY_MN;
+}
+
+bool is_control(char32_t code) {
+  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
+  const bool later = code == 0x890 || code == 0x891 || code == 0x8E2 || code == 0x110CD ||
+                     (code >= 0x13430 && code <= 0x1343F);  // after Unicode 8, whose tables `tokenizers` has here
+  return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CO ||
+         (category == UTF8PROC_CATEGORY_CF && !later);
+}
+
 std::string to_lowercase(char32_t code) {
   std::string lower;
   if (code == 0x130) return "i\u0307";  // the only character whose lower case has two characters

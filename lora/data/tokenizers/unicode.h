@@ -26,7 +26,9 @@ bool is_word_character(char32_t code);  // \w: alphabetic, marks, decimal digits
 bool is_number(char32_t code);          // categories N*
 bool is_punctuation(char32_t code);     // ASCII punctuation, and categories P*
 
-bool is_mark(char32_t code);  // categories M*
+bool is_mark(char32_t code);             // categories M*
+bool is_nonspacing_mark(char32_t code);  // category Mn
+bool is_control(char32_t code);          // categories Cc, Co, and Cf as of Unicode 8
 // The lower case of a character; empty if it is already lower case.
 std::string to_lowercase(char32_t code);
 
