@@ -78,7 +78,7 @@ std::string train_on_problem(const Format& format, const DataSource& source) {
            "train_on: chosen trains on the chosen answers alone";
   }
   const bool possible = format.trains == Trains::kPair || takes_marks(format);
-  return chosen && !possible ? "chosen is of format preference, found " + format.name : "";
+  return chosen && !possible ? "chosen goes with pairs or a label, found format " + format.name : "";
 }
 
 }  // namespace lora

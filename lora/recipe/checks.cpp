@@ -65,7 +65,7 @@ class Checker {
   void check_data() const {
     if (recipe_.data.train_on == TrainOn::kChosen) {
       fail("data.train_on",
-           "data.train_on: chosen is for a source of format preference alone; set it in that source's train_on");
+           "data.train_on: chosen is for a source with pairs or labels alone; set it in that source's train_on");
     }
     if (recipe_.data.train.empty()) {
       fail("data.train", "missing key 'train' in 'data'; expected a list of at least one {path: ..., format: ...}");

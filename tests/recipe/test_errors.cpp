@@ -414,12 +414,13 @@ TEST_CASE("what a chat template cannot be is refused with the names it can") {
        "plain, "
        "zephyr, a path that ends in .jinja or a template, found 'chatlm' (did you mean 'chatml'?)"},
       source("text, template: chatml", "41: data.train.0.template: format text has no conversation to render"),
-      source("text, train_on: chosen", "41: data.train.0.train_on: chosen is of format preference, found text"),
+      source("text, train_on: chosen",
+             "41: data.train.0.train_on: chosen goes with pairs or a label, found format text"),
       source("preference",
              "25: data.train.0.format: preference pairs are read and checked, but there is no training on preferences "
              "yet; train_on: chosen trains on the chosen answers alone"),
       {6, "  train_on: chosen\n  train:",
-       "6:13: data.train_on: chosen is for a source of format preference alone; set it in that source's train_on"},
+       "6:13: data.train_on: chosen is for a source with pairs or labels alone; set it in that source's train_on"},
       {6, "  overlong: cut\n  train:",
        "6:13: data.overlong: expected one of truncate, drop, split, found 'cut' (did you mean 'truncate'?)"},
       {6, "  chat_template: x\n  train:", "6:3: unknown key 'chat_template' in 'data' (did you mean 'template'?)"},
