@@ -10,7 +10,7 @@ import pathlib
 import random
 import sys
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peer"))
 import compare_tokenizers as peer  # noqa: E402
@@ -52,30 +52,6 @@ def nfc(data):
     return made
 
 
-def falcon(data):
-    """Steps behind ByteLevel: they split the characters that stand for bytes."""
-    steps = [
-        pre_tokenizers.Punctuation("contiguous"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False),
-        pre_tokenizers.Digits(individual_digits=False),
-        pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated"),
-    ]
-    return peer.trained(data, pre_tokenizers.Sequence(steps), 400)
-
-
-def word_end(data, lowercase=False):
-    """Subwords that end a word have a suffix, as in herbert's files."""
-    made = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>", fuse_unk=False))
-    made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.decoder = decoders.BPEDecoder(suffix="</w>")
-    trainer = trainers.BpeTrainer(
-        vocab_size=600, special_tokens=["<unk>"], end_of_word_suffix="</w>", show_progress=False
-    )
-    made.train_from_iterator(peer.real_lines(data)[:3000], trainer)
-    return made
-
-
 def newer(*steps):
     """Characters of Unicode 15 and 16. Each pair of neighbours has a merge, so that ids show where words end."""
     lower = normalizers.Lowercase().normalize_str
@@ -105,8 +81,8 @@ def main():
     arguments = parser.parse_args()
     data = arguments.data
     TARGET.mkdir(parents=True, exist_ok=True)
-    makers = {"byte_fallback": byte_fallback, "llama3": llama3, "nfc": nfc, "added": peer.with_added, "falcon": falcon,
-              "word_end": word_end, "word_end_lower": lambda data: word_end(data, lowercase=True)}
+    makers = {"byte_fallback": byte_fallback, "llama3": llama3, "nfc": nfc, "added": peer.with_added, "falcon": peer.falcon,
+              "word_end": peer.word_end, "word_end_lower": lambda data: peer.word_end(data, lowercase=True)}
     split = lambda regex: pre_tokenizers.Split(Regex(regex), "isolated")  # noqa: E731
     makers["newer_digits"] = lambda _: newer(pre_tokenizers.Digits(individual_digits=True))
     makers["newer_words"] = lambda _: newer(split(r"\w+|[^\s\w]+"), split(r"\W|\d+"))

@@ -235,6 +235,43 @@ def no_fallback(data, fuse):
     return made
 
 
+def falcon(data):
+    """Steps behind ByteLevel: they split the characters that stand for bytes."""
+    steps = [
+        pre_tokenizers.Punctuation("contiguous"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+        pre_tokenizers.Digits(individual_digits=False),
+        pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated"),
+    ]
+    return trained(data, pre_tokenizers.Sequence(steps), 400)
+
+
+def word_end(data, lowercase=False):
+    """Subwords that end a word have a suffix, as in herbert's files."""
+    made = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>", fuse_unk=False))
+    made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.decoder = decoders.BPEDecoder(suffix="</w>")
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=["<unk>"], end_of_word_suffix="</w>", show_progress=False
+    )
+    made.train_from_iterator(real_lines(data)[:3000], trainer)
+    return made
+
+
+def clip(data):
+    """Words end with a suffix, over bytes."""
+    made = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    made.pre_tokenizer = byte_level()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1000, special_tokens=["<unk>"], end_of_word_suffix="</w>", show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    made.train_from_iterator(real_lines(data)[:5000], trainer)
+    made.decoder = decoders.ByteLevel()
+    return made
+
+
 def with_added(data):
     made = trained(data, byte_level(prefix=True), 1000)
     made.normalizer = normalizers.Lowercase()
@@ -269,6 +306,10 @@ def all_tokenizers():
         "unk": lambda d: no_fallback(d, False),
         "fused unk": lambda d: no_fallback(d, True),
         "added": with_added,
+        "falcon": falcon,
+        "word end": word_end,
+        "word end, lower case": lambda d: word_end(d, lowercase=True),
+        "clip": clip,
     }
     for behavior in ("removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"):
         small["split " + behavior] = lambda d, b=behavior: with_splits(d, P.Split(Regex(r"\d|[aeiou]+?|\s"), b))
