@@ -155,16 +155,6 @@ std::map<std::string, Half> initial_halves(const AdapterConfig& config, const Ad
   return halves;
 }
 
-// A pickle runs what it holds when it is read.
-void expect_weights_file(const fs::path& directory) {
-  if (fs::exists(directory / kWeightsFile)) return;
-  const bool pickle = fs::exists(directory / "adapter_model.bin");
-  throw ModelError(directory.string() + ": no " + kWeightsFile +
-                   (pickle ? "; adapter_model.bin is a pickle and is not read: load the adapter with PEFT and save it "
-                             "again, save_pretrained writes safetensors"
-                           : ""));
-}
-
 void load_tensors(const fs::path& path, const AdaptedModel& adapted, const std::map<std::string, Half>& halves) {
   const at::NoGradGuard no_grad;
   const SafetensorsFile file(path);
@@ -210,8 +200,12 @@ void load_tensors(const fs::path& path, const AdaptedModel& adapted, const std::
   for (const auto& [name, tensor] : tensors) {
     const at::Tensor found = read(name);
     if (found.sizes() == tensor.sizes()) continue;
+    const bool vocabulary =
+        name == prefix_of(adapted) + kEmbeddingPath + ".weight" || name == prefix_of(adapted) + kHeadPath + ".weight";
     throw ModelError(path.string() + ": tensor '" + name + "' is " + c10::str(found.sizes()) + "; expected " +
-                     c10::str(tensor.sizes()) + " (is the rank the same?)");
+                     c10::str(tensor.sizes()) +
+                     (vocabulary ? " (is of another vocabulary; in a recipe model.new_tokens adds tokens)"
+                                 : " (is the rank the same?)"));
   }
   std::vector<at::Tensor> values;
   for (const auto& [name, tensor] : tensors) values.push_back(read(name));
@@ -253,6 +247,15 @@ NamedTensors trained_tensors(const AdaptedModel& adapted) {
   return tensors;
 }
 
+void expect_peft_weights(const fs::path& directory) {
+  if (fs::exists(directory / kWeightsFile)) return;
+  const bool pickle = fs::exists(directory / "adapter_model.bin");
+  throw ModelError(directory.string() + ": no " + kWeightsFile +
+                   (pickle ? "; adapter_model.bin is a pickle and is not read: load the adapter with PEFT and save it "
+                             "again, save_pretrained writes safetensors"
+                           : ""));
+}
+
 void copy_trained_tensors(const AdaptedModel& from, const AdaptedModel& to) {
   std::vector<at::Tensor> values;
   for (const auto& [name, tensor] : trained_tensors(from)) values.push_back(tensor);
@@ -273,7 +276,7 @@ void load_peft_weights(const fs::path& directory, const AdaptedModel& adapted) {
     throw ModelError(directory.string() + ": is a classifier's adapter; expected one of a language model");
   }
   expect_same_meaning(directory.string(), config, adapted);
-  expect_weights_file(directory);
+  expect_peft_weights(directory);
   load_tensors(directory / kWeightsFile, adapted, initial_halves(config, adapted));
 }
 

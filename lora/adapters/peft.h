@@ -44,6 +44,10 @@ struct PeftAdapter {
 // so is one that is not known, unless `ignored` names it.
 PeftAdapter read_peft_config(const std::filesystem::path& directory, const std::vector<std::string>& ignored = {});
 
+// ModelError where DIR has no adapter_model.safetensors. A pickle runs what it holds when it is read, so adapter_model.bin
+// is none; the message says so.
+void expect_peft_weights(const std::filesystem::path& directory);
+
 // The rows of embedding and head that the file has beyond a base's own: trained with modules_to_save or
 // trainable_token_indices, or as PEFT saves the base's where its vocabulary was resized. `config`: of the directory.
 // make() throws ModelError where the file does not have all of a tensor's new rows.

@@ -54,8 +54,9 @@ TrainedModel load_shared(const Options& options, const std::vector<NamedSource>&
   auto tokenizer = load_tokenizer(options.model);
   const int64_t ids = tokenizer->vocab_size(), rows = read_model_config(options.model).vocab_size;
   for (const NamedSource& one : adapters) {
-    const bool adds =
-        new_rows_of(one.source).rows > rows || tokenizer_of(one.source, options.model)->vocab_size() > ids;
+    const bool adds = one.source.recipe ? !one.source.recipe->model.new_tokens.empty()
+                                        : new_rows_of(one.source).rows > rows ||
+                                              tokenizer_of(one.source, options.model)->vocab_size() > ids;
     if (!adds) continue;
     if (adding) {
       throw AdapterError("'" + adding->adapter.name + "' and '" + one.adapter.name +

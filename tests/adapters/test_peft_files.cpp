@@ -70,6 +70,31 @@ TEST_CASE("of a file's overlapping patterns the first counts, and what is writte
   CHECK(last_logits(*again.model).equal(last_logits(*adapted.model)));
 }
 
+TEST_CASE("whatever the start and the scaling, overlapping patterns come back from the file that was written") {
+  for (const char* init : {"kaiming", "gaussian", "pissa", "olora"}) {
+    for (const bool use_rslora : {false, true}) {
+      INFO(init << " " << use_rslora);
+      AdapterConfig config;
+      config.rank = 4;
+      config.alpha = 12;
+      config.use_rslora = use_rslora;
+      config.init = init;
+      config.target_modules = AllLinear{};
+      config.rank_pattern = {{"q_proj", 2}, {"layers.1.self_attn.q_proj", 6}, {".*_proj", 3}};
+      config.alpha_pattern = {{"up_proj", 5}, {"layers.0.*", 7}, {"q_proj", 64}, {".*", 3}};
+      const AdaptedModel adapted = inject(load_pretrained(golden_model("default"), "float32"), config, 1);
+      {
+        const at::NoGradGuard no_grad;  // so that a scaling counts
+        for (const TrainedParameter& one : trainable_parameters(*adapted.model)) at::Tensor(one.tensor).add_(0.05);
+      }
+      const TemporaryDirectory directory;
+      write_peft(directory.path(), adapted, "default");
+      const AdaptedModel again = loaded(directory.path(), "default");
+      CHECK(largest(last_logits(*again.model) - last_logits(*adapted.model)) < 1e-5);
+    }
+  }
+}
+
 TEST_CASE("names in a file that match nothing are noted, and refused in a recipe") {
   const AdaptedModel adapted = loaded(peft_file("unmatched"), "default");
   CHECK(adapted.notes == std::vector<std::string>{"target_modules: w1", "target_modules: query_key_value",

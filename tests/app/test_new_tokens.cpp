@@ -86,6 +86,20 @@ TEST_CASE("new tokens are trained, resumed with the same bits, and in every expo
   CHECK(weights(out, 6) == bits);
 }
 
+TEST_CASE("every method trains new tokens, and is compared with others that do") {
+  for (const char* method :
+       {"{method: full}", "{method: adalora, rank: 4, target_modules: [q_proj], adalora: {target_r: 2}}",
+        "{method: dora, rank: 4, target_modules: [q_proj]}"}) {
+    INFO(method);
+    const TemporaryDirectory directory;
+    std::vector<std::string> changed = arguments(directory);
+    changed.insert(changed.end(), {std::string("adapter=") + method, "export=[]", "training.max_steps=3"});
+    const Outcome outcome = run(changed);
+    CAPTURE(outcome.err);
+    CHECK(outcome.exit_code == 0);
+  }
+}
+
 TEST_CASE("a run with overlapping patterns exports an adapter that loads, and resumes") {
   const TemporaryDirectory directory;
   const std::vector<std::string> whole = {"lora-train", quickstart_recipe(directory, "export: [peft]\n"),

@@ -80,9 +80,15 @@ TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<
     if (const std::string one = adapter_run_in(path); !one.empty()) {
       throw StorageError(path.string() + ": a run of several adapters; expected the folder of one, such as " + one);
     }
+    if (fs::exists(path / "adapters.safetensors") || fs::exists(path / "adapters.npz")) {
+      throw ModelError(path.string() +
+                       ": is an adapter of mlx-lm; expected a PEFT adapter directory, with "
+                       "adapter_config.json and adapter_model.safetensors");
+    }
     throw StorageError(path.string() + ": neither a run directory with checkpoints nor a PEFT adapter directory");
   }
   const PeftAdapter peft = read_peft_config(path, ignored_options);
+  expect_peft_weights(path);
   TrainedSource source{path, peft.base_model, peft.config, {}};
   source.adapter.init_from = path.string();
   return source;
@@ -108,8 +114,13 @@ std::unique_ptr<Tokenizer> tokenizer_of(const TrainedSource& source, const std::
   auto tokenizer = load_tokenizer(base);
   const auto has = [&](const char* name) { return fs::exists(source.directory / name); };
   if (!has("tokenizer.json") && !has("tokenizer.model") && !has("vocab.json")) return tokenizer;
-  auto own = load_tokenizer(source.directory);
-  return own->vocab_size() > tokenizer->vocab_size() ? std::move(own) : std::move(tokenizer);
+  try {
+    auto own = load_tokenizer(source.directory);
+    return own->vocab_size() > tokenizer->vocab_size() ? std::move(own) : std::move(tokenizer);
+  } catch (const ModelError& e) {
+    log_warning(source.directory.string() + ": its tokenizer is passed over for the base's: " + e.what());
+    return tokenizer;
+  }
 }
 
 NewRows new_rows_of(const TrainedSource& source) {
