@@ -1,6 +1,7 @@
 // lora-generate MODEL [--adapter [NAME=]PATH …] [--chat [--system TEXT]] [--prompt TEXT | --prompts FILE |
 // --interactive]
 
+#include <algorithm>
 #include <iostream>
 #include <iterator>
 #include <map>

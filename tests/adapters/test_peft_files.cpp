@@ -90,7 +90,8 @@ TEST_CASE("whatever the start and the scaling, overlapping patterns come back fr
       const TemporaryDirectory directory;
       write_peft(directory.path(), adapted, "default");
       const AdaptedModel again = loaded(directory.path(), "default");
-      CHECK(largest(last_logits(*again.model) - last_logits(*adapted.model)) < 1e-5);
+      const at::Tensor expected = last_logits(*adapted.model);
+      CHECK(largest(last_logits(*again.model) - expected) < 1e-5 * (1 + largest(expected)));
     }
   }
 }
