@@ -43,6 +43,19 @@ CASES = {
     "lora_bias": ("biases", dict(target_modules=TARGETS, lora_bias=True)),
     "layers": ("default", dict(target_modules=[*TARGETS, "model.layers.0.self_attn.k_proj"], layers_to_transform=1,
                                layers_pattern="layers")),
+    # The first pattern that matches a module counts, in the order of the file.
+    "overlapping_patterns": ("default", dict(target_modules=TARGETS,
+                                             rank_pattern={"q_proj": 2, "layers.1.self_attn.q_proj": 5},
+                                             alpha_pattern={"q_proj": 64, "layers.1.self_attn.q_proj": 4,
+                                                            "layers.1..*": 3})),
+    # Names of other models' modules.
+    "unmatched": ("default", dict(target_modules=[*TARGETS, "w1", "query_key_value"], exclude_modules=["w3"],
+                                  modules_to_save=["norm", "score"], layers_to_transform=[1, 7],
+                                  rank_pattern={"w1": 2, "v_proj": 4}, alpha_pattern={"w2": 9})),
+    # As PEFT saves where the vocabulary was resized: base and trained weights under several names.
+    "resized_whole": ("default", dict(target_modules=TARGETS, modules_to_save=["embed_tokens", "lm_head"])),
+    "resized_rows": ("tied", dict(target_modules=TARGETS, trainable_token_indices=[7, 3])),
+    "resized_rows_apart": ("default", dict(target_modules=TARGETS, trainable_token_indices=[7, 3])),
 }
 
 
@@ -62,10 +75,12 @@ def main():
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter.data.add_(torch.randn_like(parameter) * 0.1)
-            model.save_pretrained(directory)
+            model.save_pretrained(directory, save_embedding_layers=name.startswith("resized") or "auto")
         (directory / "README.md").unlink(missing_ok=True)
         config = json.loads((directory / "adapter_config.json").read_text())
         config["base_model_name_or_path"] = base
+        for key in ("rank_pattern", "alpha_pattern"):  # PEFT sorts them when it saves
+            config[key] = options.get(key, {})
         (directory / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
         ids = inputs()

@@ -36,6 +36,7 @@ struct AdaptedModel {
   std::shared_ptr<Linear> own_head;             // a head that was put apart from embed_tokens; null: none was
   std::vector<std::string> saved_modules;       // trained whole (modules_to_save); all, where the network is trained
   std::vector<std::string> biases;              // trained by `bias`: parameters of the model
+  std::vector<std::string> notes;               // what config.file says that means nothing here; see match_modules()
   bool tied_head = false;                       // what is done to embed_tokens is done to the head, which is tied to it
   int64_t trainable_parameters = 0;
   int64_t total_parameters = 0;  // of the base and the adapter; a quantized weight counts as what it stands for

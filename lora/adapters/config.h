@@ -41,6 +41,9 @@ struct AdaLoraConfig {
 };
 
 struct AdapterConfig {
+  // The adapter_config.json that this was read from; empty: it is a recipe's. A name in a file that matches nothing is a
+  // note (AdaptedModel::notes): files list the modules of several models. In a recipe it is an error.
+  std::string file;
   std::string method = "lora";  // a name of methods() in registry.h
   int64_t rank = 8;
   double alpha = 16;
@@ -62,6 +65,8 @@ struct AdapterConfig {
   bool ensure_weight_tying = true;
   std::string init = "kaiming";  // a name of initial_pairs() in initialise.h
   std::string init_from;         // a PEFT adapter directory to go on from; empty: none
+  // Keys of an adapter_config.json that are not known here and that a person says change nothing.
+  std::vector<std::string> ignored_options;
   AdaLoraConfig adalora;
   bool operator==(const AdapterConfig&) const = default;
 };

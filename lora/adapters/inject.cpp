@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <set>
 
 #include "lora/adapters/initialise.h"
 #include "lora/adapters/matcher.h"
@@ -130,6 +131,25 @@ void settle_tied_head(ModuleMatch& match, AdaptedModel& adapted) {
   }
 }
 
+bool trains_whole_path(const AdaptedModel& adapted, const std::string& path) {
+  return std::ranges::count(adapted.saved_modules, path) > 0;
+}
+
+// Rows of new tokens begin as no file says.
+void train_new_rows(const ModuleMatch& match, AdaptedModel& adapted) {
+  AdapterConfig& config = adapted.config;
+  const LlamaForCausalLM& model = *adapted.model;
+  const bool saved = std::ranges::any_of(
+      match.saved_modules, [](const std::string& path) { return path == kEmbeddingPath || path == kHeadPath; });
+  const bool targeted = std::ranges::any_of(match.targets, [](const AdapterTarget& target) {
+    return target.path == kEmbeddingPath || target.path == kHeadPath;
+  });
+  if (!config.file.empty() || saved || targeted || model.lm_head) return;
+  for (const int64_t id : model.config().new_tokens) {
+    if (std::ranges::count(config.trainable_token_indices, id) == 0) config.trainable_token_indices.push_back(id);
+  }
+}
+
 // Biases are trained as other whole weights are.
 void train_biases(AdaptedModel& adapted) {
   const AdapterConfig& config = adapted.config;
@@ -195,6 +215,8 @@ void add_adapter(AdaptedModel& adapted, uint64_t seed, bool fresh) {
   AdapterConfig matched = config;
   matched.modules_to_save = modules_to_save(model, config);
   ModuleMatch match = match_modules(module_paths(model), matched);
+  adapted.notes = match.notes;
+  train_new_rows(match, adapted);
   settle_tied_head(match, adapted);
   const Modules modules = model.named_modules("", /*include_self=*/false);
   for (const AdapterTarget& target : match.targets) {
@@ -220,6 +242,7 @@ void add_adapter(AdaptedModel& adapted, uint64_t seed, bool fresh) {
     train_whole(*module_at(model, path), adapted.adapter_switch.get());
   }
   adapted.saved_modules = match.saved_modules;
+  if (config.file.empty() && !model.config().new_tokens.empty()) expect_new_rows_trained(adapted);
   train_biases(adapted);
   if (!config.init_from.empty()) load_peft_weights(config.init_from, adapted);
 }
@@ -234,6 +257,21 @@ void train_network(AdaptedModel& adapted) {
 
 }  // namespace
 
+void expect_new_rows_trained(const AdaptedModel& adapted) {
+  const ModelConfig& config = adapted.model->config();
+  std::set<int64_t> ids(config.new_tokens.begin(), config.new_tokens.end());
+  for (int64_t id = config.vocab_size - config.new_rows; id < config.vocab_size; ++id) ids.insert(id);
+  if (ids.empty() || find_method(adapted.config.method).trains_network) return;
+  const std::vector<int64_t>& rows = adapted.config.trainable_token_indices;
+  const bool embedding = trains_whole_path(adapted, kEmbeddingPath) ||
+                         std::ranges::all_of(ids, [&](int64_t id) { return std::ranges::count(rows, id) > 0; });
+  const bool own_head = adapted.model->lm_head != nullptr;
+  if (embedding && (!own_head || trains_whole_path(adapted, kHeadPath))) return;
+  throw AdapterError("the rows of " + std::to_string(ids.size()) + " new tokens are not all trained: " +
+                     (own_head ? "the model has a head of its own; expected modules_to_save: [embed_tokens, lm_head]"
+                               : "expected them in trainable_token_indices, or modules_to_save: [embed_tokens]"));
+}
+
 AdaptedModel inject(std::shared_ptr<LlamaForCausalLM> model, const AdapterConfig& config, uint64_t seed, bool fresh) {
   AdaptedModel adapted;
   adapted.model = std::move(model);
@@ -244,6 +282,11 @@ AdaptedModel inject(std::shared_ptr<LlamaForCausalLM> model, const AdapterConfig
     adapted.adapter_switch = new_switch();
     try {
       add_adapter(adapted, seed, fresh);
+    } catch (const AdapterError& e) {
+      detach(adapted);
+      if (adapted.config.file.empty()) throw;
+      const std::string what = e.what();
+      throw ModelError(adapted.config.file + ": " + what.substr(what.find(' ') + 1));  // without "[adapter]"
     } catch (...) {
       detach(adapted);
       throw;

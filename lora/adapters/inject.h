@@ -15,9 +15,17 @@ namespace lora {
 // their memory. A module's fresh weights depend on `seed` and its path alone, and on the base's weight where
 // config.init starts from it. With `fresh` false the caller is about to load weights, and a costly start is left out.
 //
+// Rows of new tokens (ModelConfig::new_tokens) are trained too, as trainable_token_indices, where nothing else of the
+// config trains them and the head is tied; else see expect_new_rows_trained().
+//
 // Throws Error (exit code 2) as match_modules does, for a rank that no weight of that shape can have and where a
-// quantized weight would be trained whole; ModelError for init_from. Where it throws, the model is as it was.
+// quantized weight would be trained whole; ModelError for init_from, and for all of these where config.file has the
+// config. Where it throws, the model is as it was.
 AdaptedModel inject(std::shared_ptr<LlamaForCausalLM> model, const AdapterConfig& config, uint64_t seed,
                     bool fresh = true);
+
+// Throws AdapterError where rows of new tokens (ModelConfig::new_rows, new_tokens) are not all trained: a file of the
+// adapter would not have them.
+void expect_new_rows_trained(const AdaptedModel& adapted);
 
 }  // namespace lora

@@ -18,8 +18,7 @@ std::vector<std::string> names_of(const std::vector<ModulePath>& modules) {
   return {names.begin(), names.end()};
 }
 
-[[noreturn]] void fail_no_match(const std::string& key, const std::string& pattern,
-                                const std::vector<ModulePath>& modules) {
+std::string no_match(const std::string& key, const std::string& pattern, const std::vector<ModulePath>& modules) {
   std::string linears;
   std::set<std::string> seen;
   for (const ModulePath& module : modules) {
@@ -27,9 +26,25 @@ std::vector<std::string> names_of(const std::vector<ModulePath>& modules) {
     if (module.linear && seen.insert(name).second) linears += (linears.empty() ? "" : ", ") + name;
   }
   const std::string last = pattern.substr(pattern.rfind('.') + 1);
-  throw AdapterError(key + ": '" + pattern + "' matches no module" + did_you_mean(last, names_of(modules)) +
-                     "; this model's linear layers are " + linears);
+  return key + ": '" + pattern + "' matches no module" + did_you_mean(last, names_of(modules)) +
+         "; this model's linear layers are " + linears;
 }
+
+// A pattern that matches nothing: a mistake in a recipe, of no account in a file.
+class Unmatched {
+ public:
+  Unmatched(const AdapterConfig& config, std::vector<std::string>& notes)
+      : of_recipe_(config.file.empty()), notes_(notes) {}
+  // `pattern` of `key`; `problem` says what is wrong with it.
+  void add(const std::string& key, const std::string& pattern, const std::string& problem) {
+    if (of_recipe_) throw AdapterError(problem);
+    notes_.push_back(key + ": " + pattern);
+  }
+
+ private:
+  bool of_recipe_;
+  std::vector<std::string>& notes_;
+};
 
 // A layer's index as PEFT finds it: the first numbered part with something behind it, after one that is called as
 // layers_pattern says or, where that is empty, after any but the first.
@@ -80,13 +95,14 @@ class PatternSet {
     return std::holds_alternative<AllLinear>(patterns_) && module.linear && !module.output_head;
   }
 
-  void expect_all_used(const std::vector<ModulePath>& modules) const {
+  void expect_all_used(const std::vector<ModulePath>& modules, Unmatched& unmatched) const {
     if (const auto* list = std::get_if<std::vector<std::string>>(&patterns_)) {
       for (const std::string& name : *list) {
-        if (!used_.contains(name)) fail_no_match(key_, name, modules);
+        if (!used_.contains(name)) unmatched.add(key_, name, no_match(key_, name, modules));
       }
     } else if (regex_ && used_.empty()) {
-      fail_no_match(key_, std::get<std::string>(patterns_), modules);
+      const auto& pattern = std::get<std::string>(patterns_);
+      unmatched.add(key_, pattern, no_match(key_, pattern, modules));
     }
   }
 
@@ -123,9 +139,9 @@ class ValuePattern {
     return value.value_or(fallback);
   }
 
-  void expect_all_used(const std::vector<ModulePath>& adapted) const {
+  void expect_all_used(const std::vector<ModulePath>& adapted, Unmatched& unmatched) const {
     for (const Entry& entry : entries_) {
-      if (!entry.used) fail_no_match(key_, entry.pattern, adapted);
+      if (!entry.used) unmatched.add(key_, entry.pattern, no_match(key_, entry.pattern, adapted));
     }
   }
 
@@ -196,20 +212,25 @@ ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterC
   if (layers.empty() && !config.layers_pattern.empty()) {
     throw AdapterError("layers_pattern: expected with layers_to_transform only, whose layers it names");
   }
-  targets.expect_all_used(modules);
-  excluded.expect_all_used(modules);
-  saved.expect_all_used(modules);
+  Unmatched unmatched(config, match.notes);
+  targets.expect_all_used(modules, unmatched);
+  excluded.expect_all_used(modules, unmatched);
+  saved.expect_all_used(modules, unmatched);
   for (int64_t layer : layers) {
     if (!layers_seen.contains(layer)) {
-      throw AdapterError("layers_to_transform: layer " + std::to_string(layer) +
-                         " has no module that target_modules means");
+      const std::string number = std::to_string(layer);
+      unmatched.add("layers_to_transform", number,
+                    "layers_to_transform: layer " + number + " has no module that target_modules means");
     }
   }
-  if (match.targets.empty())
-    throw AdapterError(
-        "target_modules: every module that matches is excluded or saved whole; nothing is left to adapt");
-  ranks.expect_all_used(adapted);
-  alphas.expect_all_used(adapted);
+  if (match.targets.empty()) {
+    throw AdapterError(match.notes.empty()
+                           ? "target_modules: every module that matches is excluded or saved whole; nothing is left "
+                             "to adapt"
+                           : "nothing to adapt: no module is meant by " + listed(match.notes, match.notes.size()));
+  }
+  ranks.expect_all_used(adapted, unmatched);
+  alphas.expect_all_used(adapted, unmatched);
   return match;
 }
 

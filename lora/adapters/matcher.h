@@ -1,6 +1,6 @@
 #pragma once
-// Which modules a recipe means: PEFT's rules for target_modules and its kin, with one difference: a pattern that
-// matches nothing is always an error (PEFT is silent as long as another one matched).
+// Which modules a recipe means: PEFT's rules for target_modules and its kin, with one difference: a pattern of a recipe
+// that matches nothing is an error (PEFT is silent or warns as long as another one matched). A file's is noted.
 
 #include <string>
 #include <utility>
@@ -28,6 +28,7 @@ struct AdapterTarget {
 struct ModuleMatch {
   std::vector<AdapterTarget> targets;      // in the order of `modules`
   std::vector<std::string> saved_modules;  // paths that modules_to_save means
+  std::vector<std::string> notes;          // a file's patterns that match nothing: "target_modules: w1"
 };
 
 // True when `path` is `name` or ends with "." + name.
@@ -42,7 +43,7 @@ bool is_saved_by(const std::string& path, const std::string& name);
 
 // Applies, in PEFT's order: exclude_modules, modules_to_save, target_modules, layers_to_transform (with lists, and not
 // to a module that is listed by its whole path), then the patterns for rank and α. Throws Error (exit code 2) that
-// names the key, the pattern and the nearest names.
+// names the key, the pattern and the nearest names; of config.file, only where nothing is left to adapt.
 ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterConfig& config);
 
 }  // namespace lora

@@ -65,7 +65,7 @@ struct Method {
   // What adapter_config.json says of the method beyond LoRA's keys: written, and taken out of a file. Null: nothing.
   // take_config throws ModelError, or what nlohmann throws for a value of another type.
   std::function<void(nlohmann::ordered_json& file, const AdaptedModel& adapted)> write_config = nullptr;
-  std::function<void(nlohmann::json& file, AdapterConfig& config)> take_config = nullptr;
+  std::function<void(nlohmann::ordered_json& file, AdapterConfig& config)> take_config = nullptr;
   // The adapter as an export writes it, where that differs from the trained one: see unattached(). Null: as it is.
   std::function<AdaptedModel(const AdaptedModel& adapted)> finished = nullptr;
   // The plain LoRA adapter that computes the same, for a method whose file is not LoRA's already. Null: none is needed.

@@ -9,6 +9,7 @@
 
 #include "lora/adapters/initialise.h"
 #include "lora/adapters/matcher.h"
+#include "lora/adapters/peft_names.h"
 #include "lora/adapters/registry.h"
 #include "models/base/atomic_file.h"
 #include "models/base/did_you_mean.h"
@@ -56,17 +57,33 @@ void put_trained_tensors(const AdaptedModel& adapted, const std::vector<at::Tens
 }
 
 // The base's own weight of that name in a file, or undefined. PEFT writes those of the embedding and of the head beside
-// an adapter of one of them ("…embed_tokens.base_layer.weight").
+// an adapter of one of them ("…embed_tokens.base_layer.weight"), and both where the vocabulary was resized. To be asked
+// before an adapter's weights are loaded: what is trained whole has the base's values until then.
 at::Tensor base_weight(const AdaptedModel& adapted, const std::string& name) {
   if (trains_network(adapted)) return {};
+  const std::string original = ".original_module";
+  if (const size_t at = name.find(original + "."); at != std::string::npos && name.starts_with(prefix_of(adapted))) {
+    const std::string own = std::string(name).erase(at, original.size()).substr(prefix_of(adapted).size());
+    const auto parameters = adapted.model->named_parameters();
+    if (const at::Tensor* found = parameters.find(own)) return *found;
+  }
   const auto is = [&](const std::string& path) {
     const std::string module = prefix_of(adapted) + path;
-    return name == module + ".weight" || name == module + ".base_layer.weight";
+    return name == module + ".weight" || name == module + ".base_layer.weight" ||
+           name == module + ".original_module.weight" || name == module + ".token_adapter.base_layer.weight";
   };
   const at::Tensor embedding = adapted.model->model->embed_tokens->weight_matrix();
   if (is(kEmbeddingPath)) return embedding;
   if (!is(kHeadPath) || adapted.model->score) return {};
   return adapted.model->lm_head ? adapted.model->lm_head->weight_matrix() : embedding;
+}
+
+constexpr const char* kRowsName = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta";
+
+// Whether the tensor is what PEFT writes of a tied head, beside kRowsName, where the vocabulary was resized.
+bool is_second_copy_of_rows(const AdaptedModel& adapted, const std::string& name) {
+  return adapted.tied_head && !adapted.config.trainable_token_indices.empty() &&
+         name == "base_model.model.lm_head.token_adapter.trainable_tokens_delta";
 }
 
 // Whether both are the same weight, of which one may have been rounded to the other's dtype.
@@ -80,13 +97,14 @@ bool same_weight(const at::Tensor& a, const at::Tensor& b) {
 // difference.
 void expect_same_meaning(const std::string& where, const AdapterConfig& file, const AdaptedModel& adapted) {
   const AdapterConfig& recipe = adapted.config;
+  const std::string whose = recipe.file.empty() ? "the recipe has " : "expected ";
   const auto said = [](bool value) { return std::string(value ? "true" : "false"); };
   const auto refuse = [&](const std::string& what, const std::string& found, const std::string& expected) {
-    throw ModelError(where + ": " + what + " is " + found + "; the recipe has " + expected);
+    throw ModelError(where + ": " + what + " is " + found + "; " + whose + expected);
   };
   const Method &found = find_method(file.method), &expected = find_method(recipe.method);
   if (found.peft_type != expected.peft_type || found.peft_flags != expected.peft_flags) {
-    throw ModelError(where + ": an adapter of method " + file.method + "; the recipe has " + recipe.method);
+    throw ModelError(where + ": an adapter of method " + file.method + "; " + whose + recipe.method);
   }
   if ((starts_from_base(file) || starts_from_base(recipe)) && file.init != recipe.init) {
     refuse("'init_lora_weights'", file.init, "init " + recipe.init);
@@ -140,8 +158,9 @@ std::map<std::string, Half> initial_halves(const AdapterConfig& config, const Ad
 void load_tensors(const fs::path& path, const AdaptedModel& adapted, const std::map<std::string, Half>& halves) {
   const at::NoGradGuard no_grad;
   const SafetensorsFile file(path);
+  const std::map<std::string, std::string> names = peft_names(file);
   const auto read = [&](const std::string& name) {
-    const at::Tensor own = file.tensor(name);
+    const at::Tensor own = file.tensor(names.at(name));
     const auto half = halves.find(name);
     if (half == halves.end() || own.sizes() != half->second.tensor.sizes()) return own;
     return at::cat({own.to(at::kFloat), half->second.tensor}, half->second.dim);
@@ -151,18 +170,24 @@ void load_tensors(const fs::path& path, const AdaptedModel& adapted, const std::
   const auto tensors = trained_tensors(adapted);
   for (const auto& [name, tensor] : tensors) {
     expected.insert(name);
-    if (!file.entries().contains(name)) missing.push_back(name);
+    if (!names.contains(name)) missing.push_back(name);
   }
-  for (const auto& [name, entry] : file.entries()) {
+  for (const auto& [name, own_name] : names) {
     if (expected.contains(name)) continue;
-    const at::Tensor own = base_weight(adapted, name);
+    const at::Tensor found = file.tensor(own_name), own = base_weight(adapted, name);
+    if (is_second_copy_of_rows(adapted, name) && names.contains(kRowsName)) {
+      if (found.equal(file.tensor(names.at(kRowsName)))) continue;
+      throw ModelError(path.string() + ": '" + own_name +
+                       "' differs from what embed_tokens has there, to which the "
+                       "head is tied; expected the same rows");
+    }
     if (!own.defined()) {
-      extra.push_back(name);
-    } else if (!same_weight(file.tensor(name), own)) {
-      throw ModelError(path.string() + ": '" + name + "' is another weight than the base's" +
-                       (file.tensor(name).sizes() == own.sizes() ? ""
-                                                                 : ", of shape " + c10::str(file.tensor(name).sizes()) +
-                                                                       " where the base has " + c10::str(own.sizes())) +
+      extra.push_back(own_name);
+    } else if (!same_weight(found, own)) {
+      throw ModelError(path.string() + ": '" + own_name + "' is another weight than the base's" +
+                       (found.sizes() == own.sizes() ? ""
+                                                     : ", of shape " + c10::str(found.sizes()) +
+                                                           " where the base has " + c10::str(own.sizes())) +
                        "; expected the base that the adapter was trained on");
     }
   }
@@ -175,14 +200,18 @@ void load_tensors(const fs::path& path, const AdaptedModel& adapted, const std::
   for (const auto& [name, tensor] : tensors) {
     const at::Tensor found = read(name);
     if (found.sizes() == tensor.sizes()) continue;
+    const bool vocabulary =
+        name == prefix_of(adapted) + kEmbeddingPath + ".weight" || name == prefix_of(adapted) + kHeadPath + ".weight";
     throw ModelError(path.string() + ": tensor '" + name + "' is " + c10::str(found.sizes()) + "; expected " +
-                     c10::str(tensor.sizes()) + " (is the rank the same?)");
+                     c10::str(tensor.sizes()) +
+                     (vocabulary ? " (is of another vocabulary; in a recipe model.new_tokens adds tokens)"
+                                 : " (is the rank the same?)"));
   }
   std::vector<at::Tensor> values;
   for (const auto& [name, tensor] : tensors) values.push_back(read(name));
   put_trained_tensors(adapted, values);
   for (const auto& [name, tensor] : tied_head_tensors(adapted)) {
-    if (same_weight(file.tensor(name), tensor)) continue;
+    if (same_weight(file.tensor(names.at(name)), tensor)) continue;
     throw ModelError(path.string() + ": '" + name +
                      "' differs from what embed_tokens has there; expected a file whose " +
                      "tied head was trained together with it (ensure_weight_tying)");
@@ -218,6 +247,15 @@ NamedTensors trained_tensors(const AdaptedModel& adapted) {
   return tensors;
 }
 
+void expect_peft_weights(const fs::path& directory) {
+  if (fs::exists(directory / kWeightsFile)) return;
+  const bool pickle = fs::exists(directory / "adapter_model.bin");
+  throw ModelError(directory.string() + ": no " + kWeightsFile +
+                   (pickle ? "; adapter_model.bin is a pickle and is not read: load the adapter with PEFT and save it "
+                             "again, save_pretrained writes safetensors"
+                           : ""));
+}
+
 void copy_trained_tensors(const AdaptedModel& from, const AdaptedModel& to) {
   std::vector<at::Tensor> values;
   for (const auto& [name, tensor] : trained_tensors(from)) values.push_back(tensor);
@@ -233,11 +271,12 @@ void write_peft(const fs::path& directory, const AdaptedModel& adapted, const st
 void load_trained_tensors(const fs::path& path, const AdaptedModel& adapted) { load_tensors(path, adapted, {}); }
 
 void load_peft_weights(const fs::path& directory, const AdaptedModel& adapted) {
-  const auto [config, base_model, task] = read_peft_config(directory);
+  const auto [config, base_model, task] = read_peft_config(directory, adapted.config.ignored_options);
   if (task == "SEQ_CLS" && !adapted.model->score) {
     throw ModelError(directory.string() + ": is a classifier's adapter; expected one of a language model");
   }
   expect_same_meaning(directory.string(), config, adapted);
+  expect_peft_weights(directory);
   load_tensors(directory / kWeightsFile, adapted, initial_halves(config, adapted));
 }
 

@@ -16,8 +16,7 @@ namespace lora {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
-using nlohmann::ordered_json;
+using nlohmann::ordered_json;  // of a file's patterns the first that matches counts
 
 // PEFT resolves all-linear when it saves, so that the file means the same whatever loads it.
 ordered_json target_names(const ModulePatterns& patterns, const AdaptedModel& adapted) {
@@ -41,7 +40,7 @@ ordered_json pattern_object(const std::vector<std::pair<std::string, T>>& entrie
   return object;
 }
 
-ModulePatterns parse_patterns(const json& value) {
+ModulePatterns parse_patterns(const ordered_json& value) {
   if (value.is_null()) return std::vector<std::string>{};
   if (value == "all-linear") return AllLinear{};
   if (value.is_string()) return value.get<std::string>();
@@ -55,21 +54,20 @@ std::string joined(const std::set<std::string>& names) {
 }
 
 // Keys that say nothing of the result: where the file comes from, how PEFT was to begin, what only a method reads that
-// is refused by another key. (fan_in_fan_out is of GPT-2's transposed layers; at a Linear PEFT takes it back.)
+// is refused by another key, how others trained it (ms-swift's lora_dtype and its LoRA+ rates) or ran it (merge_weights
+// of PEFT's first versions). (fan_in_fan_out is of GPT-2's transposed layers; at a Linear PEFT takes it back.)
 bool is_informative(const std::string& key) {
-  static const std::set<std::string> keys = {"auto_mapping",   "base_model_name_or_path",
-                                             "inference_mode", "peft_type",
-                                             "task_type",      "revision",
-                                             "peft_version",   "loftq_config",
-                                             "runtime_config", "qalora_group_size",
-                                             "eva_config",     "megatron_core",
-                                             "corda_config",   "lora_ga_config",
-                                             "fan_in_fan_out"};
+  static const std::set<std::string> keys = {
+      "auto_mapping", "base_model_name_or_path", "inference_mode", "peft_type", "task_type", "revision", "peft_version",
+      "loftq_config", "runtime_config", "qalora_group_size", "eva_config", "megatron_core", "corda_config",
+      "lora_ga_config", "fan_in_fan_out",
+      // of other programs
+      "lora_dtype", "lorap_lr_ratio", "lorap_emb_lr", "merge_weights", "torch_dtype", "transformers_version"};
   return keys.contains(key);
 }
 
 // PEFT's "off", for options of which nothing else is known.
-bool is_off(const json& value) {
+bool is_off(const ordered_json& value) {
   return value.is_null() || value == false || value == "none" ||
          ((value.is_array() || value.is_object()) && value.empty());
 }
@@ -93,14 +91,14 @@ std::string meaning_of(const std::string& key) {
 }
 
 // The method that the file's peft_type and flags say; takes the flags out of it.
-std::string take_method(json& file, const fs::path& path) {
+std::string take_method(ordered_json& file, const fs::path& path) {
   const std::string type = file.value("peft_type", "");
   std::set<std::string> types, set;
   for (const Method& method : methods()) {
     if (method.trains_network) continue;
     types.insert(method.peft_type);
     for (const std::string& flag : method.peft_flags) {
-      if (file.value(flag, json()) == true) set.insert(flag);
+      if (file.value(flag, ordered_json()) == true) set.insert(flag);
     }
   }
   for (const Method& method : methods()) {
@@ -108,6 +106,12 @@ std::string take_method(json& file, const fs::path& path) {
     if (method.peft_type != type || std::set(method.peft_flags.begin(), method.peft_flags.end()) != set) continue;
     for (const std::string& flag : set) file.erase(flag);
     return method.name;
+  }
+  if (file.contains("lora_parameters") || file.contains("fine_tune_type")) {
+    throw ModelError(path.string() +
+                     ": is of an adapter of mlx-lm (adapters.safetensors), whose matrices and scale are other than "
+                     "PEFT's; expected a PEFT adapter: 'peft_type' in adapter_config.json, and "
+                     "adapter_model.safetensors");
   }
   if (!types.contains(type))
     throw ModelError(path.string() + ": 'peft_type' is '" + type + "'; supported is " + joined(types));
@@ -122,7 +126,7 @@ ordered_json start_in_file(const AdapterConfig& config) {
   return true;
 }
 
-std::string init_of(const json& value, const fs::path& path) {
+std::string init_of(const ordered_json& value, const fs::path& path) {
   for (const InitialPairRow& row : initial_pairs()) {
     if (row.in_files && value == row.name) return row.name;
   }
@@ -143,7 +147,7 @@ std::string init_of(const json& value, const fs::path& path) {
 }
 
 // A list is of the input embedding's rows, and so is a map that names it alone.
-std::vector<int64_t> token_indices(const json& value, const fs::path& path) {
+std::vector<int64_t> token_indices(const ordered_json& value, const fs::path& path) {
   if (value.is_null()) return {};
   if (value.is_array()) return value.get<std::vector<int64_t>>();
   std::vector<int64_t> indices;
@@ -203,33 +207,35 @@ std::string peft_config_text(const AdaptedModel& adapted, const std::string& bas
   return file.dump(2) + "\n";
 }
 
-PeftAdapter read_peft_config(const fs::path& directory) {
+PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::string>& ignored) {
   const fs::path path = directory / kPeftConfigFile;
   std::ifstream in(path, std::ios::binary);
   if (!in) throw ModelError(directory.string() + ": no " + kPeftConfigFile + "; expected a PEFT adapter directory");
   PeftAdapter adapter;
+  adapter.config.file = path.string();
+  adapter.config.ignored_options = ignored;
   try {
-    json file = json::parse(in);
+    ordered_json file = ordered_json::parse(in);
     adapter.config.method = take_method(file, path);
     if (file.contains("base_model_name_or_path") && file["base_model_name_or_path"].is_string()) {
       adapter.base_model = file["base_model_name_or_path"];
     }
-    if (const json task = file.value("task_type", json()); task.is_string()) adapter.task_type = task;
+    if (const ordered_json task = file.value("task_type", ordered_json()); task.is_string()) adapter.task_type = task;
     AdapterConfig& config = adapter.config;
     const Method& method = find_method(config.method);
     const auto take = [&](const char* key) {
-      const json value = file.value(key, json());
+      const ordered_json value = file.value(key, ordered_json());
       file.erase(key);
       return value;
     };
     const auto take_number = [&](const char* key, double fallback) {
-      const json value = take(key);
+      const ordered_json value = take(key);
       return value.is_null() ? fallback : value.get<double>();
     };
     if (method.take_config) {
       method.take_config(file, config);
     } else {
-      const json rank = take("r");
+      const ordered_json rank = take("r");
       config.rank = rank.is_null() ? 8 : rank.get<int64_t>();
     }
     config.alpha = take_number("lora_alpha", 8);
@@ -238,17 +244,17 @@ PeftAdapter read_peft_config(const fs::path& directory) {
     config.exclude_modules = parse_patterns(take("exclude_modules"));
     const auto take_list = [&](const char* key, auto& list) {
       using List = std::decay_t<decltype(list)>;
-      const json value = take(key);
+      const ordered_json value = take(key);
       if (value.is_null()) return;
       list = value.is_array() ? value.get<List>() : List{value.get<typename List::value_type>()};
     };
     take_list("layers_to_transform", config.layers_to_transform);
     take_list("layers_pattern", config.layers_pattern);
     if (config.layers_to_transform.empty()) config.layers_pattern.clear();
-    const json ranks = take("rank_pattern"), alphas = take("alpha_pattern");
+    const ordered_json ranks = take("rank_pattern"), alphas = take("alpha_pattern");
     for (const auto& item : ranks.items()) config.rank_pattern.emplace_back(item.key(), item.value());
     for (const auto& item : alphas.items()) config.alpha_pattern.emplace_back(item.key(), item.value());
-    if (const json saved = take("modules_to_save"); !saved.is_null()) config.modules_to_save = saved;
+    if (const ordered_json saved = take("modules_to_save"); !saved.is_null()) config.modules_to_save = saved;
     // PEFT lists the heads of every family there.
     if (adapter.task_type == "SEQ_CLS") {
       std::erase_if(config.modules_to_save,
@@ -263,7 +269,7 @@ PeftAdapter read_peft_config(const fs::path& directory) {
       throw ModelError(path.string() + ": 'init_lora_weights' is " + config.init + " with method " + config.method +
                        "; supported is it with plain LoRA, and with others once PEFT has converted it");
     }
-    if (const json bias = take("bias"); !bias.is_null()) {
+    if (const ordered_json bias = take("bias"); !bias.is_null()) {
       const std::optional<Bias> known = value_of<Bias>(bias);
       if (!known) {
         throw ModelError(path.string() + ": 'bias' is '" + bias.get<std::string>() + "'; expected one of " +
@@ -273,12 +279,17 @@ PeftAdapter read_peft_config(const fs::path& directory) {
     }
     for (const auto& item : file.items()) {
       if (is_informative(item.key()) || is_off(item.value())) continue;
+      const std::string meaning = meaning_of(item.key());
+      if (meaning.empty() && std::ranges::count(ignored, item.key()) > 0) continue;
       throw ModelError(path.string() + ": option '" + item.key() + "' is " + item.value().dump() +
-                       ", which is not supported" + meaning_of(item.key()));
+                       ", which is not supported" +
+                       (meaning.empty() ? "; where it changes nothing, go on with --ignore-option " + item.key() +
+                                              ", in a recipe with adapter.ignored_options"
+                                        : meaning));
     }
     if (config.rank < 1)
       throw ModelError(path.string() + ": 'r' is " + std::to_string(config.rank) + "; expected >= 1");
-  } catch (const json::exception& e) {
+  } catch (const ordered_json::exception& e) {
     throw ModelError(path.string() + ": not a PEFT adapter_config.json: " + e.what());
   }
   return adapter;

@@ -22,7 +22,10 @@ TokenRows::TokenRows(std::shared_ptr<Embedding> base, const std::vector<int64_t>
   }
   places_ = places_.to(w.device());
   indices_ = at::tensor(indices, at::kLong).to(w.device());
-  trainable_tokens_delta = register_parameter("trainable_tokens_delta", w.index_select(0, indices_).to(at::kFloat));
+  // A model without memory, of which a comparison counts the parameters, has nothing to select.
+  const at::Tensor own =
+      w.is_meta() ? at::empty({indices_.size(0), w.size(1)}, w.options()) : w.index_select(0, indices_);
+  trainable_tokens_delta = register_parameter("trainable_tokens_delta", own.to(at::kFloat));
 }
 
 at::Tensor TokenRows::forward(const at::Tensor& input_ids) const {

@@ -16,7 +16,7 @@ constexpr size_t kTextsAtOnce = 256;
 
 struct Options {
   std::string source, model, input, column = "text", dtype = "auto";
-  std::vector<std::string> texts;
+  std::vector<std::string> texts, ignored_options;
   int64_t max_length = 512, threads = 0;
 };
 
@@ -55,7 +55,7 @@ TrainedModel load(const Options& options) {
     classifier.adapted.model = load_model({.path = options.source, .dtype = options.dtype}, *classifier.tokenizer, 0,
                                           read_model_config(path).labels);
   } else {
-    classifier = load_trained(options.source, options.model);
+    classifier = load_trained(options.source, options.model, options.ignored_options);
   }
   if (classifier.adapted.model->score) return classifier;
   throw ModelError(options.source + ": is a language model; expected a classifier (lora-generate continues texts)");
@@ -90,6 +90,10 @@ int main(int argc, char** argv) {
   app.add_option("--input", options.input, "A .csv, .jsonl or .json file of texts");
   app.add_option("--column", options.column, "The texts' column in that file");
   app.add_option("--model", options.model, "The base model's directory, where the run or adapter does not find it");
+  app.add_option("--ignore-option", options.ignored_options,
+                 "A key of adapter_config.json that is not known and that changes nothing; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_option("--max-length", options.max_length, "Tokens of a text at most; more are cut on the right")
       ->check(CLI::PositiveNumber);
   app.add_option("--dtype", options.dtype, "Of a Hugging Face directory: float32, bfloat16 or auto")

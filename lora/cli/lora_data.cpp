@@ -31,7 +31,7 @@ void for_each_recipe(const Options& options,
                      const std::function<void(const NamedRecipe& named, const Tokenizer& tokenizer)>& work) {
   const std::vector<NamedRecipe> recipes = load_recipes(options.recipe, options.overrides);
   set_threads(recipes.front().recipe.training.threads);
-  const auto tokenizer = load_tokenizer(recipes.front().recipe.model.path);
+  const auto tokenizer = load_tokenizer(recipes.front().recipe.model.path, recipes.front().recipe.model.new_tokens);
   for (const NamedRecipe& named : recipes) {
     if (!named.name.empty()) say(named.name + "\n");
     work(named, *tokenizer);

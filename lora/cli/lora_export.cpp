@@ -9,7 +9,7 @@ int main(int argc, char** argv) {
   CLI::App app("Writes a trained model, or several adapters as one, in another program's format.", "lora-export");
   std::string source, format, output, model, merge_into = "original", majority_sign = "total";
   int64_t threads = 0;
-  std::vector<std::string> combined;
+  std::vector<std::string> combined, ignored_options;
   lora::CombineOptions combine;
   lora::ExportOptions options;
   bool overwrite = false;
@@ -53,6 +53,10 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"original", "dequantized"}))
       ->capture_default_str();
   app.add_option("--model", model, "The base model's directory, where it is not where the run found it");
+  app.add_option("--ignore-option", ignored_options,
+                 "A key of adapter_config.json that is not known and that changes nothing; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
     if (source.empty() && combined.empty()) {
@@ -70,8 +74,8 @@ int main(int argc, char** argv) {
     lora::set_threads(threads);
     std::vector<lora::WeightedPath> paths;
     for (const std::string& argument : combined) paths.push_back(lora::weighted_path(argument));
-    const lora::TrainedModel trained =
-        paths.empty() ? lora::load_trained(source, model) : lora::load_combined(paths, combine, model);
+    const lora::TrainedModel trained = paths.empty() ? lora::load_trained(source, model, ignored_options)
+                                                     : lora::load_combined(paths, combine, model, ignored_options);
     const std::string line = lora::write_export(format, lora::export_source(trained, options),
                                                 {trained.section, trained.seed}, into.at(merge_into), output);
     std::printf("%s -> %s: %s\n", trained.line.c_str(), output.c_str(), line.c_str());

@@ -1,6 +1,7 @@
 // lora-generate MODEL [--adapter [NAME=]PATH …] [--chat [--system TEXT]] [--prompt TEXT | --prompts FILE |
 // --interactive]
 
+#include <algorithm>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -24,22 +25,66 @@ namespace {
 
 struct Options {
   std::string model, prompt, prompts, use, system, chat_template;
-  std::vector<std::string> adapters;
+  std::vector<std::string> adapters, ignored_options;
   bool prompt_given = false, interactive = false, chat = false, stats = false;
   std::string dtype = "auto";
   GenerationConfig generation;
   int64_t threads = 0;
 };
 
-// Adds the adapters; returns the chat template that each was trained with, by their names.
-std::map<std::string, std::string> load_adapters(const Options& options, AdapterSet& set) {
-  std::map<std::string, std::string> templates;
+struct NamedSource {
+  NamedPath adapter;
+  TrainedSource source;
+};
+
+std::vector<NamedSource> find_adapters(const Options& options) {
+  std::vector<NamedSource> found;
   for (const std::string& argument : options.adapters) {
     const NamedPath adapter = named_path(argument);
-    if (set.contains(adapter.name)) {
+    if (std::ranges::any_of(found, [&](const NamedSource& one) { return one.adapter.name == adapter.name; })) {
       throw AdapterError("two adapters are called '" + adapter.name + "'; name them apart: --adapter NAME=PATH");
     }
-    const TrainedSource source = find_trained(adapter.path);
+    found.push_back({adapter, find_trained(adapter.path, options.ignored_options)});
+  }
+  return found;
+}
+
+// The model that they share, with the tokens that one of them adds.
+TrainedModel load_shared(const Options& options, const std::vector<NamedSource>& adapters) {
+  const NamedSource* adding = nullptr;
+  auto tokenizer = load_tokenizer(options.model);
+  const int64_t ids = tokenizer->vocab_size(), rows = read_model_config(options.model).vocab_size;
+  for (const NamedSource& one : adapters) {
+    const bool adds = one.source.recipe ? !one.source.recipe->model.new_tokens.empty()
+                                        : new_rows_of(one.source).rows > rows ||
+                                              tokenizer_of(one.source, options.model)->vocab_size() > ids;
+    if (!adds) continue;
+    if (adding) {
+      throw AdapterError("'" + adding->adapter.name + "' and '" + one.adapter.name +
+                         "' both have tokens of their own; expected one such adapter at a time");
+    }
+    adding = &one;
+  }
+  ModelSection section{.path = options.model, .dtype = options.dtype};
+  if (adding && adding->source.recipe) {
+    section.new_tokens = adding->source.recipe->model.new_tokens;
+    section.new_tokens_init = adding->source.recipe->model.new_tokens_init;
+  }
+  if (adding) {
+    const uint64_t seed = adding->source.recipe ? adding->source.recipe->training.seed : 0;
+    return load_base(options.model, adding->source, section, seed);
+  }
+  TrainedModel base;
+  base.tokenizer = std::move(tokenizer);
+  base.adapted.model = load_model(section, *base.tokenizer, 0);
+  return base;
+}
+
+// Adds the adapters; returns the chat template that each was trained with, by their names.
+std::map<std::string, std::string> load_adapters(const Options& options, const std::vector<NamedSource>& adapters,
+                                                 AdapterSet& set) {
+  std::map<std::string, std::string> templates;
+  for (const auto& [adapter, source] : adapters) {
     if (!may_be_same_base(source.base_model, options.model)) {
       log_warning(adapter.path + " was trained on '" + source.base_model + "', and this is '" + options.model + "'");
     }
@@ -135,10 +180,12 @@ void print_answers(AdapterSet& set, const Tokenizer& tokenizer, const std::vecto
 
 int run(const Options& options) {
   set_threads(options.threads);
-  const auto tokenizer = load_tokenizer(options.model);
-  const auto model = load_model({.path = options.model, .dtype = options.dtype}, *tokenizer, 0);
+  const std::vector<NamedSource> adapters = find_adapters(options);
+  const TrainedModel shared = load_shared(options, adapters);
+  const auto& tokenizer = shared.tokenizer;
+  const auto& model = shared.adapted.model;
   AdapterSet set(model);
-  const std::map<std::string, std::string> templates = load_adapters(options, set);
+  const std::map<std::string, std::string> templates = load_adapters(options, adapters, set);
   model->eval();
   GenerationConfig config = options.generation;
   config.eos_ids = end_ids(*model, *tokenizer);
@@ -174,6 +221,10 @@ int main(int argc, char** argv) {
   app.add_option("MODEL", options.model, "A Hugging Face model directory")->required();
   app.add_option("--adapter", options.adapters,
                  "A run or a PEFT adapter directory, PATH or NAME=PATH; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--ignore-option", options.ignored_options,
+                 "A key of adapter_config.json that is not known and that changes nothing; may be given several times")
       ->take_all()
       ->allow_extra_args(false);
   app.add_option("--use", options.use, "Which of the adapters answers, by name; none: the model alone");

@@ -62,7 +62,7 @@ int run(const std::string& recipe_file, const std::vector<std::string>& override
     for (const NamedRecipe& one : recipes) say(to_yaml(one.recipe) + config_plan(one.recipe));
     return 0;
   }
-  const auto tokenizer = load_tokenizer(shared.model.path);
+  const auto tokenizer = load_tokenizer(shared.model.path, shared.model.new_tokens);
   std::vector<PreparedRun> prepared = prepare_runs(recipes, options, *tokenizer);
   const auto model = load_model(shared.model, *tokenizer, shared.training.seed, prepared.front().labels.names());
   AdapterSet adapters(model);

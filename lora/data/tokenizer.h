@@ -74,4 +74,10 @@ class Tokenizer {
 // an unsupported setting.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_directory);
 
+// The same with these special tokens besides, as transformers' add_tokens numbers them: behind the largest id, in their
+// order; a piece of the vocabulary keeps its id, and a special token that is there already stays as it is. files() then
+// are copies that have the tokens, and live as long as the tokenizer. RecipeError for a name that is given twice.
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_directory,
+                                          const std::vector<std::string>& new_tokens);
+
 }  // namespace lora

@@ -28,6 +28,10 @@ struct ExportSource {
   ExportOptions options = {};
 
   LlamaForCausalLM& model() const { return *adapted.model; }
+  // Where the tokenizer's files are: in the model's directory, or elsewhere where it has new tokens.
+  std::filesystem::path tokenizer_directory() const {
+    return tokenizer_files.empty() ? model_directory : tokenizer_files.front().parent_path();
+  }
 };
 
 struct ExportFormat {

@@ -68,7 +68,7 @@ std::string counts(const std::vector<GgufTensor>& tensors) {
 void check_gguf(const ExportSource& source) {
   const ModelConfig& config = source.model().config();
   gguf_architecture(config);
-  gguf_vocabulary(source.model_directory, source.tokenizer, config);
+  gguf_vocabulary(source.tokenizer_directory(), source.tokenizer, config);
 }
 
 std::string write_gguf_model(const ExportSource& source, const std::filesystem::path& output) {
@@ -77,7 +77,7 @@ std::string write_gguf_model(const ExportSource& source, const std::filesystem::
   const GgmlType type = gguf_type(source.options.outtype, source.model().dtype());
   GgufMetadata metadata = gguf_head(architecture, "model", source.model_directory, type);
   for (auto& number : gguf_numbers(config)) metadata.push_back(std::move(number));
-  for (auto& item : gguf_vocabulary(source.model_directory, source.tokenizer, config))
+  for (auto& item : gguf_vocabulary(source.tokenizer_directory(), source.tokenizer, config))
     metadata.push_back(std::move(item));
   const std::vector<GgufTensor> tensors = gguf_tensors(source.model(), type);
   std::string line;

@@ -5,8 +5,8 @@
 #include <array>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "lora/adapters/merged.h"
 #include "lora/export/export.h"
@@ -69,11 +69,12 @@ void write_weights(const fs::path& directory, const std::vector<LazyTensor>& ten
 }
 
 void copy_companions(const ExportSource& source, const fs::path& directory) {
-  std::set<fs::path> files(source.tokenizer_files.begin(), source.tokenizer_files.end());
+  std::map<std::string, fs::path> files;  // by name: the tokenizer's own may have new tokens
   for (const char* name : kCompanions) {
-    if (fs::exists(source.model_directory / name)) files.insert(source.model_directory / name);
+    if (fs::exists(source.model_directory / name)) files[name] = source.model_directory / name;
   }
-  for (const fs::path& file : files) {
+  for (const fs::path& file : source.tokenizer_files) files[file.filename().string()] = file;
+  for (const auto& [name, file] : files) {
     fs::copy_file(file, directory / file.filename(), fs::copy_options::overwrite_existing);
     sync_file(directory / file.filename());
   }
@@ -107,6 +108,7 @@ std::string merged_config(const ExportSource& source) {
   const std::string dtype = source.model().dtype() == at::kBFloat16 ? "bfloat16" : "float32";
   config.erase("dtype");
   config["torch_dtype"] = dtype;
+  config["vocab_size"] = source.model().config().vocab_size;  // more where there are new tokens
   const ModelConfig& model = source.model().config();
   config["tie_word_embeddings"] = model.tie_word_embeddings;  // false if the adapter untied them
   if (!model.labels.empty()) {

@@ -6,6 +6,7 @@
 #include "lora/adapters/registry.h"
 #include "lora/export/export.h"
 #include "lora/export/verify.h"
+#include "models/base/atomic_file.h"
 
 namespace lora {
 namespace {
@@ -23,7 +24,15 @@ std::string verify_adapter(const ExportSource& source, const std::filesystem::pa
 
 std::string write_form(const ExportSource& source, const AdaptedModel& form, const std::filesystem::path& output) {
   std::string line;
+  expect_new_rows_trained(form);
   write_directory(output, [&](const std::filesystem::path& directory) {
+    // With the tokens that the rows are of; PEFT's model is to be resized to this tokenizer.
+    if (source.tokenizer_directory() != source.model_directory) {
+      for (const auto& file : source.tokenizer_files) {
+        std::filesystem::copy_file(file, directory / file.filename());
+        sync_file(directory / file.filename());
+      }
+    }
     write_peft(directory, form, std::filesystem::absolute(source.model_directory).lexically_normal().string());
     line = verify_adapter(source, directory);
   });

@@ -30,6 +30,7 @@ fs::path base_of(const fs::path& adapter, const InspectOptions& options) {
 
 void inspect_adapter(const fs::path& directory, const InspectOptions& options, Inspection& inspection) {
   const auto config = describe_adapter_config(directory, inspection);
+  expect_peft_weights(directory);
   const SafetensorsFile file(directory / kAdapterFile);
   int64_t parameters = 0, bytes = 0;
   for (const auto& [name, entry] : file.entries()) {

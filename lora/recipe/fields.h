@@ -36,6 +36,8 @@ void describe(Fields& fields, ModelSection& model) {
   fields.value("double_quantization", model.double_quantization, Any{});
   fields.value("head", model.head, Any{});
   fields.value("init", model.init, Any{});
+  fields.value("new_tokens", model.new_tokens, Any{});
+  fields.value("new_tokens_init", model.new_tokens_init, Any{});
 }
 
 template <typename Fields>
@@ -69,6 +71,7 @@ void describe(Fields& fields, AdapterConfig& adapter) {
   fields.value("ensure_weight_tying", adapter.ensure_weight_tying, Any{});
   fields.value("init", adapter.init, init_names());
   fields.value("init_from", adapter.init_from, OrNull{});
+  fields.value("ignored_options", adapter.ignored_options, Any{});
   fields.section("adalora", adapter.adalora);
 }
 

@@ -9,6 +9,7 @@
 #include "lora/data/config.h"
 #include "lora/training/config.h"
 #include "models/base/names.h"
+#include "models/network/new_rows.h"
 
 namespace lora {
 
@@ -35,6 +36,8 @@ struct ModelSection {
   bool double_quantization = true;    // nf4: its scales in eight bits too
   Head head = Head::kNone;
   ModelInit init = ModelInit::kPretrained;
+  std::vector<std::string> new_tokens = {};  // special tokens that tokenizer and vocabulary are to have besides
+  NewRowsInit new_tokens_init = NewRowsInit::kCovariance;
   bool operator==(const ModelSection&) const = default;
 };
 

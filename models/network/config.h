@@ -100,8 +100,11 @@ struct ModelConfig {
   std::optional<int64_t> bos_token_id;
   std::vector<int64_t> eos_token_ids;  // config.json gives one id or a list
   std::string dtype = "float32";       // as stored: float32 | float16 | bfloat16
-  LabelNames labels;                   // of …ForSequenceClassification's `score`; empty: a language model
-  std::vector<std::string> notes;      // for the user: keys of config.json that are ignored on purpose
+  // Not of config.json: tokens that were added to the model. See new_rows.h.
+  int64_t new_rows = 0;             // the last rows of the vocabulary, which are in no file of the model
+  std::vector<int64_t> new_tokens;  // ids whose rows are to be trained with an adapter
+  LabelNames labels;                // of …ForSequenceClassification's `score`; empty: a language model
+  std::vector<std::string> notes;   // for the user: keys of config.json that are ignored on purpose
 };
 
 // Reads DIR/config.json. Throws ModelError, which names the file, the key, the value found and the supported values.

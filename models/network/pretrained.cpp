@@ -17,6 +17,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kSingleFile = "model.safetensors";
+constexpr const char* kHeadWeight = "lm_head.weight";
+constexpr const char* kEmbeddingWeight = "model.embed_tokens.weight";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
 at::ScalarType compute_dtype(const std::string& wanted, const ModelConfig& config) {
@@ -33,15 +35,23 @@ std::string shape_text(at::IntArrayRef shape) {
   return text + "]";
 }
 
+bool same_values(const at::Tensor& a, const at::Tensor& b) {
+  if (a.sizes() != b.sizes()) return false;
+  const bool comparable = a.scalar_type() == b.scalar_type() && a.element_size() > 1;  // float8 is not
+  return comparable ? a.equal(b) : a.to(at::kFloat).equal(b.to(at::kFloat));
+}
+
 // The files of a directory as one set of named tensors, which are ticked off as they are taken.
 class PretrainedWeights {
  public:
   explicit PretrainedWeights(const fs::path& directory) : directory_(directory) {
+    // Of both, the single file, as transformers has it.
     const fs::path single = directory / kSingleFile, index = directory / kIndexFile;
-    if (fs::exists(index)) {
-      open_index(index);
-    } else if (fs::exists(single)) {
+    if (fs::exists(single)) {
       open(single);
+      if (fs::exists(index)) expect_index_of_single(index);
+    } else if (fs::exists(index)) {
+      open_index(index);
     } else {
       throw ModelError(directory.string() + ": no model.safetensors and no model.safetensors.index.json" +
                        (fs::exists(directory / "pytorch_model.bin")
@@ -53,12 +63,14 @@ class PretrainedWeights {
   at::Tensor take(const std::string& name, at::IntArrayRef shape) {
     const auto found = files_of_.find(name);
     if (found == files_of_.end()) {
-      throw ModelError(directory_.string() + ": tensor '" + name + "' " + shape_text(shape) + " is missing");
+      throw ModelError(
+          directory_.string() + ": tensor '" + name + "' " + shape_text(shape) + " is missing" +
+          (name == kHeadWeight ? ", and config.json does not tie the head (tie_word_embeddings is false)" : ""));
     }
     const at::Tensor tensor = found->second->tensor(name);
     if (tensor.sizes() != shape) {
       throw ModelError(found->second->path().string() + ": tensor '" + name + "' is " + shape_text(tensor.sizes()) +
-                       "; config.json wants " + shape_text(shape));
+                       "; expected " + shape_text(shape) + " by config.json");
     }
     if (!tensor.is_floating_point()) {
       throw ModelError(found->second->path().string() + ": tensor '" + name + "' holds " +
@@ -73,11 +85,24 @@ class PretrainedWeights {
     if (found != files_of_.end()) found->second->release(name);
   }
 
+  // transformers keeps a stored head that differs from the embedding although config.json ties the two. Which of them was
+  // trained cannot be known.
+  void expect_tied_head() const {
+    const auto head = files_of_.find(kHeadWeight), embedding = files_of_.find(kEmbeddingWeight);
+    if (head == files_of_.end() || embedding == files_of_.end()) return;
+    const bool same = same_values(head->second->tensor(kHeadWeight), embedding->second->tensor(kEmbeddingWeight));
+    head->second->release(kHeadWeight);
+    if (same) return;
+    throw ModelError((directory_ / "config.json").string() + ": 'tie_word_embeddings' is true or left out, but '" +
+                     kHeadWeight + "' in " + head->second->path().string() + " differs from '" + kEmbeddingWeight +
+                     "'; expected the same values, or tie_word_embeddings: false where the head has its own");
+  }
+
   void expect_all_taken(bool ignore_lm_head) const {
     std::string extra;
     for (const auto& [name, file] : files_of_) {
       const bool buffer = name.ends_with(".rotary_emb.inv_freq");
-      if (taken_.contains(name) || buffer || (ignore_lm_head && name == "lm_head.weight")) continue;
+      if (taken_.contains(name) || buffer || (ignore_lm_head && name == kHeadWeight)) continue;
       extra += (extra.empty() ? "'" : ", '") + name + "'";
     }
     if (!extra.empty()) {
@@ -95,15 +120,28 @@ class PretrainedWeights {
     }
   }
 
-  void open_index(const fs::path& index) {
-    std::set<std::string> names;
+  // Tensor -> file.
+  static std::map<std::string, std::string> weight_map(const fs::path& index) {
     try {
       std::ifstream in(index, std::ios::binary);
-      const json content = json::parse(in);
-      for (const auto& item : content.at("weight_map").items()) names.insert(item.value().get<std::string>());
+      return json::parse(in).at("weight_map").get<std::map<std::string, std::string>>();
     } catch (const json::exception& e) {
       throw ModelError(index.string() + ": expected an object with a 'weight_map': " + e.what());
     }
+  }
+
+  // An index of files that are there as well would be a second set of weights.
+  void expect_index_of_single(const fs::path& index) const {
+    for (const auto& [tensor, name] : weight_map(index)) {
+      if (name == kSingleFile || name.find('/') != std::string::npos || !fs::exists(directory_ / name)) continue;
+      throw ModelError(directory_.string() + ": holds " + kSingleFile + " and, by " + kIndexFile + ", " + name +
+                       "; expected one of the two sets of weights");
+    }
+  }
+
+  void open_index(const fs::path& index) {
+    std::set<std::string> names;
+    for (const auto& [tensor, name] : weight_map(index)) names.insert(name);
     for (const std::string& name : names) {
       if (name.find('/') != std::string::npos || !fs::exists(directory_ / name)) {
         throw ModelError(index.string() + ": shard '" + name + "' is not in the directory");
@@ -165,7 +203,20 @@ std::shared_ptr<LlamaForCausalLM> load_pretrained(const fs::path& directory, con
   const bool classifier = !config.labels.empty();
   config.labels = chosen_labels(config, head.labels, directory);
   PretrainedWeights weights(directory);
+  if (config.tie_word_embeddings && head.labels.empty()) weights.expect_tied_head();
+  const int64_t stored_rows = config.vocab_size;
+  config.new_tokens = head.new_tokens;
+  config.new_rows = std::max<int64_t>(head.new_rows.rows - stored_rows, 0);
+  config.vocab_size += config.new_rows;
+  if (config.new_rows > 0) {
+    config.notes.push_back(std::to_string(config.new_rows) + " of its rows are new, beyond the files' " +
+                           std::to_string(stored_rows));
+  }
   const auto raw = [&](const std::string& name, at::IntArrayRef shape) {
+    if (config.new_rows > 0 && (name == kEmbeddingWeight || name == kHeadWeight)) {
+      const at::Tensor stored = weights.take(name, {stored_rows, shape[1]});
+      return at::cat({stored, head.new_rows.make(name, stored, config.new_rows).to(stored.scalar_type())});
+    }
     if (name != "score.weight" || classifier) return weights.take(name, shape);
     at::Generator generator = at::detail::createCPUGenerator(head.seed);
     return at::empty(shape, at::kFloat).normal_(0.0, config.initializer_range, generator);

@@ -8,16 +8,19 @@
 
 #include "models/base/names.h"
 #include "models/network/decoder.h"
+#include "models/network/new_rows.h"
 
 namespace lora {
 
 // The names that `dtype` below accepts; auto: as config.json says, where float16 is computed in float32.
 const Names& dtype_names();
 
-// The head on the decoder.
+// The head on the decoder, and its vocabulary.
 struct HeadOptions {
   LabelNames labels = {};  // of a classification head; empty: a language model's head
   uint64_t seed = 0;       // of a fresh classification head, drawn as transformers does: N(0, initializer_range)
+  NewRows new_rows = {};   // of embedding and head, beyond the files'
+  std::vector<int64_t> new_tokens = {};  // for ModelConfig
 };
 
 // Makes a projection of its weight (out, in), as the file has it, and its bias, which may be undefined. The weight must
@@ -28,8 +31,8 @@ using Quantizer = std::function<std::shared_ptr<Linear>(const std::string& path,
 // A directory that holds a classifier keeps its own `score`, so the labels must be as many as its. Asking it for a
 // language model is a ModelError; from a language model's directory only the decoder is taken for a classifier.
 // Weights are memory-mapped and used in place where they have the requested dtype, else converted one by one. A
-// missing, misshapen or unexpected tensor is a ModelError that names it and its file. (Ignored: rotary inv_freq buffers
-// that old exporters wrote, and the copy of a tied head.) `dtype`: one of dtype_names(). A quantizer makes the layers'
+// missing, misshapen or unexpected tensor is a ModelError that names it and its file, and so is a
+// head that is tied in config.json and differs in the file, and a second set of weights. (Ignored: rotary inv_freq buffers that old exporters wrote, and the copy of a tied head.) `dtype`: one of dtype_names(). A quantizer makes the layers'
 // projections one after another, so that at most one of them is in memory as the file has it.
 std::shared_ptr<LlamaForCausalLM> load_pretrained(const std::filesystem::path& directory, const std::string& dtype,
                                                   const HeadOptions& head = {}, const Quantizer& quantizer = {});

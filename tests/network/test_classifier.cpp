@@ -73,7 +73,7 @@ TEST_CASE("a classifier is no language model, and keeps its number of labels") {
   CHECK_THROWS_WITH(load_pretrained(golden_model("classifier"), "auto"),
                     Contains("classifier of 3 labels") && Contains("expected a language model"));
   CHECK_THROWS_WITH(load_pretrained(golden_model("classifier"), "auto", {{"a", "b"}}),
-                    Contains("'score.weight' is [3, 16]; config.json wants [2, 16]"));
+                    Contains("'score.weight' is [3, 16]; expected [2, 16] by config.json"));
 }
 
 TEST_CASE("labels that make no sense are refused by name") {

@@ -64,7 +64,7 @@ TEST_CASE("a misshapen tensor is named with both shapes") {
     }
   });
   CHECK_THROWS_WITH(load_pretrained(directory.path(), "auto"),
-                    Contains("'model.norm.weight' is [3]; config.json wants [16]"));
+                    Contains("'model.norm.weight' is [3]; expected [16] by config.json"));
 }
 
 TEST_CASE("a truncated weight file is a model error") {
@@ -94,6 +94,56 @@ TEST_CASE("shards are read through their index") {
             .equal(load_pretrained(golden_model("default"), "auto")->forward(ids)));
   fs::remove(directory / "b.safetensors");
   CHECK_THROWS_WITH(load_pretrained(directory.path(), "auto"), Contains("shard 'b.safetensors'"));
+}
+
+// transformers 5.24 keeps both weights where they differ ("…tied weights mapping…, but both are present…, we will NOT tie
+// them") and has the stored head's logits.
+TEST_CASE(
+    "a head that config.json ties is taken where it equals the embedding, and refused with both names elsewhere") {
+  const auto stored = [](const at::Tensor& head, const std::string& config) {
+    const TemporaryDirectory directory;
+    const SafetensorsFile original(golden_model("tied") / "model.safetensors");
+    NamedTensors tensors = {{"lm_head.weight", head}};
+    for (const auto& [name, entry] : original.entries()) tensors.emplace_back(name, original.tensor(name));
+    write_safetensors(directory / "model.safetensors", tensors);
+    write_bytes(directory / "config.json", config);
+    return load_pretrained(directory.path(), "float32")->has_tied_head();
+  };
+  const std::string tied = read_bytes(golden_model("tied") / "config.json");
+  const at::Tensor embedding =
+      SafetensorsFile(golden_model("tied") / "model.safetensors").tensor("model.embed_tokens.weight").clone();
+  CHECK(stored(embedding, tied));
+  CHECK(stored(embedding.to(at::kDouble), tied));
+  for (const at::Tensor& other : {embedding + 1e-3, embedding.narrow(0, 0, 40).clone()}) {
+    CHECK_THROWS_WITH(stored(other, tied), Contains("'tie_word_embeddings' is true") &&
+                                               Contains("'lm_head.weight' in") &&
+                                               Contains("differs from 'model.embed_tokens.weight'"));
+  }
+  nlohmann::json untied = nlohmann::json::parse(tied);
+  untied["tie_word_embeddings"] = false;
+  CHECK_FALSE(stored(embedding + 1e-3, untied.dump()));
+  CHECK_THROWS_WITH(
+      [&] {
+        const TemporaryDirectory directory;
+        fs::copy_file(golden_model("tied") / "model.safetensors", directory / "model.safetensors");
+        write_bytes(directory / "config.json", untied.dump());
+        load_pretrained(directory.path(), "float32");
+      }(),
+      Contains("'lm_head.weight' [48, 16] is missing") && Contains("tie_word_embeddings is false"));
+}
+
+TEST_CASE("beside a single file an index of files that are not there is passed over, and of others refused") {
+  const TemporaryDirectory directory;
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    fs::copy_file(golden_model("default") / name, directory / name);
+  }
+  const std::string shard = "model-00001-of-00001.safetensors";
+  write_bytes(directory / "model.safetensors.index.json",
+              nlohmann::json{{"weight_map", {{"lm_head.weight", shard}}}}.dump());
+  CHECK_NOTHROW(load_pretrained(directory.path(), "float32"));
+  fs::copy_file(golden_model("default") / "model.safetensors", directory / shard);
+  CHECK_THROWS_WITH(load_pretrained(directory.path(), "float32"),
+                    Contains("holds model.safetensors and") && Contains(shard));
 }
 
 TEST_CASE("half-precision weights are used in bfloat16 and widened for float32") {

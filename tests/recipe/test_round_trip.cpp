@@ -260,6 +260,8 @@ TEST_CASE("a printed recipe has every default written out") {
   double_quantization: true
   head: none
   init: pretrained
+  new_tokens: []
+  new_tokens_init: covariance
 adapter:
   method: lora
   rank: 8
@@ -279,6 +281,7 @@ adapter:
   ensure_weight_tying: true
   init: kaiming
   init_from: null
+  ignored_options: []
   adalora:
     target_r: 8
     tinit: 0

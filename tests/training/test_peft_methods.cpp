@@ -190,10 +190,10 @@ TEST_CASE("a DoRA adapter without its magnitude, and one on a base that PEFT cha
 
   AdapterConfig lora = going_on_from(peft_golden("dora"));
   lora.method = "lora";
-  CHECK_THROWS_WITH(load(lora), Contains("method dora; the recipe has lora"));
+  CHECK_THROWS_WITH(load(lora), Contains("method dora; expected lora"));
   AdapterConfig pissa = going_on_from(peft_golden("rslora"));
   pissa.init = "pissa";
-  CHECK_THROWS_WITH(load(pissa), Contains("'init_lora_weights' is kaiming; the recipe has init pissa"));
+  CHECK_THROWS_WITH(load(pissa), Contains("'init_lora_weights' is kaiming; expected init pissa"));
 
   write_bytes(directory / "adapter_config.json", R"({"peft_type": "LORA", "init_lora_weights": "pissa_niter_4"})");
   CHECK_THROWS_WITH(read_peft_config(directory.path()), Contains("path_initial_model_for_weight_conversion"));

@@ -275,7 +275,7 @@ void write_adalora_config(nlohmann::ordered_json& file, const AdaptedModel& adap
   }
 }
 
-void take_adalora_config(nlohmann::json& file, AdapterConfig& config) {
+void take_adalora_config(nlohmann::ordered_json& file, AdapterConfig& config) {
   const auto take = [&](const char* key, auto& value) {
     if (file.contains(key) && !file[key].is_null()) file[key].get_to(value);
     file.erase(key);

@@ -44,9 +44,9 @@ WeightedPath weighted_path(const std::string& argument) {
 }
 
 TrainedModel load_combined(const std::vector<WeightedPath>& paths, const CombineOptions& options,
-                           const std::string& model_path) {
+                           const std::string& model_path, const std::vector<std::string>& ignored_options) {
   std::vector<TrainedSource> sources;
-  for (const WeightedPath& one : paths) sources.push_back(find_trained(one.path));
+  for (const WeightedPath& one : paths) sources.push_back(find_trained(one.path, ignored_options));
   const TrainedSource& first = sources.front();
   if (model_path.empty()) {
     for (size_t i = 1; i < sources.size(); ++i) {
@@ -56,7 +56,7 @@ TrainedModel load_combined(const std::vector<WeightedPath>& paths, const Combine
     }
   }
   const std::string base = model_path.empty() ? first.base_model : model_path;
-  TrainedModel trained = load_base(base, first.directory.string(), {}, 0, labels_of(first, base));
+  TrainedModel trained = load_base(base, first, {}, 0, labels_of(first, base));
   AdapterSet set(trained.adapted.model);
   WeightedNames weighted;
   for (size_t i = 0; i < paths.size(); ++i) {

@@ -39,7 +39,7 @@ TrainedModel on_original_base(const ExportSource& source, const BaseSource& base
   original.section = base.model;
   original.section.quantization = "none";
   original.seed = base.seed;
-  original.tokenizer = load_tokenizer(base.model.path);
+  original.tokenizer = load_tokenizer(base.model.path, base.model.new_tokens);
   AdapterConfig config = source.adapted.config;
   config.init_from.clear();  // the trained weights follow
   original.adapted =

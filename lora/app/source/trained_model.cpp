@@ -24,11 +24,20 @@ Labels choose_labels(const Recipe& recipe, const CacheOptions& cache) {
 }
 
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
-                                             const LabelNames& labels) {
+                                             const LabelNames& labels, const NewRows& new_rows) {
   const Quantizer quantizer = make_quantizer({section.quantization, section.double_quantization});
-  auto model = section.init == ModelInit::kRandom
-                   ? make_random(section.path, section.dtype, seed, labels, quantizer)
-                   : load_pretrained(section.path, section.dtype, {labels, seed}, quantizer);
+  HeadOptions head{labels, seed, new_rows};
+  if (!section.new_tokens.empty()) {
+    if (section.init == ModelInit::kRandom) {
+      throw RecipeError(
+          "model.new_tokens: with init: pretrained only; expected a config.json and a tokenizer that have "
+          "the tokens already");
+    }
+    head.new_rows = drawn_rows(tokenizer.vocab_size(), section.new_tokens_init, seed);
+    for (const std::string& name : section.new_tokens) head.new_tokens.push_back(tokenizer.id_of(name).value());
+  }
+  auto model = section.init == ModelInit::kRandom ? make_random(section.path, section.dtype, seed, labels, quantizer)
+                                                  : load_pretrained(section.path, section.dtype, head, quantizer);
   if (tokenizer.vocab_size() > model->config().vocab_size) {
     throw ModelError(section.path + ": the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
                      " ids, config.json a 'vocab_size' of " + std::to_string(model->config().vocab_size) +
@@ -59,10 +68,10 @@ ExportSource export_source(const TrainedModel& trained, const ExportOptions& opt
   return {trained.adapted, trained.section.path, trained.tokenizer->files(), trained.tokenizer.get(), options};
 }
 
-TrainedModel load_base(const std::string& model_directory, const std::string& whose, const ModelSection& section,
+TrainedModel load_base(const std::string& model_directory, const TrainedSource& source, const ModelSection& section,
                        uint64_t seed, const LabelNames& labels) {
   if (model_directory.empty() || !fs::is_directory(model_directory)) {
-    throw ModelError(whose + ": its base model '" + model_directory +
+    throw ModelError(source.directory.string() + ": its base model '" + model_directory +
                      "' is not a directory here; name the base model's directory with --model");
   }
   ModelSection base = section;
@@ -70,17 +79,17 @@ TrainedModel load_base(const std::string& model_directory, const std::string& wh
   TrainedModel trained;
   trained.section = base;
   trained.seed = seed;
-  trained.tokenizer = load_tokenizer(model_directory);
-  trained.adapted.model = load_model(base, *trained.tokenizer, seed, labels);
+  trained.tokenizer = tokenizer_of(source, model_directory);
+  trained.adapted.model = load_model(base, *trained.tokenizer, seed, labels, new_rows_of(source));
   return trained;
 }
 
-TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path) {
-  const TrainedSource source = find_trained(run_or_adapter);
+TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path,
+                          const std::vector<std::string>& ignored_options) {
+  const TrainedSource source = find_trained(run_or_adapter, ignored_options);
   const std::string base = model_path.empty() ? source.base_model : model_path;
-  TrainedModel trained =
-      load_base(base, source.directory.string(), source.recipe ? source.recipe->model : ModelSection{},
-                source.recipe ? source.recipe->training.seed : 0, labels_of(source, base));
+  TrainedModel trained = load_base(base, source, source.recipe ? source.recipe->model : ModelSection{},
+                                   source.recipe ? source.recipe->training.seed : 0, labels_of(source, base));
   trained.adapted = load_trained_into(source, trained.adapted.model);
   trained.line = (source.recipe ? "checkpoint " : "adapter ") + source.directory.string();
   return trained;

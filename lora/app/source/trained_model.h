@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lora/adapters/adapted_model.h"
+#include "lora/app/source/trained_source.h"
 #include "lora/data/labels.h"
 #include "lora/data/tokenizer.h"
 #include "lora/export/export.h"
@@ -19,9 +20,10 @@ namespace lora {
 Labels choose_labels(const Recipe& recipe, const CacheOptions& cache = {});
 
 // Loads the network of a `model` section, and checks that it has a row for each of the tokenizer's ids. With labels it
-// is a classifier, whose head is fresh unless the directory has one.
+// is a classifier, whose head is fresh unless the directory has one. A section with new_tokens gets rows for those of
+// `tokenizer`; else `new_rows` says which rows are added.
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
-                                             const LabelNames& labels = {});
+                                             const LabelNames& labels = {}, const NewRows& new_rows = {});
 
 // "llama, 5 layers, hidden 64, vocabulary 512, float32"
 std::string model_line(const LlamaForCausalLM& model);
@@ -40,13 +42,15 @@ struct TrainedModel {
 // Borrows from `trained`.
 ExportSource export_source(const TrainedModel& trained, const ExportOptions& options = {});
 
-// A model directory alone: no adapter yet. ModelError where it is not a directory; `whose` names what needs it.
-TrainedModel load_base(const std::string& model_directory, const std::string& whose, const ModelSection& section = {},
-                       uint64_t seed = 0, const LabelNames& labels = {});
+// The base of `source` in that directory, with the tokens and rows that it adds: no adapter yet. ModelError where it is
+// not a directory.
+TrainedModel load_base(const std::string& model_directory, const TrainedSource& source,
+                       const ModelSection& section = {}, uint64_t seed = 0, const LabelNames& labels = {});
 
 // From what a person names as RUN_OR_ADAPTER: a run directory (its newest whole checkpoint, or the best one where the
 // recipe says keep_best), one of its checkpoints, or a PEFT adapter directory. `model_path` overrides where the base
-// is.
-TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path);
+// is; `ignored_options`: see read_peft_config().
+TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path,
+                          const std::vector<std::string>& ignored_options = {});
 
 }  // namespace lora

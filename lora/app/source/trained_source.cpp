@@ -9,6 +9,8 @@
 #include "lora/adapters/registry.h"
 #include "lora/checkpoints/store.h"
 #include "lora/checkpoints/training_state.h"
+#include "lora/log/log.h"
+#include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 #include "models/io/safetensors.h"
 
@@ -56,6 +58,13 @@ AdapterConfig injected(const TrainedSource& source) {
 
 uint64_t seed_of(const TrainedSource& source) { return source.recipe ? source.recipe->training.seed : 0; }
 
+// What is passed over is said.
+void report_notes(const AdaptedModel& adapted) {
+  if (adapted.notes.empty()) return;
+  log_warning(adapted.config.file +
+              ": these match nothing in the model and are passed over: " + listed(adapted.notes, adapted.notes.size()));
+}
+
 std::string last_part(const std::string& path) {
   const fs::path plain = fs::path(path).lexically_normal();
   return (plain.has_filename() ? plain : plain.parent_path()).filename().string();
@@ -63,7 +72,7 @@ std::string last_part(const std::string& path) {
 
 }  // namespace
 
-TrainedSource find_trained(const std::string& run_or_adapter) {
+TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<std::string>& ignored_options) {
   const fs::path path = run_or_adapter;
   if (fs::exists(path / "checkpoints")) return checkpoint_source(chosen_checkpoint(path));
   if (fs::exists(path / "state.json") && fs::exists(path / "recipe.yaml")) return checkpoint_source(path);
@@ -71,9 +80,15 @@ TrainedSource find_trained(const std::string& run_or_adapter) {
     if (const std::string one = adapter_run_in(path); !one.empty()) {
       throw StorageError(path.string() + ": a run of several adapters; expected the folder of one, such as " + one);
     }
+    if (fs::exists(path / "adapters.safetensors") || fs::exists(path / "adapters.npz")) {
+      throw ModelError(path.string() +
+                       ": is an adapter of mlx-lm; expected a PEFT adapter directory, with "
+                       "adapter_config.json and adapter_model.safetensors");
+    }
     throw StorageError(path.string() + ": neither a run directory with checkpoints nor a PEFT adapter directory");
   }
-  const PeftAdapter peft = read_peft_config(path);
+  const PeftAdapter peft = read_peft_config(path, ignored_options);
+  expect_peft_weights(path);
   TrainedSource source{path, peft.base_model, peft.config, {}};
   source.adapter.init_from = path.string();
   return source;
@@ -81,7 +96,9 @@ TrainedSource find_trained(const std::string& run_or_adapter) {
 
 LabelNames labels_of(const TrainedSource& source, const std::string& base) {
   LabelNames names = read_labels(source.directory);
-  if (!names.empty() || source.recipe || read_peft_config(source.directory).task_type != "SEQ_CLS") return names;
+  if (!names.empty() || source.recipe ||
+      read_peft_config(source.directory, source.adapter.ignored_options).task_type != "SEQ_CLS")
+    return names;
   // PEFT's own files know the number of labels alone, unless the base is a classifier.
   names = read_model_config(base).labels;
   if (!names.empty()) return names;
@@ -90,6 +107,24 @@ LabelNames labels_of(const TrainedSource& source, const std::string& base) {
   if (!weights.contains(head)) throw ModelError(source.directory.string() + ": tensor '" + head + "' is missing");
   for (int64_t id = 0; id < weights.tensor(head).size(0); ++id) names.push_back("LABEL_" + std::to_string(id));
   return names;
+}
+
+std::unique_ptr<Tokenizer> tokenizer_of(const TrainedSource& source, const std::string& base) {
+  if (source.recipe) return load_tokenizer(base, source.recipe->model.new_tokens);
+  auto tokenizer = load_tokenizer(base);
+  const auto has = [&](const char* name) { return fs::exists(source.directory / name); };
+  if (!has("tokenizer.json") && !has("tokenizer.model") && !has("vocab.json")) return tokenizer;
+  try {
+    auto own = load_tokenizer(source.directory);
+    return own->vocab_size() > tokenizer->vocab_size() ? std::move(own) : std::move(tokenizer);
+  } catch (const ModelError& e) {
+    log_warning(source.directory.string() + ": its tokenizer is passed over for the base's: " + e.what());
+    return tokenizer;
+  }
+}
+
+NewRows new_rows_of(const TrainedSource& source) {
+  return source.recipe ? NewRows{} : peft_rows(source.directory, source.adapter);
 }
 
 std::string template_of(const TrainedSource& source) {
@@ -102,12 +137,14 @@ std::string template_of(const TrainedSource& source) {
 AdaptedModel load_trained_into(const TrainedSource& source, std::shared_ptr<LlamaForCausalLM> model) {
   AdaptedModel adapted = inject(std::move(model), injected(source), seed_of(source), /*fresh=*/false);
   if (source.recipe) read_trained_weights(source.directory, adapted);
+  report_notes(adapted);
   return adapted;
 }
 
 void load_trained_into(const TrainedSource& source, AdapterSet& set, const std::string& name) {
   const AdaptedModel& adapted = set.add(name, injected(source), seed_of(source), /*fresh=*/false);
   if (source.recipe) read_trained_weights(source.directory, adapted);
+  report_notes(adapted);
 }
 
 bool may_be_same_base(const std::string& a, const std::string& b) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "lora/adapters/adapter_set.h"
+#include "lora/data/tokenizer.h"
 #include "lora/recipe/recipe.h"
 
 namespace lora {
@@ -20,10 +21,18 @@ struct TrainedSource {
 
 // A run directory (its newest whole checkpoint, or the best one where the recipe says keep_best), one of its
 // checkpoints, or a PEFT adapter directory. StorageError for anything else.
-TrainedSource find_trained(const std::string& run_or_adapter);
+// `ignored_options`: see read_peft_config().
+TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<std::string>& ignored_options = {});
 
 // The classes of a classifier on the base in that directory; none for a language model.
 LabelNames labels_of(const TrainedSource& source, const std::string& base);
+
+// The tokenizer of the base in that directory with the new tokens of the run, or the adapter's own where its directory
+// has one with more tokens.
+std::unique_ptr<Tokenizer> tokenizer_of(const TrainedSource& source, const std::string& base);
+
+// The rows beyond a base's own that an adapter's file has. A run's follow from its recipe, see load_model().
+NewRows new_rows_of(const TrainedSource& source);
 
 // The chat template it was trained with, as data.template names one: its first source's; auto where that is not known.
 std::string template_of(const TrainedSource& source);

@@ -34,9 +34,10 @@ std::string config_plan(const Recipe& recipe) {
   const auto groups = make_parameter_groups(trainable_parameters(*model), training);
 
   std::string text = "Not read    weights: " + directory.string() + " has none; shapes are those of its config.json\n";
+  if (!recipe.model.new_tokens.empty()) text += "Not counted rows of model.new_tokens\n";
   DataNeed need{.longest = training.max_length, .distinct = model->config().vocab_size};
   if (fs::exists(directory / "tokenizer.model")) {
-    const auto tokenizer = load_tokenizer(directory);
+    const auto tokenizer = load_tokenizer(directory, recipe.model.new_tokens);
     const RecipeData data = load_recipe_data(recipe, *tokenizer, labels);
     if (!recipe.data.streaming) need = data_need(data.train, data.validation);
     const bool streamed = data.stream.samples != nullptr;
