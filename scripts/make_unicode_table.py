@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Writes lora/data/tokenizers/newer_characters.cpp: the characters of Unicode 15 and 16, by category, as the regular
-expressions of `tokenizers` know them. Older libraries take them for unassigned.
+"""Writes the table of lora/data/tokenizers/newer_characters.cpp: the characters of Unicode 15 and 16, by category, as
+the regular expressions of `tokenizers` know them. Older libraries take them for unassigned.
 
-    .deps/peer/bin/python3 scripts/make_unicode_table.py
+    .deps/peer/bin/python3 scripts/make_unicode_table.py && scripts/format
 """
 
 import pathlib
+import re
 import unicodedata
 
 from tokenizers import Regex
@@ -13,32 +14,6 @@ from tokenizers.pre_tokenizers import Split
 
 TARGET = pathlib.Path(__file__).resolve().parents[1] / "lora/data/tokenizers/newer_characters.cpp"
 CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So".split()
-HEAD = """// Written by scripts/make_unicode_table.py.
-#include "lora/data/tokenizers/newer_characters.h"
-
-#include <algorithm>
-#include <array>
-
-namespace lora {
-namespace {
-
-constexpr std::array kNewer = {
-"""
-TAIL = """};
-
-}  // namespace
-
-std::span<const NewerCharacters> newer_characters() { return kNewer; }
-
-std::string_view newer_category(char32_t code) {
-  const auto after = std::ranges::upper_bound(kNewer, code, {}, &NewerCharacters::first);
-  return after != kNewer.begin() && code <= std::prev(after)->last ? std::prev(after)->category : "";
-}
-
-}  // namespace lora
-"""
-
-
 def characters(category):
     """Those of a category that Python's tables (Unicode 14) do not have."""
     split = Split(Regex(r"\p{%s}" % category), "removed")
@@ -62,7 +37,10 @@ def main():
             ranges.append([code, code, category])
     rows = [f'NewerCharacters{{0x{first:X}, 0x{last:X}, "{name}"}},' for first, last, name in ranges]
     lines = "".join(f"    {row}\n" for row in rows)
-    TARGET.write_text(HEAD + lines + TAIL)
+    table = r"(?<=constexpr std::array kNewer = \{\n).*?(?=^\};)"
+    text, count = re.subn(table, lines, TARGET.read_text(), flags=re.S | re.M)
+    assert count == 1, f"{TARGET}: the table is not found"
+    TARGET.write_text(text)
     print(f"{TARGET}: {len(rows)} ranges")
 
 

@@ -41,8 +41,8 @@ struct AdaLoraConfig {
 };
 
 struct AdapterConfig {
-  // The adapter_config.json that this was read from; empty: it is a recipe's. A name in a file that matches nothing is a
-  // note (AdaptedModel::notes): files list the modules of several models. In a recipe it is an error.
+  // The adapter_config.json that this was read from; empty: it is a recipe's. A name in a file that matches nothing is
+  // a note (AdaptedModel::notes): files list the modules of several models. In a recipe it is an error.
   std::string file;
   std::string method = "lora";  // a name of methods() in registry.h
   int64_t rank = 8;

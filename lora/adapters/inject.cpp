@@ -285,8 +285,7 @@ AdaptedModel inject(std::shared_ptr<LlamaForCausalLM> model, const AdapterConfig
     } catch (const AdapterError& e) {
       detach(adapted);
       if (adapted.config.file.empty()) throw;
-      const std::string what = e.what();
-      throw ModelError(adapted.config.file + ": " + what.substr(what.find(' ') + 1));  // without "[adapter]"
+      throw ModelError(adapted.config.file + ": " + without_component(e));
     } catch (...) {
       detach(adapted);
       throw;

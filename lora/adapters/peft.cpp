@@ -21,8 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kWeightsFile = "adapter_model.safetensors";
-
 bool trains_network(const AdaptedModel& adapted) { return find_method(adapted.config.method).trains_network; }
 
 std::string prefix_of(const AdaptedModel& adapted) { return trains_network(adapted) ? "" : "base_model.model."; }
@@ -248,9 +246,9 @@ NamedTensors trained_tensors(const AdaptedModel& adapted) {
 }
 
 void expect_peft_weights(const fs::path& directory) {
-  if (fs::exists(directory / kWeightsFile)) return;
+  if (fs::exists(directory / kPeftWeightsFile)) return;
   const bool pickle = fs::exists(directory / "adapter_model.bin");
-  throw ModelError(directory.string() + ": no " + kWeightsFile +
+  throw ModelError(directory.string() + ": no " + kPeftWeightsFile +
                    (pickle ? "; adapter_model.bin is a pickle and is not read: load the adapter with PEFT and save it "
                              "again, save_pretrained writes safetensors"
                            : ""));
@@ -263,7 +261,7 @@ void copy_trained_tensors(const AdaptedModel& from, const AdaptedModel& to) {
 }
 
 void write_peft(const fs::path& directory, const AdaptedModel& adapted, const std::string& base_model) {
-  write_safetensors(directory / kWeightsFile, trained_tensors(adapted), {{"format", "pt"}});
+  write_safetensors(directory / kPeftWeightsFile, trained_tensors(adapted), {{"format", "pt"}});
   write_file_atomically(directory / kPeftConfigFile, peft_config_text(adapted, base_model));
   write_labels(directory, adapted.model->config().labels);
 }
@@ -277,7 +275,7 @@ void load_peft_weights(const fs::path& directory, const AdaptedModel& adapted) {
   }
   expect_same_meaning(directory.string(), config, adapted);
   expect_peft_weights(directory);
-  load_tensors(directory / kWeightsFile, adapted, initial_halves(config, adapted));
+  load_tensors(directory / kPeftWeightsFile, adapted, initial_halves(config, adapted));
 }
 
 }  // namespace lora

@@ -24,6 +24,7 @@ void write_peft(const std::filesystem::path& directory, const AdaptedModel& adap
 void copy_trained_tensors(const AdaptedModel& from, const AdaptedModel& to);
 
 inline constexpr const char* kPeftConfigFile = "adapter_config.json";
+inline constexpr const char* kPeftWeightsFile = "adapter_model.safetensors";
 
 // The text of that file.
 std::string peft_config_text(const AdaptedModel& adapted, const std::string& base_model);
@@ -40,12 +41,12 @@ struct PeftAdapter {
   std::string base_model;  // base_model_name_or_path, may be empty
   std::string task_type;   // "SEQ_CLS": its head is not in modules_to_save here, see modules_to_save(); may be empty
 };
-// Reads DIR/adapter_config.json. An option that would change the result and is not supported is a ModelError by name, and
-// so is one that is not known, unless `ignored` names it.
+// Reads DIR/adapter_config.json. An option that would change the result and is not supported is a ModelError by name,
+// and so is one that is not known, unless `ignored` names it.
 PeftAdapter read_peft_config(const std::filesystem::path& directory, const std::vector<std::string>& ignored = {});
 
-// ModelError where DIR has no adapter_model.safetensors. A pickle runs what it holds when it is read, so adapter_model.bin
-// is none; the message says so.
+// ModelError where DIR has no adapter_model.safetensors. A pickle runs what it holds when it is read, so
+// adapter_model.bin is none; the message says so.
 void expect_peft_weights(const std::filesystem::path& directory);
 
 // The rows of embedding and head that the file has beyond a base's own: trained with modules_to_save or
@@ -53,10 +54,10 @@ void expect_peft_weights(const std::filesystem::path& directory);
 // make() throws ModelError where the file does not have all of a tensor's new rows.
 NewRows peft_rows(const std::filesystem::path& directory, const AdapterConfig& config);
 
-// Copies the tensors of DIR/adapter_model.safetensors into an adapter. ModelError that lists missing and extra names, or
-// names the first tensor of another shape, or a method, α or option that differs from adapted.config and would change
-// what the weights mean. Weights of the base that PEFT writes along have to be this base's. peft_names.h says which
-// other names are understood.
+// Copies the tensors of DIR/adapter_model.safetensors into an adapter. ModelError that lists missing and extra names,
+// or names the first tensor of another shape, or a method, α or option that differs from adapted.config and would
+// change what the weights mean. Weights of the base that PEFT writes along have to be this base's. peft_names.h says
+// which other names are understood.
 void load_peft_weights(const std::filesystem::path& directory, const AdaptedModel& adapted);
 
 // The same for any file of trained_tensors.

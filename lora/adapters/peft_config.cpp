@@ -283,7 +283,7 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
       if (meaning.empty() && std::ranges::count(ignored, item.key()) > 0) continue;
       throw ModelError(path.string() + ": option '" + item.key() + "' is " + item.value().dump() +
                        ", which is not supported" +
-                       (meaning.empty() ? "; where it changes nothing, go on with --ignore-option " + item.key() +
+                       (meaning.empty() ? "; if it changes nothing, pass --ignore-option " + item.key() +
                                               ", in a recipe with adapter.ignored_options"
                                         : meaning));
     }

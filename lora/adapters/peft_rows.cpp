@@ -32,7 +32,7 @@ at::Tensor whole_weight(const SafetensorsFile& file, const std::map<std::string,
 }  // namespace
 
 NewRows peft_rows(const std::filesystem::path& directory, const AdapterConfig& config) {
-  const std::filesystem::path path = directory / "adapter_model.safetensors";
+  const std::filesystem::path path = directory / kPeftWeightsFile;
   if (!std::filesystem::exists(path)) return {};  // said by load_peft_weights
   const auto file = std::make_shared<SafetensorsFile>(path);
   const auto names = peft_names(*file);

@@ -90,10 +90,7 @@ int main(int argc, char** argv) {
   app.add_option("--input", options.input, "A .csv, .jsonl or .json file of texts");
   app.add_option("--column", options.column, "The texts' column in that file");
   app.add_option("--model", options.model, "The base model's directory, where the run or adapter does not find it");
-  app.add_option("--ignore-option", options.ignored_options,
-                 "A key of adapter_config.json that is not known and that changes nothing; may be given several times")
-      ->take_all()
-      ->allow_extra_args(false);
+  lora::add_ignore_option(app, options.ignored_options);
   app.add_option("--max-length", options.max_length, "Tokens of a text at most; more are cut on the right")
       ->check(CLI::PositiveNumber);
   app.add_option("--dtype", options.dtype, "Of a Hugging Face directory: float32, bfloat16 or auto")

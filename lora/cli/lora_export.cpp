@@ -53,10 +53,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"original", "dequantized"}))
       ->capture_default_str();
   app.add_option("--model", model, "The base model's directory, where it is not where the run found it");
-  app.add_option("--ignore-option", ignored_options,
-                 "A key of adapter_config.json that is not known and that changes nothing; may be given several times")
-      ->take_all()
-      ->allow_extra_args(false);
+  lora::add_ignore_option(app, ignored_options);
   app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
     if (source.empty() && combined.empty()) {

@@ -53,11 +53,11 @@ std::vector<NamedSource> find_adapters(const Options& options) {
 TrainedModel load_shared(const Options& options, const std::vector<NamedSource>& adapters) {
   const NamedSource* adding = nullptr;
   auto tokenizer = load_tokenizer(options.model);
-  const int64_t ids = tokenizer->vocab_size(), rows = read_model_config(options.model).vocab_size;
+  const int64_t rows = read_model_config(options.model).vocab_size;
   for (const NamedSource& one : adapters) {
-    const bool adds = one.source.recipe ? !one.source.recipe->model.new_tokens.empty()
-                                        : new_rows_of(one.source).rows > rows ||
-                                              tokenizer_of(one.source, options.model)->vocab_size() > ids;
+    const bool adds = one.source.recipe
+                          ? !one.source.recipe->model.new_tokens.empty()
+                          : new_rows_of(one.source).rows > rows || larger_tokenizer(one.source, *tokenizer) != nullptr;
     if (!adds) continue;
     if (adding) {
       throw AdapterError("'" + adding->adapter.name + "' and '" + one.adapter.name +
@@ -223,10 +223,7 @@ int main(int argc, char** argv) {
                  "A run or a PEFT adapter directory, PATH or NAME=PATH; may be given several times")
       ->take_all()
       ->allow_extra_args(false);
-  app.add_option("--ignore-option", options.ignored_options,
-                 "A key of adapter_config.json that is not known and that changes nothing; may be given several times")
-      ->take_all()
-      ->allow_extra_args(false);
+  lora::add_ignore_option(app, options.ignored_options);
   app.add_option("--use", options.use, "Which of the adapters answers, by name; none: the model alone");
   auto* prompt = app.add_option("--prompt", options.prompt, "The text to continue; standard input without it");
   auto* prompts = app.add_option("--prompts", options.prompts,

@@ -7,6 +7,8 @@
 #include <exception>
 #include <functional>
 #include <new>
+#include <string>
+#include <vector>
 
 #include "models/base/error.h"
 
@@ -15,6 +17,14 @@ namespace lora {
 constexpr const char* kExitCodes =
     "Exit codes: 0 done, 2 usage or recipe, 3 data, 4 model or tokenizer, 5 storage, 6 numerics (non-finite),\n"
     "7 distributed, 130/143 stopped by SIGINT/SIGTERM after a checkpoint.";
+
+// For programs that read adapters: see read_peft_config() in lora/adapters/peft.h.
+inline void add_ignore_option(CLI::App& app, std::vector<std::string>& keys) {
+  app.add_option("--ignore-option", keys,
+                 "A key of adapter_config.json that is not known and that changes nothing; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
+}
 
 // Parses the command line, then runs `body` and turns what it throws into one message on stderr and an exit code.
 inline int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {

@@ -39,11 +39,6 @@ void add_unread(const std::vector<UnreadColumn>& more, std::vector<UnreadColumn>
   }
 }
 
-std::string without_component(const DataError& error) {
-  const std::string text = error.what();
-  return text.substr(text.find("] ") + 2);
-}
-
 RowErrors row_errors(const DataConfig& data) { return {data.on_error == OnError::kSkip, data.max_errors}; }
 
 void BadRows::add(const std::string& message) {

@@ -23,9 +23,6 @@ struct RowErrors {
 };
 RowErrors row_errors(const DataConfig& data);
 
-// The message of an error without its component.
-std::string without_component(const DataError& error);
-
 // Counts the skipped rows, for the report.
 class BadRows {
  public:

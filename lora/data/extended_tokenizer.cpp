@@ -1,5 +1,5 @@
-// load_tokenizer with new tokens: the tokenizer's files with these added, in a directory of their own that lives as long
-// as the tokenizer. Everything that reads or copies a tokenizer's files then has the new tokens.
+// load_tokenizer with new tokens: the tokenizer's files with these added, in a directory of their own that lives as
+// long as the tokenizer. Everything that reads or copies a tokenizer's files then has the new tokens.
 
 #include <unistd.h>
 
@@ -41,7 +41,7 @@ class OwnDirectory {
 
 class ExtendedTokenizer final : public Tokenizer {
  public:
-  ExtendedTokenizer(std::unique_ptr<OwnDirectory> directory)
+  explicit ExtendedTokenizer(std::unique_ptr<OwnDirectory> directory)
       : directory_(std::move(directory)), tokenizer_(load_tokenizer(directory_->path())) {}
 
   std::vector<Token> encode(std::string_view text, std::span<const TextRange> special) const override {

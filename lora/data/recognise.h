@@ -20,8 +20,8 @@ Recognised recognise_format(const DataSource& source, const nlohmann::ordered_js
                             const std::string& where);
 
 // The same for a format that the source names. For either, the format that reads lists of messages instead, where the
-// row has a list in one of the columns that the format requires. A ground is given where `format` is auto or not read as
-// it stands.
+// row has a list in one of the columns that the format requires. A ground is given where `format` is auto or not read
+// as it stands.
 Recognised format_for(const DataSource& source, const nlohmann::ordered_json& row, bool labelled,
                       const std::string& where);
 

@@ -82,7 +82,7 @@ void expect_shallow(int depth, const std::string& where) {
 // Members of an object that hold the rows of a file.
 constexpr std::array kRowsMembers = {"data", "rows", "examples", "instances", "samples", "train"};
 
-// True if the first line is a whole JSON value and the text goes on.
+// True if the first line is a whole JSON value and more text follows.
 bool begins_with_a_row(std::string_view text) {
   const size_t end = std::min(text.find('\n'), text.size());
   const bool more = text.find_first_not_of(" \t\r\n", end) != std::string_view::npos;

@@ -1,7 +1,8 @@
 #pragma once
 // Reads the rows of a data file one at a time. Formats: CSV or TSV (csv.h), by the file name, with column names in the
 // first line; Parquet (parquet.h), by the first bytes; JSONL (one object per line), one JSON array of objects, or one
-// object that holds such an array under `data`, by the first characters. Files may be packed (input.h). Accepts a byte order mark, CRLF line ends and blank lines.
+// object that holds such an array under `data`, by the first characters. Files may be packed (input.h). Accepts a byte
+// order mark, CRLF line ends and blank lines.
 
 #include <functional>
 #include <nlohmann/json_fwd.hpp>

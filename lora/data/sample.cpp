@@ -33,9 +33,10 @@ std::vector<Token> encode_data(const Tokenizer& tokenizer, const EncodeOptions& 
 }  // namespace
 
 EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
-  if (example.chat && (options.chat || options.own_chat)) {
+  if (options.chat && example.chat) return fit(encode_chat(tokenizer, options, *example.chat), options);
+  if (options.own_chat && example.chat) {
     EncodeOptions rendered = options;
-    if (!rendered.chat) rendered.chat = options.own_chat;
+    rendered.chat = options.own_chat;
     return fit(encode_chat(tokenizer, rendered, *example.chat), options);
   }
   if (options.chat_for_prompts) return fit(encode_chat(tokenizer, options, as_chat(example)), options);

@@ -54,8 +54,9 @@ struct EncodedExample {
 //   split     makes several samples, each with BOS if the whole has it; the last one has the EOS; a part
 //             without trained tokens is dropped
 // A conversation is rendered by options.chat and masked as encode_chat in whole_sample.h says; with
-// options.chat_for_prompts, so are a prompt and its answer. Without options.chat, options.own_chat renders it. The result depends only on the arguments. Throws DataError,
-// without the row's place, if the chat template refuses the row.
+// options.chat_for_prompts, so are a prompt and its answer. Without options.chat, options.own_chat renders it. The
+// result depends only on the arguments. Throws DataError, without the row's place, if the chat template refuses the
+// row.
 EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 
 // A text to classify: the text with BOS if the tokenizer adds it, without EOS. More than max_length tokens are cut at

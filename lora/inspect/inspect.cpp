@@ -16,8 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kAdapterFile = "adapter_model.safetensors";
-
 // The base model that the adapter names, if that directory exists.
 fs::path base_of(const fs::path& adapter, const InspectOptions& options) {
   if (!options.base.empty()) return options.base;
@@ -31,7 +29,7 @@ fs::path base_of(const fs::path& adapter, const InspectOptions& options) {
 void inspect_adapter(const fs::path& directory, const InspectOptions& options, Inspection& inspection) {
   const auto config = describe_adapter_config(directory, inspection);
   expect_peft_weights(directory);
-  const SafetensorsFile file(directory / kAdapterFile);
+  const SafetensorsFile file(directory / kPeftWeightsFile);
   int64_t parameters = 0, bytes = 0;
   for (const auto& [name, entry] : file.entries()) {
     parameters += numel(entry);
@@ -71,16 +69,16 @@ Inspection inspect(const fs::path& path, const InspectOptions& options) {
   if (fs::exists(path / "checkpoints") || fs::exists(path / "metrics.jsonl")) {
     inspection.kind = "run";
     const fs::path weights = describe_run(path, inspection);
-    if (!weights.empty() && fs::exists(weights / kAdapterFile)) inspect_adapter(weights, options, inspection);
+    if (!weights.empty() && fs::exists(weights / kPeftWeightsFile)) inspect_adapter(weights, options, inspection);
   } else if (fs::exists(path / "state.json") && fs::exists(path / "recipe.yaml")) {
     inspection.kind = "checkpoint";
     describe_checkpoint(path, inspection);
-    if (fs::exists(path / kAdapterFile)) {
+    if (fs::exists(path / kPeftWeightsFile)) {
       inspect_adapter(path, options, inspection);
     } else {
       describe_tensors(model_files(path, inspection.odd), options.each, options.read_values, inspection);
     }
-  } else if (fs::exists(path / kPeftConfigFile) || fs::exists(path / kAdapterFile)) {
+  } else if (fs::exists(path / kPeftConfigFile) || fs::exists(path / kPeftWeightsFile)) {
     inspection.kind = "adapter";
     inspect_adapter(path, options, inspection);
   } else if (fs::exists(path / "config.json") || !model_files(path, inspection.odd).empty()) {

@@ -20,6 +20,12 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
+// The message of an error without its component.
+inline std::string without_component(const Error& error) {
+  const std::string text = error.what();
+  return text.substr(text.find("] ") + 2);
+}
+
 // A program's arguments or a recipe: exit code 2.
 struct RecipeError : Error {
   explicit RecipeError(const std::string& message) : Error(ExitCode::kRecipe, "recipe", message) {}

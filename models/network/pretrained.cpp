@@ -85,8 +85,8 @@ class PretrainedWeights {
     if (found != files_of_.end()) found->second->release(name);
   }
 
-  // transformers keeps a stored head that differs from the embedding although config.json ties the two. Which of them was
-  // trained cannot be known.
+  // transformers keeps a stored head that differs from the embedding although config.json ties the two. Which of them
+  // was trained cannot be known.
   void expect_tied_head() const {
     const auto head = files_of_.find(kHeadWeight), embedding = files_of_.find(kEmbeddingWeight);
     if (head == files_of_.end() || embedding == files_of_.end()) return;

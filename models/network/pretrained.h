@@ -29,10 +29,11 @@ using Quantizer = std::function<std::shared_ptr<Linear>(const std::string& path,
                                                         const at::Tensor& bias, at::ScalarType dtype)>;
 
 // A directory that holds a classifier keeps its own `score`, so the labels must be as many as its. Asking it for a
-// language model is a ModelError; from a language model's directory only the decoder is taken for a classifier.
-// Weights are memory-mapped and used in place where they have the requested dtype, else converted one by one. A
-// missing, misshapen or unexpected tensor is a ModelError that names it and its file, and so is a
-// head that is tied in config.json and differs in the file, and a second set of weights. (Ignored: rotary inv_freq buffers that old exporters wrote, and the copy of a tied head.) `dtype`: one of dtype_names(). A quantizer makes the layers'
+// language model is a ModelError; from a language model's directory only the decoder is taken for a classifier. Weights
+// are memory-mapped and used in place where they have the requested dtype, else converted one by one. A missing,
+// misshapen or unexpected tensor is a ModelError that names it and its file, and so is a head that is tied in
+// config.json and differs in the file, and a second set of weights. (Ignored: rotary inv_freq buffers that old
+// exporters wrote, and the copy of a tied head.) `dtype`: one of dtype_names(). A quantizer makes the layers'
 // projections one after another, so that at most one of them is in memory as the file has it.
 std::shared_ptr<LlamaForCausalLM> load_pretrained(const std::filesystem::path& directory, const std::string& dtype,
                                                   const HeadOptions& head = {}, const Quantizer& quantizer = {});

@@ -10,9 +10,9 @@
 
 namespace lora {
 
-// The angle of dimension pair i at position 1, (R/2) float32, after `rope_type`: default (dynamic); linear (θ/factor); llama3
-// (Llama 3.1's smooth interpolation between wavelengths); yarn (Peng et al. 2023); longrope (Ding et al. 2024), whose
-// pairs have other factors in a context longer than the original.
+// The angle of dimension pair i at position 1, (R/2) float32, after `rope_type`: default (dynamic); linear (θ/factor);
+// llama3 (Llama 3.1's smooth interpolation between wavelengths); yarn (Peng et al. 2023); longrope (Ding et al. 2024),
+// whose pairs have other factors in a context longer than the original.
 at::Tensor rope_frequencies(const RopeConfig& rope, int64_t head_dim, bool long_context = false);
 
 // Cosines and sines, (…, R/2) float32 each, times the attention factor.

@@ -85,4 +85,16 @@ inline std::vector<Piece> first_pieces(bool bytes = true) {
   return pieces;
 }
 
+// "ab" is most probable as "▁a" and "b".
+inline SentencePieceModel unigram_model() {
+  SentencePieceModel model;
+  model.type = ModelType::kUnigram;
+  model.byte_fallback = false;
+  model.pieces = first_pieces(false);
+  for (const Piece& piece : {Piece{"▁ab", -3}, Piece{"▁a", -1}, Piece{"b", -1}, Piece{"▁", -5}, Piece{"c", -5}}) {
+    model.pieces.push_back(piece);
+  }
+  return model;
+}
+
 }  // namespace lora::test

@@ -167,17 +167,6 @@ json unigram() {
   })");
 }
 
-SentencePieceModel unigram_model() {
-  SentencePieceModel model;
-  model.type = ModelType::kUnigram;
-  model.byte_fallback = false;
-  model.pieces = first_pieces(false);
-  for (const Piece& piece : {Piece{"▁ab", -3}, Piece{"▁a", -1}, Piece{"b", -1}, Piece{"▁", -5}, Piece{"c", -5}}) {
-    model.pieces.push_back(piece);
-  }
-  return model;
-}
-
 // The ids are those of `tokenizers` 0.23.3 from the same tokenizer.json.
 TEST_CASE("a unigram tokenizer.json is read from the tokenizer.model beside it, with its own added tokens") {
   TemporaryDirectory directory;

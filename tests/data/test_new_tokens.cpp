@@ -35,8 +35,8 @@ void check_files(const Tokenizer& tokenizer, const std::string& text) {
 
 }  // namespace
 
-// transformers 5.24 of the same file: add_tokens(["<|ask|>", "<|eot_id|>", "<|end|>"], special_tokens=True), then the ids
-// of the text. (<|eot_id|> is a token of llama3 already.)
+// transformers 5.24 of the same file: add_tokens(["<|ask|>", "<|eot_id|>", "<|end|>"], special_tokens=True), then the
+// ids of the text. (<|eot_id|> is a token of llama3 already.)
 TEST_CASE("new tokens of a tokenizer.json have the ids that transformers gives them") {
   struct Case {
     const char* name;

@@ -145,13 +145,7 @@ TEST_CASE("BPE merges by score, and a character without a piece falls back to it
 }
 
 TEST_CASE("a unigram model takes the most probable split") {
-  SentencePieceModel model;
-  model.type = ModelType::kUnigram;
-  model.byte_fallback = false;
-  model.pieces = first_pieces(false);
-  for (const Piece& piece : {Piece{"▁ab", -3}, Piece{"▁a", -1}, Piece{"b", -1}, Piece{"▁", -5}, Piece{"c", -5}}) {
-    model.pieces.push_back(piece);
-  }
+  const SentencePieceModel model = unigram_model();
   const auto tokenizer = load_bytes(serialize(model));
   CHECK(ids_of(*tokenizer, "ab") == std::vector<int64_t>{4, 5});
   CHECK(ids_of(*tokenizer, "abz") == std::vector<int64_t>{4, 5, 0});

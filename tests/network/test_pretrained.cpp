@@ -96,8 +96,8 @@ TEST_CASE("shards are read through their index") {
   CHECK_THROWS_WITH(load_pretrained(directory.path(), "auto"), Contains("shard 'b.safetensors'"));
 }
 
-// transformers 5.24 keeps both weights where they differ ("…tied weights mapping…, but both are present…, we will NOT tie
-// them") and has the stored head's logits.
+// transformers 5.24 keeps both weights where they differ ("…tied weights mapping…, but both are present…, we will NOT
+// tie them") and has the stored head's logits.
 TEST_CASE(
     "a head that config.json ties is taken where it equals the embedding, and refused with both names elsewhere") {
   const auto stored = [](const at::Tensor& head, const std::string& config) {

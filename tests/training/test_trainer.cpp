@@ -1,125 +1,17 @@
-// The training step: exact accumulation, clipping, schedules, groups, and that a stopped run goes on with the same
-// bits.
+// The training step: exact accumulation, clipping, schedules, and that a resumed run has the same bits.
 
 #include "lora/training/trainer.h"
 
 #include <ATen/ATen.h>
 
-#include <barrier>
-#include <thread>
-
-#include "lora/adapters/inject.h"
 #include "lora/training/loop.h"
 #include "models/base/error.h"
-#include "models/network/pretrained.h"
 #include "tests/catch.h"
-#include "tests/golden.h"
+#include "tests/training/small_run.h"
 
 using namespace lora;
 using namespace lora::test;
 using Catch::Matchers::Contains;
-
-namespace {
-
-// Rows that can be learnt: each token follows from the one before; half of each sample is masked.
-Dataset make_dataset(int64_t samples) {
-  Dataset dataset;
-  for (int64_t i = 0; i < samples; ++i) {
-    Sample sample;
-    const int64_t length = 4 + i * 7 % 13;
-    for (int64_t t = 0; t < length; ++t) {
-      sample.ids.push_back(static_cast<int32_t>((i * 5 + t * 3) % 48));
-      sample.supervised.push_back(t >= length / 2);
-    }
-    dataset.add(sample);
-  }
-  return dataset;
-}
-
-TrainingConfig base_config() {
-  TrainingConfig config;
-  config.max_steps = 6;
-  config.batch_size = 5;
-  config.max_length = 32;
-  config.packing = false;
-  config.learning_rate = 1e-2;
-  config.lr_schedule = "constant";
-  return config;
-}
-
-struct Fixture {
-  explicit Fixture(const TrainingConfig& config, double dropout = 0, bool mixed = false,
-                   std::shared_ptr<Replicas> replicas = std::make_shared<Replicas>())
-      : train(make_dataset(23)), validation(make_dataset(9)) {
-    model = load_pretrained(golden_model("default"), "auto");
-    AdapterConfig adapter;
-    adapter.target_modules = AllLinear{};
-    adapter.dropout = dropout;
-    adapted = inject(model, adapter, config.seed);
-    RowCursor rows(train, config, /*shuffle=*/true, mixed ? mixture(train) : Mixture());
-    trainer = std::make_unique<Trainer>(*model, config, std::move(rows), &validation, std::move(replicas));
-  }
-  // Of a source of 5 samples and one of 18, as many tokens of each.
-  static Mixture mixture(const Dataset& dataset) {
-    return Mixture({.strategy = MixingStrategy::kWeights, .by = MixingUnit::kTokens}, {{"a", 0, 5}, {"b", 5, 23}},
-                   dataset.lengths(), true, 42);
-  }
-  std::vector<at::Tensor> weights() const {
-    std::vector<at::Tensor> copies;
-    for (const auto& [path, tensor, role] : trainable_parameters(*model)) copies.push_back(tensor.detach().clone());
-    return copies;
-  }
-  Dataset train, validation;
-  std::shared_ptr<LlamaForCausalLM> model;
-  AdaptedModel adapted;
-  std::unique_ptr<Trainer> trainer;
-};
-
-// Where two trainers, each on a thread of its own, add up.
-struct Meeting {
-  std::barrier<> both{2};
-  std::vector<at::Tensor> gradients[2];
-  double losses[2] = {};
-  bool asked[2] = {};
-};
-
-class OneOfTwo final : public Replicas {
- public:
-  OneOfTwo(Meeting& meeting, int64_t rank) : meeting_(meeting), rank_(rank) {}
-  int64_t rank() const override { return rank_; }
-  int64_t count() const override { return 2; }
-  double sum(const std::vector<at::Tensor>& gradients, double loss) override {
-    meeting_.gradients[rank_].clear();
-    for (const at::Tensor& gradient : gradients) meeting_.gradients[rank_].push_back(gradient.clone());
-    meeting_.losses[rank_] = loss;
-    meeting_.both.arrive_and_wait();
-    for (size_t i = 0; i < gradients.size(); ++i) {
-      at::Tensor(gradients[i]).copy_(meeting_.gradients[0][i] + meeting_.gradients[1][i]);
-    }
-    const double all = meeting_.losses[0] + meeting_.losses[1];
-    meeting_.both.arrive_and_wait();
-    return all;
-  }
-  bool agree_to_stop(bool asked) override {
-    meeting_.asked[rank_] = asked;
-    meeting_.both.arrive_and_wait();
-    const bool any = meeting_.asked[0] || meeting_.asked[1];
-    meeting_.both.arrive_and_wait();
-    return any;
-  }
-
- private:
-  Meeting& meeting_;
-  int64_t rank_;
-};
-
-double distance(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
-  double worst = 0;
-  for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, (a[i] - b[i]).abs().max().item<double>());
-  return worst;
-}
-
-}  // namespace
 
 TEST_CASE("the loss falls, and the validation loss with it") {
   TrainingConfig config = base_config();
@@ -248,87 +140,6 @@ TEST_CASE("the update is that of torch's AdamW") {
   for (size_t i = 0; i < found.size(); ++i) CHECK((found[i] - reference[i]).abs().max().item<double>() < 1e-5);
 }
 
-TEST_CASE("each learning_rates key takes its own parameters, and one that takes none is an error") {
-  TrainingConfig config = base_config();
-  config.learning_rates = {{"v_proj", 1e-3}, {"layers.1", 5e-3}};
-  Fixture run(config);
-  const auto& groups = run.trainer->groups();
-  REQUIRE(groups.size() == 3);
-  CHECK(groups[0].parameters.size() == 4);
-  CHECK(groups[1].parameters.size() == 12);
-  CHECK(groups[2].name == "adapter");
-  CHECK(groups[2].parameters.size() == 12);
-  config.learning_rates = {{"v_prj", 1e-3}};
-  CHECK_THROWS_WITH(Fixture(config), Contains("'v_prj'") && Contains("v_proj"));
-  config.learning_rates = {{"head", 1e-3}};
-  CHECK_THROWS_AS(Fixture(config), Error);
-}
-
-TEST_CASE("LoRA+ gives B and what has one dimension a multiple of their group's rate, as PEFT does") {
-  TrainingConfig config = base_config();
-  config.learning_rates = {{"v_proj", 1e-3}};
-  config.loraplus_lr_ratio = 16;
-  const at::Tensor matrix = at::zeros({2, 2}), vector = at::zeros({2});
-  using enum ParameterRole;
-  const auto groups = make_parameter_groups({{"l.q_proj.lora_A", matrix, kA},
-                                             {"l.q_proj.lora_B", matrix, kB},
-                                             {"l.q_proj.lora_magnitude_vector", vector, kAdapter},
-                                             {"l.v_proj.lora_A", matrix, kA},
-                                             {"l.v_proj.lora_B", matrix, kB},
-                                             {"norm.weight", vector, kBase}},
-                                            config);
-  struct Expected {
-    std::string name;
-    double rate;
-    std::vector<std::string> parameters;
-  };
-  const double rate = config.learning_rate;
-  const std::vector<Expected> wanted = {
-      {"v_proj", 1e-3, {"l.v_proj.lora_A"}},
-      {"v_proj × 16", 16e-3, {"l.v_proj.lora_B"}},
-      {"adapter", rate, {"l.q_proj.lora_A"}},
-      {"adapter × 16", 16 * rate, {"l.q_proj.lora_B", "l.q_proj.lora_magnitude_vector", "norm.weight"}}};
-  REQUIRE(groups.size() == wanted.size());
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    CHECK(groups[i].name == wanted[i].name);
-    CHECK(groups[i].learning_rate == Approx(wanted[i].rate));
-    std::vector<std::string> names;
-    for (const auto& [name, tensor] : groups[i].parameters) names.push_back(name);
-    CHECK(names == wanted[i].parameters);
-  }
-}
-
-TEST_CASE("the first step of LoRA+ moves B by the ratio times what it moves by without") {
-  const auto b_after_a_step = [](double ratio) {
-    TrainingConfig config = base_config();
-    config.loraplus_lr_ratio = ratio;
-    Fixture run(config);
-    run.trainer->step();
-    std::vector<at::Tensor> all;
-    for (const auto& [name, p, role] : trainable_parameters(*run.model)) {
-      if (name.ends_with("lora_B")) all.push_back(p.detach().flatten());
-    }
-    return at::cat(all);
-  };
-  const at::Tensor plain = b_after_a_step(1), fast = b_after_a_step(8);
-  CHECK(plain.abs().max().item<double>() > 0);
-  CHECK(at::allclose(fast, plain * 8, 1e-5, 0));
-}
-
-TEST_CASE("a rate of zero leaves its group as it was") {
-  TrainingConfig config = base_config();
-  config.learning_rates = {{"q_proj", 0.0}};
-  Fixture run(config);
-  const auto before = run.weights();
-  for (int i = 0; i < 3; ++i) run.trainer->step();
-  const auto after = run.weights();
-  const auto names = trainable_parameters(*run.model);
-  for (size_t i = 0; i < after.size(); ++i) {
-    const bool frozen = names[i].path.find("q_proj") != std::string::npos;
-    CHECK(after[i].equal(before[i]) == frozen);
-  }
-}
-
 TEST_CASE("a loss that is not finite is an error and leaves the weights as they were") {
   Fixture run(base_config());
   const auto before = run.weights();
@@ -371,36 +182,6 @@ TEST_CASE("a schedule or an objective of an unknown name is an error of the reci
     CHECK_THAT(error.what(), Contains("lr_schedule: 'linaer'") && Contains("did you mean 'linear'?"));
   }
   CHECK_THROWS_WITH(find_objective("causal_ml"), Contains("did you mean 'causal_lm'?"));
-}
-
-TEST_CASE("replicas that share a step's passes make the update of one that does all, and stop together") {
-  TrainingConfig config = base_config();
-  config.micro_batch_size = 1;
-  Fixture alone(config);
-  Meeting meeting;
-  Fixture first(config, 0, false, std::make_shared<OneOfTwo>(meeting, 0));
-  Fixture second(config, 0, false, std::make_shared<OneOfTwo>(meeting, 1));
-  const auto train = [&](Fixture& run, bool asked, std::vector<StepMetrics>& steps) {
-    LoopEvents events;
-    events.on_step = [&](const StepMetrics& metrics) { steps.push_back(metrics); };
-    events.on_evaluation = [](const Evaluation&, bool) {};
-    events.save = [] {};
-    events.stop_requested = [&] { return asked && steps.size() == 4; };
-    return run_loop(*run.trainer, config, events);
-  };
-  std::vector<StepMetrics> whole, steps, others;
-  std::thread other([&] { CHECK(train(second, false, others) == LoopEnd::kStopped); });
-  CHECK(train(first, true, steps) == LoopEnd::kStopped);
-  other.join();
-  CHECK(train(alone, true, whole) == LoopEnd::kStopped);
-  REQUIRE(steps.size() == whole.size());
-  for (size_t i = 0; i < whole.size(); ++i) {
-    CHECK(steps[i].loss == Approx(whole[i].loss).epsilon(1e-6));
-    CHECK(steps[i].loss == others[i].loss);
-    CHECK(steps[i].tokens == whole[i].tokens);
-  }
-  CHECK(distance(first.weights(), second.weights()) == 0);
-  CHECK(distance(first.weights(), alone.weights()) < 1e-5);
 }
 
 TEST_CASE("epochs become steps, the last of an epoch with the rows that are left") {

@@ -102,25 +102,30 @@ LabelNames labels_of(const TrainedSource& source, const std::string& base) {
   // PEFT's own files know the number of labels alone, unless the base is a classifier.
   names = read_model_config(base).labels;
   if (!names.empty()) return names;
-  const SafetensorsFile weights(source.directory / "adapter_model.safetensors");
+  const SafetensorsFile weights(source.directory / kPeftWeightsFile);
   const char* head = "base_model.model.score.weight";
   if (!weights.contains(head)) throw ModelError(source.directory.string() + ": tensor '" + head + "' is missing");
   for (int64_t id = 0; id < weights.tensor(head).size(0); ++id) names.push_back("LABEL_" + std::to_string(id));
   return names;
 }
 
+std::unique_ptr<Tokenizer> larger_tokenizer(const TrainedSource& source, const Tokenizer& base) {
+  const auto has = [&](const char* name) { return fs::exists(source.directory / name); };
+  if (!has("tokenizer.json") && !has("tokenizer.model") && !has("vocab.json")) return nullptr;
+  try {
+    auto own = load_tokenizer(source.directory);
+    return own->vocab_size() > base.vocab_size() ? std::move(own) : nullptr;
+  } catch (const ModelError& e) {
+    log_warning(source.directory.string() + ": its tokenizer is passed over for the base's: " + e.what());
+    return nullptr;
+  }
+}
+
 std::unique_ptr<Tokenizer> tokenizer_of(const TrainedSource& source, const std::string& base) {
   if (source.recipe) return load_tokenizer(base, source.recipe->model.new_tokens);
   auto tokenizer = load_tokenizer(base);
-  const auto has = [&](const char* name) { return fs::exists(source.directory / name); };
-  if (!has("tokenizer.json") && !has("tokenizer.model") && !has("vocab.json")) return tokenizer;
-  try {
-    auto own = load_tokenizer(source.directory);
-    return own->vocab_size() > tokenizer->vocab_size() ? std::move(own) : std::move(tokenizer);
-  } catch (const ModelError& e) {
-    log_warning(source.directory.string() + ": its tokenizer is passed over for the base's: " + e.what());
-    return tokenizer;
-  }
+  auto own = larger_tokenizer(source, *tokenizer);
+  return own ? std::move(own) : std::move(tokenizer);
 }
 
 NewRows new_rows_of(const TrainedSource& source) {

@@ -27,8 +27,10 @@ TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<
 // The classes of a classifier on the base in that directory; none for a language model.
 LabelNames labels_of(const TrainedSource& source, const std::string& base);
 
-// The tokenizer of the base in that directory with the new tokens of the run, or the adapter's own where its directory
-// has one with more tokens.
+// The tokenizer in an adapter's directory, if it has more tokens than `base`; else null.
+std::unique_ptr<Tokenizer> larger_tokenizer(const TrainedSource& source, const Tokenizer& base);
+
+// The tokenizer of the base in that directory with the new tokens of the run, or else larger_tokenizer().
 std::unique_ptr<Tokenizer> tokenizer_of(const TrainedSource& source, const std::string& base);
 
 // The rows beyond a base's own that an adapter's file has. A run's follow from its recipe, see load_model().

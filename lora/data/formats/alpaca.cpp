@@ -8,7 +8,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Stanford Alpaca's two templates (github.com/tatsu-lab/stanford_alpaca, "Data Release"): with and without an input.
-// A row's own system text takes the place of their first sentences, as in axolotl.
+// A row's own system text takes the place of their first sentences.
 std::string alpaca_prompt(const std::string& system, const std::string& instruction, const std::string& input) {
   std::string before = system;
   if (system.empty()) {

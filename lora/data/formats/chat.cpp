@@ -18,6 +18,15 @@ Example chat_example(Chat chat) {
   return example;
 }
 
+Example prompt_example(const DataRow& row, std::string prompt, std::string completion) {
+  Example example{std::move(prompt), std::move(completion)};
+  example.system = system_of(row);
+  if (example.system.empty()) return example;
+  example.user = std::move(example.prompt);
+  example.prompt = example.system + "\n\n" + example.user;
+  return example;
+}
+
 std::string system_of(const DataRow& row) {
   const std::string system = row.optional_text("system"), prompt = row.optional_text("system_prompt");
   if (!system.empty() && !prompt.empty() && system != prompt) {

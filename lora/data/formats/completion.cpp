@@ -4,15 +4,8 @@
 namespace lora {
 namespace {
 
-// The columns as they are. The system's words, if any, stand in front of the prompt and a blank line.
-Example make_completion(const DataRow& row) {
-  Example example{row.text("prompt"), row.text("completion")};
-  example.system = system_of(row);
-  if (example.system.empty()) return example;
-  example.user = example.prompt;
-  example.prompt = example.system + "\n\n" + example.user;
-  return example;
-}
+// The columns as they are.
+Example make_completion(const DataRow& row) { return prompt_example(row, row.text("prompt"), row.text("completion")); }
 
 }  // namespace
 

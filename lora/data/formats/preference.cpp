@@ -10,12 +10,7 @@ using Json = nlohmann::ordered_json;
 
 Example of_texts(const DataRow& row, const std::string& answer) {
   const std::string prompt = row.text("prompt"), input = row.optional_text("input");
-  Example example{input.empty() ? prompt : prompt + "\n\n" + input, row.text(answer)};
-  example.system = system_of(row);
-  if (example.system.empty()) return example;
-  example.user = example.prompt;
-  example.prompt = example.system + "\n\n" + example.user;
-  return example;
+  return prompt_example(row, input.empty() ? prompt : prompt + "\n\n" + input, row.text(answer));
 }
 
 Example of_messages(const DataRow& row, const std::string& answer) {

@@ -13,8 +13,8 @@ namespace lora {
 // Changes a list of token texts; may shorten the list.
 using Decoder = std::function<void(std::vector<std::string>&)>;
 
-// The steps of `object`, in order: Sequence, Replace, ByteFallback, Fuse, Strip, Metaspace, BPEDecoder, ByteLevel. Throws
-// ModelError for any other. ByteLevel expects texts that are already bytes.
+// The steps of `object`, in order: Sequence, Replace, ByteFallback, Fuse, Strip, Metaspace, BPEDecoder, ByteLevel.
+// Throws ModelError for any other. ByteLevel expects texts that are already bytes.
 std::vector<Decoder> read_decoder(const JsonView& object);
 
 // ByteLevel alone.

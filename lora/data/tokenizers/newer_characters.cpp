@@ -1,4 +1,4 @@
-// Written by scripts/make_unicode_table.py.
+// The table is written by scripts/make_unicode_table.py.
 #include "lora/data/tokenizers/newer_characters.h"
 
 #include <algorithm>

@@ -24,8 +24,9 @@ struct PreTokenizer {
   bool byte_level = false;  // the model encodes words as bytes instead of characters
 };
 
-// The steps of `object`, in order: Sequence, ByteLevel (only Split, Digits and Punctuation may follow it), Split, Digits, Metaspace, Whitespace, WhitespaceSplit,
-// Punctuation, CharDelimiterSplit, BertPreTokenizer. Throws ModelError for any other.
+// The steps of `object`, in order: Sequence, ByteLevel (only Split, Digits and Punctuation may follow it), Split,
+// Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation, CharDelimiterSplit, BertPreTokenizer. Throws ModelError
+// for any other.
 PreTokenizer read_pre_tokenizer(const JsonView& object);
 
 }  // namespace lora

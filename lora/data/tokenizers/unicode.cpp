@@ -92,7 +92,10 @@ std::string to_lowercase(char32_t code) {
   std::string lower;
   if (code == 0x130) return "i\u0307";  // the only character whose lower case has two characters
   const auto mapped = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code)));
-  if (mapped != code) append_character(lower, mapped);
+  if (mapped != code) {
+    append_character(lower, mapped);
+    return lower;
+  }
   // Capitals that utf8proc 2.8 does not know; `tokenizers` takes those of Unicode 17 too.
   struct Capitals {
     char32_t first, last, lower;
@@ -102,7 +105,7 @@ std::string to_lowercase(char32_t code) {
       {0xA7D2, 0xA7D2, 0xA7D3},    {0xA7D4, 0xA7D4, 0xA7D5},   {0xA7DA, 0xA7DA, 0xA7DB}, {0xA7DC, 0xA7DC, 0x19B},
       {0x10D50, 0x10D65, 0x10D70}, {0x16EA0, 0x16EB8, 0x16EBB}};
   for (const Capitals& capitals : kNewer) {
-    if (mapped != code || code < capitals.first || code > capitals.last) continue;
+    if (code < capitals.first || code > capitals.last) continue;
     append_character(lower, capitals.lower + (code - capitals.first));
     break;
   }
