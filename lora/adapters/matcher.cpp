@@ -12,7 +12,7 @@ namespace lora {
 namespace {
 
 // "q_prj" is to be helped with "q_proj", not with a whole path.
-std::vector<std::string> names_of(const std::vector<ModulePath>& modules) {
+std::vector<std::string> last_components(const std::vector<ModulePath>& modules) {
   std::set<std::string> names;
   for (const ModulePath& module : modules) names.insert(module.path.substr(module.path.rfind('.') + 1));
   return {names.begin(), names.end()};
@@ -26,7 +26,7 @@ std::string no_match(const std::string& key, const std::string& pattern, const s
     if (module.linear && seen.insert(name).second) linears += (linears.empty() ? "" : ", ") + name;
   }
   const std::string last = pattern.substr(pattern.rfind('.') + 1);
-  return key + ": '" + pattern + "' matches no module" + did_you_mean(last, names_of(modules)) +
+  return key + ": '" + pattern + "' matches no module" + did_you_mean(last, last_components(modules)) +
          "; this model's linear layers are " + linears;
 }
 

@@ -47,12 +47,6 @@ ModulePatterns parse_patterns(const ordered_json& value) {
   return value.get<std::vector<std::string>>();
 }
 
-std::string joined(const std::set<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 // Keys that say nothing of the result: where the file comes from, how PEFT was to begin, what only a method reads that
 // is refused by another key, how others trained it (ms-swift's lora_dtype and its LoRA+ rates) or ran it (merge_weights
 // of PEFT's first versions). (fan_in_fan_out is of GPT-2's transposed layers; at a Linear PEFT takes it back.)
@@ -114,8 +108,9 @@ std::string take_method(ordered_json& file, const fs::path& path) {
                      "adapter_model.safetensors");
   }
   if (!types.contains(type))
-    throw ModelError(path.string() + ": 'peft_type' is '" + type + "'; supported is " + joined(types));
-  throw ModelError(path.string() + ": " + joined(set) + " together are not supported");
+    throw ModelError(path.string() + ": 'peft_type' is '" + type + "'; supported is " +
+                     joined({types.begin(), types.end()}));
+  throw ModelError(path.string() + ": " + joined({set.begin(), set.end()}) + " together are not supported");
 }
 
 // What a file says of how the pair began. One that came out of the base is saved as a whole update and begins nowhere.

@@ -22,17 +22,17 @@ constexpr std::string_view kStep = "step-";
 constexpr std::string_view kTemporary = ".tmp-";
 constexpr std::string_view kTrash = ".trash-";
 
-std::string name_of(int64_t step) {
+std::string directory_name(int64_t step) {
   const std::string digits = std::to_string(step);
   return std::string(kStep) + std::string(digits.size() < 6 ? 6 - digits.size() : 0, '0') + digits;
 }
 
-// Accepts only names that name_of() produces: 'step-50' is not the checkpoint 'step-000050'.
+// Accepts only names that directory_name() produces: 'step-50' is not the checkpoint 'step-000050'.
 std::optional<int64_t> step_of(const std::string& name) {
   if (!name.starts_with(kStep)) return std::nullopt;
   int64_t step = -1;
   const auto result = std::from_chars(name.data() + kStep.size(), name.data() + name.size(), step);
-  if (result.ec != std::errc() || step < 0 || name_of(step) != name) return std::nullopt;
+  if (result.ec != std::errc() || step < 0 || directory_name(step) != name) return std::nullopt;
   return step;
 }
 
@@ -84,7 +84,7 @@ std::vector<int64_t> CheckpointStore::steps() const try {
   throw_storage_error(root_, "read", error.code().value());
 }
 
-fs::path CheckpointStore::directory(int64_t step) const { return root_ / name_of(step); }
+fs::path CheckpointStore::directory(int64_t step) const { return root_ / directory_name(step); }
 
 fs::path CheckpointStore::write(int64_t step, const std::function<void(const fs::path&)>& fill) {
   std::error_code error;
@@ -95,7 +95,7 @@ fs::path CheckpointStore::write(int64_t step, const std::function<void(const fs:
   if (error) throw_storage_error(root_, "create", error.value());
   remove_leftovers();
 
-  const std::string suffix = name_of(step) + "-" + std::to_string(::getpid());
+  const std::string suffix = directory_name(step) + "-" + std::to_string(::getpid());
   const Cleanup temporary{root_ / (std::string(kTemporary) + suffix)};
   if (!fs::create_directory(temporary.directory, error)) {
     throw_storage_error(temporary.directory, "create", error.value());
@@ -147,7 +147,7 @@ void CheckpointStore::prune(int64_t keep_newest, const std::vector<int64_t>& pro
     if (left-- > 0) continue;
     if (std::find(protected_steps.begin(), protected_steps.end(), *step) != protected_steps.end()) continue;
     // Renamed first, so that a partly removed directory never has a checkpoint's name.
-    const fs::path trash = root_ / (std::string(kTrash) + name_of(*step) + "-" + std::to_string(::getpid()));
+    const fs::path trash = root_ / (std::string(kTrash) + directory_name(*step) + "-" + std::to_string(::getpid()));
     rename_directory(directory(*step), trash);
     sync_directory(root_);
     known_whole_.erase(*step);

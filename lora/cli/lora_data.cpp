@@ -67,7 +67,7 @@ int report(const Options& options) {
   return 0;
 }
 
-int preview(Options options) {
+int preview_rows(Options options) {
   options.preview.colour = isatty(STDOUT_FILENO) != 0;
   for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
     say(data_preview(named.recipe, tokenizer, options.preview));
@@ -117,7 +117,7 @@ int main(int argc, char** argv) {
   prepare->add_option("--output", options.output, "A directory")->required();
   return lora::run_program(app, argc, argv, [&] {
     return report->parsed()    ? lora::report(options)
-           : preview->parsed() ? lora::preview(options)
+           : preview->parsed() ? lora::preview_rows(options)
                                : lora::prepare(options);
   });
 }

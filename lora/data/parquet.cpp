@@ -20,11 +20,11 @@ using nlohmann::ordered_json;
 constexpr int64_t kBatchRows = 1024;
 constexpr int kDeepest = 64;  // maximum nesting of lists and structs
 
-ordered_json value_of(const arrow::Array& array, int64_t i, int depth);
+ordered_json json_of(const arrow::Array& array, int64_t i, int depth);
 
 ordered_json list_of(const arrow::Array& values, int64_t begin, int64_t end, int depth) {
   ordered_json list = ordered_json::array();
-  for (int64_t i = begin; i < end; ++i) list.push_back(value_of(values, i, depth));
+  for (int64_t i = begin; i < end; ++i) list.push_back(json_of(values, i, depth));
   return list;
 }
 
@@ -38,7 +38,7 @@ ordered_json list_at(const arrow::Array& array, int64_t i, int depth) {
 ordered_json struct_at(const arrow::StructArray& array, int64_t i, int depth) {
   ordered_json object = ordered_json::object();
   for (int field = 0; field < array.num_fields(); ++field) {
-    ordered_json value = value_of(*array.field(field), i, depth);
+    ordered_json value = json_of(*array.field(field), i, depth);
     if (!value.is_null()) object[array.struct_type()->field(field)->name()] = std::move(value);
   }
   return object;
@@ -54,7 +54,7 @@ ordered_json number_at(const arrow::Array& array, int64_t i) {
   return static_cast<const Numbers&>(array).Value(i);
 }
 
-ordered_json value_of(const arrow::Array& array, int64_t i, int depth) {
+ordered_json json_of(const arrow::Array& array, int64_t i, int depth) {
   if (depth > kDeepest) throw DataError("nested more than " + std::to_string(kDeepest) + " deep");
   if (array.IsNull(i)) return nullptr;
   switch (array.type_id()) {
@@ -68,7 +68,7 @@ ordered_json value_of(const arrow::Array& array, int64_t i, int depth) {
       return text_at<arrow::LargeBinaryArray>(array, i);
     case arrow::Type::DICTIONARY: {
       const auto& words = static_cast<const arrow::DictionaryArray&>(array);
-      return value_of(*words.dictionary(), words.GetValueIndex(i), depth + 1);
+      return json_of(*words.dictionary(), words.GetValueIndex(i), depth + 1);
     }
     case arrow::Type::BOOL:
       return number_at<arrow::BooleanArray>(array, i);
@@ -178,7 +178,7 @@ bool ParquetRows::next(std::string& json, std::string& error) {
   for (int column = 0; column < state.batch->num_columns(); ++column) {
     const std::string& name = state.batch->column_name(column);
     try {
-      object[name] = value_of(*state.batch->column(column), row, 0);
+      object[name] = json_of(*state.batch->column(column), row, 0);
       object[name].dump();  // throws for invalid UTF-8
     } catch (const ordered_json::exception&) {
       error = "column '" + name + "' holds bytes that are not UTF-8";

@@ -35,7 +35,7 @@ Json json_of(const GgufValue& value) {
       value);
 }
 
-int64_t numel(const std::vector<int64_t>& shape) {
+int64_t element_count(const std::vector<int64_t>& shape) {
   int64_t count = 1;
   for (const int64_t size : shape) count *= size;
   return count;
@@ -53,9 +53,9 @@ void add_tensors(const GgufFile& file, bool each, Inspection& inspection) {
     const std::string key = each ? name : kind_of(name) + c10::str("\n", entry.type, at::IntArrayRef(entry.shape));
     Kind& kind = kinds.try_emplace(key, Kind{&entry}).first->second;
     ++kind.tensors;
-    kind.parameters += numel(entry.shape);
-    parameters += numel(entry.shape);
-    types[type_text(entry.type)] += numel(entry.shape);
+    kind.parameters += element_count(entry.shape);
+    parameters += element_count(entry.shape);
+    types[type_text(entry.type)] += element_count(entry.shape);
   }
   std::string shares;
   for (const auto& [type, count] : types)

@@ -37,7 +37,7 @@ void put(YamlNode& map, const YamlEntry& entry) {
   }
 }
 
-std::string name_of(const YamlNode& item, const std::string& path) {
+std::string checked_name(const YamlNode& item, const std::string& path) {
   const YamlNode* name = item.find("name");
   if (!name) throw RecipeError(item.where + ": missing key 'name' in '" + path + "'");
   if (!name->is(Kind::kScalar)) fail_at(*name, path + ".name", "expected a name, found " + found(*name));
@@ -109,7 +109,7 @@ std::vector<NamedTree> split_adapters(const YamlNode& root) {
     const YamlNode& item = list.items[i];
     const std::string path = "adapters." + std::to_string(i);
     if (!item.is(Kind::kMap)) fail_at(item, path, "expected a map, found " + found(item));
-    NamedTree tree{name_of(item, path), root};
+    NamedTree tree{checked_name(item, path), root};
     const auto [first, is_new] = places.emplace(tree.name, item.find("name")->where);
     if (!is_new) {
       fail_at(*item.find("name"), path + ".name",

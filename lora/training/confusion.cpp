@@ -2,14 +2,9 @@
 
 #include <numeric>
 
+#include "models/base/numbers.h"
+
 namespace lora {
-namespace {
-
-double ratio(int64_t part, int64_t whole) {
-  return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
-}
-
-}  // namespace
 
 void Confusion::add(int64_t label, int64_t predicted) {
   ++samples_.at(static_cast<size_t>(label));

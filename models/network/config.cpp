@@ -30,7 +30,7 @@ const Family& family_of(const Fields& fields) {
 }
 
 // The labels of a …ForSequenceClassification. transformers does not write its default of two labels.
-LabelNames read_labels(const Fields& fields, const Family& family, const std::string& where) {
+LabelNames configured_labels(const Fields& fields, const Family& family, const std::string& where) {
   if (!fields.has("architectures")) return {};
   const json& names = fields["architectures"];
   if (!names.is_array() || names.empty() || !names[0].is_string()) return {};
@@ -67,7 +67,7 @@ ModelConfig parse_model_config(const std::string& text, const std::string& where
   ModelConfig config = family.read(fields);
   config.model_type = family.model_type;
   config.dtype = fields.text("dtype", fields.text("torch_dtype", "float32"));
-  config.labels = read_labels(fields, family, where);
+  config.labels = configured_labels(fields, family, where);
   return config;
 }
 

@@ -10,7 +10,7 @@ namespace lora {
 namespace {
 
 // Makes spaces visible.
-std::string shown(const std::string& piece) {
+std::string visible(const std::string& piece) {
   std::string text;
   for (const char c : one_line(piece, 60)) {
     if (c == ' ') {
@@ -25,8 +25,8 @@ std::string shown(const std::string& piece) {
 std::string token_lines(const SampleView& sample, const Tokenizer& tokenizer) {
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < sample.ids.size(); ++i) {
-    rows.push_back(
-        {std::to_string(sample.ids[i]), sample.supervised[i] ? "trained" : "", shown(tokenizer.piece(sample.ids[i]))});
+    rows.push_back({std::to_string(sample.ids[i]), sample.supervised[i] ? "trained" : "",
+                    visible(tokenizer.piece(sample.ids[i]))});
   }
   return table(rows, {true, false, false});
 }

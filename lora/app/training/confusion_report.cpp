@@ -15,7 +15,7 @@ constexpr int64_t kMostShownWhole = 12;
 constexpr size_t kWorstShown = 10;
 constexpr size_t kNameWidth = 40;
 
-std::string name_of(const LabelNames& names, int64_t label) {
+std::string short_name(const LabelNames& names, int64_t label) {
   return one_line(names[static_cast<size_t>(label)], kNameWidth);
 }
 
@@ -27,7 +27,7 @@ std::vector<std::string> scores(const Confusion& confusion, int64_t label) {
 std::string scores_table(const Confusion& confusion, const LabelNames& names, const std::vector<int64_t>& labels) {
   Rows rows = {{"label", "samples", "precision", "recall", "F1"}};
   for (const int64_t label : labels) {
-    auto& row = rows.emplace_back(std::vector<std::string>{name_of(names, label)});
+    auto& row = rows.emplace_back(std::vector<std::string>{short_name(names, label)});
     for (std::string& score : scores(confusion, label)) row.push_back(std::move(score));
   }
   return table(rows, {false, true, true, true, true});
@@ -43,7 +43,7 @@ std::string counts_table(const Confusion& confusion, const LabelNames& names) {
     right.push_back(true);
   }
   for (int64_t label = 0; label < labels; ++label) {
-    auto& row = rows.emplace_back(std::vector<std::string>{std::to_string(label), name_of(names, label)});
+    auto& row = rows.emplace_back(std::vector<std::string>{std::to_string(label), short_name(names, label)});
     for (int64_t predicted = 0; predicted < labels; ++predicted) {
       const int64_t count = confusion.count(label, predicted);
       row.push_back(count == 0 ? "·" : with_commas(count));
@@ -72,7 +72,7 @@ std::string most_confused(const Confusion& confusion, const LabelNames& names) {
   pairs.resize(std::min(pairs.size(), kWorstShown));
   Rows rows = {{"label", "taken for", "samples", "of"}};
   for (const auto& [pair, count] : pairs) {
-    rows.push_back({name_of(names, pair.first), name_of(names, pair.second), with_commas(count),
+    rows.push_back({short_name(names, pair.first), short_name(names, pair.second), with_commas(count),
                     with_commas(confusion.samples(pair.first))});
   }
   return "\nMost frequent confusions\n" + table(rows, {false, false, true, true});
