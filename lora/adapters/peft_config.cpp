@@ -11,6 +11,7 @@
 #include "lora/adapters/peft.h"
 #include "lora/adapters/registry.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 
 namespace lora {
 namespace {
@@ -207,6 +208,16 @@ std::string peft_config_text(const AdaptedModel& adapted, const std::string& bas
   return file.dump(2) + "\n";
 }
 
+namespace {
+
+void expect_rank(const fs::path& path, const std::string& key, int64_t rank) {
+  if (rank >= 1 && rank <= INT32_MAX) return;
+  throw ModelError(path.string() + ": '" + key + "' is " + std::to_string(rank) + "; expected 1 to " +
+                   std::to_string(INT32_MAX));
+}
+
+}  // namespace
+
 PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::string>& ignored) {
   const fs::path path = directory / kPeftConfigFile;
   std::ifstream in(path, std::ios::binary);
@@ -215,7 +226,7 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
   adapter.config.file = path.string();
   adapter.config.ignored_options = ignored;
   try {
-    ordered_json file = ordered_json::parse(in);
+    ordered_json file = parse_json<ordered_json>(in);
     adapter.config.method = take_method(file, path);
     if (file.contains("base_model_name_or_path") && file["base_model_name_or_path"].is_string()) {
       adapter.base_model = file["base_model_name_or_path"];
@@ -287,8 +298,8 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
                                               ", in a recipe with adapter.ignored_options"
                                         : meaning));
     }
-    if (config.rank < 1)
-      throw ModelError(path.string() + ": 'r' is " + std::to_string(config.rank) + "; expected >= 1");
+    expect_rank(path, "r", config.rank);
+    for (const auto& [pattern, rank] : config.rank_pattern) expect_rank(path, "rank_pattern." + pattern, rank);
   } catch (const ordered_json::exception& e) {
     throw ModelError(path.string() + ": not a PEFT adapter_config.json: " + e.what());
   }

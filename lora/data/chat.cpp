@@ -7,6 +7,7 @@
 
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 
 namespace lora {
 namespace {
@@ -149,7 +150,7 @@ class MessageReader {
       Json& function = call.contains("function") && call["function"].is_object() ? call["function"] : call;
       const auto arguments = function.find("arguments");
       if (arguments == function.end() || !arguments->is_string()) continue;
-      const Json parsed = Json::parse(arguments->get_ref<const std::string&>(), nullptr, false);
+      const Json parsed = parse_json_or_discard<Json>(arguments->get_ref<const std::string&>());
       if (!parsed.is_object()) continue;
       expect_shallow(parsed, where_);
       *arguments = parsed;
@@ -159,7 +160,7 @@ class MessageReader {
 
   // Text that is not a call as JSON stays what the assistant says.
   void turn_into_call(ChatMessage& message) const {
-    Json calls = Json::parse(message.content(), nullptr, false);
+    Json calls = parse_json_or_discard<Json>(message.content());
     if (calls.is_object()) calls = Json::array({calls});
     if (!calls.is_array() || calls.empty() || message.fields.contains("tool_calls")) return;
     for (Json& call : calls) {
@@ -219,7 +220,7 @@ std::vector<ChatMessage> read_messages(const Json& list, const std::string& wher
 
 Json read_tools(const Json& value, const std::string& where) {
   if (value.is_null()) return nullptr;
-  const Json tools = value.is_string() ? Json::parse(value.get_ref<const std::string&>(), nullptr, false) : value;
+  const Json tools = value.is_string() ? parse_json_or_discard<Json>(value.get_ref<const std::string&>()) : value;
   const bool objects =
       tools.is_array() && std::ranges::all_of(tools, [](const Json& tool) { return tool.is_object(); });
   if (!objects) throw DataError(where + ": 'tools' is not a list of JSON schemas");

@@ -1,4 +1,5 @@
 #include "models/network/pretrained.h"
+#include "models/base/json.h"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -124,7 +125,7 @@ class PretrainedWeights {
   static std::map<std::string, std::string> weight_map(const fs::path& index) {
     try {
       std::ifstream in(index, std::ios::binary);
-      return json::parse(in).at("weight_map").get<std::map<std::string, std::string>>();
+      return parse_json<json>(in).at("weight_map").get<std::map<std::string, std::string>>();
     } catch (const json::exception& e) {
       throw ModelError(index.string() + ": expected an object with a 'weight_map': " + e.what());
     }
