@@ -270,7 +270,7 @@ void RowReader::end_object() {
   }
   ordered_json members;
   try {
-    members = parse_json(rest, place);
+    members = parse_row(rest, place);
   } catch (const DataError&) {
     throw DataError(place + ": the object that holds the rows does not end as expected; where each line is a row, " +
                     "`fields` names the column of its list");
