@@ -210,10 +210,10 @@ std::string peft_config_text(const AdaptedModel& adapted, const std::string& bas
 
 namespace {
 
-void expect_rank(const fs::path& path, const std::string& key, int64_t rank) {
-  if (rank >= 1 && rank <= INT32_MAX) return;
-  throw ModelError(path.string() + ": '" + key + "' is " + std::to_string(rank) + "; expected 1 to " +
-                   std::to_string(INT32_MAX));
+void expect_rank(const fs::path& path, const std::string& key, int64_t rank, int64_t least) {
+  if (rank >= least && rank <= INT32_MAX) return;
+  throw ModelError(path.string() + ": '" + key + "' is " + std::to_string(rank) + "; expected " +
+                   std::to_string(least) + " to " + std::to_string(INT32_MAX));
 }
 
 }  // namespace
@@ -225,6 +225,7 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
   PeftAdapter adapter;
   adapter.config.file = path.string();
   adapter.config.ignored_options = ignored;
+  std::string key_read;  // last
   try {
     ordered_json file = parse_json<ordered_json>(in);
     adapter.config.method = take_method(file, path);
@@ -235,6 +236,7 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
     AdapterConfig& config = adapter.config;
     const Method& method = find_method(config.method);
     const auto take = [&](const char* key) {
+      key_read = key;
       const ordered_json value = file.value(key, ordered_json());
       file.erase(key);
       return value;
@@ -248,6 +250,9 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
     } else {
       const ordered_json rank = take("r");
       config.rank = rank.is_null() ? 8 : rank.get<int64_t>();
+    }
+    if (file.contains("lora_alpha") && file["lora_alpha"].is_null()) {
+      throw ModelError(path.string() + ": 'lora_alpha' is null; expected a number");
     }
     config.alpha = take_number("lora_alpha", 8);
     config.dropout = take_number("lora_dropout", 0);
@@ -298,10 +303,12 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
                                               ", in a recipe with adapter.ignored_options"
                                         : meaning));
     }
-    expect_rank(path, "r", config.rank);
-    for (const auto& [pattern, rank] : config.rank_pattern) expect_rank(path, "rank_pattern." + pattern, rank);
+    expect_rank(path, "r", config.rank, 1);
+    // AdaLoRA prunes modules to rank 0.
+    for (const auto& [pattern, rank] : config.rank_pattern) expect_rank(path, "rank_pattern." + pattern, rank, 0);
   } catch (const ordered_json::exception& e) {
-    throw ModelError(path.string() + ": not a PEFT adapter_config.json: " + e.what());
+    throw ModelError(path.string() + ": not a PEFT adapter_config.json: " +
+                     (key_read.empty() ? "" : "'" + key_read + "': ") + e.what());
   }
   return adapter;
 }

@@ -8,6 +8,7 @@
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/names.h"
 
 namespace lora {
 namespace {
@@ -230,8 +231,28 @@ Json read_tools(const Json& value, const std::string& where) {
 
 std::string plain_text(const std::vector<ChatMessage>& messages) {
   std::string text;
-  for (const ChatMessage& message : messages) text += (text.empty() ? "" : "\n") + message.content();
+  const auto add = [&](const std::string& line) {
+    if (!line.empty()) text += (text.empty() ? "" : "\n") + line;
+  };
+  for (const ChatMessage& message : messages) {
+    add(message.content());
+    const auto calls = message.fields.find("tool_calls");
+    if (calls == message.fields.end() || !calls->is_array()) continue;
+    for (const Json& call : *calls) {
+      add(call.value("function", call).dump(-1, ' ', false, Json::error_handler_t::replace));
+    }
+  }
   return text;
+}
+
+std::string tool_names(const Json& tools) {
+  std::vector<std::string> names;
+  for (const Json& tool : tools) {
+    const Json name = tool.value("function", tool).value("name", Json());
+    names.push_back(name.is_string() ? name.get<std::string>()
+                                     : tool.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+  return joined(names);
 }
 
 }  // namespace lora

@@ -38,7 +38,9 @@ TrainingConfig config_of(int64_t max_nonfinite_steps) {
 
 TEST_CASE("a step with an infinite gradient is skipped and counted, and the next one is trained") {
   Fixture run(config_of(3), 0, false, std::make_shared<BadGradients>(std::set{3}));
-  for (int i = 0; i < 2; ++i) CHECK_FALSE(run.trainer->step().skipped);
+  const StepMetrics first = run.trainer->step();
+  CHECK_FALSE(first.skipped);
+  CHECK_FALSE(run.trainer->step().skipped);
   const auto before = run.weights();
   std::vector<at::Tensor> moments;
   for (const auto& [name, tensor] : run.trainer->optimizer().state()) moments.push_back(tensor.clone());
@@ -53,7 +55,7 @@ TEST_CASE("a step with an infinite gradient is skipped and counted, and the next
   CHECK_FALSE(run.trainer->step().skipped);
   CHECK(run.trainer->progress().skipped_in_row == 0);
   CHECK(distance(run.weights(), before) > 0);
-  CHECK(run.trainer->step().loss < 4);
+  CHECK(run.trainer->step().loss < first.loss);
 }
 
 TEST_CASE("a run resumed after a skipped step has the bits of one that never stopped") {
