@@ -190,9 +190,12 @@ void load_tensors(const fs::path& path, const AdaptedModel& adapted, const std::
     }
   }
   if (!missing.empty() || !extra.empty()) {
-    throw ModelError(path.string() + ": does not fit the adapted modules" +
-                     (missing.empty() ? "" : "; missing: " + listed(missing, 8)) +
-                     (extra.empty() ? "" : "; not expected: " + listed(extra, 8)));
+    const bool biases = std::ranges::any_of(missing, [](const std::string& name) { return name.ends_with(".bias"); });
+    throw ModelError(
+        path.string() + ": does not fit the adapted modules" +
+        (missing.empty() ? "" : "; missing: " + listed(missing, 8)) +
+        (extra.empty() ? "" : "; not expected: " + listed(extra, 8)) +
+        (biases ? "; PEFT before 0.21 did not save all biases that it trained, so that they are lost" : ""));
   }
   // Every shape is checked before the first weight is written.
   for (const auto& [name, tensor] : tensors) {
@@ -206,7 +209,11 @@ void load_tensors(const fs::path& path, const AdaptedModel& adapted, const std::
                                  : " (is the rank the same?)"));
   }
   std::vector<at::Tensor> values;
-  for (const auto& [name, tensor] : tensors) values.push_back(read(name));
+  for (const auto& [name, tensor] : tensors) {
+    values.push_back(read(name));
+    if (values.back().isfinite().all().item<bool>()) continue;
+    throw ModelError(path.string() + ": tensor '" + name + "' holds a value that is not finite; expected numbers");
+  }
   put_trained_tensors(adapted, values);
   for (const auto& [name, tensor] : tied_head_tensors(adapted)) {
     if (same_weight(file.tensor(names.at(name)), tensor)) continue;

@@ -11,6 +11,7 @@
 #include "lora/adapters/peft.h"
 #include "lora/adapters/registry.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 
 namespace lora {
 namespace {
@@ -202,6 +203,16 @@ std::string peft_config_text(const AdaptedModel& adapted, const std::string& bas
   return file.dump(2) + "\n";
 }
 
+namespace {
+
+void expect_rank(const fs::path& path, const std::string& key, int64_t rank, int64_t least) {
+  if (rank >= least && rank <= INT32_MAX) return;
+  throw ModelError(path.string() + ": '" + key + "' is " + std::to_string(rank) + "; expected " +
+                   std::to_string(least) + " to " + std::to_string(INT32_MAX));
+}
+
+}  // namespace
+
 PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::string>& ignored) {
   const fs::path path = directory / kPeftConfigFile;
   std::ifstream in(path, std::ios::binary);
@@ -209,8 +220,9 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
   PeftAdapter adapter;
   adapter.config.file = path.string();
   adapter.config.ignored_options = ignored;
+  std::string key_read;  // last
   try {
-    ordered_json file = ordered_json::parse(in);
+    ordered_json file = parse_json<ordered_json>(in);
     adapter.config.method = take_method(file, path);
     if (file.contains("base_model_name_or_path") && file["base_model_name_or_path"].is_string()) {
       adapter.base_model = file["base_model_name_or_path"];
@@ -219,6 +231,7 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
     AdapterConfig& config = adapter.config;
     const Method& method = find_method(config.method);
     const auto take = [&](const char* key) {
+      key_read = key;
       const ordered_json value = file.value(key, ordered_json());
       file.erase(key);
       return value;
@@ -232,6 +245,9 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
     } else {
       const ordered_json rank = take("r");
       config.rank = rank.is_null() ? 8 : rank.get<int64_t>();
+    }
+    if (file.contains("lora_alpha") && file["lora_alpha"].is_null()) {
+      throw ModelError(path.string() + ": 'lora_alpha' is null; expected a number");
     }
     config.alpha = take_number("lora_alpha", 8);
     config.dropout = take_number("lora_dropout", 0);
@@ -282,10 +298,12 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
                                               ", in a recipe with adapter.ignored_options"
                                         : meaning));
     }
-    if (config.rank < 1)
-      throw ModelError(path.string() + ": 'r' is " + std::to_string(config.rank) + "; expected >= 1");
+    expect_rank(path, "r", config.rank, 1);
+    // AdaLoRA prunes modules to rank 0.
+    for (const auto& [pattern, rank] : config.rank_pattern) expect_rank(path, "rank_pattern." + pattern, rank, 0);
   } catch (const ordered_json::exception& e) {
-    throw ModelError(path.string() + ": not a PEFT adapter_config.json: " + e.what());
+    throw ModelError(path.string() + ": not a PEFT adapter_config.json: " +
+                     (key_read.empty() ? "" : "'" + key_read + "': ") + e.what());
   }
   return adapter;
 }

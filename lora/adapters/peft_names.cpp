@@ -19,6 +19,9 @@ std::string peft_name(std::string name) {
     for (size_t at; (at = name.find(inner)) != std::string::npos;) name.erase(at, last.size());
     if (name.ends_with(last)) name.resize(name.size() - last.size());
   }
+  // PEFT's files leave out that DoRA's magnitude is the weight of a module.
+  constexpr std::string_view kMagnitude = ".lora_magnitude_vector";
+  if (name.ends_with(std::string(kMagnitude) + ".weight")) name.resize(name.rfind('.'));
   return name;
 }
 

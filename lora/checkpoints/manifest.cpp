@@ -6,6 +6,7 @@
 
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/base/sha256.h"
 
 namespace lora {
@@ -66,7 +67,7 @@ void write_manifest(const fs::path& directory, int64_t step) try {
 std::optional<std::string> find_damage(const fs::path& directory, int64_t step) try {
   std::ifstream file(directory / kManifest);
   if (!file) return std::string(kManifest) + ": missing or not readable";
-  const json manifest = json::parse(file);
+  const json manifest = parse_json<json>(file);
   const auto version = manifest.at("format_version").get<int64_t>();
   if (version != kCheckpointFormat) {
     return std::string(kManifest) + ": found format_version " + std::to_string(version) + ", expected " +

@@ -11,12 +11,13 @@
 
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 
 namespace lora {
 namespace {
 
 std::optional<int64_t> step_in(const std::string& line) {
-  const auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const auto row = parse_json_or_discard<nlohmann::json>(line);
   if (!row.is_object()) return std::nullopt;
   const auto step = row.find("step");
   if (step == row.end() || !step->is_number_integer()) return std::nullopt;

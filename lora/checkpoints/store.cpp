@@ -1,12 +1,9 @@
 #include "lora/checkpoints/store.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <system_error>
 
 #include "lora/checkpoints/manifest.h"
@@ -36,26 +33,10 @@ std::optional<int64_t> step_of(const std::string& name) {
   return step;
 }
 
-void rename_directory(const fs::path& from, const fs::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) throw_storage_error(to, "put in its place", errno);
-}
-
 void remove_directory(const fs::path& directory) {
   std::error_code error;
   fs::remove_all(directory, error);
   if (error) throw_storage_error(directory, "remove", error.value());
-}
-
-// Replaces the old directory with the new one. At every moment one of the two is at `place`.
-void exchange(const fs::path& fresh, const fs::path& place, const fs::path& trash) {
-  if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) == 0) {
-    rename_directory(fresh, trash);
-    return;
-  }
-  if (errno != EINVAL && errno != ENOSYS) throw_storage_error(place, "put in its place", errno);
-  // The fallback for a file system without exchange, such as NFS.
-  rename_directory(place, trash);
-  rename_directory(fresh, place);
 }
 
 // Removes the temporary directory if a write fails.
@@ -106,9 +87,9 @@ fs::path CheckpointStore::write(int64_t step, const std::function<void(const fs:
   const fs::path place = directory(step);
   const fs::path trash = root_ / (std::string(kTrash) + suffix);
   if (fs::exists(place, error)) {
-    exchange(temporary.directory, place, trash);
+    exchange_directories(temporary.directory, place, trash);
   } else {
-    rename_directory(temporary.directory, place);
+    rename_path(temporary.directory, place);
   }
   sync_directory(root_);
   known_whole_.insert(step);
@@ -148,7 +129,7 @@ void CheckpointStore::prune(int64_t keep_newest, const std::vector<int64_t>& pro
     if (std::find(protected_steps.begin(), protected_steps.end(), *step) != protected_steps.end()) continue;
     // Renamed first, so that a partly removed directory never has a checkpoint's name.
     const fs::path trash = root_ / (std::string(kTrash) + directory_name(*step) + "-" + std::to_string(::getpid()));
-    rename_directory(directory(*step), trash);
+    rename_path(directory(*step), trash);
     sync_directory(root_);
     known_whole_.erase(*step);
     remove_directory(trash);

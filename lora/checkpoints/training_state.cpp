@@ -10,6 +10,7 @@
 #include "lora/adapters/registry.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/io/safetensors.h"
 
 namespace lora {
@@ -35,6 +36,8 @@ std::string to_text(const Progress& progress) {
       {"best_loss", std::isfinite(progress.best_loss) ? ordered_json(progress.best_loss) : ordered_json()},
       {"best_step", progress.best_step},
       {"evaluations_without_gain", progress.evaluations_without_gain},
+      {"skipped_steps", progress.skipped_steps},
+      {"skipped_in_row", progress.skipped_in_row},
   };
   return state.dump(2) + "\n";
 }
@@ -42,7 +45,7 @@ std::string to_text(const Progress& progress) {
 Progress read_progress(const fs::path& path) {
   try {
     std::ifstream in(path, std::ios::binary);
-    const json state = json::parse(in);
+    const json state = parse_json<json>(in);
     Progress progress;
     state.at("step").get_to(progress.step);
     state.at("epoch").get_to(progress.place.epoch);
@@ -52,6 +55,9 @@ Progress read_progress(const fs::path& path) {
     if (!state.at("best_loss").is_null()) state.at("best_loss").get_to(progress.best_loss);
     state.at("best_step").get_to(progress.best_step);
     state.at("evaluations_without_gain").get_to(progress.evaluations_without_gain);
+    // Not in the checkpoints of earlier versions, which skipped nothing.
+    progress.skipped_steps = state.value("skipped_steps", int64_t{0});
+    progress.skipped_in_row = state.value("skipped_in_row", int64_t{0});
     return progress;
   } catch (const json::exception& e) {
     throw StorageError(path.string() + ": not a checkpoint's state: " + e.what());

@@ -6,8 +6,8 @@
 //   method.safetensors                               the method's own state (TrainingHooks), if it has any
 //   state.json                                       Progress
 //   recipe.yaml                                      the recipe of the run
-//   data.json                                        the training files with their SHA-256
-//   (lora/app/training/data_record.h)
+//   data.json, base.json                             what it was trained on: lora/app/training/data_record.h and
+//                                                    base_record.h
 // Random-number generators need no file: they derive from the seed and the step.
 
 #include <filesystem>

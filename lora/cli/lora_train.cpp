@@ -101,10 +101,18 @@ int main(int argc, char** argv) {
   lora::RunOptions options;
   app.add_option("RECIPE", recipe, "The recipe, a YAML file")->required();
   app.add_option("OVERRIDES", overrides, "key.path=value, in place of what the recipe says; value is YAML");
-  app.add_flag("--resume", options.resume,
-               "Go on from the newest whole checkpoint in output_dir; afresh where there is none");
+  bool resume = false, restart = false;
+  app.add_flag("--resume", resume, "Continue from the newest whole checkpoint in output_dir; anew where there is none");
+  app.add_flag("--restart", restart,
+               "Begin anew in an output_dir that holds a run, which is moved to a folder old-N of it")
+      ->excludes("--resume");
   app.add_flag("--dry-run", options.dry_run,
                "Show the resolved recipe, what is adapted and the first rows; train nothing");
   app.add_flag("--profile", options.profile, "Show at the end where the time of the steps went");
-  return lora::run_program(app, argc, argv, [&] { return lora::run(recipe, overrides, options, argv); });
+  return lora::run_program(app, argc, argv, [&] {
+    options.start = resume ? lora::Start::kResume : restart ? lora::Start::kRestart : lora::Start::kUnused;
+    // Whoever reads the output may leave; the run still ends with its checkpoint and exports.
+    std::signal(SIGPIPE, SIG_IGN);
+    return lora::run(recipe, overrides, options, argv);
+  });
 }

@@ -1,16 +1,20 @@
 #pragma once
 // What every program's main shares: command line in, exit code out.
 
+#include <sys/stat.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "models/base/error.h"
+#include "models/base/mapped_file.h"
 
 namespace lora {
 
@@ -37,11 +41,17 @@ inline int run_program(CLI::App& app, int argc, char** argv, const std::function
   }
   // A file-size limit is an error like any other failed write, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
+  report_lost_pages();
+  ::umask(::umask(0) | S_IWOTH);  // no file that everyone may write
   try {
     return body();
   } catch (const Error& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return static_cast<int>(e.code());
+  } catch (const std::filesystem::filesystem_error& e) {  // a name of over 255 bytes, a loop of links
+    const StorageError error(e.path1().string() + ": " + e.code().message());
+    std::fprintf(stderr, "%s\n", error.what());
+    return static_cast<int>(error.code());
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "[memory] not enough memory; a smaller training.max_length or micro_batch_size needs less\n");
     return static_cast<int>(ExitCode::kModel);

@@ -15,6 +15,7 @@
 #include "lora/data/token_file.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/base/sha256.h"
 
 namespace lora {
@@ -45,7 +46,7 @@ json identity(const struct stat& status) {
 // another timestamp.
 std::optional<std::string> noted_hash(const fs::path& note, const std::string& path, const struct stat& status) {
   std::ifstream in(note, std::ios::binary);
-  const json noted = json::parse(in, nullptr, /*allow_exceptions=*/false);
+  const json noted = parse_json_or_discard<json>(in);
   try {
     if (noted.at("path") != path || noted.at("file") != identity(status)) return {};
     if (noted.at("noted").get<int64_t>() < nanoseconds(status.st_ctim) + 2 * kSecond) return {};

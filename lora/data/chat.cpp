@@ -7,6 +7,8 @@
 
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
+#include "models/base/names.h"
 
 namespace lora {
 namespace {
@@ -149,7 +151,7 @@ class MessageReader {
       Json& function = call.contains("function") && call["function"].is_object() ? call["function"] : call;
       const auto arguments = function.find("arguments");
       if (arguments == function.end() || !arguments->is_string()) continue;
-      const Json parsed = Json::parse(arguments->get_ref<const std::string&>(), nullptr, false);
+      const Json parsed = parse_json_or_discard<Json>(arguments->get_ref<const std::string&>());
       if (!parsed.is_object()) continue;
       expect_shallow(parsed, where_);
       *arguments = parsed;
@@ -159,7 +161,7 @@ class MessageReader {
 
   // Text that is not a call as JSON stays what the assistant says.
   void turn_into_call(ChatMessage& message) const {
-    Json calls = Json::parse(message.content(), nullptr, false);
+    Json calls = parse_json_or_discard<Json>(message.content());
     if (calls.is_object()) calls = Json::array({calls});
     if (!calls.is_array() || calls.empty() || message.fields.contains("tool_calls")) return;
     for (Json& call : calls) {
@@ -219,7 +221,7 @@ std::vector<ChatMessage> read_messages(const Json& list, const std::string& wher
 
 Json read_tools(const Json& value, const std::string& where) {
   if (value.is_null()) return nullptr;
-  const Json tools = value.is_string() ? Json::parse(value.get_ref<const std::string&>(), nullptr, false) : value;
+  const Json tools = value.is_string() ? parse_json_or_discard<Json>(value.get_ref<const std::string&>()) : value;
   const bool objects =
       tools.is_array() && std::ranges::all_of(tools, [](const Json& tool) { return tool.is_object(); });
   if (!objects) throw DataError(where + ": 'tools' is not a list of JSON schemas");
@@ -229,8 +231,28 @@ Json read_tools(const Json& value, const std::string& where) {
 
 std::string plain_text(const std::vector<ChatMessage>& messages) {
   std::string text;
-  for (const ChatMessage& message : messages) text += (text.empty() ? "" : "\n") + message.content();
+  const auto add = [&](const std::string& line) {
+    if (!line.empty()) text += (text.empty() ? "" : "\n") + line;
+  };
+  for (const ChatMessage& message : messages) {
+    add(message.content());
+    const auto calls = message.fields.find("tool_calls");
+    if (calls == message.fields.end() || !calls->is_array()) continue;
+    for (const Json& call : *calls) {
+      add(call.value("function", call).dump(-1, ' ', false, Json::error_handler_t::replace));
+    }
+  }
   return text;
+}
+
+std::string tool_names(const Json& tools) {
+  std::vector<std::string> names;
+  for (const Json& tool : tools) {
+    const Json name = tool.value("function", tool).value("name", Json());
+    names.push_back(name.is_string() ? name.get<std::string>()
+                                     : tool.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+  return joined(names);
 }
 
 }  // namespace lora

@@ -36,7 +36,10 @@ std::vector<ChatMessage> read_messages(const nlohmann::ordered_json& list, const
 // Reads a list of tools, or JSON text of one. Returns null if there are none.
 nlohmann::ordered_json read_tools(const nlohmann::ordered_json& value, const std::string& where);
 
-// The contents without roles, one message per line: for cleaning and reports.
+// The contents and the calls without roles, each on a line: for cleaning and reports.
 std::string plain_text(const std::vector<ChatMessage>& messages);
+
+// "get_time, get_weather": of read_tools(), for cleaning and reports.
+std::string tool_names(const nlohmann::ordered_json& tools);
 
 }  // namespace lora

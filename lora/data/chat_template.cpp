@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "models/base/error.h"
+#include "models/base/json.h"
 
 namespace lora {
 namespace {
@@ -40,7 +41,7 @@ Source own_template(const Tokenizer& tokenizer) {
     return {"chat_template.jinja", read_template(file), fs::is_regular_file(tools) ? read_template(tools) : ""};
   }
   if (!fs::is_regular_file(config_path)) return {};
-  const Json config = Json::parse(read_template(config_path), nullptr, false);
+  const Json config = parse_json_or_discard<Json>(read_template(config_path));
   if (!config.is_object() || !config.contains("chat_template")) return {};
   const Json& found = config["chat_template"];
   const auto refuse = [&] {

@@ -12,6 +12,7 @@
 #include "lora/data/tokenizer.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/base/read_file.h"
 
 namespace lora {
@@ -93,7 +94,7 @@ json entry_of(const std::string& name) {
 void rewrite(const fs::path& file, const std::function<void(json&)>& change) {
   json document = json::object();
   try {
-    if (fs::exists(file)) document = json::parse(read_file(file));
+    if (fs::exists(file)) document = parse_json<json>(read_file(file));
     change(document);
   } catch (const json::exception& e) {
     throw ModelError(file.filename().string() + ": cannot take new tokens: " + e.what());

@@ -11,6 +11,7 @@
 #include "models/base/atomic_file.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/base/sha256.h"
 
 namespace lora {
@@ -54,7 +55,7 @@ std::string label_options(const std::vector<DataSource>& sources, const DataConf
 // Returns nothing if the file is missing or damaged.
 std::optional<LabelNames> kept_labels(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
-  const nlohmann::json kept = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json kept = parse_json_or_discard<nlohmann::json>(in);
   if (!kept.is_object() || !kept.contains("labels") || !kept.contains("sha256")) return {};
   if (kept["sha256"] != sha256_of(kept["labels"].dump())) return {};
   try {

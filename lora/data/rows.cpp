@@ -124,7 +124,7 @@ size_t opening_of_rows(std::string_view text) {
 }
 
 // Parses JSON (RFC 8259). Refuses duplicate keys, because readers disagree on which one counts.
-ordered_json parse_json(const std::string& text, const std::string& where) {
+ordered_json parse_row(const std::string& text, const std::string& where) {
   std::vector<std::set<std::string>> keys;  // keys of the open objects
   const auto once = [&](int depth, ordered_json::parse_event_t event, ordered_json& parsed) {
     using Event = ordered_json::parse_event_t;
@@ -141,6 +141,8 @@ ordered_json parse_json(const std::string& text, const std::string& where) {
   } catch (const ordered_json::parse_error& error) {
     throw DataError(where + ":" + std::to_string(error.byte) + ": not valid JSON: " + parser_says(error) +
                     "; each row must be one whole object");
+  } catch (const ordered_json::exception&) {
+    throw DataError(where + ": has a number that no float64 holds");
   }
 }
 
@@ -268,7 +270,7 @@ void RowReader::end_object() {
   }
   ordered_json members;
   try {
-    members = parse_json(rest, place);
+    members = parse_row(rest, place);
   } catch (const DataError&) {
     throw DataError(place + ": the object that holds the rows does not end as expected; where each line is a row, " +
                     "`fields` names the column of its list");
@@ -316,7 +318,7 @@ ordered_json RowReader::parse(const RawRow& row) const {
   const std::string place = where(row);
   if (!row.error.empty()) throw DataError(place + ": " + row.error);
   if (!csv_) {
-    ordered_json value = parse_json(row.json, place);
+    ordered_json value = parse_row(row.json, place);
     if (value.is_object()) return value;
     throw DataError(place + ": found " + value.type_name() +
                     (row.index < 0 ? ", expected one JSON object a line" : ", expected an object"));

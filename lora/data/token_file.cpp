@@ -10,6 +10,7 @@
 #include <span>
 
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/base/threads.h"
 
 namespace lora {
@@ -197,7 +198,7 @@ void TokenFileWriter::commit(Dataset& dataset) {
 std::optional<Dataset> open_token_file(const std::filesystem::path& path) {
   std::unique_ptr<MappedFile> file;
   try {
-    file = std::make_unique<MappedFile>(path);
+    file = std::make_unique<MappedFile>(path, ExitCode::kData);
   } catch (const ModelError&) {
     return {};
   }
@@ -220,7 +221,7 @@ std::optional<Dataset> open_token_file(const std::filesystem::path& path) {
   std::vector<uint32_t> checksums;
   std::vector<char> bits;
   try {
-    const json stored = json::parse(text);
+    const json stored = parse_json<json>(text);
     index = index_from(stored);
     const size_t samples = stored.at("samples"), ids = stored.at("ids");
     const size_t blocks = (trailer.samples_bytes + kBlock - 1) / kBlock;

@@ -1,6 +1,9 @@
 #include "lora/export/export.h"
 
+#include <signal.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "lora/adapters/merged.h"
 #include "models/base/atomic_file.h"
@@ -12,7 +15,31 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string suffix() { return ".tmp-" + std::to_string(::getpid()); }
+constexpr std::string_view kTemporary = ".tmp-";
+
+// Where `target` is written first: `.NAME.tmp-PID` beside it; and where the one that it replaces is put.
+fs::path beside(const fs::path& target, const std::string& what = "") {
+  return target.parent_path() /
+         ("." + target.filename().string() + what + std::string(kTemporary) + std::to_string(::getpid()));
+}
+
+// Removes what processes that were killed while they wrote `target` left beside it.
+void remove_leftovers(const fs::path& target) {
+  const std::string begin = "." + target.filename().string();
+  std::error_code ignored;
+  std::vector<fs::path> leftovers;
+  for (const auto& item : fs::directory_iterator(target.parent_path(), ignored)) {
+    std::string name = item.path().filename().string();
+    if (!name.starts_with(begin)) continue;
+    name.erase(0, begin.size());
+    if (name.starts_with(".old")) name.erase(0, 4);
+    if (!name.starts_with(kTemporary)) continue;
+    const std::string pid = name.substr(kTemporary.size());
+    if (pid.empty() || pid.size() > 9 || pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (::kill(std::stoi(pid), 0) != 0 && errno == ESRCH) leftovers.push_back(item.path());
+  }
+  for (const fs::path& leftover : leftovers) fs::remove_all(leftover, ignored);
+}
 
 void expect_allowed(const ExportFormat& format, const ExportSource& source) {
   if (!format.refuses) return;
@@ -70,13 +97,14 @@ void write_file(const fs::path& output, const std::function<void(const fs::path&
   if (!target.has_filename() || fs::is_directory(target)) {
     throw StorageError(target.string() + ": is a directory; expected the path of a file");
   }
-  const fs::path temporary = target.parent_path() / ("." + target.filename().string() + suffix());
+  const fs::path temporary = beside(target);
   const auto clean = [&] {
     std::error_code ignored;
     fs::remove(temporary, ignored);
   };
   try {
     fs::create_directories(target.parent_path());
+    remove_leftovers(target);
     fill(temporary);
     sync_file(temporary);
     fs::rename(temporary, target);
@@ -96,15 +124,18 @@ void write_directory(const fs::path& output, const std::function<void(const fs::
   if (fs::exists(final_path) && !fs::is_directory(final_path)) {
     throw StorageError(final_path.string() + ": is a file; expected a directory or nothing there");
   }
-  const fs::path temporary = final_path.parent_path() / ("." + final_path.filename().string() + suffix());
-  const fs::path old = final_path.parent_path() / ("." + final_path.filename().string() + ".old" + suffix());
+  const fs::path temporary = beside(final_path), old = beside(final_path, ".old");
   try {
+    remove_leftovers(final_path);
     fs::remove_all(temporary);
     fs::create_directories(temporary);
     fill(temporary);
     sync_directory(temporary);
-    if (fs::exists(final_path)) fs::rename(final_path, old);
-    fs::rename(temporary, final_path);
+    if (fs::exists(final_path)) {
+      exchange_directories(temporary, final_path, old);
+    } else {
+      rename_path(temporary, final_path);
+    }
     sync_directory(final_path.parent_path());
     fs::remove_all(old);
   } catch (const fs::filesystem_error& e) {

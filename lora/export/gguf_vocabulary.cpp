@@ -5,6 +5,7 @@
 
 #include "lora/export/gguf_tokens.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/base/read_file.h"
 
 namespace lora {
@@ -19,7 +20,7 @@ constexpr float kScoreOfUnused = -10000, kScoreOfAdded = -1000;  // as in llama.
 json read_object(const fs::path& path) {
   if (!fs::exists(path)) return json::object();
   try {
-    json object = json::parse(read_file(path));
+    json object = parse_json<json>(read_file(path));
     if (object.is_object()) return object;
   } catch (const json::exception& e) {
     throw ModelError(path.string() + ": not valid JSON: " + e.what());

@@ -13,6 +13,7 @@
 #include "lora/export/verify.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/io/safetensors.h"
 #include "models/network/families/families.h"
 #include "models/network/pretrained.h"
@@ -103,7 +104,7 @@ std::string write_huggingface(const ExportSource& source, const fs::path& output
 
 std::string merged_config(const ExportSource& source) {
   std::ifstream in(source.model_directory / "config.json", std::ios::binary);
-  auto config = ordered_json::parse(in);
+  auto config = parse_json<ordered_json>(in);
   // The stored dtype may differ from the base model's. transformers 5 renamed the key.
   const std::string dtype = source.model().dtype() == at::kBFloat16 ? "bfloat16" : "float32";
   config.erase("dtype");

@@ -9,6 +9,7 @@
 #include "lora/data/whole_sample.h"
 #include "lora/inference/generation.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 
 namespace lora {
 
@@ -35,7 +36,7 @@ std::vector<int64_t> end_ids(const LlamaForCausalLM& model, const Tokenizer& tok
   const auto path = tokenizer.files().front().parent_path() / "generation_config.json";
   std::ifstream file(path, std::ios::binary);
   if (!file) return ids;
-  const nlohmann::json config = nlohmann::json::parse(file, nullptr, false);
+  const nlohmann::json config = parse_json_or_discard<nlohmann::json>(file);
   if (!config.is_object()) throw ModelError(path.string() + ": no JSON object");
   const nlohmann::json eos = config.value("eos_token_id", nlohmann::json());
   for (const auto& id : eos.is_array() ? eos : nlohmann::json::array({eos})) {

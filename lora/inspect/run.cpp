@@ -9,6 +9,7 @@
 #include "lora/recipe/recipe.h"
 #include "lora/terminal/text.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 
 namespace lora {
 namespace {
@@ -58,7 +59,7 @@ void describe_metrics(const fs::path& file, Inspection& inspection) {
   int64_t unreadable = 0;
   std::optional<double> speed;
   for (std::string line; std::getline(in, line);) {
-    const Json row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const Json row = parse_json_or_discard<Json>(line);
     if (!row.is_object()) {
       unreadable += line.empty() ? 0 : 1;
       continue;
@@ -98,7 +99,7 @@ void describe_recipe(const fs::path& file, Inspection& inspection) {
 
 void describe_state(const fs::path& file, Inspection& inspection) {
   std::ifstream in(file, std::ios::binary);
-  const Json state = Json::parse(in, nullptr, /*allow_exceptions=*/false);
+  const Json state = parse_json_or_discard<Json>(in);
   if (!state.is_object() || !number(state, "step")) {
     inspection.odd.push_back(file.string() + ": not a checkpoint's state");
     return;
@@ -152,7 +153,7 @@ void describe_checkpoint(const fs::path& checkpoint, Inspection& inspection) {
   describe_recipe(checkpoint / "recipe.yaml", inspection);
   describe_state(checkpoint / "state.json", inspection);
   std::ifstream in(checkpoint / "state.json", std::ios::binary);
-  const Json state = Json::parse(in, nullptr, /*allow_exceptions=*/false);
+  const Json state = parse_json_or_discard<Json>(in);
   const auto step = state.is_object() ? number(state, "step") : std::nullopt;
   if (!step) return;
   try {

@@ -1,4 +1,4 @@
-// differing_keys and preparation_text: recipes as lists of keys with their printed values.
+// differing_keys, allowed_changes and preparation_text: recipes as lists of keys with their printed values.
 
 #include <algorithm>
 #include <array>
@@ -62,6 +62,19 @@ bool decides_what_is_trained(const std::string& key) {
          std::ranges::find(training, key) != training.end();
 }
 
+// Calls visit(key, value of a, value of b, whether it decides what is trained) for every key that differs.
+template <typename Visit>
+void for_each_difference(const Recipe& a, const Recipe& b, const Visit& visit) {
+  const KeysAndValues left = flatten(a), right = flatten(b);
+  for (size_t i = 0; i < left.size(); ++i) {
+    const auto& [key, value] = left[i];
+    if (value == right[i].second) continue;
+    const bool length =
+        find_method(a.adapter.method).follows_run_length && (key == "training.max_steps" || key == "training.epochs");
+    visit(key, value, right[i].second, length || decides_what_is_trained(key));
+  }
+}
+
 // Keys of the data section that decide which samples an epoch has or where they are stored, and not what they are.
 bool decides_use_alone(const std::string& key) {
   return key == "shuffle" || key == "streaming" || key == "shuffle_buffer" || key == "cache_dir" ||
@@ -86,15 +99,21 @@ std::string preparation_text(const DataConfig& data) {
 }
 
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b) {
-  const KeysAndValues left = flatten(a), right = flatten(b);
   std::vector<std::string> keys;
-  for (size_t i = 0; i < left.size(); ++i) {
-    const std::string& key = left[i].first;
-    const bool length =
-        find_method(a.adapter.method).follows_run_length && (key == "training.max_steps" || key == "training.epochs");
-    if (left[i].second != right[i].second && (length || decides_what_is_trained(key))) keys.push_back(key);
-  }
+  for_each_difference(a, b, [&](const std::string& key, const std::string&, const std::string&, bool decisive) {
+    if (decisive) keys.push_back(key);
+  });
   return keys;
+}
+
+std::vector<std::string> allowed_changes(const Recipe& before, const Recipe& now) {
+  std::vector<std::string> changes;
+  for_each_difference(before, now,
+                      [&](const std::string& key, const std::string& old, const std::string& fresh, bool decisive) {
+                        if (decisive || !(key.starts_with("training.") || key.starts_with("evaluation."))) return;
+                        changes.push_back(key + ": " + old + " -> " + fresh);
+                      });
+  return changes;
 }
 
 }  // namespace lora

@@ -182,6 +182,7 @@ void describe(Fields& fields, TrainingConfig& training) {
   fields.value("adam_epsilon", training.adam_epsilon, kPositive);
   fields.value("weight_decay", training.weight_decay, kNotNegative);
   fields.value("max_grad_norm", training.max_grad_norm, kNotNegative);
+  fields.value("max_nonfinite_steps", training.max_nonfinite_steps, Integers{0});
   fields.value("eval_every", training.eval_every, Integers{0});
   fields.value("checkpoint_every", training.checkpoint_every, Integers{0});
   fields.value("checkpoint_keep", training.checkpoint_keep, Integers{1});

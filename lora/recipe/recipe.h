@@ -76,6 +76,10 @@ std::string to_yaml(const Recipe& recipe);
 // training; and, with method adalora, the length of the run. Other keys, such as rates and exports, may change.
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b);
 
+// What differs of the keys that may change, of training and evaluation, for a person to see:
+// "training.learning_rate: 0.0002 -> 0.0001".
+std::vector<std::string> allowed_changes(const Recipe& before, const Recipe& now);
+
 // The part of a data section that decides which samples its rows become, as text: equal texts mean equal samples of
 // equal rows. A new key is part of it unless compare.cpp excludes it.
 std::string preparation_text(const DataConfig& data);

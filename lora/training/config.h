@@ -47,6 +47,7 @@ struct TrainingConfig {
   double adam_epsilon = 1e-8;
   double weight_decay = 0.0;
   double max_grad_norm = 1.0;           // 0: no clipping
+  int64_t max_nonfinite_steps = 3;      // steps in a row that are skipped before the run ends; see Trainer::step
   int64_t eval_every = 0;               // steps; 0: only at the end
   int64_t checkpoint_every = 0;         // steps; 0: only at the end
   int64_t checkpoint_keep = 2;          // newest kept; the best is kept beside them

@@ -16,6 +16,8 @@ struct Progress {
   double best_loss = std::numeric_limits<double>::infinity();  // lowest validation loss
   int64_t best_step = 0;                                       // 0: no evaluation yet
   int64_t evaluations_without_gain = 0;                        // since best_step
+  int64_t skipped_steps = 0;                                   // of `step`, those without an update
+  int64_t skipped_in_row = 0;                                  // up to the last step
 };
 
 }  // namespace lora

@@ -13,6 +13,25 @@
 #include "models/base/numbers.h"
 
 namespace lora {
+namespace {
+
+// The name of a weight that is not trained and holds a value that is not finite; empty: there is none.
+std::string nonfinite_frozen_tensor(const LlamaForCausalLM& model) {
+  const at::NoGradGuard no_grad;
+  const auto is_bad = [](const at::Tensor& tensor) {
+    return tensor.defined() && !tensor.requires_grad() && tensor.is_floating_point() &&
+           !tensor.isfinite().all().item<bool>();
+  };
+  for (const auto& item : model.named_parameters()) {
+    if (is_bad(item.value())) return item.key();
+  }
+  for (const auto& item : model.named_buffers()) {
+    if (is_bad(item.value())) return item.key();
+  }
+  return "";
+}
+
+}  // namespace
 
 Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, RowCursor rows, const Dataset* validation,
                  std::shared_ptr<Replicas> replicas)
@@ -42,7 +61,7 @@ int64_t Trainer::method_bytes() const {
 
 void Trainer::resume(const Progress& progress) {
   progress_ = progress;
-  optimizer_.set_steps(progress.step);
+  optimizer_.set_steps(progress.step - progress.skipped_steps);
   hooks_->resume(progress.step);
   if (!rows_.seek(progress.place)) {
     throw DataError("the training data ends before the checkpoint's place after step " + std::to_string(progress.step) +
@@ -75,13 +94,15 @@ StepMetrics Trainer::step() {
   loss = replicas_->sum(optimizer_.gradients(), loss);
   hooks_->after_backward();
   const double norm = optimizer_.grad_norm();
-  expect_finite(loss, norm);
-  optimizer_.clip_grad(norm, config_.max_grad_norm);
   const double factor = schedule_(progress_.step);
-  update(factor);
+  const bool finite = is_finite(loss, norm);
+  if (finite) update(norm, factor);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  return finish(rows,
-                {.loss = loss, .grad_norm = norm, .lr = config_.learning_rate * factor, .seconds = seconds.count()});
+  return finish(rows, {.loss = loss,
+                       .grad_norm = norm,
+                       .lr = config_.learning_rate * factor,
+                       .seconds = seconds.count(),
+                       .skipped = !finite});
 }
 
 // Dropout's randomness is a function of seed and step, so that no generator's state has to be kept.
@@ -98,17 +119,23 @@ std::vector<Pass> Trainer::own_passes(const StepRows& rows) const {
   return own;
 }
 
-void Trainer::expect_finite(double loss, double norm) {
-  if (std::isfinite(loss) && std::isfinite(norm)) return;
+// False for a step to skip. Throws for one that ends the run.
+bool Trainer::is_finite(double loss, double norm) {
+  if (std::isfinite(loss) && std::isfinite(norm)) return true;
+  const std::string frozen = progress_.skipped_in_row == 0 ? nonfinite_frozen_tensor(model_) : "";
+  if (frozen.empty() && progress_.skipped_in_row < config_.max_nonfinite_steps) return false;
   rows_.seek(progress_.place);
-  throw NumericsError("step " + std::to_string(progress_.step + 1) + ": loss is " + std::to_string(loss) +
-                      " and the gradient's norm " + std::to_string(norm) +
-                      "; expected finite numbers. The weights are as they were before this step; a lower "
-                      "training.learning_rate or model.dtype float32 usually helps");
+  const std::string found = "step " + std::to_string(progress_.step + 1) + ": loss is " + std::to_string(loss) +
+                            " and the gradient's norm " + std::to_string(norm) + "; expected finite numbers. ";
+  if (!frozen.empty()) throw NumericsError(found + "The model's '" + frozen + "' holds a value that is not finite");
+  throw NumericsError(found + "The " + std::to_string(progress_.skipped_in_row) +
+                      " steps before were skipped for the same reason. The weights are as they were before these "
+                      "steps; a lower training.learning_rate or model.dtype float32 usually helps");
 }
 
-void Trainer::update(double factor) {
+void Trainer::update(double norm, double factor) {
   const WorkScope scope(Work::kOptimizer);
+  optimizer_.clip_grad(norm, config_.max_grad_norm);
   hooks_->before_update();
   optimizer_.step(factor);
   hooks_->after_update(progress_.step + 1);
@@ -124,6 +151,8 @@ StepMetrics Trainer::finish(const StepRows& rows, StepMetrics metrics) {
     metrics.supervised_tokens += supervised_tokens(sample);
   }
   ++progress_.step;
+  progress_.skipped_steps += metrics.skipped;
+  progress_.skipped_in_row = metrics.skipped ? progress_.skipped_in_row + 1 : 0;
   progress_.place = rows_.place();
   progress_.tokens += metrics.tokens;
   progress_.supervised_tokens += metrics.supervised_tokens;

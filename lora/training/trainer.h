@@ -31,6 +31,7 @@ struct StepMetrics {
   int64_t tokens = 0, supervised_tokens = 0;
   double flops = 0;  // see flops.h
   double seconds = 0;
+  bool skipped = false;                // loss or gradient is not finite: nothing was updated
   nlohmann::ordered_json method = {};  // the adapter method's own columns
 };
 
@@ -52,8 +53,10 @@ class Trainer {
   bool has_rows();
 
   // One optimizer step over batch_size rows (fewer at an epoch's end). The loss and its gradient are exact over all of
-  // the step's terms, however its rows are split into passes. Throws NumericsError where the loss or the gradient is
-  // not finite, DataError where there is no row; then weights and progress are as they were.
+  // the step's terms, however its rows are split into passes. Where the loss or the gradient is not finite, the step is
+  // counted and updates nothing. Throws NumericsError where that happens max_nonfinite_steps + 1 times in a row, and at
+  // once where a frozen weight is not finite; DataError where there is no row. Then weights and progress are as they
+  // were.
   StepMetrics step();
 
   // Of the validation set; see evaluation.h.
@@ -82,8 +85,8 @@ class Trainer {
  private:
   void seed_dropout() const;
   std::vector<Pass> own_passes(const StepRows& rows) const;
-  void expect_finite(double loss, double norm);
-  void update(double factor);
+  bool is_finite(double loss, double norm);
+  void update(double norm, double factor);
   StepMetrics finish(const StepRows& rows, StepMetrics metrics);
 
   LlamaForCausalLM& model_;

@@ -57,6 +57,21 @@ void write_all(int descriptor, const void* data, size_t size, const std::filesys
   }
 }
 
+void rename_path(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) throw_storage_error(to, "put in its place", errno);
+}
+
+void exchange_directories(const std::filesystem::path& fresh, const std::filesystem::path& place,
+                          const std::filesystem::path& old) {
+  if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) == 0) {
+    rename_path(fresh, old);
+    return;
+  }
+  if (errno != EINVAL && errno != ENOSYS) throw_storage_error(place, "put in its place", errno);
+  rename_path(place, old);
+  rename_path(fresh, place);
+}
+
 void sync_file(const std::filesystem::path& path) { sync(path, 0); }
 void sync_directory(const std::filesystem::path& path) { sync(path, O_DIRECTORY); }
 

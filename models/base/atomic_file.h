@@ -21,6 +21,14 @@ void write_all(int descriptor, const void* data, size_t size, const std::filesys
 void sync_file(const std::filesystem::path& path);
 void sync_directory(const std::filesystem::path& path);
 
+// Renames a file or directory. Throws StorageError.
+void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// Replaces the directory `place` by `fresh`; `place` is then at `old`. At every moment one of the two is at `place`,
+// except on file systems that cannot exchange names, such as NFS. Throws StorageError.
+void exchange_directories(const std::filesystem::path& fresh, const std::filesystem::path& place,
+                          const std::filesystem::path& old);
+
 // A file being written. Until commit() returns, the old file at `path` is unchanged; afterwards the new bytes are there
 // and survive a power loss. The destructor removes the temporary file if commit() was not called. A killed process
 // leaves a hidden file `.NAME.tmp-PID-N` next to `path`. Every function may throw StorageError.

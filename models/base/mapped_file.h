@@ -4,15 +4,21 @@
 #include <cstddef>
 #include <filesystem>
 
+#include "models/base/error.h"
+
 namespace lora {
+
+// From now on, an access to a mapped page that is no longer in its file ends the process with one message that names
+// the file, and with the file's exit code, instead of with SIGBUS.
+void report_lost_pages();
 
 // The mapping is private and copy-on-write: a write stays in this process and never reaches the file. Replacing the
 // file by rename does not change the mapping. Truncating the file in place makes an access to the lost pages raise
-// SIGBUS, so this project always replaces files by rename (see atomic_file.h).
+// SIGBUS (see report_lost_pages), so this project always replaces files by rename (see atomic_file.h).
 class MappedFile {
  public:
-  // Throws ModelError if `path` is not a readable regular file.
-  explicit MappedFile(const std::filesystem::path& path);
+  // Throws ModelError if `path` is not a readable regular file. `lost` is the exit code for a page that is lost later.
+  explicit MappedFile(const std::filesystem::path& path, ExitCode lost = ExitCode::kModel);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -27,6 +33,7 @@ class MappedFile {
  private:
   std::byte* data_ = nullptr;
   size_t size_ = 0;
+  struct Mapping* mapping_ = nullptr;  // what report_lost_pages() knows of this file; not owned
 };
 
 }  // namespace lora

@@ -1,4 +1,5 @@
 #include "models/network/config.h"
+#include "models/base/json.h"
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -52,7 +53,7 @@ LabelNames configured_labels(const Fields& fields, const Family& family, const s
 ModelConfig parse_model_config(const std::string& text, const std::string& where) {
   json object;
   try {
-    object = json::parse(text);
+    object = parse_json<json>(text);
   } catch (const json::exception& e) {
     throw ModelError(where + ": not valid JSON: " + e.what());
   }

@@ -102,16 +102,27 @@ void Fields::fail(const std::string& key, const std::string& message) const {
   throw ModelError(where_ + ": '" + key + "' " + message);
 }
 
+namespace {
+
+void expect_at_most(const Fields& fields, const char* key, int64_t value, int64_t most) {
+  if (value > most) fields.fail(key, "is " + std::to_string(value) + "; expected at most " + std::to_string(most));
+}
+
+}  // namespace
+
 void read_shape(const Fields& fields, ModelConfig& config) {
   config.vocab_size = fields.size("vocab_size");
   config.hidden_size = fields.size("hidden_size");
   config.intermediate_size = fields.size("intermediate_size");
   config.num_hidden_layers = fields.size("num_hidden_layers");
-  constexpr int64_t kMostLayers = 10'000;  // checked before an entry per layer is allocated
-  if (config.num_hidden_layers > kMostLayers) {
-    fields.fail("num_hidden_layers", "is " + std::to_string(config.num_hidden_layers) + "; expected at most 10000");
-  }
   config.num_attention_heads = fields.size("num_attention_heads");
+  // Beyond any model there is, and small enough that a product of three of them is an int64.
+  constexpr int64_t kMostLayers = 1'000, kMostHeads = 1 << 14, kMostColumns = 1 << 24;
+  expect_at_most(fields, "num_hidden_layers", config.num_hidden_layers, kMostLayers);
+  expect_at_most(fields, "num_attention_heads", config.num_attention_heads, kMostHeads);
+  expect_at_most(fields, "vocab_size", config.vocab_size, kMostColumns);
+  expect_at_most(fields, "hidden_size", config.hidden_size, kMostColumns);
+  expect_at_most(fields, "intermediate_size", config.intermediate_size, kMostColumns);
   const int64_t kv_heads = config.num_key_value_heads ? config.num_key_value_heads : config.num_attention_heads;
   config.num_key_value_heads = fields.size("num_key_value_heads", kv_heads);
   if (config.num_attention_heads % config.num_key_value_heads != 0) {
@@ -125,6 +136,7 @@ void read_shape(const Fields& fields, ModelConfig& config) {
     config.head_dim = config.hidden_size / config.num_attention_heads;
   }
   config.head_dim = fields.size("head_dim", config.head_dim);
+  expect_at_most(fields, "head_dim", config.head_dim, kMostColumns);
   if (config.head_dim % 2 != 0) fields.fail("head_dim", "is odd; rotary embeddings need pairs");
   config.max_position_embeddings = fields.size("max_position_embeddings", config.max_position_embeddings);
   config.rms_norm_eps = fields.positive("rms_norm_eps", config.rms_norm_eps);

@@ -1,4 +1,5 @@
 #include "models/network/labels.h"
+#include "models/base/json.h"
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -52,7 +53,7 @@ LabelNames read_labels(const fs::path& directory) {
   const fs::path path = directory / kLabelsFile;
   if (!fs::exists(path)) return {};
   std::ifstream in(path, std::ios::binary);
-  const json file = json::parse(in, nullptr, /*allow_exceptions=*/false);
+  const json file = parse_json_or_discard<json>(in);
   if (!file.is_object() || !file.contains("id2label")) {
     throw ModelError(path.string() + ": expected a JSON object with 'id2label'");
   }

@@ -1,4 +1,5 @@
 #include "models/network/pretrained.h"
+#include "models/base/json.h"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -58,22 +59,23 @@ class PretrainedWeights {
                             ? "; pytorch_model.bin is a pickle and is not read: save the model with safetensors"
                             : ""));
     }
+    if (!places_.contains(kEmbeddingWeight)) add_prefix();
   }
 
   at::Tensor take(const std::string& name, at::IntArrayRef shape) {
-    const auto found = files_of_.find(name);
-    if (found == files_of_.end()) {
+    const auto found = places_.find(name);
+    if (found == places_.end()) {
       throw ModelError(
           directory_.string() + ": tensor '" + name + "' " + shape_text(shape) + " is missing" +
           (name == kHeadWeight ? ", and config.json does not tie the head (tie_word_embeddings is false)" : ""));
     }
-    const at::Tensor tensor = found->second->tensor(name);
+    const at::Tensor tensor = found->second.tensor();
     if (tensor.sizes() != shape) {
-      throw ModelError(found->second->path().string() + ": tensor '" + name + "' is " + shape_text(tensor.sizes()) +
-                       "; expected " + shape_text(shape) + " by config.json");
+      throw ModelError(found->second.file->path().string() + ": tensor '" + name + "' is " +
+                       shape_text(tensor.sizes()) + "; expected " + shape_text(shape) + " by config.json");
     }
     if (!tensor.is_floating_point()) {
-      throw ModelError(found->second->path().string() + ": tensor '" + name + "' holds " +
+      throw ModelError(found->second.file->path().string() + ": tensor '" + name + "' holds " +
                        c10::toString(tensor.scalar_type()) + "; expected F32, F16, BF16 or F8");
     }
     taken_.insert(name);
@@ -81,26 +83,26 @@ class PretrainedWeights {
   }
 
   void release(const std::string& name) const {
-    const auto found = files_of_.find(name);
-    if (found != files_of_.end()) found->second->release(name);
+    const auto found = places_.find(name);
+    if (found != places_.end()) found->second.release();
   }
 
   // transformers keeps a stored head that differs from the embedding although config.json ties the two. Which of them
   // was trained cannot be known.
   void expect_tied_head() const {
-    const auto head = files_of_.find(kHeadWeight), embedding = files_of_.find(kEmbeddingWeight);
-    if (head == files_of_.end() || embedding == files_of_.end()) return;
-    const bool same = same_values(head->second->tensor(kHeadWeight), embedding->second->tensor(kEmbeddingWeight));
-    head->second->release(kHeadWeight);
+    const auto head = places_.find(kHeadWeight), embedding = places_.find(kEmbeddingWeight);
+    if (head == places_.end() || embedding == places_.end()) return;
+    const bool same = same_values(head->second.tensor(), embedding->second.tensor());
+    head->second.release();
     if (same) return;
     throw ModelError((directory_ / "config.json").string() + ": 'tie_word_embeddings' is true or left out, but '" +
-                     kHeadWeight + "' in " + head->second->path().string() + " differs from '" + kEmbeddingWeight +
+                     kHeadWeight + "' in " + head->second.file->path().string() + " differs from '" + kEmbeddingWeight +
                      "'; expected the same values, or tie_word_embeddings: false where the head has its own");
   }
 
   void expect_all_taken(bool ignore_lm_head) const {
     std::string extra;
-    for (const auto& [name, file] : files_of_) {
+    for (const auto& [name, place] : places_) {
       const bool buffer = name.ends_with(".rotary_emb.inv_freq");
       if (taken_.contains(name) || buffer || (ignore_lm_head && name == kHeadWeight)) continue;
       extra += (extra.empty() ? "'" : ", '") + name + "'";
@@ -111,10 +113,29 @@ class PretrainedWeights {
   }
 
  private:
+  // A tensor of a file, by the name that it has there.
+  struct Place {
+    std::shared_ptr<SafetensorsFile> file;
+    std::string name;
+    at::Tensor tensor() const { return file->tensor(name); }
+    void release() const { file->release(name); }
+  };
+
+  // A decoder that was saved without a head (transformers' LlamaModel) has names without "model.".
+  void add_prefix() {
+    std::map<std::string, Place> prefixed;
+    for (const auto& [name, place] : places_) {
+      const bool head = name.starts_with("lm_head.") || name.starts_with("score.");
+      if (name.starts_with("model.")) return;
+      prefixed.emplace(head ? name : "model." + name, place);
+    }
+    places_ = std::move(prefixed);
+  }
+
   void open(const fs::path& path) {
     auto file = std::make_shared<SafetensorsFile>(path);
     for (const auto& [name, entry] : file->entries()) {
-      if (!files_of_.emplace(name, file).second) {
+      if (!places_.emplace(name, Place{file, name}).second) {
         throw ModelError(path.string() + ": tensor '" + name + "' stands in two files");
       }
     }
@@ -124,7 +145,7 @@ class PretrainedWeights {
   static std::map<std::string, std::string> weight_map(const fs::path& index) {
     try {
       std::ifstream in(index, std::ios::binary);
-      return json::parse(in).at("weight_map").get<std::map<std::string, std::string>>();
+      return parse_json<json>(in).at("weight_map").get<std::map<std::string, std::string>>();
     } catch (const json::exception& e) {
       throw ModelError(index.string() + ": expected an object with a 'weight_map': " + e.what());
     }
@@ -151,7 +172,7 @@ class PretrainedWeights {
   }
 
   fs::path directory_;
-  std::map<std::string, std::shared_ptr<SafetensorsFile>> files_of_;
+  std::map<std::string, Place> places_;  // by the names that a language model's file has
   std::set<std::string> taken_;
 };
 

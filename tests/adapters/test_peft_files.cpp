@@ -269,3 +269,56 @@ TEST_CASE("rows of new tokens are trained with the adapter: by themselves where 
   inject(again, read, 1);
   CHECK(last_logits(*again).equal(last_logits(*adapted.model)));
 }
+
+TEST_CASE("DoRA's magnitudes are found under the names of a state_dict") {
+  AdapterConfig config;
+  config.method = "dora";
+  config.rank = 2;
+  config.target_modules = std::vector<std::string>{"q_proj", "down_proj"};
+  const AdaptedModel adapted = inject(load_pretrained(golden_model("default"), "float32"), config, 3);
+  {
+    const at::NoGradGuard no_grad;
+    for (const auto& [name, tensor] : trained_tensors(adapted)) at::Tensor(tensor).add_(0.1);
+  }
+  const TemporaryDirectory directory;
+  write_peft(directory.path(), adapted, "default");
+  NamedTensors own;
+  {
+    const SafetensorsFile file(directory / "adapter_model.safetensors");
+    for (const auto& [name, entry] : file.entries()) own.emplace_back(name, file.tensor(name).clone());
+  }
+  for (const std::string& suffix : {".weight", ".default.weight", ".default"}) {
+    INFO(suffix);
+    NamedTensors renamed;
+    for (const auto& [name, tensor] : own) {
+      renamed.emplace_back(name.ends_with("lora_magnitude_vector") ? name + suffix : name, tensor);
+    }
+    write_safetensors(directory / "adapter_model.safetensors", renamed);
+    CHECK(last_logits(*loaded(directory.path(), "default").model).equal(last_logits(*adapted.model)));
+  }
+}
+
+TEST_CASE("an adapter whose file holds what no adapter can is refused by the name of it") {
+  const std::vector<std::pair<nlohmann::json, std::string>> cases = {
+      {{{"r", "2"}}, "'r': "},
+      {{{"r", 0}}, "'r' is 0"},
+      {{{"r", int64_t{1} << 40}}, "'r' is 1099511627776"},
+      {{{"rank_pattern", {{"q_proj", -1}}}}, "'rank_pattern.q_proj' is -1"},
+      {{{"lora_alpha", nullptr}}, "'lora_alpha' is null"},
+      {{{"lora_alpha", "8"}}, "'lora_alpha': "}};
+  for (const auto& [options, message] : cases) {
+    INFO(options.dump());
+    const ChangedAdapter adapter("rows", unchanged, options);
+    CHECK_THROWS_WITH(loaded(adapter.directory.path(), "tied"), Contains("adapter_config.json") && Contains(message));
+  }
+  for (const float value : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    std::string changed;
+    const ChangedAdapter adapter("rows", [&](std::map<std::string, at::Tensor>& tensors) {
+      changed = tensors.begin()->first;
+      tensors.begin()->second = tensors.begin()->second.clone();
+      tensors.begin()->second.view(-1)[0] = value;
+    });
+    CHECK_THROWS_WITH(loaded(adapter.directory.path(), "tied"),
+                      Contains("'" + changed + "' holds a value that is not finite"));
+  }
+}

@@ -64,6 +64,19 @@ std::string roles_of(const Example& example) {
   return text;
 }
 
+TEST_CASE("calls and the names of tools are in a conversation's text for cleaning, so that they tell rows apart") {
+  const auto with = [](const std::string& name, int x) {
+    return example_of("chat", R"({"tools": [{"type": "function", "function": {"name": ")" + name +
+                                  R"("}}], "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant",
+      "content": "", "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {"x": )" +
+                                  std::to_string(x) + "}}}]}]}");
+  };
+  CHECK(with("f", 1).prompt == "tools: f\nHi");
+  CHECK(with("f", 1).completion == R"({"name":"f","arguments":{"x":1}})");
+  CHECK(with("f", 2).completion == R"({"name":"f","arguments":{"x":2}})");
+  CHECK(with("g", 1).prompt == "tools: g\nHi");
+}
+
 TEST_CASE("chat takes OpenAI's messages, with weights, parts, tools and null content") {
   const auto example = example_of("chat", R"({"tools": [{"b": 1, "a": 2}], "messages": [
     {"role": "developer", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "q"}]},

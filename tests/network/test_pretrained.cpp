@@ -202,3 +202,28 @@ TEST_CASE("what config.json asks for and this code does not compute is refused b
   CHECK_THROWS_AS(parse_model_config("[]", "config.json"), ModelError);
   CHECK_THROWS_AS(read_model_config("/no/such/directory"), ModelError);
 }
+
+TEST_CASE("a decoder that was saved without its head is read under its names without 'model.'") {
+  const TemporaryDirectory directory;
+  const auto without_prefix = [](NamedTensors& tensors) {
+    for (auto& [name, tensor] : tensors) {
+      if (name.starts_with("model.")) name = name.substr(6);
+    }
+  };
+  copy_changed(directory.path(), without_prefix);
+  const auto found = load_pretrained(directory.path(), "auto"),
+             expected = load_pretrained(golden_model("default"), "auto");
+  const auto parameters = expected->named_parameters();
+  for (const auto& item : found->named_parameters()) CHECK(item.value().equal(parameters[item.key()]));
+  CHECK(found->named_parameters().size() == parameters.size());
+
+  // Names of both kinds are not of one decoder.
+  const TemporaryDirectory mixed;
+  copy_changed(mixed.path(), [](NamedTensors& tensors) {
+    for (auto& [name, tensor] : tensors) {
+      if (name == "model.embed_tokens.weight") name = "embed_tokens.weight";
+    }
+  });
+  CHECK_THROWS_WITH(load_pretrained(mixed.path(), "auto"),
+                    Contains("'model.embed_tokens.weight'") && Contains("missing"));
+}

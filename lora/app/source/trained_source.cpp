@@ -12,6 +12,7 @@
 #include "lora/log/log.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/io/safetensors.h"
 
 namespace lora {
@@ -36,7 +37,7 @@ fs::path chosen_checkpoint(const fs::path& run) {
   if (!newest) throw StorageError(run.string() + ": no whole checkpoint in this run");
   if (!load_recipe(newest->directory / "recipe.yaml").training.keep_best) return newest->directory;
   std::ifstream in(newest->directory / "state.json", std::ios::binary);
-  const int64_t best = nlohmann::json::parse(in).value("best_step", int64_t{0});
+  const int64_t best = parse_json<nlohmann::json>(in).value("best_step", int64_t{0});
   return best > 0 ? store.verified(best) : newest->directory;
 }
 

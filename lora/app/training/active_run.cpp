@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lora/app/training/base_record.h"
 #include "lora/app/training/data_record.h"
 #include "lora/app/training/machine.h"
 #include "lora/app/training/signals.h"
@@ -98,6 +99,7 @@ void ActiveRun::save() {
   directory().checkpoints().write(progress.step, [&](const std::filesystem::path& checkpoint) {
     const PreparedRun& prepared = planned_.prepared;
     write_training_state(checkpoint, planned_.adapted, trainer(), recipe().model.path, to_yaml(recipe()));
+    write_base_record(checkpoint, recipe().model.path);
     write_data_record(checkpoint, prepared.train(), prepared.data->stream.samples.get(), prepared.data->validation);
   });
   directory().checkpoints().prune(recipe().training.checkpoint_keep, {progress.best_step});
@@ -116,8 +118,8 @@ void train(std::vector<ActiveRun>& runs) {
     total += run.trainer().total_steps();
   }
   ProgressDisplay display(done, total);
-  const auto goes_on = [](const ActiveRun& run) { return !run.end(); };
-  while (std::ranges::any_of(runs, goes_on)) {
+  const auto unfinished = [](const ActiveRun& run) { return !run.end(); };
+  while (std::ranges::any_of(runs, unfinished)) {
     for (ActiveRun& run : runs) {
       if (run.end()) continue;
       try {

@@ -5,6 +5,7 @@
 
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 
 namespace lora {
 namespace {
@@ -55,7 +56,7 @@ void expect_same_data(const std::filesystem::path& checkpoint, const Dataset& tr
   std::ifstream in(record, std::ios::binary);
   if (!in) return;
   try {
-    const ordered_json then = ordered_json::parse(in), now = record_of(train, stream, validation);
+    const ordered_json then = parse_json<ordered_json>(in), now = record_of(train, stream, validation);
     for (const char* set : {"train", "validation"}) {
       const ordered_json &before = then.at(set), &found = now.at(set);
       for (size_t i = 0; i < std::min(before.size(), found.size()); ++i) {

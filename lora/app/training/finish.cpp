@@ -75,6 +75,10 @@ std::string finish(ActiveRun& run) {
   std::string text = profile_report(run) + end_report(run);
   if (run.end() == LoopEnd::kStopped) return text;
   const PreparedRun& prepared = run.planned().prepared;
+  if (const int64_t skipped = run.trainer().progress().skipped_steps; skipped > 0) {
+    text += std::to_string(skipped) + " of " + std::to_string(run.trainer().progress().step) +
+            " steps were skipped: their loss or gradient was not finite\n";
+  }
   if (prepared.streams()) text += stream_report(prepared) + "\n";
   const std::string best = take_best_weights(run);
   text += best;

@@ -2,6 +2,7 @@
 
 #include "lora/app/data/cleaning_report.h"
 #include "lora/app/source/trained_model.h"
+#include "lora/app/training/base_record.h"
 #include "lora/app/training/data_record.h"
 #include "models/base/error.h"
 
@@ -24,9 +25,13 @@ std::vector<std::string> template_files(const DataConfig& data) {
 PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, const Tokenizer& tokenizer) {
   PreparedRun run{.name = named.name, .recipe = named.recipe, .options = options, .tokenizer = &tokenizer};
   if (!options.dry_run) {
-    run.directory = std::make_unique<RunDirectory>(run.recipe.output_dir, options.resume);
+    run.directory = std::make_unique<RunDirectory>(run.recipe.output_dir, options.start);
     run.directory->expect_same_run(run.recipe);
     run.warnings = run.directory->warnings();
+    if (const auto& checkpoint = run.directory->resume_from()) {
+      const auto differences = compare_base_record(checkpoint->directory, run.recipe.model.path);
+      run.warnings.insert(run.warnings.end(), differences.begin(), differences.end());
+    }
   }
   CacheOptions cache{.directory = cache_directory(run.recipe.data.cache_dir), .keep = !options.dry_run};
   run.labels = choose_labels(run.recipe, cache);
@@ -49,7 +54,7 @@ std::vector<PreparedRun> prepare_runs(const std::vector<NamedRecipe>& recipes, c
   if (!options.dry_run && !recipes.front().name.empty()) {
     expect_unused(std::filesystem::path(recipes.front().recipe.output_dir).parent_path());
     for (const NamedRecipe& one : recipes) {
-      if (!options.resume) expect_unused(one.recipe.output_dir);
+      if (options.start == Start::kUnused) expect_unused(one.recipe.output_dir);
     }
   }
   std::vector<PreparedRun> runs;

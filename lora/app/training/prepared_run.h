@@ -21,7 +21,8 @@
 namespace lora {
 
 struct RunOptions {
-  bool resume = false, dry_run = false, profile = false;
+  Start start = Start::kUnused;
+  bool dry_run = false, profile = false;
 };
 
 // Nothing is written yet, except the lock. Move-only; what later stages refer to keeps its address.

@@ -197,7 +197,8 @@ ProgressStep progress_step(const StepMetrics& metrics, const std::string& adapte
   return {.number = metrics.step,
           .tokens = metrics.tokens,
           .seconds = metrics.seconds,
-          .before = labelled(adapter) + "loss " + fixed(metrics.loss, 4) + "  lr " + as_scientific(metrics.lr),
+          .before = labelled(adapter) + "loss " + fixed(metrics.loss, 4) + "  lr " + as_scientific(metrics.lr) +
+                    (metrics.skipped ? "  skipped: not finite" : ""),
           .after = as_bytes(peak_memory_bytes())};
 }
 

@@ -1,5 +1,7 @@
 #include "lora/app/training/run_directory.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -13,42 +15,71 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
+// What a run writes while it trains. Its exports stay in place: each is replaced when the new one is whole.
+constexpr std::array kFilesOfRun = {"recipe.yaml", "metrics.jsonl", "checkpoints"};
+
 bool holds_run(const fs::path& path) {
-  return fs::exists(path / "recipe.yaml") || fs::exists(path / "metrics.jsonl") || fs::exists(path / "checkpoints");
+  return std::ranges::any_of(kFilesOfRun, [&](const char* name) { return fs::exists(path / name); });
+}
+
+// The checkpoints last: until they are moved, --resume finds them.
+void move_aside(const fs::path& path) {
+  int number = 1;
+  while (fs::exists(path / ("old-" + std::to_string(number)))) ++number;
+  const fs::path old = path / ("old-" + std::to_string(number));
+  fs::create_directory(old);
+  for (const char* name : kFilesOfRun) {
+    if (fs::exists(path / name)) fs::rename(path / name, old / name);
+  }
+  sync_directory(old);
+  sync_directory(path);
+}
+
+[[noreturn]] void throw_none_readable(const fs::path& path, const std::vector<SkippedCheckpoint>& skipped) {
+  throw StorageError(
+      path.string() + ": none of its " + std::to_string(skipped.size()) + " checkpoints can be read (" +
+      skipped.front().directory.filename().string() + ": " + skipped.front().reason +
+      "); expected a whole one to continue from. --restart begins anew and moves them to a folder old-N");
 }
 
 }  // namespace
 
 void expect_unused(const fs::path& path) {
   if (!holds_run(path)) return;
-  throw StorageError(
-      path.string() +
-      ": already holds a run; expected an unused output_dir. Add --resume to go on from its newest checkpoint");
+  throw StorageError(path.string() +
+                     ": already holds a run; expected an unused output_dir. Add --resume to continue from its newest "
+                     "checkpoint, or --restart to begin anew");
 }
 
-RunDirectory::RunDirectory(const fs::path& path, bool resume) : path_(path), checkpoints_(path) {
-  if (!resume) expect_unused(path);
+RunDirectory::RunDirectory(const fs::path& path, Start start) : path_(path), start_(start), checkpoints_(path) {
+  if (start == Start::kUnused) expect_unused(path);
   lock_ = std::make_unique<RunLock>(path);
-  if (!resume) return;
+  if (start != Start::kResume) return;
   const NewestCheckpoint newest = checkpoints_.newest_whole();
   for (const SkippedCheckpoint& skipped : newest.skipped) {
     warnings_.push_back(skipped.directory.string() + " is damaged and passed over: " + skipped.reason);
   }
   resume_from_ = newest.checkpoint;
+  if (!resume_from_ && !newest.skipped.empty()) throw_none_readable(path, newest.skipped);
 }
 
-void RunDirectory::expect_same_run(const Recipe& recipe) const {
+void RunDirectory::expect_same_run(const Recipe& recipe) {
   if (!resume_from_) return;
   const fs::path file = resume_from_->directory / "recipe.yaml";
-  const std::vector<std::string> keys = differing_keys(load_recipe(file), recipe);
-  if (keys.empty()) return;
-  std::string list;
-  for (const std::string& key : keys) list += (list.empty() ? "" : ", ") + key;
-  throw RecipeError("the checkpoint " + resume_from_->directory.string() + " was made with other values of: " + list +
-                    "; expected the same ones, or an output_dir of its own for the new run");
+  const Recipe then = load_recipe(file);
+  const std::vector<std::string> keys = differing_keys(then, recipe);
+  if (keys.empty()) {
+    for (const std::string& change : allowed_changes(then, recipe)) {
+      warnings_.push_back("changed since the checkpoint: " + change);
+    }
+    return;
+  }
+  throw RecipeError("the checkpoint " + resume_from_->directory.string() + " was made with other values of: " +
+                    joined(keys) + "; expected the same ones, or an output_dir of its own for the new run");
 }
 
 void RunDirectory::begin(const Recipe& recipe) {
+  if (start_ == Start::kRestart && holds_run(path_)) move_aside(path_);
   write_file_atomically(path_ / "recipe.yaml", to_yaml(recipe));
   drop_rows_after(path_ / "metrics.jsonl", resume_from_ ? resume_from_->step : -1);
   metrics_ = std::make_unique<MetricsFile>(path_ / "metrics.jsonl");
@@ -67,6 +98,7 @@ void RunDirectory::write_step(const StepMetrics& metrics, double peak_flops) {
       {"mfu", metrics.flops / metrics.seconds / peak_flops},
       {"peak_memory_bytes", peak_memory_bytes()},
   };
+  if (metrics.skipped) row["skipped"] = true;
   row.update(metrics.method);
   metrics_->append(row.dump());
 }

@@ -14,14 +14,22 @@
 
 namespace lora {
 
+// What is done with the run that a directory already holds.
+enum class Start {
+  kUnused,   // it is refused
+  kResume,   // the run continues from its newest whole checkpoint
+  kRestart,  // the earlier run is moved to a folder old-N of the directory, and the run begins anew
+};
+
 // StorageError where `path` already holds a run.
 void expect_unused(const std::filesystem::path& path);
 
 class RunDirectory {
  public:
-  // Locks the directory for this process. Without `resume`, one that already holds a run is refused (StorageError).
-  // Damaged checkpoints that are newer than the one to go on from are reported in `warnings`.
-  RunDirectory(const std::filesystem::path& path, bool resume);
+  // Locks the directory for this process, and changes nothing else in it. With kResume, damaged checkpoints that are
+  // newer than the one to continue from are reported in `warnings`. StorageError where there are checkpoints and none
+  // of them can be read.
+  RunDirectory(const std::filesystem::path& path, Start start);
 
   const std::filesystem::path& path() const { return path_; }
   // Where a resumed run goes on; none: from the beginning.
@@ -29,9 +37,11 @@ class RunDirectory {
   const std::vector<std::string>& warnings() const { return warnings_; }
   CheckpointStore& checkpoints() { return checkpoints_; }
 
-  // Throws RecipeError when the checkpoint was made by a recipe that means another training; names the keys.
-  void expect_same_run(const Recipe& recipe) const;
-  // Writes recipe.yaml and opens metrics.jsonl, without the rows after the checkpoint's step.
+  // Throws RecipeError when the checkpoint was made by a recipe that means another training; names the keys. A change of
+  // another key that has a part in training is reported in `warnings`.
+  void expect_same_run(const Recipe& recipe);
+  // Moves an earlier run aside (kRestart), writes recipe.yaml and opens metrics.jsonl, without the rows after the
+  // checkpoint's step.
   void begin(const Recipe& recipe);
 
   void write_step(const StepMetrics& metrics, double peak_flops);
@@ -44,6 +54,7 @@ class RunDirectory {
 
  private:
   std::filesystem::path path_;
+  Start start_;
   std::unique_ptr<RunLock> lock_;
   CheckpointStore checkpoints_;
   std::optional<Checkpoint> resume_from_;

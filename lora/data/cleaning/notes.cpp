@@ -1,4 +1,5 @@
 #include "lora/data/cleaning/notes.h"
+#include "models/base/json.h"
 
 #include <nlohmann/json.hpp>
 
@@ -42,7 +43,7 @@ std::string to_notes(const CleaningReport& report) {
 }
 
 std::optional<CleaningReport> from_notes(const std::string& notes) {
-  const json all = json::parse(notes, nullptr, /*allow_exceptions=*/false);
+  const json all = parse_json_or_discard<json>(notes);
   try {
     CleaningReport report{sources_from(all.at("train")), sources_from(all.at("validation")), {}};
     for (const json& one : all.at("findings")) {

@@ -10,10 +10,11 @@ Example chat_example(Chat chat) {
   Example example;
   auto prompt = chat.messages;
   if (prompt.back().role() == "assistant") {
-    example.completion = prompt.back().content();
+    example.completion = plain_text({prompt.back()});
     prompt.pop_back();
   }
-  example.prompt = plain_text(prompt);
+  if (!chat.tools.is_null()) example.prompt = "tools: " + tool_names(chat.tools) + "\n";
+  example.prompt += plain_text(prompt);
   example.chat = std::make_shared<const Chat>(std::move(chat));
   return example;
 }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/base/mapped_file.h"
 
 namespace lora {
@@ -13,7 +14,7 @@ json read_json(const std::filesystem::path& path) {
   const MappedFile file(path);
   const char* bytes = reinterpret_cast<const char*>(file.data());
   try {
-    return json::parse(bytes, bytes + file.size());
+    return parse_json<json>(std::string_view(bytes, file.size()));
   } catch (const json::exception& error) {
     throw ModelError(path.string() + ": not whole JSON: " + error.what());
   }

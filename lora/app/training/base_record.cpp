@@ -1,0 +1,66 @@
+#include "lora/app/training/base_record.h"
+
+#include <ATen/Parallel.h>
+
+#include <fstream>
+#include <map>
+
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
+#include "models/base/json.h"
+#include "models/base/sha256.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+constexpr const char* kBaseRecord = "base.json";
+
+ordered_json weights_of(const fs::path& model_directory) {
+  std::map<std::string, ordered_json> files;
+  for (const auto& item : fs::directory_iterator(model_directory)) {
+    if (item.path().extension() != ".safetensors") continue;
+    files[item.path().filename().string()] = {{"bytes", item.file_size()},
+                                              {"sampled_sha256", sampled_sha256_of_file(item.path())}};
+  }
+  return files;
+}
+
+}  // namespace
+
+void write_base_record(const fs::path& checkpoint, const fs::path& model_directory) {
+  const ordered_json record = {{"weights", weights_of(model_directory)}, {"threads", at::get_num_threads()}};
+  write_file_atomically(checkpoint / kBaseRecord, record.dump(2) + "\n");
+}
+
+std::vector<std::string> compare_base_record(const fs::path& checkpoint, const fs::path& model_directory) {
+  const fs::path path = checkpoint / kBaseRecord;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return {};
+  try {
+    const auto record = parse_json<ordered_json>(in);
+    const ordered_json &then = record.at("weights"), now = weights_of(model_directory);
+    for (const auto& [file, facts] : now.items()) {
+      if (then.contains(file) && then.at(file) == facts) continue;
+      throw ModelError((model_directory / file).string() + ": the checkpoint " + checkpoint.string() +
+                       (then.contains(file) ? " was trained on other weights under this name"
+                                            : " was trained on a model without this file") +
+                       "; put the model back, or start a run of its own without --resume");
+    }
+    if (then.size() != now.size()) {
+      throw ModelError(model_directory.string() + ": the checkpoint " + checkpoint.string() + " was trained on " +
+                       std::to_string(then.size()) + " files of weights; found " + std::to_string(now.size()));
+    }
+    const auto threads = record.at("threads").get<int64_t>();
+    if (threads == at::get_num_threads()) return {};
+    return {"the checkpoint was trained with " + std::to_string(threads) + " threads, this process has " +
+            std::to_string(at::get_num_threads()) + ": sums are split otherwise, so the bits are not those of an " +
+            "uninterrupted run; training.threads sets the number"};
+  } catch (const ordered_json::exception& error) {
+    throw StorageError(path.string() + ": not a record of the base: " + error.what());
+  }
+}
+
+}  // namespace lora
