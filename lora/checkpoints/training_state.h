@@ -8,6 +8,7 @@
 //   recipe.yaml                                      the recipe of the run
 //   data.json                                        the training files with their SHA-256
 //   (lora/app/training/data_record.h)
+//   chat_template.jinja                              the chat template trained with, if any; as template_files.h has it
 // Random-number generators need no file: they derive from the seed and the step.
 
 #include <filesystem>
