@@ -90,8 +90,8 @@ class Dataset {
   std::shared_ptr<TokenFile> file_;
 };
 
-// Throws ModelError, with the source and the token, if a sample uses an id for which a model of that many rows has none.
-// (A tokenizer may have more ids: a padding token that was added and that no sample uses.)
+// Throws ModelError, with the source and the token, if a sample uses an id for which a model of that many rows has
+// none. (A tokenizer may have more ids: a padding token that was added and that no sample uses.)
 void expect_rows(const Dataset& dataset, const Tokenizer& tokenizer, int64_t rows);
 
 }  // namespace lora

@@ -49,9 +49,8 @@ struct EncodedExample {
 
 // Tokenises prompt and completion as one text, so that the answer is split as in generation. A token that begins inside
 // the prompt is masked, even if it extends into the completion. One BOS is at the front if the tokenizer adds it, also
-// if the text contains its own. A trained EOS is at the end: the text's own where options.allow_special_tokens finds one
-// there, else one that is added. A sample of more than max_length tokens is handled by
-// options.overlong:
+// if the text contains its own. A trained EOS is at the end: the text's own where options.allow_special_tokens finds
+// one there, else one that is added. A sample of more than max_length tokens is handled by options.overlong:
 //   truncate  cuts the right end; the sample has no EOS, because it did not end there
 //   drop      drops the sample
 //   split     makes several samples, each with BOS if the whole has it; the last one has the EOS; a part

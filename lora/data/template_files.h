@@ -20,8 +20,8 @@ struct TemplateFiles {
   bool same_texts(const TemplateFiles& other) const { return text == other.text && others == other.others; }
 };
 
-// The directory's own. Throws ModelError for a file that cannot be read, a value that is no template, and a list without
-// a "default".
+// The directory's own. Throws ModelError for a file that cannot be read, a value that is no template, and a list
+// without a "default".
 TemplateFiles read_template_files(const std::filesystem::path& directory);
 
 // The text of a file. Throws ModelError if it cannot be read or is larger than 4 MiB.
@@ -30,9 +30,9 @@ std::string read_template_text(const std::filesystem::path& path);
 // The files that read_template_files() would read in the directory, apart from tokenizer_config.json.
 std::vector<std::filesystem::path> template_paths(const std::filesystem::path& directory);
 
-// Puts these templates in the place of the directory's own, and into the file that has them there: tokenizer_config.json
-// without a chat_template.jinja, and chat_template.jinja without both. Changes nothing where they are the same. Throws
-// StorageError.
+// Puts these templates in the place of the directory's own, and into the file that has them there:
+// tokenizer_config.json without a chat_template.jinja, and chat_template.jinja without both. Changes nothing where they
+// are the same. Throws StorageError.
 void write_template_files(const std::filesystem::path& directory, const TemplateFiles& templates);
 
 }  // namespace lora

@@ -55,8 +55,8 @@ class Tokenizer {
   virtual std::optional<int64_t> eos_id() const = 0;
   virtual std::optional<int64_t> pad_id() const = 0;
 
-  // True if the tokenizer adds BOS before a text, or EOS after it; tokenizers/surroundings.h has the rules. False without
-  // the id. (A chat template writes its own.)
+  // True if the tokenizer adds BOS before a text, or EOS after it; tokenizers/surroundings.h has the rules. False
+  // without the id. (A chat template writes its own.)
   virtual bool adds_bos() const = 0;
   virtual bool adds_eos() const = 0;
   // For a person: whether BOS is put before a text and why, where transformers' versions 4 and 5 differ; else empty.

@@ -15,8 +15,8 @@ namespace lora {
 // The templates that the export carries: those trained with, else the base's own. Without text if there are none.
 TemplateFiles exported_templates(const ExportSource& source);
 
-// The tokens that end an answer, each once: of a chat template the special tokens behind it. None without conversations,
-// and for a template from which they cannot be told.
+// The tokens that end an answer, each once: of a chat template the special tokens behind it. None without
+// conversations, and for a template from which they cannot be told.
 std::vector<int64_t> turn_ends(const ExportSource& source);
 
 // Writes the chat template into a directory that has copies of the tokenizer's files.

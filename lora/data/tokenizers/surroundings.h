@@ -1,9 +1,9 @@
 #pragma once
-// Which special tokens a tokenizer puts around a text, as transformers 5.24 does. scripts/make_golden_bos.py writes what
-// versions 5.24 and 4.57 do, for tests.
+// Which special tokens a tokenizer puts around a text, as transformers 5.24 does. scripts/make_golden_bos.py writes
+// what versions 5.24 and 4.57 do, for tests.
 //
-//   tokenizer.json        its post-processor, whatever add_bos_token and add_eos_token say. The classes CodeLlamaTokenizer
-//                         (BOS alone) and GPTNeoXTokenizer (nothing) put their own in its place.
+//   tokenizer.json        its post-processor, whatever add_bos_token and add_eos_token say. The classes
+//                         CodeLlamaTokenizer (BOS alone) and GPTNeoXTokenizer (nothing) put their own in its place.
 //   tokenizer.model, or   add_bos_token and add_eos_token; what is not set is false (add_bos_token of
 //   vocab.json            CodeLlamaTokenizer: true)
 //

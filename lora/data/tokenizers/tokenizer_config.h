@@ -22,8 +22,9 @@ struct TokenizerConfig {
   std::vector<std::filesystem::path> files;  // the files that were read
 };
 
-// Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json in `directory`, if they exist, and the model
-// type and the tokenizer's class in config.json. An earlier file takes precedence. Throws ModelError with file and key.
+// Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json in `directory`, if they exist, and the
+// model type and the tokenizer's class in config.json. An earlier file takes precedence. Throws ModelError with file
+// and key.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory);
 
 // Reads an entry of `added_tokens` or `added_tokens_decoder`, without the id.
