@@ -116,11 +116,11 @@ void report_spelled(const Tokenizer& tokenizer, const std::vector<std::string>& 
   std::vector<std::string> names;
   size_t count = 0;
   for (const std::string& prompt : prompts) {
-    const std::vector<std::string> found = spelled.in(std::string_view(prompt).substr(spelled_bos(tokenizer, prompt)));
+    const std::string_view words = std::string_view(prompt).substr(spelled_bos(tokenizer, prompt));
+    std::vector<std::string> found;
+    spelled.find(words, found);
+    spelled.find(words, names);
     count += !found.empty();
-    for (const std::string& name : found) {
-      if (std::ranges::count(names, name) == 0) names.push_back(name);
-    }
   }
   if (count == 0) return;
   const std::string where = prompts.size() == 1

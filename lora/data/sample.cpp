@@ -65,9 +65,9 @@ WholeSample encode_whole(const Tokenizer& tokenizer, const EncodeOptions& option
 EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
   EncodedExample encoded = fit(encode_whole(tokenizer, options, example), options);
   if (options.spelled) {
-    const std::string text = example.prompt + example.completion;
-    encoded.spelled =
-        options.spelled->in(std::string_view(text).substr(example.chat ? 0 : spelled_bos(tokenizer, text)));
+    const std::string_view first = example.prompt.empty() ? example.completion : example.prompt;
+    options.spelled->find(first.substr(example.chat ? 0 : spelled_bos(tokenizer, first)), encoded.spelled);
+    if (!example.prompt.empty()) options.spelled->find(example.completion, encoded.spelled);
   }
   return encoded;
 }

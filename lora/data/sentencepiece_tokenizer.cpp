@@ -38,7 +38,7 @@ class SentencePieceTokenizer : public Tokenizer {
         said.value_or(settle_surroundings(config, TokenizerFile::kModel, {}, bos_.has_value(), eos_.has_value()));
     adds_bos_ = bos_ && around.before;
     adds_eos_ = eos_ && around.behind;
-    if (bos_ && !around.note.empty()) bos_note_ = "'" + piece(*bos_) + "' is " + around.note;
+    if (bos_ && !around.note.empty()) bos_note_ = "'" + SentencePieceTokenizer::piece(*bos_) + "' is " + around.note;
   }
 
   std::vector<Token> encode(std::string_view text, std::span<const TextRange> special) const override {

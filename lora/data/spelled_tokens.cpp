@@ -64,12 +64,10 @@ SpelledTokens::SpelledTokens(const Tokenizer& tokenizer) {
   tokens_ = AddedTokens(std::move(tokens));
 }
 
-std::vector<std::string> SpelledTokens::in(std::string_view text) const {
-  std::vector<std::string> names;
+void SpelledTokens::find(std::string_view text, std::vector<std::string>& names) const {
   for (const AddedMatch& match : tokens_.find(text, [](size_t, size_t) { return true; })) {
     add_once(tokens_.by_id(match.id)->content, names);
   }
-  return names;
 }
 
 size_t spelled_bos(const Tokenizer& tokenizer, std::string_view text) {
@@ -89,7 +87,7 @@ size_t own_eos(const Tokenizer& tokenizer, std::string_view text, const std::vec
 void drop_repeated(const Tokenizer& tokenizer, std::string_view text, std::span<const TextRange> by_template,
                    std::vector<Token>& tokens) {
   std::vector<Token> kept;
-  const auto of_template = [&](const Token& token) { return inside(by_template, token.begin, token.end); };
+  const auto of_template = [&](const Token& token) { return inside(by_template, token.begin, token.begin + 1); };
   // Removes the row's blanks at the end, and the row's special token `id` before them; nothing if there is none.
   const auto drop_own = [&](int64_t id) {
     size_t last = kept.size();

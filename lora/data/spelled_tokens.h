@@ -18,8 +18,8 @@ class SpelledTokens {
  public:
   explicit SpelledTokens(const Tokenizer& tokenizer);
 
-  // The names of the tokenizer's special tokens in `text`, each once, in the order in which they come.
-  std::vector<std::string> in(std::string_view text) const;
+  // Adds the names of the tokenizer's special tokens in `text`, each once, in the order in which they come.
+  void find(std::string_view text, std::vector<std::string>& names) const;
 
  private:
   AddedTokens tokens_;

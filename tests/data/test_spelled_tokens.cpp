@@ -37,9 +37,14 @@ EncodeOptions rendered(const std::string& chat_template, const Tokenizer& tokeni
 TEST_CASE("names of special tokens in a text are found once each, in their order") {
   const ChatTokenizer tokenizer = with_bos();
   const SpelledTokens spelled(tokenizer);
-  CHECK(spelled.in("<|im_start|>a<|im_end|><|im_start|></s>") == Names{"<|im_start|>", "<|im_end|>", "</s>"});
-  CHECK(spelled.in("<|im_start a < s> im_end").empty());
-  CHECK(spelled.in("").empty());
+  const auto names_in = [&](const std::string& text) {
+    Names names;
+    spelled.find(text, names);
+    return names;
+  };
+  CHECK(names_in("<|im_start|>a<|im_end|><|im_start|></s>") == Names{"<|im_start|>", "<|im_end|>", "</s>"});
+  CHECK(names_in("<|im_start a < s> im_end").empty());
+  CHECK(names_in("").empty());
 }
 
 TEST_CASE("a text's own EOS is its end: it is written and trained once, and white space behind it is not trained") {

@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kBins = 24;
 
-std::string names_of(const std::vector<NamedRows>& named) {
+std::string joined_names(const std::vector<NamedRows>& named) {
   std::string names;
   for (const NamedRows& one : named) names += (names.empty() ? "" : ", ") + one.name;
   return names;
@@ -31,8 +31,8 @@ SourceStudy study_source(const Dataset& dataset, const SourcePart& part, const S
   study.format = part.format;
   study.validation = validation;
   study.counts = part.counts;
-  study.unread = names_of(part.unread);
-  study.spelled = names_of(part.spelled);
+  study.unread = joined_names(part.unread);
+  study.spelled = joined_names(part.spelled);
   study.findings = findings;
   std::vector<int64_t> lengths;
   std::vector<double> shares;

@@ -144,7 +144,11 @@ std::string template_of(const TrainedSource& source) {
 }
 
 std::shared_ptr<const ChatTemplate> chat_of(const TrainedSource& source, const Tokenizer& tokenizer) {
-  if (auto stored = stored_chat_template(source.directory, tokenizer)) return stored;
+  try {
+    if (auto stored = stored_chat_template(source.directory, tokenizer)) return stored;
+  } catch (const ModelError& e) {
+    log_warning(source.directory.string() + ": its chat template is passed over for the base's: " + e.what());
+  }
   if (!source.recipe) return nullptr;
   // An earlier version's checkpoint. Which format a source of format auto had is not known.
   std::vector<DataSource> sources = source.recipe->data.train;

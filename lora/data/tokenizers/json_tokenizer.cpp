@@ -214,7 +214,7 @@ class JsonTokenizer : public Tokenizer {
     if (around.names.behind) eos_ = named("post_processor", *around.names.behind);
     adds_bos_ = around.before && bos_;
     adds_eos_ = around.behind && eos_;
-    if (!around.note.empty() && bos_) bos_note_ = "'" + piece(*bos_) + "' is " + around.note;
+    if (!around.note.empty() && bos_) bos_note_ = "'" + JsonTokenizer::piece(*bos_) + "' is " + around.note;
   }
 
   std::optional<int64_t> find_id(const std::string& name) const {
