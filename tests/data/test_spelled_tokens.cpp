@@ -121,7 +121,7 @@ TEST_CASE("rows that spell special tokens out are counted by name, unless they b
   for (const char* found : {"kept in", "found in"}) {
     const LoadedDataset dataset = load_dataset({source}, tokenizer, options);
     CHECK_THAT(dataset.cache, Contains(found));
-    CHECK(dataset.sources()[0].spelled == expected);
+    CHECK((dataset.sources()[0].spelled == expected));
   }
   options.cache.directory.clear();
   options.data.allow_special_tokens = true;

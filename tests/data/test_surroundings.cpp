@@ -6,7 +6,7 @@
 #include "lora/data/tokenizer.h"
 #include "tests/catch.h"
 #include "tests/data/sentencepiece_writer.h"
-#include "tests/golden.h"
+#include "tests/paths.h"
 #include "tests/temporary_directory.h"
 
 namespace lora::test {
@@ -15,7 +15,7 @@ namespace {
 using Catch::Matchers::Contains;
 using nlohmann::json;
 
-SentencePieceModel small_model() {
+SentencePieceModel ab_model() {
   SentencePieceModel model;
   model.pieces = first_pieces();  // <unk>, <s>, </s> and the bytes
   float score = 0;
@@ -33,7 +33,7 @@ void write_files(const json& golden, const json& row, const TemporaryDirectory& 
   if (row.at("files") == "json") {
     write_bytes(directory / "tokenizer.json", golden.at("tokenizers").at(row.at("processor")).dump());
   } else if (row.at("files") == "model") {
-    write_bytes(directory / "tokenizer.model", serialize(small_model()));
+    write_bytes(directory / "tokenizer.model", serialize(ab_model()));
   } else {
     write_bytes(directory / "vocab.json", golden.at("vocab").dump());
     write_bytes(directory / "merges.txt", "#version: 0.2\na b\n");
@@ -41,7 +41,7 @@ void write_files(const json& golden, const json& row, const TemporaryDirectory& 
 }
 
 TEST_CASE("the tokens around a text are those of transformers 5, and what transformers 4 does otherwise is said") {
-  const json golden = read_json(source_dir() / "tests/golden/tokenizers/bos.json");
+  const json golden = json::parse(read_bytes(source_dir() / "tests/golden/tokenizers/bos.json"));
   size_t compared = 0, noted = 0;
   for (const json& row : golden.at("rows")) {
     if (row.at("now").is_null()) continue;
@@ -66,7 +66,7 @@ TEST_CASE("the tokens around a text are those of transformers 5, and what transf
 
 TEST_CASE("the note on BOS names the token, the reason and what transformers 4 does") {
   const TemporaryDirectory directory;
-  const json golden = read_json(source_dir() / "tests/golden/tokenizers/bos.json");
+  const json golden = json::parse(read_bytes(source_dir() / "tests/golden/tokenizers/bos.json"));
   const json row = {{"files", "json"},
                     {"class", "LlamaTokenizerFast"},
                     {"model", "llama"},
@@ -80,7 +80,7 @@ TEST_CASE("the note on BOS names the token, the reason and what transformers 4 d
 
 TEST_CASE("a SentencePiece model without a tokenizer_config.json has BOS, and new tokens leave it so") {
   const TemporaryDirectory directory;
-  write_bytes(directory / "tokenizer.model", serialize(small_model()));
+  write_bytes(directory / "tokenizer.model", serialize(ab_model()));
   const auto bare = load_tokenizer(directory.path());
   CHECK(bare->adds_bos());
   CHECK_FALSE(bare->adds_eos());
@@ -93,7 +93,7 @@ TEST_CASE("a SentencePiece model without a tokenizer_config.json has BOS, and ne
 
 TEST_CASE("new tokens leave BOS to the model type and the class") {
   const TemporaryDirectory directory;
-  const json golden = read_json(source_dir() / "tests/golden/tokenizers/bos.json");
+  const json golden = json::parse(read_bytes(source_dir() / "tests/golden/tokenizers/bos.json"));
   json row = {{"files", "json"},
               {"class", "CodeLlamaTokenizer"},
               {"model", "llama"},

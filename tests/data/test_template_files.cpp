@@ -8,7 +8,6 @@
 #include "models/base/error.h"
 #include "tests/catch.h"
 #include "tests/data/sentencepiece_writer.h"
-#include "tests/golden.h"
 #include "tests/temporary_directory.h"
 
 namespace lora::test {
@@ -36,7 +35,7 @@ TEST_CASE("templates go where the directory has its own: the file, else the conf
     const TemporaryDirectory directory;
     write_bytes(directory / "tokenizer_config.json", R"({"eos_token": "</s>", "chat_template": "old"})");
     check_written(directory, templates, "tokenizer_config.json");
-    CHECK(read_json(directory / "tokenizer_config.json")["eos_token"] == "</s>");
+    CHECK(json::parse(read_bytes(directory / "tokenizer_config.json"))["eos_token"] == "</s>");
     CHECK_FALSE(std::filesystem::exists(directory / "chat_template.jinja"));
   }
   const TemporaryDirectory both;
@@ -44,7 +43,7 @@ TEST_CASE("templates go where the directory has its own: the file, else the conf
   write_bytes(both / "chat_template.jinja", "file");
   CHECK(read_template_files(both.path()).text == "file");  // as transformers
   check_written(both, two, "chat_template.jinja");
-  CHECK_FALSE(read_json(both / "tokenizer_config.json").contains("chat_template"));
+  CHECK_FALSE(json::parse(read_bytes(both / "tokenizer_config.json")).contains("chat_template"));
 }
 
 TEST_CASE("a directory with the same templates stays byte for byte as it is") {

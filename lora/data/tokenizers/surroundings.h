@@ -13,12 +13,16 @@
 #include <optional>
 #include <string>
 
-#include "lora/data/tokenizers/post_processor.h"
 #include "lora/data/tokenizers/tokenizer_config.h"
 
 namespace lora {
 
 enum class TokenizerFile { kJson, kModel, kVocabAndMerges };
+
+// Names of tokens, as a post-processor has them.
+struct Surroundings {
+  std::optional<std::string> before, behind;
+};
 
 struct SettledSurroundings {
   bool before = false, behind = false;  // a token is there
