@@ -8,6 +8,7 @@
 //   recipe.yaml                                      the recipe of the run
 //   data.json, base.json                             what it was trained on: lora/app/training/data_record.h and
 //                                                    base_record.h
+//   chat_template.jinja                              the chat template trained with, if any; as template_files.h has it
 // Random-number generators need no file: they derive from the seed and the step.
 
 #include <filesystem>

@@ -14,10 +14,12 @@
 #include "lora/app/source/trained_source.h"
 #include "lora/cli/program.h"
 #include "lora/data/sample.h"
+#include "lora/data/spelled_tokens.h"
 #include "lora/inference/conversation.h"
 #include "lora/inference/exact_match.h"
 #include "lora/inference/prompts.h"
 #include "lora/log/log.h"
+#include "models/base/did_you_mean.h"
 #include "models/network/pretrained.h"
 
 namespace lora {
@@ -26,7 +28,7 @@ namespace {
 struct Options {
   std::string model, prompt, prompts, use, system, chat_template;
   std::vector<std::string> adapters, ignored_options;
-  bool prompt_given = false, interactive = false, chat = false, stats = false;
+  bool prompt_given = false, interactive = false, chat = false, stats = false, allow_special_tokens = false;
   std::string dtype = "auto";
   GenerationConfig generation;
   int64_t threads = 0;
@@ -108,11 +110,35 @@ void print_piece(std::string_view text) {
   std::fflush(stdout);
 }
 
+// Says which prompts have names of special tokens, which are text in them.
+void report_spelled(const Tokenizer& tokenizer, const std::vector<std::string>& prompts, bool chat) {
+  const SpelledTokens spelled(tokenizer);
+  std::vector<std::string> names;
+  size_t count = 0;
+  for (const std::string& prompt : prompts) {
+    const std::string_view words = std::string_view(prompt).substr(spelled_bos(tokenizer, prompt));
+    std::vector<std::string> found;
+    spelled.find(words, found);
+    spelled.find(words, names);
+    count += !found.empty();
+  }
+  if (count == 0) return;
+  const std::string where = prompts.size() == 1
+                                ? "the prompt has"
+                                : std::to_string(count) + " of " + std::to_string(prompts.size()) + " prompts have";
+  log_warning(where + " names of special tokens, which are text there: " + listed(names) +
+              (chat ? "" : "; --allow-special-tokens makes them tokens, --chat renders a conversation"));
+}
+
 // Answers texts: as what they are, or as a user's words in a conversation.
 class Answerer {
  public:
   Answerer(AdapterSet& set, const Tokenizer& tokenizer, const GenerationConfig& config, const Options& options)
-      : set_(set), tokenizer_(tokenizer), config_(config), speed_(options.stats || options.chat) {
+      : set_(set),
+        tokenizer_(tokenizer),
+        config_(config),
+        speed_(options.stats || options.chat),
+        allow_special_tokens_(options.allow_special_tokens) {
     if (!options.chat) return;
     const auto chat_template = find_chat_template(options.chat_template, tokenizer);
     std::fprintf(stderr, "chat template: %s\n", chat_template->name().c_str());
@@ -121,9 +147,11 @@ class Answerer {
 
   // Prints the answer as it grows.
   void answer(const std::string& text) {
+    if (!allow_special_tokens_) report_spelled(tokenizer_, {text}, conversation_.has_value());
     const StreamedAnswer made =
         conversation_ ? conversation_->say(*set_.model(), text, print_piece)
-                      : stream_answer(*set_.model(), tokenizer_, encode_prompt(tokenizer_, text), config_, print_piece);
+                      : stream_answer(*set_.model(), tokenizer_, encode_prompt(tokenizer_, text, allow_special_tokens_),
+                                      config_, print_piece);
     std::fputs("\n", stdout);
     std::fflush(stdout);
     if (speed_) std::fprintf(stderr, "%s\n", speed_line(made).c_str());
@@ -164,13 +192,18 @@ class Answerer {
   AdapterSet& set_;
   const Tokenizer& tokenizer_;
   const GenerationConfig config_;
-  const bool speed_;
+  const bool speed_, allow_special_tokens_;
   std::optional<Conversation> conversation_;
 };
 
 void print_answers(AdapterSet& set, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
-                   const GenerationConfig& config) {
-  const std::vector<std::string> texts = answer_prompts(set, tokenizer, prompts, config);
+                   const GenerationConfig& config, bool allow_special_tokens) {
+  if (!allow_special_tokens) {
+    std::vector<std::string> asked;
+    for (const Prompt& prompt : prompts) asked.push_back(prompt.text);
+    report_spelled(tokenizer, asked, /*chat=*/false);
+  }
+  const std::vector<std::string> texts = answer_prompts(set, tokenizer, prompts, config, allow_special_tokens);
   for (size_t i = 0; i < prompts.size(); ++i) {
     const std::string adapter = prompts[i].adapter.empty() ? kNoAdapter : prompts[i].adapter;
     const nlohmann::ordered_json row = {{"prompt", prompts[i].text}, {"adapter", adapter}, {"answer", texts[i]}};
@@ -195,7 +228,7 @@ int run(const Options& options) {
   const std::string first = !options.use.empty() ? options.use : names.size() == 1 ? names.front() : kNoAdapter;
   use(set, first);
   if (!options.prompts.empty()) {
-    print_answers(set, *tokenizer, load_prompts(options.prompts, set, first), config);
+    print_answers(set, *tokenizer, load_prompts(options.prompts, set, first), config, options.allow_special_tokens);
     return 0;
   }
   Options settled = options;
@@ -239,6 +272,9 @@ int main(int argc, char** argv) {
                  "The chat's template as in a recipe's data.template: auto, a name, a .jinja file or a template; else "
                  "the one that the adapter's run was trained with")
       ->needs(chat);
+  app.add_flag("--allow-special-tokens", options.allow_special_tokens,
+               "The name of a special token in a prompt is this token; otherwise it is text")
+      ->excludes(chat);
   app.add_flag("--stats", options.stats, "Tells on standard error how fast the prompt was read and the answer written");
   prompt->excludes(prompts)->excludes(interactive);
   prompts->excludes(interactive)->excludes(chat);

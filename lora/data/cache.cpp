@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lora/data/source_hash.h"
+#include "lora/data/template_files.h"
 #include "lora/data/token_file.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
@@ -126,12 +127,11 @@ std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const 
   add(options.options);
   std::vector<fs::path> files;
   if (tokenizer) {
-    add(std::to_string(tokenizer->vocab_size()));
+    add(std::to_string(tokenizer->vocab_size()) + (tokenizer->adds_bos() ? " with BOS" : ""));
     files = tokenizer->files();
     if (files.empty()) return {};
-    for (const char* name : {"chat_template.jinja", "chat_template.json"}) {
-      const fs::path beside = files.front().parent_path() / name;
-      if (fs::is_regular_file(beside) && std::ranges::find(files, beside) == files.end()) files.push_back(beside);
+    for (const fs::path& path : template_paths(files.front().parent_path())) {
+      if (std::ranges::find(files, path) == files.end()) files.push_back(path);
     }
   }
   for (const fs::path& file : files) {

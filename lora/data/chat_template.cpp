@@ -1,68 +1,21 @@
 #include "lora/data/chat_template.h"
 
-#include <algorithm>
-#include <fstream>
-#include <iterator>
-
+#include "lora/data/template_files.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
 
 namespace lora {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 // Trusted text that templates put together with their own: '<|' + message.role + '|>'.
 constexpr jinja::Origin kTokenOrigin = -10, kRoleOrigin = -20;
 
-struct Source {
-  std::string where, text, tools_text;
-};
-
-std::string read_template(const fs::path& path) {
-  constexpr size_t kMost = size_t{1} << 22;
-  std::ifstream file(path, std::ios::binary);
-  std::string text(kMost + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (!file.is_open() || file.bad()) throw ModelError(path.string() + ": cannot be read");
-  if (text.size() > kMost) throw ModelError(path.string() + ": larger than 4 MiB; expected a chat template");
-  return text;
-}
-
-// The model's own, or one without text.
-Source own_template(const Tokenizer& tokenizer) {
+// The model's own; without text if there is none.
+TemplateFiles own_template(const Tokenizer& tokenizer) {
   if (tokenizer.files().empty()) return {};
-  const fs::path directory = tokenizer.files().front().parent_path();
-  const fs::path file = directory / "chat_template.jinja", config_path = directory / "tokenizer_config.json";
-  if (fs::is_regular_file(file)) {
-    const fs::path tools = directory / "additional_chat_templates" / "tool_use.jinja";
-    return {"chat_template.jinja", read_template(file), fs::is_regular_file(tools) ? read_template(tools) : ""};
-  }
-  if (!fs::is_regular_file(config_path)) return {};
-  const Json config = parse_json_or_discard<Json>(read_template(config_path));
-  if (!config.is_object() || !config.contains("chat_template")) return {};
-  const Json& found = config["chat_template"];
-  const auto refuse = [&] {
-    throw ModelError(config_path.string() + ": 'chat_template' is " + found.type_name() +
-                     ", expected text or a list of {name, template}");
-  };
-  Source source{"tokenizer_config.json", "", ""};
-  if (found.is_null()) return {};
-  if (found.is_string()) {
-    source.text = found.get<std::string>();
-    return source;
-  }
-  if (!found.is_array()) refuse();
-  for (const Json& one : found) {
-    if (!one.is_object() || !one.value("name", Json()).is_string() || !one.value("template", Json()).is_string())
-      refuse();
-    if (one["name"] == "default") source.text = one["template"];
-    if (one["name"] == "tool_use") source.tools_text = one["template"];
-  }
-  if (source.text.empty()) throw ModelError(config_path.string() + ": of its chat templates none is called 'default'");
-  return source;
+  return read_template_files(tokenizer.files().front().parent_path());
 }
 
 std::vector<std::pair<std::string, std::string>> special_tokens(const Tokenizer& tokenizer) {
@@ -95,7 +48,7 @@ jinja::Value message_value(const ChatMessage& message, jinja::Origin origin) {
   return dict;
 }
 
-jinja::Template read_template(const std::string& name, const std::string& source) {
+jinja::Template parsed_template(const std::string& name, const std::string& source) {
   try {
     return jinja::Template(source);
   } catch (const jinja::TemplateError& error) {
@@ -105,13 +58,15 @@ jinja::Template read_template(const std::string& name, const std::string& source
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(std::string name, const std::string& source, const std::string& tools_source,
+ChatTemplate::ChatTemplate(std::string name, TemplateFiles files,
                            std::vector<std::pair<std::string, std::string>> tokens)
-    : name_(std::move(name)), template_(read_template(name_, source)), tokens_(std::move(tokens)) {
-  if (!tools_source.empty()) {
-    with_tools_ = std::make_unique<jinja::Template>(read_template(name_ + ", tool_use", tools_source));
-  }
-  key_ = Json::array({source, tools_source, tokens_}).dump(-1, ' ', false, Json::error_handler_t::replace);
+    : name_(std::move(name)),
+      files_(std::move(files)),
+      template_(parsed_template(name_, files_.text)),
+      tokens_(std::move(tokens)) {
+  const std::string tools = files_.tools_text();
+  if (!tools.empty()) with_tools_ = std::make_unique<jinja::Template>(parsed_template(name_ + ", tool_use", tools));
+  key_ = Json::array({files_.text, tools, tokens_}).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 const jinja::Template& ChatTemplate::for_chat(const Chat& chat) const {
@@ -153,13 +108,24 @@ bool is_template_text(const std::string& chosen) {
 
 bool is_template_path(const std::string& chosen) { return chosen.ends_with(".jinja"); }
 
+std::shared_ptr<const ChatTemplate> stored_chat_template(const std::filesystem::path& directory,
+                                                         const Tokenizer& tokenizer) {
+  TemplateFiles files = read_template_files(directory);
+  if (files.text.empty()) return nullptr;
+  const std::string name = (directory / files.where).string();
+  return std::make_shared<const ChatTemplate>(name, std::move(files), special_tokens(tokenizer));
+}
+
 std::shared_ptr<const ChatTemplate> find_chat_template(const std::string& chosen, const Tokenizer& tokenizer) {
-  const auto make = [&](const std::string& name, const std::string& source, const std::string& tools = "") {
-    return std::make_shared<const ChatTemplate>(name, source, tools, special_tokens(tokenizer));
+  const auto make_of = [&](const std::string& name, TemplateFiles files) {
+    return std::make_shared<const ChatTemplate>(name, std::move(files), special_tokens(tokenizer));
+  };
+  const auto make = [&](const std::string& name, const std::string& source) {
+    return make_of(name, {.where = "", .text = source});
   };
   if (chosen == "auto" || chosen == "model") {
-    const Source own = own_template(tokenizer);
-    if (!own.text.empty()) return make("the model's own, of " + own.where, own.text, own.tools_text);
+    const TemplateFiles own = own_template(tokenizer);
+    if (!own.text.empty()) return make_of("the model's own, of " + own.where, own);
     if (chosen == "model") {
       throw ModelError(
           "data.template: the model has no chat template of its own, neither chat_template.jinja nor "
@@ -172,7 +138,7 @@ std::shared_ptr<const ChatTemplate> find_chat_template(const std::string& chosen
                 find_row(builtin_templates(), name)->source);
   }
   if (is_template_text(chosen)) return make("the recipe's", chosen);
-  if (is_template_path(chosen)) return make(chosen, read_template(chosen));
+  if (is_template_path(chosen)) return make(chosen, read_template_text(chosen));
   if (const BuiltinTemplate* builtin = find_row(builtin_templates(), chosen)) return make(chosen, builtin->source);
   throw RecipeError("data.template: unknown '" + chosen + "'" + name_hint(template_names(), chosen) +
                     "; expected auto, model, a name, a path that ends in .jinja or a template");

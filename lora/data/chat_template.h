@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lora/data/chat.h"
+#include "lora/data/template_files.h"
 #include "lora/data/tokenizer.h"
 #include "lora/jinja/template.h"
 #include "models/base/names.h"
@@ -23,16 +24,16 @@ class ChatTemplate {
   // is the template's.
   static constexpr jinja::Origin kToolsOrigin = INT32_MAX;
 
-  // `tools_source`: of another template for conversations with tools; empty: the same. `tokens` are the special tokens
-  // that it may name: {"bos_token", "<s>"}. Throws ModelError "NAME: line 3: …".
-  ChatTemplate(std::string name, const std::string& source, const std::string& tools_source,
-               std::vector<std::pair<std::string, std::string>> tokens);
+  // `tokens` are the special tokens that it may name: {"bos_token", "<s>"}. Throws ModelError "NAME: line 3: …".
+  ChatTemplate(std::string name, TemplateFiles files, std::vector<std::pair<std::string, std::string>> tokens);
 
   // The first `count` messages. Throws DataError with what the template has against them.
   jinja::Text render(const Chat& chat, size_t count, bool add_generation_prompt,
                      const jinja::Date& now = kTrainingDate) const;
 
   const std::string& name() const { return name_; }
+  // What it was made of, for write_template_files().
+  const TemplateFiles& files() const { return files_; }
   // Everything that decides a rendering, as text.
   const std::string& key() const { return key_; }
   // Whether it says itself what the assistant wrote, by {% generation %}.
@@ -42,6 +43,7 @@ class ChatTemplate {
   const jinja::Template& for_chat(const Chat& chat) const;
 
   std::string name_, key_;
+  TemplateFiles files_;
   jinja::Template template_;
   std::unique_ptr<jinja::Template> with_tools_;
   std::vector<std::pair<std::string, std::string>> tokens_;
@@ -56,6 +58,10 @@ class ChatTemplate {
 // name() says which one it is and why. Throws RecipeError for another name, ModelError for a template that cannot be
 // read.
 std::shared_ptr<const ChatTemplate> find_chat_template(const std::string& chosen, const Tokenizer& tokenizer);
+
+// The template that a checkpoint's or an adapter's directory has; null if it has none.
+std::shared_ptr<const ChatTemplate> stored_chat_template(const std::filesystem::path& directory,
+                                                         const Tokenizer& tokenizer);
 
 // A template that has a name; they are in templates/builtin.cpp.
 struct BuiltinTemplate {

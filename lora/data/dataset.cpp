@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "lora/data/token_file.h"
+#include "models/base/error.h"
 
 namespace lora {
 namespace {
@@ -71,6 +72,18 @@ SourcePart& Dataset::begin_source(const std::string& path) {
   source.path = path;
   source.begin = source.end = size();
   return source;
+}
+
+void expect_rows(const Dataset& dataset, const Tokenizer& tokenizer, int64_t rows) {
+  if (static_cast<int64_t>(dataset.used_ids().size()) <= rows) return;
+  for (const SourcePart& source : dataset.sources()) {
+    for (int64_t i = source.begin; i < source.end; ++i) {
+      const std::span<const int32_t> ids = dataset[i].ids;
+      const auto beyond = std::ranges::find_if(ids, [rows](int32_t id) { return id >= rows; });
+      if (beyond != ids.end())
+        throw ModelError(source.path + ": a sample uses " + row_problem(tokenizer, *beyond, rows));
+    }
+  }
 }
 
 std::vector<std::byte> Dataset::take_packed() { return std::exchange(packed_, {}); }

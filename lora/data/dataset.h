@@ -15,11 +15,11 @@ namespace lora {
 
 class TokenFile;
 
-// A column that holds something and that the source's format does not read.
-struct UnreadColumn {
+// What rows have that is not used, by its name.
+struct NamedRows {
   std::string name;
   int64_t rows = 0;  // that have it
-  bool operator==(const UnreadColumn&) const = default;
+  bool operator==(const NamedRows&) const = default;
 };
 
 // One source of the recipe. Its samples are [begin, end) of the dataset.
@@ -28,7 +28,9 @@ struct SourcePart {
   std::string ground;  // for format `auto`: why this format was chosen
   int64_t begin = 0, end = 0;
   SourceCounts counts;
-  std::vector<UnreadColumn> unread = {};  // in the order in which rows have them; the first kMostUnread
+  // In the order in which rows have them; the first kMostNamed.
+  std::vector<NamedRows> unread = {};   // columns that hold something and that the source's format does not read
+  std::vector<NamedRows> spelled = {};  // special tokens whose names are text in the rows
   bool operator==(const SourcePart&) const = default;
 };
 
@@ -87,5 +89,9 @@ class Dataset {
   std::vector<std::byte> packed_;
   std::shared_ptr<TokenFile> file_;
 };
+
+// Throws ModelError, with the source and the token, if a sample uses an id for which a model of that many rows has
+// none. (A tokenizer may have more ids: a padding token that was added and that no sample uses.)
+void expect_rows(const Dataset& dataset, const Tokenizer& tokenizer, int64_t rows);
 
 }  // namespace lora

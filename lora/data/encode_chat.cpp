@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lora/data/answers.h"
+#include "lora/data/spelled_tokens.h"
 #include "lora/data/whole_sample.h"
 
 namespace lora {
@@ -24,6 +25,12 @@ std::vector<TextRange> special_ranges(const jinja::Text& text, bool everywhere) 
   return ranges;
 }
 
+std::vector<Token> encode_rendered(const Tokenizer& tokenizer, const jinja::Text& text, bool allow_special_tokens) {
+  std::vector<Token> tokens = tokenizer.encode(text.bytes(), special_ranges(text, allow_special_tokens));
+  if (allow_special_tokens) drop_repeated(tokenizer, text.bytes(), special_ranges(text, false), tokens);
+  return tokens;
+}
+
 // True if BOS must be added: a template either writes it or leaves it to the tokenizer.
 bool lacks_bos(const Tokenizer& tokenizer, const std::vector<Token>& tokens) {
   return tokenizer.adds_bos() && (tokens.empty() || tokens.front().id != *tokenizer.bos_id());
@@ -41,8 +48,7 @@ std::vector<Answer> trained_answers(const EncodeOptions& options, const Chat& ch
 
 WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options, const Chat& chat) {
   const jinja::Text text = options.chat->render(chat, chat.messages.size(), false);
-  const std::vector<TextRange> special = special_ranges(text, options.allow_special_tokens);
-  const std::vector<Token> tokens = tokenizer.encode(text.bytes(), special);
+  const std::vector<Token> tokens = encode_rendered(tokenizer, text, options.allow_special_tokens);
   const std::vector<Answer> answers = trained_answers(options, chat, text);
   const bool all = options.train_on == TrainOn::kAll;
 
@@ -77,16 +83,16 @@ WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options
       whole.sample.ids.pop_back();
       whole.sample.supervised.pop_back();
     }
-    whole.add(*eos, true);
+    if (whole.sample.ids.empty() || whole.sample.ids.back() != *eos) whole.add(*eos, true);
     whole.end_ids.push_back(*eos);
   }
   return whole;
 }
 
 std::vector<int64_t> encode_chat_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat_template, const Chat& chat,
-                                        size_t count, const jinja::Date& now) {
+                                        size_t count, const jinja::Date& now, bool allow_special_tokens) {
   const jinja::Text text = chat_template.render(chat, count, true, now);
-  const std::vector<Token> tokens = tokenizer.encode(text.bytes(), special_ranges(text, false));
+  const std::vector<Token> tokens = encode_rendered(tokenizer, text, allow_special_tokens);
   std::vector<int64_t> ids;
   if (lacks_bos(tokenizer, tokens)) ids.push_back(*tokenizer.bos_id());
   for (const Token& token : tokens) ids.push_back(token.id);

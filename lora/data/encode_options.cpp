@@ -4,9 +4,22 @@
 
 #include "lora/data/chat_template.h"
 #include "lora/data/format.h"
+#include "lora/data/spelled_tokens.h"
+#include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 
 namespace lora {
+namespace {
+
+std::string as_text_note(const ChatTemplate& chat_template, const Tokenizer& tokenizer) {
+  constexpr size_t kShown = 4;
+  const std::vector<std::string> names = names_without_token(chat_template, tokenizer);
+  if (names.empty()) return "";
+  return "; its " + listed(names, kShown) + (names.size() == 1 ? " is no token" : " are no tokens") +
+         " of this tokenizer, but text of several tokens";
+}
+
+}  // namespace
 
 EncodeOptions encode_options(const DataConfig& data, const DataSource& source, const Tokenizer& tokenizer,
                              int64_t max_length) {
@@ -25,6 +38,7 @@ EncodeOptions encode_options(const DataConfig& data, const DataSource& source, c
   if (!options.chat && !format.own_template.empty()) {
     options.own_chat = find_chat_template(format.own_template, tokenizer);
   }
+  if (!options.allow_special_tokens) options.spelled = std::make_shared<const SpelledTokens>(tokenizer);
   return options;
 }
 
@@ -38,14 +52,23 @@ std::string to_key(const EncodeOptions& options) {
          " own_chat=" + (options.own_chat ? options.own_chat->key() : "none");
 }
 
+std::shared_ptr<const ChatTemplate> trained_template(const DataConfig& data, const std::vector<DataSource>& sources,
+                                                     const Tokenizer& tokenizer) {
+  for (const DataSource& source : sources) {
+    if (auto chat = encode_options(data, source, tokenizer, 2).chat) return chat;
+  }
+  return nullptr;
+}
+
 std::string templates_line(const DataConfig& data, const std::vector<DataSource>& sources, const Tokenizer& tokenizer) {
   std::vector<std::string> names;
+  std::string line;
   for (const DataSource& source : sources) {
     const EncodeOptions options = encode_options(data, source, tokenizer, 2);
-    if (options.chat && std::ranges::count(names, options.chat->name()) == 0) names.push_back(options.chat->name());
+    if (!options.chat || std::ranges::count(names, options.chat->name()) > 0) continue;
+    names.push_back(options.chat->name());
+    line += (line.empty() ? "" : "; ") + names.back() + as_text_note(*options.chat, tokenizer);
   }
-  std::string line;
-  for (const std::string& name : names) line += (line.empty() ? "" : "; ") + name;
   return line;
 }
 

@@ -11,6 +11,7 @@
 namespace lora {
 
 class ChatTemplate;
+class SpelledTokens;
 
 struct EncodeOptions {
   int64_t max_length = 0;  // tokens per sample
@@ -20,6 +21,7 @@ struct EncodeOptions {
   std::shared_ptr<const ChatTemplate> chat = {};      // renders conversations; null if the source has none
   bool chat_for_prompts = false;                      // also renders prompts and answers as conversations
   std::shared_ptr<const ChatTemplate> own_chat = {};  // renders conversations if `chat` is null
+  std::shared_ptr<const SpelledTokens> spelled = {};  // reports names of special tokens that are text in rows
 };
 
 // The options of one source of a recipe's data. Its format must be known (not auto). Throws RecipeError for an invalid
@@ -31,7 +33,12 @@ EncodeOptions encode_options(const DataConfig& data, const DataSource& source, c
 // examples with the same tokenizer.
 std::string to_key(const EncodeOptions& options);
 
-// Describes which chat templates render these sources (of known formats), and why; "" if none.
+// The chat template of the first source (of a known format) whose rows it renders; null if there is none.
+std::shared_ptr<const ChatTemplate> trained_template(const DataConfig& data, const std::vector<DataSource>& sources,
+                                                     const Tokenizer& tokenizer);
+
+// Describes which chat templates render these sources (of known formats), why, and which of their special names are no
+// tokens of the tokenizer; "" if none.
 std::string templates_line(const DataConfig& data, const std::vector<DataSource>& sources, const Tokenizer& tokenizer);
 
 }  // namespace lora

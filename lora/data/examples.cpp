@@ -28,12 +28,12 @@ void expect_label(const Example& example, bool wanted, const std::string& where)
 
 }  // namespace
 
-void add_unread(const std::vector<UnreadColumn>& more, std::vector<UnreadColumn>& all) {
-  for (const UnreadColumn& column : more) {
-    const auto known = std::ranges::find(all, column.name, &UnreadColumn::name);
+void add_named(const std::vector<NamedRows>& more, std::vector<NamedRows>& all) {
+  for (const NamedRows& column : more) {
+    const auto known = std::ranges::find(all, column.name, &NamedRows::name);
     if (known != all.end()) {
       known->rows += column.rows;
-    } else if (all.size() < kMostUnread) {
+    } else if (all.size() < kMostNamed) {
       all.push_back(column);
     }
   }
@@ -132,7 +132,7 @@ void ExampleReader::fill(ExampleBlock& block) {
     }
   });
   for (size_t i = 0; i < count; ++i) {
-    for (const std::string& column : unread[i]) add_unread({{column, 1}}, block.unread);
+    for (const std::string& column : unread[i]) add_named({{column, 1}}, block.unread);
     if (!errors[i].empty()) {
       bad_.add(errors[i]);
     } else if (rows[i].keep) {

@@ -47,17 +47,17 @@ struct ExampleRow {
   bool keep = true;   // cleared by a filter
 };
 
-// Adds the columns of `more` to those of `all`, as long as there are not more than kMostUnread.
-constexpr size_t kMostUnread = 50;
-void add_unread(const std::vector<UnreadColumn>& more, std::vector<UnreadColumn>& all);
+// Adds the names of `more` to those of `all`, as long as there are not more than kMostNamed.
+constexpr size_t kMostNamed = 50;
+void add_named(const std::vector<NamedRows>& more, std::vector<NamedRows>& all);
 
 // Rows of one source in order, without the skipped ones.
 struct ExampleBlock {
   size_t source = 0;
   std::vector<ExampleRow> rows;
   int64_t read = 0;
-  int64_t not_chosen = 0;            // left out: their answer is not one to learn (is_chosen in format.h)
-  std::vector<UnreadColumn> unread;  // in usable rows, most kMostUnread
+  int64_t not_chosen = 0;         // left out: their answer is not one to learn (is_chosen in format.h)
+  std::vector<NamedRows> unread;  // in usable rows, most kMostNamed
 };
 
 class ExampleReader {

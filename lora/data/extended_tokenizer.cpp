@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "lora/data/template_files.h"
 #include "lora/data/tokenizer.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
@@ -56,6 +57,7 @@ class ExtendedTokenizer final : public Tokenizer {
   std::optional<int64_t> pad_id() const override { return tokenizer_->pad_id(); }
   bool adds_bos() const override { return tokenizer_->adds_bos(); }
   bool adds_eos() const override { return tokenizer_->adds_eos(); }
+  std::string bos_note() const override { return tokenizer_->bos_note(); }
   std::optional<int64_t> id_of(std::string_view name) const override { return tokenizer_->id_of(name); }
   bool is_special(int64_t id) const override { return tokenizer_->is_special(id); }
   std::vector<fs::path> files() const override { return tokenizer_->files(); }
@@ -111,6 +113,10 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& model_directory, const
   if (tokens.empty()) return base;
   auto directory = std::make_unique<OwnDirectory>();
   for (const fs::path& file : base->files()) fs::copy_file(file, directory->path() / file.filename());
+  // Those in additional_chat_templates too.
+  if (const TemplateFiles own = read_template_files(model_directory); !own.text.empty()) {
+    write_template_files(directory->path(), own);
+  }
   if (const fs::path file = directory->path() / "tokenizer.json"; fs::exists(file)) {
     rewrite(file, [&](json& document) {
       json& added = document["added_tokens"];
@@ -123,7 +129,12 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& model_directory, const
       }
     });
   }
+  // Decides on BOS with the model type.
+  if (const fs::path config = model_directory / "config.json"; fs::exists(config)) {
+    fs::copy_file(config, directory->path() / "config.json");
+  }
   rewrite(directory->path() / "tokenizer_config.json", [&](json& document) {
+    if (document.empty()) document = {{"add_bos_token", base->adds_bos()}, {"add_eos_token", base->adds_eos()}};
     for (const auto& [name, id] : tokens) document["added_tokens_decoder"][std::to_string(id)] = entry_of(name);
   });
   return std::make_unique<ExtendedTokenizer>(std::move(directory));

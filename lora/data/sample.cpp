@@ -5,18 +5,11 @@
 #include <string_view>
 
 #include "lora/data/chat_template.h"
+#include "lora/data/spelled_tokens.h"
 #include "lora/data/whole_sample.h"
 
 namespace lora {
 namespace {
-
-// The length of a BOS written out at the start of the text, as in rows made for other tools. It would double the BOS
-// that is added.
-size_t spelled_bos(const Tokenizer& tokenizer, std::string_view text) {
-  if (!tokenizer.adds_bos()) return 0;
-  const std::string name = tokenizer.piece(*tokenizer.bos_id());
-  return !name.empty() && text.starts_with(name) ? name.size() : 0;
-}
 
 Chat as_chat(const Example& example) {
   const std::string& words = example.user.empty() ? example.prompt : example.user;
@@ -25,21 +18,12 @@ Chat as_chat(const Example& example) {
   return chat;
 }
 
-std::vector<Token> encode_data(const Tokenizer& tokenizer, const EncodeOptions& options, std::string_view text) {
+std::vector<Token> encode_data(const Tokenizer& tokenizer, std::string_view text, bool allow_special_tokens) {
   const TextRange all{0, text.size()};
-  return tokenizer.encode(text, std::span(&all, options.allow_special_tokens ? 1 : 0));
+  return tokenizer.encode(text, std::span(&all, allow_special_tokens ? 1 : 0));
 }
 
-}  // namespace
-
-EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
-  if (options.chat && example.chat) return fit(encode_chat(tokenizer, options, *example.chat), options);
-  if (options.own_chat && example.chat) {
-    EncodeOptions rendered = options;
-    rendered.chat = options.own_chat;
-    return fit(encode_chat(tokenizer, rendered, *example.chat), options);
-  }
-  if (options.chat_for_prompts) return fit(encode_chat(tokenizer, options, as_chat(example)), options);
+WholeSample encode_text(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
   const std::string text = example.prompt + example.completion;
   const size_t skipped = spelled_bos(tokenizer, text);
   const size_t prompt_end = example.prompt.size() > skipped ? example.prompt.size() - skipped : 0;
@@ -47,36 +31,64 @@ EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& o
 
   WholeSample whole;
   whole.is_answer = !example.prompt.empty();
-  const std::vector<Token> tokens = encode_data(tokenizer, options, std::string_view(text).substr(skipped));
+  const std::string_view read = std::string_view(text).substr(skipped);
+  const std::vector<Token> tokens = encode_data(tokenizer, read, options.allow_special_tokens);
+  size_t end = own_eos(tokenizer, read, tokens);
+  if (end < tokens.size() && tokens[end].begin < prompt_end) end = tokens.size();  // the prompt's
   whole.sample.ids.reserve(tokens.size() + 2);
   whole.sample.supervised.reserve(tokens.size() + 2);
-  if (tokenizer.adds_bos()) {
-    whole.add(*tokenizer.bos_id(), false);
-    whole.has_bos = true;
+  if (tokenizer.adds_bos()) whole.add(*tokenizer.bos_id(), false);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    whole.add(tokens[i].id, i <= end && (all || tokens[i].begin >= prompt_end));
   }
-  for (const Token& token : tokens) whole.add(token.id, all || token.begin >= prompt_end);
+  whole.has_bos = tokenizer.bos_id() && !whole.sample.ids.empty() && whole.sample.ids.front() == *tokenizer.bos_id();
   if (const auto eos = tokenizer.eos_id()) {
-    whole.add(*eos, true);
+    if (end == tokens.size()) whole.add(*eos, true);
     whole.end_ids.push_back(*eos);
   }
-  return fit(std::move(whole), options);
+  return whole;
 }
 
-std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt) {
+WholeSample encode_whole(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
+  if (options.chat && example.chat) return encode_chat(tokenizer, options, *example.chat);
+  if (options.own_chat && example.chat) {
+    EncodeOptions rendered = options;
+    rendered.chat = options.own_chat;
+    return encode_chat(tokenizer, rendered, *example.chat);
+  }
+  if (options.chat_for_prompts) return encode_chat(tokenizer, options, as_chat(example));
+  return encode_text(tokenizer, options, example);
+}
+
+}  // namespace
+
+EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
+  EncodedExample encoded = fit(encode_whole(tokenizer, options, example), options);
+  if (options.spelled) {
+    const std::string_view first = example.prompt.empty() ? example.completion : example.prompt;
+    options.spelled->find(first.substr(example.chat ? 0 : spelled_bos(tokenizer, first)), encoded.spelled);
+    if (!example.prompt.empty()) options.spelled->find(example.completion, encoded.spelled);
+  }
+  return encoded;
+}
+
+std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt, bool allow_special_tokens) {
   std::vector<int64_t> ids;
   if (tokenizer.adds_bos()) ids.push_back(*tokenizer.bos_id());
   const auto text = std::string_view(prompt).substr(spelled_bos(tokenizer, prompt));
-  for (const Token& token : tokenizer.encode(text)) ids.push_back(token.id);
+  for (const Token& token : encode_data(tokenizer, text, allow_special_tokens)) ids.push_back(token.id);
   return ids;
 }
 
 std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
   const auto& chat_template = example.chat && !options.chat ? options.own_chat : options.chat;
-  if (!chat_template || (!example.chat && !options.chat_for_prompts)) return encode_prompt(tokenizer, example.prompt);
+  if (!chat_template || (!example.chat && !options.chat_for_prompts)) {
+    return encode_prompt(tokenizer, example.prompt, options.allow_special_tokens);
+  }
   const Chat made = example.chat ? Chat() : as_chat(example);
   const Chat& chat = example.chat ? *example.chat : made;
   const size_t count = chat.messages.size() - (chat.messages.back().role() == "assistant" ? 1 : 0);
-  return encode_chat_prompt(tokenizer, *chat_template, chat, count, kTrainingDate);
+  return encode_chat_prompt(tokenizer, *chat_template, chat, count, kTrainingDate, options.allow_special_tokens);
 }
 
 EncodedExample encode_labelled(const Tokenizer& tokenizer, const std::string& text, int32_t label, int64_t max_length) {

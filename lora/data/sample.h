@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "lora/data/counts.h"
@@ -43,12 +44,13 @@ struct EncodedExample {
   std::vector<Sample> samples;  // normally one; several if it was split; none if it was dropped (see `counts`)
   // For this row, except rows, samples and tokens, which the caller counts.
   SourceCounts counts;
+  std::vector<std::string> spelled = {};  // names of special tokens that are text in this row
 };
 
 // Tokenises prompt and completion as one text, so that the answer is split as in generation. A token that begins inside
 // the prompt is masked, even if it extends into the completion. One BOS is at the front if the tokenizer adds it, also
-// if the text contains its own. A trained EOS is at the end. A sample of more than max_length tokens is handled by
-// options.overlong:
+// if the text contains its own. A trained EOS is at the end: the text's own where options.allow_special_tokens finds
+// one there, else one that is added. A sample of more than max_length tokens is handled by options.overlong:
 //   truncate  cuts the right end; the sample has no EOS, because it did not end there
 //   drop      drops the sample
 //   split     makes several samples, each with BOS if the whole has it; the last one has the EOS; a part
@@ -67,6 +69,8 @@ EncodedExample encode_labelled(const Tokenizer& tokenizer, const std::string& te
 std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 
 // The tokens from which a model answers `prompt`: BOS if the tokenizer adds it, then the prompt, no EOS.
-std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt);
+// `allow_special_tokens`: the name of a special token in it is this token; otherwise it is text.
+std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt,
+                                   bool allow_special_tokens = false);
 
 }  // namespace lora

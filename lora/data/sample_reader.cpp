@@ -40,7 +40,8 @@ void SampleReader::note(const SampleBlock& block, Dataset& dataset) const {
   source.format = reader_.source(block.source).format;
   source.ground = reader_.ground(block.source);
   source.counts += block.counts;
-  add_unread(block.unread, source.unread);
+  add_named(block.unread, source.unread);
+  add_named(block.spelled, source.spelled);
 }
 
 void SampleReader::encode(const ExampleBlock& rows, SampleBlock& block) {
@@ -64,6 +65,7 @@ void SampleReader::encode(const ExampleBlock& rows, SampleBlock& block) {
       continue;
     }
     block.counts += encoded[i].counts;
+    for (const std::string& name : encoded[i].spelled) add_named({{name, 1}}, block.spelled);
     std::ranges::move(encoded[i].samples, std::back_inserter(block.samples));
   }
 }

@@ -35,8 +35,8 @@ struct SampleOptions {
 // The samples of a block of rows of one source.
 struct SampleBlock {
   size_t source = 0;
-  SourceCounts counts;  // of its rows, except samples and tokens, which the caller counts
-  std::vector<UnreadColumn> unread;
+  SourceCounts counts;                     // of its rows, except samples and tokens, which the caller counts
+  std::vector<NamedRows> unread, spelled;  // as in SourcePart
   std::vector<Sample> samples;
 };
 

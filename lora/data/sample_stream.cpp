@@ -99,6 +99,7 @@ bool SampleStream::seek(int64_t number) {
       if (!begin_next_pass()) return false;
     }
     fill();
+    lora::expect_rows(window_, tokenizer_, rows_);
     note_read();
     // Reports data that cannot train anything before training, not at the end of the pass.
     if (++number_ == 0) expect_trainable(window_.counts(), options_.max_length, !options_.labels.empty());
@@ -117,6 +118,11 @@ void SampleStream::fill() {
   }
   window_ = std::move(next);
   while (window_.size() < buffer_ && more()) window_.add(std::exchange(block_.samples[next_++], {}));
+}
+
+void SampleStream::expect_rows(int64_t rows) {
+  rows_ = rows;
+  lora::expect_rows(window_, tokenizer_, rows_);
 }
 
 void SampleStream::note_read() {
@@ -141,7 +147,8 @@ std::vector<SourcePart> SampleStream::sources() const {
   for (size_t i = 0; i < window_.sources().size(); ++i) {
     all[i].format = window_.sources()[i].format;
     all[i].counts += window_.sources()[i].counts;
-    add_unread(window_.sources()[i].unread, all[i].unread);
+    add_named(window_.sources()[i].unread, all[i].unread);
+    add_named(window_.sources()[i].spelled, all[i].spelled);
   }
   return all;
 }

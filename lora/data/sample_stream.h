@@ -7,6 +7,7 @@
 // sources, the options and i: a resumed run reads again up to its window.
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,6 +43,9 @@ class SampleStream {
   };
   const std::vector<Read>& read() const { return read_; }
 
+  // Checks the samples of this window and of all that follow, as expect_rows() in dataset.h.
+  void expect_rows(int64_t rows);
+
   int64_t most_held() const { return most_held_; }  // the largest number of samples in memory so far
 
  private:
@@ -63,6 +67,7 @@ class SampleStream {
   LoadedDataset window_;
   std::vector<SourceFile> files_;  // of the last complete pass
   int64_t number_ = -1, passes_ = 0, most_held_ = 0;
+  int64_t rows_ = std::numeric_limits<int64_t>::max();
   std::vector<SourcePart> before_;  // of each source, in the completed passes
   std::vector<Read> read_;
 };

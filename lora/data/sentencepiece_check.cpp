@@ -1,5 +1,7 @@
 #include "lora/data/sentencepiece_check.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -60,7 +62,22 @@ bool sound_normalizer(std::string_view normalizer) {
 
 }  // namespace
 
+bool is_tiktoken(std::string_view bytes) {
+  const std::string_view line = bytes.substr(0, bytes.find('\n'));
+  const size_t space = line.find(' ');
+  if (space == 0 || space == line.npos || line.size() > 1000) return false;
+  const auto in_base64 = [](unsigned char c) { return std::isalnum(c) != 0 || c == '+' || c == '/' || c == '='; };
+  const auto is_digit = [](unsigned char c) { return std::isdigit(c) != 0 || c == '\r'; };
+  return std::ranges::all_of(line.substr(0, space), in_base64) && space + 1 < line.size() &&
+         std::ranges::all_of(line.substr(space + 1), is_digit);
+}
+
 void check_sentencepiece_model(std::string_view bytes, const std::string& name) {
+  if (is_tiktoken(bytes)) {
+    throw ModelError(name +
+                     ": is a tiktoken vocabulary, as Meta's own Llama 3 files have it; expected a SentencePiece model, "
+                     "or the tokenizer.json that the same model's Hugging Face directory has");
+  }
   ProtobufFields fields(bytes);
   int64_t pieces = 0;
   for (ProtobufField field; fields.next(field);) {

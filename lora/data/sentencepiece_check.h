@@ -11,4 +11,8 @@ namespace lora {
 // with links outside of it. Does not repeat sentencepiece's own checks.
 void check_sentencepiece_model(std::string_view bytes, const std::string& name);
 
+// Whether the bytes are a vocabulary of tiktoken, which Meta's own Llama 3 files call tokenizer.model too: lines of a
+// piece in base64 and its rank.
+bool is_tiktoken(std::string_view bytes);
+
 }  // namespace lora

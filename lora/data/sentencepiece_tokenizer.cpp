@@ -25,7 +25,7 @@ constexpr std::string_view kNoDummyPrefix{"\x1a\x02\x18\x00", 4};
 class SentencePieceTokenizer : public Tokenizer {
  public:
   SentencePieceTokenizer(const std::string& bytes, std::string name, const TokenizerConfig& config,
-                         std::vector<std::filesystem::path> files)
+                         std::vector<std::filesystem::path> files, const std::optional<SettledSurroundings>& said)
       : name_(std::move(name)), files_(std::move(files)), prefix_everywhere_(config.legacy.value_or(false)) {
     require(first_.LoadFromSerializedProto(bytes), "cannot be loaded");
     require(later_.LoadFromSerializedProto(bytes + std::string(kNoDummyPrefix)), "cannot be loaded");
@@ -34,8 +34,11 @@ class SentencePieceTokenizer : public Tokenizer {
     eos_ = config.eos ? named("eos_token", *config.eos) : if_present(first_.eos_id());
     // A padding token without an id is common, and nothing here uses it.
     pad_ = config.pad ? find_id(*config.pad) : if_present(first_.pad_id());
-    adds_bos_ = bos_ && config.add_bos.value_or(true);
-    adds_eos_ = eos_ && config.add_eos.value_or(false);
+    const SettledSurroundings around =
+        said.value_or(settle_surroundings(config, TokenizerFile::kModel, {}, bos_.has_value(), eos_.has_value()));
+    adds_bos_ = bos_ && around.before;
+    adds_eos_ = eos_ && around.behind;
+    if (bos_ && !around.note.empty()) bos_note_ = "'" + SentencePieceTokenizer::piece(*bos_) + "' is " + around.note;
   }
 
   std::vector<Token> encode(std::string_view text, std::span<const TextRange> special) const override {
@@ -99,6 +102,7 @@ class SentencePieceTokenizer : public Tokenizer {
   std::optional<int64_t> pad_id() const override { return pad_; }
   bool adds_bos() const override { return adds_bos_; }
   bool adds_eos() const override { return adds_eos_; }
+  std::string bos_note() const override { return bos_note_; }
   std::optional<int64_t> id_of(std::string_view name) const override {
     const AddedToken* token = added_.by_name(name);
     return token && token->special ? std::optional(token->id) : std::nullopt;
@@ -195,12 +199,14 @@ class SentencePieceTokenizer : public Tokenizer {
   int64_t vocab_size_ = 0;
   std::optional<int64_t> bos_, eos_, pad_;
   bool adds_bos_ = false, adds_eos_ = false;
+  std::string bos_note_;
 };
 
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_sentencepiece(const std::filesystem::path& model, const TokenizerConfig& config,
-                                              std::vector<std::filesystem::path> files) {
+                                              std::vector<std::filesystem::path> files,
+                                              const std::optional<SettledSurroundings>& around) {
   // Silences sentencepiece: it also returns what it prints, and callers decide what to print.
   sentencepiece::SetMinLogLevel(3);
   const std::string bytes = read_file(model);
@@ -209,7 +215,7 @@ std::unique_ptr<Tokenizer> load_sentencepiece(const std::filesystem::path& model
   }
   check_sentencepiece_model(bytes, model.string());
   try {
-    return std::make_unique<SentencePieceTokenizer>(bytes, model.string(), config, std::move(files));
+    return std::make_unique<SentencePieceTokenizer>(bytes, model.string(), config, std::move(files), around);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {  // its trie builder throws

@@ -56,18 +56,29 @@ SourceCounts counts_from(const json& values) {
   return counts;
 }
 
+json to_json(const std::vector<NamedRows>& named) {
+  json list = json::array();
+  for (const NamedRows& one : named) list.push_back({one.name, one.rows});
+  return list;
+}
+
+std::vector<NamedRows> named_from(const json& list) {
+  std::vector<NamedRows> named;
+  for (const json& one : list) named.push_back({one.at(0), one.at(1)});
+  return named;
+}
+
 json to_json(const DatasetIndex& index) {
   json sources = json::array(), files = json::array();
   for (const SourcePart& s : index.sources) {
-    json unread = json::array();
-    for (const UnreadColumn& column : s.unread) unread.push_back({column.name, column.rows});
     sources.push_back({{"path", s.path},
                        {"format", s.format},
                        {"ground", s.ground},
                        {"begin", s.begin},
                        {"end", s.end},
                        {"counts", to_json(s.counts)},
-                       {"unread", unread}});
+                       {"unread", to_json(s.unread)},
+                       {"spelled", to_json(s.spelled)}});
   }
   for (const SourceFile& f : index.files) files.push_back({{"path", f.path}, {"bytes", f.bytes}, {"sha256", f.sha256}});
   return {{"samples", index.lengths.size()},
@@ -89,11 +100,8 @@ DatasetIndex index_from(const json& j) {
   index.bad_rows = j.at("bad_rows");
   index.notes = j.at("notes");
   for (const json& s : j.at("sources")) {
-    index.sources.push_back(
-        {s.at("path"), s.at("format"), s.at("ground"), s.at("begin"), s.at("end"), counts_from(s.at("counts"))});
-    for (const json& column : s.at("unread")) {
-      index.sources.back().unread.push_back({column.at(0), column.at(1)});
-    }
+    index.sources.push_back({s.at("path"), s.at("format"), s.at("ground"), s.at("begin"), s.at("end"),
+                             counts_from(s.at("counts")), named_from(s.at("unread")), named_from(s.at("spelled"))});
   }
   for (const json& f : j.at("files")) index.files.push_back({f.at("path"), f.at("bytes"), f.at("sha256")});
   return index;

@@ -29,8 +29,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_dir
       return make_json_tokenizer(document, path.string(), config, std::move(files));
     }
     const JsonView root(document, path.string());
-    add_from_unigram(root, config);
-    auto tokenizer = load_sentencepiece(model_directory / "tokenizer.model", config, std::move(files));
+    const SettledSurroundings around = add_from_unigram(root, config);
+    auto tokenizer = load_sentencepiece(model_directory / "tokenizer.model", config, std::move(files), around);
     expect_same_pieces(root, *tokenizer);
     return tokenizer;
   }
@@ -39,10 +39,17 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_dir
   }
   if (has("vocab.json") && has("merges.txt")) {
     const std::string name = (model_directory / "vocab.json").string();
-    return make_json_tokenizer(read_vocab_and_merges(model_directory), name, config, std::move(files));
+    return make_json_tokenizer(read_vocab_and_merges(model_directory), name, config, std::move(files),
+                               TokenizerFile::kVocabAndMerges);
   }
   throw ModelError(model_directory.string() +
                    ": no tokenizer found, expected tokenizer.json, tokenizer.model, or vocab.json and merges.txt");
+}
+
+std::string row_problem(const Tokenizer& tokenizer, int64_t id, int64_t rows) {
+  return "'" + tokenizer.piece(id) + "', id " + std::to_string(id) +
+         ", for which the model has no row ('vocab_size' is " + std::to_string(rows) +
+         "); expected a text without this token, or model.new_tokens, which adds rows";
 }
 
 }  // namespace lora

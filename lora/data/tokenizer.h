@@ -55,10 +55,12 @@ class Tokenizer {
   virtual std::optional<int64_t> eos_id() const = 0;
   virtual std::optional<int64_t> pad_id() const = 0;
 
-  // True if the tokenizer adds BOS before a text, or EOS after it: `add_bos_token` and `add_eos_token`, else the file's
-  // post-processor. False without the id. (A chat template writes its own.)
+  // True if the tokenizer adds BOS before a text, or EOS after it; tokenizers/surroundings.h has the rules. False
+  // without the id. (A chat template writes its own.)
   virtual bool adds_bos() const = 0;
   virtual bool adds_eos() const = 0;
+  // For a person: whether BOS is put before a text and why, where transformers' versions 4 and 5 differ; else empty.
+  virtual std::string bos_note() const { return ""; }
 
   // The id of the special token `name` (a control token, never a piece of text).
   virtual std::optional<int64_t> id_of(std::string_view name) const = 0;
@@ -79,5 +81,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_dir
 // are copies that have the tokens, and live as long as the tokenizer. RecipeError for a name that is given twice.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_directory,
                                           const std::vector<std::string>& new_tokens);
+
+// "'<pad>', id 32000, for which the model has no row …": for errors.
+std::string row_problem(const Tokenizer& tokenizer, int64_t id, int64_t rows);
 
 }  // namespace lora

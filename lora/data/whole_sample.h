@@ -30,7 +30,7 @@ WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options
 // The tokens from which a model continues after the first `count` messages. They are the same as in training, including
 // BOS if the template or the tokenizer adds it.
 std::vector<int64_t> encode_chat_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat_template, const Chat& chat,
-                                        size_t count, const jinja::Date& now);
+                                        size_t count, const jinja::Date& now, bool allow_special_tokens = false);
 
 // The special tokens that end an answer in this template.
 std::vector<int64_t> end_of_turn_ids(const Tokenizer& tokenizer, const ChatTemplate& chat_template);

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@
 #include "models/network/decoder.h"
 
 namespace lora {
+
+class ChatTemplate;
 
 struct ExportOptions {
   std::string outtype = "auto";            // one of the format's outtypes; auto: the model's own dtype
@@ -26,6 +29,7 @@ struct ExportSource {
   std::vector<std::filesystem::path> tokenizer_files;  // copied into the export
   const Tokenizer* tokenizer = nullptr;                // gguf writes it; verification compares logits on a text of its
   ExportOptions options = {};
+  std::shared_ptr<const ChatTemplate> chat = {};  // that conversations were trained with; null: none were
 
   LlamaForCausalLM& model() const { return *adapted.model; }
   // Where the tokenizer's files are: in the model's directory, or elsewhere where it has new tokens.

@@ -8,6 +8,7 @@
 #include "lora/export/gguf_model.h"
 #include "lora/export/gguf_types.h"
 #include "lora/export/gguf_vocabulary.h"
+#include "lora/export/trained_chat.h"
 #include "lora/export/verify.h"
 
 namespace lora {
@@ -68,7 +69,8 @@ std::string counts(const std::vector<GgufTensor>& tensors) {
 void check_gguf(const ExportSource& source) {
   const ModelConfig& config = source.model().config();
   gguf_architecture(config);
-  gguf_vocabulary(source.tokenizer_directory(), source.tokenizer, config);
+  gguf_vocabulary(source.tokenizer_directory(), source.tokenizer, config, exported_templates(source),
+                  turn_ends(source));
 }
 
 std::string write_gguf_model(const ExportSource& source, const std::filesystem::path& output) {
@@ -77,8 +79,10 @@ std::string write_gguf_model(const ExportSource& source, const std::filesystem::
   const GgmlType type = gguf_type(source.options.outtype, source.model().dtype());
   GgufMetadata metadata = gguf_head(architecture, "model", source.model_directory, type);
   for (auto& number : gguf_numbers(config)) metadata.push_back(std::move(number));
-  for (auto& item : gguf_vocabulary(source.tokenizer_directory(), source.tokenizer, config))
+  for (auto& item : gguf_vocabulary(source.tokenizer_directory(), source.tokenizer, config, exported_templates(source),
+                                    turn_ends(source))) {
     metadata.push_back(std::move(item));
+  }
   const std::vector<GgufTensor> tensors = gguf_tensors(source.model(), type);
   std::string line;
   write_file(output, [&](const std::filesystem::path& file) {
@@ -88,7 +92,7 @@ std::string write_gguf_model(const ExportSource& source, const std::filesystem::
     line = verify_logits(
         source, [&](const at::Tensor& ids) { return written->forward(ids); }, bound(type, source.model()));
   });
-  return counts(tensors) + ", adapters merged; " + line;
+  return counts(tensors) + ", adapters merged; " + line + chat_line(source);
 }
 
 }  // namespace

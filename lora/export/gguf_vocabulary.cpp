@@ -1,8 +1,10 @@
 #include "lora/export/gguf_vocabulary.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "lora/data/sentencepiece_check.h"
 #include "lora/export/gguf_tokens.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
@@ -30,7 +32,10 @@ json read_object(const fs::path& path) {
 
 GgufTokens tokens_of(const fs::path& directory) {
   const fs::path pieces = directory / "tokenizer.model", merges = directory / "tokenizer.json";
-  if (fs::exists(pieces)) return sentencepiece_tokens(read_file(pieces), pieces.string());
+  if (fs::exists(pieces)) {
+    const std::string bytes = read_file(pieces);
+    if (!is_tiktoken(bytes) || !fs::exists(merges)) return sentencepiece_tokens(bytes, pieces.string());
+  }
   if (fs::exists(merges)) return byte_level_tokens(read_object(merges), merges.string());
   throw ExportError("gguf: " + directory.string() +
                     ": neither tokenizer.model nor tokenizer.json, and a GGUF holds its "
@@ -63,32 +68,21 @@ void put_added(GgufTokens& tokens, const fs::path& directory, const json& settin
   }
 }
 
-// The chat template of tokenizer_config.json, else of the separate file in newer directories.
-json chat_template(const fs::path& directory, const json& settings) {
-  const fs::path own = directory / "chat_template.jinja";
-  if (settings.contains("chat_template")) return settings["chat_template"];
-  return fs::exists(own) ? json(read_file(own)) : json();
-}
-
-void put_chat_template(GgufMetadata& metadata, const json& found) {
-  if (found.is_string()) metadata.emplace_back("tokenizer.chat_template", found.get<std::string>());
-  if (!found.is_array()) return;
+void put_chat_templates(GgufMetadata& metadata, const TemplateFiles& templates) {
+  if (templates.text.empty()) return;
+  metadata.emplace_back("tokenizer.chat_template", templates.text);
   std::vector<std::string> others;
-  for (const json& item : found) {
-    const std::string name = item.at("name"), text = item.at("template");
-    if (name == "default") {
-      metadata.emplace_back("tokenizer.chat_template", text);
-    } else {
-      others.push_back(name);
-      metadata.emplace_back("tokenizer.chat_template." + name, text);
-    }
+  for (const auto& [name, text] : templates.others) {
+    others.push_back(name);
+    metadata.emplace_back("tokenizer.chat_template." + name, text);
   }
   if (!others.empty()) metadata.emplace_back("tokenizer.chat_templates", others);
 }
 
 }  // namespace
 
-GgufMetadata gguf_vocabulary(const fs::path& directory, const Tokenizer* found, const ModelConfig& config) {
+GgufMetadata gguf_vocabulary(const fs::path& directory, const Tokenizer* found, const ModelConfig& config,
+                             const TemplateFiles& templates, const std::vector<int64_t>& ends) {
   if (!found) return {{"tokenizer.ggml.model", "no_vocab"}};
   const Tokenizer& tokenizer = *found;
   const json settings = read_object(directory / "tokenizer_config.json");
@@ -125,15 +119,18 @@ GgufMetadata gguf_vocabulary(const fs::path& directory, const Tokenizer* found, 
     if (id && *id < config.vocab_size) metadata.emplace_back("tokenizer.ggml." + key, static_cast<uint32_t>(*id));
   };
   put_id("bos_token_id", tokenizer.bos_id() ? tokenizer.bos_id() : config.bos_token_id);
-  put_id("eos_token_id", tokenizer.eos_id()             ? tokenizer.eos_id()
-                         : config.eos_token_ids.empty() ? std::nullopt
-                                                        : std::optional(config.eos_token_ids.front()));
+  const std::optional<int64_t> eos = tokenizer.eos_id()             ? tokenizer.eos_id()
+                                     : config.eos_token_ids.empty() ? std::nullopt
+                                                                    : std::optional(config.eos_token_ids.front());
+  put_id("eos_token_id", eos);
+  const auto turn = std::ranges::find_if(ends, [&](int64_t id) { return id != eos; });
+  if (turn != ends.end()) put_id("eot_token_id", *turn);
   put_id("unknown_token_id", unknown);
   put_id("padding_token_id", tokenizer.pad_id());
   metadata.emplace_back("tokenizer.ggml.add_bos_token", tokenizer.adds_bos());
   metadata.emplace_back("tokenizer.ggml.add_eos_token", tokenizer.adds_eos());
   if (tokens.model == "llama") metadata.emplace_back("tokenizer.ggml.add_space_prefix", tokens.add_space_prefix);
-  put_chat_template(metadata, chat_template(directory, settings));
+  put_chat_templates(metadata, templates);
   return metadata;
 }
 

@@ -10,6 +10,7 @@
 
 #include "lora/adapters/merged.h"
 #include "lora/export/export.h"
+#include "lora/export/trained_chat.h"
 #include "lora/export/verify.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
@@ -92,12 +93,14 @@ std::string write_huggingface(const ExportSource& source, const fs::path& output
     write_weights(directory, tensors, source.options.max_shard_size);
     write_file_atomically(directory / "config.json", merged_config(source));
     copy_companions(source, directory);
+    write_chat_template(source, directory);
+    write_generation_ends(source, directory);
     const auto written = load_pretrained(directory, "auto", {source.model().config().labels});
     written->eval();
     line = verify_logits(
         source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model()));
   });
-  return std::to_string(tensors.size()) + " tensors, adapters merged; " + line;
+  return std::to_string(tensors.size()) + " tensors, adapters merged; " + line + chat_line(source);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "lora/adapters/inject.h"
 #include "lora/adapters/registry.h"
 #include "lora/export/export.h"
+#include "lora/export/trained_chat.h"
 #include "lora/export/verify.h"
 #include "models/base/atomic_file.h"
 
@@ -26,18 +27,19 @@ std::string write_form(const ExportSource& source, const AdaptedModel& form, con
   std::string line;
   expect_new_rows_trained(form);
   write_directory(output, [&](const std::filesystem::path& directory) {
-    // With the tokens that the rows are of; PEFT's model is to be resized to this tokenizer.
-    if (source.tokenizer_directory() != source.model_directory) {
+    // With the tokens that the rows are of, to which PEFT's model is to be resized; and with the chat template.
+    if (source.chat || source.tokenizer_directory() != source.model_directory) {
       for (const auto& file : source.tokenizer_files) {
         std::filesystem::copy_file(file, directory / file.filename());
         sync_file(directory / file.filename());
       }
+      write_chat_template(source, directory);
     }
     write_peft(directory, form, std::filesystem::absolute(source.model_directory).lexically_normal().string());
     line = verify_adapter(source, directory);
   });
   const size_t layers = form.modules.size() + (form.embedding ? 1 : 0);
-  return std::to_string(layers) + " adapted layers; " + line;
+  return std::to_string(layers) + " adapted layers; " + line + chat_line(source);
 }
 
 std::string write_trained(const ExportSource& source, const std::filesystem::path& output) {

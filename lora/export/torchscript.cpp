@@ -191,6 +191,7 @@ std::string write_torchscript(const ExportSource& source, const fs::path& output
   jit::ExtraFilesMap extra;
   extra["config.json"] = merged_config(source);
   for (const fs::path& file : source.tokenizer_files) extra[file.filename().string()] = read_file(file);
+  if (source.chat) extra["chat_template.jinja"] = source.chat->files().text;
 
   std::string line;
   write_file(output, [&](const fs::path& file) {

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "lora/data/sample.h"
 #include "models/base/error.h"
 
@@ -47,6 +49,10 @@ std::vector<Classification> classify(LlamaForCausalLM& model, const Tokenizer& t
     const EncodedExample encoded = encode_labelled(tokenizer, text, kNoLabel, max_length);
     if (encoded.samples.empty()) throw DataError("a text is empty; expected at least one token");
     const Sample& sample = encoded.samples.front();
+    const int64_t rows = model.config().vocab_size;
+    if (const int64_t id = std::ranges::max(sample.ids); id >= rows) {
+      throw ModelError("a text uses " + row_problem(tokenizer, id, rows));
+    }
     if (!pass.takes(sample)) pass.run(model, found);
     pass.add(sample);
   }

@@ -47,6 +47,10 @@ std::vector<std::vector<int64_t>> generate(LlamaForCausalLM& model, const std::v
   const ModelConfig& shape = model.config();
   for (const auto& prompt : prompts) {
     if (prompt.empty()) throw ModelError("generation: a prompt has no tokens; expected at least one");
+    if (const int64_t id = std::ranges::max(prompt); id >= shape.vocab_size) {
+      throw ModelError("generation: a prompt has the token " + std::to_string(id) + ", and the model has " +
+                       std::to_string(shape.vocab_size) + " rows; expected a text without this token");
+    }
     const size_t held = known ? known_tokens(*known, prompt, shape) : 0;
     longest = std::max(longest, static_cast<int64_t>(prompt.size()));
     next.insert(next.end(), prompt.begin() + static_cast<std::ptrdiff_t>(held), prompt.end());

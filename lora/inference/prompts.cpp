@@ -67,7 +67,7 @@ std::vector<Prompt> load_prompts(const std::filesystem::path& file, const Adapte
 }
 
 std::vector<std::string> answer_prompts(AdapterSet& set, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
-                                        const GenerationConfig& config) {
+                                        const GenerationConfig& config, bool allow_special_tokens) {
   set.model()->eval();
   // Adapters that can share a batch come first. The prompts of one adapter are contiguous.
   const auto alone = [&](const Prompt& prompt) {
@@ -86,7 +86,7 @@ std::vector<std::string> answer_prompts(AdapterSet& set, const Tokenizer& tokeni
     for (; end < order.size() && end - begin < kPromptsAtOnce; ++end) {
       const Prompt& prompt = prompts[order[end]];
       if (prompt.adapter != first.adapter && alone(prompt)) break;
-      ids.push_back(encode_prompt(tokenizer, prompt.text));
+      ids.push_back(encode_prompt(tokenizer, prompt.text, allow_special_tokens));
       adapters.push_back(prompt.adapter);
     }
     const auto answers = generate_together(set, ids, adapters, config);

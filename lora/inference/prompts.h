@@ -23,8 +23,8 @@ std::vector<Prompt> load_prompts(const std::filesystem::path& file, const Adapte
                                  const std::string& otherwise);
 
 // Returns the answers in the order of the prompts. One batch may hold prompts of different adapters. Adapters that
-// change more than projections of decoder layers get batches of their own.
+// change more than projections of decoder layers get batches of their own. `allow_special_tokens`: see encode_prompt().
 std::vector<std::string> answer_prompts(AdapterSet& set, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
-                                        const GenerationConfig& config);
+                                        const GenerationConfig& config, bool allow_special_tokens = false);
 
 }  // namespace lora

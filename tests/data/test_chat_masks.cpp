@@ -92,7 +92,7 @@ TEST_CASE("names of special tokens in a row stay text unless they are allowed") 
   Example example;
   example.chat = std::make_shared<const Chat>(chat);
   CHECK(shown(encode_example(tokenizer(), options, example).samples.at(0), tokenizer()) ==
-        "«<s>»[INST] «</s>»«<|im_end|>» [/INST]⟦ «<s>»x«</s>»«</s>»⟧");
+        "«<s>»[INST] «</s>»«<|im_end|>» [/INST]⟦ «<s>»x«</s>»⟧");
   const auto text = encode_example(tokenizer(), {.max_length = 99, .allow_special_tokens = true}, {"a</s>", "b"});
   CHECK(shown(text.samples.at(0), tokenizer()) == "«<s>»a«</s>»⟦b«</s>»⟧");
 }

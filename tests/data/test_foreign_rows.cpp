@@ -43,7 +43,7 @@ Loaded load_rows(const std::string& lines, DataSource source, DataConfig data = 
   loaded.format = part.format;
   loaded.ground = part.ground;
   loaded.counts = part.counts;
-  for (const UnreadColumn& column : part.unread) {
+  for (const NamedRows& column : part.unread) {
     loaded.unread += (loaded.unread.empty() ? "" : ", ") + column.name + " " + std::to_string(column.rows);
   }
   return loaded;

@@ -115,7 +115,7 @@ TEST_CASE("merges go by rank, and special tokens are found in the given ranges a
   CHECK(tokenizer->decode({6, 5, 3, -1, 4, 99, 7}) == "abc ab");
 }
 
-TEST_CASE("the file says which tokens stand around a text, the configuration overrides it") {
+TEST_CASE("the post-processor says which tokens stand around a text, whatever the flags say") {
   CHECK(tokenizer_of(small())->adds_bos());
   CHECK(tokenizer_of(small())->bos_id() == 6);
   CHECK(tokenizer_of(small())->eos_id() == std::nullopt);
@@ -129,9 +129,9 @@ TEST_CASE("the file says which tokens stand around a text, the configuration ove
   config.add_bos = false;
   config.add_eos = true;
   const auto tokenizer = tokenizer_of(small(), config);
-  CHECK_FALSE(tokenizer->adds_bos());
-  CHECK(tokenizer->adds_eos());
-  CHECK(tokenizer->bos_id() == 7);
+  CHECK(tokenizer->adds_bos());
+  CHECK_FALSE(tokenizer->adds_eos());
+  CHECK(tokenizer->bos_id() == 6);
   config.eos = "<none>";
   CHECK_THROWS_WITH(tokenizer_of(small(), config), Contains("'<none>' (eos_token) is not in the vocabulary"));
 }

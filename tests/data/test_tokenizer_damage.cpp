@@ -76,6 +76,21 @@ TEST_CASE("a file that is no SentencePiece model is refused") {
              Contains("git lfs pull"));
 }
 
+TEST_CASE("Meta's tiktoken vocabulary is named, and a text that resembles it is not") {
+  const std::string tiktoken = "IQ== 0\nIg== 1\nIw== 2\n";
+  CHECK_THAT(load_error(tiktoken), Contains("tokenizer.model: is a tiktoken vocabulary, as Meta's own Llama 3 files") &&
+                                       Contains("tokenizer.json") && !Contains("fetch the file again"));
+  CHECK_THAT(load_error(std::string("IQ== 0")), Contains("is a tiktoken vocabulary"));
+  for (const char* other : {"IQ== zero\n", "I-== 0\n", " 0\n", "IQ==\n", "IQ== \n"}) {
+    CHECK_THAT(load_error(std::string(other)), Contains("not a whole SentencePiece model"));
+  }
+  TemporaryDirectory directory;  // beside a tokenizer.json, which is read
+  write_bytes(directory / "tokenizer.model", tiktoken);
+  write_bytes(directory / "tokenizer.json",
+              R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "pre_tokenizer": null})");
+  CHECK(load_error(directory.path()).empty());
+}
+
 TEST_CASE("a vocabulary that contradicts itself is refused") {
   SentencePieceModel model = small_model();
   model.pieces.push_back({"ab", 0, PieceType::kNormal});

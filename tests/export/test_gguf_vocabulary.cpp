@@ -27,13 +27,14 @@ SentencePieceModel pieces() {
 }
 
 // Of a directory with these files, for a model with two rows more than the tokenizer has.
-GgufMetadata vocabulary(const std::map<std::string, std::string>& files) {
+GgufMetadata vocabulary(const std::map<std::string, std::string>& files, const std::vector<int64_t>& ends = {}) {
   const TemporaryDirectory directory;
   write_bytes(directory / "tokenizer.model", serialize(pieces()));
   for (const auto& [name, text] : files) write_bytes(directory / name, text);
   ModelConfig config;
   config.vocab_size = 264;
-  return gguf_vocabulary(directory.path(), load_tokenizer(directory.path()).get(), config);
+  return gguf_vocabulary(directory.path(), load_tokenizer(directory.path()).get(), config,
+                         read_template_files(directory.path()), ends);
 }
 
 template <typename T>

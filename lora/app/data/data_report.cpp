@@ -27,17 +27,18 @@ constexpr std::array<Column, 10> kColumns = {{
     {"trained", [](const SourcePart& s) { return s.counts.supervised; }, true},
 }};
 
-// Columns that every row has come without a number.
-std::string unread_line(const SourcePart& source) {
-  if (source.unread.empty()) return "";
+// Names that every row has come without a number.
+std::string named_line(const std::string& what, const SourcePart& source, const std::vector<NamedRows>& named,
+                       const std::string& hint = "") {
+  if (named.empty()) return "";
   std::string text;
-  for (const UnreadColumn& column : source.unread) {
-    text += (text.empty() ? "'" : ", '") + one_line(column.name, 60) + "'";
-    if (column.rows < source.counts.rows)
-      text += " (in " + with_commas(column.rows) + " of " + with_commas(source.counts.rows) + " rows)";
+  for (const NamedRows& one : named) {
+    text += (text.empty() ? "'" : ", '") + one_line(one.name, 60) + "'";
+    if (one.rows < source.counts.rows)
+      text += " (in " + with_commas(one.rows) + " of " + with_commas(source.counts.rows) + " rows)";
   }
-  if (source.unread.size() == kMostUnread) text += " and perhaps others";
-  return "Not read    " + source.path + ": " + text + "\n";
+  if (named.size() == kMostNamed) text += " and perhaps others";
+  return what + source.path + ": " + text + hint + "\n";
 }
 
 }  // namespace
@@ -73,7 +74,11 @@ std::string sources_notes(const NamedDatasets& sets) {
       if (!source.ground.empty())
         text += "Format      " + source.path + ": " + source.format + ", " + source.ground + "\n";
     }
-    for (const SourcePart& source : set->sources()) text += unread_line(source);
+    for (const SourcePart& source : set->sources()) {
+      text += named_line("Not read    ", source, source.unread);
+      text += named_line("Spelled out ", source, source.spelled,
+                         ": special tokens that are text here; data.allow_special_tokens: true makes them tokens");
+    }
     const std::vector<std::string>& bad = set->index().bad_rows;
     for (size_t i = 0; i < bad.size(); ++i)
       text += (i == 0 ? "Passed over " : "            ") + one_line(bad[i], 300) + "\n";

@@ -14,8 +14,8 @@ using NamedDatasets = std::vector<std::pair<std::string, const LoadedDataset*>>;
 // One row per source: rows read, rows left out and why, samples, tokens. Omits columns that are zero in every row.
 std::string sources_table(const NamedDatasets& sets);
 
-// "Format      FILE: alpaca, its columns are …", "Not read    FILE: 'id', …", "Passed over …", "Cache       …": whole
-// lines, each only if it applies.
+// "Format      FILE: alpaca, its columns are …", "Not read    FILE: 'id', …", "Spelled out FILE: '</s>', …", "Passed
+// over …", "Cache       …": whole lines, each only if it applies.
 std::string sources_notes(const NamedDatasets& sets);
 
 }  // namespace lora

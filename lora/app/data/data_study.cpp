@@ -18,6 +18,12 @@ namespace {
 
 constexpr int kBins = 24;
 
+std::string joined_names(const std::vector<NamedRows>& named) {
+  std::string names;
+  for (const NamedRows& one : named) names += (names.empty() ? "" : ", ") + one.name;
+  return names;
+}
+
 SourceStudy study_source(const Dataset& dataset, const SourcePart& part, const SourceFindings& findings,
                          bool validation) {
   SourceStudy study;
@@ -25,7 +31,8 @@ SourceStudy study_source(const Dataset& dataset, const SourcePart& part, const S
   study.format = part.format;
   study.validation = validation;
   study.counts = part.counts;
-  for (const UnreadColumn& column : part.unread) study.unread += (study.unread.empty() ? "" : ", ") + column.name;
+  study.unread = joined_names(part.unread);
+  study.spelled = joined_names(part.spelled);
   study.findings = findings;
   std::vector<int64_t> lengths;
   std::vector<double> shares;
@@ -144,6 +151,7 @@ std::vector<SourceColumn> source_columns(const DataStudy& study) {
       {{"95 %", [](S s) { return with_commas(s.p95); }}, true},
       {{"longest", [](S s) { return with_commas(s.longest); }}, true},
       {{"not read", [](S s) { return s.unread.empty() ? "0" : one_line(s.unread, 60); }}, false},
+      {{"spelled out", [](S s) { return s.spelled.empty() ? "0" : one_line(s.spelled, 60); }}, false},
   };
   std::vector<SourceColumn> columns;
   for (const auto& [column, always] : kColumns) {

@@ -19,7 +19,8 @@ struct SourceStudy {
   std::string path, format;
   bool validation = false;
   SourceCounts counts;
-  std::string unread;  // the columns that are not read
+  std::string unread;   // the columns that are not read
+  std::string spelled;  // the special tokens whose names are text in the rows
   SourceFindings findings;
   Histogram lengths;     // tokens per sample
   Histogram supervised;  // share of trained tokens per sample

@@ -40,6 +40,7 @@ TrainedModel on_original_base(const ExportSource& source, const BaseSource& base
   original.section.quantization = "none";
   original.seed = base.seed;
   original.tokenizer = load_tokenizer(base.model.path, base.model.new_tokens);
+  original.chat = source.chat;
   AdapterConfig config = source.adapted.config;
   config.init_from.clear();  // the trained weights follow
   original.adapted =

@@ -36,14 +36,8 @@ std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const 
     head.new_rows = drawn_rows(tokenizer.vocab_size(), section.new_tokens_init, seed);
     for (const std::string& name : section.new_tokens) head.new_tokens.push_back(tokenizer.id_of(name).value());
   }
-  auto model = section.init == ModelInit::kRandom ? make_random(section.path, section.dtype, seed, labels, quantizer)
-                                                  : load_pretrained(section.path, section.dtype, head, quantizer);
-  if (tokenizer.vocab_size() > model->config().vocab_size) {
-    throw ModelError(section.path + ": the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
-                     " ids, config.json a 'vocab_size' of " + std::to_string(model->config().vocab_size) +
-                     "; expected at least as many");
-  }
-  return model;
+  return section.init == ModelInit::kRandom ? make_random(section.path, section.dtype, seed, labels, quantizer)
+                                            : load_pretrained(section.path, section.dtype, head, quantizer);
 }
 
 std::string model_line(const LlamaForCausalLM& model) {
@@ -65,7 +59,8 @@ void set_threads(int64_t wanted) {
 }
 
 ExportSource export_source(const TrainedModel& trained, const ExportOptions& options) {
-  return {trained.adapted, trained.section.path, trained.tokenizer->files(), trained.tokenizer.get(), options};
+  return {trained.adapted, trained.section.path, trained.tokenizer->files(), trained.tokenizer.get(),
+          options,         trained.chat};
 }
 
 TrainedModel load_base(const std::string& model_directory, const TrainedSource& source, const ModelSection& section,
@@ -80,6 +75,7 @@ TrainedModel load_base(const std::string& model_directory, const TrainedSource& 
   trained.section = base;
   trained.seed = seed;
   trained.tokenizer = tokenizer_of(source, model_directory);
+  trained.chat = chat_of(source, *trained.tokenizer);
   trained.adapted.model = load_model(base, *trained.tokenizer, seed, labels, new_rows_of(source));
   return trained;
 }

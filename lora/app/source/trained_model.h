@@ -19,8 +19,8 @@ namespace lora {
 // recipe.
 Labels choose_labels(const Recipe& recipe, const CacheOptions& cache = {});
 
-// Loads the network of a `model` section, and checks that it has a row for each of the tokenizer's ids. With labels it
-// is a classifier, whose head is fresh unless the directory has one. A section with new_tokens gets rows for those of
+// Loads the network of a `model` section. The tokenizer may have ids for which it has no row. With labels it is a
+// classifier, whose head is fresh unless the directory has one. A section with new_tokens gets rows for those of
 // `tokenizer`; else `new_rows` says which rows are added.
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
                                              const LabelNames& labels = {}, const NewRows& new_rows = {});
@@ -36,7 +36,8 @@ struct TrainedModel {
   std::unique_ptr<Tokenizer> tokenizer;
   ModelSection section;  // what the base was loaded by
   uint64_t seed = 0;
-  std::string line;  // for a person: what was loaded
+  std::shared_ptr<const ChatTemplate> chat = {};  // that it was trained with; null: with none, or it is not known
+  std::string line;                               // for a person: what was loaded
 };
 
 // Borrows from `trained`.

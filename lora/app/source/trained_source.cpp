@@ -9,6 +9,8 @@
 #include "lora/adapters/registry.h"
 #include "lora/checkpoints/store.h"
 #include "lora/checkpoints/training_state.h"
+#include "lora/data/encode_options.h"
+#include "lora/data/template_files.h"
 #include "lora/log/log.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
@@ -134,10 +136,25 @@ NewRows new_rows_of(const TrainedSource& source) {
 }
 
 std::string template_of(const TrainedSource& source) {
+  const TemplateFiles own = read_template_files(source.directory);
+  if (!own.text.empty()) return is_template_path(own.where) ? (source.directory / own.where).string() : own.text;
   if (!source.recipe) return "auto";
   const DataConfig& data = source.recipe->data;
   return data.train.empty() || data.train.front().chat_template.empty() ? data.chat_template
                                                                         : data.train.front().chat_template;
+}
+
+std::shared_ptr<const ChatTemplate> chat_of(const TrainedSource& source, const Tokenizer& tokenizer) {
+  try {
+    if (auto stored = stored_chat_template(source.directory, tokenizer)) return stored;
+  } catch (const ModelError& e) {
+    log_warning(source.directory.string() + ": its chat template is passed over for the base's: " + e.what());
+  }
+  if (!source.recipe) return nullptr;
+  // An earlier version's checkpoint. Which format a source of format auto had is not known.
+  std::vector<DataSource> sources = source.recipe->data.train;
+  std::erase_if(sources, [](const DataSource& one) { return one.format == "auto"; });
+  return trained_template(source.recipe->data, sources, tokenizer);
 }
 
 AdaptedModel load_trained_into(const TrainedSource& source, std::shared_ptr<LlamaForCausalLM> model) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "lora/adapters/adapter_set.h"
+#include "lora/data/chat_template.h"
 #include "lora/data/tokenizer.h"
 #include "lora/recipe/recipe.h"
 
@@ -36,8 +37,12 @@ std::unique_ptr<Tokenizer> tokenizer_of(const TrainedSource& source, const std::
 // The rows beyond a base's own that an adapter's file has. A run's follow from its recipe, see load_model().
 NewRows new_rows_of(const TrainedSource& source);
 
-// The chat template it was trained with, as data.template names one: its first source's; auto where that is not known.
+// The chat template it was trained with, as data.template names one: that in its directory, else that of its recipe's
+// first source; auto where that is not known.
 std::string template_of(const TrainedSource& source);
+
+// The same as a template, for an export. Null where it was trained without conversations, and where that is not known.
+std::shared_ptr<const ChatTemplate> chat_of(const TrainedSource& source, const Tokenizer& tokenizer);
 
 // Puts the weights into a bare base of the right shape. ModelError where they do not fit.
 AdaptedModel load_trained_into(const TrainedSource& source, std::shared_ptr<LlamaForCausalLM> model);

@@ -7,6 +7,8 @@
 #include "lora/app/training/machine.h"
 #include "lora/app/training/signals.h"
 #include "lora/checkpoints/training_state.h"
+#include "lora/data/chat_template.h"
+#include "lora/data/template_files.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -101,6 +103,7 @@ void ActiveRun::save() {
     write_training_state(checkpoint, planned_.adapted, trainer(), recipe().model.path, to_yaml(recipe()));
     write_base_record(checkpoint, recipe().model.path);
     write_data_record(checkpoint, prepared.train(), prepared.data->stream.samples.get(), prepared.data->validation);
+    if (prepared.chat) write_template_files(checkpoint, prepared.chat->files());
   });
   directory().checkpoints().prune(recipe().training.checkpoint_keep, {progress.best_step});
   saved_step_ = progress.step;

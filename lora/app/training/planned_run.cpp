@@ -34,7 +34,7 @@ void PlannedRun::activate() const {
 
 ExportSource PlannedRun::export_source() const {
   const Tokenizer& tokenizer = *prepared.tokenizer;
-  ExportSource source{adapted, recipe().model.path, tokenizer.files(), &tokenizer};
+  ExportSource source{adapted, recipe().model.path, tokenizer.files(), &tokenizer, {}, prepared.chat};
   // What is in the list itself is not written twice.
   source.options.huggingface_beside = std::ranges::count(recipe().exports, "huggingface") == 0;
   return source;
@@ -50,6 +50,13 @@ PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
                                    : set.add(run.name(), recipe.adapter, seed, fresh);
   RecipeData& data = *run.prepared.data;
   const Dataset* held_out = recipe.data.validation.empty() ? nullptr : &data.validation;
+  const int64_t vocabulary = set.model()->config().vocab_size;
+  expect_rows(data.validation, *run.prepared.tokenizer, vocabulary);
+  if (run.prepared.streams()) {
+    data.stream.samples->expect_rows(vocabulary);
+  } else {
+    expect_rows(data.train, *run.prepared.tokenizer, vocabulary);
+  }
   RowCursor rows = run.prepared.streams() ? RowCursor(*data.stream.samples, recipe.training, recipe.data.shuffle)
                                           : RowCursor(data.train, recipe.training, recipe.data.shuffle, data.mixture);
   run.trainer = std::make_unique<Trainer>(run.model(), recipe.training, std::move(rows), held_out);

@@ -4,6 +4,7 @@
 #include "lora/app/source/trained_model.h"
 #include "lora/app/training/base_record.h"
 #include "lora/app/training/data_record.h"
+#include "lora/data/encode_options.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -37,6 +38,7 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
   run.labels = choose_labels(run.recipe, cache);
   cache.beside = template_files(run.recipe.data);
   run.data = std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache));
+  run.chat = trained_template(run.recipe.data, sources_as_found(run.recipe.data.train, run.train()), tokenizer);
   // A stream's samples are compared where it goes on.
   if (run.directory && run.directory->resume_from() && !run.streams()) {
     expect_same_data(run.directory->resume_from()->directory, run.data->train, nullptr, run.data->validation);

@@ -34,7 +34,8 @@ struct PreparedRun {
   std::unique_ptr<RunDirectory> directory = {};  // null in a dry run
   Labels labels = {};                            // of a classifier
   std::unique_ptr<RecipeData> data = {};
-  std::vector<std::string> warnings = {};  // about the run directory and the data
+  std::shared_ptr<const ChatTemplate> chat = {};  // that the training conversations are rendered by; null: none are
+  std::vector<std::string> warnings = {};         // about the run directory and the data
 
   // Whether weights are drawn or computed, rather than read from a checkpoint.
   bool starts_fresh() const { return directory && !directory->resume_from(); }

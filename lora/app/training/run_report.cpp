@@ -48,6 +48,7 @@ std::string data_lines(const PlannedRun& run, const NamedDatasets& sets) {
   sources.insert(sources.end(), held_out.begin(), held_out.end());
   const std::string templates = templates_line(recipe.data, sources, *prepared.tokenizer);
   if (!templates.empty()) text += "Template    " + templates + "\n";
+  if (const std::string bos = prepared.tokenizer->bos_note(); !bos.empty()) text += "BOS         " + bos + "\n";
   const std::string cleaned = cleaning_line(prepared.cleaning(), recipe.data.cleaning);
   if (!cleaned.empty()) text += "Cleaning    " + cleaned + " (lora-data report shows them)\n";
   if (!prepared.labels.empty()) text += "Labels      " + labels_line(train, prepared.labels.names()) + "\n";

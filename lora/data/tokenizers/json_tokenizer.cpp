@@ -88,7 +88,7 @@ size_t character_begin(std::string_view text, size_t at) {
 
 class JsonTokenizer : public Tokenizer {
  public:
-  JsonTokenizer(const JsonView& root, std::string name, const TokenizerConfig& config,
+  JsonTokenizer(const JsonView& root, std::string name, const TokenizerConfig& config, TokenizerFile file,
                 std::vector<std::filesystem::path> files)
       : name_(std::move(name)),
         files_(std::move(files)),
@@ -104,7 +104,7 @@ class JsonTokenizer : public Tokenizer {
 
     Surroundings around;
     if (const auto processor = root.find("post_processor")) around = read_post_processor(*processor);
-    take_special(around, config);
+    take_special(around, config, file);
   }
 
   std::vector<Token> encode(std::string_view text, std::span<const TextRange> special) const override {
@@ -162,6 +162,7 @@ class JsonTokenizer : public Tokenizer {
   std::optional<int64_t> pad_id() const override { return pad_; }
   bool adds_bos() const override { return adds_bos_; }
   bool adds_eos() const override { return adds_eos_; }
+  std::string bos_note() const override { return bos_note_; }
   std::optional<int64_t> id_of(std::string_view name) const override {
     const AddedToken* token = added_.by_name(name);
     return token && token->special ? std::optional(token->id) : std::nullopt;
@@ -202,20 +203,18 @@ class JsonTokenizer : public Tokenizer {
     normal_ = AddedTokens(std::move(normal));
   }
 
-  void take_special(const Surroundings& around, const TokenizerConfig& config) {
+  void take_special(const Surroundings& by_processor, const TokenizerConfig& config, TokenizerFile file) {
     if (config.bos) bos_ = named("bos_token", *config.bos);
     if (config.eos) eos_ = named("eos_token", *config.eos);
     // A padding token without an id is common, and nothing here uses it.
     if (config.pad) pad_ = find_id(*config.pad);
-    const auto added_here = [&](std::optional<bool> said, const std::optional<std::string>& by_template,
-                                std::optional<int64_t>& id) {
-      if (by_template && (!said || !id)) id = named("post_processor", *by_template);
-      return id && said.value_or(by_template.has_value());
-    };
-    // As in transformers, setting one of the two in the configuration determines both.
-    const bool spoken = config.add_bos || config.add_eos;
-    adds_bos_ = added_here(spoken ? std::optional(config.add_bos.value_or(false)) : std::nullopt, around.before, bos_);
-    adds_eos_ = added_here(spoken ? std::optional(config.add_eos.value_or(false)) : std::nullopt, around.behind, eos_);
+    const bool bos = bos_ || by_processor.before, eos = eos_ || by_processor.behind;
+    const SettledSurroundings around = settle_surroundings(config, file, by_processor, bos, eos);
+    if (around.names.before) bos_ = named("post_processor", *around.names.before);
+    if (around.names.behind) eos_ = named("post_processor", *around.names.behind);
+    adds_bos_ = around.before && bos_;
+    adds_eos_ = around.behind && eos_;
+    if (!around.note.empty() && bos_) bos_note_ = "'" + JsonTokenizer::piece(*bos_) + "' is " + around.note;
   }
 
   std::optional<int64_t> find_id(const std::string& name) const {
@@ -285,15 +284,16 @@ class JsonTokenizer : public Tokenizer {
   int64_t vocab_size_ = 0;
   std::optional<int64_t> bos_, eos_, pad_;
   bool adds_bos_ = false, adds_eos_ = false;
+  std::string bos_note_;
   mutable ScratchPool scratch_;
 };
 
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_json_tokenizer(const nlohmann::json& document, const std::string& name,
-                                               const TokenizerConfig& config,
-                                               std::vector<std::filesystem::path> files) {
-  return std::make_unique<JsonTokenizer>(JsonView(document, name), name, config, std::move(files));
+                                               const TokenizerConfig& config, std::vector<std::filesystem::path> files,
+                                               TokenizerFile file) {
+  return std::make_unique<JsonTokenizer>(JsonView(document, name), name, config, file, std::move(files));
 }
 
 }  // namespace lora

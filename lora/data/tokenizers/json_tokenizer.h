@@ -9,14 +9,16 @@
 #include <vector>
 
 #include "lora/data/tokenizer.h"
+#include "lora/data/tokenizers/surroundings.h"
 #include "lora/data/tokenizers/tokenizer_config.h"
 
 namespace lora {
 
-// `document` is the parsed file `name`; files() returns `files`. The file determines how text becomes ids and which
-// tokens surround it. `config` adds tokens and names BOS, EOS and PAD. Throws ModelError with file and key for an error
-// or an unsupported setting.
+// `document` is the parsed file `name`, or is made of a vocab.json of that name, as `file` says; files() returns
+// `files`. The file determines how text becomes ids. `config` adds tokens and names BOS, EOS and PAD. Throws ModelError
+// with file and key for an error or an unsupported setting.
 std::unique_ptr<Tokenizer> make_json_tokenizer(const nlohmann::json& document, const std::string& name,
-                                               const TokenizerConfig& config, std::vector<std::filesystem::path> files);
+                                               const TokenizerConfig& config, std::vector<std::filesystem::path> files,
+                                               TokenizerFile file = TokenizerFile::kJson);
 
 }  // namespace lora

@@ -1,16 +1,10 @@
 #pragma once
 // Reads `post_processor` of tokenizer.json for a single text: the tokens before and after it.
 
-#include <optional>
-#include <string>
-
 #include "lora/data/tokenizers/json_view.h"
+#include "lora/data/tokenizers/surroundings.h"
 
 namespace lora {
-
-struct Surroundings {
-  std::optional<std::string> before, behind;
-};
 
 // TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel (which adds nothing), Sequence. Throws ModelError
 // for any other, and for more than one token on a side.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "lora/data/tokenizers/json_view.h"
@@ -51,6 +52,8 @@ void read_config(const JsonView& file, TokenizerConfig& config) {
   config.add_bos = flag("add_bos_token");
   config.add_eos = flag("add_eos_token");
   config.legacy = flag("legacy");
+  config.has_config = true;
+  config.type = file.string_or("tokenizer_class", "");
   const auto added = file.find("added_tokens_decoder");
   if (!added) return;
   for (const auto& [key, entry] : added->object().items()) {
@@ -58,6 +61,18 @@ void read_config(const JsonView& file, TokenizerConfig& config) {
     token.id = read_id(*added, key);
     config.added.push_back(std::move(token));
   }
+}
+
+// The model's reader says what is wrong with a config.json.
+void read_model_type(const std::filesystem::path& path, TokenizerConfig& config) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return;
+  const nlohmann::json model = nlohmann::json::parse(file, nullptr, false);
+  const auto text = [&](const char* key) {
+    return model.is_object() && model.contains(key) && model[key].is_string() ? model[key].get<std::string>() : "";
+  };
+  config.model_type = text("model_type");
+  if (config.type.empty()) config.type = text("tokenizer_class");
 }
 
 void read_added(const JsonView& file, TokenizerConfig& config) {
@@ -94,6 +109,8 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
     config.files.push_back(path);
   };
   read("tokenizer_config.json", read_config);
+  read_model_type(directory / "config.json", config);
+  if (config.type.ends_with("Fast")) config.type.resize(config.type.size() - 4);
   read("special_tokens_map.json", read_names);
   read("added_tokens.json", read_added);
   const auto chat_template = directory / "chat_template.jinja";

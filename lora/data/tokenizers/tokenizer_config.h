@@ -13,14 +13,18 @@ namespace lora {
 struct TokenizerConfig {
   std::optional<std::string> bos, eos, pad;
   std::optional<bool> add_bos, add_eos;
+  std::string type;                          // tokenizer_class, without "Fast"
+  std::string model_type;                    // of config.json
+  bool has_config = false;                   // there is a tokenizer_config.json
   std::optional<bool> legacy;                // SentencePiece: adds a space to each part between special tokens
   std::vector<AddedToken> added;             // with their ids
   std::vector<std::string> special;          // every name that is declared a special token, with or without an id
   std::vector<std::filesystem::path> files;  // the files that were read
 };
 
-// Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json in `directory`, if they exist. An earlier
-// file takes precedence. Throws ModelError with file and key.
+// Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json in `directory`, if they exist, and the
+// model type and the tokenizer's class in config.json. An earlier file takes precedence. Throws ModelError with file
+// and key.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory);
 
 // Reads an entry of `added_tokens` or `added_tokens_decoder`, without the id.

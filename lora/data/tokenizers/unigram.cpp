@@ -39,7 +39,7 @@ bool is_unigram(const nlohmann::json& document) {
   return document.is_object() && document.contains(kType) && document[kType] == "Unigram";
 }
 
-void add_from_unigram(const JsonView& root, TokenizerConfig& config) {
+SettledSurroundings add_from_unigram(const JsonView& root, TokenizerConfig& config) {
   if (const auto entries = root.find("added_tokens")) {
     for (const JsonView& entry : entries->elements()) {
       AddedToken token = read_added_token(entry);
@@ -48,17 +48,15 @@ void add_from_unigram(const JsonView& root, TokenizerConfig& config) {
       if (std::ranges::none_of(config.added, known)) config.added.push_back(std::move(token));
     }
   }
-  if (!config.add_bos && !config.add_eos) {
-    Surroundings around;
-    if (const auto processor = root.find("post_processor")) around = read_post_processor(*processor);
-    config.add_bos = around.before.has_value();
-    config.add_eos = around.behind.has_value();
-    if (around.before && !config.bos) config.bos = around.before;
-    if (around.behind && !config.eos) config.eos = around.behind;
-  }
+  Surroundings by_processor;
+  if (const auto processor = root.find("post_processor")) by_processor = read_post_processor(*processor);
+  SettledSurroundings around = settle_surroundings(config, TokenizerFile::kJson, by_processor, true, true);
+  if (around.names.before) config.bos = around.names.before;
+  if (around.names.behind) config.eos = around.names.behind;
   if (const auto pre_tokenizer = root.find("pre_tokenizer"); pre_tokenizer && !config.legacy) {
     config.legacy = prepend_scheme(*pre_tokenizer) == "always";
   }
+  return around;
 }
 
 void expect_same_pieces(const JsonView& root, const Tokenizer& tokenizer) {

@@ -1,0 +1,76 @@
+// Where a directory keeps its chat templates.
+
+#include "lora/data/template_files.h"
+
+#include <nlohmann/json.hpp>
+
+#include "lora/data/tokenizer.h"
+#include "models/base/error.h"
+#include "tests/catch.h"
+#include "tests/data/sentencepiece_writer.h"
+#include "tests/temporary_directory.h"
+
+namespace lora::test {
+namespace {
+
+using Catch::Matchers::Contains;
+using nlohmann::json;
+
+void check_written(const TemporaryDirectory& directory, const TemplateFiles& templates, const std::string& where) {
+  write_template_files(directory.path(), templates);
+  const TemplateFiles found = read_template_files(directory.path());
+  CHECK(found.same_texts(templates));
+  CHECK(found.where == where);
+}
+
+TEST_CASE("templates go where the directory has its own: the file, else the configuration, else a new file") {
+  const TemplateFiles one{"", "{{ one }}"}, two{"", "{{ two }}", {{"tool_use", "{{ t }}"}}};
+  for (const TemplateFiles& templates : {one, two}) {
+    const TemporaryDirectory directory;
+    check_written(directory, templates, "chat_template.jinja");
+    check_written(directory, {"", "{{ other }}"}, "chat_template.jinja");
+    CHECK(read_template_files(directory.path()).others.empty());
+  }
+  for (const TemplateFiles& templates : {one, two}) {
+    const TemporaryDirectory directory;
+    write_bytes(directory / "tokenizer_config.json", R"({"eos_token": "</s>", "chat_template": "old"})");
+    check_written(directory, templates, "tokenizer_config.json");
+    CHECK(json::parse(read_bytes(directory / "tokenizer_config.json"))["eos_token"] == "</s>");
+    CHECK_FALSE(std::filesystem::exists(directory / "chat_template.jinja"));
+  }
+  const TemporaryDirectory both;
+  write_bytes(both / "tokenizer_config.json", R"({"chat_template": "old"})");
+  write_bytes(both / "chat_template.jinja", "file");
+  CHECK(read_template_files(both.path()).text == "file");  // as transformers
+  check_written(both, two, "chat_template.jinja");
+  CHECK_FALSE(json::parse(read_bytes(both / "tokenizer_config.json")).contains("chat_template"));
+}
+
+TEST_CASE("a directory with the same templates stays byte for byte as it is") {
+  const TemporaryDirectory directory;
+  const std::string config = R"({ "chat_template" : "{{ a }}" })";
+  write_bytes(directory / "tokenizer_config.json", config);
+  write_template_files(directory.path(), {"", "{{ a }}"});
+  CHECK(read_bytes(directory / "tokenizer_config.json") == config);
+}
+
+TEST_CASE("a template whose name is a path is not written") {
+  const TemporaryDirectory directory;
+  CHECK_THROWS_AS(write_template_files(directory.path(), {"", "a", {{"../b", "c"}}}), StorageError);
+  CHECK_FALSE(std::filesystem::exists(directory.path().parent_path() / "b.jinja"));
+}
+
+TEST_CASE("new tokens keep the templates for tools") {
+  const TemporaryDirectory directory;
+  SentencePieceModel model;
+  model.pieces = first_pieces();
+  write_bytes(directory / "tokenizer.model", serialize(model));
+  const TemplateFiles templates{"", "{{ one }}", {{"tool_use", "{{ t }}"}}};
+  write_template_files(directory.path(), templates);
+  CHECK(template_paths(directory.path()).size() == 2);
+  const auto tokenizer = load_tokenizer(directory.path(), {"<|new|>"});
+  CHECK(read_template_files(tokenizer->files().front().parent_path()).same_texts(templates));
+}
+
+}  // namespace
+}  // namespace lora::test
