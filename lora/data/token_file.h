@@ -17,7 +17,7 @@
 
 namespace lora {
 
-constexpr uint32_t kTokenFileVersion = 3;
+constexpr uint32_t kTokenFileVersion = 4;
 
 // The samples of a mapped file. Verifies the checksum of a block when it is first read, so opening a long file takes no
 // longer.
