@@ -101,6 +101,28 @@ TEMPLATES = {
         "<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endif %}{% endfor %}"
         "{% if ns.open %}{% generation %}{{ stop }}{% endgeneration %}{% endif %}"
         "{% if add_generation_prompt %}<assistant>{% endif %}",
+    # … and the end of the conversation does not.
+    "ends an answer only where the next question begins":
+        "{% set ns = namespace(open=false) %}{% for m in messages %}"
+        "{% if m.role == 'assistant' %}{% if not ns.open %}<assistant>{% set ns.open = true %}{% endif %}"
+        "{% generation %}{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}"
+        "{% endgeneration %}{% elif m.role == 'tool' %}[{{ m.content }}]"
+        "{% else %}{% if ns.open %}{% generation %}{{ '<stop>' }}{% endgeneration %}{% set ns.open = false %}{% endif %}"
+        "{{ '<' + m.role + '>' + m.content + '</' + m.role + '>' }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt and not ns.open %}<assistant>{% endif %}",
+    # White space differs between the last answer's end and the others' (Nemotron-Nano-v2).
+    "ends the last answer with other white space":
+        "{% for m in messages %}{% if m.role == 'assistant' %}<assistant>{% generation %}{{ m.content }}"
+        "{% for c in m.tool_calls or [] %}<call>{{ c.function | tojson }}</call>{% endfor %}"
+        "{{ '<end>' if loop.last else '\n<end>' }}{% endgeneration %}{{ '\n\n' if loop.last else '\n' }}"
+        "{% else %}{{ '<' + m.role + '>' + m.content + '</' + m.role + '>\n' }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}",
+    # A turn of a tool ends for a prompt, but not before an answer (Bielik's index is off by one).
+    "ends a tool's turn for a prompt alone":
+        "{% for m in messages %}{% if m.role == 'assistant' %}<assistant>{% generation %}{{ m.content }}"
+        "{% for c in m.tool_calls or [] %}<call>{{ c.function | tojson }}</call>{% endfor %}<end>{% endgeneration %}"
+        "{% else %}<{{ m.role }}>{{ m.content }}{% if loop.last or m.role != 'tool' %}<end>{% endif %}{% endif %}"
+        "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}",
     # The first Llama-3 template.
     "always adds the generation prompt":
         "{% for m in messages %}<|{{ m.role }}|>\n{% if m.role == 'assistant' %}{% generation %}{{ m.content }}"

@@ -36,16 +36,29 @@ size_t common_begin(const Text& a, size_t in_a, const Text& b, size_t in_b) {
   return same;
 }
 
-// The length of their common end, likewise.
-size_t common_end(const Text& a, const Text& b) {
-  const size_t most = std::min(a.size(), b.size());
+// The length of the common end of the texts up to these positions, likewise.
+size_t common_end(const Text& a, size_t end_a, const Text& b, size_t end_b) {
+  const size_t most = std::min(end_a, end_b);
   size_t same = 0;
   while (same < most) {
-    const size_t in_a = a.size() - same - 1, in_b = b.size() - same - 1;
+    const size_t in_a = end_a - same - 1, in_b = end_b - same - 1;
     if (a.bytes()[in_a] != b.bytes()[in_b] || a.origin_at(in_a) != b.origin_at(in_b)) break;
     ++same;
   }
   return same;
+}
+
+size_t common_end(const Text& a, const Text& b) { return common_end(a, a.size(), b, b.size()); }
+
+// The end of the bytes of `part` in `text` from `begin` on, if it has them there but for white space.
+std::optional<size_t> end_of_same(std::string_view text, size_t begin, std::string_view part) {
+  for (const char c : part) {
+    if (only_blanks({&c, 1})) continue;
+    begin = text.find_first_not_of(kBlanks, begin);
+    if (begin == std::string_view::npos || text[begin] != c) return std::nullopt;
+    ++begin;
+  }
+  return begin;
 }
 
 // The longest begin of `text`, of at most `length` bytes, that cuts no name of a special token: it ends behind white
@@ -160,7 +173,15 @@ size_t TurnFinder::begin(size_t message) const {
   // The prompt begins the answer itself, for example with <think>, and this answer does not have that text.
   if (has_data && common == between.size()) return first;
   const size_t parted = uncut(header, common);
-  if (parted == 0) refuse();
+  if (parted == 0) {
+    // The template writes the end of the previous turn for a prompt alone: what follows that may be the same.
+    for (const Run& run : prompt_.runs()) {
+      if (run.end < data_end) continue;
+      const std::string_view last = prompt.substr(run.end);
+      if (!only_blanks(last) && between.starts_with(last)) return *place + last.size();
+    }
+    refuse();
+  }
   return *place + parted;
 }
 
@@ -241,16 +262,36 @@ Turn TurnFinder::turn(size_t message, size_t begin) {
     }
     return {begin, tail, at + ending.size()};
   }
-  if (const size_t end = same_literals_end(upto, in_upto, from, bound); !only_blanks(whole.substr(from, end - from))) {
-    return {begin, from, end};
-  }
+  const auto ends_at = [&](std::optional<size_t> end) {
+    return end && *end <= bound && !only_blanks(whole.substr(from, *end - from));
+  };
+  std::optional<size_t> end = end_of_same(whole, from, ending);
+  if (!ends_at(end)) end = same_literals_end(upto, in_upto, from, bound);
   // The template may end the last message in a way of its own, but not when an answer is to follow.
-  const std::optional<Text> next = rendered(chat_, message + 1, true);
-  theirs = next ? runs_of(*next, message) : std::vector<MessageRun>();
-  if (theirs.empty()) return {begin, from, from};
-  from = same_data_end(theirs, *next, begin, ours);
-  const size_t end = same_literals_end(*next, theirs.back().end, from, bound);
-  return {begin, from, only_blanks(whole.substr(from, end - from)) ? from : end};
+  if (const auto next = ends_at(end) ? std::nullopt : rendered(chat_, message + 1, true)) {
+    theirs = runs_of(*next, message);
+    const size_t same = same_data_end(theirs, *next, begin, ours);
+    if (!theirs.empty() && same >= from) {
+      from = same;
+      end = same_literals_end(*next, theirs.back().end, from, bound);
+    }
+  }
+  if (!ends_at(end) && later != runs_.end()) end = header_begin(later->message, bound, from);
+  return {begin, from, ends_at(end) ? *end : from};
+}
+
+std::optional<size_t> TurnFinder::header_begin(size_t message, size_t data, size_t least) const {
+  const auto& messages = chat_.messages;
+  for (size_t i = 0; i < message; ++i) {
+    if (messages[i].role() != messages[message].role() || (i > 0 && messages[i - 1].role() == "assistant")) continue;
+    const auto first = std::ranges::find(runs_, i, &MessageRun::message);
+    if (first == runs_.end()) continue;
+    const size_t header = common_end(whole_, first->begin, whole_, data);
+    if (header <= data - least && !only_blanks(std::string_view(whole_.bytes()).substr(data - header, header))) {
+      return data - header;
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<Text> TurnFinder::rendered(const Chat& chat, size_t count, bool add_generation_prompt) const {

@@ -34,8 +34,9 @@ struct Turn {
 // it: templates may move a system message or drop old reasoning. Where prompt and rendering part before the prompt's
 // end, for example at <think>, the turn begins there.
 //   A turn ends where its own text ends: what follows the message's bytes where the conversation ends with this message
-// and is also there in the whole. Text that the template writes at the end of every conversation is not of the turn,
-// except EOS. White space at the end is not of it either, because a model never writes it.
+// and is also there in the whole. Where nothing is, it ends before the next message's header. Text that the template
+// writes at the end of every conversation is not of the turn, except EOS. White space at the end is not of it either,
+// because a model never writes it.
 class TurnFinder {
  public:
   // `whole` is the rendering of all of `chat` without a generation prompt. All arguments must outlive it.
@@ -61,6 +62,10 @@ class TurnFinder {
                        const std::vector<MessageRun>& ours) const;
   // From `begin` on: the end of the text that `other` has from `in_other` on, of the same literals, not cut.
   size_t same_literals_end(const jinja::Text& other, size_t in_other, size_t begin, size_t bound) const;
+
+  // The begin of the template's header of a message, of which the first byte of data is at `data`: as far as another
+  // message of the same role that follows no answer has the same. Not before `least`.
+  std::optional<size_t> header_begin(size_t message, size_t data, size_t least) const;
 
   // Nothing if the template refuses it.
   std::optional<jinja::Text> rendered(const Chat& chat, size_t count, bool add_generation_prompt) const;

@@ -47,7 +47,8 @@ def words_of(message):
     return set(re.findall(r"[A-Z][a-z]+\d", text))
 
 
-def problems(text, found, messages):
+def problems(text, result, messages):
+    found = result["text"]
     if found.replace("⟦", "").replace("⟧", "") != text:
         return ["another text"]
     spans = re.findall("⟦(.*?)⟧", found, re.S)
@@ -65,9 +66,7 @@ def problems(text, found, messages):
             seen.append(f"answer {i} is not whole")
         if not span.strip():
             seen.append(f"answer {i} is empty")
-        if i + 1 < len(answers) and any(span.endswith(word) for word in own):
-            seen.append(f"answer {i} has no end")
-    return seen
+    return seen + ["an answer has no end" for i in result["open"] if i + 1 < len(messages)]
 
 
 def ours(cases, program):
@@ -110,7 +109,7 @@ def main():
         elif "error" in result:
             found = ["refused: " + re.sub(r"\(.*\)|messages\[\d\]", "", result["error"])]
         else:
-            found = problems(expected["text"], result["text"], case["messages"]) or ["right"]
+            found = problems(expected["text"], result, case["messages"]) or ["right"]
         for what in found:
             counts[what] = counts.get(what, 0) + 1
             seen.setdefault(what, {}).setdefault(case["name"], []).append(case["chat"])

@@ -31,7 +31,7 @@ std::vector<size_t> assistants(const Chat& chat) {
 }
 
 // The rendering with ⟦ and ⟧ around the answers.
-std::string with_answers(const std::string& source, const Chat& chat) {
+std::string with_answers(const std::string& source, const Chat& chat, std::vector<size_t>* open = nullptr) {
   const ChatTemplate made("t", source, "", {{"bos_token", "<s>"}, {"eos_token", "</s>"}});
   const jinja::Text whole = made.render(chat, chat.messages.size(), false);
   std::string shown;
@@ -41,6 +41,7 @@ std::string with_answers(const std::string& source, const Chat& chat) {
     done = end;
   };
   for (const Answer& answer : find_answers(made, chat, whole, assistants(chat))) {
+    if (open && answer.last && answer.end == answer.tail) open->push_back(answer.message);
     copy_to(answer.begin);
     shown += "⟦";
     copy_to(answer.end);
@@ -106,7 +107,9 @@ TEST_CASE("finds the answers of the cases of a file", "[.peer]") {
     const Json one = Json::parse(line);
     Json result;
     try {
-      result["text"] = with_answers(one["template"], chat_of(one));
+      std::vector<size_t> open;
+      result["text"] = with_answers(one["template"], chat_of(one), &open);
+      result["open"] = open;
     } catch (const Error& error) {
       result["error"] = error.what();
     }
