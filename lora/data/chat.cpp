@@ -88,9 +88,11 @@ class MessageReader {
              "'train': false on an answer that is not trained");
       }
       if (is_train_mark(item.key())) continue;
-      message.fields[item.key()] = item.key() == "tool_calls" ? tool_calls(item.value()) : item.value();
+      message.fields[item.key()] = item.value();
+      if (item.key() == "tool_calls") set_calls(item.value(), message);
     }
-    if (message.role() == "assistant") message.trained = mark(given).value_or(true);
+    message.masked = !mark(given).value_or(true);
+    if (message.role() == "assistant") message.trained = !message.masked;
     if (is_call_role(given[role_key].get_ref<const std::string&>())) turn_into_call(message);
     return message;
   }
@@ -171,7 +173,12 @@ class MessageReader {
     }
     expect_shallow(calls, where_);
     message.fields["content"] = "";
-    message.fields["tool_calls"] = tool_calls(std::move(calls));
+    set_calls(calls, message);
+  }
+
+  void set_calls(const Json& calls, ChatMessage& message) const {
+    Json& parsed = message.fields["tool_calls"] = tool_calls(calls);
+    if (parsed != calls) message.text_calls = calls;
   }
 
   const std::string where_;
@@ -182,10 +189,39 @@ bool is_call(const Json& given, const ChatMessage& message) {
   return message.fields.contains("tool_calls") && !given.contains("tool_calls");
 }
 
+void append_calls(const ChatMessage& more, ChatMessage& to) {
+  const auto as_text = [](const ChatMessage& message) {
+    if (!message.text_calls.is_null()) return message.text_calls;
+    const auto calls = message.fields.find("tool_calls");
+    return calls == message.fields.end() ? Json::array() : *calls;
+  };
+  if (!more.text_calls.is_null() || !to.text_calls.is_null()) {
+    Json texts = as_text(to);
+    for (const Json& call : as_text(more)) texts.push_back(call);
+    to.text_calls = std::move(texts);
+  }
+  Json& calls = to.fields["tool_calls"];
+  for (const Json& call : more.fields.at("tool_calls")) calls.push_back(call);
+}
+
 }  // namespace
 
 ChatMessage chat_message(const std::string& role, const std::string& content) {
   return {.fields = {{"role", role}, {"content", content}}};
+}
+
+const std::vector<std::string>& reasoning_fields() {
+  static const std::vector<std::string> names = {"reasoning_content", "thinking", "reasoning"};
+  return names;
+}
+
+std::pair<size_t, size_t> reasoning_in(const ChatMessage& message) {
+  static constexpr std::string_view kOpen = "<think>", kClose = "</think>";
+  const std::string& words = message.content();
+  const size_t close = message.role() == "assistant" ? words.rfind(kClose) : std::string::npos;
+  if (close == std::string::npos) return {0, 0};
+  const size_t open = words.find(kOpen);
+  return {open < close ? open : 0, close + kClose.size()};
 }
 
 std::vector<ChatMessage> read_messages(const Json& list, const std::string& where, const std::string& name) {
@@ -206,8 +242,7 @@ std::vector<ChatMessage> read_messages(const Json& list, const std::string& wher
     ChatMessage* last = messages.empty() ? nullptr : &messages.back();
     // The words before a call, and several calls, are one turn.
     if (last && is_call(list[i], message) && last->role() == "assistant" && last->trained == message.trained) {
-      Json& calls = last->fields["tool_calls"];
-      for (Json& call : message.fields["tool_calls"]) calls.push_back(std::move(call));
+      append_calls(message, *last);
     } else {
       messages.push_back(std::move(message));
     }

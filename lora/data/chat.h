@@ -3,13 +3,16 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lora {
 
 struct ChatMessage {
   nlohmann::ordered_json fields;  // an object with at least the texts `role` and `content`; also tool_calls and others
-  bool trained = true;            // false: `weight: 0`; the answer is not trained
+  bool trained = true;            // false: an answer that is not trained: it has `weight: 0`, or is of a prompt
+  nlohmann::ordered_json text_calls = {};  // tool_calls with arguments as JSON text, if the row has them so; or null
+  bool masked = false;                     // has `weight: 0`, whatever its role: not trained by train_on `all` either
 
   const std::string& role() const { return fields.at("role").get_ref<const std::string&>(); }
   const std::string& content() const { return fields.at("content").get_ref<const std::string&>(); }
@@ -22,10 +25,17 @@ struct Chat {
 
 ChatMessage chat_message(const std::string& role, const std::string& content);
 
+// The names of the field with a message's reasoning. The first that a message has counts.
+const std::vector<std::string>& reasoning_fields();
+
+// The bytes [first, second) of the message's content that are reasoning: <think>…</think> of an answer, with the marks.
+// The prompt may have written <think>.
+std::pair<size_t, size_t> reasoning_in(const ChatMessage& message);
+
 // Reads a list of messages: OpenAI's {role, content, …} or ShareGPT's {from, value, …}, with the roles user or human,
 // assistant or gpt, … `weight: 0`, `train: false` and the same under other tools' names mark an answer that is not
 // trained. Content in text parts is joined, null content becomes "", and arguments of tool calls that are JSON text are
-// parsed, as templates expect. Other nulls are dropped, as in transformers. `developer` becomes `system`. A message of
+// parsed, as most templates expect; `text_calls` keeps the text. Other nulls are dropped, as in transformers. `developer` becomes `system`. A message of
 // role tool_call or function_call that holds a call as JSON, {name, arguments}, becomes the assistant's tool_calls, in
 // one message with the assistant's words before it.
 // Throws DataError "WHERE: NAME[2]: …" for a malformed conversation, an unknown role, a part that is not text, and a

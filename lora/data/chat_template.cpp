@@ -1,16 +1,14 @@
 #include "lora/data/chat_template.h"
 
+#include <algorithm>
+
 #include "lora/data/template_files.h"
 #include "models/base/error.h"
-#include "models/base/json.h"
 
 namespace lora {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Trusted text that templates put together with their own: '<|' + message.role + '|>'.
-constexpr jinja::Origin kTokenOrigin = -10, kRoleOrigin = -20;
 
 // The model's own; without text if there is none.
 TemplateFiles own_template(const Tokenizer& tokenizer) {
@@ -29,23 +27,10 @@ std::vector<std::pair<std::string, std::string>> special_tokens(const Tokenizer&
   return tokens;
 }
 
-jinja::Value message_value(const ChatMessage& message, jinja::Origin origin) {
-  jinja::Dict dict{.entries = {}, .origin = origin};
-  for (const auto& item : message.fields.items()) {
-    dict.entries.emplace_back(jinja::text(item.key(), origin),
-                              jinja::from_json(item.value(), item.key() == "role" ? kRoleOrigin : origin));
-  }
-  // Reasoning goes by three names; templates read one of the first two.
-  const Json* reasoning = nullptr;
-  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
-    const auto found = message.fields.find(name);
-    if (found != message.fields.end() && !reasoning) reasoning = &*found;
-  }
-  if (reasoning) {
-    dict.set(jinja::text("reasoning_content"), jinja::from_json(*reasoning, origin));
-    if (!dict.find("thinking")) dict.set(jinja::text("thinking"), jinja::from_json(*reasoning, origin));
-  }
-  return dict;
+MessagePart part_of_field(const std::string& name) {
+  if (name == "content") return MessagePart::kContent;
+  if (name == "tool_calls") return MessagePart::kCalls;
+  return std::ranges::count(reasoning_fields(), name) > 0 ? MessagePart::kReasoning : MessagePart::kOther;
 }
 
 jinja::Template parsed_template(const std::string& name, const std::string& source) {
@@ -69,30 +54,73 @@ ChatTemplate::ChatTemplate(std::string name, TemplateFiles files,
   key_ = Json::array({files_.text, tools, tokens_}).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+jinja::Value ChatTemplate::message_value(const ChatMessage& message, size_t index, bool text_calls) {
+  const auto origin = [&](MessagePart part) { return origin_of(index, part); };
+  jinja::Dict dict{.entries = {}, .origin = origin(MessagePart::kOther)};
+  for (const auto& item : message.fields.items()) {
+    const MessagePart part = part_of_field(item.key());
+    jinja::Value value = jinja::from_json(item.value(), item.key() == "role" ? kRoleOrigin : origin(part));
+    if (part == MessagePart::kContent) {
+      const std::string& words = message.content();
+      const auto [begin, end] = reasoning_in(message);
+      jinja::Text text;
+      text.append(std::string_view(words).substr(0, begin), origin(part));
+      text.append(std::string_view(words).substr(begin, end - begin), origin(MessagePart::kReasoning));
+      text.append(std::string_view(words).substr(end), origin(part));
+      value = std::move(text);
+    }
+    if (part == MessagePart::kCalls && text_calls && !message.text_calls.is_null()) {
+      value = jinja::from_json(message.text_calls, origin(part));
+    }
+    dict.entries.emplace_back(jinja::text(item.key(), dict.origin), std::move(value));
+  }
+  // Templates read one of the first two names of reasoning.
+  for (const std::string& name : reasoning_fields()) {
+    const auto found = message.fields.find(name);
+    if (found == message.fields.end()) continue;
+    const jinja::Value reasoning = jinja::from_json(*found, origin(MessagePart::kReasoning));
+    dict.set(jinja::text("reasoning_content"), reasoning);
+    if (!dict.find("thinking")) dict.set(jinja::text("thinking"), reasoning);
+    break;
+  }
+  return dict;
+}
+
 const jinja::Template& ChatTemplate::for_chat(const Chat& chat) const {
   return with_tools_ && !chat.tools.is_null() ? *with_tools_ : template_;
 }
 
 jinja::Text ChatTemplate::render(const Chat& chat, size_t count, bool add_generation_prompt,
                                  const jinja::Date& now) const {
-  jinja::List messages;
-  for (size_t i = 0; i < count; ++i) {
-    messages.items.push_back(message_value(chat.messages[i], static_cast<jinja::Origin>(i) + 1));
-  }
-  std::vector<std::pair<std::string, jinja::Value>> variables = {
-      {"messages", std::move(messages)},
-      {"tools", jinja::from_json(chat.tools, kToolsOrigin)},
-      {"documents", jinja::None{}},
-      {"add_generation_prompt", jinja::Value(add_generation_prompt)}};
-  for (size_t i = 0; i < tokens_.size(); ++i) {
-    variables.emplace_back(tokens_[i].first,
-                           jinja::text(tokens_[i].second, kTokenOrigin - static_cast<jinja::Origin>(i)));
-  }
-  try {
+  const auto rendered = [&](bool text_calls) {
+    jinja::List messages;
+    for (size_t i = 0; i < count; ++i) messages.items.push_back(message_value(chat.messages[i], i, text_calls));
+    std::vector<std::pair<std::string, jinja::Value>> variables = {
+        {"messages", std::move(messages)},
+        {"tools", jinja::from_json(chat.tools, kToolsOrigin)},
+        {"documents", jinja::None{}},
+        {"add_generation_prompt", jinja::Value(add_generation_prompt)}};
+    for (size_t i = 0; i < tokens_.size(); ++i) {
+      variables.emplace_back(tokens_[i].first,
+                             jinja::text(tokens_[i].second, kTokenOrigin - static_cast<jinja::Origin>(i)));
+    }
     return for_chat(chat).render(variables, now);
+  };
+  std::string problem;
+  try {
+    return rendered(false);
   } catch (const jinja::TemplateError& error) {
-    throw DataError("chat template, " + name_ + ": " + error.what());
+    problem = error.what();
   }
+  for (size_t i = 0; i < count; ++i) {
+    if (chat.messages[i].text_calls.is_null()) continue;
+    try {
+      return rendered(true);
+    } catch (const jinja::TemplateError&) {
+      break;  // for another reason, which the first rendering had too
+    }
+  }
+  throw DataError("chat template, " + name_ + ": " + problem);
 }
 
 const Names& template_names() {

@@ -18,16 +18,29 @@ namespace lora {
 // the one that Llama's templates fall back to).
 inline constexpr jinja::Date kTrainingDate{2024, 7, 26};
 
+// The part of a message that a byte stems from. kReasoning is `reasoning_content`, `thinking` or `reasoning`, and
+// <think>…</think> in an answer's content.
+enum class MessagePart { kOther, kContent, kReasoning, kCalls };
+
 class ChatTemplate {
  public:
-  // Origins (see jinja::Text) of a rendering: message i has the data of origin i + 1, the tools kToolsOrigin; all else
-  // is the template's.
+  // Origins (see jinja::Text) of a rendering: each part of a message has one of its own, which message_of and part_of
+  // tell, and the tools have kToolsOrigin. All else is the template's.
   static constexpr jinja::Origin kToolsOrigin = INT32_MAX;
+  static constexpr jinja::Origin origin_of(size_t message, MessagePart part) {
+    return static_cast<jinja::Origin>(message) * kParts + static_cast<jinja::Origin>(part) + 1;
+  }
+  static constexpr bool is_message(jinja::Origin origin) { return origin > 0 && origin != kToolsOrigin; }
+  static constexpr size_t message_of(jinja::Origin origin) { return static_cast<size_t>((origin - 1) / kParts); }
+  static constexpr MessagePart part_of(jinja::Origin origin) { return static_cast<MessagePart>((origin - 1) % kParts); }
+  // True for the text of bos_token, eos_token and pad_token.
+  static constexpr bool is_token(jinja::Origin origin) { return origin <= kTokenOrigin && origin > kRoleOrigin; }
 
   // `tokens` are the special tokens that it may name: {"bos_token", "<s>"}. Throws ModelError "NAME: line 3: …".
   ChatTemplate(std::string name, TemplateFiles files, std::vector<std::pair<std::string, std::string>> tokens);
 
-  // The first `count` messages. Throws DataError with what the template has against them.
+  // The first `count` messages. A template that refuses them gets the arguments of calls as JSON text, where the row has
+  // them so. Throws DataError with what the template has against the messages.
   jinja::Text render(const Chat& chat, size_t count, bool add_generation_prompt,
                      const jinja::Date& now = kTrainingDate) const;
 
@@ -40,7 +53,12 @@ class ChatTemplate {
   bool marks_answers(const Chat& chat) const { return for_chat(chat).marks_generation(); }
 
  private:
+  // Trusted text that templates put together with their own: '<|' + message.role + '|>'.
+  static constexpr jinja::Origin kTokenOrigin = -10, kRoleOrigin = -20;
+  static constexpr jinja::Origin kParts = 4;
+
   const jinja::Template& for_chat(const Chat& chat) const;
+  static jinja::Value message_value(const ChatMessage& message, size_t index, bool text_calls);
 
   std::string name_, key_;
   TemplateFiles files_;

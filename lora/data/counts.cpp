@@ -50,6 +50,11 @@ SourceCounts& SourceCounts::operator+=(const SourceCounts& other) {
   samples += other.samples;
   tokens += other.tokens;
   supervised += other.supervised;
+  lost_tools += other.lost_tools;
+  lost_calls += other.lost_calls;
+  lost_content += other.lost_content;
+  lost_reasoning += other.lost_reasoning;
+  open_answers += other.open_answers;
   return *this;
 }
 

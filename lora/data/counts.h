@@ -20,6 +20,12 @@ struct SourceCounts {
   int64_t ended = 0;             // of these: with a trained EOS or end of turn
   int64_t samples = 0;
   int64_t tokens = 0, supervised = 0;  // of these samples
+  // Of kept rows, what is nowhere in the text that the chat template makes of them:
+  int64_t lost_tools = 0;      // rows whose `tools`
+  int64_t lost_calls = 0;      // messages whose `tool_calls`
+  int64_t lost_content = 0;    // messages whose content, apart from reasoning
+  int64_t lost_reasoning = 0;  // trained answers whose reasoning
+  int64_t open_answers = 0;    // trained answers with no trained end of the turn, before other messages
   SourceCounts& operator+=(const SourceCounts& other);
   bool operator==(const SourceCounts&) const = default;
 };

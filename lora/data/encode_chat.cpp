@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "lora/data/answers.h"
+#include "lora/data/lost.h"
 #include "lora/data/spelled_tokens.h"
+#include "lora/data/turns.h"
 #include "lora/data/whole_sample.h"
 
 namespace lora {
@@ -36,12 +38,43 @@ bool lacks_bos(const Tokenizer& tokenizer, const std::vector<Token>& tokens) {
   return tokenizer.adds_bos() && (tokens.empty() || tokens.front().id != *tokenizer.bos_id());
 }
 
-std::vector<Answer> trained_answers(const EncodeOptions& options, const Chat& chat, const jinja::Text& whole) {
-  if (options.train_on == TrainOn::kAll) return {};
-  std::vector<Answer> answers = find_answers(*options.chat, chat, whole);
-  if (options.train_on == TrainOn::kLastTurn && answers.size() > 1) answers.erase(answers.begin(), answers.end() - 1);
-  std::erase_if(answers, [&](const Answer& answer) { return !chat.messages[answer.message].trained; });
-  return answers;
+// The messages that are trained, wholly or as answers.
+std::vector<size_t> trained_messages(TrainOn train_on, const Chat& chat) {
+  std::vector<size_t> trained;
+  for (size_t i = 0; i < chat.messages.size(); ++i) {
+    const ChatMessage& message = chat.messages[i];
+    if (train_on == TrainOn::kAll) {
+      if (!message.masked) trained.push_back(i);
+    } else if (message.role() == "assistant") {
+      if (train_on == TrainOn::kLastTurn) trained.clear();
+      trained.push_back(i);
+    }
+  }
+  if (train_on != TrainOn::kAll) std::erase_if(trained, [&](size_t i) { return !chat.messages[i].trained; });
+  return trained;
+}
+
+size_t tokens_before(const std::vector<Token>& tokens, size_t end) {
+  return static_cast<size_t>(std::ranges::lower_bound(tokens, end, {}, &Token::begin) - tokens.begin());
+}
+
+// What is not trained where all is: the answers and the words of messages that are marked so. In order.
+std::vector<TextRange> masked_ranges(const ChatTemplate& chat_template, const Chat& chat, const jinja::Text& whole) {
+  std::vector<size_t> answers;
+  for (size_t i = 0; i < chat.messages.size(); ++i) {
+    if (chat.messages[i].masked && chat.messages[i].role() == "assistant") answers.push_back(i);
+  }
+  std::vector<TextRange> ranges;
+  for (const Answer& answer : find_answers(chat_template, chat, whole, answers)) {
+    ranges.push_back({answer.begin, answer.end});
+  }
+  for (const MessageRun& run : message_runs(whole)) {
+    if (chat.messages[run.message].masked && chat.messages[run.message].role() != "assistant") {
+      ranges.push_back({run.begin, run.end});
+    }
+  }
+  std::ranges::sort(ranges, {}, &TextRange::begin);
+  return ranges;
 }
 
 }  // namespace
@@ -49,17 +82,34 @@ std::vector<Answer> trained_answers(const EncodeOptions& options, const Chat& ch
 WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options, const Chat& chat) {
   const jinja::Text text = options.chat->render(chat, chat.messages.size(), false);
   const std::vector<Token> tokens = encode_rendered(tokenizer, text, options.allow_special_tokens);
-  const std::vector<Answer> answers = trained_answers(options, chat, text);
   const bool all = options.train_on == TrainOn::kAll;
+  const std::vector<size_t> trained = trained_messages(options.train_on, chat);
 
   WholeSample whole;
+  whole.counts = lost_parts(*options.chat, chat, text, trained);
+  std::vector<Answer> answers;
+  std::vector<TextRange> masked;
+  size_t end = text.size();  // of the last turn
+  if (all) {
+    masked = masked_ranges(*options.chat, chat, text);
+    end -= TurnFinder(*options.chat, chat, text).closing();
+    masked.push_back({end, text.size()});
+  } else {
+    answers = find_answers(*options.chat, chat, text, trained);
+  }
+  for (const Answer& answer : answers) {
+    whole.counts.open_answers += answer.last && answer.end == answer.tail && answer.message + 1 < chat.messages.size();
+  }
   whole.is_answer = !answers.empty();
   if (lacks_bos(tokenizer, tokens)) whole.add(*tokenizer.bos_id(), false);
   bool ended = false;  // the last answer ends with a special token
+  auto mask = masked.begin();
   for (auto answer = answers.begin(); const Token& token : tokens) {
     while (answer != answers.end() && answer->end <= token.begin) ++answer;
+    while (mask != masked.end() && mask->end <= token.begin) ++mask;
     const bool inside = answer != answers.end() && token.begin >= answer->begin;
-    whole.add(token.id, all || inside);
+    const bool is_masked = mask != masked.end() && token.begin >= mask->begin;
+    whole.add(token.id, (all && !is_masked) || inside);
     if (!inside) continue;
     ended = token.begin >= answer->tail && tokenizer.is_special(token.id);
     if (ended) whole.end_ids.push_back(token.id);
@@ -68,10 +118,11 @@ WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options
 
   const auto eos = tokenizer.eos_id();
   bool ends_trained = !answers.empty() && answers.back().message + 1 == chat.messages.size();
-  if (all && chat.messages.back().role() == "assistant") {
+  if (all && chat.messages.back().role() == "assistant" && !chat.messages.back().masked) {
     whole.is_answer = ends_trained = true;
     // A line end may follow the end of the turn.
-    for (size_t i = tokens.size() - std::min<size_t>(tokens.size(), 2); i < tokens.size(); ++i) {
+    const size_t count = tokens_before(tokens, end);
+    for (size_t i = count - std::min<size_t>(count, 2); i < count; ++i) {
       if (!tokenizer.is_special(tokens[i].id)) continue;
       ended = true;
       whole.end_ids.push_back(tokens[i].id);

@@ -6,6 +6,7 @@
 
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 
 namespace lora {
 namespace {
@@ -30,7 +31,7 @@ std::vector<fs::path> additional_paths(const fs::path& directory) {
 
 Json read_template_config(const fs::path& path) {
   if (!fs::is_regular_file(path)) return Json::object();
-  Json config = Json::parse(read_template_text(path), nullptr, false);
+  Json config = parse_json_or_discard<Json>(read_template_text(path));
   return config.is_object() ? config : Json::object();  // the tokenizer's reader says what is wrong with it
 }
 

@@ -50,14 +50,14 @@ void WholeSample::add(int64_t id, bool target) {
 }
 
 EncodedExample fit(WholeSample whole, const EncodeOptions& options) {
-  EncodedExample encoded;
+  EncodedExample encoded{.samples = {}, .counts = whole.counts};
   SourceCounts& counts = encoded.counts;
   const auto limit = static_cast<size_t>(std::max<int64_t>(options.max_length, 2));
   const bool trained = trains(whole.sample);
   if (whole.sample.ids.size() <= limit) {
     encoded.samples.push_back(std::move(whole.sample));
   } else if (options.overlong == Overlong::kDrop && trained) {
-    counts.too_long = 1;
+    counts = {.too_long = 1};
     return encoded;
   } else if (options.overlong == Overlong::kSplit) {
     encoded.samples = split(whole, limit);

@@ -13,6 +13,7 @@ struct WholeSample {
   bool has_bos = false;               // at the front
   bool is_answer = false;             // needs an end
   std::vector<int64_t> end_ids = {};  // these tokens, if trained, end an answer
+  SourceCounts counts = {};           // of what the chat template lost
 
   // The first token is never a target, because no token precedes it.
   void add(int64_t id, bool target);
@@ -23,8 +24,9 @@ EncodedExample fit(WholeSample whole, const EncodeOptions& options);
 
 // Renders a conversation by its chat template, options.chat, and tokenises it. Names of special tokens become these
 // tokens only where the template wrote them. Trained tokens: those that begin inside an answer selected by
-// options.train_on, and the answer's end. If the last answer has no special token at its end, EOS is added. Throws
-// DataError as rendering and find_answers do.
+// options.train_on, and the answer's end; or all but the answers and the words of messages that are marked as not
+// trained. If the last answer has no special token at its end, EOS is added. Throws DataError as rendering, lost_parts
+// and find_answers do.
 WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options, const Chat& chat);
 
 // The tokens from which a model continues after the first `count` messages. They are the same as in training, including

@@ -210,18 +210,31 @@ NodePtr Expressions::subscript(NodePtr object) {
 
 void Expressions::arguments(Node& node) {
   in_.expect("(");
+  bool list = false, dict = false;
   for (bool first = true; !in_.accept(")"); first = false) {
     if (!first) {
       in_.expect(",");
       if (in_.accept(")")) return;
     }
-    if (in_.is("*") || in_.is("**")) in_.fail("arguments from a list or dict are not supported");
-    if (in_.is(TokenKind::kName) && in_.peek_is("=")) {
+    const bool by_name = in_.is(TokenKind::kName) && in_.peek_is("=");
+    if (in_.is("*")) {
+      if (list || dict) in_.fail("a list of arguments behind another list or a dict");
+      list = true;
+      auto spread = in_.node(Kind::kSpread);
+      in_.next();
+      spread->children.push_back(expression());
+      node.arguments.push_back(std::move(spread));
+    } else if (dict) {
+      in_.fail("an argument behind a dict of arguments");
+    } else if (in_.accept("**")) {
+      dict = true;
+      node.named.emplace_back("", expression());
+    } else if (by_name) {
       const std::string name = in_.next().text;
       in_.next();
       node.named.emplace_back(name, expression());
     } else {
-      if (!node.named.empty()) in_.fail("an argument by position behind one by name");
+      if (list || !node.named.empty()) in_.fail("an argument by position behind a list or one by name");
       node.arguments.push_back(expression());
     }
   }

@@ -34,6 +34,7 @@ struct Node {
     kAnd,        // left, right
     kOr,         // left, right
     kCondition,  // condition, then, else (may be null)
+    kSpread,     // list, whose items are arguments; stands in `arguments` alone
     // Statements. `body` and `otherwise` are lists of statements.
     kOutput,       // expression
     kIf,           // condition; body, otherwise
@@ -54,8 +55,8 @@ struct Node {
   std::vector<std::string> names = {};
   Value value = {};
   std::vector<NodePtr> children = {};
-  std::vector<NodePtr> arguments = {};  // positional
-  std::vector<std::pair<std::string, NodePtr>> named = {};
+  std::vector<NodePtr> arguments = {};                      // positional
+  std::vector<std::pair<std::string, NodePtr>> named = {};  // without a name: a dict of arguments
   std::vector<NodePtr> body = {}, otherwise = {};
 };
 

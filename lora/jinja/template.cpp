@@ -245,10 +245,38 @@ class Interpreter {
         }};
   }
 
+  static void add_named(const Value& dict, Arguments& arguments) {
+    if (!dict.dict() || dict.dict()->kind != Dict::Kind::kDict) {
+      throw TemplateError("** before a '" + dict.type() + "', expected a dict of arguments");
+    }
+    for (const auto& [key, value] : dict.dict()->entries) {
+      if (!key.text()) throw TemplateError("a dict of arguments has a key that is a '" + key.type() + "'");
+      const std::string& name = key.text()->bytes();
+      if (std::ranges::any_of(arguments.named, [&](const auto& one) { return one.first == name; })) {
+        throw TemplateError("several values for the argument '" + name + "'");
+      }
+      arguments.named.emplace_back(name, value);
+    }
+  }
+
   Arguments evaluate_arguments(const Node& node, const ScopePtr& scope) {
     Arguments arguments;
-    for (const NodePtr& argument : node.arguments) arguments.positional.push_back(evaluate(*argument, scope));
-    for (const auto& [name, argument] : node.named) arguments.named.emplace_back(name, evaluate(*argument, scope));
+    for (const NodePtr& argument : node.arguments) {
+      if (argument->kind != Kind::kSpread) {
+        arguments.positional.push_back(evaluate(*argument, scope));
+        continue;
+      }
+      for (Value& item : iterate(evaluate(*argument->children[0], scope))) {
+        arguments.positional.push_back(std::move(item));
+      }
+    }
+    for (const auto& [name, argument] : node.named) {
+      if (name.empty()) {
+        add_named(evaluate(*argument, scope), arguments);
+      } else {
+        arguments.named.emplace_back(name, evaluate(*argument, scope));
+      }
+    }
     return arguments;
   }
 

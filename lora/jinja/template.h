@@ -2,8 +2,8 @@
 // Renders Jinja templates as chat templates use them. The result equals that of Jinja2's sandbox with transformers'
 // settings: trim_blocks, lstrip_blocks, loop controls, {% generation %}, its tojson, raise_exception, strftime_now. In
 // addition, every byte of the result records its origin.
-// An unsupported feature throws with its name. The constructor refuses include, import, extends, block, with, do,
-// recursive loops, and * and ** in calls. An unsupported filter throws only when it is evaluated, as in Jinja2.
+// An unsupported feature throws with its name. The constructor refuses include, import, extends, block, with, do and
+// recursive loops. An unsupported filter throws only when it is evaluated, as in Jinja2.
 // Written after Jinja2's documentation (jinja.palletsprojects.com, 3.1, "Template Designer Documentation").
 
 #include <memory>

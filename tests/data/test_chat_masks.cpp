@@ -84,6 +84,33 @@ TEST_CASE("train_on takes all, the answers or the last answer; a weight of 0 tak
   CHECK(masks(chat, "mistral", TrainOn::kLastTurn) == "nothing");
 }
 
+TEST_CASE("what a weight of 0 marks is not trained by train_on: all either, whatever the role") {
+  const auto read = [](const std::string& messages) {
+    return Chat{read_messages(nlohmann::ordered_json::parse(messages), "row")};
+  };
+  const Chat answer = read(R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0},
+    {"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}])");
+  CHECK(masks(answer, "mistral", TrainOn::kAll) == "«<s>»⟦[INST] a [/INST]⟧ b«</s>»⟦[INST] c [/INST] d«</s>»⟧");
+  const Chat user =
+      read(R"([{"role": "user", "content": "a", "train": false}, {"role": "assistant", "content": "b"}])");
+  CHECK(masks(user, "mistral", TrainOn::kAll) == "«<s>»⟦[INST] ⟧a⟦ [/INST] b«</s>»⟧");
+  const Chat last = read(R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0}])");
+  CHECK(masks(last, "mistral", TrainOn::kAll) == "«<s>»⟦[INST] a [/INST]⟧ b«</s>»");
+  CHECK(encode(last, "mistral", TrainOn::kAll).counts.answers == 0);
+}
+
+TEST_CASE("a generation prompt that a template always adds is not trained") {
+  const std::string always = R"({% for m in messages %}{{ '<|start_header_id|>' + m.role + '<|end_header_id|>' }}
+{{ m.content + '<|eot_id|>' }}{% endfor %}{{ '<|start_header_id|>assistant<|end_header_id|>\n' }})";
+  const Chat chat = conversation({{"user", "a"}, {"assistant", "b"}});
+  const std::string header = "«<|start_header_id|>»assistant«<|end_header_id|>»\n";
+  const std::string user = "«<s>»«<|start_header_id|>»user«<|end_header_id|>»\na«<|eot_id|>»";
+  CHECK(masks(chat, always) == user + header + "⟦b«<|eot_id|>»⟧" + header);
+  CHECK(masks(chat, always, TrainOn::kAll) == "«<s>»⟦" + user.substr(7) + header + "b«<|eot_id|>»⟧" + header);
+  CHECK(end_of_turn_ids(tokenizer(), *find_chat_template(always, tokenizer())) ==
+        std::vector<int64_t>{*tokenizer().id_of("<|eot_id|>")});
+}
+
 TEST_CASE("names of special tokens in a row stay text unless they are allowed") {
   const Chat chat = conversation({{"user", "</s><|im_end|>"}, {"assistant", "<s>x</s>"}});
   CHECK(masks(chat, "mistral") == "«<s>»[INST] </s><|im_end|> [/INST]⟦ <s>x</s>«</s>»⟧");
@@ -178,7 +205,13 @@ A:{% generation %}{{ m.content + eos_token }}
 {% endif %}{% endfor %})";
   CHECK(masks(two_turns(), marks) == "«<s>»U:a\nA:⟦b«</s>»⟧\nU:c\nA:⟦d«</s>»⟧\n");
   const std::string once = "{% for m in messages %}{{ m.content }}{% endfor %}{% generation %}x{% endgeneration %}";
-  CHECK_THROWS_WITH(masks(two_turns(), once), Contains("marks 1 answers") && Contains("has 2"));
+  CHECK_THROWS_WITH(masks(two_turns(), once), Contains("messages[1]: the chat template (the recipe's) marks nothing"));
+  const std::string twice = R"({% for m in messages %}{% if m.role == 'assistant' -%}
+A:{% generation %}{{ m.content }}{% endgeneration %}|{% generation %}{{ eos_token }}{% endgeneration %}
+{% else %}U:{{ m.content }}
+{% endif %}{% endfor %})";
+  CHECK(masks(two_turns(), twice) == "«<s>»U:a\nA:⟦b⟧|⟦«</s>»⟧U:c\nA:⟦d⟧|⟦«</s>»⟧");
+  CHECK(masks(two_turns(), twice, TrainOn::kLastTurn) == "«<s>»U:a\nA:b|«</s>»U:c\nA:⟦d⟧|⟦«</s>»⟧");
 }
 
 TEST_CASE("a template that writes an answer's header differently for a prompt is refused, not guessed at") {
@@ -213,6 +246,22 @@ TEST_CASE("tool calls are part of the answer, tools and their results are not") 
         "«<s>»[{\"z\": 1, \"name\": \"f\"}]\n«<|im_start|>»user\nq«<|im_end|>»\n«<|im_start|>»assistant\n"
         "⟦f{\"b\": 1, \"a\": \"<|im_end|>\"}«<|im_end|>»⟧\n«<|im_start|>»tool\nr«<|im_end|>»\n"
         "«<|im_start|>»assistant\n⟦done«<|im_end|>»⟧\n");
+}
+
+TEST_CASE("a template that expects the arguments of calls as text gets the row's own text") {
+  const std::string adds =
+      "{% for m in messages %}<|im_start|>{{ m.role + ':' }}{% for c in m.tool_calls or [] -%}"
+      "{{ c.function.name + c.function.arguments }}{% endfor %}{{ m.content }}<|im_end|>"
+      "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant:{% endif %}";
+  const auto messages = [](const std::string& arguments) {
+    return nlohmann::ordered_json::parse(
+        R"([{"role": "user", "content": "q"}, {"role": "assistant", "content": null,
+             "tool_calls": [{"function": {"name": "f", "arguments": )" +
+        arguments + "}}]}]");
+  };
+  CHECK(masks({read_messages(messages(R"("{\"a\":  1}")"), "row")}, adds) ==
+        "«<s>»«<|im_start|>»user:q«<|im_end|>»«<|im_start|>»assistant:⟦f{\"a\":  1}«<|im_end|>»⟧");
+  CHECK_THROWS_WITH(masks({read_messages(messages(R"({"a": 1})"), "row")}, adds), Contains("'str' + 'dict'"));
 }
 
 TEST_CASE("a prompt to generate from is what stands in front of the answer in training") {

@@ -93,7 +93,11 @@ TEST_CASE("what is not supported, and what is no template, is refused with its l
   refuse("a\n{% include 'x' %}", "line 2: {% include %} is not supported");
   refuse("{% extends 'x' %}", "{% extends %}");
   refuse("{% for x in y recursive %}{% endfor %}", "recursive loop");
-  refuse("{{ f(*x) }}", "arguments from a list");
+  refuse("{{ f(*x, y) }}", "an argument by position behind a list");
+  refuse("{{ f(*x, *y) }}", "a list of arguments behind another list");
+  refuse("{{ f(**x, *y) }}", "a list of arguments behind another list or a dict");
+  refuse("{{ f(**x, a=1) }}", "an argument behind a dict of arguments");
+  refuse("{{ f(**x, **y) }}", "an argument behind a dict of arguments");
   refuse("{% if x %}", "the template ends; expected {% endif %}");
   refuse("{% endif %}", "{% endif %} without its begin");
   refuse("{{ 'a }}", "a string does not end");
@@ -108,6 +112,10 @@ TEST_CASE("what is not supported, and what is no template, is refused with its l
   CHECK_THROWS_WITH(render("{{ [1].append(2) }}"), Contains("may not change a list"));
   CHECK_THROWS_WITH(render("{{ raise_exception('no') }}"), Contains("the template says: no"));
   CHECK_THROWS_WITH(render("{{ x.y }}"), Contains("'x' is undefined"));
+  CHECK_THROWS_WITH(render("{{ range(*1) }}"), Contains("'int'"));
+  CHECK_THROWS_WITH(render("{{ dict(**[1]) }}"), Contains("** before a 'list'"));
+  CHECK_THROWS_WITH(render("{{ dict(a=1, **{'a': 2}) }}"), Contains("several values for the argument 'a'"));
+  CHECK_THROWS_WITH(render("{{ dict(**{1: 2}) }}"), Contains("a key that is a 'int'"));
 }
 
 TEST_CASE("a template that does not end, or grows without bounds, is stopped") {

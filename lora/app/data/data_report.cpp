@@ -43,6 +43,27 @@ std::string named_line(const std::string& what, const SourcePart& source, const 
 
 }  // namespace
 
+std::string lost_lines(const std::string& path, const SourceCounts& counts) {
+  std::string lost;
+  const auto add = [&](int64_t count, const std::string& part, const std::string& of) {
+    if (count == 0) return;
+    lost += (lost.empty() ? "" : ", ") + part + " of " + with_commas(count) + " " + of + (count == 1 ? "" : "s");
+  };
+  add(counts.lost_tools, "the tools", "row");
+  add(counts.lost_calls, "the tool calls", "message");
+  add(counts.lost_content, "the content", "message");
+  add(counts.lost_reasoning, "the reasoning", "trained answer");
+  std::string text;
+  if (!lost.empty()) text += "Lost        " + path + ": the chat template writes nothing of " + lost + "\n";
+  if (counts.open_answers > 0) {
+    const bool one = counts.open_answers == 1;
+    text += "No end      " + path + ": " + with_commas(counts.open_answers) +
+            (one ? " trained answer has" : " trained answers have") +
+            " no text that ends the turn, before other messages\n";
+  }
+  return text;
+}
+
 std::string sources_table(const NamedDatasets& sets) {
   std::vector<Column> columns;
   for (const Column& column : kColumns) {
@@ -78,6 +99,7 @@ std::string sources_notes(const NamedDatasets& sets) {
       text += named_line("Not read    ", source, source.unread);
       text += named_line("Spelled out ", source, source.spelled,
                          ": special tokens that are text here; data.allow_special_tokens: true makes them tokens");
+      text += lost_lines(source.path, source.counts);
     }
     const std::vector<std::string>& bad = set->index().bad_rows;
     for (size_t i = 0; i < bad.size(); ++i)

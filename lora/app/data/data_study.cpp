@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lora/app/data/cleaning_report.h"
+#include "lora/app/data/data_report.h"
 #include "lora/app/data/mixing_report.h"
 #include "lora/app/data/recipe_data.h"
 #include "lora/app/source/trained_model.h"
@@ -58,6 +59,11 @@ void study_sources(DataStudy& study, const Dataset& dataset, const std::vector<S
     study.sources.push_back(
         study_source(dataset, dataset.sources()[i], i < findings.size() ? findings[i] : SourceFindings{}, validation));
   }
+}
+
+// Parts of messages, and rows' tools, of which the chat template writes nothing.
+int64_t lost_of(const SourceCounts& counts) {
+  return counts.lost_tools + counts.lost_calls + counts.lost_content + counts.lost_reasoning;
 }
 
 // Reads the sources again to get the texts of the rows to show.
@@ -144,6 +150,8 @@ std::vector<SourceColumn> source_columns(const DataStudy& study) {
       {{"untrained", [](S s) { return with_commas(s.counts.untrained); }}, false},
       {{"cut", [](S s) { return with_commas(s.counts.cut); }}, false},
       {{"split", [](S s) { return with_commas(s.counts.split); }}, false},
+      {{"lost", [](S s) { return with_commas(lost_of(s.counts)); }}, false},
+      {{"no end", [](S s) { return with_commas(s.counts.open_answers); }}, false},
       {{"samples", [](S s) { return with_commas(s.counts.samples); }}, true},
       {{"tokens", [](S s) { return with_commas(s.counts.tokens); }}, true},
       {{"trained", [](S s) { return percent(ratio(s.counts.supervised, s.counts.tokens)); }}, true},
@@ -173,6 +181,7 @@ std::string data_report(const DataStudy& study) {
     for (const SourceColumn& column : columns) rows.back().push_back(column.value(source));
   }
   std::string text = table(rows, right);
+  for (const SourceStudy& source : study.sources) text += lost_lines(source.path, source.counts);
   text += "\n" + mixing_table(study.shares, study.recipe.data.mixing);
   text +=
       "  " + with_commas(study.epoch_rows) + " sequences an epoch, " + percent(study.fill) + " of their room filled\n";

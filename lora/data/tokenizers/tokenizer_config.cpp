@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lora/data/tokenizers/json_view.h"
+#include "models/base/json.h"
 
 namespace lora {
 namespace {
@@ -67,7 +68,7 @@ void read_config(const JsonView& file, TokenizerConfig& config) {
 void read_model_type(const std::filesystem::path& path, TokenizerConfig& config) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return;
-  const nlohmann::json model = nlohmann::json::parse(file, nullptr, false);
+  const nlohmann::json model = parse_json_or_discard<nlohmann::json>(file);
   const auto text = [&](const char* key) {
     return model.is_object() && model.contains(key) && model[key].is_string() ? model[key].get<std::string>() : "";
   };

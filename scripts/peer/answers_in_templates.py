@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Finds the answers of conversations in real chat templates, and checks that they hold what the assistant wrote and
+nothing that others did.
+
+    scripts/peer/answers_in_templates.py [--lora-train build/lora-train] [--templates ARCHIVE] [--show NAME]
+
+The templates are those of jinja_with_transformers.py. Each conversation has words of its own in each message. Where
+transformers renders it, the text must be the same, each answer must be found, hold its own words and calls (unless the
+template drops them from the text), none of another message's, and end with text of the template.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+from jinja_with_transformers import ROOT, TOOLS, archived_templates, builtin_templates, reference
+
+
+
+def conversations():
+    def say(role, content, **more):
+        return {"role": role, "content": content, **more}
+
+    def call(city, content=""):
+        return say("assistant", content, tool_calls=[{"id": "abcdefghi", "type": "function", "function": {
+            "name": "get_weather", "arguments": {"city": city, "days": 2}}}])
+
+    system, ask, more, thanks = say("system", "Sys0"), say("user", "Ask1"), say("user", "Ask2"), say("user", "Ask3")
+    result = say("tool", "Res1", name="get_weather", tool_call_id="abcdefghi")
+    thought = say("assistant", "<think>\nHmm1\n</think>\n\nAns3")
+    reasoned = say("assistant", "Ans4", reasoning_content="Hmm2")
+    one, two = say("assistant", "Ans1"), say("assistant", "Ans2")
+    return {"plain": [ask, one], "system": [system, ask, one], "two": [ask, one, more, two],
+            "two, system": [system, ask, one, more, two], "call": [ask, call("Oslo1"), result, two],
+            "call last": [ask, one, more, call("Oslo1")], "calls": [system, ask, call("Oslo1"), result, two, more, one],
+            "call and words": [ask, call("Oslo1", "Say1"), result, two], "thoughts": [ask, thought, more, reasoned],
+            "thought": [ask, thought], "reasoned": [ask, reasoned]}
+
+
+def words_of(message):
+    text = json.dumps({k: v for k, v in message.items() if k in ("content", "tool_calls", "reasoning_content")})
+    return set(re.findall(r"[A-Z][a-z]+\d", text))
+
+
+def problems(text, result, messages):
+    found = result["text"]
+    if found.replace("⟦", "").replace("⟧", "") != text:
+        return ["another text"]
+    spans = re.findall("⟦(.*?)⟧", found, re.S)
+    answers = [m for m in messages if m["role"] == "assistant"]
+    if len(spans) != len(answers):
+        return [f"{len(spans)} answers"]
+    outside = re.sub("⟦.*?⟧", "", found, flags=re.S)
+    all_words = set().union(*map(words_of, messages))
+    seen = []
+    for i, (span, message) in enumerate(zip(spans, answers)):
+        own = words_of(message)
+        if any(word in span for word in all_words - own):
+            seen.append(f"answer {i} has others' words")
+        if any(word in outside and word not in span and not word.startswith("Oslo") for word in own):
+            seen.append(f"answer {i} is not whole")
+        if not span.strip():
+            seen.append(f"answer {i} is empty")
+    return seen + ["an answer has no end" for i in result["open"] if i + 1 < len(messages)]
+
+
+def ours(cases, program):
+    with tempfile.TemporaryDirectory() as folder:
+        asked, answered = pathlib.Path(folder) / "cases", pathlib.Path(folder) / "out"
+        asked.write_text("".join(json.dumps(case) + "\n" for case in cases))
+        subprocess.run([program, "finds the answers of the cases of a file"], check=True, stdout=subprocess.DEVNULL,
+                       env={**os.environ, "LORA_TURN_CASES": str(asked), "LORA_TURN_OUT": str(answered)})
+        return [json.loads(line) for line in answered.read_text().splitlines()]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--lora-train", default=ROOT / "build/lora-train", type=pathlib.Path)
+    parser.add_argument("--data", help="not needed")
+    parser.add_argument("--templates", type=pathlib.Path, help="a source archive of llama-cpp-python")
+    parser.add_argument("--show", help="prints the answers in templates of this name")
+    options = parser.parse_args()
+    program = options.lora_train.parent / "tests/test_data"
+    if not program.exists():
+        print(f"skipped: no {program}")
+        sys.exit(77)
+    templates = builtin_templates()
+    archive = options.templates or next(iter((ROOT / ".deps").glob("llama_cpp_python-*.tar.gz")), None)
+    if archive:
+        templates |= archived_templates(archive)
+    else:
+        print("no archive of llama-cpp-python in .deps: the built-in templates alone")
+    cases = [{"name": name, "chat": chat, "template": template, "messages": messages,
+              "tools": TOOLS if any("tool_calls" in m for m in messages) else None}
+             for name, template in templates.items() for chat, messages in conversations().items()]
+    counts, seen = {}, {}
+    for case, result in zip(cases, ours(cases, program), strict=True):
+        expected = reference(case["template"], {"messages": case["messages"], "tools": case["tools"], "documents": None,
+                                                "add_generation_prompt": False, "bos_token": "<s>", "eos_token": "</s>"})
+        if options.show and options.show in case["name"]:
+            print(f"{case['name']}: {case['chat']}\n{json.dumps(result, ensure_ascii=False)}\n")
+        if "error" in expected:
+            found = ["not rendered by transformers"]
+        elif "error" in result:
+            found = ["refused: " + re.sub(r"\(.*\)|messages\[\d\]", "", result["error"])]
+        else:
+            found = problems(expected["text"], result, case["messages"]) or ["right"]
+        for what in found:
+            counts[what] = counts.get(what, 0) + 1
+            seen.setdefault(what, {}).setdefault(case["name"], []).append(case["chat"])
+    print(f"{len(templates)} templates, {len(cases)} conversations")
+    for what, count in sorted(counts.items()):
+        print(f"{count:5} {what}")
+        if what not in ("right", "not rendered by transformers"):
+            print("".join(f"        {name}: {', '.join(chats)}\n" for name, chats in seen[what].items()), end="")
+
+
+if __name__ == "__main__":
+    main()
