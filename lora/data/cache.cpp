@@ -107,6 +107,14 @@ SourceFile hash_source(const std::string& path, const fs::path& directory, bool 
   return file;
 }
 
+std::string tokenizer_identity(const Tokenizer& tokenizer) {
+  const std::vector<fs::path> files = tokenizer.files();
+  if (files.empty()) return "";
+  std::string text = std::to_string(tokenizer.vocab_size()) + " ids";
+  for (const fs::path& file : files) text += ", " + file.filename().string() + " " + sha256_of_file(file);
+  return text;
+}
+
 std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const Tokenizer* tokenizer,
                                   const CacheOptions& options) {
   CacheKey key;
@@ -123,19 +131,16 @@ std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const 
     return true;
   };
   add(options.options);
-  std::vector<fs::path> files;
   if (tokenizer) {
-    add(std::to_string(tokenizer->vocab_size()));
-    files = tokenizer->files();
+    add(tokenizer_identity(*tokenizer));
+    const std::vector<fs::path> files = tokenizer->files();
     if (files.empty()) return {};
     for (const char* name : {"chat_template.jinja", "chat_template.json"}) {
       const fs::path beside = files.front().parent_path() / name;
-      if (fs::is_regular_file(beside) && std::ranges::find(files, beside) == files.end()) files.push_back(beside);
+      if (!fs::is_regular_file(beside) || std::ranges::find(files, beside) != files.end()) continue;
+      add(name);
+      add(sha256_of_file(beside));
     }
-  }
-  for (const fs::path& file : files) {
-    add(file.filename().string());
-    add(sha256_of_file(file));
   }
   for (const std::string& path : options.beside) {
     if (!add_files(path)) return {};
@@ -143,6 +148,10 @@ std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const 
   key.files.clear();
   for (const DataSource& source : sources) {
     add("source");
+    if (const RowPart& part = source.part; part.use != RowPart::Use::kAll) {
+      add(std::string(part.use == RowPart::Use::kTraining ? "training" : "validation") + " rows by seed " +
+          std::to_string(part.seed));  // the share is in the options
+    }
     if (!add_files(source.path)) return {};
   }
   key.text = sha256_of(text);

@@ -6,6 +6,7 @@
 
 #include "lora/adapters/registry.h"
 #include "lora/recipe/fields.h"
+#include "lora/recipe/paths.h"
 
 namespace lora {
 namespace {
@@ -86,7 +87,7 @@ std::string preparation_text(const DataConfig& data) {
 }
 
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b) {
-  const KeysAndValues left = flatten(a), right = flatten(b);
+  const KeysAndValues left = flatten(with_real_paths(a)), right = flatten(with_real_paths(b));
   std::vector<std::string> keys;
   for (size_t i = 0; i < left.size(); ++i) {
     const std::string& key = left[i].first;

@@ -49,7 +49,7 @@ PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
   run.adapted = run.name().empty() ? inject(set.model(), recipe.adapter, seed, fresh)
                                    : set.add(run.name(), recipe.adapter, seed, fresh);
   RecipeData& data = *run.prepared.data;
-  const Dataset* held_out = recipe.data.validation.empty() ? nullptr : &data.validation;
+  const Dataset* held_out = data.validation.sources().empty() ? nullptr : &data.validation;
   RowCursor rows = run.prepared.streams() ? RowCursor(*data.stream.samples, recipe.training, recipe.data.shuffle)
                                           : RowCursor(data.train, recipe.training, recipe.data.shuffle, data.mixture);
   run.trainer = std::make_unique<Trainer>(run.model(), recipe.training, std::move(rows), held_out);
