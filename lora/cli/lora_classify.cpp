@@ -48,15 +48,9 @@ class Printer {
 };
 
 TrainedModel load(const Options& options) {
-  TrainedModel classifier;
-  const std::filesystem::path path = options.source;
-  if (std::filesystem::exists(path / "config.json")) {
-    classifier.tokenizer = load_tokenizer(path);
-    classifier.adapted.model = load_model({.path = options.source, .dtype = options.dtype}, *classifier.tokenizer, 0,
-                                          read_model_config(path).labels);
-  } else {
-    classifier = load_trained(options.source, options.model, options.ignored_options);
-  }
+  TrainedModel classifier = is_model(options.source)
+                                ? load_plain(options.source, options.dtype)
+                                : load_trained(options.source, options.model, options.ignored_options);
   if (classifier.adapted.model->score) return classifier;
   throw ModelError(options.source + ": is a language model; expected a classifier (lora-generate continues texts)");
 }

@@ -9,8 +9,10 @@
 #include "lora/app/data/data_study.h"
 #include "lora/app/source/trained_model.h"
 #include "lora/cli/program.h"
+#include "lora/recipe/paths.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
+#include "models/network/model_directory.h"
 
 namespace lora {
 namespace {
@@ -30,6 +32,9 @@ void say(const std::string& text) {
 void for_each_recipe(const Options& options,
                      const std::function<void(const NamedRecipe& named, const Tokenizer& tokenizer)>& work) {
   const std::vector<NamedRecipe> recipes = load_recipes(options.recipe, options.overrides);
+  const auto beside = std::filesystem::path(options.recipe).parent_path();
+  for (const NamedRecipe& named : recipes) expect_paths(named.recipe, beside);
+  expect_directory(recipes.front().recipe.model.path);
   set_threads(recipes.front().recipe.training.threads);
   const auto tokenizer = load_tokenizer(recipes.front().recipe.model.path, recipes.front().recipe.model.new_tokens);
   for (const NamedRecipe& named : recipes) {
@@ -79,7 +84,7 @@ int prepare(const Options& options) {
   for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
     const StudiedData data = study_data(named.recipe, tokenizer);
     say(data_report(data.study) + "\n");
-    say(write_prepared(data, std::filesystem::path(options.output) / named.name));
+    say(write_prepared(data, tokenizer, std::filesystem::path(options.output) / named.name));
   });
   return 0;
 }

@@ -1,4 +1,4 @@
-// lora-export RUN_OR_ADAPTER --format torchscript|huggingface|peft|gguf|gguf-lora --output PATH [--outtype q8_0] …
+// lora-export RUN_OR_ADAPTER_OR_MODEL --format torchscript|huggingface|peft|gguf|gguf-lora --output PATH [--outtype q8_0] …
 // lora-export --combine PATH=WEIGHT … [--combination-type cat] --format … --output PATH
 
 #include "lora/app/source/combined_model.h"
@@ -13,8 +13,8 @@ int main(int argc, char** argv) {
   lora::CombineOptions combine;
   lora::ExportOptions options;
   bool overwrite = false;
-  auto* trained_option =
-      app.add_option("RUN_OR_ADAPTER", source, "A run directory, one of its checkpoints, or a PEFT adapter directory");
+  auto* trained_option = app.add_option(
+      "SOURCE", source, "A run directory, one of its checkpoints, a PEFT adapter directory, or a model's directory");
   auto* combine_option = app.add_option("--combine", combined,
                                         "Instead: adapters of one base with their weights, such as runs/fr=0.7 "
                                         "runs/de=0.3");
@@ -57,10 +57,18 @@ int main(int argc, char** argv) {
   app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
     if (source.empty() && combined.empty()) {
-      throw lora::Error(lora::ExitCode::kRecipe, "export", "nothing to write; expected RUN_OR_ADAPTER or --combine");
+      throw lora::Error(lora::ExitCode::kRecipe, "export", "nothing to write; expected SOURCE or --combine");
     }
     std::vector<std::filesystem::path> places = {output};
     const lora::ExportFormat& chosen = lora::export_format(format);
+    const bool plain = combined.empty() && lora::is_model(source);
+    if (plain && !chosen.merges) {
+      throw lora::ExportError(format + ": " + source + " is not a run or an adapter, and " + format +
+                              " is the adapter alone; expected one of them, or a format of a whole model");
+    }
+    if (plain && !model.empty()) {
+      throw lora::ExportError("--model: the base of an adapter, and " + source + " is none; leave it out");
+    }
     lora::check_options(chosen, options);
     if (chosen.beside) places.push_back(chosen.beside(options, output));
     for (const std::filesystem::path& place : places) {
@@ -71,8 +79,9 @@ int main(int argc, char** argv) {
     lora::set_threads(threads);
     std::vector<lora::WeightedPath> paths;
     for (const std::string& argument : combined) paths.push_back(lora::weighted_path(argument));
-    const lora::TrainedModel trained = paths.empty() ? lora::load_trained(source, model, ignored_options)
-                                                     : lora::load_combined(paths, combine, model, ignored_options);
+    const lora::TrainedModel trained = plain           ? lora::load_plain(source)
+                                       : paths.empty() ? lora::load_trained(source, model, ignored_options)
+                                                       : lora::load_combined(paths, combine, model, ignored_options);
     const std::string line = lora::write_export(format, lora::export_source(trained, options),
                                                 {trained.section, trained.seed}, into.at(merge_into), output);
     std::printf("%s -> %s: %s\n", trained.line.c_str(), output.c_str(), line.c_str());

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "lora/adapters/adapter_name.h"
+#include "lora/adapters/registry.h"
 #include "lora/app/source/named_path.h"
 #include "lora/app/source/trained_model.h"
 #include "lora/app/source/trained_source.h"
@@ -20,6 +21,7 @@
 #include "lora/inference/prompts.h"
 #include "lora/log/log.h"
 #include "models/base/did_you_mean.h"
+#include "models/network/model_directory.h"
 #include "models/network/pretrained.h"
 
 namespace lora {
@@ -27,6 +29,7 @@ namespace {
 
 struct Options {
   std::string model, prompt, prompts, use, system, chat_template;
+  std::string whole_run;  // where MODEL is a run that trained the whole network
   std::vector<std::string> adapters, ignored_options;
   bool prompt_given = false, interactive = false, chat = false, stats = false, allow_special_tokens = false;
   std::string dtype = "auto";
@@ -39,6 +42,29 @@ struct NamedSource {
   TrainedSource source;
 };
 
+// MODEL may be a run or an adapter: that is then the first adapter, on its own base. A run that trained the whole network
+// is a model of its own.
+void settle_model(Options& options) {
+  if (!is_run_or_adapter(options.model)) return expect_model_directory(options.model);
+  const TrainedSource source = find_trained(options.model, options.ignored_options);
+  if (source.recipe && find_method(source.adapter.method).trains_network) {
+    if (is_classifier(source)) {
+      throw ModelError(options.model + ": was trained as a classifier, which writes no text; lora-classify " +
+                       options.model + " asks it");
+    }
+    if (options.dtype != "auto") throw RecipeError("--dtype: a run of method full has its recipe's; leave it out");
+    options.whole_run = options.model;
+    if (options.chat_template.empty()) options.chat_template = template_of(source);
+    return;
+  }
+  if (!std::filesystem::is_directory(source.base_model)) {
+    throw ModelError(options.model + ": its base model '" + source.base_model +
+                     "' is not a directory here; expected lora-generate BASE --adapter " + options.model);
+  }
+  options.adapters.insert(options.adapters.begin(), options.model);
+  options.model = source.base_model;
+}
+
 std::vector<NamedSource> find_adapters(const Options& options) {
   std::vector<NamedSource> found;
   for (const std::string& argument : options.adapters) {
@@ -47,12 +73,16 @@ std::vector<NamedSource> find_adapters(const Options& options) {
       throw AdapterError("two adapters are called '" + adapter.name + "'; name them apart: --adapter NAME=PATH");
     }
     found.push_back({adapter, find_trained(adapter.path, options.ignored_options)});
+    if (!is_classifier(found.back().source)) continue;
+    throw ModelError(adapter.path + ": was trained as a classifier, which writes no text; lora-classify " +
+                     adapter.path + " asks it");
   }
   return found;
 }
 
 // The model that they share, with the tokens that one of them adds.
 TrainedModel load_shared(const Options& options, const std::vector<NamedSource>& adapters) {
+  if (!options.whole_run.empty()) return load_trained(options.whole_run, "", options.ignored_options);
   const NamedSource* adding = nullptr;
   auto tokenizer = load_tokenizer(options.model);
   const int64_t rows = read_model_config(options.model).vocab_size;
@@ -211,8 +241,9 @@ void print_answers(AdapterSet& set, const Tokenizer& tokenizer, const std::vecto
   }
 }
 
-int run(const Options& options) {
+int run(Options options) {
   set_threads(options.threads);
+  settle_model(options);
   const std::vector<NamedSource> adapters = find_adapters(options);
   const TrainedModel shared = load_shared(options, adapters);
   const auto& tokenizer = shared.tokenizer;
@@ -251,7 +282,9 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app("Continues a text with a model, and with adapters on it.", "lora-generate");
   lora::Options options;
-  app.add_option("MODEL", options.model, "A Hugging Face model directory")->required();
+  app.add_option("MODEL", options.model,
+                 "A Hugging Face model directory; or a run or a PEFT adapter directory, whose base is found by itself")
+      ->required();
   app.add_option("--adapter", options.adapters,
                  "A run or a PEFT adapter directory, PATH or NAME=PATH; may be given several times")
       ->take_all()

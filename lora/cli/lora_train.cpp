@@ -9,8 +9,11 @@
 #include "lora/app/training/quantization_report.h"
 #include "lora/app/training/run_report.h"
 #include "lora/app/training/signals.h"
+#include "lora/app/training/start_notes.h"
 #include "lora/cli/program.h"
 #include "lora/log/log.h"
+#include "lora/recipe/paths.h"
+#include "models/network/model_directory.h"
 
 namespace lora {
 namespace {
@@ -41,6 +44,7 @@ bool is_large(const std::string& model_directory) {
 void show(const std::vector<PlannedRun>& runs, bool dry_run) {
   for (const PlannedRun& run : runs) {
     for (const std::string& warning : run.prepared.warnings) log_warning(warning);
+    for (const std::string& note : start_notes(run)) log_warning(run.name().empty() ? note : run.name() + ": " + note);
     if (dry_run) say(titled(run.name(), to_yaml(run.recipe())));
   }
   say(base_report(runs.front().model(), runs.front().recipe().model.path, dry_run));
@@ -54,6 +58,9 @@ int run(const std::string& recipe_file, const std::vector<std::string>& override
         char** argv) {
   const std::vector<NamedRecipe> recipes = load_recipes(recipe_file, overrides);
   const Recipe& shared = recipes.front().recipe;  // of what is the same in all: the base and the process
+  const auto beside = std::filesystem::path(recipe_file).parent_path();
+  for (const NamedRecipe& one : recipes) expect_paths(one.recipe, beside);
+  expect_model_directory(shared.model.path);
   // A recipe that comes through a pipe could not be read again.
   const bool again = !options.dry_run && std::filesystem::is_regular_file(recipe_file);
   if (again && is_large(shared.model.path)) ask_for_huge_pages(argv);

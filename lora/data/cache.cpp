@@ -109,6 +109,14 @@ SourceFile hash_source(const std::string& path, const fs::path& directory, bool 
   return file;
 }
 
+std::string tokenizer_identity(const Tokenizer& tokenizer) {
+  const std::vector<fs::path> files = tokenizer.files();
+  if (files.empty()) return "";
+  std::string text = std::to_string(tokenizer.vocab_size()) + " ids" + (tokenizer.adds_bos() ? " with BOS" : "");
+  for (const fs::path& file : files) text += ", " + file.filename().string() + " " + sha256_of_file(file);
+  return text;
+}
+
 std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const Tokenizer* tokenizer,
                                   const CacheOptions& options) {
   CacheKey key;
@@ -125,18 +133,15 @@ std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const 
     return true;
   };
   add(options.options);
-  std::vector<fs::path> files;
   if (tokenizer) {
-    add(std::to_string(tokenizer->vocab_size()) + (tokenizer->adds_bos() ? " with BOS" : ""));
-    files = tokenizer->files();
+    add(tokenizer_identity(*tokenizer));
+    const std::vector<fs::path> files = tokenizer->files();
     if (files.empty()) return {};
     for (const fs::path& path : template_paths(files.front().parent_path())) {
-      if (std::ranges::find(files, path) == files.end()) files.push_back(path);
+      if (std::ranges::find(files, path) != files.end()) continue;
+      add(path.filename().string());
+      add(sha256_of_file(path));
     }
-  }
-  for (const fs::path& file : files) {
-    add(file.filename().string());
-    add(sha256_of_file(file));
   }
   for (const std::string& path : options.beside) {
     if (!add_files(path)) return {};
@@ -144,6 +149,10 @@ std::optional<CacheKey> cache_key(const std::vector<DataSource>& sources, const 
   key.files.clear();
   for (const DataSource& source : sources) {
     add("source");
+    if (const RowPart& part = source.part; part.use != RowPart::Use::kAll) {
+      add(std::string(part.use == RowPart::Use::kTraining ? "training" : "validation") + " rows by seed " +
+          std::to_string(part.seed));  // the share is in the options
+    }
     if (!add_files(source.path)) return {};
   }
   key.text = sha256_of(text);

@@ -35,6 +35,9 @@ void open_cache(const std::filesystem::path& directory);
 // while the file's device, inode, size, modification time and change time are the same.
 SourceFile hash_source(const std::string& path, const std::filesystem::path& directory, bool keep);
 
+// The size of the tokenizer's vocabulary, and the names and SHA-256 of its files; empty without files.
+std::string tokenizer_identity(const Tokenizer& tokenizer);
+
 // 64 hexadecimal digits. The tokenizer may be null if it does not matter. Empty if the bytes are not known in advance:
 // standard input, or a tokenizer without files. Throws DataError for an unreadable source.
 struct CacheKey {

@@ -36,21 +36,32 @@ inline const Names& names_of(OnError) {
   return names;
 }
 
+// Which rows of a source are used: with data.validation_split, training reads all but those that validation reads.
+struct RowPart {
+  enum class Use { kAll, kTraining, kValidation };
+  Use use = Use::kAll;
+  double share = 0;   // of the rows that are for validation, below 1
+  uint64_t seed = 0;  // decides which
+  bool operator==(const RowPart&) const = default;
+};
+
 struct DataSource {
   std::string path;                           // of a file, packed or not; a pattern; "-": standard input
-  std::string format;                         // one of format_names() in format.h
+  std::string format = "auto";                // one of format_names() in format.h
   double weight = 1.0;                        // see mixing_config.h
   std::map<std::string, std::string> fields;  // the format's name -> the file's name of a column
   // These two replace the data's; empty: the data's.
   std::string chat_template = {};  // key `template`; where it is set, it renders alpaca and completion rows too
   std::optional<TrainOn> train_on = {};
   double epochs = 1.0;  // see mixing_config.h
+  RowPart part = {};    // not of the recipe: see row_part.h
   bool operator==(const DataSource&) const = default;
 };
 
 struct DataConfig {
   std::vector<DataSource> train;
   std::vector<DataSource> validation;
+  double validation_split = 0;  // in place of `validation`: this share of the rows of train, see row_part.h; 0: none
   bool shuffle = true;
   bool streaming = false;           // train is read once, as the run goes; see sample_stream.h
   int64_t shuffle_buffer = 10'000;  // with streaming: samples that are shuffled and packed together

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lora/data/recognise.h"
+#include "lora/data/row_part.h"
 #include "models/base/threads.h"
 
 namespace lora {
@@ -71,6 +72,7 @@ bool ExampleReader::open_next_file() {
     paths_ = matching_files(sources_[source_].path);
     path_ = 0;
     any_row_ = false;
+    row_ = 0;
   }
   reader_ = std::make_unique<RowReader>(paths_[path_++], object_is_row(sources_[source_]));
   return true;
@@ -84,7 +86,6 @@ bool ExampleReader::next(ExampleBlock& block) {
     if (!reader_ && !open_next_file()) return false;
     block.source = source_;
     fill(block);
-    any_row_ |= block.read > 0;
   }
   return true;
 }
@@ -111,11 +112,16 @@ void ExampleReader::fill(ExampleBlock& block) {
     source.format = found.format->name;
     grounds_.back() = found.ground;
   }
+  std::vector<uint8_t> used(count, 1);
+  for (size_t i = 0; i < count; ++i) used[i] = uses_row(source.part, row_ + static_cast<int64_t>(i)) ? 1 : 0;
+  row_ += static_cast<int64_t>(count);
+  any_row_ |= count > 0;
   std::vector<ExampleRow> rows(count);
   std::vector<std::string> errors(count);
   std::vector<std::vector<std::string>> unread(count);
   parallel_for(static_cast<int64_t>(count), kRowsAtATime, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      if (used[i] == 0) continue;
       ExampleRow& row = rows[i];
       row.source = source_;
       row.where = reader_->where(raw_[i]);
@@ -132,6 +138,7 @@ void ExampleReader::fill(ExampleBlock& block) {
     }
   });
   for (size_t i = 0; i < count; ++i) {
+    if (used[i] == 0) continue;
     for (const std::string& column : unread[i]) add_named({{column, 1}}, block.unread);
     if (!errors[i].empty()) {
       bad_.add(errors[i]);
@@ -141,7 +148,7 @@ void ExampleReader::fill(ExampleBlock& block) {
       ++block.not_chosen;
     }
   }
-  block.read = static_cast<int64_t>(count);
+  block.read = std::ranges::count(used, uint8_t{1});
   if (bytes >= kBlockBytes) raw_.clear();  // releases the memory of long rows
   if (more) return;
   files_.push_back(reader_->finish());

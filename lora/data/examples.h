@@ -51,7 +51,7 @@ struct ExampleRow {
 constexpr size_t kMostNamed = 50;
 void add_named(const std::vector<NamedRows>& more, std::vector<NamedRows>& all);
 
-// Rows of one source in order, without the skipped ones.
+// Rows of one source in order, without the skipped ones and those of its other part (row_part.h).
 struct ExampleBlock {
   size_t source = 0;
   std::vector<ExampleRow> rows;
@@ -91,6 +91,7 @@ class ExampleReader {
   std::vector<std::string> paths_;  // the files of that source
   size_t path_ = 0;
   bool any_row_ = false;
+  int64_t row_ = 0;  // of that source, counted over its files
   std::unique_ptr<RowReader> reader_;
   std::vector<RawRow> raw_;
   std::vector<SourceFile> files_;

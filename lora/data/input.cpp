@@ -13,6 +13,7 @@
 #include "lora/data/unpack.h"
 #include "models/base/error.h"
 #include "models/base/file_descriptor.h"
+#include "models/base/file_kind.h"
 #include "models/base/sha256.h"
 
 namespace lora {
@@ -32,7 +33,8 @@ FileDescriptor open_source(const std::string& path) {
   struct stat status {};
   if (file.get() < 0 || ::fstat(file.get(), &status) != 0) {
     const int error = errno;
-    fail(error == ENOENT ? "no such file" : "cannot be opened for reading: " + std::generic_category().message(error));
+    fail(error == ENOENT ? "no such file; looked for " + std::filesystem::absolute(path).lexically_normal().string()
+                         : "cannot be opened for reading: " + std::generic_category().message(error));
   }
   if (S_ISDIR(status.st_mode)) fail("is a directory; expected a file, or a pattern such as " + path + "/*.jsonl");
   if (S_ISFIFO(status.st_mode)) {
@@ -112,6 +114,10 @@ Input::Input(const std::string& path) : path_(path), file_(std::make_unique<Hash
   if (starts_with("\xef\xbb\xbf")) gbump(3);
   if (starts_with("\xff\xfe") || starts_with("\xfe\xff")) {
     throw DataError(path + ": is UTF-16 text; expected UTF-8: save the file as that");
+  }
+  if (path == "-" || starts_with("PAR1")) return;  // a pipe may give its first rows long before the next
+  if (const std::string kind = file_kind(beginning()); !kind.empty()) {
+    throw DataError(path + ": is " + kind + "; expected JSON, JSONL, CSV, TSV or Parquet");
   }
 }
 

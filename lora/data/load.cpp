@@ -9,6 +9,12 @@
 namespace lora {
 namespace {
 
+std::string names_of_files(const std::vector<DataSource>& sources) {
+  std::string names;
+  for (const DataSource& source : sources) names += (names.empty() ? "" : ", ") + source.path;
+  return names;
+}
+
 // With `file`, writes the tokens to it as they are made; the dataset then has none in memory.
 Dataset load(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const LoadOptions& options,
              TokenFileWriter* file) {
@@ -20,7 +26,11 @@ Dataset load(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
     if (file) file->take(dataset);
   }
   expect_rows_left(dataset.sources());
-  expect_trainable(dataset.counts(), options.max_length, !options.labels.empty());
+  try {
+    expect_trainable(dataset.counts(), options.max_length, !options.labels.empty());
+  } catch (const DataError& error) {
+    throw DataError(names_of_files(sources) + ": " + without_component(error));
+  }
   dataset.edit_index().files = reader.files();
   dataset.edit_index().bad_rows = reader.bad_rows();
   if (options.notes) dataset.edit_index().notes = options.notes();

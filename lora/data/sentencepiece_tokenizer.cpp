@@ -11,6 +11,7 @@
 #include "lora/data/tokenizers/unicode.h"
 #include "lora/data/tokenizers/vocabulary.h"
 #include "models/base/error.h"
+#include "models/base/file_kind.h"
 #include "models/base/read_file.h"
 
 namespace lora {
@@ -210,8 +211,8 @@ std::unique_ptr<Tokenizer> load_sentencepiece(const std::filesystem::path& model
   // Silences sentencepiece: it also returns what it prints, and callers decide what to print.
   sentencepiece::SetMinLogLevel(3);
   const std::string bytes = read_file(model);
-  if (bytes.starts_with("version https://git-lfs")) {
-    throw ModelError(model.string() + ": found a Git LFS pointer, expected the file itself; run git lfs pull");
+  if (const std::string kind = file_kind(bytes); !kind.empty()) {
+    throw ModelError(model.string() + ": is " + kind + "; expected a SentencePiece model");
   }
   check_sentencepiece_model(bytes, model.string());
   try {

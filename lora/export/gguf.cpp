@@ -90,9 +90,11 @@ std::string write_gguf_model(const ExportSource& source, const std::filesystem::
     const auto written = load_gguf(file, source.model());
     written->eval();
     line = verify_logits(
-        source, [&](const at::Tensor& ids) { return written->forward(ids); }, bound(type, source.model()));
+        source, [&](const at::Tensor& ids) { return written->forward(ids); }, bound(type, source.model()),
+        bound(type, source.model()) > merged_bound(source.model()) ? std::string(ggml_name(type))
+                                                                   : merged_rounding(source.model()));
   });
-  return counts(tensors) + ", adapters merged; " + line + chat_line(source);
+  return counts(tensors) + (source.adapted.trainable_parameters > 0 ? ", adapters merged; " : "; ") + line + chat_line(source);
 }
 
 }  // namespace

@@ -126,7 +126,8 @@ std::string write_gguf_lora(const ExportSource& source, const std::filesystem::p
     const double bound = type == GgmlType::kBF16 ? 0.1 : type == GgmlType::kF16 ? 0.01 : 1e-4;
     line = verify_logits(
         source, [&](const at::Tensor& ids) { return written->forward(ids); },
-        std::max(bound, merged_bound(source.model())));
+        std::max(bound, merged_bound(source.model())),
+        bound > merged_bound(source.model()) ? std::string(ggml_name(type)) : merged_rounding(source.model()));
   });
   return std::to_string(pairs.size()) + " adapted layers as " + std::string(ggml_name(type)) + "; " + line;
 }

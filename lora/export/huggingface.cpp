@@ -98,9 +98,11 @@ std::string write_huggingface(const ExportSource& source, const fs::path& output
     const auto written = load_pretrained(directory, "auto", {source.model().config().labels});
     written->eval();
     line = verify_logits(
-        source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model()));
+        source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model()),
+        merged_rounding(source.model()));
   });
-  return std::to_string(tensors.size()) + " tensors, adapters merged; " + line + chat_line(source);
+  const bool merged = source.adapted.trainable_parameters > 0;
+  return std::to_string(tensors.size()) + (merged ? " tensors, adapters merged; " : " tensors; ") + line + chat_line(source);
 }
 
 }  // namespace

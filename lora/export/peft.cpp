@@ -20,7 +20,8 @@ std::string verify_adapter(const ExportSource& source, const std::filesystem::pa
   inject(written, config, /*seed=*/0, /*fresh=*/false);
   written->eval();
   return verify_logits(
-      source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model()));
+      source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model()),
+      merged_rounding(source.model()));
 }
 
 std::string write_form(const ExportSource& source, const AdaptedModel& form, const std::filesystem::path& output) {

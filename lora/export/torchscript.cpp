@@ -173,8 +173,8 @@ std::string verify_int8(const ExportSource& source, const Logits& written) {
   AdaptedModel bare;
   bare.model = rounded;
   const ExportSource twin{bare, source.model_directory, source.tokenizer_files, source.tokenizer, source.options};
-  verify_logits(twin, written, merged_bound(source.model()));
-  return "layers as int8; " + verify_logits(source, written, std::numeric_limits<double>::infinity());
+  verify_logits(twin, written, merged_bound(source.model()), merged_rounding(source.model()));
+  return "layers as int8; " + verify_logits(source, written, std::numeric_limits<double>::infinity(), "int8");
 }
 
 // LibTorch deprecates TorchScript since 2.10, so the Hugging Face directory DIR/NAME is written beside DIR/NAME.pt:
@@ -199,7 +199,8 @@ std::string write_torchscript(const ExportSource& source, const fs::path& output
       module.save(file.string(), extra);
       jit::Module written = jit::load(file.string());
       const Logits logits = [&](const at::Tensor& ids) { return written.forward({ids}).toTensor(); };
-      line = int8 ? verify_int8(source, logits) : verify_logits(source, logits, merged_bound(source.model()));
+      line = int8 ? verify_int8(source, logits)
+                  : verify_logits(source, logits, merged_bound(source.model()), merged_rounding(source.model()));
     } catch (const Error&) {
       throw;
     } catch (const std::exception& e) {

@@ -49,19 +49,30 @@ std::string difference_text(const LogitDifference& difference) {
   return text.str();
 }
 
-std::string verify_logits(const ExportSource& source, const Logits& written, double bound) {
+std::string difference_verdict(const LogitDifference& difference, const std::string& rounding) {
+  return difference.largest == 0 ? "the same numbers" : "within what " + rounding + " rounds";
+}
+
+std::string verify_logits(const ExportSource& source, const Logits& written, double bound,
+                          const std::string& rounding) {
   const at::NoGradGuard no_grad;
   source.model().eval();
   const at::Tensor ids = ids_of(source);
   const at::Tensor found = written(ids), all = source.model().forward(ids);
-  const LogitDifference difference = logit_difference(found, found.dim() == 2 ? all.select(1, -1) : all);
+  const at::Tensor expected = found.dim() == 2 ? all.select(1, -1) : all;
+  const LogitDifference difference = logit_difference(found, expected);
   const std::string line = "logits of " + std::to_string(ids.size(1)) + " tokens " + difference_text(difference) +
                            " from the trained model's";
   if (!(difference.largest <= bound * difference.scale)) {
     throw NumericsError("what was written computes another model: " + line + "; allowed is " +
                         std::to_string(bound * difference.scale) + ". Nothing was put in its place");
   }
-  return line;
+  const at::Tensor same = found.argmax(-1).eq(expected.argmax(-1));
+  const char* what = source.model().config().labels.empty() ? "token" : "label";
+  const std::string verdict =
+      std::isinf(bound) ? "what " + rounding + " rounds away" : difference_verdict(difference, rounding);
+  return line + ": " + verdict + "; the likeliest " + what + " is the same for " +
+         std::to_string(same.sum().item<int64_t>()) + " of " + std::to_string(same.numel());
 }
 
 std::shared_ptr<Linear> linear_at(const LlamaForCausalLM& model, const std::string& path) {
@@ -107,6 +118,10 @@ std::shared_ptr<LlamaForCausalLM> bare_twin(const LlamaForCausalLM& model) {
   return std::make_shared<LlamaForCausalLM>(
       model.config(), model.dtype(), [&](const std::string& name, at::IntArrayRef) { return tensors.at(name); },
       [&](const std::string& path, int64_t, int64_t, bool) { return linears.at(path); });
+}
+
+std::string merged_rounding(const LlamaForCausalLM& model) {
+  return model.dtype() == at::kBFloat16 ? "bfloat16" : "float32";
 }
 
 double merged_bound(const LlamaForCausalLM& model) { return model.dtype() == at::kBFloat16 ? 0.1 : 1e-4; }

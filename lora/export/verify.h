@@ -26,13 +26,18 @@ using Logits = std::function<at::Tensor(const at::Tensor& ids)>;
 
 // Compares with the trained model on a fixed text (several scripts, code, numbers), tokenised by the source's
 // tokenizer, or on fixed ids without a tokenizer. Returns a line for the user: "logits of 97 tokens differ by … at
-// most, … on average from the trained model's". Throws NumericsError if the largest difference exceeds `bound` · scale
-// or is NaN.
-std::string verify_logits(const ExportSource& source, const Logits& written, double bound);
+// most, … on average from the trained model's: within what bfloat16 rounds; the likeliest token is the same for 96 of
+// 97". Throws NumericsError if the largest difference exceeds `bound` · scale or is NaN. `rounding`: the numbers that
+// explain the bound; with an infinite bound, those that explain a difference.
+std::string verify_logits(const ExportSource& source, const Logits& written, double bound, const std::string& rounding);
 
-// The bound for a merged model in its own dtype. float32 keeps all significant digits; bfloat16 rounds every merged
-// weight.
+// What a difference means: "the same numbers", or "within what bfloat16 rounds".
+std::string difference_verdict(const LogitDifference& difference, const std::string& rounding);
+
+// The bound for a merged model in its own dtype, and that dtype's name. float32 keeps all significant digits; bfloat16
+// rounds every merged weight.
 double merged_bound(const LlamaForCausalLM& model);
+std::string merged_rounding(const LlamaForCausalLM& model);
 
 // The base of an adapted model as a separate network that shares its weights; the written weights are loaded onto it.
 // Weights that were trained in full have their current values: inject() copies them before a change.

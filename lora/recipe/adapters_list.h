@@ -10,12 +10,14 @@
 //   output_dir: runs/both                                          # fr's run is in runs/both/fr
 //
 // An entry may have adapter, data, training, evaluation and export. A key inside these replaces the shared key as a
-// whole; max_steps and epochs replace each other.
+// whole. max_steps and epochs replace each other, and so do warmup_steps and warmup_ratio, and validation and
+// validation_split.
 
 #include <string>
 #include <vector>
 
 #include "lora/recipe/document.h"
+#include "lora/recipe/problems.h"
 
 namespace lora {
 
@@ -27,8 +29,9 @@ struct NamedTree {
 // Whether the tree has a list `adapters`.
 bool has_adapters(const YamlNode& root);
 
-// Throws RecipeError at its place for `adapters` that is not a list or is empty; for a name that is missing, given
-// twice or not valid; for a key that an entry cannot have; and for data.train beside the list.
-std::vector<NamedTree> split_adapters(const YamlNode& root);
+// Throws RecipeError at its place for `adapters` that is not a list or is empty. Notes in `problems`, and goes on after,
+// an entry that is not a map; a name that is missing, given twice or not valid; a key that an entry cannot have; and
+// data.train beside the list.
+std::vector<NamedTree> split_adapters(const YamlNode& root, Problems& problems);
 
 }  // namespace lora

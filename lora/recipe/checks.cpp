@@ -32,15 +32,19 @@ const YamlNode* cleaning_rule(const YamlNode& root, const char* key) {
 
 class Checker {
  public:
-  Checker(const Recipe& recipe, const YamlNode& root) : recipe_(recipe), root_(root) {}
+  Checker(const Recipe& recipe, const YamlNode& root, Problems& problems)
+      : recipe_(recipe), root_(root), problems_(problems) {}
 
   void check_adapter() const {
     const AdapterConfig& adapter = recipe_.adapter;
     const auto* targets = std::get_if<std::vector<std::string>>(&adapter.target_modules);
     const Method& method = find_method(adapter.method);
     if (!method.trains_network && targets && targets->empty()) {
-      fail("adapter.target_modules",
-           "missing key 'target_modules' in 'adapter'; expected a list of names, a regular expression or all-linear");
+      fail(
+          "adapter.target_modules",
+          "adapter.target_modules: expected a list of names, a regular expression or all-linear, which is the default; "
+          "found an empty list",
+          {"adapter.target_modules", "adapter.method"});
     }
     if (std::holds_alternative<AllLinear>(adapter.exclude_modules)) {
       fail("adapter.exclude_modules", "adapter.exclude_modules: all-linear would leave nothing to adapt");
@@ -48,15 +52,18 @@ class Checker {
     if (!adapter.layers_to_transform.empty() && !targets) {
       fail("adapter.layers_to_transform",
            "adapter.layers_to_transform: only with a list in target_modules; "
-           "name the layers in the regular expression, or list the modules");
+           "name the layers in the regular expression, or list the modules",
+           {"adapter.layers_to_transform", "adapter.target_modules"});
     }
     if (method.trains_network && recipe_.model.quantization != "none") {
-      fail("model.quantization", "model.quantization: method " + method.name +
-                                     " trains the weights themselves, which " + recipe_.model.quantization +
-                                     " freezes; expected none, or an adapter");
+      fail("model.quantization",
+           "model.quantization: method " + method.name + " trains the weights themselves, which " +
+               recipe_.model.quantization + " freezes; expected none, or an adapter",
+           {"model.quantization", "adapter.method"});
     }
     if (!adapter.layers_pattern.empty() && adapter.layers_to_transform.empty()) {
-      fail("adapter.layers_pattern", "adapter.layers_pattern: only with layers_to_transform, whose layers it names");
+      fail("adapter.layers_pattern", "adapter.layers_pattern: only with layers_to_transform, whose layers it names",
+           {"adapter.layers_pattern", "adapter.layers_to_transform"});
     }
     check_method_options(method);
     check_exports();
@@ -70,6 +77,7 @@ class Checker {
     if (recipe_.data.train.empty()) {
       fail("data.train", "missing key 'train' in 'data'; expected a list of at least one {path: ..., format: ...}");
     }
+    check_validation_split();
     check_sources("data.train", recipe_.data.train);
     check_sources("data.validation", recipe_.data.validation);
     check_standard_input();
@@ -85,43 +93,60 @@ class Checker {
   void check_training() const {
     const TrainingConfig& training = recipe_.training;
     if (training.max_steps && training.epochs) {
-      fail("training.epochs", "training.epochs: max_steps is given too; a run ends by one of the two");
+      fail("training.epochs", "training.epochs: max_steps is given too; a run ends by one of the two",
+           {"training.epochs", "training.max_steps"});
     }
     if (!training.max_steps && !training.epochs) {
-      fail("training", "missing key 'max_steps' or 'epochs' in 'training'");
+      fail("training", "missing key 'max_steps' or 'epochs' in 'training'", {"training.epochs", "training.max_steps"});
+    }
+    if (training.warmup_steps > 0 && training.warmup_ratio > 0) {
+      fail("training.warmup_ratio", "training.warmup_ratio: warmup_steps is given too; expected one of the two",
+           {"training.warmup_ratio", "training.warmup_steps"});
     }
     if (training.micro_batch_size.value_or(1) > training.batch_size) {
-      fail("training.micro_batch_size", "training.micro_batch_size: " + std::to_string(*training.micro_batch_size) +
-                                            " is more than the batch_size of " + std::to_string(training.batch_size));
+      fail("training.micro_batch_size",
+           "training.micro_batch_size: " + std::to_string(*training.micro_batch_size) +
+               " is more than the batch_size of " + std::to_string(training.batch_size),
+           {"training.micro_batch_size", "training.batch_size"});
     }
     if (training.early_stopping_patience > 0 && training.eval_every == 0) {
       fail("training.early_stopping_patience",
-           "training.early_stopping_patience: counts evaluations during the run, and eval_every asks for none");
+           "training.early_stopping_patience: counts evaluations during the run, and eval_every asks for none",
+           {"training.early_stopping_patience", "training.eval_every"});
     }
     if (training.loraplus_lr_ratio != 1.0 && find_method(recipe_.adapter.method).trains_network) {
       fail("training.loraplus_lr_ratio",
            "training.loraplus_lr_ratio: is between the rates of an adapter's B and A, and method " +
-               recipe_.adapter.method + " has none");
+               recipe_.adapter.method + " has none",
+           {"training.loraplus_lr_ratio", "adapter.method"});
     }
     if (training.keep_best) expect_validation("training.keep_best");
     if (training.early_stopping_patience > 0) expect_validation("training.early_stopping_patience");
     if (recipe_.evaluation.exact_match > 0) expect_validation("evaluation.exact_match");
     if (recipe_.evaluation.exact_match > 0 && classifies()) {
       fail("evaluation.exact_match",
-           "evaluation.exact_match: a classifier writes no answers; its accuracy is part of every evaluation");
+           "evaluation.exact_match: a classifier writes no answers; its accuracy is part of every evaluation",
+           {"evaluation.exact_match", "model.head"});
     }
   }
 
  private:
-  [[noreturn]] void fail(const std::string& path, const std::string& message) const {
-    throw RecipeError(place_of(root_, path) + ": " + message);
+  // Notes a rule that is not kept, at the place of `path`, unless a key that it reads is spoiled.
+  void fail(const std::string& path, const std::string& message, const std::vector<std::string>& reads) const {
+    if (std::ranges::any_of(reads, [&](const std::string& key) { return problems_.is_spoiled(key); })) return;
+    problems_.add(RecipeError(place_of(root_, path) + ": " + message));
   }
+  // A rule that reads this key alone.
+  void fail(const std::string& path, const std::string& message) const { fail(path, message, {path}); }
 
   // What the method's row does not allow.
   void check_method_options(const Method& method) const {
     const AdapterConfig& adapter = recipe_.adapter;
+    std::vector<std::string> refused;
     const auto refuse = [&](const std::string& key, const std::string& reason) {
-      fail("adapter." + key, "adapter." + key + ": " + reason);
+      if (std::ranges::count(refused, key) > 0) return;
+      refused.push_back(key);
+      fail("adapter." + key, "adapter." + key + ": " + reason, {"adapter"});
     };
     const YamlNode* section = root_.find("adapter");
     const YamlNode* use_rslora = section ? section->find("use_rslora") : nullptr;
@@ -151,7 +176,8 @@ class Checker {
     for (size_t i = 0; i < recipe_.exports.size(); ++i) {
       const ExportFormat& format = export_format(recipe_.exports[i]);
       const std::string reason = format.refuses ? format.refuses(recipe_.adapter) : "";
-      if (!reason.empty()) fail("export." + std::to_string(i), "export: " + format.name + ": " + reason);
+      const std::string place = "export." + std::to_string(i);
+      if (!reason.empty()) fail(place, "export: " + format.name + ": " + reason, {place, "adapter"});
     }
   }
 
@@ -166,9 +192,13 @@ class Checker {
     const auto refuse = [&](const std::string& place, const std::string& reason) {
       fail(place, place + ": '-' is standard input, which is read only once; " + reason);
     };
-    if (places.size() > 1) refuse(places[1], places[0] + " reads it already");
+    if (places.size() > 1) return refuse(places[1], places[0] + " reads it already");
     if (places.empty()) return;
-    if (classifies()) refuse(places[0], "a classifier reads its data twice, first for the labels; expected a file");
+    if (recipe_.data.validation_split > 0) {
+      return refuse(places[0], "data.validation_split reads the rows twice; expected a file");
+    }
+    if (classifies())
+      return refuse(places[0], "a classifier reads its data twice, first for the labels; expected a file");
     if (places[0].starts_with("data.validation") && recipe_.evaluation.exact_match > 0) {
       refuse(places[0], "evaluation.exact_match reads it again; expected a file");
     }
@@ -181,11 +211,27 @@ class Checker {
                     const std::string& high_key, const std::optional<T>& high) const {
     if (low.value_or(0) <= high.value_or(std::numeric_limits<T>::max())) return;
     const std::string path = section + "." + high_key;
-    fail(path, path + ": is less than " + low_key + ", so that no row would do");
+    fail(path, path + ": is less than " + low_key + ", so that no row would do", {path, section + "." + low_key});
   }
 
   void expect_validation(const std::string& path) const {
-    if (recipe_.data.validation.empty()) fail(path, path + ": needs data.validation, which is empty");
+    if (!recipe_.data.validation.empty() || recipe_.data.validation_split > 0) return;
+    fail(path, path + ": needs data.validation, which is empty (data.validation_split: 0.1 takes a tenth of the rows)",
+         {path, "data.validation", "data.validation_split"});
+  }
+
+  void check_validation_split() const {
+    if (recipe_.data.validation_split == 0) return;
+    const auto refuse = [&](const std::string& reason, const std::string& key) {
+      fail("data.validation_split", "data.validation_split: " + reason, {"data.validation_split", key});
+    };
+    if (!recipe_.data.validation.empty()) {
+      refuse("data.validation is given too; expected one of the two", "data.validation");
+    }
+    if (recipe_.data.streaming) {
+      refuse("not with data.streaming, which reads each row once; expected a file in data.validation",
+             "data.streaming");
+    }
   }
 
   void check_sources(const std::string& list, const std::vector<DataSource>& sources) const {
@@ -196,9 +242,10 @@ class Checker {
       const std::vector<std::string> columns = columns_of(sources[i].format);
       for (const auto& [column, name] : sources[i].fields) {
         if (std::ranges::count(columns, column) > 0) continue;
-        fail(path + ".fields." + column, "unknown key '" + shown(column) + "' in '" + path + ".fields'" +
-                                             did_you_mean(column, columns) + "; format " + sources[i].format + " has " +
-                                             joined(columns));
+        fail(path + ".fields." + column,
+             "unknown key '" + shown(column) + "' in '" + path + ".fields'" + did_you_mean(column, columns) +
+                 "; format " + sources[i].format + " has " + joined(columns),
+             {path + ".fields", path + ".format"});
       }
     }
   }
@@ -207,16 +254,19 @@ class Checker {
   void check_format(const std::string& path, const DataSource& source) const {
     const Format* format = find_row(formats(), source.format);
     if (format && classifies() != (format->trains == Trains::kLabel)) {
-      fail(path + ".format", path + ".format: " + source.format + " does not go with model.head " +
-                                 name_of(recipe_.model.head) +
-                                 "; sequence_classification and format classification do");
+      fail(path + ".format",
+           path + ".format: " + source.format + " does not go with model.head " + name_of(recipe_.model.head) +
+               "; sequence_classification and format classification do",
+           {path + ".format", "model.head"});
+      return;
     }
     if (const std::string problem = format ? train_on_problem(*format, source) : ""; !problem.empty()) {
       const std::string key = path + (format->trains == Trains::kPair ? ".format" : ".train_on");
-      fail(key, key + ": " + problem);
+      fail(key, key + ": " + problem, {path + ".format", path + ".train_on"});
     }
     if (!source.chat_template.empty() && (classifies() || (format && format->turns == Turns::kNever))) {
-      fail(path + ".template", path + ".template: format " + source.format + " has no conversation to render");
+      fail(path + ".template", path + ".template: format " + source.format + " has no conversation to render",
+           {path + ".template", path + ".format", "model.head"});
     }
   }
 
@@ -227,14 +277,16 @@ class Checker {
            path + ".weight: " +
                (train ? "only with data.mixing.strategy weights or temperature; with concatenate, `epochs` says how "
                         "often an epoch passes over a source"
-                      : "validation rows are all seen once; expected 1.0"));
+                      : "validation rows are all seen once; expected 1.0"),
+           {path + ".weight", "data.mixing.strategy"});
     }
     if (source.epochs != 1.0 && (!concatenated || !train)) {
       fail(path + ".epochs",
            path + ".epochs: " +
                (train ? "only with data.mixing.strategy concatenate; with " + name_of(recipe_.data.mixing.strategy) +
                             ", `weight` says how large a source's share is"
-                      : std::string("validation rows are all seen once; expected 1.0")));
+                      : std::string("validation rows are all seen once; expected 1.0")),
+           {path + ".epochs", "data.mixing.strategy"});
     }
   }
 
@@ -242,10 +294,12 @@ class Checker {
     const MixingConfig& mixing = recipe_.data.mixing;
     if (mixing.temperature != 1.0 && mixing.strategy != MixingStrategy::kTemperature) {
       fail("data.mixing.temperature",
-           "data.mixing.temperature: only with strategy temperature, found " + name_of(mixing.strategy));
+           "data.mixing.temperature: only with strategy temperature, found " + name_of(mixing.strategy),
+           {"data.mixing.temperature", "data.mixing.strategy"});
     }
     if (mixing.by != MixingUnit::kSamples && mixing.strategy == MixingStrategy::kConcatenate) {
-      fail("data.mixing.by", "data.mixing.by: only with strategy weights or temperature; concatenate has no shares");
+      fail("data.mixing.by", "data.mixing.by: only with strategy weights or temperature; concatenate has no shares",
+           {"data.mixing.by", "data.mixing.strategy"});
     }
   }
 
@@ -254,10 +308,12 @@ class Checker {
     if (!data.streaming) {
       if (data.shuffle_buffer == DataConfig{}.shuffle_buffer) return;
       fail("data.shuffle_buffer",
-           "data.shuffle_buffer: only with data.streaming; else the whole of the data is shuffled");
+           "data.shuffle_buffer: only with data.streaming; else the whole of the data is shuffled",
+           {"data.shuffle_buffer", "data.streaming"});
+      return;
     }
     const auto refuse = [&](const std::string& key, const std::string& reason) {
-      fail(key, key + ": not with data.streaming, " + reason);
+      fail(key, key + ": not with data.streaming, " + reason, {key, "data.streaming"});
     };
     if (recipe_.training.epochs) {
       refuse("training.epochs", "where it is not known beforehand how long an epoch is; expected max_steps");
@@ -279,12 +335,13 @@ class Checker {
 
   const Recipe& recipe_;
   const YamlNode& root_;
+  Problems& problems_;
 };
 
 }  // namespace
 
-void check_recipe(const Recipe& recipe, const YamlNode& root) {
-  const Checker checker(recipe, root);
+void check_recipe(const Recipe& recipe, const YamlNode& root, Problems& problems) {
+  const Checker checker(recipe, root, problems);
   checker.check_adapter();
   checker.check_data();
   checker.check_training();

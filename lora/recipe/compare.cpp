@@ -6,6 +6,7 @@
 
 #include "lora/adapters/registry.h"
 #include "lora/recipe/fields.h"
+#include "lora/recipe/paths.h"
 
 namespace lora {
 namespace {
@@ -65,7 +66,7 @@ bool decides_what_is_trained(const std::string& key) {
 // Calls visit(key, value of a, value of b, whether it decides what is trained) for every key that differs.
 template <typename Visit>
 void for_each_difference(const Recipe& a, const Recipe& b, const Visit& visit) {
-  const KeysAndValues left = flatten(a), right = flatten(b);
+  const KeysAndValues left = flatten(with_real_paths(a)), right = flatten(with_real_paths(b));
   for (size_t i = 0; i < left.size(); ++i) {
     const auto& [key, value] = left[i];
     if (value == right[i].second) continue;

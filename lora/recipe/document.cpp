@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include "models/base/error.h"
 
@@ -66,7 +67,7 @@ void refuse_strange_bytes(const std::string& text, const YamlSource& source) {
 // become a large tree.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(const YamlSource& source) : source_(source) {}
+  TreeBuilder(const YamlSource& source, Problems& problems) : source_(source), problems_(problems) {}
 
   YamlNode take() { return std::move(root_); }
 
@@ -74,8 +75,14 @@ class TreeBuilder : public YAML::EventHandler {
     if (std::exchange(started_, true)) fail(mark, "a second document; a recipe is one");
   }
   void OnDocumentEnd() override {}
-  void OnAnchor(const YAML::Mark& mark, const std::string& name) override { fail_alias(mark, "&" + name); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { fail_alias(mark, "*"); }
+  void OnAnchor(const YAML::Mark& mark, const std::string& name) override {
+    note_alias(mark, "&" + name);
+    named_anchor_ = true;
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    note_alias(mark, "*");
+    add(node(YamlNode::Kind::kNull, mark), mark);
+  }
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     begin(mark, "?", anchor);
@@ -108,17 +115,22 @@ class TreeBuilder : public YAML::EventHandler {
     YAML::Mark mark;
     std::map<std::string, std::string> keys;  // of a map, with where each stands
     bool has_key = false;                     // a key was read, its value not yet
+    bool is_duplicate = false;                // that key was given before
   };
 
   [[noreturn]] void fail(const YAML::Mark& mark, const std::string& message) const {
     throw RecipeError(position(source_, mark) + ": " + message);
   }
-  [[noreturn]] void fail_alias(const YAML::Mark& mark, const std::string& what) const {
-    fail(mark, "'" + what + "' is an anchor or alias, which a recipe cannot have; write the value out, or quote it");
+  void note(const YAML::Mark& mark, const std::string& message) {
+    problems_.add(RecipeError(position(source_, mark) + ": " + message));
   }
-  void begin(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) const {
-    if (anchor != 0) fail_alias(mark, "&");
-    if (tag != "?" && tag != "!" && !tag.empty()) fail(mark, "a tag ('" + tag + "'), which a recipe cannot have");
+  void note_alias(const YAML::Mark& mark, const std::string& what) {
+    note(mark, "'" + what + "' is an anchor or alias, which a recipe cannot have; write the value out, or quote it");
+  }
+  void begin(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+    const bool noted = std::exchange(named_anchor_, false);
+    if (anchor != 0 && !noted) note_alias(mark, "&");
+    if (tag != "?" && tag != "!" && !tag.empty()) note(mark, "a tag ('" + tag + "'), which a recipe cannot have");
   }
 
   YamlNode node(YamlNode::Kind kind, const YAML::Mark& mark) const {
@@ -127,7 +139,7 @@ class TreeBuilder : public YAML::EventHandler {
     node.where = position(source_, mark);
     return node;
   }
-  void open(YamlNode::Kind kind, const YAML::Mark& mark) { open_.push_back({node(kind, mark), mark, {}, false}); }
+  void open(YamlNode::Kind kind, const YAML::Mark& mark) { open_.push_back({node(kind, mark), mark, {}}); }
   void close() {
     Open done = std::move(open_.back());
     open_.pop_back();
@@ -143,36 +155,68 @@ class TreeBuilder : public YAML::EventHandler {
     if (parent.node.is(YamlNode::Kind::kList)) {
       parent.node.items.push_back(std::move(node));
     } else if (parent.has_key) {
-      parent.node.entries.back().value = std::move(node);
+      if (!parent.is_duplicate) parent.node.entries.back().value = std::move(node);
       parent.has_key = false;
     } else {
       if (!node.is(YamlNode::Kind::kScalar)) fail(mark, "expected a key, which is a plain name");
       const auto [first, is_new] = parent.keys.emplace(node.text, node.where);
-      if (!is_new) fail(mark, "duplicate key '" + node.text + "', first given at " + first->second);
-      parent.node.entries.push_back({node.text, node.where, std::move(node)});
+      if (!is_new) note(mark, "duplicate key '" + node.text + "', first given at " + first->second);
+      if (is_new) parent.node.entries.push_back({node.text, node.where, std::move(node)});
       parent.has_key = true;
+      parent.is_duplicate = !is_new;
     }
   }
 
   const YamlSource& source_;
+  Problems& problems_;
   bool started_ = false;
+  bool named_anchor_ = false;  // OnAnchor was called for the next node
   YamlNode root_;
   std::vector<Open> open_;
 };
 
+// What to look for where the library's words name the grammar's rule that failed.
+std::string yaml_advice(const std::string& message) {
+  static const std::vector<std::pair<std::string, std::string>> table = {
+      {"illegal map value",
+       "a second 'key:' in one line, or this line is indented further than the key before it; the keys of one section "
+       "begin in the same column, and a text with ': ' in it needs quotes"},
+      {"illegal map key", "a key where none can be; the keys of one section begin in the same column"},
+      {"end of map not found",
+       "this line is indented less than the section before it, or more than its own; the keys of one section begin in "
+       "the same column"},
+      {"end of sequence not found",
+       "this line stands in a list and does not begin with '- ' in the column of the items before it"},
+      {"end of map flow not found", "a { without its }, or without a comma between two entries"},
+      {"end of sequence flow not found", "a [ without its ], or without a comma between two items"},
+      {"block entry", "a '- ' where no list can begin; put it on a line of its own below its key"},
+      {"referenced anchor is not defined", "a value that begins with * needs quotes, such as a pattern: \"*.jsonl\""},
+      {"alias", "a value that begins with * needs quotes, such as a pattern: \"*.jsonl\""},
+      {"anchor", "a value that begins with & needs quotes"},
+      {"unknown token", "this character cannot begin a value; put the text in quotes"},
+  };
+  for (const auto& [part, advice] : table) {
+    if (message.find(part) != std::string::npos) return " (" + advice + ")";
+  }
+  return "";
+}
+
 }  // namespace
 
-YamlNode parse_document(const std::string& text, const YamlSource& source) {
-  refuse_strange_bytes(text, source);
-  std::istringstream stream(text);
-  TreeBuilder builder(source);
-  try {
-    YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(builder)) {
+YamlNode parse_document(const std::string& text, const YamlSource& source, Problems& problems) {
+  TreeBuilder builder(source, problems);
+  const auto read = [&] {
+    refuse_strange_bytes(text, source);
+    std::istringstream stream(text);
+    try {
+      YAML::Parser parser(stream);
+      while (parser.HandleNextDocument(builder)) {
+      }
+    } catch (const YAML::Exception& error) {
+      throw RecipeError(position(source, error.mark) + ": not valid YAML: " + error.msg + yaml_advice(error.msg));
     }
-  } catch (const YAML::Exception& error) {
-    throw RecipeError(position(source, error.mark) + ": not valid YAML: " + error.msg);
-  }
+  };
+  if (!problems.note(read)) problems.throw_any();
   return builder.take();
 }
 

@@ -78,7 +78,7 @@ void describe(Fields& fields, AdapterConfig& adapter) {
 template <typename Fields>
 void describe(Fields& fields, DataSource& source) {
   fields.required("path", source.path, Any{});
-  fields.required("format", source.format, format_names());
+  fields.value("format", source.format, format_names());
   fields.value("weight", source.weight, kPositive);
   fields.value("epochs", source.epochs, kPositive);
   fields.value("fields", source.fields, Any{});
@@ -147,6 +147,7 @@ template <typename Fields>
 void describe(Fields& fields, DataConfig& data) {
   fields.sections("train", data.train);
   fields.sections("validation", data.validation);
+  fields.value("validation_split", data.validation_split, kBelowOne);
   fields.value("shuffle", data.shuffle, Any{});
   fields.value("streaming", data.streaming, Any{});
   fields.value("shuffle_buffer", data.shuffle_buffer, Integers{1});
@@ -176,6 +177,7 @@ void describe(Fields& fields, TrainingConfig& training) {
   fields.value("loraplus_lr_ratio", training.loraplus_lr_ratio, kPositive);
   fields.value("lr_schedule", training.lr_schedule, schedule_names());
   fields.value("warmup_steps", training.warmup_steps, Integers{0});
+  fields.value("warmup_ratio", training.warmup_ratio, kShare);
   fields.value("min_lr_ratio", training.min_lr_ratio, kShare);
   fields.value("adam_beta1", training.adam_beta1, kBelowOne);
   fields.value("adam_beta2", training.adam_beta2, kBelowOne);

@@ -61,9 +61,10 @@ std::vector<std::string> other_sections_of(const std::string& key, const std::st
   return below.empty() ? anywhere : below;
 }
 
-std::string suggestion(const Place& place, const std::string& section, const std::string& note) {
-  return " (did you mean '" + place.key + "'" + (place.section == section ? "" : " " + named(place.section)) + "?" +
-         (note.empty() ? "" : " " + note) + ")";
+KeyHint suggestion(const Place& place, const std::string& section, const std::string& note) {
+  return {" (did you mean '" + place.key + "'" + (place.section == section ? "" : " " + named(place.section)) + "?" +
+              (note.empty() ? "" : " " + note) + ")",
+          place.section.empty() ? place.key : place.section + "." + place.key};
 }
 
 }  // namespace
@@ -80,12 +81,13 @@ const KeyTable& known_keys() {
   return table;
 }
 
-std::string key_hint(const std::string& section, const std::string& key) {
+KeyHint key_hint(const std::string& section, const std::string& key) {
   std::string others;
-  for (const std::string& other : other_sections_of(key, section)) {
-    others += (others.empty() ? "" : " or ") + named(other);
+  const std::vector<std::string> places = other_sections_of(key, section);
+  for (const std::string& other : places) others += (others.empty() ? "" : " or ") + named(other);
+  if (!others.empty()) {
+    return {" ('" + key + "' belongs " + others + ")", places[0].empty() ? key : places[0] + "." + key};
   }
-  if (!others.empty()) return " ('" + key + "' belongs " + others + ")";
 
   const auto& synonyms = key_synonyms();
   if (const auto found = synonyms.find(key); found != synonyms.end()) {
@@ -97,7 +99,7 @@ std::string key_hint(const std::string& section, const std::string& key) {
   for (const auto& [name, keys] : known_keys()) names.insert(names.end(), keys.begin(), keys.end());
   for (const auto& [name, synonym] : synonyms) names.push_back(name);
   const auto nearest = nearest_names(key, names);
-  if (nearest.empty()) return "";
+  if (nearest.empty()) return {};
   const std::string& name = nearest.front();
   if (std::ranges::count(known_keys().at(section), name) > 0) return suggestion({section, name}, section, "");
   const auto sections = other_sections_of(name, section);

@@ -10,6 +10,8 @@
 #include "lora/recipe/document.h"
 #include "lora/recipe/fields.h"
 #include "lora/recipe/keys.h"
+#include "lora/recipe/paths.h"
+#include "lora/recipe/problems.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -18,30 +20,43 @@ namespace {
 // Fills the structs from a map of the tree; a null map has no keys.
 class Reader {
  public:
-  // `where` and `path` are the section's own; `schema` is its name in known_keys().
-  Reader(const YamlNode* map, std::string where, std::string path, std::string schema)
-      : map_(map), where_(std::move(where)), path_(std::move(path)), schema_(std::move(schema)) {
+  // `where` and `path` are the section's own; `schema` is its name in known_keys(). All that is wrong is noted.
+  Reader(const YamlNode* map, std::string where, std::string path, std::string schema, Problems& problems)
+      : map_(map), where_(std::move(where)), path_(std::move(path)), schema_(std::move(schema)), problems_(problems) {
     if (!map_) return;
     const auto& known = known_keys().at(schema_);
     for (const YamlEntry& entry : map_->entries) {
       if (std::ranges::count(known, entry.key) > 0) continue;
       const std::string in_section = path_.empty() ? "" : " in '" + path_ + "'";
-      throw RecipeError(entry.where + ": unknown key '" + shown(entry.key) + "'" + in_section +
-                        key_hint(schema_, entry.key));
+      const KeyHint hint = key_hint(schema_, entry.key);
+      note(entry.where + ": unknown key '" + shown(entry.key) + "'" + in_section + hint.text);
+      // The person means that key, so that it is not missing.
+      const bool of_this = hint.path.starts_with(inside(schema_, ""));
+      if (!hint.path.empty()) problems_.spoil(of_this ? path_ + hint.path.substr(schema_.size()) : hint.path);
     }
   }
 
   template <typename T, typename Rule>
   void value(const std::string& key, T& member, const Rule& rule) {
-    if (const YamlEntry* entry = find(key)) read_value(entry->value, inside(path_, key), member, rule);
+    const YamlEntry* entry = find(key);
+    if (!entry) return;
+    const std::string path = inside(path_, key);
+    T read = member;
+    if (problems_.note([&] { read_value(entry->value, path, read, rule); })) {
+      member = std::move(read);
+    } else {
+      problems_.spoil(path);
+    }
   }
 
   template <typename T, typename Rule>
   void required(const std::string& key, T& member, const Rule& rule) {
-    if (!find(key)) {
-      throw RecipeError(where_ + ": missing key '" + key + "'" + (path_.empty() ? "" : " in '" + path_ + "'"));
+    if (find(key)) return value(key, member, rule);
+    const std::string path = inside(path_, key);
+    if (!problems_.is_spoiled(path)) {
+      note(where_ + ": missing key '" + key + "'" + (path_.empty() ? "" : " in '" + path_ + "'"));
     }
-    value(key, member, rule);
+    problems_.spoil(path);
   }
 
   template <typename Section>
@@ -58,7 +73,7 @@ class Reader {
         map = &action;
       }
     }
-    read_map(map, entry ? entry->where : where_, inside(path_, key), inside(schema_, key), member);
+    read_map(map, entry ? entry->where : where_, inside(path_, key), inside(schema_, key), member, problems_);
   }
 
   template <typename Section>
@@ -67,12 +82,13 @@ class Reader {
     if (!entry || entry->value.is(YamlNode::Kind::kNull)) return;
     const YamlNode& list = entry->value;
     const std::string path = inside(path_, key);
-    if (!list.is(YamlNode::Kind::kList)) fail_at(list, path, "expected a list of maps, found " + found(list));
+    if (!is_kind(list, YamlNode::Kind::kList, path, "a list of maps", problems_)) return;
     for (size_t i = 0; i < list.items.size(); ++i) {
       const YamlNode& item = list.items[i];
       const std::string item_path = path + "." + std::to_string(i);
-      if (!item.is(YamlNode::Kind::kMap)) fail_at(item, item_path, "expected a map, found " + found(item));
-      read_map(&item, item.where, item_path, inside(schema_, key), member.emplace_back());
+      Section& read = member.emplace_back();
+      if (!is_kind(item, YamlNode::Kind::kMap, item_path, "a map", problems_)) continue;
+      read_map(&item, item.where, item_path, inside(schema_, key), read, problems_);
     }
   }
 
@@ -81,14 +97,24 @@ class Reader {
     return path.empty() ? key : path + "." + key;
   }
 
+  static bool is_kind(const YamlNode& node, YamlNode::Kind kind, const std::string& path, const std::string& expected,
+                      Problems& problems) {
+    if (node.is(kind)) return true;
+    problems.note([&] { fail_at(node, path, "expected " + expected + ", found " + found(node)); });
+    problems.spoil(path);
+    return false;
+  }
+
   template <typename Section>
   static void read_map(const YamlNode* node, const std::string& where, const std::string& path,
-                       const std::string& schema, Section& member) {
+                       const std::string& schema, Section& member, Problems& problems) {
     if (node && node->is(YamlNode::Kind::kNull)) node = nullptr;
-    if (node && !node->is(YamlNode::Kind::kMap)) fail_at(*node, path, "expected a map, found " + found(*node));
-    Reader reader(node, where, path, schema);
+    if (node && !is_kind(*node, YamlNode::Kind::kMap, path, "a map", problems)) return;
+    Reader reader(node, where, path, schema, problems);
     describe(reader, member);
   }
+
+  void note(const std::string& message) { problems_.add(RecipeError(message)); }
 
   const YamlEntry* find(const std::string& key) const {
     if (!map_) return nullptr;
@@ -98,6 +124,7 @@ class Reader {
 
   const YamlNode* map_;
   std::string where_, path_, schema_;
+  Problems& problems_;
 };
 
 std::string read_text(const std::filesystem::path& file) {
@@ -119,53 +146,84 @@ std::string read_text(const std::filesystem::path& file) {
   return text;
 }
 
-YamlNode read_tree(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-  YamlNode root = parse_document(read_text(file), {file.string(), true});
+YamlNode read_tree(const std::filesystem::path& file, const std::vector<std::string>& overrides, Problems& problems) {
+  YamlNode root = parse_document(read_text(file), {file.string(), true}, problems);
   if (!root.is(YamlNode::Kind::kMap)) {
     throw RecipeError(root.is(YamlNode::Kind::kNull)
                           ? file.string() + ": empty; expected a recipe, with model, adapter, data and training"
                           : root.where + ": expected a map with model, adapter, data, training; found " + found(root));
   }
-  for (const std::string& override_text : overrides) apply_override(root, override_text);
+  for (const std::string& override_text : overrides) {
+    problems.note([&] { apply_override(root, override_text); });
+  }
   return root;
 }
 
-Recipe read_recipe(const YamlNode& root) {
+// The adapter; where the whole network is trained, the network.
+std::vector<std::string> default_exports(const AdapterConfig& adapter) {
+  return {find_method(adapter.method).trains_network ? "huggingface" : "peft"};
+}
+
+// What is wrong is noted in `problems`; the recipe is then not to be used.
+Recipe read_recipe(const YamlNode& root, const std::filesystem::path& file, Problems& problems) {
   Recipe recipe;
-  Reader reader(&root, root.where, "", "");
+  Problems own;
+  Reader reader(&root, root.where, "", "", own);
   describe(reader, recipe);
-  check_recipe(recipe, root);
+  const YamlNode* exports = root.find("export");
+  if (!exports || exports->is(YamlNode::Kind::kNull)) recipe.exports = default_exports(recipe.adapter);
+  check_recipe(recipe, root, own);
+  problems.add(own);
+  if (!own.empty()) return recipe;
   recipe.adapter = resolved_method(std::move(recipe.adapter));
+  // It adapts no module, whatever an earlier version wrote there.
+  if (find_method(recipe.adapter.method).trains_network) recipe.adapter.target_modules = AllLinear{};
   // These rules compare a row with all earlier rows, which a stream does not keep. check_recipe refuses them where the
   // recipe has them; here their defaults are switched off.
   if (CleaningConfig& cleaning = recipe.data.cleaning; recipe.data.streaming) {
     cleaning.exact_duplicates = cleaning.near_duplicates.action = cleaning.conflicting_answers = RuleAction::kOff;
   }
+  find_paths(recipe, file.parent_path());
   return recipe;
+}
+
+// The base is shared by all adapters.
+void expect_adapter_method(const NamedTree& tree, const Recipe& recipe) {
+  const Method& method = find_method(recipe.adapter.method);
+  if (!method.trains_network) return;
+  throw RecipeError(place_of(tree.root, "adapter.method") + ": adapter.method: " + method.name +
+                    " trains the base itself, which the other adapters share; expected an adapter's method for '" +
+                    tree.name + "'");
 }
 
 }  // namespace
 
 Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-  const YamlNode root = read_tree(file, overrides);
+  Problems problems;
+  const YamlNode root = read_tree(file, overrides, problems);
   if (has_adapters(root)) {
     throw RecipeError(place_of(root, "adapters") + ": adapters: a list of several runs; expected a recipe of one");
   }
-  return read_recipe(root);
+  Recipe recipe = read_recipe(root, file, problems);
+  problems.throw_any();
+  return recipe;
 }
 
 std::vector<NamedRecipe> load_recipes(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-  const YamlNode root = read_tree(file, overrides);
-  if (!has_adapters(root)) return {{"", read_recipe(root)}};
+  Problems problems;
+  const YamlNode root = read_tree(file, overrides, problems);
   std::vector<NamedRecipe> recipes;
-  for (const NamedTree& tree : split_adapters(root)) {
-    recipes.push_back({tree.name, read_recipe(tree.root)});
-    if (const Method& method = find_method(recipes.back().recipe.adapter.method); method.trains_network) {
-      throw RecipeError(place_of(tree.root, "adapter.method") + ": adapter.method: " + method.name +
-                        " trains the base itself, " +
-                        "which the other adapters share; expected an adapter's method for '" + tree.name + "'");
+  if (!has_adapters(root)) {
+    recipes.push_back({"", read_recipe(root, file, problems)});
+  } else {
+    std::vector<NamedTree> trees;
+    problems.note([&] { trees = split_adapters(root, problems); });
+    for (const NamedTree& tree : trees) {
+      recipes.push_back({tree.name, read_recipe(tree.root, file, problems)});
+      problems.note([&] { expect_adapter_method(tree, recipes.back().recipe); });
     }
   }
+  problems.throw_any();
   return recipes;
 }
 

@@ -4,6 +4,7 @@
 #include <concepts>
 
 #include "lora/data/chat_template.h"
+#include "lora/recipe/keys.h"
 #include "lora/recipe/values.h"
 #include "models/base/did_you_mean.h"
 
@@ -41,25 +42,53 @@ std::string range_of(const Numbers& rule) {
   return text;
 }
 
-// Reads each item of a list. For a single value in its place, a common slip, the message has the correction.
+// Reads each item of a list, and throws the errors of all. For a single value in its place, a common slip, the message has the correction.
 template <typename Read>
 void for_each_item(const YamlNode& node, const std::string& path, const Read& read) {
   if (node.is(Kind::kNull)) return;
   if (!node.is(Kind::kList)) {
     fail_expected(node, path, "a list", node.is(Kind::kScalar) ? "; write [" + shown(node.text) + "]" : "");
   }
-  for (size_t i = 0; i < node.items.size(); ++i) read(node.items[i], path + "." + std::to_string(i));
+  Problems problems;
+  for (size_t i = 0; i < node.items.size(); ++i) {
+    problems.note([&] { read(node.items[i], path + "." + std::to_string(i)); });
+  }
+  problems.throw_any();
 }
 
 template <typename Read>
 void for_each_entry(const YamlNode& node, const std::string& path, const std::string& expected, const Read& read) {
   if (node.is(Kind::kNull)) return;
   if (!node.is(Kind::kMap)) fail_expected(node, path, expected);
+  Problems problems;
   for (const YamlEntry& entry : node.entries) {
     if (entry.value.unset) continue;
-    if (entry.key.empty()) fail_at(entry.value, path, "expected " + expected + ", found an empty key");
-    read(entry.key, entry.value, path + "." + entry.key);
+    problems.note([&] {
+      if (entry.key.empty()) fail_at(entry.value, path, "expected " + expected + ", found an empty key");
+      read(entry.key, entry.value, path + "." + entry.key);
+    });
   }
+  problems.throw_any();
+}
+
+// "[q_proj, v_proj]" for names without a path, one or several between commas, which are no expression over a whole path.
+// Empty for anything else, and for the modules at the top.
+std::string names_alone(const std::string& text) {
+  if (text.empty() || text == "lm_head" || text == "score" || text.starts_with("model.")) return "";
+  std::string names;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t comma = std::min(text.find(',', begin), text.size());
+    std::string name = text.substr(begin, comma - begin);
+    while (name.starts_with(' ')) name.erase(0, 1);
+    while (name.ends_with(' ')) name.pop_back();
+    const auto is_of_name = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+    };
+    if (name.empty() || name == "." || !std::ranges::all_of(name, is_of_name)) return "";
+    names += (names.empty() ? "[" : ", ") + name;
+    begin = comma + 1;
+  }
+  return names + "]";
 }
 
 template <typename T, typename Rule>
@@ -88,7 +117,7 @@ void read_value(const YamlNode& node, const std::string& path, uint64_t& value, 
 }
 
 void read_value(const YamlNode& node, const std::string& path, int64_t& value, const Integers& rule) {
-  if (!is_plain(node) || !is_integer(node.text)) fail_expected(node, path, "an integer");
+  if (!is_plain(node) || !is_integer(node.text)) fail_expected(node, path, "an integer", value_hint(path, node.text));
   const auto integer = to_integer<int64_t>(node.text);
   if (integer && *integer < rule.min) fail_expected(node, path, "an integer >= " + std::to_string(rule.min));
   if (!integer || *integer > rule.max) {
@@ -129,7 +158,9 @@ void read_value(const YamlNode& node, const std::string& path, std::string& valu
 void read_value(const YamlNode& node, const std::string& path, std::string& value, const Names& rule) {
   if (!node.is(Kind::kScalar) || !accepts(rule, node.text)) {
     const std::string one_of = rule.known.size() > 1 ? "one of " : "";
-    fail_expected(node, path, one_of + joined(rule.known), node.is(Kind::kScalar) ? name_hint(rule, node.text) : "");
+    const std::string hint = node.is(Kind::kScalar) ? value_hint(path, node.text) : "";
+    fail_expected(node, path, one_of + joined(rule.known),
+                  hint.empty() && node.is(Kind::kScalar) ? name_hint(rule, node.text) : hint);
   }
   value = node.text;
 }
@@ -225,6 +256,11 @@ void read_value(const YamlNode& node, const std::string& path, ModulePatterns& v
   // As an expression it would match nothing.
   if (edit_distance(node.text, "all-linear") <= 2) {
     fail_expected(node, path, "a list of names, a regular expression or all-linear", " (did you mean 'all-linear'?)");
+  }
+  if (node.text == "all") fail_expected(node, path, "all-linear, a list of names or a regular expression");
+  if (const std::string names = names_alone(node.text); !names.empty()) {
+    fail_expected(node, path, "a list of names",
+                  "; a string is a regular expression over a module's whole path: write " + names);
   }
   read_value(node, path, value.emplace<std::string>(), rule);
 }

@@ -41,20 +41,28 @@ struct ModelSection {
   bool operator==(const ModelSection&) const = default;
 };
 
+// A recipe's adapter without keys: on every linear layer.
+inline AdapterConfig recipe_adapter() {
+  AdapterConfig adapter;
+  adapter.target_modules = AllLinear{};
+  return adapter;
+}
+
 struct Recipe {
   ModelSection model;
-  AdapterConfig adapter;
+  AdapterConfig adapter = recipe_adapter();
   DataConfig data;
   TrainingConfig training;
   EvaluationConfig evaluation;
   std::string output_dir;
-  std::vector<std::string> exports;  // key `export`: names of export_formats()
+  // Key `export`: names of export_formats(). Where the whole network is trained, the default is huggingface.
+  std::vector<std::string> exports = {"peft"};
   bool operator==(const Recipe&) const = default;
 };
 
-// Reads and validates a recipe. Relative paths stay as written; they are relative to the current directory. `overrides`
-// are "key.path=value" in order, with the value in YAML. Throws RecipeError
-// "FILE:LINE:COLUMN: unknown key 'lora_rnak' in 'adapter' (did you mean 'rank'?)" before anything heavy is loaded.
+// Reads and validates a recipe. `overrides` are "key.path=value" in order, with the value in YAML. Paths are as
+// find_paths() in paths.h leaves them. Throws a RecipeError with all that is wrong before anything heavy is loaded, a
+// line each: "FILE:LINE:COLUMN: unknown key 'lora_rnak' in 'adapter' (did you mean 'rank'?)".
 Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
 // The trainings of a recipe file, all on one base: a single one without a name, or one for each entry of its list
@@ -73,7 +81,8 @@ std::string to_yaml(const Recipe& recipe);
 
 // The keys that decide what a run trains and whose values differ: a run of one recipe cannot go on from a checkpoint of
 // the other. These keys are all of model, adapter and data; seed, batch_size, max_length, packing and optimizer of
-// training; and, with method adalora, the length of the run. Other keys, such as rates and exports, may change.
+// training; and, with method adalora, the length of the run. Other keys, such as rates and exports, may change. Two
+// names of one file are equal.
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b);
 
 // What differs of the keys that may change, of training and evaluation, for a person to see:

@@ -1,5 +1,6 @@
 #include "lora/recipe/keys.h"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -52,7 +53,9 @@ const std::vector<Group>& groups() {
       {"data.train",
        "",
        {"datasets", "dataset", "train_file", "train_files", "train_data", "train_dataset", "training_data"}},
-      {"data.validation", "it lists files of its own", {"val_set_size", "val_size"}},
+      {"data.validation_split",
+       "a share of the training rows, such as 0.1",
+       {"val_set_size", "val_size", "test_size", "eval_split", "validation_split_percentage", "test_split_ratio"}},
       {"data.validation",
        "",
        {"eval_dataset", "validation_file", "valid_file", "validation_data", "val_data", "test_datasets", "valid"}},
@@ -109,7 +112,9 @@ const std::vector<Group>& groups() {
        {"loraplus_lr_embedding", "embedding_learning_rate", "lr_groups"}},
       {"training.loraplus_lr_ratio", "", {"loraplus_ratio", "lora_plus_lr_ratio", "lr_ratio"}},
       {"training.lr_schedule", "", {"lr_scheduler", "lr_scheduler_type", "scheduler"}},
-      {"training.warmup_steps", "it counts optimizer steps", {"warmup_ratio", "warmup_epochs"}},
+      {"training.warmup_ratio",
+       "a share of the run's steps",
+       {"warmup_epochs", "warmup_proportion", "warmup_fraction"}},
       {"training.warmup_steps", "", {"num_warmup_steps", "lr_warmup_steps", "warmup"}},
       {"training.min_lr_ratio", "", {"cosine_min_lr_ratio", "min_lr", "min_learning_rate", "min_lr_rate"}},
       {"training.adam_beta1", "", {"beta1", "betas", "adam_betas"}},
@@ -140,7 +145,45 @@ const std::vector<Group>& groups() {
   return table;
 }
 
+struct ValueNote {
+  const char* path;
+  std::vector<const char*> values;  // empty: any that is refused
+  const char* note;
+};
+
+// Values that stand for more than another name of one of ours.
+const std::vector<ValueNote>& value_notes() {
+  static const std::vector<ValueNote> table = {
+      {"adapter.method", {"qlora", "QLORA", "QLoRA"}, "QLoRA is method lora with model.quantization: nf4"},
+      {"adapter.method", {"qdora", "QDoRA"}, "QDoRA is method dora with model.quantization: nf4"},
+      {"adapter.method",
+       {"lora+", "loraplus", "lora_plus", "LoRA+"},
+       "LoRA+ is method lora with training.loraplus_lr_ratio: 16"},
+      {"adapter.method", {"pissa", "olora"}, "it is method lora with that name in adapter.init"},
+      {"adapter.method",
+       {"ia3", "IA3", "loha", "LOHA", "lokr", "LOKR", "oft", "OFT", "boft", "vera", "VERA", "prefix_tuning",
+        "PREFIX_TUNING", "prompt_tuning", "PROMPT_TUNING", "p_tuning", "P_TUNING", "freeze"},
+       "this method is not supported"},
+      {"training.optimizer",
+       {"adamw_8bit", "adamw_bnb_8bit", "paged_adamw", "paged_adamw_8bit", "paged_adamw_32bit"},
+       "there is no optimizer in eight bits or in pages: adamw keeps float32 moments, of what is trained alone"},
+      {"training.warmup_steps", {}, "a share of the run's steps is training.warmup_ratio"},
+      {"model.dtype",
+       {"float16", "fp16", "f16", "half"},
+       "float16 files are computed in float32: leave dtype out, or take bfloat16"},
+  };
+  return table;
+}
+
 }  // namespace
+
+std::string value_hint(const std::string& path, const std::string& value) {
+  for (const ValueNote& row : value_notes()) {
+    if (path != row.path || (!row.values.empty() && std::ranges::count(row.values, value) == 0)) continue;
+    return std::string(" (") + row.note + ")";
+  }
+  return "";
+}
 
 const std::map<std::string, Synonym>& key_synonyms() {
   static const std::map<std::string, Synonym> table = [] {

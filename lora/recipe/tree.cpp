@@ -93,12 +93,13 @@ std::string place_of(const YamlNode& root, const std::string& path) {
   return place;
 }
 
-void apply_override(YamlNode& root, const std::string& text) {
+void apply_override(YamlNode& tree, const std::string& text) {
   const std::string where = "override '" + text + "'";
   const size_t equals = text.find('=');
   if (equals == std::string::npos) throw RecipeError(where + ": expected key.path=value");
-  const std::string path = text.substr(0, equals);
+  const std::string path = text.substr(0, equals), value = text.substr(equals + 1);
 
+  YamlNode root = tree;
   YamlNode* node = &root;
   for (size_t begin = 0; begin <= path.size();) {
     const size_t dot = std::min(path.find('.', begin), path.size());
@@ -107,9 +108,19 @@ void apply_override(YamlNode& root, const std::string& text) {
     node = &step(*node, path.substr(begin, dot - begin), parent_path, where);
     begin = dot + 1;
   }
-  *node = parse_document(text.substr(equals + 1), {where, false});
+  if (value == "-" || value.starts_with('*')) {
+    *node = {};
+    node->kind = YamlNode::Kind::kScalar;
+    node->text = value;
+    node->quoted = true;
+  } else {
+    Problems problems;
+    *node = parse_document(value, {where, false}, problems);
+    problems.throw_any();
+  }
   node->where = where;
   node->unset = node->is(YamlNode::Kind::kNull);
+  tree = std::move(root);
 }
 
 }  // namespace lora

@@ -41,6 +41,7 @@ struct TrainingConfig {
   double loraplus_lr_ratio = 1.0;
   std::string lr_schedule = "cosine";  // one of schedule_names() in schedules.h
   int64_t warmup_steps = 0;
+  double warmup_ratio = 0.0;  // in place of warmup_steps: a share of all steps, rounded up, as in transformers
   double min_lr_ratio = 0.0;  // the schedule ends at this share of the rate
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;

@@ -33,7 +33,11 @@ const std::vector<ScheduleRow>& schedules() {
 }  // namespace
 
 Schedule::Schedule(const TrainingConfig& config, int64_t total_steps)
-    : warmup_steps_(config.warmup_steps), total_steps_(total_steps), min_lr_ratio_(config.min_lr_ratio) {
+    : warmup_steps_(config.warmup_ratio > 0
+                        ? static_cast<int64_t>(std::ceil(config.warmup_ratio * static_cast<double>(total_steps)))
+                        : config.warmup_steps),
+      total_steps_(total_steps),
+      min_lr_ratio_(config.min_lr_ratio) {
   const ScheduleRow* row = find_row(schedules(), config.lr_schedule);
   if (!row) {
     throw Error(ExitCode::kRecipe, "training",

@@ -1,9 +1,11 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
 #include "models/base/error.h"
+#include "models/base/file_kind.h"
 #include "models/base/mapped_file.h"
 #include "models/base/numbers.h"
 #include "models/io/gguf.h"
@@ -167,7 +169,9 @@ GgufFile::GgufFile(const std::filesystem::path& path) : path_(path), file_(std::
 void GgufFile::read() {
   Reader reader({reinterpret_cast<const char*>(file_->data()), file_->size()});
   if (file_->size() < kGgufMagic.size() || reader.take(kGgufMagic.size()) != kGgufMagic) {
-    throw Damaged{"is no GGUF file"};
+    const std::string kind =
+        file_kind({reinterpret_cast<const char*>(file_->data()), std::min<size_t>(file_->size(), 512)});
+    throw Damaged{kind.empty() ? "is no GGUF file" : "is " + kind + "; expected a GGUF file"};
   }
   const auto version = reader.number<uint32_t>();
   if (version != kGgufVersion && version != 2) {

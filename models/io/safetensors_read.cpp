@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "models/base/error.h"
+#include "models/base/file_kind.h"
 #include "models/base/mapped_file.h"
 #include "models/io/file_view.h"
 #include "models/io/safetensors.h"
@@ -143,23 +144,31 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
 
 void SafetensorsFile::read_header() {
   const auto* bytes = reinterpret_cast<const char*>(file_->data());
+  // Asked only after a check has failed: the length of a header may have the bytes of another format's beginning.
+  const auto fail_head = [&](const std::string& what) {
+    const std::string kind = file_kind({bytes, std::min<size_t>(file_->size(), 512)});
+    const bool of_torch = kind.find("torch.save") != std::string::npos;
+    fail(kind.empty() ? what
+                      : "is " + kind + "; expected a safetensors file" +
+                            (of_torch ? ": torch.load it and write it by safetensors.torch.save_file" : ""));
+  };
   if (file_->size() < kLengthBytes) {
-    fail("found " + std::to_string(file_->size()) + " bytes, expected a safetensors file; the file is truncated");
+    fail_head("found " + std::to_string(file_->size()) + " bytes, expected a safetensors file; the file is truncated");
   }
   uint64_t length = 0;
   std::memcpy(&length, bytes, kLengthBytes);
   if (length > kLargestHeader) {
-    fail("found a header length of " + std::to_string(length) + ", expected at most " + std::to_string(kLargestHeader) +
-         "; this is no safetensors file");
+    fail_head("found a header length of " + std::to_string(length) + ", expected at most " +
+              std::to_string(kLargestHeader) + "; this is no safetensors file");
   }
   if (length > file_->size() - kLengthBytes) {
-    fail("found " + std::to_string(file_->size()) + " bytes, expected a header of " + std::to_string(length) +
-         "; the file is truncated");
+    fail_head("found " + std::to_string(file_->size()) + " bytes, expected a header of " + std::to_string(length) +
+              "; the file is truncated");
   }
   data_offset_ = kLengthBytes + length;
 
   const std::string_view text(bytes + kLengthBytes, length);
-  if (text.empty() || text.front() != '{') fail("the header does not begin with '{'; this is no safetensors file");
+  if (text.empty() || text.front() != '{') fail_head("the header does not begin with '{'; this is no safetensors file");
   json header;
   if (const std::string problem = parse_header(text, header); !problem.empty()) fail("the header " + problem);
   for (const auto& [name, value] : header.items()) {

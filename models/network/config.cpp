@@ -7,6 +7,7 @@
 
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
+#include "models/base/file_kind.h"
 #include "models/network/config_fields.h"
 #include "models/network/families/families.h"
 
@@ -55,7 +56,9 @@ ModelConfig parse_model_config(const std::string& text, const std::string& where
   try {
     object = parse_json<json>(text);
   } catch (const json::exception& e) {
-    throw ModelError(where + ": not valid JSON: " + e.what());
+    const std::string kind = file_kind(text);
+    throw ModelError(where + (kind.empty() ? ": not valid JSON: " + std::string(e.what())
+                                           : ": is " + kind + "; expected a JSON file"));
   }
   if (!object.is_object())
     throw ModelError(where + ": found " + std::string(object.type_name()) + "; expected an object");

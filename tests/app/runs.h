@@ -68,13 +68,14 @@ inline std::string weights(const std::filesystem::path& run, int64_t step) {
          read_bytes(CheckpointStore(run).directory(step) / "optimizer.safetensors");
 }
 
-// Exit code, and one line on stderr that holds each of `parts`.
-inline void check_refused(const std::vector<std::string>& arguments, int code, const std::vector<std::string>& parts) {
+// Exit code, and `lines` lines on stderr that hold each of `parts`.
+inline void check_refused(const std::vector<std::string>& arguments, int code, const std::vector<std::string>& parts,
+                          int lines = 1) {
   const Outcome outcome = run(arguments);
   CAPTURE(outcome.err, outcome.out);
   CHECK(outcome.exit_code == code);
   for (const std::string& part : parts) CHECK_THAT(outcome.err, Catch::Matchers::Contains(part));
-  CHECK(std::ranges::count(outcome.err, '\n') == 1);
+  CHECK(std::ranges::count(outcome.err, '\n') == lines);
 }
 
 }  // namespace lora::test

@@ -133,7 +133,7 @@ TEST_CASE("bad labels, rows and models are refused before anything is written") 
   write_bytes(directory / "valid.csv", "id,category,body\n1,trade,x,y\n");
   check_refused({"lora-train", recipe}, 3, {"valid.csv:2: found 4 fields, expected 3"});
   write_bytes(directory / "valid.csv", labelled_rows(3));
-  check_refused({"lora-train", recipe, "model.head=none"}, 2, {"classification does not go with model.head none"});
+  check_refused({"lora-train", recipe, "model.head=none"}, 2, {"classification does not go with model.head none"}, 2);
   check_refused({"lora-train", recipe, "evaluation.exact_match=3"}, 2, {"writes no answers"});
   check_refused({"lora-train", recipe, "adapter.modules_to_save=[lm_head]"}, 2, {"'lm_head' matches no module"});
   CHECK_FALSE(fs::exists(directory / "run/recipe.yaml"));

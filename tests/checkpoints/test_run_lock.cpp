@@ -66,4 +66,34 @@ TEST_CASE("a run directory that cannot be made is a storage error that names it"
   CHECK_THAT(lock_error(directory / "file/run"), Contains("file/run") && Contains("Not a directory"));
 }
 
+TEST_CASE("a lock of a run that wrote nothing leaves nothing, and one that wrote keeps its file", "[checkpoints]") {
+  const TemporaryDirectory directory;
+  namespace fs = std::filesystem;
+  {
+    const RunLock lock(directory / "runs/deep/a");
+  }
+  CHECK_FALSE(fs::exists(directory / "runs"));
+
+  // What was there before stays.
+  fs::create_directories(directory / "mine/empty");
+  { const RunLock lock(directory / "mine/empty"); }
+  CHECK(fs::is_empty(directory / "mine/empty"));
+
+  {
+    const RunLock lock(directory / "runs/a");
+    write_bytes(directory / "runs/a/recipe.yaml", "x");
+  }
+  CHECK(fs::exists(directory / "runs/a/.lock"));
+}
+
+TEST_CASE("directories that were made are removed with the last of what is in them", "[checkpoints]") {
+  const TemporaryDirectory directory;
+  namespace fs = std::filesystem;
+  {
+    const MadeDirectories both(directory / "runs/both");
+    const RunLock first(directory / "runs/both/fr"), second(directory / "runs/both/de");
+  }
+  CHECK_FALSE(fs::exists(directory / "runs"));
+}
+
 }  // namespace lora

@@ -84,12 +84,12 @@ TEST_CASE("a list of adapters that cannot be is refused at its place") {
       {8, "  - evaluation: {show: 1}", "8:5: missing key 'name' in 'adapters.1'"},
       {1, "model: {path: x}\ndata: {train: [{path: x, format: text}]}",
        "2:15: data.train: each of 'adapters' has data of its own; put it in their 'data'"},
-      {9, "    rank: 3", "9:5: unknown key 'rank' in 'adapters.1' ('rank' belongs in 'adapter')"},
-      {9, "    dta: 3", "9:5: unknown key 'dta' in 'adapters.1' (did you mean 'data'?)"},
-      {9, "    model: {path: x}",
-       "9:5: 'model' in 'adapters.1': all adapters of a run are on one base; expected model at the top level"},
-      {9, "    output_dir: x",
-       "9:5: 'output_dir' in 'adapters.1': an adapter's run is in the folder of its name; expected output_dir at the "
+      {11, "    rank: 3", "11:5: unknown key 'rank' in 'adapters.1' ('rank' belongs in 'adapter')"},
+      {11, "    dta: 3", "11:5: unknown key 'dta' in 'adapters.1' (did you mean 'data'?)"},
+      {11, "    model: {path: x}",
+       "11:5: 'model' in 'adapters.1': all adapters of a run are on one base; expected model at the top level"},
+      {11, "    output_dir: x",
+       "11:5: 'output_dir' in 'adapters.1': an adapter's run is in the folder of its name; expected output_dir at the "
        "top level"},
       {10, "    training: {threads: 1}",
        "10:16: 'threads' in 'adapters.1.training' is one for the whole run; expected it in 'training' at the top "

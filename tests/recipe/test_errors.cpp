@@ -1,3 +1,5 @@
+#include <sstream>
+
 #include "lora/adapters/registry.h"
 #include "tests/catch.h"
 #include "tests/recipe/recipe_file.h"
@@ -9,7 +11,11 @@ struct BadLine {
   int line;
   std::string text;
   std::string message;
+  // The same, reported at another line.
+  BadLine at(int other) const { return {line, text, std::to_string(other) + message.substr(message.find(':'))}; }
 };
+
+const std::string kSplitHint = "(data.validation_split: 0.1 takes a tenth of the rows)";
 
 void check_all(const std::vector<BadLine>& table) {
   for (const auto& [line, text, message] : table) {
@@ -77,14 +83,15 @@ TEST_CASE("another tool's name for a key is refused with ours") {
       training("gradient_accumulation_steps: 4",
                "3: unknown key 'gradient_accumulation_steps' in 'training' "
                "(did you mean 'batch_size'? it counts the rows of a whole optimizer step)"),
-      training("warmup_ratio: 0.1",
-               "3: unknown key 'warmup_ratio' in 'training' "
-               "(did you mean 'warmup_steps'? it counts optimizer steps)"),
-      {10, "base_model: x", "10:1: unknown key 'base_model' (did you mean 'path' in 'model'?)"},
-      {10, "datasets: x", "10:1: unknown key 'datasets' (did you mean 'train' in 'data'?)"},
-      {10, "val_set_size: x",
-       "10:1: unknown key 'val_set_size' (did you mean 'validation' in 'data'? it lists files of its own)"},
-      {10, "lora: {}", "10:1: unknown key 'lora' (did you mean 'adapter'?)"},
+      training("warmup_proportion: 0.1",
+               "3: unknown key 'warmup_proportion' in 'training' "
+               "(did you mean 'warmup_ratio'? a share of the run's steps)"),
+      {10, "output_dir: x\nbase_model: x", "11:1: unknown key 'base_model' (did you mean 'path' in 'model'?)"},
+      {10, "output_dir: x\ndatasets: x", "11:1: unknown key 'datasets' (did you mean 'train' in 'data'?)"},
+      {10, "output_dir: x\nval_set_size: x",
+       "11:1: unknown key 'val_set_size' (did you mean 'validation_split' in 'data'? a share of the training rows, "
+       "such as 0.1)"},
+      {10, "output_dir: x\nlora: {}", "11:1: unknown key 'lora' (did you mean 'adapter'?)"},
   });
 }
 
@@ -92,7 +99,8 @@ TEST_CASE("a key in the wrong section is sent to its own") {
   check_all({
       training("rank: 4", "3: unknown key 'rank' in 'training' ('rank' belongs in 'adapter')"),
       adapter("output_dir: x", "3: unknown key 'output_dir' in 'adapter' ('output_dir' belongs at the top level)"),
-      {10, "micro_batch_size: 2", "10:1: unknown key 'micro_batch_size' ('micro_batch_size' belongs in 'training')"},
+      {10, "output_dir: x\nmicro_batch_size: 2",
+       "11:1: unknown key 'micro_batch_size' ('micro_batch_size' belongs in 'training')"},
       {6, "  format: text\n  train:",
        "6:3: unknown key 'format' in 'data' ('format' belongs in 'data.train' or in 'data.validation')"},
   });
@@ -144,7 +152,8 @@ TEST_CASE("a value of the wrong type is refused") {
        "4:19: adapter.target_modules: expected a list of names, a regular expression or all-linear, "
        "found 'all_linear' (did you mean 'all-linear'?)"},
   });
-  CHECK(error_of("model: models/tiny\n") == "[recipe] a.yaml:1:8: model: expected a map, found 'models/tiny'");
+  CHECK(error_of(kMinimal, {"model=models/tiny"}) ==
+        "[recipe] override 'model=models/tiny': expected a map, found 'models/tiny'");
 }
 
 TEST_CASE("PEFT's options for biases, rows and layers are refused where they are misspelt or mean nothing") {
@@ -207,6 +216,8 @@ TEST_CASE("a value out of its range is refused") {
 
 TEST_CASE("a name that is none of the known ones is refused with the nearest") {
   check_all({
+      adapter("method: qlora", "11: adapter.method: expected one of " + joined(method_names().known) +
+                                   ", found 'qlora' (QLoRA is method lora with model.quantization: nf4)"),
       adapter("method: lroa", "11: adapter.method: expected one of " + joined(method_names().known) +
                                   ", found 'lroa' (did you mean 'lora'?)"),
       {2, "  path: x\n  quantization: 4bit",
@@ -251,14 +262,10 @@ TEST_CASE("a required key that is missing is named where its section stands") {
   check_all({
       {2, "  dtype: auto", "1:1: missing key 'path' in 'model'"},
       {10, "export: []", "1:1: missing key 'output_dir'"},
-      {7, "    - {path: train.jsonl}", "7:7: missing key 'format' in 'data.train.0'"},
       {7, "    - {format: text}", "7:7: missing key 'path' in 'data.train.0'"},
-      {4, "  rank: 4",
-       "3:1: missing key 'target_modules' in 'adapter'; "
-       "expected a list of names, a regular expression or all-linear"},
       {4, "  target_modules: []",
-       "4:19: missing key 'target_modules' in 'adapter'; "
-       "expected a list of names, a regular expression or all-linear"},
+       "4:19: adapter.target_modules: expected a list of names, a regular expression or all-linear, which is the "
+       "default; found an empty list"},
       {9, "  seed: 3", "8:1: missing key 'max_steps' or 'epochs' in 'training'"},
       {9, "  max_steps: null", "8:1: missing key 'max_steps' or 'epochs' in 'training'"},
   });
@@ -275,13 +282,23 @@ TEST_CASE("keys that contradict each other are refused") {
   check_all({
       training("epochs: 3", "11: training.epochs: max_steps is given too; a run ends by one of the two"),
       training("micro_batch_size: 9", "21: training.micro_batch_size: 9 is more than the batch_size of 8"),
-      training("keep_best: true", "14: training.keep_best: needs data.validation, which is empty"),
+      training("keep_best: true", "14: training.keep_best: needs data.validation, which is empty " + kSplitHint),
       training("early_stopping_patience: 2",
-               "28: training.early_stopping_patience: counts evaluations during the run, and eval_every asks for none"),
+               "28: training.early_stopping_patience: counts evaluations during the run, and eval_every asks for none\n"
+               "[recipe] a.yaml:10:28: training.early_stopping_patience: needs data.validation, which is empty " +
+                   kSplitHint),
       training("early_stopping_patience: 2\n  eval_every: 5",
-               "28: training.early_stopping_patience: needs data.validation, which is empty"),
+               "28: training.early_stopping_patience: needs data.validation, which is empty " + kSplitHint),
+      training("warmup_steps: 5\n  warmup_ratio: 0.1",
+               "17: training.warmup_ratio: warmup_steps is given too; expected one of the two")
+          .at(11),
+      {6, "  validation_split: 0.1\n  validation: [{path: b}]\n  train:",
+       "6:21: data.validation_split: data.validation is given too; expected one of the two"},
+      {6, "  validation_split: 0.1\n  streaming: true\n  train:",
+       "6:21: data.validation_split: not with data.streaming, which reads each row once; expected a file in "
+       "data.validation"},
       {10, "output_dir: x\nevaluation: {exact_match: 10}",
-       "11:27: evaluation.exact_match: needs data.validation, which is empty"},
+       "11:27: evaluation.exact_match: needs data.validation, which is empty " + kSplitHint},
       adapter("exclude_modules: all-linear", "20: adapter.exclude_modules: all-linear would leave nothing to adapt"),
       {4, "  target_modules: all-linear\n  layers_to_transform: [0]",
        "5:24: adapter.layers_to_transform: only with a list in target_modules; "
@@ -388,10 +405,111 @@ TEST_CASE("text that is no YAML, or more than a recipe may use of it, is refused
   };
   for (const auto& [yaml, message] : table) {
     INFO(yaml);
-    CHECK(error_of(yaml) == "[recipe] a.yaml:" + message);
+    CHECK_THAT(error_of(yaml), Catch::Matchers::Contains("[recipe] a.yaml:" + message));
   }
   CHECK(error_of("model:\n  path: [x\n").starts_with("[recipe] a.yaml:3:1: not valid YAML: "));
   CHECK(error_of("model: *base\n").starts_with("[recipe] a.yaml:1:8: not valid YAML: "));
+}
+
+TEST_CASE("text that is no YAML is explained by what people mostly do wrong") {
+  const auto check = [](const std::string& yaml, const std::string& place, const std::string& advice) {
+    INFO(yaml);
+    CHECK_THAT(error_of(yaml), Catch::Matchers::StartsWith("[recipe] a.yaml:" + place + ": not valid YAML: ") &&
+                                   Catch::Matchers::Contains(advice));
+  };
+  check(with_line(4, "  target_modules: [q_proj]\n    rank: 4"), "5:5",
+        "the keys of one section begin in the same column");
+  check(with_line(4, "  target_modules: [q_proj]\n rank: 4"), "5:2",
+        "the keys of one section begin in the same column");
+  check(with_line(2, "  path: models: tiny"), "2:15", "a text with ': ' in it needs quotes");
+  check(with_line(7, "    - {path: *.jsonl}"), "7:14", "such as a pattern: \"*.jsonl\"");
+  check(with_line(7, "    - {path: a.jsonl, format: text"), "8:9", "a { without its }");
+  check(with_line(4, "  target_modules: [q_proj, v_proj"), "5:5", "a [ without its ]");
+}
+
+TEST_CASE("all errors of a recipe are in one answer, in the order of the file") {
+  const std::string yaml =
+      "training:\n"                                                     // 1
+      "  max_steps: many\n"                                             // 2
+      "  batch_size: 0\n"                                               // 3
+      "  warmup_steps: 5\n"                                             // 4
+      "  warmup_ratio: 0.1\n"                                           // 5
+      "model: {pth: models/tiny, dtype: half}\n"                        // 6
+      "adapter:\n"                                                      // 7
+      "  method: qlora\n"                                               // 8
+      "  lora_rank: 8\n"                                                // 9
+      "  rank: 4\n"                                                     // 10
+      "  rank: 6\n"                                                     // 11
+      "  rank_pattern: {q_proj: 0, v_proj: many}\n"                     // 12
+      "data:\n"                                                         // 13
+      "  train:\n"                                                      // 14
+      "    - {path: a.jsonl, format: txt}\n"                            // 15
+      "    - {format: text, fields: {test: body}, weight: 2}\n"         // 16
+      "    - b.jsonl\n"                                                 // 17
+      "  cleaning: {pii: yes, length: {min_chars: 9, max_chars: 3}}\n"  // 18
+      "export: [peft, hf]\n"                                            // 19
+      "ouput_dir: x\n";                                                 // 20
+  std::vector<std::string> lines;
+  std::istringstream message(error_of(yaml, {"training.seed=-1", "evaluation.show"}));
+  for (std::string line; std::getline(message, line);) lines.push_back(line);
+  const auto expect = [&](size_t i, const std::string& beginning) {
+    REQUIRE(i < lines.size());
+    CHECK_THAT(lines[i], Catch::Matchers::StartsWith("[recipe] " + beginning));
+  };
+  const std::vector<std::string> expected = {
+      "a.yaml:2:14: training.max_steps: expected an integer, found 'many'",
+      "a.yaml:3:15: training.batch_size: expected an integer >= 1, found '0'",
+      "a.yaml:5:17: training.warmup_ratio: warmup_steps is given too",
+      "a.yaml:6:9: unknown key 'pth' in 'model' (did you mean 'path'?)",
+      "a.yaml:6:34: model.dtype: expected one of auto, float32, bfloat16, found 'half'",
+      "a.yaml:8:11: adapter.method: expected one of ",
+      "a.yaml:9:3: unknown key 'lora_rank' in 'adapter' (did you mean 'rank'?)",
+      "a.yaml:11:3: duplicate key 'rank', first given at a.yaml:10:3",
+      "a.yaml:12:26: adapter.rank_pattern.q_proj: expected an integer >= 1, found '0'",
+      "a.yaml:12:37: adapter.rank_pattern.v_proj: expected an integer, found 'many'",
+      "a.yaml:15:31: data.train.0.format: expected one of ",
+      "a.yaml:16:7: missing key 'path' in 'data.train.1'",
+      "a.yaml:16:37: unknown key 'test' in 'data.train.1.fields' (did you mean 'text'?)",
+      "a.yaml:16:52: data.train.1.weight: only with data.mixing.strategy weights or temperature",
+      "a.yaml:17:7: data.train.2: expected a map, found 'b.jsonl'",
+      "a.yaml:18:19: data.cleaning.pii: expected one of ",
+      "a.yaml:18:58: data.cleaning.length.max_chars: is less than min_chars",
+      "a.yaml:19:16: export.1: expected one of ",
+      "a.yaml:20:1: unknown key 'ouput_dir' (did you mean 'output_dir'?)",
+      "override 'evaluation.show': expected key.path=value",
+      "override 'training.seed=-1': expected an integer from 0 to 18446744073709551615, found '-1'",
+  };
+  for (size_t i = 0; i < expected.size(); ++i) expect(i, expected[i]);
+  CHECK(lines.size() == expected.size());
+}
+
+TEST_CASE("an error is reported once, and what follows from it is not") {
+  // A misspelt key is not missing as well, and rules on a value that could not be read are not applied.
+  CHECK(error_of(with_line(9, "  num_epochs: 3")) ==
+        "[recipe] a.yaml:9:3: unknown key 'num_epochs' in 'training' (did you mean 'epochs'?)");
+  CHECK(error_of(with_line(2, "  base_model: x")) ==
+        "[recipe] a.yaml:2:3: unknown key 'base_model' in 'model' (did you mean 'path'?)");
+  CHECK(error_of(with_line(4, "  method: fulll\n  rank_pattern: {q: 2}"), {"export=[peft]"}).find('\n') ==
+        std::string::npos);
+  CHECK(error_of(with_line(6, "  mixing: {strategy: weight}\n  train:"), {"data.train.0.weight=3"}).find('\n') ==
+        std::string::npos);
+}
+
+TEST_CASE("names without a path in place of a list of targets are answered with the list to write") {
+  const auto target = [](const std::string& text) { return error_of(with_line(4, "  target_modules: " + text)); };
+  const std::string means = "; a string is a regular expression over a module's whole path: write ";
+  CHECK(target("q_proj") ==
+        "[recipe] a.yaml:4:19: adapter.target_modules: expected a list of names, found 'q_proj'" + means + "[q_proj]");
+  CHECK(target("'q_proj, self_attn.v_proj'") ==
+        "[recipe] a.yaml:4:19: adapter.target_modules: expected a list of names, found the string 'q_proj, "
+        "self_attn.v_proj'" +
+            means + "[q_proj, self_attn.v_proj]");
+  CHECK(target("all") ==
+        "[recipe] a.yaml:4:19: adapter.target_modules: expected all-linear, a list of names or a regular expression, "
+        "found 'all'");
+  for (const char* expression : {"'.*q_proj'", "model.layers.0.self_attn.q_proj", "lm_head", "'.*\\.(q|v)_proj'"}) {
+    CHECK(target(expression) == "loaded");
+  }
 }
 
 TEST_CASE("a tab elsewhere than in the indentation does no harm") {
@@ -399,7 +517,7 @@ TEST_CASE("a tab elsewhere than in the indentation does no harm") {
 }
 
 TEST_CASE("a message stays one line of moderate length whatever the file holds") {
-  const std::string message = error_of("\"a\\nb" + std::string(500, 'x') + "\": 1\n");
+  const std::string message = error_of(kMinimal + "\"a\\nb" + std::string(500, 'x') + "\": 1\n");
   CHECK(message.find('\n') == std::string::npos);
   CHECK(message.size() < 200);
 }

@@ -40,6 +40,11 @@ TEST_CASE("an override reaches into a list by number") {
         "[recipe] override 'data.train.-1.path=x': no entry '-1' in 'data.train', " + end);
 }
 
+TEST_CASE("a pattern of files and standard input need no quotes in an override") {
+  CHECK(load_text(kMinimal, {"data.train.0.path=*.jsonl"}).data.train.at(0).path == "*.jsonl");
+  CHECK(load_text(kMinimal, {"data.train.0.path=-"}).data.train.at(0).path == "-");
+}
+
 TEST_CASE("null takes a key back to its default") {
   const Recipe recipe = load_text(kMinimal, {"training.max_steps=null", "training.epochs=0.5"});
   CHECK_FALSE(recipe.training.max_steps);

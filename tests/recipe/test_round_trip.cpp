@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <utility>
 
 #include "lora/adapters/initialise.h"
 #include "tests/catch.h"
@@ -54,6 +55,10 @@ class RandomRecipes {
     }
     recipe.data.train = {source(), source()};
     recipe.data.validation = {source()};
+    if (coin()) {
+      recipe.data.validation.clear();
+      recipe.data.validation_split = 1.0 / 3.0;
+    }
     recipe.data.shuffle = coin();
     recipe.data.on_error = pick<OnError>({OnError::kFail, OnError::kSkip});
     recipe.data.max_errors = integer(0);
@@ -85,7 +90,8 @@ class RandomRecipes {
       }
     }
     recipe.output_dir = text();
-    if (coin()) recipe.exports = {"peft", "huggingface", "torchscript"};
+    recipe.exports =
+        coin() ? std::vector<std::string>{} : std::vector<std::string>{"peft", "huggingface", "torchscript"};
     return recipe;
   }
 
@@ -99,6 +105,7 @@ class RandomRecipes {
   double share() { return std::uniform_real_distribution<double>(0.0, 1.0)(random_); }
   void stream(DataConfig& data) {
     data.streaming = true;
+    if (std::exchange(data.validation_split, 0) > 0) data.validation = {source()};
     data.shuffle_buffer = integer(1);
     for (DataSource& one : data.train) one.epochs = 1;
     data.cleaning.exact_duplicates = data.cleaning.near_duplicates.action = data.cleaning.conflicting_answers =
@@ -219,7 +226,8 @@ class RandomRecipes {
     training.learning_rates = {{"b" + text(), positive()}, {"a" + text(), positive()}};
     training.loraplus_lr_ratio = positive();
     training.lr_schedule = pick<std::string>({"constant", "linear", "cosine"});
-    training.warmup_steps = integer(0);
+    training.warmup_steps = coin() ? integer(0) : 0;
+    if (training.warmup_steps == 0) training.warmup_ratio = share();
     training.min_lr_ratio = share();
     training.adam_beta1 = share();
     training.adam_beta2 = share();
@@ -300,6 +308,7 @@ data:
       template: null
       train_on: null
   validation: []
+  validation_split: 0.0
   shuffle: true
   streaming: false
   shuffle_buffer: 10000
@@ -355,6 +364,7 @@ training:
   loraplus_lr_ratio: 1.0
   lr_schedule: cosine
   warmup_steps: 0
+  warmup_ratio: 0.0
   min_lr_ratio: 0.0
   adam_beta1: 0.9
   adam_beta2: 0.999
@@ -375,8 +385,39 @@ evaluation:
   show: 3
   max_new_tokens: 64
 output_dir: runs/example
-export: []
+export: [peft]
 )");
+}
+
+TEST_CASE("the smallest recipe has its defaults written out") {
+  const Recipe recipe = load_text(
+      "model: {path: models/tiny}\ndata: {train: [{path: train.jsonl}]}\n"
+      "training: {max_steps: 3}\noutput_dir: x\n");
+  CHECK_THAT(to_yaml(recipe), Catch::Matchers::Contains("  target_modules: all-linear\n") &&
+                                  Catch::Matchers::Contains("      format: auto\n") &&
+                                  Catch::Matchers::Contains("export: [peft]\n"));
+  const Recipe full = load_text(kMinimal, {"adapter={method: full}"});
+  CHECK_THAT(to_yaml(full), Catch::Matchers::Contains("export: [huggingface]\n"));
+  CHECK(load_text(kMinimal, {"export=[]"}).exports.empty());
+}
+
+TEST_CASE("a recipe that an earlier version wrote is the same run") {
+  // As it was written out before validation_split, warmup_ratio and the defaults of target_modules and export.
+  const auto earlier = [](std::string yaml) {
+    for (const char* line : {"  validation_split: 0.0\n", "  warmup_ratio: 0.0\n"}) {
+      const size_t at = yaml.find(line);
+      REQUIRE(at != std::string::npos);
+      yaml.erase(at, std::string(line).size());
+    }
+    return load_text(yaml);
+  };
+  const Recipe lora = load_text(kMinimal);
+  CHECK(differing_keys(earlier(to_yaml(lora)), lora).empty());
+  const Recipe full = load_text(kMinimal, {"adapter={method: full}"});
+  std::string text = to_yaml(full);
+  const std::string now = "target_modules: all-linear", then = "target_modules: []";
+  text.replace(text.find(now), now.size(), then);
+  CHECK(differing_keys(earlier(text), full).empty());
 }
 
 TEST_CASE("only keys that decide what is trained make two recipes differ") {
@@ -386,7 +427,8 @@ TEST_CASE("only keys that decide what is trained make two recipes differ") {
   using Keys = std::vector<std::string>;
   CHECK(differing({}) == Keys{});
   CHECK(differing({"training.max_steps=5", "training.learning_rate=1", "export=[peft]", "evaluation.show=0",
-                   "output_dir=x", "training.checkpoint_every=3"}) == Keys{});
+                   "output_dir=x", "training.checkpoint_every=3", "training.warmup_ratio=0.1"}) == Keys{});
+  CHECK(differing({"data.validation_split=0.1"}) == Keys{"data.validation_split"});
   CHECK(differing({"training.seed=1", "adapter.rank=4", "model.path=x"}) ==
         Keys{"model.path", "adapter.rank", "training.seed"});
   const Overrides adalora = {"adapter.method=adalora", "adapter.rank=12"};

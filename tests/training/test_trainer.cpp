@@ -171,6 +171,29 @@ TEST_CASE("schedules have the numbers of transformers") {
   CHECK(factor(109) == 1);
 }
 
+TEST_CASE("warmup_ratio is the share of all steps that transformers takes") {
+  struct Share {
+    int64_t total;
+    double ratio;
+    int64_t steps;  // TrainingArguments(warmup_steps=ratio).get_warmup_steps(total)
+  };
+  for (const auto& [total, ratio, steps] : {Share{10, 0.03, 1},
+                                            {100, 0.07, 8},
+                                            {100, 0.1, 10},
+                                            {1000, 0.03, 30},
+                                            {7, 0.5, 4},
+                                            {30, 0.1, 3},
+                                            {1, 0.5, 1},
+                                            {290, 0.1, 29}}) {
+    TrainingConfig by_ratio, by_steps;
+    by_ratio.warmup_ratio = ratio;
+    by_steps.warmup_steps = steps;
+    const Schedule found(by_ratio, total), expected(by_steps, total);
+    for (int64_t step = 0; step < total; ++step) CHECK(found(step) == expected(step));
+    CHECK(found(0) == 0);
+  }
+}
+
 TEST_CASE("a schedule or an objective of an unknown name is an error of the recipe") {
   TrainingConfig config = base_config();
   config.lr_schedule = "linaer";

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lora/data/cache.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
@@ -35,7 +36,7 @@ NamedTensors tensors_of(const Dataset& dataset) {
 
 }  // namespace
 
-std::string write_prepared(const StudiedData& data, const fs::path& directory) {
+std::string write_prepared(const StudiedData& data, const Tokenizer& tokenizer, const fs::path& directory) {
   const fs::path manifest_path = directory / "manifest.json";
   if (fs::exists(manifest_path)) {
     throw StorageError(manifest_path.string() + ": is there already; expected a directory without prepared data");
@@ -44,7 +45,11 @@ std::string write_prepared(const StudiedData& data, const fs::path& directory) {
   fs::create_directories(directory, error);
   if (error) throw_storage_error(directory, "be created", error.value());
 
-  nlohmann::ordered_json manifest = {{"format_version", 1}, {"sources", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json manifest = {{"format_version", 1},
+                                     {"max_length", data.study.recipe.training.max_length},
+                                     {"tokenizer", tokenizer_identity(tokenizer)},
+                                     {"sources", nlohmann::ordered_json::array()}};
+  if (!data.labels.empty()) manifest["labels"] = data.labels;
   for (const SourceStudy& source : data.study.sources) {
     manifest["sources"].push_back({{"path", source.path},
                                    {"data", source.validation ? "validation" : "train"},

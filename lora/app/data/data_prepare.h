@@ -12,8 +12,10 @@ namespace lora {
 //   train.safetensors   input_ids (tokens) int32 · supervised (tokens) uint8, 1: trained · ends (samples) int64,
 //                       end of each sample in the first two · labels (samples) int32, for a classifier
 //   findings.jsonl      every finding of cleaning
-//   manifest.json       rows, samples and tokens per source; size and SHA-256 of the other files; written last
-// Returns one line per file. Throws StorageError if the directory already has a manifest.json.
-std::string write_prepared(const StudiedData& data, const std::filesystem::path& directory);
+//   manifest.json       rows, samples and tokens per source; max_length; the tokenizer (tokenizer_identity()); a
+//                       classifier's labels; size and SHA-256 of the other files; written last
+// A recipe reads the directory as a source: see prepared_data.h. Returns one line per file. Throws StorageError if the
+// directory already has a manifest.json.
+std::string write_prepared(const StudiedData& data, const Tokenizer& tokenizer, const std::filesystem::path& directory);
 
 }  // namespace lora

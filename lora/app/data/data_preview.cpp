@@ -1,8 +1,10 @@
 #include "lora/app/data/data_preview.h"
 
+#include "lora/app/data/prepared_data.h"
 #include "lora/app/source/trained_model.h"
 #include "lora/data/load.h"
 #include "lora/data/render.h"
+#include "lora/data/row_part.h"
 #include "lora/terminal/text.h"
 #include "models/base/error.h"
 
@@ -34,13 +36,19 @@ std::string token_lines(const SampleView& sample, const Tokenizer& tokenizer) {
 }  // namespace
 
 std::string data_preview(const Recipe& recipe, const Tokenizer& tokenizer, const PreviewOptions& options) {
-  const auto& list = options.validation ? recipe.data.validation : recipe.data.train;
+  const DataConfig data = split_off_validation(recipe.data, recipe.training.seed);
+  const auto& list = options.validation ? data.validation : data.train;
   const std::string name = options.validation ? "data.validation" : "data.train";
   if (options.source < 1 || options.source > static_cast<int64_t>(list.size())) {
     throw RecipeError("--source " + std::to_string(options.source) + ": " + name + " has " +
                       std::to_string(list.size()) + (list.size() == 1 ? " source" : " sources"));
   }
   const DataSource& source = list[static_cast<size_t>(options.source - 1)];
+  if (is_prepared(source.path)) {
+    throw DataError(source.path +
+                    ": is prepared data, whose rows are not known any more; lora-train --dry-run shows its "
+                    "first samples");
+  }
   const Labels labels = choose_labels(recipe);
   int64_t seen = 0;
   std::vector<std::string> places;

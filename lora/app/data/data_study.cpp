@@ -104,13 +104,17 @@ StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer) {
   const auto start = Clock::now();
   Recipe whole = recipe;
   whole.data.streaming = false;  // the study reads all of the data
-  RecipeData data = load_recipe_data(whole, tokenizer, choose_labels(recipe), {}, SIZE_MAX);
+  const Labels labels = choose_labels(recipe);
+  RecipeData data = load_recipe_data(whole, tokenizer, labels, {}, SIZE_MAX);
   StudiedData studied;
+  studied.labels = labels.names();
   DataStudy& study = studied.study;
   const CleaningSeconds& cleaning = study.seconds.cleaning = data.cleaning_seconds;
   study.seconds.encoding = seconds_since(start) - cleaning.texts - cleaning.duplicates;
   const auto loaded = Clock::now();
   study.recipe = recipe;
+  study.recipe.data.train = data.config.train;
+  study.recipe.data.validation = data.config.validation;
   study.cleaning = std::move(data.cleaning);
   study_sources(study, data.train, study.cleaning.train, false);
   study_sources(study, data.validation, study.cleaning.validation, true);

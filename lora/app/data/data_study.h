@@ -59,6 +59,7 @@ inline constexpr size_t kShownFindings = 5;
 struct StudiedData {
   DataStudy study;
   LoadedDataset train, validation;
+  LabelNames labels = {};  // of a classifier
 };
 StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer);
 

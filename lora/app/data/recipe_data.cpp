@@ -1,32 +1,44 @@
 #include "lora/app/data/recipe_data.h"
 
+#include "lora/app/data/prepared_data.h"
 #include "lora/data/cleaning/load_filter.h"
 #include "lora/data/cleaning/notes.h"
+#include "lora/data/row_part.h"
+#include "models/base/error.h"
 
 namespace lora {
 
 RecipeData load_recipe_data(const Recipe& recipe, const Tokenizer& tokenizer, const Labels& labels,
                             const CacheOptions& cache, size_t examples) {
   RecipeData data;
-  auto filters = std::make_unique<CleaningFilters>(recipe.data, !labels.empty(), examples);
+  data.prepared = trains_on_prepared(recipe.data);
+  data.config = split_off_validation(recipe.data, recipe.training.seed);
+  auto filters = std::make_unique<CleaningFilters>(data.config, !labels.empty(), examples);
   LoadOptions load{{.max_length = recipe.training.max_length, .labels = labels, .data = recipe.data}};
   load.cache = cache;
   load.cache.options = preparation_text(recipe.data);
   load.filter = filters->validation();
-  data.validation = load_dataset(recipe.data.validation, tokenizer, load);
+  const auto load_list = [&](const std::vector<DataSource>& sources, bool validation) -> LoadedDataset {
+    if (sources.empty() || !is_prepared(sources.front().path)) return load_dataset(sources, tokenizer, load);
+    return {load_prepared(sources.front().path, validation, tokenizer, load.max_length, labels), ""};
+  };
+  data.validation = load_list(data.config.validation, true);
+  if (recipe.data.validation_split > 0 && data.validation.counts().rows == 0) {
+    throw DataError("data.validation_split: of the few rows of data.train this share is none; expected a larger share");
+  }
   if (recipe.data.streaming) {
     load.filter = filters->stream();
     data.stream.samples =
-        std::make_unique<SampleStream>(recipe.data.train, tokenizer, load, recipe.data.shuffle_buffer);
+        std::make_unique<SampleStream>(data.config.train, tokenizer, load, recipe.data.shuffle_buffer);
     data.stream.filters = std::move(filters);
     data.stream.samples->seek(0);
     return data;
   }
   // The validation rows influence which training rows are kept (contamination).
-  for (const DataSource& source : recipe.data.validation) load.cache.beside.push_back(source.path);
+  for (const DataSource& source : data.config.validation) load.cache.beside.push_back(source.path);
   load.filter = filters->train();
   load.notes = [&] { return to_notes(filters->report()); };
-  data.train = load_dataset(recipe.data.train, tokenizer, load);
+  data.train = load_list(data.config.train, false);
   data.cleaning = from_notes(data.train.index().notes).value_or(filters->report());
   data.cleaning_seconds = filters->seconds();
   std::vector<MixedSource> sources;

@@ -21,12 +21,14 @@ struct StreamedData {
 };
 
 struct RecipeData {
+  DataConfig config;    // of the recipe, with its lists as they are read: see split_off_validation()
   LoadedDataset train;  // empty with data.streaming
   LoadedDataset validation;
   CleaningReport cleaning;  // also if the data came from the cache; not for a stream
   CleaningSeconds cleaning_seconds;
-  Mixture mixture;      // of train
-  StreamedData stream;  // with data.streaming, positioned at its first window
+  Mixture mixture;        // of train
+  StreamedData stream;    // with data.streaming, positioned at its first window
+  bool prepared = false;  // train is read from prepared data, as are its validation data where they are
 };
 
 // The caller sets all of `cache` except the options. `examples`: stored findings per rule and source. Throws the errors

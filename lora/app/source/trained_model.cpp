@@ -2,11 +2,13 @@
 
 #include <ATen/Parallel.h>
 
+#include "lora/app/data/prepared_data.h"
 #include "lora/app/source/trained_source.h"
 #include "lora/app/training/machine.h"
 #include "lora/quantization/quantizer.h"
 #include "models/base/error.h"
 #include "models/io/safetensors.h"
+#include "models/network/model_directory.h"
 #include "models/network/pretrained.h"
 
 namespace lora {
@@ -20,6 +22,7 @@ Labels choose_labels(const Recipe& recipe, const CacheOptions& cache) {
     if (!names.empty()) return Labels(std::move(names));
   }
   LabelNames names = read_model_config(recipe.model.path).labels;
+  if (names.empty() && trains_on_prepared(recipe.data)) names = prepared_labels(recipe.data.train.front().path);
   return Labels(names.empty() ? collect_labels(recipe.data.train, recipe.data, cache) : std::move(names));
 }
 
@@ -69,6 +72,7 @@ TrainedModel load_base(const std::string& model_directory, const TrainedSource& 
     throw ModelError(source.directory.string() + ": its base model '" + model_directory +
                      "' is not a directory here; name the base model's directory with --model");
   }
+  expect_model_directory(model_directory);
   ModelSection base = section;
   base.path = model_directory;
   TrainedModel trained;
@@ -78,6 +82,16 @@ TrainedModel load_base(const std::string& model_directory, const TrainedSource& 
   trained.chat = chat_of(source, *trained.tokenizer);
   trained.adapted.model = load_model(base, *trained.tokenizer, seed, labels, new_rows_of(source));
   return trained;
+}
+
+TrainedModel load_plain(const std::string& model_directory, const std::string& dtype) {
+  expect_model_directory(model_directory);
+  TrainedModel plain;
+  plain.section = {.path = model_directory, .dtype = dtype};
+  plain.tokenizer = load_tokenizer(model_directory);
+  plain.adapted.model = load_model(plain.section, *plain.tokenizer, 0, read_model_config(model_directory).labels);
+  plain.line = "model " + model_directory;
+  return plain;
 }
 
 TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path,

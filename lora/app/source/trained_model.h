@@ -48,6 +48,9 @@ ExportSource export_source(const TrainedModel& trained, const ExportOptions& opt
 TrainedModel load_base(const std::string& model_directory, const TrainedSource& source,
                        const ModelSection& section = {}, uint64_t seed = 0, const LabelNames& labels = {});
 
+// A model's directory as it is, without an adapter: a language model or a classifier.
+TrainedModel load_plain(const std::string& model_directory, const std::string& dtype = "auto");
+
 // From what a person names as RUN_OR_ADAPTER: a run directory (its newest whole checkpoint, or the best one where the
 // recipe says keep_best), one of its checkpoints, or a PEFT adapter directory. `model_path` overrides where the base
 // is; `ignored_options`: see read_peft_config().

@@ -75,6 +75,15 @@ std::string last_part(const std::string& path) {
 
 }  // namespace
 
+bool is_model(const std::string& path) { return fs::exists(fs::path(path) / "config.json"); }
+
+bool is_run_or_adapter(const std::string& run_or_adapter) {
+  const fs::path path = run_or_adapter;
+  if (is_model(run_or_adapter)) return false;
+  return fs::exists(path / "checkpoints") || fs::exists(path / "adapter_config.json") ||
+         (fs::exists(path / "state.json") && fs::exists(path / "recipe.yaml")) || !adapter_run_in(path).empty();
+}
+
 TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<std::string>& ignored_options) {
   const fs::path path = run_or_adapter;
   if (fs::exists(path / "checkpoints")) return checkpoint_source(chosen_checkpoint(path));
@@ -97,11 +106,14 @@ TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<
   return source;
 }
 
+bool is_classifier(const TrainedSource& source) {
+  if (source.recipe) return source.recipe->model.head != Head::kNone;
+  return read_peft_config(source.directory, source.adapter.ignored_options).task_type == "SEQ_CLS";
+}
+
 LabelNames labels_of(const TrainedSource& source, const std::string& base) {
   LabelNames names = read_labels(source.directory);
-  if (!names.empty() || source.recipe ||
-      read_peft_config(source.directory, source.adapter.ignored_options).task_type != "SEQ_CLS")
-    return names;
+  if (!names.empty() || source.recipe || !is_classifier(source)) return names;
   // PEFT's own files know the number of labels alone, unless the base is a classifier.
   names = read_model_config(base).labels;
   if (!names.empty()) return names;

@@ -20,10 +20,19 @@ struct TrainedSource {
   std::optional<Recipe> recipe;  // of a checkpoint
 };
 
+// Whether a directory with config.json is meant, which is a whole model.
+bool is_model(const std::string& path);
+
+// Whether it is another directory that find_trained() takes, or that of a run of several adapters.
+bool is_run_or_adapter(const std::string& path);
+
 // A run directory (its newest whole checkpoint, or the best one where the recipe says keep_best), one of its
 // checkpoints, or a PEFT adapter directory. StorageError for anything else.
 // `ignored_options`: see read_peft_config().
 TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<std::string>& ignored_options = {});
+
+// Whether it was trained as a classifier.
+bool is_classifier(const TrainedSource& source);
 
 // The classes of a classifier on the base in that directory; none for a language model.
 LabelNames labels_of(const TrainedSource& source, const std::string& base);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lora/app/data/prepared_data.h"
 #include "lora/app/training/base_record.h"
 #include "lora/app/training/data_record.h"
 #include "lora/app/training/machine.h"
@@ -32,8 +33,12 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
   planned_.activate();
   const PreparedRun& prepared = planned_.prepared;
   if (recipe().evaluation.exact_match > 0) {
-    questions_ =
-        load_questions(recipe().data, recipe().data.validation, *prepared.tokenizer, recipe().evaluation.exact_match);
+    if (const auto& held_out = prepared.data->config.validation; is_prepared(held_out.front().path)) {
+      throw DataError(held_out.front().path +
+                      ": is prepared data, which has no questions to answer; leave out evaluation.exact_match");
+    }
+    questions_ = load_questions(recipe().data, prepared.data->config.validation, *prepared.tokenizer,
+                                recipe().evaluation.exact_match);
   }
   if (const auto& checkpoint = directory().resume_from()) {
     read_training_state(checkpoint->directory, planned_.adapted, trainer());
@@ -57,7 +62,7 @@ Answers ActiveRun::answer(int64_t step, double epoch) {
 
 Answers ActiveRun::generate_answers() const {
   const std::vector<DataSource> sources =
-      sources_as_found(recipe().data.validation, planned_.prepared.data->validation);
+      sources_as_found(planned_.prepared.data->config.validation, planned_.prepared.data->validation);
   return answer_questions(planned_.model(), *planned_.prepared.tokenizer, questions_,
                           end_ids(planned_.model(), *planned_.prepared.tokenizer, recipe().data, sources),
                           recipe().evaluation.max_new_tokens);

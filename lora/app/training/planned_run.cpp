@@ -49,7 +49,7 @@ PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
   run.adapted = run.name().empty() ? inject(set.model(), recipe.adapter, seed, fresh)
                                    : set.add(run.name(), recipe.adapter, seed, fresh);
   RecipeData& data = *run.prepared.data;
-  const Dataset* held_out = recipe.data.validation.empty() ? nullptr : &data.validation;
+  const Dataset* held_out = data.validation.sources().empty() ? nullptr : &data.validation;
   const int64_t vocabulary = set.model()->config().vocab_size;
   expect_rows(data.validation, *run.prepared.tokenizer, vocabulary);
   if (run.prepared.streams()) {

@@ -23,8 +23,10 @@ std::vector<std::string> template_files(const DataConfig& data) {
   return files;
 }
 
-PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, const Tokenizer& tokenizer) {
-  PreparedRun run{.name = named.name, .recipe = named.recipe, .options = options, .tokenizer = &tokenizer};
+PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, const Tokenizer& tokenizer,
+                        const std::shared_ptr<MadeDirectories>& above) {
+  PreparedRun run{
+      .name = named.name, .recipe = named.recipe, .options = options, .tokenizer = &tokenizer, .above = above};
   if (!options.dry_run) {
     run.directory = std::make_unique<RunDirectory>(run.recipe.output_dir, options.start);
     run.directory->expect_same_run(run.recipe);
@@ -53,14 +55,17 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
 
 std::vector<PreparedRun> prepare_runs(const std::vector<NamedRecipe>& recipes, const RunOptions& options,
                                       const Tokenizer& tokenizer) {
+  std::shared_ptr<MadeDirectories> above;
   if (!options.dry_run && !recipes.front().name.empty()) {
-    expect_unused(std::filesystem::path(recipes.front().recipe.output_dir).parent_path());
+    const std::filesystem::path directory = std::filesystem::path(recipes.front().recipe.output_dir).parent_path();
+    expect_unused(directory);
     for (const NamedRecipe& one : recipes) {
       if (options.start == Start::kUnused) expect_unused(one.recipe.output_dir);
     }
+    above = std::make_shared<MadeDirectories>(directory);
   }
   std::vector<PreparedRun> runs;
-  for (const NamedRecipe& one : recipes) runs.push_back(prepare_run(one, options, tokenizer));
+  for (const NamedRecipe& one : recipes) runs.push_back(prepare_run(one, options, tokenizer, above));
   for (const PreparedRun& run : runs) {
     if (run.labels.names() == runs.front().labels.names()) continue;
     throw RecipeError("adapters: the labels of '" + run.name + "' differ from those of '" + runs.front().name +

@@ -25,12 +25,13 @@ struct RunOptions {
   bool dry_run = false, profile = false;
 };
 
-// Nothing is written yet, except the lock. Move-only; what later stages refer to keeps its address.
+// Nothing is written yet, except the lock, which goes away with a run that does not begin. Move-only; what later stages refer to keeps its address.
 struct PreparedRun {
   std::string name;  // of one of several adapters; empty: the only one
   Recipe recipe;
   RunOptions options;
   const Tokenizer* tokenizer;                    // borrowed for the whole run
+  std::shared_ptr<MadeDirectories> above = {};   // the directory of several adapters' runs
   std::unique_ptr<RunDirectory> directory = {};  // null in a dry run
   Labels labels = {};                            // of a classifier
   std::unique_ptr<RecipeData> data = {};

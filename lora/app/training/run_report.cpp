@@ -15,6 +15,7 @@
 #include "lora/app/training/quantization_report.h"
 #include "lora/app/training/report.h"
 #include "lora/data/render.h"
+#include "lora/recipe/values.h"
 #include "lora/terminal/text.h"
 
 namespace lora {
@@ -31,6 +32,14 @@ std::string packing_line(const PlannedRun& run) {
          percent(static_cast<double>(tokens) / static_cast<double>(rows * length)) + " full";
 }
 
+// "93 of 936 rows of data.train are held out for validation (validation_split 0.1, drawn by seed 42)"
+std::string split_line(const PreparedRun& run) {
+  const int64_t held_out = run.data->validation.counts().rows, all = held_out + run.train().counts().rows;
+  return with_commas(held_out) + " of " + with_commas(all) + " rows of data.train are held out for validation " +
+         "(validation_split " + print_number(run.recipe.data.validation_split) + ", drawn by seed " +
+         std::to_string(run.recipe.training.seed) + ")";
+}
+
 std::string data_lines(const PlannedRun& run, const NamedDatasets& sets) {
   const PreparedRun& prepared = run.prepared;
   const Recipe& recipe = run.recipe();
@@ -41,10 +50,17 @@ std::string data_lines(const PlannedRun& run, const NamedDatasets& sets) {
   }
   text += dataset_line(train) + "\n";
   if (run.trainer->has_validation()) text += "Validation  " + dataset_line(prepared.data->validation) + "\n";
+  if (recipe.data.validation_split > 0) text += "Split       " + split_line(prepared) + "\n";
   text += sources_notes(sets);
   if (recipe.training.packing) text += "Packing     " + packing_line(run) + "\n";
-  std::vector<DataSource> sources = sources_as_found(recipe.data.train, train);
-  const std::vector<DataSource> held_out = sources_as_found(recipe.data.validation, prepared.data->validation);
+  if (prepared.data->prepared) {
+    return text +
+           "Prepared    the samples are as lora-data prepare wrote them; cleaning, templates and masks are its\n" +
+           (prepared.labels.empty() ? "" : "Labels      " + labels_line(train, prepared.labels.names()) + "\n");
+  }
+  std::vector<DataSource> sources = sources_as_found(prepared.data->config.train, train);
+  const std::vector<DataSource> held_out =
+      sources_as_found(prepared.data->config.validation, prepared.data->validation);
   sources.insert(sources.end(), held_out.begin(), held_out.end());
   const std::string templates = templates_line(recipe.data, sources, *prepared.tokenizer);
   if (!templates.empty()) text += "Template    " + templates + "\n";

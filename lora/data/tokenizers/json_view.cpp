@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/base/error.h"
+#include "models/base/file_kind.h"
 #include "models/base/json.h"
 #include "models/base/mapped_file.h"
 
@@ -16,7 +17,9 @@ json read_json(const std::filesystem::path& path) {
   try {
     return parse_json<json>(std::string_view(bytes, file.size()));
   } catch (const json::exception& error) {
-    throw ModelError(path.string() + ": not whole JSON: " + error.what());
+    const std::string kind = file_kind({bytes, file.size()});
+    throw ModelError(path.string() + (kind.empty() ? ": not whole JSON: " + std::string(error.what())
+                                                   : ": is " + kind + "; expected a JSON file"));
   }
 }
 

@@ -1,0 +1,19 @@
+#pragma once
+// What of a recipe does not go with its model, its data or the run that it resumes.
+
+#include <string>
+#include <vector>
+
+#include "lora/app/training/planned_run.h"
+
+namespace lora {
+
+// A line each, for a person, where
+// - max_length is more than the model's positions,
+// - batch_size is more than the rows of an epoch,
+// - eval_every asks for evaluations and there is no validation data,
+// - prepared data has validation samples that are not read,
+// - a resumed run goes on at another learning rate than the one it had come to.
+std::vector<std::string> start_notes(const PlannedRun& run);
+
+}  // namespace lora

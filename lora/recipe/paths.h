@@ -1,0 +1,28 @@
+#pragma once
+// Where a recipe's paths lead. A relative path starts at the working directory; where nothing is there, it starts at the
+// recipe's own directory.
+
+#include <filesystem>
+#include <string>
+
+#include "lora/recipe/recipe.h"
+
+namespace lora {
+
+// `path` with ~/ at its front replaced by the home directory.
+std::string with_home(const std::string& path);
+
+// Settles the paths to read (model.path, adapter.init_from, the sources, and templates that are files): ~/ is the home
+// directory; a path stays as written if there is something in the working directory; else, if there is something beside
+// the recipe, it becomes that absolute path; else it stays as written. Of data.cache_dir and output_dir, ~/ alone is
+// replaced: they start at the working directory.
+void find_paths(Recipe& recipe, const std::filesystem::path& recipe_directory);
+
+// Throws where there is nothing at one of these paths: Error with the component and exit code of its kind (model or
+// data) and the absolute paths that were tried. Of several, a line each.
+void expect_paths(const Recipe& recipe, const std::filesystem::path& recipe_directory);
+
+// A copy with absolute paths without links, to compare two recipes.
+Recipe with_real_paths(Recipe recipe);
+
+}  // namespace lora
