@@ -94,7 +94,8 @@ std::string write_gguf_model(const ExportSource& source, const std::filesystem::
         bound(type, source.model()) > merged_bound(source.model()) ? std::string(ggml_name(type))
                                                                    : merged_rounding(source.model()));
   });
-  return counts(tensors) + (source.adapted.trainable_parameters > 0 ? ", adapters merged; " : "; ") + line + chat_line(source);
+  return counts(tensors) + (source.adapted.trainable_parameters > 0 ? ", adapters merged; " : "; ") + line +
+         chat_line(source);
 }
 
 }  // namespace

@@ -102,7 +102,8 @@ std::string write_huggingface(const ExportSource& source, const fs::path& output
         merged_rounding(source.model()));
   });
   const bool merged = source.adapted.trainable_parameters > 0;
-  return std::to_string(tensors.size()) + (merged ? " tensors, adapters merged; " : " tensors; ") + line + chat_line(source);
+  return std::to_string(tensors.size()) + (merged ? " tensors, adapters merged; " : " tensors; ") + line +
+         chat_line(source);
 }
 
 }  // namespace

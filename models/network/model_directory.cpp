@@ -82,7 +82,7 @@ std::string hub_hint(const std::string& path, const std::string& options) {
                        std::ranges::count(kFiles, whole.extension().string()) == 0 &&
                        (slash == std::string::npos || !fs::exists(path.substr(0, slash), error));
   if (!is_name) return "";
-  return "; nothing is downloaded here: for a name on huggingface.co, run hf download " + options + path +
+  return "; nothing is downloaded here: for a name on the Hugging Face Hub, run hf download " + options + path +
          " --local-dir DIR, and give DIR";
 }
 

@@ -27,7 +27,7 @@ TEST_CASE("a file that was given in place of another is told by its first bytes"
       {"  \n<!DOCTYPE html><html>", "an HTML page"},
       {"<html lang=\"en\">", "an HTML page"},
       {"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code>", "XML"},
-      {"Entry not found", "the answer of huggingface.co"},
+      {"Entry not found", "the answer of the Hugging Face Hub"},
       {"\x1f\x8b\x08\x00"s, "packed by gzip"},
       {"%PDF-1.7", "a PDF file"},
       {std::string(64, '\0'), "zeros at its beginning"},

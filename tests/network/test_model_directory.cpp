@@ -22,12 +22,12 @@ TEST_CASE("a model's path that leads nowhere is named with the absolute path, an
         "[model] nowhere/tiny/model: no such directory; looked for " + here + "/nowhere/tiny/model");
   CHECK(error_of_model("TinyLlama/TinyLlama-1.1B") ==
         "[model] TinyLlama/TinyLlama-1.1B: no such directory; nothing is downloaded here: for a name on "
-        "huggingface.co, run hf download TinyLlama/TinyLlama-1.1B --local-dir DIR, and give DIR; looked for " +
+        "the Hugging Face Hub, run hf download TinyLlama/TinyLlama-1.1B --local-dir DIR, and give DIR; looked for " +
             here + "/TinyLlama/TinyLlama-1.1B");
   // tests/ is a folder here, so that this is no name of a hub.
   CHECK_THAT(error_of_model("tests/tiny"), !Contains("hf download"));
   CHECK(hub_hint("tatsu-lab/alpaca", "--repo-type dataset ") ==
-        "; nothing is downloaded here: for a name on huggingface.co, run hf download --repo-type dataset "
+        "; nothing is downloaded here: for a name on the Hugging Face Hub, run hf download --repo-type dataset "
         "tatsu-lab/alpaca --local-dir DIR, and give DIR");
   for (const char* path : {"", "./a", "/a/b", "a/b/c", "a b", "train.jsonl", "data/train.csv", "a/"}) {
     CHECK(hub_hint(path, "").empty());
