@@ -21,6 +21,7 @@
 #include <limits>
 
 #include "lora/adapters/merged.h"
+#include "lora/data/chat_template.h"
 #include "lora/export/export.h"
 #include "lora/export/torchscript_source.h"
 #include "lora/export/verify.h"

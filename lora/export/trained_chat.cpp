@@ -33,7 +33,8 @@ ordered_json object_in(const fs::path& path) {
 ordered_json generation_config(const fs::path& directory, const fs::path& model_directory) {
   if (fs::exists(directory / kGenerationFile)) return object_in(directory / kGenerationFile);
   const ordered_json config = object_in(model_directory / "config.json");
-  ordered_json generation = {{"_from_model_config", true}};
+  // Not marked as derived (_from_model_config): transformers would then derive it anew, with the old ends.
+  ordered_json generation = ordered_json::object();
   for (const char* key : {"bos_token_id", kEndsKey, "pad_token_id"}) {
     if (config.contains(key) && !config[key].is_null()) generation[key] = config[key];
   }

@@ -23,7 +23,7 @@ std::vector<int64_t> turn_ends(const ExportSource& source);
 void write_chat_template(const ExportSource& source, const std::filesystem::path& directory);
 
 // Adds the ends of turns to `eos_token_id` of the directory's generation_config.json, where transformers' generate()
-// looks. Without that file it makes one of the base's config.json, as transformers does.
+// looks. Without that file it makes one of the base's config.json.
 void write_generation_ends(const ExportSource& source, const std::filesystem::path& directory);
 
 // "; answers end with '<|im_end|>', chat template chatml", for a person; empty without conversations.

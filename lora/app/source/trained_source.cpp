@@ -148,12 +148,17 @@ NewRows new_rows_of(const TrainedSource& source) {
 }
 
 std::string template_of(const TrainedSource& source) {
-  const TemplateFiles own = read_template_files(source.directory);
-  if (!own.text.empty()) return is_template_path(own.where) ? (source.directory / own.where).string() : own.text;
-  if (!source.recipe) return "auto";
-  const DataConfig& data = source.recipe->data;
-  return data.train.empty() || data.train.front().chat_template.empty() ? data.chat_template
-                                                                        : data.train.front().chat_template;
+  std::string chosen = "auto";
+  if (source.recipe) {
+    const DataConfig& data = source.recipe->data;
+    const bool own = !data.train.empty() && !data.train.front().chat_template.empty();
+    chosen = own ? data.train.front().chat_template : data.chat_template;
+    // A name says more to a person than the file; a file of the recipe's may have changed.
+    if (chosen != "auto" && !is_template_path(chosen)) return chosen;
+  }
+  const TemplateFiles stored = read_template_files(source.directory);
+  if (stored.text.empty()) return chosen;
+  return is_template_path(stored.where) ? (source.directory / stored.where).string() : stored.text;
 }
 
 std::shared_ptr<const ChatTemplate> chat_of(const TrainedSource& source, const Tokenizer& tokenizer) {

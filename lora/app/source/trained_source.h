@@ -46,8 +46,8 @@ std::unique_ptr<Tokenizer> tokenizer_of(const TrainedSource& source, const std::
 // The rows beyond a base's own that an adapter's file has. A run's follow from its recipe, see load_model().
 NewRows new_rows_of(const TrainedSource& source);
 
-// The chat template it was trained with, as data.template names one: that in its directory, else that of its recipe's
-// first source; auto where that is not known.
+// The chat template it was trained with, as data.template names one: the one that its recipe names for the first source,
+// else that in its directory; auto where that is not known.
 std::string template_of(const TrainedSource& source);
 
 // The same as a template, for an export. Null where it was trained without conversations, and where that is not known.
