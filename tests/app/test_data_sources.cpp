@@ -126,7 +126,7 @@ TEST_CASE("a run says what of its rows the chat template has no place for, and r
     REQUIRE(outcome.exit_code == 0);
     CHECK_THAT(outcome.out, Contains(lost) && !Contains("No end"));
   }
-  const Outcome report = run({"lora-data", "report", recipe});
+  const Outcome report = run({"lora-data", "report", recipe, "--html", (directory / "page.html").string()});
   CAPTURE(report.err);
   CHECK_THAT(report.out, Contains(lost));
   write_bytes(directory / "open.jinja", "{% for m in messages %}{{ m.role + ' ' + m.content + ' ' }}{% endfor %}");
