@@ -219,7 +219,8 @@ def main():
                           "plain": None if name in MARKS_ALONE else without_marks(template),
                           "messages": messages, "tools": tools, "text": reference(template, messages, tools)})
     path = pathlib.Path(__file__).parent.parent / "tests/golden/turns.json"
-    path.write_text(json.dumps(cases, ensure_ascii=False, indent=1) + "\n")
+    lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
+    path.write_text(f"[\n{lines}\n]\n")
     print(f"{path}: {len(cases)} cases")
 
 

@@ -38,8 +38,16 @@ class MarkedAnswers {
   std::vector<Answer> find(const std::vector<size_t>& messages) const {
     std::vector<Answer> answers;
     std::vector<bool> found(chat_.messages.size());
-    for (const Mark& mark : marks_of(whole_)) {
-      const std::vector<size_t> inside = messages_in(mark);
+    const std::vector<Mark> marks = marks_of(whole_);
+    std::vector<size_t> all;
+    for (size_t i = 0; i < chat_.messages.size(); ++i) {
+      if (is_answer(i)) all.push_back(i);
+    }
+    for (size_t i = 0; i < marks.size(); ++i) {
+      const Mark& mark = marks[i];
+      std::vector<size_t> inside = messages_in(mark);
+      if (inside.empty()) inside = {marks.size() == all.size() ? all[i] : beside(mark)};
+      if (inside.front() >= chat_.messages.size()) continue;  // of no answer
       const auto asked = std::ranges::count_if(inside, [&](size_t m) { return std::ranges::count(messages, m) > 0; });
       if (asked == 0) continue;
       if (static_cast<size_t>(asked) < inside.size()) {
@@ -73,20 +81,24 @@ class MarkedAnswers {
 
   bool is_answer(size_t message) const { return chat_.messages[message].role() == "assistant"; }
 
-  // The answers whose bytes are in the mark. Without any, the one that the mark follows or precedes.
+  // The answers whose bytes are in the mark.
   std::vector<size_t> messages_in(const Mark& mark) const {
     std::vector<size_t> inside;
-    std::optional<size_t> before;
     for (const MessageRun& run : runs_) {
-      if (run.end <= mark.begin) before = run.message;
       if (run.begin < mark.begin || run.end > mark.end || !is_answer(run.message)) continue;
       if (std::ranges::count(inside, run.message) == 0) inside.push_back(run.message);
     }
-    if (!inside.empty()) return inside;
-    for (size_t message = before.value_or(0); message < chat_.messages.size(); ++message) {
-      if (is_answer(message)) return {message};
+    return inside;
+  }
+
+  // The answer that a mark without bytes of any follows, or else precedes.
+  size_t beside(const Mark& mark) const {
+    size_t message = 0;
+    for (const MessageRun& run : runs_) {
+      if (run.end <= mark.begin) message = run.message;
     }
-    return {};
+    while (message < chat_.messages.size() && !is_answer(message)) ++message;
+    return message;
   }
 
   size_t tail(const Mark& mark, size_t message) const {

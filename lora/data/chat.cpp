@@ -94,6 +94,10 @@ class MessageReader {
     message.masked = !mark(given).value_or(true);
     if (message.role() == "assistant") message.trained = !message.masked;
     if (is_call_role(given[role_key].get_ref<const std::string&>())) turn_into_call(message);
+    const auto call = message.fields.find("function_call");
+    if (call != message.fields.end() && call->is_object() && !message.fields.contains("tool_calls")) {
+      set_calls(Json::array({Json{{"type", "function"}, {"function", *call}}}), message);
+    }
     return message;
   }
 
@@ -123,7 +127,7 @@ class MessageReader {
   std::string content(const Json& given, const char* key) const {
     const auto found = given.find(key);
     if (found == given.end() || found->is_null()) {
-      if (given.contains("tool_calls")) return "";
+      if (given.contains("tool_calls") || given.contains("function_call")) return "";
       fail(std::string("no '") + key + "'");
     }
     if (found->is_string()) return found->get<std::string>();
@@ -186,7 +190,7 @@ class MessageReader {
 
 // True if the message is nothing but calls, which its role told.
 bool is_call(const Json& given, const ChatMessage& message) {
-  return message.fields.contains("tool_calls") && !given.contains("tool_calls");
+  return message.fields.contains("tool_calls") && !given.contains("tool_calls") && !given.contains("function_call");
 }
 
 void append_calls(const ChatMessage& more, ChatMessage& to) {

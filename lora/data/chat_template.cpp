@@ -29,7 +29,7 @@ std::vector<std::pair<std::string, std::string>> special_tokens(const Tokenizer&
 
 MessagePart part_of_field(const std::string& name) {
   if (name == "content") return MessagePart::kContent;
-  if (name == "tool_calls") return MessagePart::kCalls;
+  if (name == "tool_calls" || name == "function_call") return MessagePart::kCalls;
   return std::ranges::count(reasoning_fields(), name) > 0 ? MessagePart::kReasoning : MessagePart::kOther;
 }
 

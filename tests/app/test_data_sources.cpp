@@ -101,6 +101,46 @@ TEST_CASE("a run names the columns that it does not read, once a source") {
   }
 }
 
+TEST_CASE("a run says what of its rows the chat template has no place for, and refuses answers without any") {
+  const TemporaryDirectory directory;
+  const std::string path = (directory / "a.jsonl").string(), asked = R"({"role": "user", "content": "q"}, )";
+  const auto call = [](const std::string& words) {
+    return R"({"role": "assistant", "content": ")" + words + R"(", "tool_calls": [{"function": {"name": "f"}}]})";
+  };
+  const std::string row = R"({"tools": [{"name": "f"}], "messages": [)" + asked + call("w") +
+                          R"(, {"role": "tool", "content": "r"}, {"role": "assistant", "content": "a"}]})";
+  const std::string thought =
+      R"({"messages": [)" + asked + R"({"role": "assistant", "content": "a", "reasoning_content": "why"}]})";
+  std::string rows;
+  for (int i = 0; i < 20; ++i) rows += row + "\n" + thought + "\n";
+  write_bytes(directory / "a.jsonl", rows);
+  const std::string recipe = recipe_with(
+      directory, "data: {train: [{path: " + path +
+                     ", format: chat}], template: plain, cache_dir: " + (directory / "cache").string() + "}\n");
+  const std::string lost = "Lost        " + path +
+                           ": the chat template writes nothing of the tools of 20 rows, the tool calls of 20 messages, "
+                           "the reasoning of 20 trained answers\n";
+  for (int round = 0; round < 2; ++round) {  // the second from the cache
+    const Outcome outcome = run({"lora-train", recipe, "--dry-run"});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    CHECK_THAT(outcome.out, Contains(lost) && !Contains("No end"));
+  }
+  const Outcome report = run({"lora-data", "report", recipe, "--html", (directory / "page.html").string()});
+  CAPTURE(report.err);
+  CHECK_THAT(report.out, Contains(lost));
+  write_bytes(directory / "open.jinja", "{% for m in messages %}{{ m.role + ' ' + m.content + ' ' }}{% endfor %}");
+  const Outcome open = run({"lora-train", recipe, "--dry-run", "data.template=" + (directory / "open.jinja").string()});
+  CAPTURE(open.err);
+  CHECK_THAT(open.out, Contains("No end      " + path + ": 20 trained answers have no text that ends the turn"));
+  write_bytes(directory / "a.jsonl", rows + R"({"messages": [)" + asked + call("") + "]}\n");
+  const Outcome refused = run({"lora-train", recipe, "--dry-run"});
+  CHECK(refused.exit_code == 3);
+  CHECK_THAT(refused.err,
+             Contains("a.jsonl:41: messages[1]: the chat template (plain) writes nothing of this answer") &&
+                 Contains("'tool_calls'"));
+}
+
 TEST_CASE("bad rows stop a run at their line, or are passed over and shown") {
   const TemporaryDirectory directory;
   write_bytes(directory / "a.jsonl", question_rows(20) + "{\"question\": 1}\n");

@@ -82,6 +82,17 @@ TEST_CASE("calls, tools and contents that a template leaves out are counted") {
   CHECK(counts_of(chat, no_tools).lost_content == 1);
 }
 
+TEST_CASE("a function_call of OpenAI's earlier rows is a call") {
+  const Chat chat = chat_with_tools(R"([{"role": "user", "content": "q"},
+    {"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{\"x\": 1}"}},
+    {"role": "function", "name": "f", "content": "1"}, {"role": "assistant", "content": "a"}])");
+  REQUIRE(chat.messages.size() == 4);
+  CHECK(chat.messages[1].fields["tool_calls"] == Json::parse(R"([{"type": "function",
+    "function": {"name": "f", "arguments": {"x": 1}}}])"));
+  CHECK_THROWS_WITH(counts_of(chat, "chatml"), Contains("which is 'tool_calls'"));
+  CHECK(counts_of(chat, kWholeTemplate).lost_calls == 0);
+}
+
 TEST_CASE("words beside a call keep the answer, and the call is counted") {
   const Chat chat = chat_with_tools(R"([{"role": "user", "content": "q"},
     {"role": "assistant", "content": "w", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}])");

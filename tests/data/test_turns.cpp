@@ -76,6 +76,12 @@ TEST_CASE("a mark without an answer's bytes is of the answer beside it") {
       "{% else %}{{ m.content }}{% endif %}{% endfor %}";
   CHECK(with_answers(marks, spoken({{"user", "q"}, {"assistant", "b"}, {"user", "q"}, {"assistant", ""}})) ==
         "q⟦<a>⟧:⟦b⟧;⟦<end>⟧q⟦<a>⟧:;⟦<end>⟧");
+  const std::string ends =
+      "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{% generation %}<end>"
+      "{% endgeneration %}{% endif %}:{% endfor %}";
+  CHECK(with_answers(ends, spoken({{"assistant", ""}, {"assistant", ""}})) == "⟦<end>⟧:⟦<end>⟧:");
+  const std::string last = "{% for m in messages %}{{ m.content }}{% endfor %}{% generation %}x{% endgeneration %}";
+  CHECK(with_answers(last, spoken({{"user", "q"}})) == "qx");
 }
 
 TEST_CASE("marks that do not tell what to train are refused") {
