@@ -82,12 +82,18 @@ class Reader {
     if (!entry || entry->value.is(YamlNode::Kind::kNull)) return;
     const YamlNode& list = entry->value;
     const std::string path = inside(path_, key);
-    if (!is_kind(list, YamlNode::Kind::kList, path, "a list of maps", problems_)) return;
+    // For a path in place of a source, a common slip, the message has the correction.
+    const auto hint = [](const YamlNode& node, const std::string& before, const std::string& after) {
+      const bool is_path = requires(Section source) { source.path; }
+      &&node.is(YamlNode::Kind::kScalar);
+      return is_path ? "; write " + before + "{path: " + shown(node.text) + "}" + after : "";
+    };
+    if (!is_kind(list, YamlNode::Kind::kList, path, "a list of maps", problems_, hint(list, "[", "]"))) return;
     for (size_t i = 0; i < list.items.size(); ++i) {
       const YamlNode& item = list.items[i];
       const std::string item_path = path + "." + std::to_string(i);
       Section& read = member.emplace_back();
-      if (!is_kind(item, YamlNode::Kind::kMap, item_path, "a map", problems_)) continue;
+      if (!is_kind(item, YamlNode::Kind::kMap, item_path, "a map", problems_, hint(item, "", ""))) continue;
       read_map(&item, item.where, item_path, inside(schema_, key), read, problems_);
     }
   }
@@ -98,9 +104,9 @@ class Reader {
   }
 
   static bool is_kind(const YamlNode& node, YamlNode::Kind kind, const std::string& path, const std::string& expected,
-                      Problems& problems) {
+                      Problems& problems, const std::string& hint = "") {
     if (node.is(kind)) return true;
-    problems.note([&] { fail_at(node, path, "expected " + expected + ", found " + found(node)); });
+    problems.note([&] { fail_at(node, path, "expected " + expected + ", found " + found(node) + hint); });
     problems.spoil(path);
     return false;
   }

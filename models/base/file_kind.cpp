@@ -75,8 +75,9 @@ std::string file_kind(std::string_view bytes) {
     return "an HTML page, perhaps of an error or a login, not the file itself; fetch it again";
   }
   if (text.starts_with("<?xml")) return "XML, perhaps of an error, not the file itself; fetch it again";
-  if (!bytes.empty() && bytes.find_first_not_of('\0') == std::string_view::npos) {
-    return "zeros at its beginning, as of a copy that was cut off; fetch it again";
+  constexpr size_t kManyZeros = 64;
+  if (bytes.size() >= kManyZeros && bytes.find_first_not_of('\0') == std::string_view::npos) {
+    return "a file of zeros, as a copy that was cut off may be; fetch it again";
   }
   return "";
 }

@@ -30,7 +30,7 @@ TEST_CASE("a file that was given in place of another is told by its first bytes"
       {"Entry not found", "the answer of the Hugging Face Hub"},
       {"\x1f\x8b\x08\x00"s, "packed by gzip"},
       {"%PDF-1.7", "a PDF file"},
-      {std::string(64, '\0'), "zeros at its beginning"},
+      {std::string(64, '\0'), "a file of zeros"},
   };
   for (const auto& [bytes, kind] : table) CHECK_THAT(file_kind(bytes), StartsWith(kind));
 }

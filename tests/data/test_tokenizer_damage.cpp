@@ -71,7 +71,7 @@ TEST_CASE("files beside the model are handed on to exports") {
 TEST_CASE("a file that is no SentencePiece model is refused") {
   CHECK_THAT(load_error(std::string()), Contains("tokenizer.model: not a whole SentencePiece model"));
   CHECK_THAT(load_error(std::string("hello, this is text")), Contains("not a whole SentencePiece model"));
-  CHECK_THAT(load_error(std::string(1000, '\0')), Contains("not a whole SentencePiece model"));
+  CHECK_THAT(load_error(std::string(1000, '\0')), Contains("is a file of zeros"));
   CHECK_THAT(load_error(std::string("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")),
              Contains("git lfs pull"));
 }

@@ -144,7 +144,7 @@ TEST_CASE("a value of the wrong type is refused") {
       {2, "  path: null", "2:9: model.path: expected a string, found nothing"},
       {2, "  path: ''", "2:9: model.path: expected a string that is not empty"},
       {2, "  path: \"a\\0b\"", "2:9: model.path: a NUL character in a string"},
-      {7, "    - train.jsonl", "7:7: data.train.0: expected a map, found 'train.jsonl'"},
+      {7, "    - train.jsonl", "7:7: data.train.0: expected a map, found 'train.jsonl'; write {path: train.jsonl}"},
       {7, "    path: train.jsonl", "7:5: data.train: expected a list of maps, found a map"},
       {4, "  target_modules: {q_proj: 1}",
        "4:19: adapter.target_modules: expected a list of names, a regular expression or all-linear, found a map"},
@@ -152,6 +152,9 @@ TEST_CASE("a value of the wrong type is refused") {
        "4:19: adapter.target_modules: expected a list of names, a regular expression or all-linear, "
        "found 'all_linear' (did you mean 'all-linear'?)"},
   });
+  CHECK(error_of(kMinimal, {"data.train=train.jsonl"}) ==
+        "[recipe] override 'data.train=train.jsonl': expected a list of maps, found 'train.jsonl'; write [{path: "
+        "train.jsonl}]");
   CHECK(error_of(kMinimal, {"model=models/tiny"}) ==
         "[recipe] override 'model=models/tiny': expected a map, found 'models/tiny'");
 }
