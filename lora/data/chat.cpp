@@ -1,6 +1,8 @@
 #include "lora/data/chat.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -60,10 +62,15 @@ bool is_other_mask(const std::string& field) {
   return names.contains(field);
 }
 
-// Refuses deep values: they would exhaust the stack of code that traverses them.
+// Refuses deep values, which would exhaust the stack of code that traverses them, and numbers that are integers in the
+// row and that a template would write as floats.
 void expect_shallow(const Json& value, const std::string& where, int depth = 0) {
   if (depth > kDeepestMessage)
     throw DataError(where + ": nested more than " + std::to_string(kDeepestMessage) + " deep");
+  const bool beyond = value.is_number_unsigned() ? value.get<uint64_t>() > INT64_MAX
+                                                 : value.is_number_float() && std::abs(value.get<double>()) >= 0x1p63;
+  if (beyond)
+    throw DataError(where + ": a number beyond 64 bits, " + value.dump() + "; expected it as text, in quotes");
   if (!value.is_structured()) return;
   for (const auto& item : value) expect_shallow(item, where, depth + 1);
 }
@@ -88,6 +95,10 @@ class MessageReader {
              "'train': false on an answer that is not trained");
       }
       if (is_train_mark(item.key())) continue;
+      if (item.key() == "function_call") {
+        set_calls(one_call(item.value()), message);
+        continue;
+      }
       message.fields[item.key()] = item.value();
       if (item.key() == "tool_calls") set_calls(item.value(), message);
     }
@@ -123,7 +134,7 @@ class MessageReader {
   std::string content(const Json& given, const char* key) const {
     const auto found = given.find(key);
     if (found == given.end() || found->is_null()) {
-      if (given.contains("tool_calls")) return "";
+      if (given.contains("tool_calls") || given.contains("function_call")) return "";
       fail(std::string("no '") + key + "'");
     }
     if (found->is_string()) return found->get<std::string>();
@@ -159,6 +170,14 @@ class MessageReader {
       *arguments = parsed;
     }
     return calls;
+  }
+
+  // OpenAI's older form of a call.
+  Json one_call(const Json& function) const {
+    if (!function.is_object() || !function.contains("name")) {
+      fail("'function_call' is " + function.dump().substr(0, 100) + ", expected an object with 'name' and 'arguments'");
+    }
+    return Json::array({{{"type", "function"}, {"function", function}}});
   }
 
   // Text that is not a call as JSON stays what the assistant says.
