@@ -1,6 +1,8 @@
 #include "lora/data/chat.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -60,10 +62,15 @@ bool is_other_mask(const std::string& field) {
   return names.contains(field);
 }
 
-// Refuses deep values: they would exhaust the stack of code that traverses them.
+// Refuses deep values, which would exhaust the stack of code that traverses them, and numbers that are integers in the
+// row and that a template would write as floats.
 void expect_shallow(const Json& value, const std::string& where, int depth = 0) {
   if (depth > kDeepestMessage)
     throw DataError(where + ": nested more than " + std::to_string(kDeepestMessage) + " deep");
+  const bool beyond = value.is_number_unsigned() ? value.get<uint64_t>() > INT64_MAX
+                                                 : value.is_number_float() && std::abs(value.get<double>()) >= 0x1p63;
+  if (beyond)
+    throw DataError(where + ": a number beyond 64 bits, " + value.dump() + "; expected it as text, in quotes");
   if (!value.is_structured()) return;
   for (const auto& item : value) expect_shallow(item, where, depth + 1);
 }

@@ -35,11 +35,12 @@ std::pair<size_t, size_t> reasoning_in(const ChatMessage& message);
 // Reads a list of messages: OpenAI's {role, content, …} or ShareGPT's {from, value, …}, with the roles user or human,
 // assistant or gpt, … `weight: 0`, `train: false` and the same under other tools' names mark an answer that is not
 // trained. Content in text parts is joined, null content becomes "", and arguments of tool calls that are JSON text are
-// parsed, as most templates expect; `text_calls` keeps the text. Other nulls are dropped, as in transformers. `developer` becomes `system`. A message of
-// role tool_call or function_call that holds a call as JSON, {name, arguments}, becomes the assistant's tool_calls, in
-// one message with the assistant's words before it. OpenAI's earlier `function_call` becomes tool_calls too.
-// Throws DataError "WHERE: NAME[2]: …" for a malformed conversation, an unknown role, a part that is not text, and a
-// mark that cannot be followed, such as axolotl's `train_detail`.
+// parsed, as most templates expect; `text_calls` keeps the text. Other nulls are dropped, as in transformers.
+// `developer` becomes `system`. A message of role tool_call or function_call that holds a call as JSON, {name,
+// arguments}, becomes the assistant's tool_calls, in one message with the assistant's words before it. OpenAI's earlier
+// `function_call` becomes tool_calls too.
+// Throws DataError "WHERE: NAME[2]: …" for a malformed conversation, an unknown role, a part that is not text, a number
+// beyond 64 bits, and a mark that cannot be followed, such as axolotl's `train_detail`.
 std::vector<ChatMessage> read_messages(const nlohmann::ordered_json& list, const std::string& where,
                                        const std::string& name = "messages");
 

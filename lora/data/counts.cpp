@@ -47,6 +47,7 @@ SourceCounts& SourceCounts::operator+=(const SourceCounts& other) {
   split += other.split;
   answers += other.answers;
   ended += other.ended;
+  only_end += other.only_end;
   samples += other.samples;
   tokens += other.tokens;
   supervised += other.supervised;

@@ -18,6 +18,7 @@ struct SourceCounts {
   int64_t split = 0;             // rows longer than max_length that became several samples
   int64_t answers = 0;           // kept rows with a prompt and an answer, which needs an end
   int64_t ended = 0;             // of these: with a trained EOS or end of turn
+  int64_t only_end = 0;          // of these: with no other trained token
   int64_t samples = 0;
   int64_t tokens = 0, supervised = 0;  // of these samples
   // Of kept rows, what is nowhere in the text that the chat template makes of them:

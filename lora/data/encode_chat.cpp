@@ -111,7 +111,8 @@ WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options
     const bool is_masked = mask != masked.end() && token.begin >= mask->begin;
     whole.add(token.id, (all && !is_masked) || inside);
     if (!inside) continue;
-    ended = token.begin >= answer->tail && tokenizer.is_special(token.id);
+    // A token that takes the white space before it (lstrip) begins in the answer's own words.
+    ended = token.end > answer->tail && tokenizer.is_special(token.id);
     if (ended) whole.end_ids.push_back(token.id);
   }
   whole.has_bos = tokenizer.bos_id() && !whole.sample.ids.empty() && whole.sample.ids.front() == *tokenizer.bos_id();

@@ -42,6 +42,13 @@ bool trains_one_of(const Sample& sample, const std::vector<int64_t>& ids) {
   return false;
 }
 
+bool trains_none_but(const Sample& sample, const std::vector<int64_t>& ids) {
+  for (size_t i = 0; i < sample.ids.size(); ++i) {
+    if (sample.supervised[i] && std::ranges::count(ids, sample.ids[i]) == 0) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void WholeSample::add(int64_t id, bool target) {
@@ -75,6 +82,9 @@ EncodedExample fit(WholeSample whole, const EncodeOptions& options) {
   counts.ended = whole.is_answer && std::ranges::any_of(encoded.samples, [&](const Sample& sample) {
                    return trains_one_of(sample, whole.end_ids);
                  });
+  counts.only_end = whole.is_answer && std::ranges::all_of(encoded.samples, [&](const Sample& sample) {
+                      return trains_none_but(sample, whole.end_ids);
+                    });
   return encoded;
 }
 

@@ -14,7 +14,7 @@ void expect_directory(const std::filesystem::path& path);
 // is instead (a run, an adapter, a cache of huggingface_hub, GGUF files, Meta's files), or which model_type it has.
 void expect_model_directory(const std::filesystem::path& path);
 
-// "; nothing is downloaded: …, run hf download NAME --local-dir DIR" for a path that looks like a name on the Hugging Face Hub
+// "; nothing is downloaded: …, run hf download NAME --local-dir DIR" for a path that looks like one of the Hugging Face Hub
 // and leads nowhere here; else empty. `options`: of the command, with a space behind.
 std::string hub_hint(const std::string& path, const std::string& options);
 

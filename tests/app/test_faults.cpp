@@ -58,9 +58,9 @@ TEST_CASE("where no checkpoint can be read, --resume touches nothing, and --rest
     }
   }
   const auto before = files_in(out);
-  check_refused(
-      {"lora-train", recipe, "--resume"}, 5,
-      {"none of its 2 checkpoints can be read", "step-000006", newer ? "format_version 2" : "size", "--restart"});
+  check_refused({"lora-train", recipe, "--resume"}, 5,
+                {"none of its 2 checkpoints can be read", "step-000006", newer ? "format_version 2" : "found 100 bytes",
+                 "--restart"});
   CHECK(files_in(out) == before);
   check_refused({"lora-train", recipe}, 5, {"already holds a run", "--resume", "--restart"});
   CHECK(files_in(out) == before);
@@ -77,7 +77,7 @@ TEST_CASE("where no checkpoint can be read, --resume touches nothing, and --rest
   CHECK(CheckpointStore(out).steps() == std::vector<int64_t>{4, 6});
   REQUIRE(run({"lora-train", recipe, "--restart"}).exit_code == 0);
   CHECK(fs::exists(out / "old-2/checkpoints/step-000006/manifest.json"));
-  check_refused({"lora-train", recipe, "--resume", "--restart"}, 2, {}) /* one of the two */;
+  CHECK(run({"lora-train", recipe, "--resume", "--restart"}).exit_code == 2);
 }
 
 TEST_CASE("a resumed run notices other base weights, and says what else differs") {
@@ -91,7 +91,7 @@ TEST_CASE("a resumed run notices other base weights, and says what else differs"
   CAPTURE(changed.err);
   REQUIRE(changed.exit_code == 0);
   CHECK_THAT(changed.err, Contains("was trained with 1 threads, this process has 2"));
-  CHECK_THAT(changed.err, Contains("changed since the checkpoint: training.learning_rate: 0.001 -> 0.0005"));
+  CHECK_THAT(changed.err, Contains("changed since the checkpoint: training.learning_rate: 0.001 -> 5.0e-04"));
   CHECK_THAT(changed.err, Contains("training.max_steps: 6 -> 8") && Contains("training.max_grad_norm: 1.0 -> 0.5"));
 
   std::string weights = read_bytes(model / "model.safetensors");
@@ -126,7 +126,7 @@ TEST_CASE("no file is writable for everyone, whatever the umask is") {
 TEST_CASE("JSON that nests 100,000 deep is refused by every reader") {
   const TemporaryDirectory directory;
   const fs::path model = copied_model(directory);
-  const std::string recipe = quickstart_recipe(directory), path = "model.path=" + model.string();
+  const std::string recipe = quickstart_recipe(directory, "export: [peft]\n"), path = "model.path=" + model.string();
   const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
   REQUIRE(run({"lora-train", recipe, path}).exit_code == 0);
 
@@ -169,7 +169,7 @@ TEST_CASE("names that no file system takes are refused without an internal error
     for (const char* key : {"model.path=", "output_dir=", "data.cache_dir="}) {
       CAPTURE(key, place);
       const int code = run({"lora-train", recipe, key + place}).exit_code;
-      CHECK(code >= 2);
+      CHECK(code != 1);  // a cache that cannot be kept is no error
       CHECK(code <= 5);
     }
     CHECK(run({"lora-inspect", place}).exit_code >= 2);
@@ -217,7 +217,7 @@ TEST_CASE("an export removes what killed exports left, and not what a running on
 TEST_CASE("sizes beyond any model are refused by name, not met as an internal error") {
   const TemporaryDirectory directory;
   const fs::path model = copied_model(directory);
-  const std::string recipe = quickstart_recipe(directory), path = "model.path=" + model.string();
+  const std::string recipe = quickstart_recipe(directory, "export: [peft]\n"), path = "model.path=" + model.string();
   REQUIRE(run({"lora-train", recipe, path}).exit_code == 0);
   const std::string config = read_bytes(model / "config.json");
   for (const char* key :

@@ -99,6 +99,53 @@ TEST_CASE("what a weight of 0 marks is not trained by train_on: all either, what
   CHECK(encode(last, "mistral", TrainOn::kAll).counts.answers == 0);
 }
 
+// A tokenizer whose special tokens take the spaces before them, as `lstrip` does.
+class StrippingTokenizer : public ChatTokenizer {
+ public:
+  using ChatTokenizer::ChatTokenizer;
+  std::vector<Token> encode(std::string_view text, std::span<const TextRange> special = {}) const override {
+    std::vector<Token> stripped;
+    for (Token token : ChatTokenizer::encode(text, special)) {
+      while (is_special(token.id) && !stripped.empty() && stripped.back().id == ' ') {
+        token.begin = stripped.back().begin;
+        stripped.pop_back();
+      }
+      stripped.push_back(token);
+    }
+    return stripped;
+  }
+};
+
+TEST_CASE("an end of turn that takes the spaces before it is the answer's one end") {
+  const StrippingTokenizer stripping({"", "<|im_end|>", "<|im_start|>"}, false);
+  const Chat chat = conversation({{"user", "a"}, {"assistant", "b  "}});
+  CHECK(masks(chat, "chatml", TrainOn::kAssistant, stripping) ==
+        "«<|im_start|>»user\na«<|im_end|>»\n«<|im_start|>»assistant\n⟦b«<|im_end|>»⟧\n");
+  CHECK(encode(chat, "chatml", TrainOn::kAssistant, stripping).counts.ended == 1);
+}
+
+TEST_CASE("an answer of which the end alone is trained is counted") {
+  CHECK(encode(two_turns(), "chatml").counts.only_end == 0);
+  CHECK(encode(conversation({{"user", "a"}, {"assistant", ""}}), "chatml").counts.only_end == 1);
+  EncodeOptions options{.max_length = 100};
+  CHECK(encode_example(tokenizer(), options, {"a", "b"}).counts.only_end == 0);
+  CHECK(encode_example(tokenizer(), options, {"a", ""}).counts.only_end == 1);
+  CHECK(encode_example(tokenizer(), options, {"", ""}).counts.only_end == 0);  // no answer
+}
+
+TEST_CASE("a whole number that 64 bits do not hold is refused where a template would write it as a float") {
+  const auto read = [](const std::string& number) {
+    return read_messages(nlohmann::ordered_json::parse(R"([{"role": "assistant", "content": "", "tool_calls":
+      [{"function": {"name": "f", "arguments": {"x": )" +
+                                                       number + "}}}]}]"),
+                         "row");
+  };
+  for (const char* number : {"9223372036854775807", "-9223372036854775808", "1.5", "1e15"}) CHECK_NOTHROW(read(number));
+  for (const char* number : {"9223372036854775808", "18446744073709551615", "12345678901234567890123"}) {
+    CHECK_THROWS_WITH(read(number), Contains("a number beyond 64 bits") && Contains("in quotes"));
+  }
+}
+
 TEST_CASE("a generation prompt that a template always adds is not trained") {
   const std::string always = R"({% for m in messages %}{{ '<|start_header_id|>' + m.role + '<|end_header_id|>' }}
 {{ m.content + '<|eot_id|>' }}{% endfor %}{{ '<|start_header_id|>assistant<|end_header_id|>\n' }})";

@@ -100,6 +100,20 @@ TEST_CASE("added tokens extend the vocabulary") {
   CHECK(tokenizer->id_of("word") == std::nullopt);
 }
 
+TEST_CASE("names of special_tokens_map.json count unless tokenizer_config.json has added_tokens_decoder") {
+  // As transformers 5.24 has it: tokenizer.eos_token of these directories.
+  const Directory directory;
+  directory.write("special_tokens_map.json", R"({"eos_token": "<s>"})");
+  directory.write("tokenizer_config.json", R"({"eos_token": "</s>"})");
+  CHECK(directory.load()->eos_id() == 1);
+  directory.write("tokenizer_config.json", R"({"eos_token": "</s>", "added_tokens_decoder": {}})");
+  CHECK(directory.load()->eos_id() == 2);
+  directory.write("special_tokens_map.json", R"({"pad_token": "<s>"})");
+  directory.write("tokenizer_config.json", R"({"eos_token": "</s>"})");
+  CHECK(directory.load()->eos_id() == 2);
+  CHECK(directory.load()->pad_id() == 1);
+}
+
 TEST_CASE("configurations that contradict the model are refused with file and key") {
   const Directory directory;
   directory.write("added_tokens.json", R"({"<s>": 7})");

@@ -55,6 +55,11 @@ std::string lost_lines(const std::string& path, const SourceCounts& counts) {
   add(counts.lost_reasoning, "the reasoning", "trained answer");
   std::string text;
   if (!lost.empty()) text += "Lost        " + path + ": the chat template writes nothing of " + lost + "\n";
+  if (counts.only_end > 0) {
+    text += "Only end    " + path + ": of " + with_commas(counts.only_end) +
+            (counts.only_end == 1 ? " answer" : " answers") +
+            " the end alone is trained; the answer is empty, or its first token begins in the prompt\n";
+  }
   if (counts.open_answers > 0) {
     const bool one = counts.open_answers == 1;
     text += "No end      " + path + ": " + with_commas(counts.open_answers) +

@@ -57,11 +57,24 @@ void read_config(const JsonView& file, TokenizerConfig& config) {
   config.type = file.string_or("tokenizer_class", "");
   const auto added = file.find("added_tokens_decoder");
   if (!added) return;
+  config.has_added_tokens = true;
   for (const auto& [key, entry] : added->object().items()) {
     AddedToken token = read_added_token(added->at(key));
     token.id = read_id(*added, key);
     config.added.push_back(std::move(token));
   }
+}
+
+// As transformers does: beside a tokenizer_config.json with added_tokens_decoder the older special_tokens_map.json does
+// not count; without, its names are the ones.
+void read_names_map(const JsonView& file, TokenizerConfig& config) {
+  if (config.has_added_tokens) return;
+  TokenizerConfig own;
+  read_names(file, own);
+  for (const auto name : {&TokenizerConfig::bos, &TokenizerConfig::eos, &TokenizerConfig::pad}) {
+    if (own.*name) config.*name = own.*name;
+  }
+  config.special.insert(config.special.end(), own.special.begin(), own.special.end());
 }
 
 // The model's reader says what is wrong with a config.json.
@@ -112,7 +125,7 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
   read("tokenizer_config.json", read_config);
   read_model_type(directory / "config.json", config);
   if (config.type.ends_with("Fast")) config.type.resize(config.type.size() - 4);
-  read("special_tokens_map.json", read_names);
+  read("special_tokens_map.json", read_names_map);
   read("added_tokens.json", read_added);
   const auto chat_template = directory / "chat_template.jinja";
   if (std::filesystem::is_regular_file(chat_template)) config.files.push_back(chat_template);

@@ -15,6 +15,7 @@ struct TokenizerConfig {
   std::optional<bool> add_bos, add_eos;
   std::string type;                          // tokenizer_class, without "Fast"
   std::string model_type;                    // of config.json
+  bool has_added_tokens = false;             // tokenizer_config.json has added_tokens_decoder
   bool has_config = false;                   // there is a tokenizer_config.json
   std::optional<bool> legacy;                // SentencePiece: adds a space to each part between special tokens
   std::vector<AddedToken> added;             // with their ids
@@ -23,8 +24,9 @@ struct TokenizerConfig {
 };
 
 // Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json in `directory`, if they exist, and the
-// model type and the tokenizer's class in config.json. An earlier file takes precedence. Throws ModelError with file
-// and key.
+// model type and the tokenizer's class in config.json. Names of special tokens are those of special_tokens_map.json, but
+// of tokenizer_config.json alone where that has added_tokens_decoder, as in transformers 5. Of the rest an earlier file
+// takes precedence. Throws ModelError with file and key.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory);
 
 // Reads an entry of `added_tokens` or `added_tokens_decoder`, without the id.
