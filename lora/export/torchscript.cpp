@@ -22,7 +22,6 @@
 
 #include "lora/adapters/merged.h"
 #include "lora/data/chat_template.h"
-#include "lora/export/export.h"
 #include "lora/export/torchscript_source.h"
 #include "lora/export/verify.h"
 #include "lora/quantization/int8.h"
