@@ -366,7 +366,7 @@ TEST_CASE("lora-export writes from a run or an adapter what the run itself expor
   CHECK(SafetensorsFile(directory / "b/model.safetensors").entries().size() ==
         SafetensorsFile(directory / "a/model.safetensors").entries().size());
   check_refused({"lora-export", (directory / "a").string(), "--format", "peft", "--output", (directory / "c").string()},
-                5, {"neither a run directory"});
+                2, {"is not a run or an adapter"});
   CHECK(run({"lora-export", run_directory, "--format", "onnx", "--output", "x"}).exit_code == 2);
 }
 
