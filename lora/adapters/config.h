@@ -64,7 +64,7 @@ struct AdapterConfig {
   // A tied head is adapted or trained together with embed_tokens. Where false they part, and a merged model has both.
   bool ensure_weight_tying = true;
   std::string init = "kaiming";  // a name of initial_pairs() in initialise.h
-  std::string init_from;         // a PEFT adapter directory to go on from; empty: none
+  std::string init_from;         // a PEFT adapter directory to continue from; empty: none
   // Keys of an adapter_config.json that are not known here and that a person says change nothing.
   std::vector<std::string> ignored_options;
   AdaLoraConfig adalora;

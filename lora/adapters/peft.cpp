@@ -120,7 +120,7 @@ void expect_same_meaning(const std::string& where, const AdapterConfig& file, co
     if (found.finished && rank < module.layer->rank()) {
       throw ModelError(where + ": '" + path + "' is pruned to rank " + std::to_string(rank) +
                        " already; expected an adapter with all of its ranks. lora-export --format lora makes a LoRA "
-                       "adapter of it, to go on from with method lora");
+                       "adapter of it, to continue from with method lora");
     }
     if (alpha != module.layer->alpha()) {
       refuse("alpha of '" + module.path + "'", std::to_string(alpha), std::to_string(module.layer->alpha()));

@@ -22,7 +22,7 @@ bool stays_inside(const fs::path& name) {
   return !name.empty() && name.is_relative() && *name.lexically_normal().begin() != "..";
 }
 
-std::optional<std::string> file_damage(const fs::path& directory, const std::string& name, const json& wanted) {
+std::optional<std::string> file_damage(const fs::path& directory, const std::string& name, const json& expected) {
   if (!stays_inside(name)) return name + ": the manifest names a file outside the checkpoint";
   std::error_code error;
   const fs::path path = directory / name;
@@ -30,12 +30,12 @@ std::optional<std::string> file_damage(const fs::path& directory, const std::str
   if (!fs::exists(status)) return name + ": missing";
   if (!fs::is_regular_file(status)) return name + ": no regular file";
   const auto size = fs::file_size(path, error);
-  const auto wanted_size = wanted.at("size").get<uint64_t>();
+  const auto expected_size = expected.at("size").get<uint64_t>();
   if (error) return name + ": " + error.message();
-  if (size != wanted_size) {
-    return name + ": found " + std::to_string(size) + " bytes, expected " + std::to_string(wanted_size);
+  if (size != expected_size) {
+    return name + ": found " + std::to_string(size) + " bytes, expected " + std::to_string(expected_size);
   }
-  if (sha256_of_file(path) != wanted.at("sha256").get_ref<const std::string&>()) {
+  if (sha256_of_file(path) != expected.at("sha256").get_ref<const std::string&>()) {
     return name + ": its SHA-256 is not the one in the manifest";
   }
   return std::nullopt;
@@ -76,8 +76,8 @@ std::optional<std::string> find_damage(const fs::path& directory, int64_t step) 
   if (manifest.at("step").get<int64_t>() != step) return std::string(kManifest) + ": of another step";
   const json& files = manifest.at("files");
   if (!files.is_object()) return std::string(kManifest) + ": not a manifest";
-  for (const auto& [name, wanted] : files.items()) {
-    if (auto damage = file_damage(directory, name, wanted)) return damage;
+  for (const auto& [name, expected] : files.items()) {
+    if (auto damage = file_damage(directory, name, expected)) return damage;
   }
   return std::nullopt;
 } catch (const json::exception&) {

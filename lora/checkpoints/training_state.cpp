@@ -64,11 +64,11 @@ Progress read_progress(const fs::path& path) {
   }
 }
 
-// Pairs each tensor of `wanted` with the tensor of the same name in the file.
-std::vector<std::pair<at::Tensor, at::Tensor>> fitting(const fs::path& path, const NamedTensors& wanted) {
+// Pairs each tensor of `expected` with the tensor of the same name in the file.
+std::vector<std::pair<at::Tensor, at::Tensor>> fitting(const fs::path& path, const NamedTensors& expected) {
   const SafetensorsFile file(path);
   std::vector<std::pair<at::Tensor, at::Tensor>> pairs;
-  for (const auto& [name, tensor] : wanted) {
+  for (const auto& [name, tensor] : expected) {
     if (!file.contains(name) || file.tensor(name).sizes() != tensor.sizes()) {
       throw StorageError(path.string() + ": '" + name + "' is missing or of another shape; is the recipe the same?");
     }

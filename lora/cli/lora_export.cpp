@@ -1,4 +1,4 @@
-// lora-export RUN_OR_ADAPTER_OR_MODEL --format torchscript|huggingface|peft|gguf|gguf-lora --output PATH [--outtype q8_0] …
+// lora-export RUN_OR_ADAPTER --format torchscript|huggingface|peft|gguf|gguf-lora --output PATH [--outtype q8_0] …
 // lora-export --combine PATH=WEIGHT … [--combination-type cat] --format … --output PATH
 
 #include "lora/app/source/combined_model.h"
@@ -13,8 +13,9 @@ int main(int argc, char** argv) {
   lora::CombineOptions combine;
   lora::ExportOptions options;
   bool overwrite = false;
-  auto* trained_option = app.add_option(
-      "SOURCE", source, "A run directory, one of its checkpoints, a PEFT adapter directory, or a model's directory");
+  auto* trained_option =
+      app.add_option("RUN_OR_ADAPTER", source,
+                     "A run directory, one of its checkpoints, a PEFT adapter directory, or a model's directory");
   auto* combine_option = app.add_option("--combine", combined,
                                         "Instead: adapters of one base with their weights, such as runs/fr=0.7 "
                                         "runs/de=0.3");
@@ -31,10 +32,11 @@ int main(int argc, char** argv) {
   app.add_option("--majority-sign", majority_sign, "Types ties: total or frequency elects the sign")
       ->check(CLI::IsMember(lora::names_of(combine.majority_sign).known))
       ->needs(combine_option);
-  app.add_option("--seed", combine.seed, "Types dare: of what is pruned")->needs(combine_option);
+  app.add_option("--seed", combine.seed, "For the types with dare: decides which values are pruned")
+      ->needs(combine_option);
   app.add_option("--format", format, "What to write")->required()->check(CLI::IsMember(lora::export_names().known));
   app.add_option("--output", output, "Where: a file for torchscript and gguf, else a directory")->required();
-  app.add_flag("--overwrite", overwrite, "Take the place of what is there already");
+  app.add_flag("--overwrite", overwrite, "Replace an output that exists");
   app.add_option(
          "--outtype", options.outtype,
          "Formats gguf: the numbers of matrices; torchscript: int8 for those of the layers; auto: the model's own")
@@ -57,7 +59,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
     if (source.empty() && combined.empty()) {
-      throw lora::Error(lora::ExitCode::kRecipe, "export", "nothing to write; expected SOURCE or --combine");
+      throw lora::Error(lora::ExitCode::kRecipe, "export", "nothing to write; expected RUN_OR_ADAPTER or --combine");
     }
     std::vector<std::filesystem::path> places = {output};
     const lora::ExportFormat& chosen = lora::export_format(format);

@@ -42,8 +42,8 @@ struct NamedSource {
   TrainedSource source;
 };
 
-// MODEL may be a run or an adapter: that is then the first adapter, on its own base. A run that trained the whole network
-// is a model of its own.
+// MODEL may be a run or an adapter: that is then the first adapter, on its own base. A run that trained the whole
+// network is a model of its own.
 void settle_model(Options& options) {
   if (!is_run_or_adapter(options.model)) return expect_model_directory(options.model);
   const TrainedSource source = find_trained(options.model, options.ignored_options);

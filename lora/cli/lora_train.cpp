@@ -57,7 +57,7 @@ void show(const std::vector<PlannedRun>& runs, bool dry_run) {
 int run(const std::string& recipe_file, const std::vector<std::string>& overrides, const RunOptions& options,
         char** argv) {
   const std::vector<NamedRecipe> recipes = load_recipes(recipe_file, overrides);
-  const Recipe& shared = recipes.front().recipe;  // of what is the same in all: the base and the process
+  const Recipe& shared = recipes.front().recipe;  // what all share: the base and the process
   const auto beside = std::filesystem::path(recipe_file).parent_path();
   for (const NamedRecipe& one : recipes) expect_paths(one.recipe, beside);
   expect_model_directory(shared.model.path);

@@ -21,10 +21,10 @@ size_t bytes_of(const RawRow& row) {
   return bytes;
 }
 
-void expect_label(const Example& example, bool wanted, const std::string& where) {
-  if (example.label.has_value() == wanted) return;
-  throw DataError(where + (wanted ? ": a row without a label; expected format classification"
-                                  : ": a row with a label; expected text for a language model"));
+void expect_label(const Example& example, bool expected, const std::string& where) {
+  if (example.label.has_value() == expected) return;
+  throw DataError(where + (expected ? ": a row without a label; expected format classification"
+                                    : ": a row with a label; expected text for a language model"));
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ bool is_chosen(const Format& format, const DataRow& row) {
 std::string train_on_problem(const Format& format, const DataSource& source) {
   const bool chosen = source.train_on == TrainOn::kChosen;
   if (format.trains == Trains::kPair && !chosen) {
-    return "preference pairs are read and checked, but there is no training on preferences yet; "
+    return "preference pairs are read and checked, but training on preferences does not exist yet; "
            "train_on: chosen trains on the chosen answers alone";
   }
   const bool possible = format.trains == Trains::kPair || takes_marks(format);

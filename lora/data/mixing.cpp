@@ -26,7 +26,7 @@ Mixture::Mixture(const MixingConfig& config, std::vector<MixedSource> sources, s
       shuffled_(shuffled),
       seed_(seed),
       lengths_(lengths.begin(), lengths.end()) {
-  double all = 0, wanted = 0;
+  double all = 0, target = 0;
   for (MixedSource& source : sources) {
     int64_t total = 0;
     for (int64_t sample = source.begin; sample < source.end; ++sample) total += counts(sample);
@@ -36,13 +36,13 @@ Mixture::Mixture(const MixingConfig& config, std::vector<MixedSource> sources, s
     const double share = !interleaved_                                     ? source.epochs * static_cast<double>(total)
                          : config.strategy == MixingStrategy::kTemperature ? std::pow(sized, 1 / config.temperature)
                                                                            : source.weight;
-    wanted += share;
+    target += share;
     plain_ = plain_ && !interleaved_ && source.epochs == 1.0;
     sources_.push_back({std::move(source), total, share, share});
   }
   for (Source& source : sources_) {
-    source.wanted /= wanted;
-    if (interleaved_) source.quota = source.wanted * all;
+    source.target /= target;
+    if (interleaved_) source.quota = source.target * all;
   }
 }
 
@@ -88,7 +88,7 @@ std::vector<Mixture::Share> Mixture::shares(int64_t epoch) const {
   double all = 0;
   for (size_t i = 0; i < sources_.size(); ++i) {
     const Source& source = sources_[i];
-    Share share{.name = source.of.name, .wanted = source.wanted};
+    Share share{.name = source.of.name, .target = source.target};
     share.passes = source.quota / static_cast<double>(source.total);
     for (const int64_t sample : drawn_from(i, epoch)) {
       ++share.samples;

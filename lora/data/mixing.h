@@ -38,7 +38,7 @@ class Mixture {
 
   struct Share {
     std::string name;
-    double wanted = 0;                // fraction of 1, in the unit of the config
+    double target = 0;                // fraction of 1, in the unit of the config
     double realised = 0;              // the actual fraction in the epoch
     int64_t samples = 0, tokens = 0;  // in the epoch
     double passes = 0;                // over the source's samples, per epoch
@@ -51,7 +51,7 @@ class Mixture {
     MixedSource of;
     int64_t total;  // size of all its samples, in the unit of the config
     double quota;   // the part of it per epoch
-    double wanted;
+    double target;
   };
   std::vector<int64_t> drawn_from(size_t source, int64_t epoch) const;
   int64_t counts(int64_t sample) const { return by_tokens_ ? lengths_[static_cast<size_t>(sample)] : 1; }

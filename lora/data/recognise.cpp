@@ -52,11 +52,11 @@ Recognised recognise_format(const DataSource& source, const nlohmann::ordered_js
     std::vector<std::string> columns;
   };
   std::vector<Candidate> best;
-  std::string wanted;
+  std::string expected;
   for (const Format& format : formats()) {
     if ((format.trains == Trains::kLabel) != labelled) continue;
     const std::vector<std::string> required = required_columns(format);
-    wanted += (wanted.empty() ? "" : "; ") + format.name + ": " + listed(required, 20);
+    expected += (expected.empty() ? "" : "; ") + format.name + ": " + listed(required, 20);
     if (!reads_all_renamed(format, source)) continue;
     Candidate candidate{&format, required.size(), {}};
     for (const std::string& column : format.columns) {
@@ -72,8 +72,8 @@ Recognised recognise_format(const DataSource& source, const nlohmann::ordered_js
   std::vector<std::string> columns;
   for (const auto& item : row.items()) columns.push_back(item.key());
   if (best.empty()) {
-    throw DataError(where + ": no format has these columns: " + listed(columns, 20) + "; expected those of " + wanted +
-                    ", or `fields` to rename them, as in fields: {prompt: question, completion: answer}");
+    throw DataError(where + ": no format has these columns: " + listed(columns, 20) + "; expected those of " +
+                    expected + ", or `fields` to rename them, as in fields: {prompt: question, completion: answer}");
   }
   std::vector<std::string> names;
   for (const Candidate& candidate : best) names.push_back(candidate.format->name);

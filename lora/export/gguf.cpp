@@ -15,12 +15,12 @@ namespace lora {
 namespace {
 
 // llama.cpp needs float32 for norms and biases.
-GgmlType type_of(const LazyTensor& tensor, GgmlType wanted) {
+GgmlType type_of(const LazyTensor& tensor, GgmlType requested) {
   if (tensor.shape.size() < 2) return GgmlType::kF32;
-  return tensor.shape.back() % ggml_block(wanted) == 0 ? wanted : GgmlType::kF16;
+  return tensor.shape.back() % ggml_block(requested) == 0 ? requested : GgmlType::kF16;
 }
 
-std::vector<GgufTensor> gguf_tensors(const LlamaForCausalLM& model, GgmlType wanted) {
+std::vector<GgufTensor> gguf_tensors(const LlamaForCausalLM& model, GgmlType requested) {
   const ModelConfig& config = model.config();
   std::vector<GgufTensor> tensors;
   if (const at::Tensor divisors = gguf_rope_divisors(config); divisors.defined()) {
@@ -34,7 +34,7 @@ std::vector<GgufTensor> gguf_tensors(const LlamaForCausalLM& model, GgmlType wan
       return offset == 0 ? rows : rows.to(at::kFloat) + offset;
     };
     const at::ScalarType dtype = offset == 0 ? tensor.dtype : at::kFloat;
-    tensors.push_back({{gguf_name(config, tensor.name), dtype, tensor.shape, make}, type_of(tensor, wanted)});
+    tensors.push_back({{gguf_name(config, tensor.name), dtype, tensor.shape, make}, type_of(tensor, requested)});
   }
   return tensors;
 }

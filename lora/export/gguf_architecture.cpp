@@ -195,7 +195,7 @@ GgufArchitecture gguf_architecture(const ModelConfig& config) {
   const Known* known = find_known(config.model_type);
   if (!known) {
     throw ExportError("gguf: no architecture for model_type '" + config.model_type +
-                      "'. Expected huggingface, from which llama.cpp's own convert_hf_to_gguf.py goes on");
+                      "'. Expected huggingface, from which llama.cpp's own convert_hf_to_gguf.py continues");
   }
   check(config, known->architecture);
   return known->architecture;

@@ -102,7 +102,7 @@ std::string write_gguf_lora(const ExportSource& source, const std::filesystem::p
   expect_pairs_alone(source);
   const GgmlType type = gguf_type(source.options.outtype, at::kFloat);
   const std::vector<Pair> pairs = pairs_of(plain_form(source));
-  // Modules of another s·r than the first have what is left of it in their B.
+  // Modules of another s·r than the first have the rest of it in their B.
   const double alpha = pairs.front().alpha != 0 ? pairs.front().alpha : 1;
   GgufMetadata metadata = gguf_head(architecture, "adapter", source.model_directory, type);
   metadata.emplace_back("adapter.type", "lora");

@@ -56,7 +56,7 @@ std::shared_ptr<LlamaForCausalLM> load_gguf(const std::filesystem::path& path, c
       name != gguf_architecture(*config).name) {
     fail("'general.architecture' is " + name + "; expected " + gguf_architecture(*config).name);
   }
-  std::set<std::string> wanted;
+  std::set<std::string> expected;
   const auto expect = [&](const std::string& name, at::IntArrayRef shape) {
     const auto found = file->entries().find(gguf_name(*config, name));
     if (found == file->entries().end()) fail("tensor '" + gguf_name(*config, name) + "' is missing");
@@ -64,7 +64,7 @@ std::shared_ptr<LlamaForCausalLM> load_gguf(const std::filesystem::path& path, c
       fail("tensor '" + gguf_name(*config, name) + "' is " + c10::str(at::IntArrayRef(found->second.shape)) +
            "; expected " + c10::str(shape));
     }
-    wanted.insert(found->first);
+    expected.insert(found->first);
   };
   const WeightSource weights = [&](const std::string& name, at::IntArrayRef shape) {
     expect(name, shape);
@@ -80,11 +80,11 @@ std::shared_ptr<LlamaForCausalLM> load_gguf(const std::filesystem::path& path, c
   };
   auto model = std::make_shared<LlamaForCausalLM>(*config, like.dtype(), weights, linears);
   if (const at::Tensor divisors = gguf_rope_divisors(*config); divisors.defined()) {
-    wanted.insert("rope_freqs.weight");
+    expected.insert("rope_freqs.weight");
     if (!file->tensor("rope_freqs.weight").equal(divisors)) fail("tensor 'rope_freqs.weight' is another than expected");
   }
   for (const auto& [name, entry] : file->entries()) {
-    if (!wanted.contains(name)) fail("tensor '" + name + "' is not expected");
+    if (!expected.contains(name)) fail("tensor '" + name + "' is not expected");
   }
   return model;
 }

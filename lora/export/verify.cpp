@@ -35,8 +35,8 @@ at::Tensor ids_of(const ExportSource& source) {
 
 }  // namespace
 
-LogitDifference logit_difference(const at::Tensor& found, const at::Tensor& wanted) {
-  const at::Tensor right = wanted.to(at::kFloat);
+LogitDifference logit_difference(const at::Tensor& found, const at::Tensor& expected) {
+  const at::Tensor right = expected.to(at::kFloat);
   const at::Tensor difference = (found.to(at::kFloat) - right).abs();
   return {difference.max().item<double>(), difference.mean().item<double>(),
           std::max(1.0, right.abs().max().item<double>())};

@@ -16,7 +16,7 @@ struct LogitDifference {
   double largest = 0, mean = 0;  // of |found − expected|
   double scale = 1;              // the largest |expected|, at least 1
 };
-LogitDifference logit_difference(const at::Tensor& found, const at::Tensor& wanted);
+LogitDifference logit_difference(const at::Tensor& found, const at::Tensor& expected);
 
 // "differ by 0.031 at most, 0.0042 on average"
 std::string difference_text(const LogitDifference& difference);
@@ -27,8 +27,8 @@ using Logits = std::function<at::Tensor(const at::Tensor& ids)>;
 // Compares with the trained model on a fixed text (several scripts, code, numbers), tokenised by the source's
 // tokenizer, or on fixed ids without a tokenizer. Returns a line for the user: "logits of 97 tokens differ by … at
 // most, … on average from the trained model's: within what bfloat16 rounds; the likeliest token is the same for 96 of
-// 97", or "…: the same numbers". Throws NumericsError if the largest difference exceeds `bound` · scale or is NaN. `rounding`: the numbers that
-// explain the bound; with an infinite bound, those that explain a difference.
+// 97", or "…: the same numbers". Throws NumericsError if the largest difference exceeds `bound` · scale or is NaN.
+// `rounding`: the numbers that explain the bound; with an infinite bound, those that explain a difference.
 std::string verify_logits(const ExportSource& source, const Logits& written, double bound, const std::string& rounding);
 
 // What a difference means: "the same numbers", or "within what bfloat16 rounds".

@@ -92,7 +92,7 @@ Answers answer_questions(LlamaForCausalLM& model, const Tokenizer& tokenizer, co
     const auto tokens = generate(model, prompts, config);
     for (size_t i = begin; i < end; ++i) {
       const std::string text = strip(continuation(tokenizer, prompts[i - begin], tokens[i - begin]));
-      answers.exact += text == strip(questions[i].wanted);
+      answers.exact += text == strip(questions[i].expected);
       answers.texts.push_back(text);
     }
   }

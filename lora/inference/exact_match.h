@@ -18,7 +18,7 @@ struct Answers {
 // A row to answer.
 struct Question {
   std::vector<int64_t> prompt;
-  std::string text, wanted;  // prompt and expected answer as text
+  std::string text, expected;  // prompt and expected answer as text
 };
 
 // The first `most` rows of the sources. Each source's options build the prompts. Throws the errors of load_dataset.

@@ -45,11 +45,11 @@ void describe_config(const fs::path& file, Inspection& inspection) {
 
 // Compares the tensors that config.json implies with the tensors in the files.
 void compare_with_config(const fs::path& directory, const SafetensorsFiles& files, Inspection& inspection) {
-  std::map<std::string, std::vector<int64_t>> wanted;
+  std::map<std::string, std::vector<int64_t>> expected;
   try {
     ModelConfig config = read_model_config(directory);
     const auto model = make_meta(directory, "auto", config.labels);
-    for (const auto& item : model->named_parameters()) wanted[item.key()] = item.value().sizes().vec();
+    for (const auto& item : model->named_parameters()) expected[item.key()] = item.value().sizes().vec();
   } catch (const Error& e) {
     inspection.odd.push_back(std::string("cannot be trained or merged here: ") + e.what());
     return;
@@ -59,8 +59,8 @@ void compare_with_config(const fs::path& directory, const SafetensorsFiles& file
   for (const auto& file : files) {
     for (const auto& [name, entry] : file->entries()) {
       found.insert(name);
-      const auto place = wanted.find(name);
-      if (place == wanted.end()) {
+      const auto place = expected.find(name);
+      if (place == expected.end()) {
         extra.push_back(name);
       } else if (place->second != entry.shape) {
         inspection.odd.push_back("'" + name + "' is " + c10::str(at::IntArrayRef(entry.shape)) +
@@ -68,7 +68,7 @@ void compare_with_config(const fs::path& directory, const SafetensorsFiles& file
       }
     }
   }
-  for (const auto& [name, shape] : wanted) {
+  for (const auto& [name, shape] : expected) {
     if (!found.contains(name)) missing.push_back(name);
   }
   // A family may store several projections in one tensor with its own name.

@@ -236,7 +236,7 @@ Value map_filter(const Value& input, Arguments& arguments, const std::string& na
 
 // select, reject, selectattr and rejectattr
 Value select(const Value& input, Arguments& arguments, const std::string& name) {
-  const bool of_attribute = name.ends_with("attr"), wanted = name.starts_with("select");
+  const bool of_attribute = name.ends_with("attr"), sought = name.starts_with("select");
   const Value path = of_attribute ? arguments.require(0, "attribute", name) : Value(None{});
   const size_t at = of_attribute ? 1 : 0;
   const Value* test = arguments.find(at, "test");
@@ -245,7 +245,7 @@ Value select(const Value& input, Arguments& arguments, const std::string& name) 
   List list;
   for (const Value& item : items_of(input)) {
     const Value value = attribute_of(item, path);
-    if ((test ? apply_test(test_name, value, rest) : value.truth()) == wanted) list.items.push_back(item);
+    if ((test ? apply_test(test_name, value, rest) : value.truth()) == sought) list.items.push_back(item);
   }
   return list;
 }

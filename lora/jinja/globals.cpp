@@ -54,8 +54,8 @@ Value strftime(Arguments& arguments, const Date& date) {
   time.tm_min = date.minute;
   time.tm_isdst = -1;
   timegm(&time);  // sets the day of the week
-  const Value wanted = arguments.require(0, "format", "strftime_now");
-  const std::string& format = expect_text(wanted, "strftime_now").bytes();
+  const Value expected = arguments.require(0, "format", "strftime_now");
+  const std::string& format = expect_text(expected, "strftime_now").bytes();
   char buffer[512];
   // The size is 0 if the result does not fit or is empty.
   const size_t size = std::strftime(buffer, sizeof buffer, format.c_str(), &time);

@@ -233,14 +233,14 @@ class Lexer {
       append_utf8(value, code);
       return length;
     }
-    const size_t wanted = rest[0] == 'x' ? 2 : rest[0] == 'u' ? 4 : rest[0] == 'U' ? 8 : 0;
-    if (wanted == 0) {
+    const size_t expected = rest[0] == 'x' ? 2 : rest[0] == 'u' ? 4 : rest[0] == 'U' ? 8 : 0;
+    if (expected == 0) {
       value += '\\';
       value += rest[0];
       return 1;
     }
-    const auto [code, length] = number(1, wanted, 16);
-    if (length != wanted || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
+    const auto [code, length] = number(1, expected, 16);
+    if (length != expected || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
       fail(at_, std::string("a string has a broken \\") + rest[0] + " in it");
     }
     append_utf8(value, code);

@@ -263,12 +263,12 @@ std::optional<Value> list_method(const Value& object, const std::string& name) {
   if (name != "index" && name != "count") return {};
   return bound(name, [object, name](Arguments& arguments) {
     const auto& items = object.list()->items;
-    const Value wanted = arguments.require(0, "value", name);
+    const Value sought = arguments.require(0, "value", name);
     if (name == "count") {
       return Value(
-          static_cast<int64_t>(std::ranges::count_if(items, [&](const Value& one) { return equal(one, wanted); })));
+          static_cast<int64_t>(std::ranges::count_if(items, [&](const Value& one) { return equal(one, sought); })));
     }
-    const auto found = std::ranges::find_if(items, [&](const Value& one) { return equal(one, wanted); });
+    const auto found = std::ranges::find_if(items, [&](const Value& one) { return equal(one, sought); });
     if (found == items.end()) throw TemplateError("index(): the value is not in the list");
     return Value(static_cast<int64_t>(found - items.begin()));
   });

@@ -15,8 +15,8 @@ const Token& TokenCursor::next() {
   return current;
 }
 
-const Token& TokenCursor::expect(Token::Kind kind, const std::string& wanted) {
-  if (!is(kind)) fail("unexpected " + shown() + "; expected " + wanted);
+const Token& TokenCursor::expect(Token::Kind kind, const std::string& expected) {
+  if (!is(kind)) fail("unexpected " + shown() + "; expected " + expected);
   return next();
 }
 

@@ -31,7 +31,7 @@ class TokenCursor {
   bool accept_name(std::string_view name) { return is_name(name) && (next(), true); }
 
   // Moves past the current token, or throws a TemplateError with the expected and the found token.
-  const Token& expect(Token::Kind kind, const std::string& wanted);
+  const Token& expect(Token::Kind kind, const std::string& expected);
   void expect(std::string_view operator_);
   void expect_name(std::string_view name);
 

@@ -28,12 +28,12 @@ double relative_difference(const at::Tensor& values, int64_t piece,
                            const std::function<void(int64_t, float*, int64_t)>& decode) {
   const auto pieces = static_cast<size_t>(ceil_div(values.numel(), piece));
   std::vector<double> squares(pieces), differences(pieces);
-  for_each_piece(values, piece, [&](int64_t first, const float* wanted, int64_t count) {
+  for_each_piece(values, piece, [&](int64_t first, const float* expected, int64_t count) {
     std::vector<float> found(static_cast<size_t>(count));
     decode(first, found.data(), count);
     const auto index = static_cast<size_t>(first / piece);
     for (size_t i = 0; i < found.size(); ++i) {
-      const double w = wanted[i], d = w - static_cast<double>(found[i]);
+      const double w = expected[i], d = w - static_cast<double>(found[i]);
       squares[index] += w * w;
       differences[index] += d * d;
     }

@@ -29,9 +29,9 @@ struct NamedTree {
 // Whether the tree has a list `adapters`.
 bool has_adapters(const YamlNode& root);
 
-// Throws RecipeError at its place for `adapters` that is not a list or is empty. Notes in `problems`, and goes on after,
-// an entry that is not a map; a name that is missing, given twice or not valid; a key that an entry cannot have; and
-// data.train beside the list.
+// Throws RecipeError at its place for `adapters` that is not a list or is empty. Notes in `problems`, and continues
+// after, an entry that is not a map; a name that is missing, given twice or not valid; a key that an entry cannot have;
+// and data.train beside the list.
 std::vector<NamedTree> split_adapters(const YamlNode& root, Problems& problems);
 
 }  // namespace lora

@@ -40,14 +40,14 @@ struct YamlSource {
 };
 
 // The one document in `text`; a null node when it holds none. Notes in `problems`, with line and column, a key given
-// twice, an anchor, an alias and a tag. Throws RecipeError, with what was noted so far, where reading cannot go on: text
-// that is not YAML or not UTF-8, a tab in the indentation, a key that is not a scalar and a second document.
+// twice, an anchor, an alias and a tag. Throws RecipeError, with what was noted so far, where reading cannot continue:
+// text that is not YAML or not UTF-8, a tab in the indentation, a key that is not a scalar and a second document.
 YamlNode parse_document(const std::string& text, const YamlSource& source, Problems& problems);
 
 // Puts an override "key.path=value" into the tree; a number in the path is an index into a list, from 0. The value is
-// YAML, except that one which begins with * is text: a pattern of files. "-" alone is text too: standard input. Keys are
-// not checked here: an unknown one is found when the tree is read, as in a file. Throws RecipeError; the tree is then as
-// before.
+// YAML, except that one which begins with * is text: a pattern of files. "-" alone is text too: standard input. Keys
+// are not checked here: an unknown one is found when the tree is read, as in a file. Throws RecipeError; the tree is
+// then as before.
 void apply_override(YamlNode& root, const std::string& text);
 
 // What a node is, for a message: "'abc'", "the string '8'", "nothing", "a list", "a map".

@@ -10,16 +10,16 @@ namespace lora {
 // Section ("" for the top, "data.train" for an entry of that list) -> its keys, in order.
 const std::map<std::string, std::vector<std::string>>& known_keys();
 
-// What a key that `section` does not have may stand for: it belongs in another section, is another tool's name for one of
-// ours, or is close to either. Both are empty where nothing is near.
+// What a key that `section` does not have may stand for: it belongs in another section, is another tool's name for one
+// of ours, or is close to either. Both are empty where nothing is near.
 struct KeyHint {
   std::string text;  // " (did you mean 'alpha'?)"
   std::string path;  // of our key, from the top: "adapter.alpha"
 };
 KeyHint key_hint(const std::string& section, const std::string& key);
 
-// " (QLoRA is method lora with model.quantization: nf4)" for another tool's value of the key at `path`, where the answer
-// is more than another name for it; else empty.
+// " (QLoRA is method lora with model.quantization: nf4)" for another tool's value of the key at `path`, where the
+// answer is more than another name for it; else empty.
 std::string value_hint(const std::string& path, const std::string& value);
 
 // Other tools' names for keys are not read; they are only in hints.

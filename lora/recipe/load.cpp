@@ -84,9 +84,10 @@ class Reader {
     const std::string path = inside(path_, key);
     // For a path in place of a source, a common slip, the message has the correction.
     const auto hint = [](const YamlNode& node, const std::string& before, const std::string& after) {
-      const bool is_path = requires(Section source) { source.path; }
-      &&node.is(YamlNode::Kind::kScalar);
-      return is_path ? "; write " + before + "{path: " + shown(node.text) + "}" + after : "";
+      constexpr bool kHasPath = requires(Section source) { source.path; };
+      return kHasPath && node.is(YamlNode::Kind::kScalar)
+                 ? "; write " + before + "{path: " + shown(node.text) + "}" + after
+                 : "";
     };
     if (!is_kind(list, YamlNode::Kind::kList, path, "a list of maps", problems_, hint(list, "[", "]"))) return;
     for (size_t i = 0; i < list.items.size(); ++i) {

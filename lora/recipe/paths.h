@@ -1,6 +1,6 @@
 #pragma once
-// Where a recipe's paths lead. A relative path starts at the working directory; where nothing is there, it starts at the
-// recipe's own directory.
+// Where a recipe's paths lead. A relative path starts at the working directory; where nothing is there, it starts at
+// the recipe's own directory.
 
 #include <filesystem>
 #include <string>

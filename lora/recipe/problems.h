@@ -27,8 +27,8 @@ class Problems {
   void add(const Problems& others);
   bool empty() const { return messages_.empty(); }
 
-  // Notes that the value at `path` is not known: it is missing, of a wrong type or under a wrong name. A rule that reads
-  // it would only report the same again.
+  // Notes that the value at `path` is not known: it is missing, of a wrong type or under a wrong name. A rule that
+  // reads it would only report the same again.
   void spoil(const std::string& path) { spoiled_.insert(path); }
   // True if `path`, something inside it or something around it is spoiled.
   bool is_spoiled(const std::string& path) const;

@@ -42,7 +42,8 @@ std::string range_of(const Numbers& rule) {
   return text;
 }
 
-// Reads each item of a list, and throws the errors of all. For a single value in its place, a common slip, the message has the correction.
+// Reads each item of a list, and throws the errors of all. For a single value in its place, a common slip, the message
+// has the correction.
 template <typename Read>
 void for_each_item(const YamlNode& node, const std::string& path, const Read& read) {
   if (node.is(Kind::kNull)) return;
@@ -71,8 +72,8 @@ void for_each_entry(const YamlNode& node, const std::string& path, const std::st
   problems.throw_any();
 }
 
-// "[q_proj, v_proj]" for names without a path, one or several between commas, which are no expression over a whole path.
-// Empty for anything else, and for the modules at the top.
+// "[q_proj, v_proj]" for names without a path, one or several between commas, which are no expression over a whole
+// path. Empty for anything else, and for the modules at the top.
 std::string names_alone(const std::string& text) {
   if (text.empty() || text == "lm_head" || text == "score" || text.starts_with("model.")) return "";
   std::string names;

@@ -30,7 +30,7 @@ struct Numbers {
   double max = std::numeric_limits<double>::infinity();
   bool below_max = false;  // max itself is excluded
 };
-struct OrAuto : Integers {};  // `auto` is no value
+struct OrAuto : Integers {};  // `auto` is not a value
 struct Bytes {};              // a number of bytes, alone or with a unit: 2GiB, 1.5 GB
 struct OrNull {};             // null is the empty string
 struct Template {};           // one of template_names(), a path that ends in .jinja, or text with {{ or {%
@@ -45,7 +45,7 @@ void read_value(const YamlNode& node, const std::string& path, std::string& valu
 void read_value(const YamlNode& node, const std::string& path, std::string& value, const Names& rule);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, Template);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, TemplateOrNull);
-// null is no value.
+// null is not a value.
 void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const Integers& rule);
 void read_value(const YamlNode& node, const std::string& path, std::optional<double>& value, const Numbers& rule);
 void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, const OrAuto& rule);

@@ -24,11 +24,11 @@ Histogram histogram(const std::vector<int64_t>& values, int bins) {
   Histogram made;
   if (values.empty()) return made;
   const int64_t most = *std::max_element(values.begin(), values.end());
-  const double wanted = std::max(1.0, static_cast<double>(most) / bins);
-  const double power = std::pow(10.0, std::floor(std::log10(wanted)));
+  const double ideal = std::max(1.0, static_cast<double>(most) / bins);
+  const double power = std::pow(10.0, std::floor(std::log10(ideal)));
   for (const double factor : {1.0, 2.0, 5.0, 10.0}) {
     made.width = factor * power;
-    if (made.width >= wanted) break;
+    if (made.width >= ideal) break;
   }
   made.counts.resize(static_cast<size_t>(static_cast<double>(most) / made.width) + 1);
   for (const int64_t value : values) ++made.counts[static_cast<size_t>(static_cast<double>(value) / made.width)];

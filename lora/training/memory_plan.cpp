@@ -39,7 +39,7 @@ struct Shapes {
   int64_t element;                               // bytes of an activation
   int64_t hidden, qkv, heads, kv, inner, vocab;  // widths; vocab: of the head
   int64_t head_count, padded_dim;
-  bool plain_head;                         // logits are one product, whose chunks are held one at a time
+  bool unadapted_head;                     // logits are one product, whose chunks are held one at a time
   int64_t layers, ranks;                   // ranks: of all projections of a layer, padded
   int64_t adapter_inputs;                  // widths of the inputs of A, of all projections whose A is trained
   int64_t magnitudes, gate_up_magnitudes;  // widths kept for magnitudes: of q, k, v, o and down; of gate and up
@@ -61,7 +61,7 @@ Shapes shapes_of(const LlamaForCausalLM& model) {
   s.vocab = c.labels.empty() ? c.vocab_size : static_cast<int64_t>(c.labels.size());
   s.head_count = layer.heads.heads;
   s.padded_dim = (layer.heads.dim + 15) / 16 * 16;
-  s.plain_head = model.plain_head_weight().defined();
+  s.unadapted_head = model.unadapted_head_weight().defined();
   s.layers = static_cast<int64_t>(layers.size());
   for (const NormShape& norm : layer.norms) {
     // The backward pass computes the norms before attention and MLP again. It needs the input of the others.
@@ -123,8 +123,8 @@ int64_t workspace_bytes(const Shapes& s, int64_t tokens, Recompute level) {
   const int64_t attention = 4 * (2 * s.head_count * s.padded_dim) + 4 * 3 * (s.kv + 16);
   const int64_t layer = tokens * (gradients + attention);
   // An adapted head holds all logits: the base's and the adapter's, their sum, its softmax and gradient.
-  const int64_t rows = s.plain_head ? linear_cross_entropy_chunk(tokens, s.vocab) : tokens;
-  const int64_t logits = rows * s.vocab * (s.plain_head ? s.element : 2 * s.element + 4 * 4);
+  const int64_t rows = s.unadapted_head ? linear_cross_entropy_chunk(tokens, s.vocab) : tokens;
+  const int64_t logits = rows * s.vocab * (s.unadapted_head ? s.element : 2 * s.element + 4 * 4);
   const int64_t head = logits + 3 * tokens * s.hidden * 4;
   return std::max(layer, head);
 }
@@ -135,7 +135,7 @@ int64_t releasable_bytes(const LlamaForCausalLM& model) {
   const auto bytes = [](const at::Tensor& weight) {
     return is_file_view(weight) && !weight.requires_grad() ? static_cast<int64_t>(weight.nbytes()) : 0;
   };
-  int64_t at_once = bytes(model.plain_head_weight()), all = at_once;
+  int64_t at_once = bytes(model.unadapted_head_weight()), all = at_once;
   for (const auto& layer : model.model->layers) {
     const auto form = layer->fused_form(model.dtype());
     const auto* parts = std::get_if<FusedLayerParts>(&form);

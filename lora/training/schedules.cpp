@@ -14,7 +14,7 @@ namespace {
 struct ScheduleRow {
   std::string name;
   // What remains of the way from min_lr_ratio to 1. `progress`: the share of the steps after warm-up that are done,
-  // which exceeds 1 where training goes on beyond the planned end.
+  // which exceeds 1 where training continues beyond the planned end.
   double (*remaining)(double progress);
   std::vector<std::string> elsewhere = {};  // other tools' names for it
 };

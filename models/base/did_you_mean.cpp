@@ -38,11 +38,11 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 std::vector<std::string> nearest_names(std::string_view word, const std::vector<std::string>& candidates,
                                        size_t count) {
   std::vector<std::pair<size_t, const std::string*>> near;
-  const std::string wanted = folded(word);
+  const std::string sought = folded(word);
   for (const std::string& candidate : candidates) {
-    const auto [shorter, longer] = std::minmax({wanted.size(), candidate.size()});
+    const auto [shorter, longer] = std::minmax({sought.size(), candidate.size()});
     if (longer - shorter > longer / 3) continue;  // the difference in length is a lower bound of the distance
-    const size_t distance = edit_distance(wanted, folded(candidate));
+    const size_t distance = edit_distance(sought, folded(candidate));
     if (distance <= longer / 3) near.emplace_back(distance, &candidate);
   }
   std::ranges::stable_sort(near, {}, &std::pair<size_t, const std::string*>::first);

@@ -11,7 +11,7 @@
 namespace lora {
 namespace {
 
-// (B, T, kv_heads, D) -> (B, heads, T, D): each key head serves heads / kv_heads query heads.
+// (B, T, kv_heads, D) -> (B, heads, T, D): each key head is shared by heads / kv_heads query heads.
 at::Tensor spread_heads(const at::Tensor& x, int64_t heads) {
   const int64_t groups = heads / x.size(2);
   return (groups == 1 ? x : x.repeat_interleave(groups, /*dim=*/2)).transpose(1, 2);

@@ -27,7 +27,7 @@ struct FusedLayerParts {
   double eps = 0;
   HeadLayout layout;
   AttentionScores scores;
-  double residual_scale = 1;  // of what is added to x and to h
+  double residual_scale = 1;  // of the summands of x and h
   bool gelu = false;          // act is GELU in its tanh approximation instead of SiLU
 };
 

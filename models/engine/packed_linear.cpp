@@ -9,7 +9,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Carries the weight, which is no tensor, from the forward to the backward pass.
+// Carries the weight, which is not a tensor, from the forward to the backward pass.
 struct Carried final : torch::CustomClassHolder {
   explicit Carried(std::shared_ptr<const PackedWeight> w) : weight(std::move(w)) {}
   WeightHandle weight;

@@ -85,7 +85,7 @@ std::string parse_entry(const json& value, TensorEntry& entry) {
     return number.is_number_unsigned() && number.get<uint64_t>() <= std::numeric_limits<int64_t>::max();
   };
   if (!shape.is_array() || !std::all_of(shape.begin(), shape.end(), is_dimension)) {
-    return "found a shape that is no list of dimensions";
+    return "found a shape that is not a list of dimensions";
   }
   entry.shape = shape.get<std::vector<int64_t>>();
 
@@ -159,7 +159,7 @@ void SafetensorsFile::read_header() {
   std::memcpy(&length, bytes, kLengthBytes);
   if (length > kLargestHeader) {
     fail_head("found a header length of " + std::to_string(length) + ", expected at most " +
-              std::to_string(kLargestHeader) + "; this is no safetensors file");
+              std::to_string(kLargestHeader) + "; this is not a safetensors file");
   }
   if (length > file_->size() - kLengthBytes) {
     fail_head("found " + std::to_string(file_->size()) + " bytes, expected a header of " + std::to_string(length) +
@@ -168,13 +168,14 @@ void SafetensorsFile::read_header() {
   data_offset_ = kLengthBytes + length;
 
   const std::string_view text(bytes + kLengthBytes, length);
-  if (text.empty() || text.front() != '{') fail_head("the header does not begin with '{'; this is no safetensors file");
+  if (text.empty() || text.front() != '{')
+    fail_head("the header does not begin with '{'; this is not a safetensors file");
   json header;
   if (const std::string problem = parse_header(text, header); !problem.empty()) fail("the header " + problem);
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {
       for (const auto& [key, item] : value.items()) {
-        if (!value.is_object() || !item.is_string()) fail("the header's __metadata__ is no map of text to text");
+        if (!value.is_object() || !item.is_string()) fail("the header's __metadata__ is not a map of text to text");
         metadata_.emplace(key, item.get<std::string>());
       }
       continue;

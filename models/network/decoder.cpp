@@ -129,7 +129,7 @@ at::Tensor LlamaForCausalLM::loss_sum(const TokenBatch& batch, const at::Tensor&
   const at::Tensor supervised = (targets != kIgnoredTarget).nonzero().squeeze(1);
   const at::Tensor hidden = model->forward(batch, plan).index_select(0, supervised);
   const at::Tensor expected = targets.index_select(0, supervised);
-  if (const at::Tensor weight = plain_head_weight(); weight.defined()) {
+  if (const at::Tensor weight = unadapted_head_weight(); weight.defined()) {
     const LogitScale scale = score ? LogitScale{} : LogitScale{config_.logit_divisor, config_.logit_softcap};
     const at::Tensor loss = linear_cross_entropy(hidden, weight, expected, scale);
     if (plan.release_weights) release_pages(weight);  // its gradient is done already
@@ -150,7 +150,7 @@ void LlamaForCausalLM::put_head(const std::shared_ptr<Linear>& head) {
   config_.tie_word_embeddings = !lm_head;
 }
 
-at::Tensor LlamaForCausalLM::plain_head_weight() const {
+at::Tensor LlamaForCausalLM::unadapted_head_weight() const {
   if (has_tied_head()) return model->embed_tokens->is_plain() ? model->embed_tokens->weight_matrix() : at::Tensor();
   const auto dense = std::dynamic_pointer_cast<DenseLinear>(output_head());
   return dense ? dense->weight : at::Tensor();

@@ -87,7 +87,7 @@ class LlamaForCausalLM final : public LinearHost {
   // Gives a model with a tied head a head of its own or, with null, ties the head again. config() follows.
   void put_head(const std::shared_ptr<Linear>& head);
   // The head's weight (V, H) where logits are x Wᵀ and nothing else; undefined where the head is adapted.
-  at::Tensor plain_head_weight() const;
+  at::Tensor unadapted_head_weight() const;
 
   std::shared_ptr<LlamaModel> model;
   // At most one is not null; both are null where the language model's head is tied to embed_tokens.

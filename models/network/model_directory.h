@@ -10,12 +10,12 @@ namespace lora {
 // the message says.
 void expect_directory(const std::filesystem::path& path);
 
-// The same, and throws where the directory holds no model of a family of families/families.h: it says what the directory
-// is instead (a run, an adapter, a cache of huggingface_hub, GGUF files, Meta's files), or which model_type it has.
+// The same, and throws where the directory holds no model of a family of families/families.h: it says what the
+// directory is instead (a run, an adapter, a cache of huggingface_hub, GGUF files, Meta's), or which model_type it has.
 void expect_model_directory(const std::filesystem::path& path);
 
-// "; nothing is downloaded: …, run hf download NAME --local-dir DIR" for a path that looks like one of the Hugging Face Hub
-// and leads nowhere here; else empty. `options`: of the command, with a space behind.
+// "; nothing is downloaded: …, run hf download NAME --local-dir DIR" for a path that looks like a name on the
+// Hugging Face Hub and leads nowhere here; else empty. `options`: of the command, with a space behind.
 std::string hub_hint(const std::string& path, const std::string& options);
 
 }  // namespace lora

@@ -22,10 +22,10 @@ constexpr const char* kHeadWeight = "lm_head.weight";
 constexpr const char* kEmbeddingWeight = "model.embed_tokens.weight";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
-at::ScalarType compute_dtype(const std::string& wanted, const ModelConfig& config) {
-  const std::string name = wanted == "auto" ? config.dtype : wanted;
+at::ScalarType compute_dtype(const std::string& requested, const ModelConfig& config) {
+  const std::string name = requested == "auto" ? config.dtype : requested;
   // All float8 values are bfloat16 ones too.
-  if (name == "bfloat16" || (wanted == "auto" && name.starts_with("float8_"))) return at::kBFloat16;
+  if (name == "bfloat16" || (requested == "auto" && name.starts_with("float8_"))) return at::kBFloat16;
   if (name == "float32" || name == "float16") return at::kFloat;
   throw ModelError("dtype '" + name + "' is not supported; expected one of " + joined(dtype_names().known));
 }

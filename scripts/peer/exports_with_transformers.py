@@ -4,7 +4,7 @@
   1. the Hugging Face directory, whole and in shards, by transformers: no key missing or left over, tied heads tied,
      generation_config and tokenizer carried along, the same bits in shards as whole, logits of PEFT's own merge;
   2. the TorchScript file by torch.jit in Python, float32 and bfloat16, beside which the directory stands;
-  3. torch.export goes on from that directory.
+  3. torch.export starts from that directory.
 
     scripts/peer/exports_with_transformers.py --lora-train build/lora-train --data ../shared/data
 """

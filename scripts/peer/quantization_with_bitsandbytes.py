@@ -30,7 +30,7 @@ from safetensors.torch import load_file
 
 STEPS, ROWS, MAX_LENGTH, RATE = 30, 4, 384, 1e-3
 
-UNTRAINED = 1e-20  # what is left in a merged weight of an adapter trained for one step at a rate of 1e-30
+UNTRAINED = 1e-20  # what remains in a merged weight of an adapter trained for one step at a rate of 1e-30
 
 
 def quantize(model):

@@ -94,7 +94,7 @@ TEST_CASE("a classifier's merged weights alone give the adapted model's logits")
   CHECK((logits(plain, texts) - texts.logits("adapted")).abs().max().item<double>() < 1e-5);
 }
 
-TEST_CASE("a classifier's adapter does not go on a language model, nor on another number of labels") {
+TEST_CASE("a classifier's adapter does not fit a language model, nor another number of labels") {
   const AdapterConfig config = from(golden_model("classifier") / "adapter");
   CHECK_THROWS_WITH(inject(load_pretrained(golden_model("default"), "auto"), config, 1),
                     Contains("is a classifier's adapter; expected one of a language model"));

@@ -111,7 +111,7 @@ TEST_CASE("the error that is reported is the distance from the weighted sum") {
   }
 }
 
-TEST_CASE("adapters of every method are combined by their own scaling, but DoRA's, which is no product") {
+TEST_CASE("adapters of every method are combined by their own scaling, but DoRA's, which is not a product") {
   const auto model = load_pretrained(golden_model("default"), "float32");
   AdapterSet set(model);
   WeightedNames weighted;

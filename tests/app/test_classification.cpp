@@ -104,7 +104,7 @@ TEST_CASE("a classifier's run that is stopped and resumed gives the bits of one 
   }
 }
 
-TEST_CASE("training goes on from a classifier, or from its adapter, with its labels") {
+TEST_CASE("training continues from a classifier, or from its adapter, with its labels") {
   const TemporaryDirectory directory;
   const std::string recipe = classifier_recipe(directory);
   REQUIRE(run({"lora-train", recipe, "export=[huggingface, peft]"}).exit_code == 0);

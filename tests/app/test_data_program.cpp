@@ -96,7 +96,7 @@ TEST_CASE("lora-data prepare writes the data that training would see") {
   CHECK(run({"lora-data", "prepare", recipe, "--output", output}).exit_code == 5);
 }
 
-TEST_CASE("a run says what cleaning found and how sources are mixed, and goes on where it stopped") {
+TEST_CASE("a run says what cleaning found and how sources are mixed, and resumes where it stopped") {
   const TemporaryDirectory directory;
   std::string recipe = two_source_recipe(
       directory,

@@ -65,7 +65,7 @@ TEST_CASE("a run from the cache, a fresh one and one from standard input have th
   CHECK(found[2] == found[0]);
 }
 
-TEST_CASE("a run does not go on with other data, and goes on with the same") {
+TEST_CASE("a run does not resume with other data, and does with the same") {
   const TemporaryDirectory directory;
   write_bytes(directory / "a.jsonl", question_rows(40));
   const std::string recipe =

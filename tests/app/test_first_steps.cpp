@@ -79,6 +79,15 @@ TEST_CASE("paths that lead nowhere are all in one answer, before anything is rea
                 {"'model_type' is 'gpt2'; supported are llama, "});
 }
 
+TEST_CASE("data of which nothing is left to train on is named by its file") {
+  const TemporaryDirectory directory;
+  const std::string recipe = quickstart_recipe(directory);
+  write_bytes(directory / "long.jsonl", "{\"prompt\": \"" + std::string(400, 'x') + "\", \"completion\": \"y\"}\n");
+  const std::string rows = "[{path: " + (directory / "long.jsonl").string() + "}]";
+  check_refused({"lora-train", recipe, "data.validation=" + rows, "--dry-run"}, 3,
+                {"long.jsonl: no token is left to train on in 1 row: the prompts of 1 alone fill max_length 256"});
+}
+
 TEST_CASE("a file of another kind in place of data or weights is named by what it is") {
   const TemporaryDirectory directory;
   const std::string recipe = smallest_recipe(directory);
@@ -143,7 +152,7 @@ TEST_CASE("a run says in a line each what of its recipe has no effect or does no
   CAPTURE(longer.err);
   REQUIRE(longer.exit_code == 0);
   // Cosine over 2 steps is at 0 after them, over 4 at a half.
-  CHECK_THAT(longer.err, Contains("step 3 has a learning rate of 1.0e-04, where the run so far had come to 0.0e+00: "
+  CHECK_THAT(longer.err, Contains("step 3 has a learning rate of 1.00e-04, where the run so far had come to 0.00e+00: "
                                   "max_steps was 2 and is 4"));
 }
 
@@ -172,8 +181,8 @@ TEST_CASE("training on prepared data is training on its rows") {
   const std::string of_train = "data={train: [{path: " + prepared + "}]}";
   CHECK_THAT(run({"lora-train", recipe, of_train, "training.eval_every=0", "--dry-run"}).err,
              Contains("validation.safetensors is not read"));
-  check_refused({"lora-train", recipe, of_train, "training.max_length=20", "training.eval_every=0", "--dry-run"}, 3,
-                {"more than training.max_length 20"});
+  check_refused({"lora-train", recipe, of_train, "training.max_length=10", "training.eval_every=0", "--dry-run"}, 3,
+                {"more than training.max_length 10"});
   check_refused({"lora-train", recipe, of_train, "data.train.0.format=text", "--dry-run"}, 3,
                 {"is prepared data, which is tokens with their masks"});
   check_refused({"lora-train", recipe, of_train, "data.validation_split=0.1", "--dry-run"}, 3,

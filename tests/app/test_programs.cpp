@@ -1,4 +1,4 @@
-// The programs from outside, on the quickstart's model: what they write, how they stop and go on, and what bad input
+// The programs from outside, on the quickstart's model: what they write, how they stop and resume, and what bad input
 // gets.
 
 #include <ATen/ATen.h>
@@ -164,7 +164,7 @@ TEST_CASE("a damaged newest checkpoint is passed over on resume, with a warning"
 }
 
 TEST_CASE(
-    "DoRA, PiSSA, OLoRA, embeddings, heads and rows go on from a checkpoint with the same bits, and are exported") {
+    "DoRA, PiSSA, OLoRA, embeddings, heads and rows resume from a checkpoint with the same bits, and are exported") {
   const std::vector<std::vector<std::string>> changes = {
       {"adapter.method=dora"},
       {"adapter.init=pissa_niter_2"},
@@ -366,7 +366,7 @@ TEST_CASE("lora-export writes from a run or an adapter what the run itself expor
   CHECK(SafetensorsFile(directory / "b/model.safetensors").entries().size() ==
         SafetensorsFile(directory / "a/model.safetensors").entries().size());
   check_refused({"lora-export", (directory / "a").string(), "--format", "peft", "--output", (directory / "c").string()},
-                5, {"neither a run directory"});
+                2, {"is not a run or an adapter"});
   CHECK(run({"lora-export", run_directory, "--format", "onnx", "--output", "x"}).exit_code == 2);
 }
 

@@ -52,7 +52,7 @@ TEST_CASE("adapters trained in one run are bit for bit those trained alone") {
   }
 }
 
-TEST_CASE("a run of several adapters goes on bit for bit, also where it died between two checkpoints") {
+TEST_CASE("a run of several adapters resumes bit for bit, also where it died between two checkpoints") {
   const TemporaryDirectory whole, parts;
   REQUIRE(run({"lora-train", write_two(whole)}).exit_code == 0);
   const std::string recipe = write_two(parts);

@@ -57,7 +57,7 @@ TEST_CASE("a stream trains as the whole data does where it fits a window, packed
   }
 }
 
-TEST_CASE("a stream that was stopped goes on with the same bits, and not with other data") {
+TEST_CASE("a stream that was stopped resumes with the same bits, and not with other data") {
   const Streaming test;
   const std::string data = (test.directory / "a.jsonl").string();
   write_bytes(data, counting_rows(40));

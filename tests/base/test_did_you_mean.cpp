@@ -37,7 +37,7 @@ TEST_CASE("the nearest name is offered, and none that is far") {
   CHECK(did_you_mean("xyzzy", names) == "");
   CHECK(did_you_mean("", names) == "");
   CHECK(did_you_mean("rank", {}) == "");
-  CHECK(did_you_mean("ab", {"xy", "ax"}) == "");  // half of a short word is no likeness
+  CHECK(did_you_mean("ab", {"xy", "ax"}) == "");  // half of a short word is not enough
 }
 
 TEST_CASE("case and hyphens do not count") {

@@ -52,7 +52,7 @@ TEST_CASE("a kill at any system call of a write leaves the old or the new checkp
       [&](bool written) {
         const int64_t newest = newest_step(run);
         REQUIRE((newest == 2 || (newest == 1 && !written)));
-        // The next process goes on as if nothing had happened.
+        // The next process continues as if nothing had happened.
         CheckpointStore(run).write(3, content(3));
         REQUIRE(newest_step(run) == 3);
         REQUIRE(std::distance(fs::directory_iterator(run / "checkpoints"), {}) == newest + 1);

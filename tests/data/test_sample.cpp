@@ -48,7 +48,7 @@ TEST_CASE("without a prompt everything but BOS is trained") {
   CHECK(encode_one(PieceTokenizer(), {"", "ab"}, 100).sample.supervised == Flags{0, 1, 1, 1});
 }
 
-TEST_CASE("without a BOS the first token is no target: nothing stands before it") {
+TEST_CASE("without a BOS the first token is not a target: nothing stands before it") {
   const auto [sample, cut] = encode_one(PieceTokenizer({}, false), {"", "ab"}, 100);
   CHECK(sample.ids == Ids{'a', 'b'});
   CHECK(sample.supervised == Flags{0, 1});

@@ -127,7 +127,7 @@ TEST_CASE("a token whose probability is nearly one keeps its small gradient") {
   CHECK(std::abs(x.grad()[0][0].item<double>() / (-16 * rest) - 1) < 0.2);  // float32 has no more digits of it
 }
 
-TEST_CASE("one logit that is no number makes the loss none") {
+TEST_CASE("one logit that is not a number makes the loss not a number") {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     at::Tensor w = at::randn({70, 8}).to(dtype);
     w[40][3] = NAN;

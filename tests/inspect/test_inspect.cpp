@@ -199,7 +199,7 @@ TEST_CASE("a run is told by its losses, also where lines or checkpoints are dama
   CHECK_THAT(to_text(inspect(directory.path(), {}), 64), Contains("4.0000 at step 0, 2.0000 at step 20"));
 }
 
-TEST_CASE("what is no such thing is a model error that says what was expected") {
+TEST_CASE("a path that is none of these is a model error that says what was expected") {
   const TemporaryDirectory directory;
   CHECK_THROWS_AS(inspect(directory / "nowhere", {}), ModelError);
   CHECK_THROWS_WITH(inspect(directory.path(), {}), Contains("neither a run, a checkpoint"));

@@ -84,7 +84,7 @@ TEST_CASE("two literals are never of the same origin, so that like text of diffe
   CHECK(text.runs()[0].origin != text.runs()[1].origin);
 }
 
-TEST_CASE("what is not supported, and what is no template, is refused with its line") {
+TEST_CASE("an unsupported template and a text that is not a template are refused with their line") {
   const auto refuse = [](const std::string& source, const std::string& message) {
     INFO(source);
     CHECK_THROWS_AS(Template(source), TemplateError);

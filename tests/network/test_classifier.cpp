@@ -69,7 +69,7 @@ TEST_CASE("a fresh head is drawn from the seed, and the language model's is left
   CHECK(make_random(golden_model("default"), "auto", 1, labels)->score->out_features() == 4);
 }
 
-TEST_CASE("a classifier is no language model, and keeps its number of labels") {
+TEST_CASE("a classifier is not a language model, and keeps its number of labels") {
   CHECK_THROWS_WITH(load_pretrained(golden_model("classifier"), "auto"),
                     Contains("classifier of 3 labels") && Contains("expected a language model"));
   CHECK_THROWS_WITH(load_pretrained(golden_model("classifier"), "auto", {{"a", "b"}}),

@@ -46,7 +46,7 @@ TEST_CASE("logits equal those of transformers") {
   }
 }
 
-TEST_CASE("a text that goes on is read from where it is new, and answered as if it were read whole") {
+TEST_CASE("a longer text is read from where it is new, and answered as if it were read whole") {
   for (const std::string& name : kModels) {
     DYNAMIC_SECTION(name) {
       const auto model = load_pretrained(golden_model(name), "float32");
@@ -67,7 +67,7 @@ TEST_CASE("a text that goes on is read from where it is new, and answered as if 
       const auto answer = turn(text);
       text.insert(text.end(), answer.begin(), answer.end());
       text.insert(text.end(), {11, 12, 13, 14, 15, 16, 17});
-      turn(text);            // goes on; the last token of the answer has not been read
+      turn(text);            // continues; the last token of the answer has not been read
       turn(text);            // the same again: only its last token is read
       turn({5, 6, 20, 21});  // parts early
       turn({30, 31});        // from the start

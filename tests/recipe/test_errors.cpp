@@ -307,7 +307,7 @@ TEST_CASE("keys that contradict each other are refused") {
        "5:24: adapter.layers_to_transform: only with a list in target_modules; "
        "name the layers in the regular expression, or list the modules"},
       {4, "  method: full\n  init_from: runs/a",
-       "5:14: adapter.init_from: method full has no adapter to go on from; put the model in model.path"},
+       "5:14: adapter.init_from: method full has no adapter to continue from; put the model in model.path"},
       {4, "  target_modules: [q_proj]\n  method: dora\n  init: pissa",
        "6:9: adapter.init: pissa is for methods lora and rslora, found dora"},
       {4, "  method: full\n  use_rslora: true",
@@ -368,7 +368,7 @@ TEST_CASE("a classifier wants labelled rows, and only it") {
              Catch::Matchers::Contains("evaluation.exact_match: a classifier writes no answers"));
 }
 
-TEST_CASE("a file that is no recipe is refused") {
+TEST_CASE("a file that is not a recipe is refused") {
   const TemporaryDirectory directory;
   const auto error = [](const std::filesystem::path& file) -> std::string {
     try {
@@ -538,8 +538,8 @@ TEST_CASE("what a chat template cannot be is refused with the names it can") {
       source("text, train_on: chosen",
              "41: data.train.0.train_on: chosen goes with pairs or a label, found format text"),
       source("preference",
-             "25: data.train.0.format: preference pairs are read and checked, but there is no training on preferences "
-             "yet; train_on: chosen trains on the chosen answers alone"),
+             "25: data.train.0.format: preference pairs are read and checked, but training on preferences does not "
+             "exist yet; train_on: chosen trains on the chosen answers alone"),
       {6, "  train_on: chosen\n  train:",
        "6:13: data.train_on: chosen is for a source with pairs or labels alone; set it in that source's train_on"},
       {6, "  overlong: cut\n  train:",

@@ -40,7 +40,7 @@ TEST_CASE("without a terminal, progress is its first and last step and every twe
   CHECK(std::count(text.begin(), text.end(), '\n') == 23);
 }
 
-TEST_CASE("a run that goes on counts from its first step") {
+TEST_CASE("a resumed run counts from its first step") {
   const std::string text = printed([] {
     ProgressDisplay display(30, 40);
     display.step({31, 1000, 0.5, "loss 1.5", "1.2 GB"});

@@ -170,7 +170,7 @@ TEST_CASE("an adapter that was never trained is exported whole") {
   CHECK(find_method("adalora").as_lora(run.adapted).modules.size() == 14);
 }
 
-TEST_CASE("AdaLoRA taken up in any phase goes on with the same bits") {
+TEST_CASE("AdaLoRA resumed in any phase has the same bits") {
   const json expected = read_json(golden() / "expected.json");
   GoldenRun whole = golden_run(expected);
   std::vector<double> losses;
@@ -213,7 +213,7 @@ TEST_CASE("a schedule without room to prune is refused with the reason") {
   CHECK_NOTHROW(start([](AdaLoraConfig& c) { c.tinit = c.tfinal = 0, c.delta_t = 1; }, 2));
 }
 
-TEST_CASE("an AdaLoRA adapter that is pruned already is no start for another AdaLoRA run") {
+TEST_CASE("an AdaLoRA adapter that is pruned already cannot start another AdaLoRA run") {
   AdapterConfig adapter = golden_adapter();
   adapter.init_from = (golden() / "end").string();
   const auto model = load_pretrained(golden_model("default"), "auto");

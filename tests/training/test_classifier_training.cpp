@@ -163,7 +163,7 @@ TEST_CASE("the head learns at its own rate and an adapter trains it whole") {
   CHECK(trained.adapted.saved_modules == std::vector<std::string>{"score"});
 }
 
-TEST_CASE("a classifier's run that is taken up again goes on with the same bits") {
+TEST_CASE("a classifier's resumed run has the same bits") {
   TrainingConfig config = classifier_config();
   config.packing = true;
   config.learning_rates = {{"head", 3e-3}};

@@ -199,7 +199,7 @@ TEST_CASE("a DoRA adapter without its magnitude, and one on a base that PEFT cha
   CHECK_THROWS_WITH(read_peft_config(directory.path()), Contains("path_initial_model_for_weight_conversion"));
 }
 
-TEST_CASE("an adapter that PEFT did not convert goes on from the pair that the base gives") {
+TEST_CASE("an adapter that PEFT did not convert continues from the pair that the base gives") {
   for (const char* init : {"pissa", "olora"}) {
     const Run run("default", starting_with(init), 1, true);
     {

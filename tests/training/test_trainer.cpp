@@ -58,7 +58,7 @@ TEST_CASE("the same recipe gives the same bits, dropout included") {
   CHECK(distance(a.weights(), b.weights()) == 0);
 }
 
-TEST_CASE("a run taken up from its parameters, moments and progress goes on with the same bits") {
+TEST_CASE("a run resumed from its parameters, moments and progress has the same bits") {
   const bool mixed = GENERATE(false, true);
   TrainingConfig config = base_config();
   config.max_steps = 14;  // over more than two epochs

@@ -8,7 +8,7 @@
 //   - adds the gradient of orth_reg_weight · mean over all P and Q of ‖PᵀP - I‖, ‖QQᵀ - I‖ (Frobenius; eq. 4);
 //   - after the update, until step total_step - tfinal: averages the sensitivity |w·∂w| of every entry and its
 //     uncertainty with β1 and β2 (eq. 9 to 11). Every delta_t steps it zeroes the Λ of the triplets with the lowest
-//     scores, as many as the budget says. A zeroed triplet goes on learning and may come back;
+//     scores, as many as the budget says. A zeroed triplet continues to learn and may come back;
 //   - from that step on: keeps the triplets that are zero at zero.
 // Metrics: orth_loss, what the term adds to the trained loss, every step ("loss" is without it); rank_budget and
 // rank_total where triplets were chosen; rank_pattern, the rank of each module, at the last choice.

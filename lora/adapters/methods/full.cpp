@@ -5,7 +5,7 @@ namespace {
 
 std::optional<OptionProblem> full_problem(const AdapterConfig& config) {
   if (!config.init_from.empty()) {
-    return OptionProblem{"init_from", "method full has no adapter to go on from; put the model in model.path"};
+    return OptionProblem{"init_from", "method full has no adapter to continue from; put the model in model.path"};
   }
   if (config.use_rslora) return OptionProblem{"use_rslora", "not with method full, which has no adapter to scale"};
   if (config.bias != Bias::kNone) return OptionProblem{"bias", "method full trains the biases already"};

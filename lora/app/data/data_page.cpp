@@ -111,9 +111,9 @@ std::string shares(const DataStudy& study) {
       return "<div class=\"" + std::string(css) + "\" style=\"width:" + fixed(100 * width, 2) + "%\"></div>";
     };
     rows += element("div", "<code>" + html_escaped(share.name) + "</code>", "name") +
-            element("div", track(share.wanted, "track want") + track(share.realised, "track")) +
+            element("div", track(share.target, "track want") + track(share.realised, "track")) +
             element("div", percent(share.realised, 2) + "<br/><span class=\"dim\">expected " +
-                               percent(share.wanted, 2) + "<br/>" + fixed(share.passes, 2) + " passes</span>") +
+                               percent(share.target, 2) + "<br/>" + fixed(share.passes, 2) + " passes</span>") +
             "\n";
   }
   return element("h2", "Shares of the first epoch, by " + by) + element("div", rows, "box share") + "\n";

@@ -77,9 +77,9 @@ void collect_texts(DataStudy& study) {
   for (const bool validation : {false, true}) {
     int64_t row = 0;
     const auto& sources = validation ? study.recipe.data.validation : study.recipe.data.train;
-    const bool wanted =
+    const bool chosen =
         std::ranges::any_of(study.texts, [&](const auto& text) { return text.first.first == validation; });
-    if (!wanted || std::ranges::any_of(sources, [](const DataSource& source) { return source.path == "-"; })) continue;
+    if (!chosen || std::ranges::any_of(sources, [](const DataSource& source) { return source.path == "-"; })) continue;
     BadRows bad(row_errors(study.recipe.data));
     ExampleReader reader(sources, bad, study.recipe.model.head != Head::kNone);
     ExampleBlock block;

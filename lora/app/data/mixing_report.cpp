@@ -9,7 +9,7 @@ std::string mixing_table(const std::vector<Mixture::Share>& shares, const Mixing
   std::vector<std::vector<std::string>> rows = {
       {"mixed by " + name_of(config.by), "expected", "first epoch", "samples", "tokens", "passes an epoch"}};
   for (const Mixture::Share& share : shares) {
-    rows.push_back({share.name, percent(share.wanted), percent(share.realised), with_commas(share.samples),
+    rows.push_back({share.name, percent(share.target), percent(share.realised), with_commas(share.samples),
                     with_commas(share.tokens), fixed(share.passes, 3)});
   }
   return table(rows, {false, true, true, true, true, true});

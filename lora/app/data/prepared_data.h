@@ -21,8 +21,8 @@ bool trains_on_prepared(const DataConfig& data);
 // The classes of a classifier that were prepared; none for a language model.
 LabelNames prepared_labels(const std::string& directory);
 
-// The samples of DIR/train.safetensors, or of DIR/validation.safetensors. Throws DataError for files that are not as the
-// manifest has them, that another tokenizer has made, or that have samples of more than max_length tokens.
+// The samples of DIR/train.safetensors, or of DIR/validation.safetensors. Throws DataError for files that are not as
+// the manifest has them, that another tokenizer has made, or that have samples of more than max_length tokens.
 Dataset load_prepared(const std::string& directory, bool validation, const Tokenizer& tokenizer, int64_t max_length,
                       const Labels& labels);
 

@@ -22,14 +22,14 @@ std::shared_ptr<LlamaForCausalLM> merged_model(const LlamaForCausalLM& model) {
 }
 
 // On fixed ids.
-LogitDifference difference_of(LlamaForCausalLM& found, LlamaForCausalLM& wanted) {
+LogitDifference difference_of(LlamaForCausalLM& found, LlamaForCausalLM& expected) {
   const at::NoGradGuard no_grad;
   found.eval();
-  wanted.eval();
+  expected.eval();
   constexpr int64_t kRows = 4, kLength = 64;
-  const int64_t vocab = wanted.config().vocab_size;
+  const int64_t vocab = expected.config().vocab_size;
   const at::Tensor ids = (at::arange(kRows * kLength, at::kLong) * 7919 + 13).remainder(vocab).view({kRows, kLength});
-  return logit_difference(found.forward(ids), wanted.forward(ids));
+  return logit_difference(found.forward(ids), expected.forward(ids));
 }
 
 }  // namespace

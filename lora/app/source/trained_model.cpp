@@ -53,12 +53,12 @@ std::string model_line(const LlamaForCausalLM& model) {
          (model.dtype() == at::kBFloat16 ? "bfloat16" : "float32") + notes;
 }
 
-void set_threads(int64_t wanted) {
+void set_threads(int64_t count) {
   // TorchScript's rotary tables are vectorised, and the first such call of a process may be off where two threads make
   // it (see models/network/rope.cpp, seen of the cosine): one thread makes it.
   const at::Tensor x = at::ones({1});
   for (auto* const function : {at::cos, at::sin, at::tanh, at::exp, at::log}) function(x);
-  at::set_num_threads(static_cast<int>(wanted > 0 ? wanted : physical_cores()));
+  at::set_num_threads(static_cast<int>(count > 0 ? count : physical_cores()));
 }
 
 ExportSource export_source(const TrainedModel& trained, const ExportOptions& options) {

@@ -14,7 +14,7 @@
 
 namespace lora {
 
-// The classes of a recipe whose model.head is sequence_classification: those of the adapter that it goes on from, else
+// The classes of a recipe whose model.head is sequence_classification: those of the adapter that it continues from, else
 // of the model directory where that is a classifier, else of the training data (see collect_labels). None for another
 // recipe.
 Labels choose_labels(const Recipe& recipe, const CacheOptions& cache = {});
@@ -29,7 +29,7 @@ std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const 
 std::string model_line(const LlamaForCausalLM& model);
 
 // The threads of ATen: as asked for, or the physical cores.
-void set_threads(int64_t wanted);
+void set_threads(int64_t count);
 
 struct TrainedModel {
   AdaptedModel adapted;  // of a base alone: with no adapter

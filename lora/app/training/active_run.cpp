@@ -15,7 +15,7 @@
 namespace lora {
 namespace {
 
-// A checkpoint of each other run that goes on.
+// A checkpoint of each other run that continues.
 void save_others(std::vector<ActiveRun>& runs, const ActiveRun& failed) {
   for (ActiveRun& run : runs) {
     if (&run != &failed && !run.end()) run.save();

@@ -26,7 +26,7 @@ class ActiveRun {
 
   // One optimizer step with what is due after it. Sets end() where nothing is left to do.
   void step(ProgressDisplay& display);
-  // Why the run ended; none: it goes on.
+  // Why the run ended; none: it continues.
   std::optional<LoopEnd> end() const { return end_; }
   // Writes a checkpoint of the current step, unless there is one.
   void save();
@@ -38,7 +38,7 @@ class ActiveRun {
   const Recipe& recipe() const { return planned_.recipe(); }
   Trainer& trainer() const { return *planned_.trainer; }
   RunDirectory& directory() const { return *planned_.prepared.directory; }
-  // The step of the checkpoint that the run goes on from; 0: from the beginning.
+  // The step of the checkpoint that the run continues from; 0: from the beginning.
   int64_t resumed_step() const { return resumed_step_; }
 
   // What finish() reads.
@@ -67,7 +67,7 @@ class ActiveRun {
   std::optional<LoopEnd> end_;
 };
 
-// Steps the runs in rotation until each has its end. On a stop signal every run that goes on writes a checkpoint. A
+// Steps the runs in rotation until each has its end. On a stop signal every run that continues writes a checkpoint. A
 // NumericsError of one run is thrown on with its name, after the others have written their checkpoints.
 //
 // A turn is a whole optimizer step of one adapter. Rows of several adapters in one pass would save nothing: a pass

@@ -1,5 +1,5 @@
 #pragma once
-// Which bytes a run was trained on, so that it goes on with the same ones.
+// Which bytes a run was trained on, so that a resumed run uses the same ones.
 
 #include <filesystem>
 #include <string>

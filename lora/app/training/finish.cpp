@@ -31,7 +31,7 @@ std::string end_report(const ActiveRun& run) {
   switch (*run.end()) {
     case LoopEnd::kStopped:
       return "Stopped after step " + std::to_string(progress.step) +
-             (progress.step > 0 ? "; the checkpoint is written, go on with --resume" : "; go on with --resume");
+             (progress.step > 0 ? "; the checkpoint is written, continue with --resume" : "; continue with --resume");
     case LoopEnd::kEarlyStopping:
       return "Stopped early: no better validation loss in " + std::to_string(progress.evaluations_without_gain) +
              " evaluations\n";
@@ -64,7 +64,8 @@ std::string write_exports(const ActiveRun& run) {
                        write_export(name, run.planned().export_source(), base, MergeInto::kOriginal, output)});
   }
   const int64_t step = run.trainer().progress().step;
-  written.push_back({"wrote", run.directory().checkpoints().directory(step).string(), "go on from here with --resume"});
+  written.push_back(
+      {"wrote", run.directory().checkpoints().directory(step).string(), "continue from here with --resume"});
   return table(written, {false, false, false});
 }
 

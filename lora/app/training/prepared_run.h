@@ -25,7 +25,7 @@ struct RunOptions {
   bool dry_run = false, profile = false;
 };
 
-// Nothing is written yet, except the lock, which goes away with a run that does not begin. Move-only; what later stages refer to keeps its address.
+// Nothing is written yet but the lock, which goes with a run that does not begin. Move-only. Addresses stay the same.
 struct PreparedRun {
   std::string name;  // of one of several adapters; empty: the only one
   Recipe recipe;

@@ -145,7 +145,7 @@ std::string layers_line(const LlamaForCausalLM& model, ExecutionPlan plan) {
     if (which.size() > 1) range += run ? " to " + std::to_string(which.back()) : " and others";
     reasons += "; plain: " + (which.size() == layers.size() ? "all" : range) + ", as " + why;
   }
-  if (!model.plain_head_weight().defined()) reasons += "; the head is adapted: plain, with all logits at once";
+  if (!model.unadapted_head_weight().defined()) reasons += "; the head is adapted: plain, with all logits at once";
   return std::to_string(layers.size() - count) + " of " + std::to_string(layers.size()) + " fused" + reasons;
 }
 
@@ -185,7 +185,7 @@ std::string answers_report(const std::vector<Question>& questions, const Answers
   text += before ? percent(*before) + " before, " + percent(after) + " after training\n" : percent(after) + "\n";
   for (size_t i = 0; i < std::min(questions.size(), static_cast<size_t>(std::max<int64_t>(0, show))); ++i) {
     std::vector<std::vector<std::string>> rows = {{"prompt", one_line(strip(questions[i].text), 300)},
-                                                  {"expected", one_line(strip(questions[i].wanted), 100)}};
+                                                  {"expected", one_line(strip(questions[i].expected), 100)}};
     if (before) rows.push_back({"before", one_line(before->texts[i], 100)});
     rows.push_back({before ? "after" : "answer", one_line(after.texts[i], 100)});
     text += "\n" + table(rows, {false, false});

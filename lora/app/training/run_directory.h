@@ -1,5 +1,5 @@
 #pragma once
-// The run directory: who may write to it, what is in it, where a run goes on.
+// The run directory: who may write to it, what is in it, where a run continues.
 
 #include <filesystem>
 #include <memory>
@@ -32,7 +32,7 @@ class RunDirectory {
   RunDirectory(const std::filesystem::path& path, Start start);
 
   const std::filesystem::path& path() const { return path_; }
-  // Where a resumed run goes on; none: from the beginning.
+  // Where a resumed run continues; none: from the beginning.
   const std::optional<Checkpoint>& resume_from() const { return resume_from_; }
   const std::vector<std::string>& warnings() const { return warnings_; }
   CheckpointStore& checkpoints() { return checkpoints_; }

@@ -20,7 +20,7 @@ std::string run_report(const PlannedRun& run);
 // The first rows as the model will see them.
 std::string preview(const PlannedRun& run);
 
-// Where a resumed run goes on; empty: from the beginning.
+// Where a resumed run continues; empty: from the beginning.
 std::string resume_report(const ActiveRun& run);
 
 }  // namespace lora

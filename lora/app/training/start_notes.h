@@ -13,7 +13,7 @@ namespace lora {
 // - batch_size is more than the rows of an epoch,
 // - eval_every asks for evaluations and there is no validation data,
 // - prepared data has validation samples that are not read,
-// - a resumed run goes on at another learning rate than the one it had come to.
+// - a resumed run continues at another learning rate than the one it had come to.
 std::vector<std::string> start_notes(const PlannedRun& run);
 
 }  // namespace lora

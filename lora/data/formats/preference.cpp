@@ -32,7 +32,7 @@ Example of_messages(const DataRow& row, const std::string& answer) {
   return chat_example(std::move(chat));
 }
 
-// A prompt, a chosen and a rejected answer: texts (then `input` may go on with the prompt), or lists of messages, which
+// A prompt, a chosen and a rejected answer: texts (then `input` may continue the prompt), or lists of messages, which
 // may have the prompt in them. Throws DataError where the two are answers to different prompts.
 Example make_preference(const DataRow& row) {
   const bool messages = row.value("chosen").is_array();

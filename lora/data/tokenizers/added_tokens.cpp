@@ -60,9 +60,9 @@ const AddedToken* AddedTokens::longest_at(std::string_view text, size_t at) cons
   auto low = tokens_.begin(), high = tokens_.end();
   for (size_t length = 0; at + length < text.size(); ++length) {
     const auto byte = [length](const AddedToken& token) { return static_cast<unsigned char>(token.content[length]); };
-    const auto wanted = static_cast<unsigned char>(text[at + length]);
-    low = std::partition_point(low, high, [&](const AddedToken& token) { return byte(token) < wanted; });
-    high = std::partition_point(low, high, [&](const AddedToken& token) { return byte(token) == wanted; });
+    const auto sought = static_cast<unsigned char>(text[at + length]);
+    low = std::partition_point(low, high, [&](const AddedToken& token) { return byte(token) < sought; });
+    high = std::partition_point(low, high, [&](const AddedToken& token) { return byte(token) == sought; });
     if (low == high) break;
     if (low->content.size() == length + 1) {
       longest = &*low++;
@@ -98,7 +98,7 @@ std::vector<AddedMatch> AddedTokens::find(std::string_view text,
 const AddedToken* AddedTokens::by_name(std::string_view name) const {
   const auto found =
       std::lower_bound(tokens_.begin(), tokens_.end(), name,
-                       [](const AddedToken& token, std::string_view wanted) { return before(token.content, wanted); });
+                       [](const AddedToken& token, std::string_view sought) { return before(token.content, sought); });
   return found != tokens_.end() && found->content == name ? &*found : nullptr;
 }
 

@@ -27,7 +27,7 @@ void JsonView::fail(const std::string& problem) const {
   throw ModelError(file_ + ": " + (where_.empty() ? "" : where_ + ": ") + problem);
 }
 
-void JsonView::wanted(const char* type) const {
+void JsonView::expected(const char* type) const {
   fail(std::string("found ").append(value_->type_name()).append(", expected ").append(type));
 }
 
@@ -52,17 +52,17 @@ std::vector<JsonView> JsonView::elements() const {
 }
 
 const std::string& JsonView::string() const {
-  if (!value_->is_string()) wanted("a string");
+  if (!value_->is_string()) expected("a string");
   return value_->get_ref<const std::string&>();
 }
 
 bool JsonView::boolean() const {
-  if (!value_->is_boolean()) wanted("true or false");
+  if (!value_->is_boolean()) expected("true or false");
   return value_->get<bool>();
 }
 
 int64_t JsonView::integer(int64_t most) const {
-  if (!value_->is_number_integer()) wanted("a whole number");
+  if (!value_->is_number_integer()) expected("a whole number");
   const bool fits = value_->is_number_unsigned() ? value_->get<uint64_t>() <= static_cast<uint64_t>(most)
                                                  : value_->get<int64_t>() >= 0 && value_->get<int64_t>() <= most;
   if (!fits) fail("found " + value_->dump() + ", expected 0 to " + std::to_string(most));
@@ -70,12 +70,12 @@ int64_t JsonView::integer(int64_t most) const {
 }
 
 const json& JsonView::object() const {
-  if (!value_->is_object()) wanted("an object");
+  if (!value_->is_object()) expected("an object");
   return *value_;
 }
 
 const json& JsonView::array() const {
-  if (!value_->is_array()) wanted("an array");
+  if (!value_->is_array()) expected("an array");
   return *value_;
 }
 

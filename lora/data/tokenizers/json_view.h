@@ -46,7 +46,7 @@ class JsonView {
  private:
   JsonView(const nlohmann::json& value, std::string file, std::string where)
       : value_(&value), file_(std::move(file)), where_(std::move(where)) {}
-  [[noreturn]] void wanted(const char* type) const;
+  [[noreturn]] void expected(const char* type) const;
 
   const nlohmann::json* value_;
   std::string file_, where_;

@@ -124,12 +124,12 @@ Splitter split_pattern(Pattern pattern, Behavior behavior, bool invert) {
   };
 }
 
-// Adds `prefix` before each word for which wanted(word, original position) is true.
-template <typename Wanted>
-void prepend(Words& words, std::string_view prefix, const Wanted& wanted) {
+// Adds `prefix` before each word for which takes_prefix(word, original position) is true.
+template <typename Predicate>
+void prepend(Words& words, std::string_view prefix, const Predicate& takes_prefix) {
   const std::string_view text = words.text.text();
   const auto needs = [&](const TextRange& range) {
-    return wanted(text.substr(range.begin, range.end - range.begin), words.text.from(range.begin));
+    return takes_prefix(text.substr(range.begin, range.end - range.begin), words.text.from(range.begin));
   };
   if (std::none_of(words.ranges.begin(), words.ranges.end(), needs)) return;
   TextBuilder built(words.text);

@@ -33,9 +33,9 @@ void Vocabulary::insert(uint32_t id) {
   slots_[slot] = id;
 }
 
-uint32_t Vocabulary::id_of(std::string_view wanted) const {
-  size_t slot = std::hash<std::string_view>()(wanted) & (slots_.size() - 1);
-  while (slots_[slot] != kNone && text(slots_[slot]) != wanted) slot = (slot + 1) & (slots_.size() - 1);
+uint32_t Vocabulary::id_of(std::string_view sought) const {
+  size_t slot = std::hash<std::string_view>()(sought) & (slots_.size() - 1);
+  while (slots_[slot] != kNone && text(slots_[slot]) != sought) slot = (slot + 1) & (slots_.size() - 1);
   return slots_[slot];
 }
 
