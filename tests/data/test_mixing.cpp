@@ -68,7 +68,7 @@ TEST_CASE("weights by sample, by hand") {
   CHECK(mixture.draw(0) == std::vector<int64_t>{6, 0, 7, 6, 7, 1, 6, 7});
   CHECK(mixture.draw(1) == std::vector<int64_t>{6, 2, 7, 6, 7, 3, 6, 7});
   const auto shares = mixture.shares(0);
-  CHECK(shares[0].wanted == 0.25);
+  CHECK(shares[0].target == 0.25);
   CHECK(shares[0].realised == 0.25);
   CHECK(shares[1].samples == 6);
   CHECK(shares[1].passes == 3.0);
@@ -117,7 +117,7 @@ TEST_CASE("shares of tokens are met to a sample's length") {
   for (int64_t epoch = 0; epoch < 4; ++epoch) {
     const auto shares = mixture.shares(epoch);
     CHECK(std::abs(shares[0].realised - 2.0 / 3.0) < 0.02);
-    CHECK(shares[0].wanted == shares[1].wanted * 2);
+    CHECK(shares[0].target == shares[1].target * 2);
   }
 }
 
@@ -126,7 +126,7 @@ TEST_CASE("temperature goes from the sources' sizes to equal shares") {
     const Mixture mixture(
         {.strategy = MixingStrategy::kTemperature, .by = MixingUnit::kSamples, .temperature = temperature},
         sources({900, 100}), ones(1000), true, 1);
-    return mixture.shares(0)[1].wanted;
+    return mixture.shares(0)[1].target;
   };
   CHECK(std::abs(wanted(1) - 0.1) < 1e-12);
   CHECK(std::abs(wanted(2) - 0.25) < 1e-12);  // 10 of 30 + 10
