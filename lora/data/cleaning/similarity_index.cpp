@@ -54,8 +54,8 @@ void SimilarityIndex::grow(Table& table, size_t band) const {
 }
 
 Match SimilarityIndex::find(const Fingerprints& prints, int64_t text, int64_t since) const {
-  const auto& sketch = prints.sketches[static_cast<size_t>(text)];
-  if (sketch.empty()) return {};
+  const auto& own = prints.sketches[static_cast<size_t>(text)];
+  if (own.empty()) return {};
   std::vector<uint32_t> candidates;
   for (size_t band = 0; band < bands_; ++band) {
     const Table& table = tables_[band];
@@ -69,7 +69,7 @@ Match SimilarityIndex::find(const Fingerprints& prints, int64_t text, int64_t si
   candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
   for (const uint32_t entry : candidates) {
     const auto found = sketch(entry);
-    const double similarity = jaccard(sketch.data(), sketch.size(), found.data(), found.size());
+    const double similarity = jaccard(own.data(), own.size(), found.data(), found.size());
     if (similarity >= threshold_) return {ids_[entry], similarity};
   }
   return {};
