@@ -3,18 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lora/data/shuffle.h"
+
 namespace lora {
-namespace {
-
-// splitmix64 (Steele et al. 2014): well mixed bits of consecutive numbers.
-uint64_t mixed(uint64_t x) {
-  x += 0x9E3779B97F4A7C15ULL;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
-  return x ^ (x >> 31);
-}
-
-}  // namespace
 
 bool uses_row(const RowPart& part, int64_t row) {
   if (part.use == RowPart::Use::kAll) return true;
@@ -26,7 +17,8 @@ bool uses_row(const RowPart& part, int64_t row) {
   while (begin_of(stretch) > row) --stretch;  // rounding
   while (begin_of(stretch + 1) <= row) ++stretch;
   const int64_t begin = begin_of(stretch), rows = begin_of(stretch + 1) - begin;
-  const uint64_t drawn = mixed(mixed(part.seed) ^ static_cast<uint64_t>(stretch)) % static_cast<uint64_t>(rows);
+  const uint64_t seed = SplitMix64(part.seed).next() ^ static_cast<uint64_t>(stretch);
+  const uint64_t drawn = SplitMix64(seed).next() % static_cast<uint64_t>(rows);
   const bool validation = row - begin == static_cast<int64_t>(drawn);
   return validation == (part.use == RowPart::Use::kValidation);
 }

@@ -6,6 +6,7 @@
 
 #include "lora/data/cache.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/base/sha256.h"
 #include "models/io/safetensors.h"
 
@@ -18,7 +19,7 @@ using nlohmann::json;
 json read_manifest(const std::string& directory) {
   const fs::path path = fs::path(directory) / "manifest.json";
   std::ifstream in(path, std::ios::binary);
-  json manifest = json::parse(in, nullptr, /*allow_exceptions=*/false);
+  json manifest = parse_json_or_discard<json>(in);
   if (!manifest.is_object() || manifest.value("format_version", 0) != 1 || !manifest["files"].is_object()) {
     throw DataError(path.string() + ": is not what lora-data prepare writes; expected a data file, or its directory");
   }
