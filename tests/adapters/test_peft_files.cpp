@@ -287,7 +287,7 @@ TEST_CASE("DoRA's magnitudes are found under the names of a state_dict") {
     const SafetensorsFile file(directory / "adapter_model.safetensors");
     for (const auto& [name, entry] : file.entries()) own.emplace_back(name, file.tensor(name).clone());
   }
-  for (const std::string& suffix : {".weight", ".default.weight", ".default"}) {
+  for (const std::string suffix : {".weight", ".default.weight", ".default"}) {
     INFO(suffix);
     NamedTensors renamed;
     for (const auto& [name, tensor] : own) {

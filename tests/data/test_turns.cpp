@@ -32,7 +32,7 @@ std::vector<size_t> assistants(const Chat& chat) {
 
 // The rendering with ⟦ and ⟧ around the answers.
 std::string with_answers(const std::string& source, const Chat& chat, std::vector<size_t>* open = nullptr) {
-  const ChatTemplate made("t", source, "", {{"bos_token", "<s>"}, {"eos_token", "</s>"}});
+  const ChatTemplate made("t", {"t", source}, {{"bos_token", "<s>"}, {"eos_token", "</s>"}});
   const jinja::Text whole = made.render(chat, chat.messages.size(), false);
   std::string shown;
   size_t done = 0;
@@ -94,7 +94,7 @@ TEST_CASE("marks that do not tell what to train are refused") {
                                                   Contains("train_on: last_turn"));
   const std::string all = "{% generation %}{% for m in messages %}{{ m.content }}{% endfor %}{% endgeneration %}";
   CHECK(with_answers(all, chat) == "⟦qarb⟧");
-  const ChatTemplate made("t", all, "", {});
+  const ChatTemplate made("t", {"t", all}, {});
   const jinja::Text whole = made.render(chat, 4, false);
   CHECK_THROWS_WITH(find_answers(made, chat, whole, {3}), Contains("messages[3]") && Contains("marks this answer and"));
   CHECK(find_answers(made, chat, whole, {}).empty());
