@@ -206,9 +206,16 @@ std::string peft_config_text(const AdaptedModel& adapted, const std::string& bas
 namespace {
 
 void expect_rank(const fs::path& path, const std::string& key, int64_t rank, int64_t least) {
-  if (rank >= least && rank <= INT32_MAX) return;
+  constexpr int64_t kMostRank = 1 << 16;  // beyond any adapter there is
+  if (rank >= least && rank <= kMostRank) return;
   throw ModelError(path.string() + ": '" + key + "' is " + std::to_string(rank) + "; expected " +
-                   std::to_string(least) + " to " + std::to_string(INT32_MAX));
+                   std::to_string(least) + " to " + std::to_string(kMostRank));
+}
+
+void expect_alpha(const fs::path& path, const std::string& key, double alpha) {
+  if (std::isfinite(static_cast<float>(alpha))) return;
+  throw ModelError(path.string() + ": '" + key + "' is " + ordered_json(alpha).dump() +
+                   "; expected a number that float32 holds");
 }
 
 }  // namespace
@@ -299,6 +306,8 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
                                         : meaning));
     }
     expect_rank(path, "r", config.rank, 1);
+    expect_alpha(path, "lora_alpha", config.alpha);
+    for (const auto& [pattern, alpha] : config.alpha_pattern) expect_alpha(path, "alpha_pattern." + pattern, alpha);
     // AdaLoRA prunes modules to rank 0.
     for (const auto& [pattern, rank] : config.rank_pattern) expect_rank(path, "rank_pattern." + pattern, rank, 0);
   } catch (const ordered_json::exception& e) {

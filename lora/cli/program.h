@@ -11,6 +11,7 @@
 #include <functional>
 #include <new>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "models/base/error.h"
@@ -28,6 +29,11 @@ inline void add_ignore_option(CLI::App& app, std::vector<std::string>& keys) {
                  "A key of adapter_config.json that is not known and that changes nothing; may be given several times")
       ->take_all()
       ->allow_extra_args(false);
+}
+
+inline int report_no_memory() {
+  std::fprintf(stderr, "[memory] not enough memory; a smaller training.max_length or micro_batch_size needs less\n");
+  return static_cast<int>(ExitCode::kModel);
 }
 
 // Parses the command line, then runs `body` and turns what it throws into one message on stderr and an exit code.
@@ -53,9 +59,10 @@ inline int run_program(CLI::App& app, int argc, char** argv, const std::function
     std::fprintf(stderr, "%s\n", error.what());
     return static_cast<int>(error.code());
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "[memory] not enough memory; a smaller training.max_length or micro_batch_size needs less\n");
-    return static_cast<int>(ExitCode::kModel);
+    return report_no_memory();
   } catch (const std::exception& e) {
+    // ATen's allocator has an exception of its own kind.
+    if (std::string_view(e.what()).find("DefaultCPUAllocator") != std::string_view::npos) return report_no_memory();
     std::fprintf(stderr, "[internal] %s: %s\n", app.get_name().c_str(), e.what());
     return 1;
   }

@@ -152,8 +152,7 @@ TEST_CASE("a run says in a line each what of its recipe has no effect or does no
   CAPTURE(longer.err);
   REQUIRE(longer.exit_code == 0);
   // Cosine over 2 steps is at 0 after them, over 4 at a half.
-  CHECK_THAT(longer.err, Contains("step 3 has a learning rate of 1.00e-04, where the run so far had come to 0.00e+00: "
-                                  "max_steps was 2 and is 4"));
+  CHECK_THAT(longer.err, Contains("step 3 has a learning rate of 1.00e-04, where the run so far had come to 0.00e+00"));
 }
 
 TEST_CASE("a run that fits says none of these lines") {

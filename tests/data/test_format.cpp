@@ -86,8 +86,8 @@ TEST_CASE("chat takes OpenAI's messages, with weights, parts, tools and null con
   CHECK(example.chat->tools.dump() == R"([{"b":1,"a":2}])");
   CHECK(example.chat->messages[4].fields["tool_calls"][0]["function"]["arguments"]["k"] == 1);
   CHECK_FALSE(example.chat->messages[3].fields.contains("name"));
-  CHECK(example.prompt == "s\nq\nx\nr");
-  CHECK(example.completion.empty());
+  CHECK(example.prompt == "tools: {\"b\":1,\"a\":2}\ns\nq\nx\nr");
+  CHECK(example.completion == R"({"name":"f","arguments":{"k":1}})");
 }
 
 TEST_CASE("sharegpt maps its roles and takes a system column") {

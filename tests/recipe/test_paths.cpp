@@ -74,7 +74,7 @@ TEST_CASE("what is found from the working directory stays as it is written") {
         "recipes/quickstart/model");
 }
 
-TEST_CASE("~/ at the front of a path is the home directory") {
+TEST_CASE("a path with ~/ at its front is in the home directory") {
   const TemporaryDirectory home;
   const OtherHome other(home.path());
   const Recipe recipe = load_text(kMinimal, {"model.path=~/model", "data.train.0.path=~/*.jsonl", "output_dir=~/runs/a",

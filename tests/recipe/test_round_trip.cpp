@@ -219,6 +219,7 @@ class RandomRecipes {
       training.epochs = positive();
     }
     training.batch_size = integer(1);
+    training.max_nonfinite_steps = integer(0);
     if (coin()) training.micro_batch_size = 1;
     training.max_length = integer(2);
     training.packing = coin();
@@ -371,6 +372,7 @@ training:
   adam_epsilon: 1.0e-08
   weight_decay: 0.0
   max_grad_norm: 1.0
+  max_nonfinite_steps: 3
   eval_every: 0
   checkpoint_every: 0
   checkpoint_keep: 2

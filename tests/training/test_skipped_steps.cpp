@@ -86,3 +86,15 @@ TEST_CASE("too many steps in a row without finite numbers end the run") {
   Fixture strict(config_of(0), 0, false, std::make_shared<BadGradients>(std::set{1}));
   CHECK_THROWS_AS(strict.trainer->step(), NumericsError);
 }
+
+TEST_CASE("an update that overflows ends the run at the next step, and before anything is written") {
+  TrainingConfig config = config_of(3);
+  config.learning_rate = 1e38;
+  Fixture run(config);
+  run.trainer->expect_finite_weights();
+  run.trainer->step();
+  run.trainer->step();
+  CHECK_THROWS_WITH(run.trainer->expect_finite_weights(),
+                    Contains("step 2: The last update made") && Contains("overflow"));
+  CHECK_THROWS_WITH(run.trainer->step(), Contains("step 3: loss is") && Contains("The last update made"));
+}

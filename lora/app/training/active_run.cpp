@@ -102,6 +102,7 @@ void ActiveRun::save() {
   planned_.activate();
   const Progress& progress = trainer().progress();
   if (progress.step == saved_step_) return;
+  trainer().expect_finite_weights();
   directory().sync_metrics();
   directory().checkpoints().write(progress.step, [&](const std::filesystem::path& checkpoint) {
     const PreparedRun& prepared = planned_.prepared;

@@ -40,7 +40,10 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
   run.labels = choose_labels(run.recipe, cache);
   cache.beside = template_files(run.recipe.data);
   run.data = std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache));
-  run.chat = trained_template(run.recipe.data, sources_as_found(run.recipe.data.train, run.train()), tokenizer);
+  // Prepared data does not tell which template made it.
+  if (!run.data->prepared) {
+    run.chat = trained_template(run.recipe.data, sources_as_found(run.recipe.data.train, run.train()), tokenizer);
+  }
   // A stream's samples are compared where it continues.
   if (run.directory && run.directory->resume_from() && !run.streams()) {
     expect_same_data(run.directory->resume_from()->directory, run.data->train, nullptr, run.data->validation);
