@@ -17,7 +17,7 @@ class RandomRecipes {
 
   Recipe next() {
     Recipe recipe;
-    recipe.model = {text(),
+    recipe.model = {path(),
                     pick<std::string>({"auto", "float32", "bfloat16"}),
                     pick<std::string>({"none", "int8", "nf4"}),
                     coin(),
@@ -38,7 +38,7 @@ class RandomRecipes {
     adapter.alpha_pattern = {{"b" + text(), positive()}, {"a" + text(), positive()}};
     adapter.modules_to_save = {text(), text()};
     adapter.init = pick<std::string>({"kaiming", "gaussian", "pissa", "pissa_niter_16", "olora"});
-    if (coin() && !starts_from_base(adapter)) adapter.init_from = text();
+    if (coin() && !starts_from_base(adapter)) adapter.init_from = path();
     if (adapter.rank > 1 && coin()) {
       adapter.method = "adalora";
       adapter.use_rslora = false;
@@ -62,7 +62,7 @@ class RandomRecipes {
     recipe.data.shuffle = coin();
     recipe.data.on_error = pick<OnError>({OnError::kFail, OnError::kSkip});
     recipe.data.max_errors = integer(0);
-    recipe.data.cache_dir = coin() ? text() : "";
+    recipe.data.cache_dir = coin() ? path() : "";
     recipe.data.allow_special_tokens = coin();
     recipe.data.chat_template =
         pick<std::string>({"auto", "model", "chatml", "a/b c.jinja", "{{ messages }}\n{# ' #}"});
@@ -89,7 +89,7 @@ class RandomRecipes {
           one = {path(), "classification", one.weight, {{"label", text()}}, "", {}, one.epochs};
       }
     }
-    recipe.output_dir = text();
+    recipe.output_dir = path();
     recipe.exports =
         coin() ? std::vector<std::string>{} : std::vector<std::string>{"peft", "huggingface", "torchscript"};
     return recipe;
@@ -183,10 +183,10 @@ class RandomRecipes {
     if (coin()) return "model.*" + text();
     return std::vector<std::string>{text(), text()};
   }
-  // Standard input can be read only once, which not every recipe bears.
+  // Standard input can be read only once, which not every recipe bears, and ~/ becomes the home directory.
   std::string path() {
     const std::string made = text();
-    return made == "-" ? "./-" : made;
+    return made == "-" || made.starts_with("~/") ? "./" + made : made;
   }
   DataSource source() {
     DataSource source{path(), "text", 1.0, {}};

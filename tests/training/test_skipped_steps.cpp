@@ -93,8 +93,7 @@ TEST_CASE("an update that overflows ends the run at the next step, and before an
   Fixture run(config);
   run.trainer->expect_finite_weights();
   run.trainer->step();
-  run.trainer->step();
   CHECK_THROWS_WITH(run.trainer->expect_finite_weights(),
-                    Contains("step 2: The last update made") && Contains("overflow"));
-  CHECK_THROWS_WITH(run.trainer->step(), Contains("step 3: loss is") && Contains("The last update made"));
+                    Contains("step 1: The last update made") && Contains("overflow"));
+  CHECK_THROWS_WITH(run.trainer->step(), Contains("step 2: loss is") && Contains("The last update made"));
 }
