@@ -43,7 +43,7 @@ MadeDirectories::MadeDirectories(const fs::path& directory) {
     path /= part;
     if (part.empty() || fs::is_directory(path, error)) continue;
     if (fs::create_directory(path, error)) made_.push_back(path);
-    // What is there already is no directory.
+    // Something that is not a directory is in the place.
     if (error) throw_storage_error(directory, "create", error.value() == EEXIST ? ENOTDIR : error.value());
   }
 }

@@ -20,8 +20,9 @@ std::string why_nothing_is_left(const SourceCounts& counts, int64_t max_length, 
         std::to_string(max_length) + ", expected room for the answer; raise training.max_length");
   }
   if (const int64_t others = counts.untrained - counts.untrained_by_cut; others > 0) {
-    add(std::to_string(others) + (labelled ? " have a text without a token"
-                                           : " have an answer without a token of its own, or a label that is false"));
+    add(std::to_string(others) +
+        (labelled ? " have a text without a token"
+                  : " have no answer, an answer without a token of its own, or a label that is false"));
   }
   if (counts.too_long > 0) {
     add(std::to_string(counts.too_long) + " are longer than max_length " + std::to_string(max_length) +

@@ -15,7 +15,7 @@ std::string as_text_note(const ChatTemplate& chat_template, const Tokenizer& tok
   constexpr size_t kShown = 4;
   const std::vector<std::string> names = names_without_token(chat_template, tokenizer);
   if (names.empty()) return "";
-  return "; its " + listed(names, kShown) + (names.size() == 1 ? " is no token" : " are no tokens") +
+  return "; its " + listed(names, kShown) + (names.size() == 1 ? " is not a token" : " are not tokens") +
          " of this tokenizer, but text of several tokens";
 }
 

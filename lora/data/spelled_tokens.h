@@ -39,7 +39,7 @@ void drop_repeated(const Tokenizer& tokenizer, std::string_view text, std::span<
                    std::vector<Token>& tokens);
 
 // The names such as <|im_start|> that the template writes around a system's, a user's and an assistant's words, and
-// that are no token of the tokenizer. None for a template that refuses such a conversation.
+// that are not tokens of the tokenizer. None for a template that refuses such a conversation.
 std::vector<std::string> names_without_token(const ChatTemplate& chat_template, const Tokenizer& tokenizer);
 
 }  // namespace lora

@@ -117,7 +117,8 @@ void write_template_files(const fs::path& directory, const TemplateFiles& templa
   for (const fs::path& path : additional_paths(directory)) fs::remove(path);
   write_file_atomically(file, templates.text);
   for (const auto& [name, text] : templates.others) {
-    if (name.find('/') != name.npos) throw StorageError(file.string() + ": '" + name + "' is no name for a file");
+    if (name.find('/') != name.npos)
+      throw StorageError(file.string() + ": '" + name + "' cannot be the name of a file");
     fs::create_directories(directory / kTemplateFolder);
     write_file_atomically(directory / kTemplateFolder / (name + ".jinja"), text);
   }

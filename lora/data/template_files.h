@@ -20,7 +20,7 @@ struct TemplateFiles {
   bool same_texts(const TemplateFiles& other) const { return text == other.text && others == other.others; }
 };
 
-// The directory's own. Throws ModelError for a file that cannot be read, a value that is no template, and a list
+// The directory's own. Throws ModelError for a file that cannot be read, a value that is not a template, and a list
 // without a "default".
 TemplateFiles read_template_files(const std::filesystem::path& directory);
 

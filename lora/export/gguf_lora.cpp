@@ -27,8 +27,8 @@ std::vector<Pair> pairs_of(const AdaptedModel& form) {
   for (const AdaptedModule& module : form.modules) {
     const auto update = module.layer->update();
     if (!update) {
-      throw ExportError("gguf-lora: method '" + form.config.method +
-                        "' is more than a product of two matrices, which llama.cpp adds to a " +
+      const std::string what = form.config.lora_bias ? "lora_bias" : "method '" + form.config.method + "'";
+      throw ExportError("gguf-lora: " + what + " is more than a product of two matrices, which llama.cpp adds to a " +
                         "weight; merge first: lora-export --format gguf");
     }
     pairs.push_back({module.path, update->a, update->b, update->scaling * static_cast<double>(update->a.size(0))});

@@ -99,7 +99,7 @@ TEST_CASE("a run says which special tokens its rows spell out, and which of the 
       outcome.out,
       Contains("Spelled out " + (directory / "rows.jsonl").string() + ": '</s>' (in 1 of 4 rows): special tokens") &&
           Contains("data.allow_special_tokens: true") &&
-          Contains("Template    chatml; its '<|im_start|>', '<|im_end|>' are no tokens of this tokenizer"));
+          Contains("Template    chatml; its '<|im_start|>', '<|im_end|>' are not tokens of this tokenizer"));
   CHECK_THAT(outcome.out, Contains("BOS         '<s>' is put before each text"));
   const Outcome allowed = run({"lora-train", recipe, "--dry-run", train, "data.allow_special_tokens=true"});
   CHECK(allowed.exit_code == 0);

@@ -128,7 +128,7 @@ TEST_CASE("rows that spell special tokens out are counted by name, unless they b
   CHECK(load_dataset({source}, tokenizer, options).sources()[0].spelled.empty());
 }
 
-TEST_CASE("a template's names that are no tokens of the tokenizer are found") {
+TEST_CASE("a template's names that are not tokens of the tokenizer are found") {
   const auto names = [](const std::string& chat_template, const ChatTokenizer& tokenizer) {
     return names_without_token(*find_chat_template(chat_template, tokenizer), tokenizer);
   };
@@ -146,7 +146,7 @@ TEST_CASE("a template's names that are no tokens of the tokenizer are found") {
   source.path = "a.jsonl";
   source.format = "chat";
   CHECK_THAT(templates_line(data, {source}, llama),
-             Contains("chatml; its '<|im_start|>', '<|im_end|>' are no tokens of this tokenizer"));
+             Contains("chatml; its '<|im_start|>', '<|im_end|>' are not tokens of this tokenizer"));
   CHECK(templates_line(data, {source}, chatml()) == "chatml");
 }
 

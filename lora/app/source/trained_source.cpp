@@ -43,14 +43,14 @@ fs::path chosen_checkpoint(const fs::path& run) {
   return best > 0 ? store.verified(best) : newest->directory;
 }
 
-// The first folder in `path` that is an adapter's run; empty where there is none.
-std::string adapter_run_in(const fs::path& path) {
-  std::set<std::string> runs;
+// The first folder in `path` that holds an entry of this name; empty where there is none.
+std::string folder_with(const fs::path& path, const char* entry) {
+  std::set<std::string> folders;
   std::error_code ignored;
   for (const auto& item : fs::directory_iterator(path, ignored)) {
-    if (fs::exists(item.path() / "checkpoints")) runs.insert(item.path().string());
+    if (fs::exists(item.path() / entry)) folders.insert(item.path().string());
   }
-  return runs.empty() ? "" : *runs.begin();
+  return folders.empty() ? "" : *folders.begin();
 }
 
 AdapterConfig injected(const TrainedSource& source) {
@@ -81,7 +81,8 @@ bool is_run_or_adapter(const std::string& run_or_adapter) {
   const fs::path path = run_or_adapter;
   if (is_model(run_or_adapter)) return false;
   return fs::exists(path / "checkpoints") || fs::exists(path / "adapter_config.json") ||
-         (fs::exists(path / "state.json") && fs::exists(path / "recipe.yaml")) || !adapter_run_in(path).empty();
+         (fs::exists(path / "state.json") && fs::exists(path / "recipe.yaml")) ||
+         !folder_with(path, "checkpoints").empty();
 }
 
 TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<std::string>& ignored_options) {
@@ -89,7 +90,7 @@ TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<
   if (fs::exists(path / "checkpoints")) return checkpoint_source(chosen_checkpoint(path));
   if (fs::exists(path / "state.json") && fs::exists(path / "recipe.yaml")) return checkpoint_source(path);
   if (!fs::exists(path / "adapter_config.json")) {
-    if (const std::string one = adapter_run_in(path); !one.empty()) {
+    if (const std::string one = folder_with(path, "checkpoints"); !one.empty()) {
       throw StorageError(path.string() + ": a run of several adapters; expected the folder of one, such as " + one);
     }
     if (fs::exists(path / "adapters.safetensors") || fs::exists(path / "adapters.npz")) {
@@ -97,7 +98,9 @@ TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<
                        ": is an adapter of mlx-lm; expected a PEFT adapter directory, with "
                        "adapter_config.json and adapter_model.safetensors");
     }
-    throw StorageError(path.string() + ": neither a run directory with checkpoints nor a PEFT adapter directory");
+    const std::string inner = folder_with(path, "adapter_config.json");
+    throw StorageError(path.string() + ": neither a run directory with checkpoints nor a PEFT adapter directory" +
+                       (inner.empty() ? "" : "; did you mean " + inner + "?"));
   }
   const PeftAdapter peft = read_peft_config(path, ignored_options);
   expect_peft_weights(path);

@@ -11,7 +11,7 @@ namespace lora {
 // A line each, for a person, where
 // - max_length is more than the model's positions,
 // - batch_size is more than the rows of an epoch,
-// - eval_every asks for evaluations and there is no validation data,
+// - eval_every asks for evaluations without validation data,
 // - prepared data has validation samples that are not read,
 // - a resumed run continues at another learning rate than the one it had come to.
 std::vector<std::string> start_notes(const PlannedRun& run);
