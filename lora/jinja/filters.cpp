@@ -389,6 +389,7 @@ const std::map<std::string, Test>& tests() {
 Value apply_filter(const std::string& name, const Value& input, Arguments arguments) {
   const auto found = filters().find(name);
   if (found == filters().end()) throw TemplateError("the filter '" + name + "' is not supported");
+  if (input.text()) pay_to_read(*input.text());
   Value value = found->second(input, arguments, name);
   arguments.finish(name);
   return value;

@@ -280,8 +280,10 @@ std::optional<Value> method(const Value& object, const std::string& name) {
   if (object.text()) {
     const auto found = text_methods().find(name);
     if (found == text_methods().end()) return {};
-    return bound(
-        name, [object, found](Arguments& arguments) { return found->second(*object.text(), arguments, found->first); });
+    return bound(name, [object, found](Arguments& arguments) {
+      pay_to_read(*object.text());
+      return found->second(*object.text(), arguments, found->first);
+    });
   }
   // A template must not change its input; Jinja2's sandbox forbids it too.
   static const std::map<std::string, std::vector<std::string>> kChanging = {

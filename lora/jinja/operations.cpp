@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lora/jinja/budget.h"
 #include "lora/jinja/characters.h"
 #include "lora/jinja/error.h"
 
 namespace lora::jinja {
 namespace {
 
-// The largest text or list that an operation may create. No chat comes near it.
-constexpr int64_t kLongest = int64_t{1} << 26;
+// The longest list that * makes.
+constexpr int64_t kLongestList = int64_t{1} << 20;
 
 [[noreturn]] void refuse(const std::string& name, const Value& left, const Value& right) {
   throw TemplateError("'" + left.type() + "' " + name + " '" + right.type() + "' has no meaning");
@@ -66,7 +67,8 @@ Value numbers(const std::string& name, double a, double b) {
 Value repeated(const Value& value, int64_t times) {
   times = std::max<int64_t>(times, 0);
   const auto size = static_cast<int64_t>(value.text() ? value.text()->size() : value.list()->items.size());
-  if (size > 0 && times > kLongest / size) throw TemplateError("a repeated text or list is too long");
+  if (size > 0 && times > (value.text() ? static_cast<int64_t>(kLongestText) : kLongestList) / size)
+    throw TemplateError("a repeated text or list is too long");
   Text text;
   List list{.items = {}, .tuple = value.list() && value.list()->tuple};
   for (int64_t i = 0; i < times && size > 0; ++i) {
@@ -82,6 +84,7 @@ Value repeated(const Value& value, int64_t times) {
 bool contains(const Value& container, const Value& item) {
   if (const Text* text = container.text()) {
     if (!item.text()) refuse("in", item, container);
+    pay_to_read(*text);
     return text->bytes().find(item.text()->bytes()) != std::string::npos;
   }
   if (const Dict* dict = container.dict(); dict && dict->kind == Dict::Kind::kDict) return dict->find(item) != nullptr;

@@ -70,7 +70,7 @@ class Interpreter {
 
   void step(const Node& node) {
     line_ = node.line;
-    if (++steps_ > limits_.steps) throw TemplateError("takes more than " + std::to_string(limits_.steps) + " steps");
+    Budget::pay_steps(1);
   }
 
   void emit(Text& out, const Text& text) {
@@ -366,7 +366,6 @@ class Interpreter {
 
   const Date now_;
   const Limits limits_;
-  int64_t steps_ = 0;
   size_t written_ = 0, line_ = 1;
   int depth_ = 0;
 };
@@ -386,6 +385,7 @@ Template& Template::operator=(Template&&) noexcept = default;
 
 Text Template::render(const std::vector<std::pair<std::string, Value>>& variables, const Date& now,
                       const Limits& limits) const {
+  const Budget budget(limits);
   return Interpreter(now, limits).run(nodes_, variables);
 }
 

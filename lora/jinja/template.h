@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "lora/jinja/budget.h"
 #include "lora/jinja/error.h"
 #include "lora/jinja/text.h"
 #include "lora/jinja/value.h"
@@ -18,12 +19,6 @@
 namespace lora::jinja {
 
 struct Node;
-
-// Bounds on a rendering. A template that exceeds them throws.
-struct Limits {
-  int64_t steps = 50'000'000;  // nodes evaluated
-  size_t bytes = size_t{1} << 28;
-};
 
 struct Date {
   int year = 1970, month = 1, day = 1, hour = 0, minute = 0;

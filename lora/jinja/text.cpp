@@ -1,7 +1,11 @@
 #include "lora/jinja/text.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+
+#include "lora/jinja/budget.h"
+#include "lora/jinja/error.h"
 
 namespace lora::jinja {
 
@@ -11,6 +15,9 @@ Text::Text(std::string bytes, Origin origin) : bytes_(std::move(bytes)) {
 
 void Text::append(std::string_view bytes, Origin origin, bool generated) {
   if (bytes.empty()) return;
+  if (bytes.size() > kLongestText - std::min(kLongestText, bytes_.size())) {
+    throw TemplateError("makes a text of more than " + std::to_string(kLongestText) + " bytes");
+  }
   bytes_.append(bytes);
   if (!runs_.empty() && runs_.back().origin == origin && runs_.back().generated == generated) {
     runs_.back().end = bytes_.size();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lora/jinja/budget.h"
 #include "lora/jinja/characters.h"
 #include "lora/jinja/error.h"
 #include "lora/jinja/value.h"
@@ -15,7 +16,10 @@ class JsonWriter {
   explicit JsonWriter(const JsonStyle& style) : style_(style) {}
 
   void write(const Value& value, Origin origin, size_t depth) {
-    if (depth > 200) throw TemplateError("tojson: a value is nested more than 200 deep");
+    Budget::pay_steps(1);
+    if (depth > kDeepestValue) {
+      throw TemplateError("tojson: a value is nested more than " + std::to_string(kDeepestValue) + " deep");
+    }
     if (const Text* text = value.text()) {
       write_string(*text, text->empty() ? origin : text->origin_at(0));
     } else if (const List* list = value.list()) {

@@ -5,12 +5,13 @@
 namespace lora::jinja {
 namespace {
 
-constexpr int kDeepestSyntax = 150;
+constexpr int kDeepestSyntax = 150, kMostNodes = 5000;
 
 }  // namespace
 
 const Token& TokenCursor::next() {
   const Token& current = tokens_[at_];
+  if (current.kind == Token::Kind::kPrintEnd || current.kind == Token::Kind::kBlockEnd) nodes_ = 0;
   if (current.kind != Token::Kind::kEnd) ++at_;
   return current;
 }
@@ -49,6 +50,11 @@ std::string TokenCursor::shown() const {
 
 void TokenCursor::fail(const std::string& message) const {
   throw TemplateError("line " + std::to_string(token().line) + ": " + message);
+}
+
+std::unique_ptr<Node> TokenCursor::node(Node::Kind kind) {
+  if (++nodes_ > kMostNodes) fail("an expression of more than " + std::to_string(kMostNodes) + " parts");
+  return node(kind, token().line);
 }
 
 std::unique_ptr<Node> TokenCursor::node(Node::Kind kind, size_t line) {

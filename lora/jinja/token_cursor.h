@@ -38,8 +38,9 @@ class TokenCursor {
   std::string shown() const;  // the current token for an error message
   [[noreturn]] void fail(const std::string& message) const;
 
-  // A node on the current line.
-  std::unique_ptr<Node> node(Node::Kind kind) const { return node(kind, token().line); }
+  // A node on the current line. Throws if the expression has too many: a chain of operators or filters is as deep as it
+  // is long, and is evaluated and destroyed by recursion.
+  std::unique_ptr<Node> node(Node::Kind kind);
   static std::unique_ptr<Node> node(Node::Kind kind, size_t line);
 
   // Counts one level of nesting during its lifetime. Throws if the nesting is too deep.
@@ -61,7 +62,7 @@ class TokenCursor {
 
   std::vector<Token> tokens_;
   size_t at_ = 0;
-  int depth_ = 0;
+  int depth_ = 0, nodes_ = 0;  // nodes: since the last end of a block or an expression
 };
 
 }  // namespace lora::jinja

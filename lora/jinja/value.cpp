@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "lora/jinja/budget.h"
 #include "lora/jinja/characters.h"
 #include "lora/jinja/error.h"
 
 namespace lora::jinja {
 namespace {
-
-// The limit on nested values. It catches a namespace that contains itself; no data is that deep.
-constexpr int kDeepestValue = 200;
 
 void check_depth(int depth) {
   if (depth > kDeepestValue)
@@ -25,9 +23,13 @@ bool equal_items(const std::vector<Value>& a, const std::vector<Value>& b, int d
 
 bool equal_at(const Value& a, const Value& b, int depth) {
   check_depth(depth);
+  Budget::pay_steps(1);
   if (a.integer() && b.integer()) return *a.integer() == *b.integer();
   if (a.number() && b.number()) return *a.number() == *b.number();
-  if (a.text() && b.text()) return a.text()->bytes() == b.text()->bytes();
+  if (a.text() && b.text()) {
+    pay_to_read(*a.text());
+    return a.text()->bytes() == b.text()->bytes();
+  }
   if (a.list() && b.list())
     return a.list()->tuple == b.list()->tuple && equal_items(a.list()->items, b.list()->items, depth);
   if (a.dict() && b.dict()) {
@@ -45,6 +47,7 @@ bool equal_at(const Value& a, const Value& b, int depth) {
 
 bool less_at(const Value& a, const Value& b, int depth) {
   check_depth(depth);
+  Budget::pay_steps(1);
   if (a.integer() && b.integer()) return *a.integer() < *b.integer();
   if (a.number() && b.number()) return *a.number() < *b.number();
   if (a.text() && b.text()) return a.text()->bytes() < b.text()->bytes();
@@ -113,8 +116,29 @@ void append_repr(Text& out, const Value& value, Origin origin, int depth) {
 
 }  // namespace
 
-Value::Value(List list) : data_(std::make_shared<const List>(std::move(list))) {}
-Value::Value(Dict dict) : data_(std::make_shared<Dict>(std::move(dict))) {}
+// What a value takes beside its bytes.
+constexpr size_t kValueBytes = 64;
+
+Value::Value(Text text) : data_(std::make_shared<const Text>(std::move(text))) {
+  Budget::pay_bytes(kValueBytes + this->text()->size() + this->text()->runs().size() * sizeof(Run));
+}
+
+Value::Value(List list) {
+  for (const Value& item : list.items) list.depth = std::max(list.depth, item.depth() + 1);
+  check_depth(list.depth);
+  Budget::pay_bytes(kValueBytes + list.items.size() * sizeof(Value));
+  data_ = std::make_shared<const List>(std::move(list));
+}
+
+Value::Value(Dict dict) {
+  for (const auto& [key, value] : dict.entries) dict.depth = std::max(dict.depth, value.depth() + 1);
+  check_depth(dict.depth);
+  Budget::pay_bytes(kValueBytes + dict.entries.size() * 2 * sizeof(Value));
+  auto shared = std::make_shared<Dict>(std::move(dict));
+  if (shared->kind == Dict::Kind::kNamespace) Budget::keep(shared);
+  data_ = std::move(shared);
+}
+
 Value::Value(Function function) : data_(std::make_shared<const Function>(std::move(function))) {}
 
 const Text* Value::text() const {
@@ -145,6 +169,8 @@ std::optional<double> Value::number() const {
   if (const auto value = integer()) return static_cast<double>(*value);
   return {};
 }
+
+int Value::depth() const { return list() ? list()->depth : dict() ? dict()->depth : 0; }
 
 bool Value::truth() const {
   if (const auto value = number()) return *value != 0;
@@ -178,6 +204,8 @@ const Value* Dict::find(std::string_view key) const {
 }
 
 void Dict::set(const Value& key, Value value) {
+  depth = std::max(depth, value.depth() + 1);
+  check_depth(depth);
   const auto found = std::ranges::find_if(entries, [&](const auto& entry) { return equal(entry.first, key); });
   if (found == entries.end()) {
     entries.emplace_back(key, std::move(value));
@@ -235,6 +263,8 @@ Value from_json(const nlohmann::ordered_json& json, Origin origin) {
   return dict;
 }
 
+void pay_to_read(const Text& text) { Budget::pay_steps(static_cast<int64_t>(text.size() / 64)); }
+
 bool equal(const Value& a, const Value& b) { return equal_at(a, b, 0); }
 bool less(const Value& a, const Value& b) { return less_at(a, b, 0); }
 
@@ -258,7 +288,10 @@ Text to_repr(const Value& value) {
 }
 
 std::vector<Value> iterate(const Value& value) {
-  if (const List* list = value.list()) return list->items;
+  if (const List* list = value.list()) {
+    Budget::pay_steps(static_cast<int64_t>(list->items.size()));
+    return list->items;
+  }
   std::vector<Value> items;
   if (const Dict* dict = value.dict(); dict && dict->kind == Dict::Kind::kDict) {
     for (const auto& [key, unused] : dict->entries) items.push_back(key);

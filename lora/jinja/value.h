@@ -34,7 +34,8 @@ class Value {
   explicit Value(bool value) : data_(value) {}
   explicit Value(int64_t value) : data_(value) {}
   explicit Value(double value) : data_(value) {}
-  Value(Text text) : data_(std::make_shared<const Text>(std::move(text))) {}
+  // These pay for the text or the list (budget.h). Throws TemplateError for lists and dicts too deep in one another.
+  Value(Text text);
   Value(List list);
   Value(Dict dict);
   Value(Function function);
@@ -55,6 +56,8 @@ class Value {
   std::optional<int64_t> integer() const;
   std::optional<double> number() const;
 
+  int depth() const;  // of lists and dicts within one another; 0: it is neither
+
   bool truth() const;
   std::string type() const;  // Python's name of the type: 'str', 'dict', …
 
@@ -68,6 +71,7 @@ struct List {
   std::vector<Value> items = {};
   bool tuple = false;
   Origin origin = kComputed;
+  int depth = 1;  // set by Value
 };
 
 struct Dict {
@@ -75,9 +79,11 @@ struct Dict {
   std::vector<std::pair<Value, Value>> entries = {};
   Kind kind = Kind::kDict;
   Origin origin = kComputed;
+  int depth = 1;  // set by Value and set()
 
   const Value* find(const Value& key) const;
   const Value* find(std::string_view key) const;
+  // Throws TemplateError for a value that is too deep.
   void set(const Value& key, Value value);
 };
 
@@ -107,6 +113,9 @@ class Arguments {
 Value text(std::string bytes, Origin origin = kComputed);
 // All strings and containers of `json` get this origin.
 Value from_json(const nlohmann::ordered_json& json, Origin origin);
+
+// For an operation that reads all of a text, which is far quicker than as many steps of the template.
+void pay_to_read(const Text& text);
 
 // Python's ==. Values of different types differ, except numbers.
 bool equal(const Value& a, const Value& b);

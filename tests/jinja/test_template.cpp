@@ -118,6 +118,70 @@ TEST_CASE("an unsupported template and a text that is not a template are refused
   CHECK_THROWS_WITH(render("{{ dict(**{1: 2}) }}"), Contains("a key that is a 'int'"));
 }
 
+TEST_CASE("an expression of many thousand parts is refused before it is evaluated") {
+  const auto repeated = [](const std::string& begin, const std::string& part, int count) {
+    std::string source = begin;
+    for (int i = 0; i < count; ++i) source += part;
+    return "{{ " + source + " }}";
+  };
+  for (const char* part : {"+1", " ~ 'a'", " * 2", " ** 1", " or 1", " and 1", "|string", " is defined", ".a", "[0]",
+                           "()", " if 1 else 2", " == 1", "|string is defined"}) {
+    INFO(part);
+    // Chains of conditions and of comparisons are refused by their nesting, or have one node.
+    if (std::string_view(part) != " == 1") {
+      CHECK_THROWS_AS(Template(repeated("1", part, 90'000)), TemplateError);
+    } else {
+      CHECK_NOTHROW(Template(repeated("1", part, 90'000)));
+    }
+  }
+  CHECK(render(repeated("1", "+1", 900)) == "901");
+  // Each expression counts alone.
+  std::string many;
+  for (int i = 0; i < 20'000; ++i) many += "{{ 1+1 }}";
+  CHECK(render(many).size() == 20'000);
+}
+
+TEST_CASE("texts, lists and their depth are bounded wherever a template makes them") {
+  const auto stopped = [&](const std::string& source, const std::string& message) {
+    INFO(source);
+    CHECK_THROWS_WITH(Template(source).render({}, kDay), Contains(message));
+  };
+  const std::string start = "{% set ns = namespace(x='aaaaaaaaaaaaaaaa', l=[]) %}", loop = "{% for i in range(60) %}";
+  const auto doubled = [&](const std::string& value) {
+    return start + loop + "{% set ns.x = " + value + " %}{% endfor %}";
+  };
+  for (const char* value :
+       {"ns.x ~ ns.x", "ns.x + ns.x", "ns.x.replace('a', 'aa')", "ns.x|replace('a', 'aa')", "[ns.x, ns.x]|join",
+        "ns.x.join([ns.x, ns.x, ns.x])", "'%s%s'|format(ns.x, ns.x)", "'%s%s' % (ns.x, ns.x)"}) {
+    stopped(doubled(value), "bytes");
+  }
+  stopped(doubled("ns.x * 2"), "too long");
+  stopped(start + loop + "{% set ns.l = ns.l + ns.l + [1] %}{% endfor %}", "bytes");
+  stopped(start + "{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}", "nested more than 200 deep");
+  stopped(start + "{% for i in range(9999) %}{% set ns.l = {'a': ns.l} %}{% endfor %}", "nested more than 200 deep");
+  stopped(start + "{% for i in range(9999) %}{% set ns.l = namespace(a=ns.l) %}{% endfor %}",
+          "nested more than 200 deep");
+  // A chain that is made from its top: no namespace knows how deep those are that are put into its own later.
+  CHECK_NOTHROW(Template("{% set ns = namespace(tail=namespace()) %}{% for i in range(99999) %}{% set t = ns.tail %}"
+                         "{% set n = namespace() %}{% set t.x = n %}{% set ns.tail = n %}{% endfor %}")
+                    .render({}, kDay));
+}
+
+TEST_CASE("work inside of an operation counts as steps") {
+  const auto stopped = [&](const std::string& source) {
+    INFO(source);
+    CHECK_THROWS_WITH(Template(source).render({}, kDay), Contains("steps") || Contains("bytes"));
+  };
+  const std::string loops = "{% for i in range(99999) %}{% for j in range(99) %}";
+  stopped("{% set r = range(99999) %}" + loops + "{% if -1 in r %}{% endif %}{% endfor %}{% endfor %}");
+  stopped("{% set r = range(99999) %}" + loops + "{% set s = r|sort %}{% endfor %}{% endfor %}");
+  stopped("{% set t = 'ab' * 9999999 %}" + loops + "{% if t.find('x') > 0 %}{% endif %}{% endfor %}{% endfor %}");
+  stopped("{% set t = 'ab' * 9999999 %}" + loops + "{% if 'x' in t %}{% endif %}{% endfor %}{% endfor %}");
+  stopped(
+      "{% set ns = namespace(a=[], b=[]) %}{% for i in range(60) %}{% set ns.a = [ns.a, ns.a] %}"
+      "{% set ns.b = [ns.b, ns.b] %}{% endfor %}{{ ns.a == ns.b }}");
+}
+
 TEST_CASE("a template that does not end, or grows without bounds, is stopped") {
   const Limits few{.steps = 10'000, .bytes = 10'000};
   const auto stopped = [&](const std::string& source, const std::string& message) {
