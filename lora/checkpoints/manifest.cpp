@@ -28,7 +28,7 @@ std::optional<std::string> file_damage(const fs::path& directory, const std::str
   const fs::path path = directory / name;
   const auto status = fs::status(path, error);
   if (!fs::exists(status)) return name + ": missing";
-  if (!fs::is_regular_file(status)) return name + ": no regular file";
+  if (!fs::is_regular_file(status)) return name + ": not a regular file";
   const auto size = fs::file_size(path, error);
   const auto expected_size = expected.at("size").get<uint64_t>();
   if (error) return name + ": " + error.message();

@@ -37,11 +37,11 @@ bool holds_only(const fs::path& directory, const std::string& name) {
 
 MadeDirectories::MadeDirectories(const fs::path& directory) {
   std::error_code error;
-  const fs::path whole = fs::absolute(directory, error).lexically_normal();
+  const fs::path whole = fs::absolute(directory, error);
   fs::path path;
   for (const fs::path& part : whole) {
     path /= part;
-    if (part.empty() || fs::is_directory(path, error)) continue;
+    if (part.empty() || part == "." || fs::is_directory(path, error)) continue;
     if (fs::create_directory(path, error)) made_.push_back(path);
     // Something that is not a directory is in the place.
     if (error) throw_storage_error(directory, "create", error.value() == EEXIST ? ENOTDIR : error.value());

@@ -1,6 +1,7 @@
 // lora-train RECIPE.yaml [key.path=value …] [--resume] [--dry-run]
 
 #include <filesystem>
+#include <optional>
 
 #include "lora/app/source/trained_model.h"
 #include "lora/app/training/config_plan.h"
@@ -91,10 +92,19 @@ int run(const std::string& recipe_file, const std::vector<std::string>& override
   keep_freed_memory();
   train(active);
   bool stopped = false;
+  std::optional<Error> failed;
   for (ActiveRun& run : active) {
-    say(titled(run.name(), finish(run)));
+    try {
+      say(titled(run.name(), finish(run)));
+    } catch (const Error& error) {
+      if (run.name().empty()) throw;
+      // The others' exports do not depend on this one.
+      log_warning(run.name() + ": " + error.what());
+      if (!failed) failed = error;
+    }
     stopped |= run.end() == LoopEnd::kStopped;
   }
+  if (failed) throw *failed;
   return stopped ? 128 + stop_signal() : 0;
 }
 

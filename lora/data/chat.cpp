@@ -241,7 +241,7 @@ std::vector<ChatMessage> read_messages(const Json& list, const std::string& wher
   }
   if (list.empty()) throw DataError(where + ": '" + name + "' is empty, expected at least one message");
   std::vector<ChatMessage> messages;
-  bool any_read = false;  // marked as not trained, of those that are no answers
+  bool any_read = false;  // marked as not trained, of messages that are not answers
   std::string any_trained;
   for (size_t i = 0; i < list.size(); ++i) {
     const MessageReader reader(where + ": " + name + "[" + std::to_string(i) + "]");
@@ -294,7 +294,8 @@ std::string plain_text(const std::vector<ChatMessage>& messages) {
 std::string tool_names(const Json& tools) {
   std::vector<std::string> names;
   for (const Json& tool : tools) {
-    const Json name = tool.value("function", tool).value("name", Json());
+    const Json& function = tool.contains("function") && tool["function"].is_object() ? tool["function"] : tool;
+    const Json name = function.value("name", Json());
     names.push_back(name.is_string() ? name.get<std::string>()
                                      : tool.dump(-1, ' ', false, Json::error_handler_t::replace));
   }

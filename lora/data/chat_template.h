@@ -39,8 +39,8 @@ class ChatTemplate {
   // `tokens` are the special tokens that it may name: {"bos_token", "<s>"}. Throws ModelError "NAME: line 3: …".
   ChatTemplate(std::string name, TemplateFiles files, std::vector<std::pair<std::string, std::string>> tokens);
 
-  // The first `count` messages. A template that refuses them gets the arguments of calls as JSON text, where the row has
-  // them so. Throws DataError with what the template has against the messages.
+  // The first `count` messages. A template that refuses them gets the arguments of calls as JSON text, where the row
+  // has them so. Throws DataError with what the template has against the messages.
   jinja::Text render(const Chat& chat, size_t count, bool add_generation_prompt,
                      const jinja::Date& now = kTrainingDate) const;
 

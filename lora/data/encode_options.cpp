@@ -38,7 +38,6 @@ EncodeOptions encode_options(const DataConfig& data, const DataSource& source, c
   if (!options.chat && !format.own_template.empty()) {
     options.own_chat = find_chat_template(format.own_template, tokenizer);
   }
-  if (!options.allow_special_tokens) options.spelled = std::make_shared<const SpelledTokens>(tokenizer);
   return options;
 }
 

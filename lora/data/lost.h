@@ -1,5 +1,5 @@
 #pragma once
-// What of a conversation is nowhere in the text that a chat template makes of it.
+// Which parts of a conversation are missing in the text that a chat template makes of it.
 
 #include <vector>
 

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "lora/data/spelled_tokens.h"
 #include "models/base/error.h"
 #include "models/base/threads.h"
 
@@ -46,7 +47,11 @@ void SampleReader::note(const SampleBlock& block, Dataset& dataset) const {
 
 void SampleReader::encode(const ExampleBlock& rows, SampleBlock& block) {
   std::optional<EncodeOptions>& options = encode_options_[rows.source];
-  if (!options) options = encode_options(options_.data, reader_.source(rows.source), tokenizer_, options_.max_length);
+  if (!options) {
+    options = encode_options(options_.data, reader_.source(rows.source), tokenizer_, options_.max_length);
+    if (!spelled_) spelled_ = std::make_shared<const SpelledTokens>(tokenizer_);
+    if (!options->allow_special_tokens) options->spelled = spelled_;
+  }
   std::vector<EncodedExample> encoded(rows.rows.size());
   std::vector<std::string> errors(rows.rows.size());
   parallel_for(static_cast<int64_t>(rows.rows.size()), kRowsAtATime, [&](int64_t begin, int64_t end) {

@@ -66,6 +66,7 @@ class SampleReader {
   BadRows bad_;
   ExampleReader reader_;
   ExampleBlock rows_;
+  std::shared_ptr<const SpelledTokens> spelled_;
   std::vector<std::optional<EncodeOptions>> encode_options_;  // per source so far
 };
 

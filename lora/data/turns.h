@@ -18,7 +18,7 @@ struct MessageRun {
 // In order of the text.
 std::vector<MessageRun> message_runs(const jinja::Text& text);
 
-// True for white space and for nothing.
+// True if the text is empty or white space alone.
 bool only_blanks(std::string_view text);
 
 // One turn in the rendering of a whole conversation. The model writes [begin, end).

@@ -23,7 +23,8 @@ fs::path beside(const fs::path& target, const std::string& what = "") {
          ("." + target.filename().string() + what + std::string(kTemporary) + std::to_string(::getpid()));
 }
 
-// Removes what processes that were killed while they wrote `target` left beside it.
+// Removes what processes that were killed while they wrote `target` left beside it. To be called when the new one is in
+// place: theirs may be the only whole one until then.
 void remove_leftovers(const fs::path& target) {
   const std::string begin = "." + target.filename().string();
   std::error_code ignored;
@@ -104,11 +105,11 @@ void write_file(const fs::path& output, const std::function<void(const fs::path&
   };
   try {
     fs::create_directories(target.parent_path());
-    remove_leftovers(target);
     fill(temporary);
     sync_file(temporary);
     fs::rename(temporary, target);
     sync_directory(target.parent_path());
+    remove_leftovers(target);
   } catch (const fs::filesystem_error& e) {
     clean();
     throw StorageError(target.string() + ": cannot write: " + e.code().message());
@@ -126,7 +127,6 @@ void write_directory(const fs::path& output, const std::function<void(const fs::
   }
   const fs::path temporary = beside(final_path), old = beside(final_path, ".old");
   try {
-    remove_leftovers(final_path);
     fs::remove_all(temporary);
     fs::create_directories(temporary);
     fill(temporary);
@@ -137,6 +137,7 @@ void write_directory(const fs::path& output, const std::function<void(const fs::
       rename_path(temporary, final_path);
     }
     sync_directory(final_path.parent_path());
+    remove_leftovers(final_path);
     fs::remove_all(old);
   } catch (const fs::filesystem_error& e) {
     std::error_code ignored;

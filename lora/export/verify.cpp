@@ -63,6 +63,9 @@ std::string verify_logits(const ExportSource& source, const Logits& written, dou
   const LogitDifference difference = logit_difference(found, expected);
   const std::string line = "logits of " + std::to_string(ids.size(1)) + " tokens " + difference_text(difference) +
                            " from the trained model's";
+  if (std::isnan(difference.largest)) {
+    throw NumericsError("the trained model's logits are not finite: " + line + ". Nothing was put in its place");
+  }
   if (!(difference.largest <= bound * difference.scale)) {
     throw NumericsError("what was written computes another model: " + line + "; allowed is " +
                         std::to_string(bound * difference.scale) + ". Nothing was put in its place");

@@ -37,7 +37,7 @@ std::vector<int64_t> end_ids(const LlamaForCausalLM& model, const Tokenizer& tok
   std::ifstream file(path, std::ios::binary);
   if (!file) return ids;
   const nlohmann::json config = parse_json_or_discard<nlohmann::json>(file);
-  if (!config.is_object()) throw ModelError(path.string() + ": no JSON object");
+  if (!config.is_object()) throw ModelError(path.string() + ": not a JSON object");
   const nlohmann::json eos = config.value("eos_token_id", nlohmann::json());
   for (const auto& id : eos.is_array() ? eos : nlohmann::json::array({eos})) {
     if (id.is_number_integer()) {

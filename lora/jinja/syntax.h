@@ -34,7 +34,7 @@ struct Node {
     kAnd,        // left, right
     kOr,         // left, right
     kCondition,  // condition, then, else (may be null)
-    kSpread,     // list, whose items are arguments; stands in `arguments` alone
+    kSpread,     // list, whose items are arguments; only in `arguments`
     // Statements. `body` and `otherwise` are lists of statements.
     kOutput,       // expression
     kIf,           // condition; body, otherwise

@@ -18,8 +18,8 @@ std::string with_home(const std::string& path);
 // replaced: they start at the working directory.
 void find_paths(Recipe& recipe, const std::filesystem::path& recipe_directory);
 
-// Throws where there is nothing at one of these paths: Error with the component and exit code of its kind (model or
-// data) and the absolute paths that were tried. Of several, a line each.
+// Throws where there is nothing at one of these paths: Error with the component and exit code of its kind (model,
+// data or, for a template, recipe) and the absolute paths that were tried. Of several, a line each.
 void expect_paths(const Recipe& recipe, const std::filesystem::path& recipe_directory);
 
 // A copy with absolute paths without links, to compare two recipes.

@@ -27,7 +27,7 @@ std::pair<int64_t, int64_t> place_in_file(const std::string& message) {
     if (end == second + 1 || !std::string_view(message).substr(end).starts_with(": ")) continue;
     return {std::atoll(message.c_str() + colon + 1), std::atoll(message.c_str() + second + 1)};
   }
-  return {0, 0};
+  return {INT64_MAX, 1};
 }
 
 }  // namespace
@@ -38,7 +38,7 @@ void Problems::add(const RecipeError& error) {
   while (true) {
     const size_t end = std::min(text.find(kNextError), text.size());
     const std::string message(text.substr(0, end));
-    if (std::ranges::count(messages_, message) == 0) messages_.push_back(message);
+    if (noted_.insert(message).second) messages_.push_back(message);
     if (end == text.size()) return;
     text.remove_prefix(end + kNextError.size());
   }
@@ -46,7 +46,7 @@ void Problems::add(const RecipeError& error) {
 
 void Problems::add(const Problems& others) {
   for (const std::string& message : others.messages_) {
-    if (std::ranges::count(messages_, message) == 0) messages_.push_back(message);
+    if (noted_.insert(message).second) messages_.push_back(message);
   }
 }
 

@@ -39,6 +39,7 @@ class Problems {
 
  private:
   std::vector<std::string> messages_;  // without the component
+  std::set<std::string> noted_;        // the same
   std::set<std::string> spoiled_;
 };
 

@@ -72,7 +72,7 @@ void for_each_entry(const YamlNode& node, const std::string& path, const std::st
   problems.throw_any();
 }
 
-// "[q_proj, v_proj]" for names without a path, one or several between commas, which are no expression over a whole
+// "[q_proj, v_proj]" for names without a path, one or several between commas, which are not an expression over a whole
 // path. Empty for anything else, and for the modules at the top.
 std::string names_alone(const std::string& text) {
   if (text.empty() || text == "lm_head" || text == "score" || text.starts_with("model.")) return "";

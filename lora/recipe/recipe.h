@@ -79,8 +79,8 @@ std::vector<NamedRecipe> load_recipes(const std::filesystem::path& file,
 // The recipe as YAML with every default written out; load_recipe reads it back to an equal recipe.
 std::string to_yaml(const Recipe& recipe);
 
-// The keys that decide what a run trains and whose values differ: a run of one recipe cannot continue from a checkpoint of
-// the other. These keys are all of model, adapter and data; seed, batch_size, max_length, packing and optimizer of
+// The keys that decide what a run trains and whose values differ: a run of one recipe cannot continue from a checkpoint
+// of the other. These keys are all of model, adapter and data; seed, batch_size, max_length, packing and optimizer of
 // training; and, with method adalora, the length of the run. Other keys, such as rates and exports, may change. Two
 // names of one file are equal.
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b);

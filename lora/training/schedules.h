@@ -11,8 +11,8 @@ namespace lora {
 // The factor that all learning rates are multiplied by.
 class Schedule {
  public:
-  // `config`: lr_schedule, warmup_steps or warmup_ratio, and min_lr_ratio. Throws Error (exit code 2) for an lr_schedule
-  // that the table does not have.
+  // `config`: lr_schedule, warmup_steps or warmup_ratio, and min_lr_ratio. Throws Error (exit code 2) for an
+  // lr_schedule that the table does not have.
   Schedule(const TrainingConfig& config, int64_t total_steps);
 
   // Of optimizer step `step`, counted from 0. During warm-up it rises linearly from 0, so that the first of several

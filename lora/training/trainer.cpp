@@ -15,17 +15,18 @@
 namespace lora {
 namespace {
 
-// Why no later step can be finite either; empty where one can.
-std::string nonfinite_weight(const LlamaForCausalLM& model) {
+// Why no later step can be finite either; empty where one can. `trained_alone`: does not look at frozen weights.
+std::string nonfinite_weight(const LlamaForCausalLM& model, bool trained_alone) {
   const at::NoGradGuard no_grad;
   const auto is_bad = [](const at::Tensor& tensor) {
     return tensor.defined() && tensor.is_floating_point() && !tensor.isfinite().all().item<bool>();
   };
   for (const auto& item : model.named_parameters()) {
-    if (!is_bad(item.value())) continue;
+    if ((trained_alone && !item.value().requires_grad()) || !is_bad(item.value())) continue;
     if (!item.value().requires_grad()) return "The model's '" + item.key() + "' holds a value that is not finite";
     return "The last update made '" + item.key() + "' overflow; a lower training.learning_rate usually helps";
   }
+  if (trained_alone) return "";
   for (const auto& item : model.named_buffers()) {
     if (is_bad(item.value())) return "The model's '" + item.key() + "' holds a value that is not finite";
   }
@@ -123,19 +124,23 @@ std::vector<Pass> Trainer::own_passes(const StepRows& rows) const {
 // False for a step to skip. Throws for one that ends the run.
 bool Trainer::is_finite(double loss, double norm) {
   if (std::isfinite(loss) && std::isfinite(norm)) return true;
-  const std::string reason = progress_.skipped_in_row == 0 ? nonfinite_weight(model_) : "";
+  const std::string reason = progress_.skipped_in_row == 0 ? nonfinite_weight(model_, /*trained_alone=*/false) : "";
   if (reason.empty() && progress_.skipped_in_row < config_.max_nonfinite_steps) return false;
   rows_.seek(progress_.place);
   const std::string found = "step " + std::to_string(progress_.step + 1) + ": loss is " + std::to_string(loss) +
                             " and the gradient's norm " + std::to_string(norm) + "; expected finite numbers. ";
   if (!reason.empty()) throw NumericsError(found + reason);
-  throw NumericsError(found + "The " + std::to_string(progress_.skipped_in_row) +
-                      " steps before were skipped for the same reason. The weights are as they were before these "
-                      "steps; a lower training.learning_rate or model.dtype float32 usually helps");
+  const int64_t before = progress_.skipped_in_row;
+  const std::string skipped =
+      before == 0   ? ""
+      : before == 1 ? "The step before was skipped for the same reason. "
+                    : "The " + std::to_string(before) + " steps before were skipped for the same reason. ";
+  throw NumericsError(found + skipped + "The weights are as they were before " + (before == 0 ? "this step" : "them") +
+                      "; a lower training.learning_rate or model.dtype float32 usually helps");
 }
 
 void Trainer::expect_finite_weights() const {
-  const std::string reason = nonfinite_weight(model_);
+  const std::string reason = nonfinite_weight(model_, /*trained_alone=*/true);
   if (!reason.empty()) throw NumericsError("step " + std::to_string(progress_.step) + ": " + reason);
 }
 

@@ -59,7 +59,7 @@ class Trainer {
   // were.
   StepMetrics step();
 
-  // Throws NumericsError where a weight is not finite. For what writes weights: steps notice it one step later.
+  // Throws NumericsError where a trained weight is not finite. For what writes weights: steps notice it one step later.
   void expect_finite_weights() const;
 
   // Of the validation set; see evaluation.h.

@@ -29,8 +29,8 @@ std::string sha256_of(std::string_view bytes);
 // Reads the file in pieces. Throws StorageError.
 std::string sha256_of_file(const std::filesystem::path& path);
 
-// Of the file's size and of 256 blocks of 4 KiB, evenly spread from its first to its last byte; of a file of up to 1 MiB
-// all bytes count. It tells other weights from the same ones in milliseconds, but may miss a change of few bytes.
+// Of the file's size and of 256 blocks of 4 KiB, evenly spread from its first to its last byte; of a file of up to 1
+// MiB all bytes count. It tells other weights from the same ones in milliseconds, but may miss a change of few bytes.
 // Throws StorageError.
 std::string sampled_sha256_of_file(const std::filesystem::path& path);
 

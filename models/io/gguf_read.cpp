@@ -171,7 +171,7 @@ void GgufFile::read() {
   if (file_->size() < kGgufMagic.size() || reader.take(kGgufMagic.size()) != kGgufMagic) {
     const std::string kind =
         file_kind({reinterpret_cast<const char*>(file_->data()), std::min<size_t>(file_->size(), 512)});
-    throw Damaged{kind.empty() ? "is no GGUF file" : "is " + kind + "; expected a GGUF file"};
+    throw Damaged{kind.empty() ? "is not a GGUF file" : "is " + kind + "; expected a GGUF file"};
   }
   const auto version = reader.number<uint32_t>();
   if (version != kGgufVersion && version != 2) {

@@ -116,7 +116,7 @@ void read_shape(const Fields& fields, ModelConfig& config) {
   config.intermediate_size = fields.size("intermediate_size");
   config.num_hidden_layers = fields.size("num_hidden_layers");
   config.num_attention_heads = fields.size("num_attention_heads");
-  // Beyond any model there is, and small enough that a product of three of them is an int64.
+  // Beyond any model there is. The size of a matrix, times the layers, is an int64.
   constexpr int64_t kMostLayers = 1'000, kMostHeads = 1 << 14, kMostColumns = 1 << 24;
   expect_at_most(fields, "num_hidden_layers", config.num_hidden_layers, kMostLayers);
   expect_at_most(fields, "num_attention_heads", config.num_attention_heads, kMostHeads);

@@ -6,11 +6,11 @@
 
 namespace lora {
 
-// Throws ModelError where `path` is no directory: it is not there (with the absolute path), or it is a file, whose kind
-// the message says.
+// Throws ModelError where `path` is not a directory: it is not there (with the absolute path), or it is a file, whose
+// kind the message says.
 void expect_directory(const std::filesystem::path& path);
 
-// The same, and throws where the directory holds no model of a family of families/families.h: it says what the
+// The same, and throws where the directory does not hold a model of a supported family: it says what the
 // directory is instead (a run, an adapter, a cache of huggingface_hub, GGUF files, Meta's), or which model_type it has.
 void expect_model_directory(const std::filesystem::path& path);
 

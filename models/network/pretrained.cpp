@@ -42,6 +42,19 @@ bool same_values(const at::Tensor& a, const at::Tensor& b) {
   return comparable ? a.equal(b) : a.to(at::kFloat).equal(b.to(at::kFloat));
 }
 
+// The names of the files in an index.
+std::set<std::string> shards(const fs::path& index) {
+  try {
+    std::ifstream in(index, std::ios::binary);
+    std::set<std::string> names;
+    const auto map = parse_json<json>(in).at("weight_map").get<std::map<std::string, std::string>>();
+    for (const auto& [tensor, name] : map) names.insert(name);
+    return names;
+  } catch (const json::exception& e) {
+    throw ModelError(index.string() + ": expected an object with a 'weight_map': " + e.what());
+  }
+}
+
 // The files of a directory as one set of named tensors, which are ticked off as they are taken.
 class PretrainedWeights {
  public:
@@ -141,19 +154,9 @@ class PretrainedWeights {
     }
   }
 
-  // Tensor -> file.
-  static std::map<std::string, std::string> weight_map(const fs::path& index) {
-    try {
-      std::ifstream in(index, std::ios::binary);
-      return parse_json<json>(in).at("weight_map").get<std::map<std::string, std::string>>();
-    } catch (const json::exception& e) {
-      throw ModelError(index.string() + ": expected an object with a 'weight_map': " + e.what());
-    }
-  }
-
   // An index of files that are there as well would be a second set of weights.
   void expect_index_of_single(const fs::path& index) const {
-    for (const auto& [tensor, name] : weight_map(index)) {
+    for (const std::string& name : shards(index)) {
       if (name == kSingleFile || name.find('/') != std::string::npos || !fs::exists(directory_ / name)) continue;
       throw ModelError(directory_.string() + ": holds " + kSingleFile + " and, by " + kIndexFile + ", " + name +
                        "; expected one of the two sets of weights");
@@ -161,9 +164,7 @@ class PretrainedWeights {
   }
 
   void open_index(const fs::path& index) {
-    std::set<std::string> names;
-    for (const auto& [tensor, name] : weight_map(index)) names.insert(name);
-    for (const std::string& name : names) {
+    for (const std::string& name : shards(index)) {
       if (name.find('/') != std::string::npos || !fs::exists(directory_ / name)) {
         throw ModelError(index.string() + ": shard '" + name + "' is not in the directory");
       }
@@ -207,6 +208,14 @@ const LabelNames& chosen_labels(const ModelConfig& stored, const LabelNames& lab
 }
 
 }  // namespace
+
+std::vector<fs::path> weight_files(const fs::path& directory) {
+  if (fs::exists(directory / kSingleFile)) return {directory / kSingleFile};
+  std::vector<fs::path> files;
+  if (!fs::exists(directory / kIndexFile)) return files;
+  for (const std::string& name : shards(directory / kIndexFile)) files.push_back(directory / name);
+  return files;
+}
 
 bool has_weights(const fs::path& directory) {
   return fs::exists(directory / kSingleFile) || fs::exists(directory / kIndexFile);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "models/base/names.h"
 #include "models/network/decoder.h"
@@ -46,6 +47,9 @@ std::shared_ptr<LlamaForCausalLM> make_random(const std::filesystem::path& direc
 // The same network on the meta device, where tensors have shapes and no memory: of config.json alone.
 std::shared_ptr<LlamaForCausalLM> make_meta(const std::filesystem::path& directory, const std::string& dtype,
                                             const LabelNames& labels = {}, const Quantizer& quantizer = {});
+
+// The files that load_pretrained reads weights from; none if there are none. Throws ModelError for a damaged index.
+std::vector<std::filesystem::path> weight_files(const std::filesystem::path& directory);
 
 // Whether the directory holds weights that load_pretrained would read.
 bool has_weights(const std::filesystem::path& directory);

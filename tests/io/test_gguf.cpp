@@ -153,7 +153,7 @@ TEST_CASE("a damaged GGUF file is an error that names it, wherever the damage is
   const TemporaryDirectory directory;
   const std::string whole = read_bytes(kGolden / "every_type.gguf");
   write_bytes(directory / "none.gguf", "PK");
-  CHECK_THAT(model_error(directory / "none.gguf"), Contains("none.gguf: is no GGUF file"));
+  CHECK_THAT(model_error(directory / "none.gguf"), Contains("none.gguf: is not a GGUF file"));
   std::string other = whole;
   other[4] = 1;
   write_bytes(directory / "old.gguf", other);

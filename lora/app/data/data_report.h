@@ -14,8 +14,8 @@ using NamedDatasets = std::vector<std::pair<std::string, const LoadedDataset*>>;
 // One row per source: rows read, rows left out and why, samples, tokens. Omits columns that are zero in every row.
 std::string sources_table(const NamedDatasets& sets);
 
-// "Lost        FILE: the chat template writes nothing of the tool calls of 3 messages", "Only end    FILE: …" and "No end
-// FILE: …": whole lines, each only if it applies.
+// "Lost        FILE: the chat template writes nothing of the tool calls of 3 messages", "Only end    FILE: …" and
+// "No end      FILE: …": whole lines, each only if it applies.
 std::string lost_lines(const std::string& path, const SourceCounts& counts);
 
 // "Format      FILE: alpaca, its columns are …", "Not read    FILE: 'id', …", "Spelled out FILE: '</s>', …", the lines

@@ -16,11 +16,21 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+bool is_manifest(const json& found) {
+  const auto is_text = [](const json& value) { return value.is_string(); };
+  const auto is_file = [](const json& file) {
+    return file.is_object() && file.contains("sha256") && file["sha256"].is_string();
+  };
+  return found.is_object() && found.contains("format_version") && found["format_version"] == 1 &&
+         found.contains("files") && found["files"].is_object() && std::ranges::all_of(found["files"], is_file) &&
+         (!found.contains("labels") || (found["labels"].is_array() && std::ranges::all_of(found["labels"], is_text)));
+}
+
 json read_manifest(const std::string& directory) {
   const fs::path path = fs::path(directory) / "manifest.json";
   std::ifstream in(path, std::ios::binary);
   json manifest = parse_json_or_discard<json>(in);
-  if (!manifest.is_object() || manifest.value("format_version", 0) != 1 || !manifest["files"].is_object()) {
+  if (!is_manifest(manifest)) {
     throw DataError(path.string() + ": is not what lora-data prepare writes; expected a data file, or its directory");
   }
   return manifest;
@@ -44,7 +54,12 @@ bool has_prepared(const std::vector<DataSource>& sources) {
 }
 
 // Throws where the tensors do not describe samples.
-void expect_samples(const fs::path& path, const at::Tensor& ids, const at::Tensor& supervised, const at::Tensor& ends) {
+void expect_samples(const fs::path& path, const at::Tensor& ids, const at::Tensor& supervised, const at::Tensor& ends,
+                    const at::Tensor& classes, int64_t labels) {
+  const auto all_below = [](const at::Tensor& values, int64_t end) {
+    const int32_t* first = values.const_data_ptr<int32_t>();
+    return std::all_of(first, first + values.numel(), [&](int32_t value) { return value >= 0 && value < end; });
+  };
   const bool shaped = ids.dim() == 1 && ids.scalar_type() == at::kInt && supervised.scalar_type() == at::kByte &&
                       supervised.sizes() == ids.sizes() && ends.dim() == 1 && ends.scalar_type() == at::kLong;
   int64_t last = 0;
@@ -54,7 +69,12 @@ void expect_samples(const fs::path& path, const at::Tensor& ids, const at::Tenso
     ordered = end > last && end <= ids.size(0);
     last = end;
   }
-  if (!ordered || last != ids.size(0)) {
+  ordered = ordered && last == ids.size(0) && all_below(ids, INT32_MAX);
+  if (ordered && labels > 0) {
+    ordered = classes.dim() == 1 && classes.scalar_type() == at::kInt && classes.size(0) == ends.size(0) &&
+              all_below(classes, labels);
+  }
+  if (!ordered) {
     throw DataError(path.string() + ": its tensors are not input_ids, supervised and ends of samples");
   }
 }
@@ -114,8 +134,8 @@ Dataset load_prepared(const std::string& directory, bool validation, const Token
   const SafetensorsFile tensors(path);
   const at::Tensor ids = tensors.tensor("input_ids"), supervised = tensors.tensor("supervised"),
                    ends = tensors.tensor("ends");
-  expect_samples(path, ids, supervised, ends);
   const at::Tensor classes = labels.empty() ? at::Tensor() : tensors.tensor("labels");
+  expect_samples(path, ids, supervised, ends, classes, static_cast<int64_t>(labels.names().size()));
   Dataset dataset;
   dataset.begin_source(directory).format = "prepared";
   int64_t begin = 0;

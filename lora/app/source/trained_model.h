@@ -14,9 +14,9 @@
 
 namespace lora {
 
-// The classes of a recipe whose model.head is sequence_classification: those of the adapter that it continues from, else
-// of the model directory where that is a classifier, else of the training data (see collect_labels). None for another
-// recipe.
+// The classes of a recipe whose model.head is sequence_classification: those of the adapter that it continues from,
+// else of the model directory where that is a classifier, else of the training data (see collect_labels). None for
+// another recipe.
 Labels choose_labels(const Recipe& recipe, const CacheOptions& cache = {});
 
 // Loads the network of a `model` section. The tokenizer may have ids for which it has no row. With labels it is a

@@ -75,7 +75,9 @@ std::string last_part(const std::string& path) {
 
 }  // namespace
 
-bool is_model(const std::string& path) { return fs::exists(fs::path(path) / "config.json"); }
+bool is_model(const std::string& path) {
+  return fs::exists(fs::path(path) / "config.json") && !fs::exists(fs::path(path) / "adapter_config.json");
+}
 
 bool is_run_or_adapter(const std::string& run_or_adapter) {
   const fs::path path = run_or_adapter;
@@ -167,14 +169,15 @@ std::string template_of(const TrainedSource& source) {
 std::shared_ptr<const ChatTemplate> chat_of(const TrainedSource& source, const Tokenizer& tokenizer) {
   try {
     if (auto stored = stored_chat_template(source.directory, tokenizer)) return stored;
+    if (!source.recipe) return nullptr;
+    // An earlier version's checkpoint. Which format a source of format auto had is not known.
+    std::vector<DataSource> sources = source.recipe->data.train;
+    std::erase_if(sources, [](const DataSource& one) { return one.format == "auto"; });
+    return trained_template(source.recipe->data, sources, tokenizer);
   } catch (const ModelError& e) {
     log_warning(source.directory.string() + ": its chat template is passed over for the base's: " + e.what());
   }
-  if (!source.recipe) return nullptr;
-  // An earlier version's checkpoint. Which format a source of format auto had is not known.
-  std::vector<DataSource> sources = source.recipe->data.train;
-  std::erase_if(sources, [](const DataSource& one) { return one.format == "auto"; });
-  return trained_template(source.recipe->data, sources, tokenizer);
+  return nullptr;
 }
 
 AdaptedModel load_trained_into(const TrainedSource& source, std::shared_ptr<LlamaForCausalLM> model) {

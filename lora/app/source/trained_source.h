@@ -20,7 +20,7 @@ struct TrainedSource {
   std::optional<Recipe> recipe;  // of a checkpoint
 };
 
-// Whether a directory with config.json is meant, which is a whole model.
+// Whether a directory with config.json and without adapter_config.json is meant: a whole model.
 bool is_model(const std::string& path);
 
 // Whether it is another directory that find_trained() takes, or that of a run of several adapters.
@@ -46,8 +46,8 @@ std::unique_ptr<Tokenizer> tokenizer_of(const TrainedSource& source, const std::
 // The rows beyond a base's own that an adapter's file has. A run's follow from its recipe, see load_model().
 NewRows new_rows_of(const TrainedSource& source);
 
-// The chat template it was trained with, as data.template names one: the one that its recipe names for the first source,
-// else that in its directory; auto where that is not known.
+// The chat template it was trained with, as data.template names one: the one that its recipe names for the first
+// source, else that in its directory; auto where that is not known.
 std::string template_of(const TrainedSource& source);
 
 // The same as a template, for an export. Null where it was trained without conversations, and where that is not known.

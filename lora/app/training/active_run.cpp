@@ -10,6 +10,8 @@
 #include "lora/checkpoints/training_state.h"
 #include "lora/data/chat_template.h"
 #include "lora/data/template_files.h"
+#include "lora/log/log.h"
+#include "models/base/atomic_file.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -18,13 +20,17 @@ namespace {
 // A checkpoint of each other run that continues.
 void save_others(std::vector<ActiveRun>& runs, const ActiveRun& failed) {
   for (ActiveRun& run : runs) {
-    if (&run != &failed && !run.end()) run.save();
+    if (&run == &failed || run.end()) continue;
+    try {
+      run.save();
+    } catch (const NumericsError& error) {
+      log_warning(run.name() + ": no checkpoint is written: " + without_component(error));
+    }
   }
 }
 
 [[noreturn]] void throw_named(const NumericsError& error, const std::string& name) {
-  const std::string text = error.what();
-  throw NumericsError("adapter '" + name + "': " + text.substr(text.find("] ") + 2));
+  throw NumericsError("adapter '" + name + "': " + without_component(error));
 }
 
 }  // namespace
@@ -107,7 +113,7 @@ void ActiveRun::save() {
   directory().checkpoints().write(progress.step, [&](const std::filesystem::path& checkpoint) {
     const PreparedRun& prepared = planned_.prepared;
     write_training_state(checkpoint, planned_.adapted, trainer(), recipe().model.path, to_yaml(recipe()));
-    write_base_record(checkpoint, recipe().model.path);
+    write_file_atomically(checkpoint / kBaseRecord, prepared.base);
     write_data_record(checkpoint, prepared.train(), prepared.data->stream.samples.get(), prepared.data->validation);
     if (prepared.chat) write_template_files(checkpoint, prepared.chat->files());
   });

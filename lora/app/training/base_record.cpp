@@ -3,12 +3,11 @@
 #include <ATen/Parallel.h>
 
 #include <fstream>
-#include <map>
 
-#include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
 #include "models/base/sha256.h"
+#include "models/network/pretrained.h"
 
 namespace lora {
 namespace {
@@ -16,32 +15,30 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-constexpr const char* kBaseRecord = "base.json";
-
 ordered_json weights_of(const fs::path& model_directory) {
-  std::map<std::string, ordered_json> files;
-  for (const auto& item : fs::directory_iterator(model_directory)) {
-    if (item.path().extension() != ".safetensors") continue;
-    files[item.path().filename().string()] = {{"bytes", item.file_size()},
-                                              {"sampled_sha256", sampled_sha256_of_file(item.path())}};
+  ordered_json files = ordered_json::object();
+  for (const fs::path& file : weight_files(model_directory)) {
+    files[file.filename().string()] = {{"bytes", fs::file_size(file)},
+                                       {"sampled_sha256", sampled_sha256_of_file(file)}};
   }
   return files;
 }
 
 }  // namespace
 
-void write_base_record(const fs::path& checkpoint, const fs::path& model_directory) {
+std::string base_record(const fs::path& model_directory) {
   const ordered_json record = {{"weights", weights_of(model_directory)}, {"threads", at::get_num_threads()}};
-  write_file_atomically(checkpoint / kBaseRecord, record.dump(2) + "\n");
+  return record.dump(2) + "\n";
 }
 
-std::vector<std::string> compare_base_record(const fs::path& checkpoint, const fs::path& model_directory) {
+std::vector<std::string> compare_base_record(const fs::path& checkpoint, const std::string& own,
+                                             const fs::path& model_directory) {
   const fs::path path = checkpoint / kBaseRecord;
   std::ifstream in(path, std::ios::binary);
   if (!in) return {};
   try {
     const auto record = parse_json<ordered_json>(in);
-    const ordered_json &then = record.at("weights"), now = weights_of(model_directory);
+    const ordered_json &then = record.at("weights"), now = parse_json<ordered_json>(own).at("weights");
     for (const auto& [file, facts] : now.items()) {
       if (then.contains(file) && then.at(file) == facts) continue;
       throw ModelError((model_directory / file).string() + ": the checkpoint " + checkpoint.string() +

@@ -16,8 +16,8 @@ struct MethodNeed {
   MemoryPlan plan;
 };
 
-// The baseline methods (LoRA and full fine-tuning) other than the run's own: the memory model's figures for a network of
-// the model's shape that has no weights. LoRA has the rank that the run's method is compared at and the recipe's
+// The baseline methods (LoRA and full fine-tuning) other than the run's own: the memory model's figures for a network
+// of the model's shape that has no weights. LoRA has the rank that the run's method is compared at and the recipe's
 // modules, for a run of method full all linear ones. Full fine-tuning is of a base that is not quantized. Neither
 // observes memory_limit. LoRA is left out where that rank is impossible.
 std::vector<MethodNeed> baselines(const AdaptedModel& adapted, const TrainingConfig& training, const DataNeed& data,

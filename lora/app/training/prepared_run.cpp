@@ -31,8 +31,9 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
     run.directory = std::make_unique<RunDirectory>(run.recipe.output_dir, options.start);
     run.directory->expect_same_run(run.recipe);
     run.warnings = run.directory->warnings();
+    run.base = base_record(run.recipe.model.path);
     if (const auto& checkpoint = run.directory->resume_from()) {
-      const auto differences = compare_base_record(checkpoint->directory, run.recipe.model.path);
+      const auto differences = compare_base_record(checkpoint->directory, run.base, run.recipe.model.path);
       run.warnings.insert(run.warnings.end(), differences.begin(), differences.end());
     }
   }

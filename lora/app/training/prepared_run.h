@@ -33,6 +33,7 @@ struct PreparedRun {
   const Tokenizer* tokenizer;                    // borrowed for the whole run
   std::shared_ptr<MadeDirectories> above = {};   // the directory of several adapters' runs
   std::unique_ptr<RunDirectory> directory = {};  // null in a dry run
+  std::string base = {};                         // base_record(); empty in a dry run
   Labels labels = {};                            // of a classifier
   std::unique_ptr<RecipeData> data = {};
   std::shared_ptr<const ChatTemplate> chat = {};  // that the training conversations are rendered by; null: none are

@@ -37,8 +37,8 @@ class RunDirectory {
   const std::vector<std::string>& warnings() const { return warnings_; }
   CheckpointStore& checkpoints() { return checkpoints_; }
 
-  // Throws RecipeError when the checkpoint was made by a recipe that means another training; names the keys. A change of
-  // another key that has a part in training is reported in `warnings`.
+  // Throws RecipeError when the checkpoint was made by a recipe that means another training; names the keys. A change
+  // of another key that has a part in training is reported in `warnings`.
   void expect_same_run(const Recipe& recipe);
   // Moves an earlier run aside (kRestart), writes recipe.yaml and opens metrics.jsonl, without the rows after the
   // checkpoint's step.

@@ -1,5 +1,5 @@
 #pragma once
-// What of a recipe does not go with its model, its data or the run that it resumes.
+// Settings of a recipe that do not fit its model, its data or the run that it resumes.
 
 #include <string>
 #include <vector>

@@ -14,8 +14,8 @@ namespace lora {
 // Parses a whole file. Throws ModelError with the path if it is unreadable or not JSON.
 nlohmann::json read_json(const std::filesystem::path& path);
 
-// A value inside a document, which must outlive it. Every getter throws ModelError ("FILE: KEY.KEY is a string, expected
-// an object") if the value has another type.
+// A value inside a document, which must outlive it. Every getter throws ModelError ("FILE: KEY.KEY is a string,
+// expected an object") if the value has another type.
 class JsonView {
  public:
   JsonView(const nlohmann::json& value, std::string file) : value_(&value), file_(std::move(file)) {}

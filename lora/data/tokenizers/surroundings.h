@@ -7,8 +7,8 @@
 //   tokenizer.model, or   add_bos_token and add_eos_token; what is not set is false (add_bos_token of
 //   vocab.json            CodeLlamaTokenizer: true)
 //
-// A tokenizer.model without a tokenizer_config.json is not a directory of transformers': BOS is added, as Llama's own code
-// does.
+// A tokenizer.model without a tokenizer_config.json is not a directory of transformers': BOS is added, as Llama's own
+// code does.
 
 #include <optional>
 #include <string>

@@ -24,9 +24,9 @@ struct TokenizerConfig {
 };
 
 // Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json in `directory`, if they exist, and the
-// model type and the tokenizer's class in config.json. Names of special tokens are those of special_tokens_map.json, but
-// of tokenizer_config.json alone where that has added_tokens_decoder, as in transformers 5. Of the rest an earlier file
-// takes precedence. Throws ModelError with file and key.
+// model type and the tokenizer's class in config.json. Names of special tokens are those of special_tokens_map.json,
+// but of tokenizer_config.json alone where that has added_tokens_decoder, as in transformers 5. Of the rest an earlier
+// file takes precedence. Throws ModelError with file and key.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory);
 
 // Reads an entry of `added_tokens` or `added_tokens_decoder`, without the id.
