@@ -23,7 +23,7 @@ struct Example {
   std::string user = {};
   std::string system = {};
   // A conversation, which samples are made of then; prompt and completion are its plain text, for cleaning and reports:
-  // all but the last answer, and that answer.
+  // all but the last answer, and that answer; calls count as words.
   std::shared_ptr<const Chat> chat = {};
   // A preference pair: this is the chosen one, and that the other, with the same prompt.
   std::shared_ptr<const Example> rejected = {};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -378,8 +379,11 @@ const ordered_json& DataRow::expect(const std::string& column) const {
 std::string DataRow::text(const std::string& column) const {
   const ordered_json& found = expect(column);
   if (found.is_string()) return found.get<std::string>();
-  if (found.is_number() || found.is_boolean()) return found.dump();
-  throw DataError(where_ + ": column '" + name_in_file(column) + "' is " + found.type_name() + ", expected text");
+  // A whole number that 64 bits do not hold is a float by now, with other digits than the file's.
+  const bool rounded = found.is_number_float() && std::abs(found.get<double>()) >= 0x1p63;
+  if (!rounded && (found.is_number() || found.is_boolean())) return found.dump();
+  throw DataError(where_ + ": column '" + name_in_file(column) + "' is " +
+                  (rounded ? "a number beyond 64 bits" : found.type_name()) + ", expected text");
 }
 
 ordered_json DataRow::value(const std::string& column) const {

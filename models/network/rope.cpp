@@ -94,16 +94,19 @@ RopeTable RopePositions::table(int64_t positions, bool long_context) const {
   return table;
 }
 
+void expect_positions(const RopeConfig& rope, int64_t length) {
+  if (rope.most_positions == 0 || length <= rope.most_positions) return;
+  throw ModelError("a text of " + std::to_string(length) + " tokens is longer than max_position_embeddings " +
+                   std::to_string(rope.most_positions) + ", where dynamic RoPE changes with the length, which is not " +
+                   "supported; expected shorter texts (training.max_length)");
+}
+
 RopeTable RopePositions::of(const std::vector<int64_t>& starts, const std::vector<int64_t>& lengths,
                             const at::Device& device) {
   const int64_t original = rope_.original_max_position_embeddings;
   int64_t longest = 0;
   for (size_t i = 0; i < lengths.size(); ++i) longest = std::max(longest, starts[i] + lengths[i]);
-  if (rope_.most_positions > 0 && longest > rope_.most_positions) {
-    throw ModelError("a text of " + std::to_string(longest) + " tokens is longer than max_position_embeddings " +
-                     std::to_string(rope_.most_positions) + ", where dynamic RoPE changes with the length, which is " +
-                     "not supported; expected shorter texts (training.max_length)");
-  }
+  expect_positions(rope_, longest);
   const bool two = rope_.type == Type::kLongRope && longest > original;
   const auto grow = [&](RopeTable& held, bool long_context) {
     if (held.cos.defined() && held.cos.size(0) >= longest && held.cos.device() == device) return;

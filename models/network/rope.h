@@ -15,6 +15,10 @@ namespace lora {
 // whose pairs have other factors in a context longer than the original.
 at::Tensor rope_frequencies(const RopeConfig& rope, int64_t head_dim, bool long_context = false);
 
+// Throws ModelError for a text of so many tokens that its angles are not computed here: dynamic RoPE beyond the model's
+// positions.
+void expect_positions(const RopeConfig& rope, int64_t length);
+
 // Cosines and sines, (…, R/2) float32 each, times the attention factor.
 struct RopeTable {
   at::Tensor cos, sin;

@@ -77,6 +77,21 @@ TEST_CASE("calls and the names of tools are in a conversation's text for cleanin
   CHECK(with("g", 1).prompt == "tools: g\nHi");
 }
 
+TEST_CASE("a row's answer for cleaning is its last one, whatever follows it") {
+  const auto example = example_of("chat", R"({"messages": [{"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "fine"}, {"role": "user", "content": "you?"}]})");
+  CHECK(example.completion == "fine");
+  CHECK(example.prompt == "Hi\nyou?");
+  CHECK(example_of("chat", R"({"messages": [{"role": "user", "content": "Hi"}]})").completion.empty());
+}
+
+TEST_CASE("a whole number that 64 bits do not hold is refused as text, since its digits are lost") {
+  CHECK(example_of("text", R"({"text": 18446744073709551615})").completion == "18446744073709551615");
+  CHECK(example_of("text", R"({"text": 1.5})").completion == "1.5");
+  CHECK_THROWS_WITH(example_of("text", R"({"text": 12345678901234567890123})"),
+                    Contains("column 'text' is a number beyond 64 bits, expected text"));
+}
+
 TEST_CASE("chat takes OpenAI's messages, with weights, parts, tools and null content") {
   const auto example = example_of("chat", R"({"tools": [{"b": 1, "a": 2}], "messages": [
     {"role": "developer", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "q"}]},

@@ -398,6 +398,9 @@ TEST_CASE("dynamic RoPE is the default one within the model's positions, and ref
   CHECK(at::equal(rope_frequencies(config.rope, config.head_dim), rope_frequencies(plain.rope, plain.head_dim)));
   RopePositions positions(config.rope, config.head_dim, config.max_position_embeddings);
   CHECK(positions.of({0}, {32}, at::kCPU).cos.size(0) == 32);
+  CHECK_NOTHROW(expect_positions(config.rope, 32));
+  CHECK_THROWS_WITH(expect_positions(config.rope, 33), Contains("where dynamic RoPE changes with the length"));
+  CHECK_NOTHROW(expect_positions(plain.rope, 1'000'000));
   CHECK_THROWS_WITH(positions.of({30}, {3}, at::kCPU), Contains("a text of 33 tokens is longer than "
                                                                 "max_position_embeddings 32, where dynamic RoPE"));
 }

@@ -4,6 +4,7 @@
 
 #include "lora/adapters/inject.h"
 #include "lora/adapters/registry.h"
+#include "models/network/rope.h"
 
 namespace lora {
 namespace {
@@ -57,6 +58,7 @@ PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
   } else {
     expect_rows(data.train, *run.prepared.tokenizer, vocabulary);
   }
+  expect_positions(set.model()->config().rope, std::max(run.prepared.train().longest(), data.validation.longest()));
   RowCursor rows = run.prepared.streams() ? RowCursor(*data.stream.samples, recipe.training, recipe.data.shuffle)
                                           : RowCursor(data.train, recipe.training, recipe.data.shuffle, data.mixture);
   run.trainer = std::make_unique<Trainer>(run.model(), recipe.training, std::move(rows), held_out);

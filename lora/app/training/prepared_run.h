@@ -25,7 +25,7 @@ struct RunOptions {
   bool dry_run = false, profile = false;
 };
 
-// Nothing is written yet but the lock, which goes with a run that does not begin. Move-only. Addresses stay the same.
+// Nothing is written yet but the lock, which is removed if the run does not begin. Move-only. Addresses stay the same.
 struct PreparedRun {
   std::string name;  // of one of several adapters; empty: the only one
   Recipe recipe;

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <iterator>
+
 #include "lora/data/format.h"
 #include "lora/data/formats/chats.h"
 #include "models/base/error.h"
@@ -9,9 +12,10 @@ using Json = nlohmann::ordered_json;
 Example chat_example(Chat chat) {
   Example example;
   auto prompt = chat.messages;
-  if (prompt.back().role() == "assistant") {
-    example.completion = plain_text({prompt.back()});
-    prompt.pop_back();
+  const auto answer = std::ranges::find(prompt.rbegin(), prompt.rend(), "assistant", &ChatMessage::role);
+  if (answer != prompt.rend()) {
+    example.completion = plain_text({*answer});
+    prompt.erase(std::next(answer).base());
   }
   if (!chat.tools.is_null()) example.prompt = "tools: " + tool_names(chat.tools) + "\n";
   example.prompt += plain_text(prompt);
