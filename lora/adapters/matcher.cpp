@@ -18,7 +18,9 @@ std::vector<std::string> last_components(const std::vector<ModulePath>& modules)
   return {names.begin(), names.end()};
 }
 
-std::string no_match(const std::string& key, const std::string& pattern, const std::vector<ModulePath>& modules) {
+// `modules` are those that the pattern could match, which `whose` names.
+std::string no_match(const std::string& key, const std::string& pattern, const std::vector<ModulePath>& modules,
+                     const std::string& whose) {
   std::string linears;
   std::set<std::string> seen;
   for (const ModulePath& module : modules) {
@@ -26,23 +28,31 @@ std::string no_match(const std::string& key, const std::string& pattern, const s
     if (module.linear && seen.insert(name).second) linears += (linears.empty() ? "" : ", ") + name;
   }
   const std::string last = pattern.substr(pattern.rfind('.') + 1);
-  return key + ": '" + pattern + "' matches no module" + did_you_mean(last, last_components(modules)) +
-         "; this model's linear layers are " + linears;
+  return key + ": '" + pattern + "' matches no module" + did_you_mean(last, last_components(modules)) + "; " + whose +
+         " linear layers are " + linears;
 }
 
-// A pattern that matches nothing: a mistake in a recipe, of no account in a file.
+// Patterns that match nothing: mistakes in a recipe, of no account in a file.
 class Unmatched {
  public:
   Unmatched(const AdapterConfig& config, std::vector<std::string>& notes)
       : of_recipe_(config.file.empty()), notes_(notes) {}
   // `pattern` of `key`; `problem` says what is wrong with it.
   void add(const std::string& key, const std::string& pattern, const std::string& problem) {
-    if (of_recipe_) throw AdapterError(problem);
-    notes_.push_back(key + ": " + pattern);
+    if (!of_recipe_) {
+      notes_.push_back(key + ": " + pattern);
+    } else {
+      problems_ += (problems_.empty() ? "" : "\n[adapter] ") + problem;
+    }
+  }
+  // Throws AdapterError for a recipe's, each on a line of its own.
+  void expect_none() const {
+    if (!problems_.empty()) throw AdapterError(problems_);
   }
 
  private:
   bool of_recipe_;
+  std::string problems_;
   std::vector<std::string>& notes_;
 };
 
@@ -98,11 +108,11 @@ class PatternSet {
   void expect_all_used(const std::vector<ModulePath>& modules, Unmatched& unmatched) const {
     if (const auto* list = std::get_if<std::vector<std::string>>(&patterns_)) {
       for (const std::string& name : *list) {
-        if (!used_.contains(name)) unmatched.add(key_, name, no_match(key_, name, modules));
+        if (!used_.contains(name)) unmatched.add(key_, name, no_match(key_, name, modules, "this model's"));
       }
     } else if (regex_ && used_.empty()) {
       const auto& pattern = std::get<std::string>(patterns_);
-      unmatched.add(key_, pattern, no_match(key_, pattern, modules));
+      unmatched.add(key_, pattern, no_match(key_, pattern, modules, "this model's"));
     }
   }
 
@@ -141,7 +151,7 @@ class ValuePattern {
 
   void expect_all_used(const std::vector<ModulePath>& adapted, Unmatched& unmatched) const {
     for (const Entry& entry : entries_) {
-      if (!entry.used) unmatched.add(key_, entry.pattern, no_match(key_, entry.pattern, adapted));
+      if (!entry.used) unmatched.add(key_, entry.pattern, no_match(key_, entry.pattern, adapted, "the adapted"));
     }
   }
 
@@ -223,14 +233,15 @@ ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterC
                     "layers_to_transform: layer " + number + " has no module that target_modules means");
     }
   }
+  ranks.expect_all_used(adapted, unmatched);
+  alphas.expect_all_used(adapted, unmatched);
+  unmatched.expect_none();
   if (match.targets.empty()) {
     throw AdapterError(match.notes.empty()
                            ? "target_modules: every module that matches is excluded or saved whole; nothing is left "
                              "to adapt"
                            : "nothing to adapt: no module is meant by " + listed(match.notes, match.notes.size()));
   }
-  ranks.expect_all_used(adapted, unmatched);
-  alphas.expect_all_used(adapted, unmatched);
   return match;
 }
 

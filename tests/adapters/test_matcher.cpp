@@ -88,6 +88,19 @@ TEST_CASE("modules, ranks and alphas are those that PEFT picks") {
   }
 }
 
+TEST_CASE("all patterns of a recipe that match nothing are in one answer") {
+  const auto modules = llama_modules(2);
+  AdapterConfig config = targeting(List{"q_proj", "w1"});
+  config.exclude_modules = List{"zzz"};
+  config.rank_pattern = {{"nope", 4}};
+  config.modules_to_save = {"scores"};
+  CHECK_THROWS_WITH(match_modules(modules, config), Contains("target_modules: 'w1' matches no module") &&
+                                                        Contains("\n[adapter] exclude_modules: 'zzz'") &&
+                                                        Contains("modules_to_save: 'scores'") &&
+                                                        Contains("rank_pattern: 'nope' matches no module") &&
+                                                        Contains("the adapted linear layers are q_proj"));
+}
+
 TEST_CASE("every pattern that matches nothing is an error with the nearest name") {
   const auto modules = llama_modules(2);
   CHECK_THROWS_WITH(match_modules(modules, targeting(List{"q_proj", "v_prj"})),
