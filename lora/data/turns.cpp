@@ -151,7 +151,7 @@ size_t TurnFinder::begin(size_t message) const {
                     "in what the chat template makes of the conversation (" + template_.name() +
                     "); a template with {% generation %} around answers says it, as does train_on: all");
   };
-  if (message == 0) {  // there is no previous message to render
+  if (message == 0) {  // no message before it to render
     if (!has_data) refuse();
     return own->begin;
   }

@@ -55,8 +55,8 @@ class Trainer {
   // One optimizer step over batch_size rows (fewer at an epoch's end). The loss and its gradient are exact over all of
   // the step's terms, however its rows are split into passes. Where the loss or the gradient is not finite, the step is
   // counted and updates nothing. Throws NumericsError where that happens max_nonfinite_steps + 1 times in a row, and at
-  // once where a weight is not finite; DataError where there is no row. Then weights and progress are as they
-  // were.
+  // once where a weight is not finite; DataError where there is no row. Weights and progress then stay as they
+  // were before the call.
   StepMetrics step();
 
   // Throws NumericsError where a trained weight is not finite. For what writes weights: steps notice it one step later.

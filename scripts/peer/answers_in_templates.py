@@ -11,7 +11,6 @@ template drops them from the text), none of another message's, and end with text
 answers must be those of transformers' mask, in the former they must end as there.
 """
 
-import argparse
 import importlib.util
 import json
 import os
@@ -23,7 +22,7 @@ import tempfile
 
 from transformers.utils import chat_template_utils
 
-from jinja_with_transformers import ROOT, TOOLS, archived_templates, builtin_templates, reference
+from jinja_with_transformers import TOOLS, parse_options, reference
 
 
 NEXT_HEADER = "a turn ends with the next one's header, or with white space"
@@ -130,22 +129,7 @@ def ours(cases, program):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--lora-train", default=ROOT / "build/lora-train", type=pathlib.Path)
-    parser.add_argument("--data", help="not needed")
-    parser.add_argument("--templates", type=pathlib.Path, help="a source archive of llama-cpp-python")
-    parser.add_argument("--show", help="prints the answers in templates of this name")
-    options = parser.parse_args()
-    program = options.lora_train.parent / "tests/test_data"
-    if not program.exists():
-        print(f"skipped: no {program}")
-        sys.exit(77)
-    templates = builtin_templates()
-    archive = options.templates or next(iter((ROOT / ".deps").glob("llama_cpp_python-*.tar.gz")), None)
-    if archive:
-        templates |= archived_templates(archive)
-    else:
-        print("no archive of llama-cpp-python in .deps: the built-in templates alone")
+    options, templates, program = parse_options("test_data", show=True)
     pairs = [(name, template, None) for name, template in templates.items()]
     for name, (plain, marked) in trl_templates().items():
         pairs += [(name, plain, marked), (name, marked, marked)]

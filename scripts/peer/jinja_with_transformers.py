@@ -101,13 +101,16 @@ def ours(all_cases, program):
         return [json.loads(line) for line in answered.read_text().splitlines()]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parse_options(test, show=False):
+    """The options, the templates by name and the test program; ends where there is no such program."""
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__.split("\n")[0])
     parser.add_argument("--lora-train", default=ROOT / "build/lora-train", type=pathlib.Path)
     parser.add_argument("--data", help="not needed")
     parser.add_argument("--templates", type=pathlib.Path, help="a source archive of llama-cpp-python")
+    if show:
+        parser.add_argument("--show", help="prints the answers in templates of this name")
     options = parser.parse_args()
-    program = options.lora_train.parent / "tests/test_jinja"
+    program = options.lora_train.parent / "tests" / test
     if not program.exists():
         print(f"skipped: no {program}")
         sys.exit(77)
@@ -117,6 +120,11 @@ def main():
         templates |= archived_templates(archive)
     else:
         print("no archive of llama-cpp-python in .deps: the built-in templates alone")
+    return options, templates, program
+
+
+def main():
+    _, templates, program = parse_options("test_jinja")
     all_cases = list(cases(templates))
     counts = {"equal": 0, "errors in both": 0}
     different = {}

@@ -41,10 +41,10 @@ std::string flag_text(const TokenizerConfig& config) {
   return config.add_bos ? "add_bos_token: " + std::string(*config.add_bos ? "true" : "false") : "no add_bos_token";
 }
 
-std::string note_on(const TokenizerConfig& config, bool before, const std::string& reason, bool before_in_4) {
+std::string note_on(const TokenizerConfig& config, bool before, const std::string& reason, bool by_4) {
   const std::string type = config.type.empty() ? "a tokenizer of model type " + config.model_type : config.type;
   return std::string(before ? "put before each text" : "not put before a text") + ": " + reason + "; transformers 4 " +
-         (before_in_4 ? "puts one" : "puts none") + " for " + type + " with " + flag_text(config);
+         (by_4 ? "puts one" : "puts none") + " for " + type + " with " + flag_text(config);
 }
 
 }  // namespace
