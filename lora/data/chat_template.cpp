@@ -33,6 +33,15 @@ MessagePart part_of_field(const std::string& name) {
   return std::ranges::count(reasoning_fields(), name) > 0 ? MessagePart::kReasoning : MessagePart::kOther;
 }
 
+void add_unread(const ChatMessage& message, const std::set<std::string>& asked, std::set<std::string>& unread) {
+  for (const auto& item : message.fields.items()) {
+    const Json& value = item.value();
+    const bool nothing = value == "" || (value.is_structured() && value.empty());
+    if (item.key() == "role" || part_of_field(item.key()) != MessagePart::kOther || nothing) continue;
+    if (!asked.contains(item.key())) unread.insert(item.key());
+  }
+}
+
 jinja::Template parsed_template(const std::string& name, const std::string& source) {
   try {
     return jinja::Template(source);
@@ -90,11 +99,15 @@ const jinja::Template& ChatTemplate::for_chat(const Chat& chat) const {
   return with_tools_ && !chat.tools.is_null() ? *with_tools_ : template_;
 }
 
-jinja::Text ChatTemplate::render(const Chat& chat, size_t count, bool add_generation_prompt,
-                                 const jinja::Date& now) const {
+jinja::Text ChatTemplate::render(const Chat& chat, size_t count, bool add_generation_prompt, const jinja::Date& now,
+                                 std::set<std::string>* unread) const {
   const auto rendered = [&](bool text_calls) {
     jinja::List messages;
-    for (size_t i = 0; i < count; ++i) messages.items.push_back(message_value(chat.messages[i], i, text_calls));
+    std::vector<std::shared_ptr<std::set<std::string>>> asked;
+    for (size_t i = 0; i < count; ++i) {
+      messages.items.push_back(message_value(chat.messages[i], i, text_calls));
+      if (unread) asked.push_back(messages.items.back().dict()->asked = std::make_shared<std::set<std::string>>());
+    }
     std::vector<std::pair<std::string, jinja::Value>> variables = {
         {"messages", std::move(messages)},
         {"tools", jinja::from_json(chat.tools, kToolsOrigin)},
@@ -104,7 +117,9 @@ jinja::Text ChatTemplate::render(const Chat& chat, size_t count, bool add_genera
       variables.emplace_back(tokens_[i].first,
                              jinja::text(tokens_[i].second, kTokenOrigin - static_cast<jinja::Origin>(i)));
     }
-    return for_chat(chat).render(variables, now);
+    jinja::Text text = for_chat(chat).render(variables, now);
+    for (size_t i = 0; i < asked.size(); ++i) add_unread(chat.messages[i], *asked[i], *unread);
+    return text;
   };
   std::string problem;
   try {

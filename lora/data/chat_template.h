@@ -2,6 +2,7 @@
 // Chat templates: which one a recipe means, and a conversation as text.
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,8 +42,10 @@ class ChatTemplate {
 
   // The first `count` messages. A template that refuses them gets the arguments of calls as JSON text, where the row
   // has them so. Throws DataError with what the template has against the messages.
-  jinja::Text render(const Chat& chat, size_t count, bool add_generation_prompt,
-                     const jinja::Date& now = kTrainingDate) const;
+  // `unread`, where it is given, gains the keys of these messages that hold something and that the template does not
+  // look at, beside those of which lost.h tells: content, calls and reasoning.
+  jinja::Text render(const Chat& chat, size_t count, bool add_generation_prompt, const jinja::Date& now = kTrainingDate,
+                     std::set<std::string>* unread = nullptr) const;
 
   const std::string& name() const { return name_; }
   // What it was made of, for write_template_files().

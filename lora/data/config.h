@@ -42,6 +42,8 @@ struct RowPart {
   Use use = Use::kAll;
   double share = 0;   // of the rows that are for validation, below 1
   uint64_t seed = 0;  // decides which
+  // Where so many rows are for validation of the so many that the source has; share is then their quotient.
+  int64_t chosen = 0, rows = 0;
   bool operator==(const RowPart&) const = default;
 };
 
@@ -61,7 +63,8 @@ struct DataSource {
 struct DataConfig {
   std::vector<DataSource> train;
   std::vector<DataSource> validation;
-  double validation_split = 0;  // in place of `validation`: this share of the rows of train, see row_part.h; 0: none
+  // In place of `validation`: this share of the rows of train or, from 1 on, so many of them, see row_part.h; 0: none.
+  double validation_split = 0;
   bool shuffle = true;
   bool streaming = false;           // train is read once, as the run goes; see sample_stream.h
   int64_t shuffle_buffer = 10'000;  // with streaming: samples that are shuffled and packed together

@@ -19,10 +19,11 @@ std::string why_nothing_is_left(const SourceCounts& counts, int64_t max_length, 
     add("the prompts of " + std::to_string(counts.untrained_by_cut) + " alone fill max_length " +
         std::to_string(max_length) + ", expected room for the answer; raise training.max_length");
   }
-  if (const int64_t others = counts.untrained - counts.untrained_by_cut; others > 0) {
-    add(std::to_string(others) +
-        (labelled ? " have a text without a token"
-                  : " have no answer, an answer without a token of its own, or a label that is false"));
+  if (counts.untrained_by_label > 0) add(std::to_string(counts.untrained_by_label) + " have a label that is false");
+  if (counts.untrained_no_answer > 0) add(std::to_string(counts.untrained_no_answer) + " have no answer to train");
+  const int64_t named = counts.untrained_by_cut + counts.untrained_by_label + counts.untrained_no_answer;
+  if (const int64_t others = counts.untrained - named; others > 0) {
+    add(std::to_string(others) + (labelled ? " have a text without a token" : " have an answer without a token"));
   }
   if (counts.too_long > 0) {
     add(std::to_string(counts.too_long) + " are longer than max_length " + std::to_string(max_length) +
@@ -44,6 +45,8 @@ SourceCounts& SourceCounts::operator+=(const SourceCounts& other) {
   too_long += other.too_long;
   untrained += other.untrained;
   untrained_by_cut += other.untrained_by_cut;
+  untrained_by_label += other.untrained_by_label;
+  untrained_no_answer += other.untrained_no_answer;
   cut += other.cut;
   split += other.split;
   answers += other.answers;

@@ -8,17 +8,20 @@ namespace lora {
 // The counts of a source or of a whole dataset; counts of parts add up. Every row read is either unreadable, filtered,
 // too long, untrained, or became one or more samples.
 struct SourceCounts {
-  int64_t rows = 0;              // read
-  int64_t unreadable = 0;        // skipped, as data.on_error says
-  int64_t filtered = 0;          // dropped by the filter
-  int64_t too_long = 0;          // dropped: longer than max_length, with data.overlong `drop`
-  int64_t untrained = 0;         // dropped: no trained token
-  int64_t untrained_by_cut = 0;  // of these: the trained tokens were beyond max_length
-  int64_t cut = 0;               // kept rows that were truncated at max_length
-  int64_t split = 0;             // rows longer than max_length that became several samples
-  int64_t answers = 0;           // kept rows with a prompt and an answer, which needs an end
-  int64_t ended = 0;             // of these: with a trained EOS or end of turn
-  int64_t only_end = 0;          // of these: with no other trained token
+  int64_t rows = 0;        // read
+  int64_t unreadable = 0;  // skipped, as data.on_error says
+  int64_t filtered = 0;    // dropped by the filter
+  int64_t too_long = 0;    // dropped: longer than max_length, with data.overlong `drop`
+  int64_t untrained = 0;   // dropped: no trained token
+  // Of these, the rows
+  int64_t untrained_by_cut = 0;     // whose trained tokens were beyond max_length
+  int64_t untrained_by_label = 0;   // whose label is false
+  int64_t untrained_no_answer = 0;  // without an answer that is trained
+  int64_t cut = 0;                  // kept rows that were truncated at max_length
+  int64_t split = 0;                // rows longer than max_length that became several samples
+  int64_t answers = 0;              // kept rows with a prompt and an answer, which needs an end
+  int64_t ended = 0;                // of these: with a trained EOS or end of turn
+  int64_t only_end = 0;             // of these: with no other trained token
   int64_t samples = 0;
   int64_t tokens = 0, supervised = 0;  // of these samples
   // Of kept rows, what is nowhere in the text that the chat template makes of them:

@@ -29,7 +29,9 @@ struct SourcePart {
   int64_t begin = 0, end = 0;
   SourceCounts counts;
   // In the order in which rows have them; the first kMostNamed.
-  std::vector<NamedRows> unread = {};   // columns that hold something and that the source's format does not read
+  // Columns that hold something and that the source's format does not read; "message.name": keys of messages that the
+  // chat template does not look at.
+  std::vector<NamedRows> unread = {};
   std::vector<NamedRows> spelled = {};  // special tokens whose names are text in the rows
   bool operator==(const SourcePart&) const = default;
 };

@@ -80,12 +80,12 @@ std::vector<TextRange> masked_ranges(const ChatTemplate& chat_template, const Ch
 }  // namespace
 
 WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options, const Chat& chat) {
-  const jinja::Text text = options.chat->render(chat, chat.messages.size(), false);
+  WholeSample whole;
+  const jinja::Text text = options.chat->render(chat, chat.messages.size(), false, kTrainingDate, &whole.unread);
   const std::vector<Token> tokens = encode_rendered(tokenizer, text, options.allow_special_tokens);
   const bool all = options.train_on == TrainOn::kAll;
   const std::vector<size_t> trained = trained_messages(options.train_on, chat);
 
-  WholeSample whole;
   whole.counts = lost_parts(*options.chat, chat, text, trained);
   std::vector<Answer> answers;
   std::vector<TextRange> masked;

@@ -9,12 +9,6 @@
 namespace lora {
 namespace {
 
-std::string names_of_files(const std::vector<DataSource>& sources) {
-  std::string names;
-  for (const DataSource& source : sources) names += (names.empty() ? "" : ", ") + source.path;
-  return names;
-}
-
 // With `file`, writes the tokens to it as they are made; the dataset then has none in memory.
 Dataset load(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const LoadOptions& options,
              TokenFileWriter* file) {
@@ -29,7 +23,9 @@ Dataset load(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
   try {
     expect_trainable(dataset.counts(), options.max_length, !options.labels.empty());
   } catch (const DataError& error) {
-    throw DataError(names_of_files(sources) + ": " + without_component(error));
+    std::vector<std::string> paths;
+    for (const DataSource& source : sources) paths.push_back(source.path);
+    throw DataError(joined(paths) + ": " + without_component(error));
   }
   dataset.edit_index().files = reader.files();
   dataset.edit_index().bad_rows = reader.bad_rows();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "lora/data/chat_template.h"
 #include "lora/data/spelled_tokens.h"
@@ -63,7 +64,11 @@ WholeSample encode_whole(const Tokenizer& tokenizer, const EncodeOptions& option
 }  // namespace
 
 EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
-  EncodedExample encoded = fit(encode_whole(tokenizer, options, example), options);
+  WholeSample whole = encode_whole(tokenizer, options, example);
+  std::vector<std::string> unread;
+  for (const std::string& key : whole.unread) unread.push_back("message." + key);
+  EncodedExample encoded = fit(std::move(whole), options);
+  encoded.unread = std::move(unread);
   if (options.spelled) {
     const std::string_view first = example.prompt.empty() ? example.completion : example.prompt;
     options.spelled->find(first.substr(example.chat ? 0 : spelled_bos(tokenizer, first)), encoded.spelled);

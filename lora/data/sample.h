@@ -45,6 +45,7 @@ struct EncodedExample {
   // For this row, except rows, samples and tokens, which the caller counts.
   SourceCounts counts;
   std::vector<std::string> spelled = {};  // names of special tokens that are text in this row
+  std::vector<std::string> unread = {};   // "message.name": keys of messages that the chat template does not look at
 };
 
 // Tokenises prompt and completion as one text, so that the answer is split as in generation. A token that begins inside

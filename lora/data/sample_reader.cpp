@@ -23,7 +23,7 @@ bool SampleReader::next(SampleBlock& block) {
   if (!reader_.next(rows_)) return false;
   block.source = rows_.source;
   block.counts.rows = rows_.read;
-  block.counts.untrained = rows_.not_chosen;
+  block.counts.untrained = block.counts.untrained_by_label = rows_.not_chosen;
   block.counts.unreadable = rows_.read - rows_.not_chosen - static_cast<int64_t>(rows_.rows.size());
   block.unread = rows_.unread;
   if (options_.filter) {
@@ -71,6 +71,7 @@ void SampleReader::encode(const ExampleBlock& rows, SampleBlock& block) {
     }
     block.counts += encoded[i].counts;
     for (const std::string& name : encoded[i].spelled) add_named({{name, 1}}, block.spelled);
+    for (const std::string& name : encoded[i].unread) add_named({{name, 1}}, block.unread);
     std::ranges::move(encoded[i].samples, std::back_inserter(block.samples));
   }
 }

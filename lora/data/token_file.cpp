@@ -37,14 +37,27 @@ uint32_t crc(uint32_t start, const void* data, size_t size) {
 }
 
 // All counts, in the order of the struct.
-constexpr std::array kCounts = {
-    &SourceCounts::rows,        &SourceCounts::unreadable,   &SourceCounts::filtered,
-    &SourceCounts::too_long,    &SourceCounts::untrained,    &SourceCounts::untrained_by_cut,
-    &SourceCounts::cut,         &SourceCounts::split,        &SourceCounts::answers,
-    &SourceCounts::ended,       &SourceCounts::only_end,     &SourceCounts::samples,
-    &SourceCounts::tokens,      &SourceCounts::supervised,   &SourceCounts::lost_tools,
-    &SourceCounts::lost_calls,  &SourceCounts::lost_content, &SourceCounts::lost_reasoning,
-    &SourceCounts::open_answers};
+constexpr std::array kCounts = {&SourceCounts::rows,
+                                &SourceCounts::unreadable,
+                                &SourceCounts::filtered,
+                                &SourceCounts::too_long,
+                                &SourceCounts::untrained,
+                                &SourceCounts::untrained_by_cut,
+                                &SourceCounts::untrained_by_label,
+                                &SourceCounts::untrained_no_answer,
+                                &SourceCounts::cut,
+                                &SourceCounts::split,
+                                &SourceCounts::answers,
+                                &SourceCounts::ended,
+                                &SourceCounts::only_end,
+                                &SourceCounts::samples,
+                                &SourceCounts::tokens,
+                                &SourceCounts::supervised,
+                                &SourceCounts::lost_tools,
+                                &SourceCounts::lost_calls,
+                                &SourceCounts::lost_content,
+                                &SourceCounts::lost_reasoning,
+                                &SourceCounts::open_answers};
 static_assert(sizeof(SourceCounts) == kCounts.size() * sizeof(int64_t));
 
 json to_json(const SourceCounts& counts) {

@@ -180,9 +180,19 @@ size_t TurnFinder::begin(size_t message) const {
       const std::string_view last = prompt.substr(run.end);
       if (!only_blanks(last) && between.starts_with(last)) return *place + last.size();
     }
+    // The prompt for this answer ends otherwise, but the whole has the header that other answers have.
+    if (has_data && limit == first && is_header(between)) return first;
     refuse();
   }
   return *place + parted;
+}
+
+bool TurnFinder::is_header(std::string_view text) const {
+  const auto first = std::ranges::find(chat_.messages, "assistant", &ChatMessage::role);
+  const auto count = static_cast<size_t>(first - chat_.messages.begin());
+  if (only_blanks(text) || count == 0 || count == chat_.messages.size()) return false;
+  const auto prompt = rendered(chat_, count, true);
+  return prompt && std::string_view(prompt->bytes()).substr(data_end_of(*prompt)).ends_with(text);
 }
 
 std::optional<size_t> TurnFinder::place_of_prompt(size_t data_end, size_t before) const {

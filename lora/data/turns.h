@@ -32,7 +32,8 @@ struct Turn {
 //   A turn begins where the prompt for it ends: the messages before it with a generation prompt. The rendering of the
 // whole conversation must have that prompt before the message's own bytes, or at least what follows the last data in
 // it: templates may move a system message or drop old reasoning. Where prompt and rendering part before the prompt's
-// end, for example at <think>, the turn begins there.
+// end, for example at <think>, the turn begins there; where they part at once and the rendering has the header there
+// that the prompt for another answer ends with, behind that header.
 //   A turn ends where its own text ends: what follows the message's bytes where the conversation ends with this message
 // and is also there in the whole. Where nothing is, it ends before the next message's header. Text that the template
 // writes at the end of every conversation is not of the turn, except EOS. White space at the end is not of it either,
@@ -52,6 +53,8 @@ class TurnFinder {
 
  private:
   size_t begin(size_t message) const;
+  // Whether the prompt for the first answer of an assistant ends with this text, behind all data.
+  bool is_header(std::string_view text) const;
   // The place in `whole_` of the byte that is at `data_end` in the prompt, behind the same data; at most `before`.
   std::optional<size_t> place_of_prompt(size_t data_end, size_t before) const;
 

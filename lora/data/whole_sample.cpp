@@ -75,7 +75,7 @@ EncodedExample fit(WholeSample whole, const EncodeOptions& options) {
   }
   std::erase_if(encoded.samples, [](const Sample& sample) { return !trains(sample); });
   if (encoded.samples.empty()) {
-    encoded.counts = {.untrained = 1, .untrained_by_cut = trained};
+    encoded.counts = {.untrained = 1, .untrained_by_cut = trained, .untrained_no_answer = !trained && !whole.is_answer};
     return encoded;
   }
   counts.answers = whole.is_answer;

@@ -1,6 +1,8 @@
 #pragma once
 // A row's tokens before the length limit, and how they are made to fit max_length.
 
+#include <set>
+#include <string>
 #include <vector>
 
 #include "lora/data/chat_template.h"
@@ -14,6 +16,7 @@ struct WholeSample {
   bool is_answer = false;             // needs an end
   std::vector<int64_t> end_ids = {};  // these tokens, if trained, end an answer
   SourceCounts counts = {};           // of what the chat template lost
+  std::set<std::string> unread = {};  // keys of messages that the chat template does not look at
 
   // The first token is never a target, because no token precedes it.
   void add(int64_t id, bool target);

@@ -255,7 +255,7 @@ Value items(const Value& input, Arguments&, const std::string&) {
   if (!input.dict() || input.dict()->kind != Dict::Kind::kDict)
     throw TemplateError("items: found a '" + input.type() + "', expected a dict");
   List list{.items = {}, .origin = input.dict()->origin};
-  for (const auto& [key, value] : input.dict()->entries) list.items.push_back(List{{key, value}, true, list.origin});
+  for (const auto& [key, value] : input.dict()->all()) list.items.push_back(List{{key, value}, true, list.origin});
   return list;
 }
 

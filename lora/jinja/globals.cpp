@@ -33,7 +33,7 @@ Value make_dict(Arguments& arguments, Dict::Kind kind) {
   Dict dict{.entries = {}, .kind = kind};
   if (const Value* given = arguments.find(0, "")) {
     if (!given->dict()) throw TemplateError("dict: found a '" + given->type() + "', expected a dict or names");
-    dict.entries = given->dict()->entries;
+    dict.entries = given->dict()->all();
   }
   for (const auto& [name, value] : arguments.named) {
     if (kind == Dict::Kind::kNamespace && name.starts_with('_')) {

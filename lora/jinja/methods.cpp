@@ -249,7 +249,7 @@ std::optional<Value> dict_method(const Value& object, const std::string& name) {
   }
   if (name != "items" && name != "keys" && name != "values") return {};
   List list{.items = {}, .origin = dict.origin};
-  for (const auto& [key, value] : dict.entries) {
+  for (const auto& [key, value] : dict.all()) {
     if (name == "items") {
       list.items.push_back(List{{key, value}, true, dict.origin});
     } else {

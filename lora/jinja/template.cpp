@@ -249,7 +249,7 @@ class Interpreter {
     if (!dict.dict() || dict.dict()->kind != Dict::Kind::kDict) {
       throw TemplateError("** before a '" + dict.type() + "', expected a dict of arguments");
     }
-    for (const auto& [key, value] : dict.dict()->entries) {
+    for (const auto& [key, value] : dict.dict()->all()) {
       if (!key.text()) throw TemplateError("a dict of arguments has a key that is a '" + key.type() + "'");
       const std::string& name = key.text()->bytes();
       if (std::ranges::any_of(arguments.named, [&](const auto& one) { return one.first == name; })) {

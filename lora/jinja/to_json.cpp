@@ -26,7 +26,7 @@ class JsonWriter {
       write_all('[', ']', list->items, list->origin, depth,
                 [&](const Value& item) { write(item, list->origin, depth + 1); });
     } else if (const Dict* dict = value.dict(); dict && dict->kind == Dict::Kind::kDict) {
-      auto entries = dict->entries;
+      auto entries = dict->all();
       if (style_.sort_keys) std::ranges::stable_sort(entries, less, [](const auto& entry) { return entry.first; });
       write_all('{', '}', entries, dict->origin, depth, [&](const auto& entry) {
         write_key(entry.first, dict->origin);

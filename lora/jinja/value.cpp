@@ -36,7 +36,7 @@ bool equal_at(const Value& a, const Value& b, int depth) {
     const Dict &left = *a.dict(), &right = *b.dict();
     if (&left == &right) return true;
     if (left.kind != Dict::Kind::kDict || right.kind != Dict::Kind::kDict) return false;
-    return left.entries.size() == right.entries.size() && std::ranges::all_of(left.entries, [&](const auto& entry) {
+    return left.entries.size() == right.entries.size() && std::ranges::all_of(left.all(), [&](const auto& entry) {
              const Value* other = right.find(entry.first);
              return other && equal_at(entry.second, *other, depth + 1);
            });
@@ -100,11 +100,12 @@ void append_repr(Text& out, const Value& value, Origin origin, int depth) {
   } else if (const Dict* dict = value.dict()) {
     if (dict->kind != Dict::Kind::kDict) throw TemplateError("a '" + value.type() + "' cannot be printed");
     out.append("{", dict->origin);
-    for (size_t i = 0; i < dict->entries.size(); ++i) {
+    const auto& entries = dict->all();
+    for (size_t i = 0; i < entries.size(); ++i) {
       if (i > 0) out.append(", ", dict->origin);
-      append_repr(out, dict->entries[i].first, dict->origin, depth + 1);
+      append_repr(out, entries[i].first, dict->origin, depth + 1);
       out.append(": ", dict->origin);
-      append_repr(out, dict->entries[i].second, dict->origin, depth + 1);
+      append_repr(out, entries[i].second, dict->origin, depth + 1);
     }
     out.append("}", dict->origin);
   } else if (value.is_undefined()) {
@@ -192,12 +193,21 @@ std::string Value::type() const {
   return function() ? "function" : is_none() ? "None" : "Undefined";
 }
 
+const std::vector<std::pair<Value, Value>>& Dict::all() const {
+  for (const auto& [key, value] : entries) {
+    if (asked && key.text()) asked->insert(key.text()->bytes());
+  }
+  return entries;
+}
+
 const Value* Dict::find(const Value& key) const {
+  if (asked && key.text()) asked->insert(key.text()->bytes());
   const auto found = std::ranges::find_if(entries, [&](const auto& entry) { return equal(entry.first, key); });
   return found == entries.end() ? nullptr : &found->second;
 }
 
 const Value* Dict::find(std::string_view key) const {
+  if (asked) asked->emplace(key);
   const auto found = std::ranges::find_if(
       entries, [&](const auto& entry) { return entry.first.text() && entry.first.text()->bytes() == key; });
   return found == entries.end() ? nullptr : &found->second;
@@ -294,7 +304,7 @@ std::vector<Value> iterate(const Value& value) {
   }
   std::vector<Value> items;
   if (const Dict* dict = value.dict(); dict && dict->kind == Dict::Kind::kDict) {
-    for (const auto& [key, unused] : dict->entries) items.push_back(key);
+    for (const auto& [key, unused] : dict->all()) items.push_back(key);
   } else if (const Text* text = value.text()) {
     for (size_t at = 0; at < text->size();) {
       const size_t end = at + character_length(text->bytes(), at);

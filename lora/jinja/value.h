@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -79,8 +80,11 @@ struct Dict {
   std::vector<std::pair<Value, Value>> entries = {};
   Kind kind = Kind::kDict;
   Origin origin = kComputed;
-  int depth = 1;  // set by Value and set()
+  int depth = 1;                                      // set by Value and set()
+  std::shared_ptr<std::set<std::string>> asked = {};  // gains the keys that are looked at; null: nobody asks for them
 
+  // The entries, all of which count as looked at.
+  const std::vector<std::pair<Value, Value>>& all() const;
   const Value* find(const Value& key) const;
   const Value* find(std::string_view key) const;
   // Throws TemplateError for a value that is too deep.

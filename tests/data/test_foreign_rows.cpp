@@ -333,5 +333,68 @@ TEST_CASE("lines with a list under data stay lines") {
   CHECK(load_rows(row + "\n" + row + "\n", of_format("completion")).unread == "data 2");
 }
 
+// OpenAI's `name`, and flags of other tools. transformers renders none of them by ChatML either.
+TEST_CASE("keys of a message that the chat template does not look at are named, with the rows that have them") {
+  const std::string rows =
+      R"({"messages": [{"role": "user", "name": "Ann", "content": "Hi"}, {"role": "assistant", "content": "Yes", "flag": 1}]}
+{"messages": [{"role": "user", "name": "Bo", "content": "Hi"}, {"role": "user", "name": "Cy", "content": "Hi", "image": "a.png"}, {"role": "assistant", "content": "Yes", "name": "", "tags": []}]}
+)";
+  DataSource source = of_format("chat");
+  source.chat_template = "chatml";
+  CHECK(load_rows(rows, source).unread == "message.flag 1, message.name 2, message.image 1");
+  // `content`, `role`, marks of training and what lost.h counts are not among them.
+  CHECK(
+      load_rows(
+          R"({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes", "weight": 1, "reasoning_content": "Hm"}]})" +
+              std::string("\n"),
+          source)
+          .unread.empty());
+}
+
+TEST_CASE("a key of a message that the chat template looks at, in whatever way, is read") {
+  const std::string row =
+      R"({"messages": [{"role": "user", "name": "Ann", "content": "Hi"}, {"role": "assistant", "content": "Yes"}]})"
+      "\n";
+  const std::string begin = "{% for message in messages %}",
+                    end =
+                        "{{ message.role }}:{{ message.content }}</s>{% endfor %}"
+                        "{% if add_generation_prompt %}assistant:{% endif %}";
+  DataSource source = of_format("chat");
+  for (const std::string look :
+       {"{{ message.name }} ", "{{ message['name'] }} ", "{% if 'name' in message %}-{% endif %}",
+        "{{ message.get('name', '') }} ", "{% if message.name == 'Bo' %}-{% endif %}",
+        "{% for key, value in message.items() %}{% if key == 'name' %}-{% endif %}{% endfor %}",
+        "{% for key in message %}{{ '-' if key == 'name' }}{% endfor %}"}) {
+    CAPTURE(look);
+    source.chat_template = begin + look + end;
+    CHECK(load_rows(row, source).unread.empty());
+  }
+  source.chat_template = begin + end;
+  CHECK(load_rows(row, source).unread == "message.name 1");
+  // The name of something else is not the message's.
+  source.chat_template = "{% set tool = {'name': 'x'} %}" + begin + "{{ tool.name }}" + end;
+  CHECK(load_rows(row, source).unread == "message.name 1");
+}
+
+TEST_CASE("where nothing is left to train, each reason is counted apart") {
+  const std::string lines =
+      R"({"prompt": "a", "completion": "b", "label": false}
+{"prompt": "a", "completion": "b", "label": false}
+)";
+  CHECK_THROWS_WITH(
+      load_rows(lines, chosen_of("completion")),
+      Contains("no token is left to train on in 2 rows: 2 have a label that is false") && !Contains("no answer"));
+  DataSource source = of_format("chat");
+  source.chat_template = "chatml";
+  CHECK_THROWS_WITH(
+      load_rows(
+          R"({"messages": [{"role": "user", "content": "Hi"}]})"
+          "\n"
+          R"({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "x", "weight": 0}]})"
+          "\n",
+          source),
+      Contains("2 rows: 2 have no answer to train"));
+}
+
 }  // namespace
 }  // namespace lora::test

@@ -100,6 +100,50 @@ TEST_CASE("the cache keeps the parts of a source apart, by seed") {
   CHECK(keys.size() == 5);
 }
 
+// scikit-learn's train_test_split(test_size=7) of 30 rows has 7, exactly.
+TEST_CASE("a number of rows is split off exactly, of each source in proportion, and the rest is trained on") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "a.jsonl", text_rows(21));
+  write_bytes(directory / "b.jsonl", text_rows(9));
+  DataConfig data;
+  data.train = {{(directory / "a.jsonl").string(), "auto", 1, {}}, {(directory / "b.jsonl").string(), "auto", 1, {}}};
+  for (int64_t count = 1; count < 30; ++count) {
+    data.validation_split = static_cast<double>(count);
+    const DataConfig split = split_off_validation(data, 5);
+    int64_t seen = 0;
+    for (size_t source = 0; source < 2; ++source) {
+      const int64_t rows = source == 0 ? 21 : 9;
+      int64_t here = 0;
+      for (int64_t row = 0; row < rows; ++row) {
+        const bool validation = uses_row(split.validation[source].part, row);
+        CHECK(uses_row(split.train[source].part, row) != validation);
+        here += validation;
+      }
+      CHECK(std::abs(static_cast<double>(here) - static_cast<double>(count * rows) / 30) < 1);
+      seen += here;
+    }
+    CHECK(seen == count);
+  }
+  data.validation_split = 30;
+  CHECK_THROWS_WITH(split_off_validation(data, 5), Catch::Matchers::Contains("30 rows of the 30 that data.train has"));
+}
+
+TEST_CASE("a number of rows is drawn by the seed, and rows that come later are trained on") {
+  const RowPart validation{.use = Use::kValidation, .share = 0.25, .seed = 3, .chosen = 25, .rows = 100};
+  RowPart training = validation, other = validation;
+  training.use = Use::kTraining;
+  other.seed = 4;
+  int64_t same = 0, count = 0;
+  for (int64_t row = 0; row < 100; ++row) {
+    count += uses_row(validation, row);
+    same += uses_row(validation, row) && uses_row(other, row);
+  }
+  CHECK(count == 25);
+  CHECK(same < 25);
+  CHECK_FALSE(uses_row(validation, 100));
+  CHECK(uses_row(training, 100));
+}
+
 TEST_CASE("only the rows of a part are counted, and refused where they are bad") {
   const TemporaryDirectory directory;
   write_bytes(directory / "a.jsonl", text_rows(40) + "{\"text\": 5.}\n");

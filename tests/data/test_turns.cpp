@@ -124,5 +124,21 @@ TEST_CASE("finds the answers of the cases of a file", "[.peer]") {
   CHECK(results.good());
 }
 
+// As trl's diffusion_gemma.jinja does behind a call with words, and where the {% generation %} of its
+// diffusion_gemma_training.jinja begins.
+TEST_CASE("an answer begins behind its header also where the prompt for it ends otherwise") {
+  const std::string source =
+      "{% for m in messages %}{% if m.role == 'tool' %}[{{ m.content }}{% if loop.last %}{{ '<turn|>\n' }}{% endif %}"
+      "{% else %}{{ '<|turn>' + m.role + '\n' }}{{ m.content }}"
+      "{% for c in m.tool_calls or [] %}<call>{{ c.function.name }}</call>{% endfor %}"
+      "{% if not m.tool_calls %}{{ '<turn|>\n' }}{% endif %}{% endif %}{% endfor %}"
+      "{% if add_generation_prompt and messages[-1].role != 'tool' %}{{ '<|turn>assistant\n' }}{% endif %}";
+  const Chat chat{read_messages(Json::parse(R"([{"role": "user", "content": "Q"},
+      {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]},
+      {"role": "tool", "content": "r"}, {"role": "assistant", "content": "A"}])"),
+                                "row")};
+  CHECK_THAT(with_answers(source, chat), Contains("</call>") && Contains("[r<|turn>assistant\n⟦A<turn|>⟧"));
+}
+
 }  // namespace
 }  // namespace lora::test
