@@ -52,6 +52,11 @@ std::vector<ModulePath> module_paths(const LlamaForCausalLM& model) {
   return paths;
 }
 
+AdapterConfig with_saved_head(const LlamaForCausalLM& model, AdapterConfig config) {
+  config.modules_to_save = modules_to_save(model, config);
+  return config;
+}
+
 std::shared_ptr<torch::nn::Module> module_at(const LlamaForCausalLM& model, const std::string& path) {
   return *model.named_modules("", /*include_self=*/false).find(path);
 }
@@ -212,9 +217,7 @@ void adapt_linear(AdaptedModel& adapted, const Modules& modules, const AdapterTa
 void add_adapter(AdaptedModel& adapted, uint64_t seed, bool fresh) {
   LlamaForCausalLM& model = *adapted.model;
   const AdapterConfig& config = adapted.config;
-  AdapterConfig matched = config;
-  matched.modules_to_save = modules_to_save(model, config);
-  ModuleMatch match = match_modules(module_paths(model), matched);
+  ModuleMatch match = match_modules(module_paths(model), with_saved_head(model, config));
   adapted.notes = match.notes;
   train_new_rows(match, adapted);
   settle_tied_head(match, adapted);
@@ -256,6 +259,10 @@ void train_network(AdaptedModel& adapted) {
 }
 
 }  // namespace
+
+std::vector<UnmatchedPattern> unmatched_patterns(const LlamaForCausalLM& model, const AdapterConfig& config) {
+  return unmatched_patterns(module_paths(model), with_saved_head(model, config));
+}
 
 void expect_new_rows_trained(const AdaptedModel& adapted) {
   const ModelConfig& config = adapted.model->config();

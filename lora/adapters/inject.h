@@ -6,6 +6,7 @@
 
 #include "lora/adapters/adapted_model.h"
 #include "lora/adapters/config.h"
+#include "lora/adapters/matcher.h"
 
 namespace lora {
 
@@ -23,6 +24,10 @@ namespace lora {
 // config. Where it throws, the model is as it was.
 AdaptedModel inject(std::shared_ptr<LlamaForCausalLM> model, const AdapterConfig& config, uint64_t seed,
                     bool fresh = true);
+
+// The patterns of `config` that match no module of a bare model: those for which inject() refuses a recipe's. Throws
+// Error (exit code 2) for what is no pattern.
+std::vector<UnmatchedPattern> unmatched_patterns(const LlamaForCausalLM& model, const AdapterConfig& config);
 
 // Throws AdapterError where rows of new tokens (ModelConfig::new_rows, new_tokens) are not all trained: a file of the
 // adapter would not have them.

@@ -32,30 +32,6 @@ std::string no_match(const std::string& key, const std::string& pattern, const s
          " linear layers are " + linears;
 }
 
-// Patterns that match nothing: mistakes in a recipe, of no account in a file.
-class Unmatched {
- public:
-  Unmatched(const AdapterConfig& config, std::vector<std::string>& notes)
-      : of_recipe_(config.file.empty()), notes_(notes) {}
-  // `pattern` of `key`; `problem` says what is wrong with it.
-  void add(const std::string& key, const std::string& pattern, const std::string& problem) {
-    if (!of_recipe_) {
-      notes_.push_back(key + ": " + pattern);
-    } else {
-      problems_ += (problems_.empty() ? "" : "\n[adapter] ") + problem;
-    }
-  }
-  // Throws AdapterError for a recipe's, each on a line of its own.
-  void expect_none() const {
-    if (!problems_.empty()) throw AdapterError(problems_);
-  }
-
- private:
-  bool of_recipe_;
-  std::string problems_;
-  std::vector<std::string>& notes_;
-};
-
 // A layer's index as PEFT finds it: the first numbered part with something behind it, after one that is called as
 // layers_pattern says or, where that is empty, after any but the first.
 std::optional<int64_t> layer_index(const std::string& path, const std::vector<std::string>& patterns) {
@@ -75,6 +51,14 @@ std::optional<int64_t> layer_index(const std::string& path, const std::vector<st
   return {};
 }
 
+Regex regex_of(const std::string& key, const std::string& pattern) {
+  try {
+    return Regex(pattern);
+  } catch (const AdapterError& error) {
+    throw AdapterError(key + ": " + without_component(error));
+  }
+}
+
 // One of target_modules / exclude_modules, remembering which of its entries matched something.
 class PatternSet {
  public:
@@ -83,7 +67,7 @@ class PatternSet {
              bool (*means)(const std::string& path, const std::string& name) = is_name_or_suffix)
       : key_(std::move(key)), patterns_(std::move(patterns)), means_(means) {
     if (const auto* regex = std::get_if<std::string>(&patterns_)) {
-      if (!regex->empty()) regex_.emplace(*regex);
+      if (!regex->empty()) regex_.emplace(regex_of(key_, *regex));
     }
   }
 
@@ -105,14 +89,14 @@ class PatternSet {
     return std::holds_alternative<AllLinear>(patterns_) && module.linear && !module.output_head;
   }
 
-  void expect_all_used(const std::vector<ModulePath>& modules, Unmatched& unmatched) const {
+  void expect_all_used(const std::vector<ModulePath>& modules, std::vector<UnmatchedPattern>& unmatched) const {
     if (const auto* list = std::get_if<std::vector<std::string>>(&patterns_)) {
       for (const std::string& name : *list) {
-        if (!used_.contains(name)) unmatched.add(key_, name, no_match(key_, name, modules, "this model's"));
+        if (!used_.contains(name)) unmatched.push_back({key_, name, no_match(key_, name, modules, "this model's")});
       }
     } else if (regex_ && used_.empty()) {
       const auto& pattern = std::get<std::string>(patterns_);
-      unmatched.add(key_, pattern, no_match(key_, pattern, modules, "this model's"));
+      unmatched.push_back({key_, pattern, no_match(key_, pattern, modules, "this model's")});
     }
   }
 
@@ -135,8 +119,9 @@ template <typename T>
 class ValuePattern {
  public:
   ValuePattern(std::string key, const std::vector<std::pair<std::string, T>>& entries) : key_(std::move(key)) {
-    for (const auto& [pattern, value] : entries)
-      entries_.push_back({pattern, Regex("(.*\\.)?(" + pattern + ")"), value, false});
+    for (const auto& [pattern, value] : entries) {
+      entries_.push_back({pattern, regex_of(key_, "(.*\\.)?(" + pattern + ")"), value, false});
+    }
   }
 
   T value_for(const std::string& path, T fallback) {
@@ -149,9 +134,10 @@ class ValuePattern {
     return value.value_or(fallback);
   }
 
-  void expect_all_used(const std::vector<ModulePath>& adapted, Unmatched& unmatched) const {
+  void expect_all_used(const std::vector<ModulePath>& adapted, std::vector<UnmatchedPattern>& unmatched) const {
     for (const Entry& entry : entries_) {
-      if (!entry.used) unmatched.add(key_, entry.pattern, no_match(key_, entry.pattern, adapted, "the adapted"));
+      if (entry.used) continue;
+      unmatched.push_back({key_, entry.pattern, no_match(key_, entry.pattern, adapted, "the adapted")});
     }
   }
 
@@ -166,21 +152,12 @@ class ValuePattern {
   std::vector<Entry> entries_;
 };
 
-}  // namespace
+struct Matching {
+  ModuleMatch match;
+  std::vector<UnmatchedPattern> unmatched;
+};
 
-bool is_name_or_suffix(const std::string& path, const std::string& name) {
-  return path == name ||
-         (path.size() > name.size() && path.ends_with(name) && path[path.size() - name.size() - 1] == '.');
-}
-
-bool is_saved_by(const std::string& path, const std::string& name) { return path.ends_with(name); }
-
-AdapterTarget adapter_target(const std::string& path, const AdapterConfig& config) {
-  return {path, ValuePattern<int64_t>("rank_pattern", config.rank_pattern).value_for(path, config.rank),
-          ValuePattern<double>("alpha_pattern", config.alpha_pattern).value_for(path, config.alpha)};
-}
-
-ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterConfig& config) {
+Matching matching(const std::vector<ModulePath>& modules, const AdapterConfig& config) {
   PatternSet excluded("exclude_modules", config.exclude_modules), targets("target_modules", config.target_modules);
   PatternSet saved("modules_to_save", config.modules_to_save, is_saved_by);
   const std::set<int64_t> layers(config.layers_to_transform.begin(), config.layers_to_transform.end());
@@ -222,20 +199,47 @@ ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterC
   if (layers.empty() && !config.layers_pattern.empty()) {
     throw AdapterError("layers_pattern: expected with layers_to_transform only, whose layers it names");
   }
-  Unmatched unmatched(config, match.notes);
+  std::vector<UnmatchedPattern> unmatched;
   targets.expect_all_used(modules, unmatched);
   excluded.expect_all_used(modules, unmatched);
   saved.expect_all_used(modules, unmatched);
   for (int64_t layer : layers) {
     if (!layers_seen.contains(layer)) {
       const std::string number = std::to_string(layer);
-      unmatched.add("layers_to_transform", number,
-                    "layers_to_transform: layer " + number + " has no module that target_modules means");
+      unmatched.push_back({"layers_to_transform", number,
+                           "layers_to_transform: layer " + number + " has no module that target_modules means"});
     }
   }
-  ranks.expect_all_used(adapted, unmatched);
-  alphas.expect_all_used(adapted, unmatched);
-  unmatched.expect_none();
+  // Where nothing is adapted, another pattern is wrong, and these may be right.
+  if (!adapted.empty()) {
+    ranks.expect_all_used(adapted, unmatched);
+    alphas.expect_all_used(adapted, unmatched);
+  }
+  return {std::move(match), std::move(unmatched)};
+}
+
+}  // namespace
+
+bool is_name_or_suffix(const std::string& path, const std::string& name) {
+  return path == name ||
+         (path.size() > name.size() && path.ends_with(name) && path[path.size() - name.size() - 1] == '.');
+}
+
+bool is_saved_by(const std::string& path, const std::string& name) { return path.ends_with(name); }
+
+AdapterTarget adapter_target(const std::string& path, const AdapterConfig& config) {
+  return {path, ValuePattern<int64_t>("rank_pattern", config.rank_pattern).value_for(path, config.rank),
+          ValuePattern<double>("alpha_pattern", config.alpha_pattern).value_for(path, config.alpha)};
+}
+
+ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterConfig& config) {
+  auto [match, unmatched] = matching(modules, config);
+  std::string problems;  // a line each
+  for (const UnmatchedPattern& one : unmatched) {
+    problems += (problems.empty() ? "" : "\n[adapter] ") + one.problem;
+    match.notes.push_back(one.key + ": " + one.pattern);
+  }
+  if (config.file.empty() && !problems.empty()) throw AdapterError(problems);
   if (match.targets.empty()) {
     throw AdapterError(match.notes.empty()
                            ? "target_modules: every module that matches is excluded or saved whole; nothing is left "
@@ -243,6 +247,10 @@ ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterC
                            : "nothing to adapt: no module is meant by " + listed(match.notes, match.notes.size()));
   }
   return match;
+}
+
+std::vector<UnmatchedPattern> unmatched_patterns(const std::vector<ModulePath>& modules, const AdapterConfig& config) {
+  return matching(modules, config).unmatched;
 }
 
 }  // namespace lora

@@ -31,6 +31,13 @@ struct ModuleMatch {
   std::vector<std::string> notes;          // a file's patterns that match nothing: "target_modules: w1"
 };
 
+// A pattern that matches nothing: a mistake in a recipe, of no account in a file.
+struct UnmatchedPattern {
+  std::string key;      // "target_modules"
+  std::string pattern;  // of layers_to_transform: the number
+  std::string problem;  // for a person, with the nearest names
+};
+
 // True when `path` is `name` or ends with "." + name.
 bool is_name_or_suffix(const std::string& path, const std::string& name);
 
@@ -45,5 +52,9 @@ bool is_saved_by(const std::string& path, const std::string& name);
 // to a module that is listed by its whole path), then the patterns for rank and α. Throws Error (exit code 2) that
 // names the key, the pattern and the nearest names; of config.file, only where nothing is left to adapt.
 ModuleMatch match_modules(const std::vector<ModulePath>& modules, const AdapterConfig& config);
+
+// The patterns that match nothing, of a recipe's config as of a file's. Throws Error (exit code 2) for what is no
+// pattern, such as an expression that cannot be read.
+std::vector<UnmatchedPattern> unmatched_patterns(const std::vector<ModulePath>& modules, const AdapterConfig& config);
 
 }  // namespace lora

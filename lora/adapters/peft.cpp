@@ -252,6 +252,19 @@ NamedTensors trained_tensors(const AdaptedModel& adapted) {
   return tensors;
 }
 
+void refuse_mlx_adapter(const fs::path& directory) {
+  throw ModelError(directory.string() +
+                   ": is an adapter of mlx-lm, whose matrices and scale are other than PEFT's; expected a PEFT adapter "
+                   "directory, with 'peft_type' in adapter_config.json, and adapter_model.safetensors");
+}
+
+void expect_no_mlx_adapter(const fs::path& directory) {
+  if (fs::exists(directory / kPeftWeightsFile)) return;
+  for (const char* weights : {"adapters.safetensors", "adapters.npz"}) {
+    if (fs::exists(directory / weights)) refuse_mlx_adapter(directory);
+  }
+}
+
 void expect_peft_weights(const fs::path& directory) {
   if (fs::exists(directory / kPeftWeightsFile)) return;
   const bool pickle = fs::exists(directory / "adapter_model.bin");

@@ -45,6 +45,11 @@ struct PeftAdapter {
 // and so is one that is not known, unless `ignored` names it.
 PeftAdapter read_peft_config(const std::filesystem::path& directory, const std::vector<std::string>& ignored = {});
 
+// Throws ModelError that says what an adapter of mlx-lm is.
+[[noreturn]] void refuse_mlx_adapter(const std::filesystem::path& directory);
+// Calls it where DIR has the weights of such an adapter and none of PEFT's.
+void expect_no_mlx_adapter(const std::filesystem::path& directory);
+
 // ModelError where DIR has no adapter_model.safetensors. A pickle runs what it holds when it is read, so
 // adapter_model.bin is none; the message says so.
 void expect_peft_weights(const std::filesystem::path& directory);

@@ -102,12 +102,7 @@ std::string take_method(ordered_json& file, const fs::path& path) {
     for (const std::string& flag : set) file.erase(flag);
     return method.name;
   }
-  if (file.contains("lora_parameters") || file.contains("fine_tune_type")) {
-    throw ModelError(path.string() +
-                     ": is of an adapter of mlx-lm (adapters.safetensors), whose matrices and scale are other than "
-                     "PEFT's; expected a PEFT adapter: 'peft_type' in adapter_config.json, and "
-                     "adapter_model.safetensors");
-  }
+  if (file.contains("lora_parameters") || file.contains("fine_tune_type")) refuse_mlx_adapter(path.parent_path());
   if (!types.contains(type))
     throw ModelError(path.string() + ": 'peft_type' is '" + type + "'; supported is " +
                      joined({types.begin(), types.end()}));
@@ -151,7 +146,8 @@ std::vector<int64_t> token_indices(const ordered_json& value, const fs::path& pa
     const std::string& name = item.key();
     if (name != "embed_tokens" && !name.ends_with(".embed_tokens")) {
       throw ModelError(path.string() + ": 'trainable_token_indices' has rows of '" + name +
-                       "'; supported are those of embed_tokens, and of a head that is tied to it");
+                       "'; supported are those of embed_tokens, and of a head that is tied to it (modules_to_save: "
+                       "[lm_head] trains a whole head)");
     }
     item.value().get_to(indices);
   }

@@ -9,7 +9,6 @@
 #include "lora/app/data/data_study.h"
 #include "lora/app/source/trained_model.h"
 #include "lora/cli/program.h"
-#include "lora/recipe/paths.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
 #include "models/network/model_directory.h"
@@ -31,9 +30,7 @@ void say(const std::string& text) {
 // Of a recipe with several adapters each has its data: one after the other, with its name in the names of files.
 void for_each_recipe(const Options& options,
                      const std::function<void(const NamedRecipe& named, const Tokenizer& tokenizer)>& work) {
-  const std::vector<NamedRecipe> recipes = load_recipes(options.recipe, options.overrides);
-  const auto beside = std::filesystem::path(options.recipe).parent_path();
-  for (const NamedRecipe& named : recipes) expect_paths(named.recipe, beside);
+  const std::vector<NamedRecipe> recipes = load_recipes_to_run(options.recipe, options.overrides);
   expect_directory(recipes.front().recipe.model.path);
   set_threads(recipes.front().recipe.training.threads);
   const auto tokenizer = load_tokenizer(recipes.front().recipe.model.path, recipes.front().recipe.model.new_tokens);

@@ -13,7 +13,6 @@
 #include "lora/app/training/start_notes.h"
 #include "lora/cli/program.h"
 #include "lora/log/log.h"
-#include "lora/recipe/paths.h"
 #include "models/network/model_directory.h"
 
 namespace lora {
@@ -57,10 +56,11 @@ void show(const std::vector<PlannedRun>& runs, bool dry_run) {
 
 int run(const std::string& recipe_file, const std::vector<std::string>& overrides, const RunOptions& options,
         char** argv) {
-  const std::vector<NamedRecipe> recipes = load_recipes(recipe_file, overrides);
+  const std::vector<NamedRecipe> recipes = load_recipes_to_run(recipe_file, overrides);
+  for (const NamedRecipe& one : recipes) {
+    for (const std::string& note : one.notes) log_warning(one.name.empty() ? note : one.name + ": " + note);
+  }
   const Recipe& shared = recipes.front().recipe;  // what all share: the base and the process
-  const auto beside = std::filesystem::path(recipe_file).parent_path();
-  for (const NamedRecipe& one : recipes) expect_paths(one.recipe, beside);
   expect_model_directory(shared.model.path);
   // A recipe that comes through a pipe could not be read again.
   const bool again = !options.dry_run && std::filesystem::is_regular_file(recipe_file);

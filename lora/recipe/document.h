@@ -44,7 +44,8 @@ struct YamlSource {
 // text that is not YAML or not UTF-8, a tab in the indentation, a key that is not a scalar and a second document.
 YamlNode parse_document(const std::string& text, const YamlSource& source, Problems& problems);
 
-// Puts an override "key.path=value" into the tree; a number in the path is an index into a list, from 0. The value is
+// Puts an override "key.path=value" into the tree; a number in the path is an index into a list, from 0, and 0 begins a
+// list that is not there. The value is
 // YAML, except that one which begins with * is text: a pattern of files. "-" alone is text too: standard input. Keys
 // are not checked here: an unknown one is found when the tree is read, as in a file. Throws RecipeError; the tree is
 // then as before.

@@ -147,7 +147,7 @@ template <typename Fields>
 void describe(Fields& fields, DataConfig& data) {
   fields.sections("train", data.train);
   fields.sections("validation", data.validation);
-  fields.value("validation_split", data.validation_split, kBelowOne);
+  fields.value("validation_split", data.validation_split, ShareOrCount{});
   fields.value("shuffle", data.shuffle, Any{});
   fields.value("streaming", data.streaming, Any{});
   fields.value("shuffle_buffer", data.shuffle_buffer, Integers{1});

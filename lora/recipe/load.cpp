@@ -9,7 +9,10 @@
 #include "lora/recipe/checks.h"
 #include "lora/recipe/document.h"
 #include "lora/recipe/fields.h"
+#include "lora/recipe/idle_keys.h"
+#include "lora/recipe/init_from.h"
 #include "lora/recipe/keys.h"
+#include "lora/recipe/modules.h"
 #include "lora/recipe/paths.h"
 #include "lora/recipe/problems.h"
 #include "models/base/error.h"
@@ -171,17 +174,29 @@ std::vector<std::string> default_exports(const AdapterConfig& adapter) {
   return {find_method(adapter.method).trains_network ? "huggingface" : "peft"};
 }
 
+// kRun: what a run needs beside the text of its recipe is looked at too.
+enum class Purpose { kRead, kRun };
+
 // What is wrong is noted in `problems`; the recipe is then not to be used.
-Recipe read_recipe(const YamlNode& root, const std::filesystem::path& file, Problems& problems) {
-  Recipe recipe;
+NamedRecipe read_recipe(const std::string& name, YamlNode root, const std::filesystem::path& file, Purpose purpose,
+                        Problems& problems) {
+  adopt_init_from(root, file.parent_path());
+  NamedRecipe read{.name = name, .recipe = {}};
+  Recipe& recipe = read.recipe;
   Problems own;
   Reader reader(&root, root.where, "", "", own);
   describe(reader, recipe);
   const YamlNode* exports = root.find("export");
   if (!exports || exports->is(YamlNode::Kind::kNull)) recipe.exports = default_exports(recipe.adapter);
   check_recipe(recipe, root, own);
+  find_paths(recipe, file.parent_path());
+  if (purpose == Purpose::kRun) {
+    check_paths(recipe, root, file.parent_path(), own);
+    check_modules(recipe, root, own);
+  }
   problems.add(own);
-  if (!own.empty()) return recipe;
+  if (!own.empty()) return read;
+  read.notes = idle_keys(recipe, root);
   recipe.adapter = resolved_method(std::move(recipe.adapter));
   // It adapts no module, whatever an earlier version wrote there.
   if (find_method(recipe.adapter.method).trains_network) recipe.adapter.target_modules = AllLinear{};
@@ -190,8 +205,7 @@ Recipe read_recipe(const YamlNode& root, const std::filesystem::path& file, Prob
   if (CleaningConfig& cleaning = recipe.data.cleaning; recipe.data.streaming) {
     cleaning.exact_duplicates = cleaning.near_duplicates.action = cleaning.conflicting_answers = RuleAction::kOff;
   }
-  find_paths(recipe, file.parent_path());
-  return recipe;
+  return read;
 }
 
 // The base is shared by all adapters.
@@ -203,6 +217,25 @@ void expect_adapter_method(const NamedTree& tree, const Recipe& recipe) {
                     tree.name + "'");
 }
 
+std::vector<NamedRecipe> load_all(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                                  Purpose purpose) {
+  Problems problems;
+  const YamlNode root = read_tree(file, overrides, problems);
+  std::vector<NamedRecipe> recipes;
+  if (!has_adapters(root)) {
+    recipes.push_back(read_recipe("", root, file, purpose, problems));
+  } else {
+    std::vector<NamedTree> trees;
+    problems.note([&] { trees = split_adapters(root, problems); });
+    for (const NamedTree& tree : trees) {
+      recipes.push_back(read_recipe(tree.name, tree.root, file, purpose, problems));
+      problems.note([&] { expect_adapter_method(tree, recipes.back().recipe); });
+    }
+  }
+  problems.throw_any();
+  return recipes;
+}
+
 }  // namespace
 
 Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
@@ -211,27 +244,18 @@ Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::str
   if (has_adapters(root)) {
     throw RecipeError(place_of(root, "adapters") + ": adapters: a list of several runs; expected a recipe of one");
   }
-  Recipe recipe = read_recipe(root, file, problems);
+  Recipe recipe = read_recipe("", root, file, Purpose::kRead, problems).recipe;
   problems.throw_any();
   return recipe;
 }
 
 std::vector<NamedRecipe> load_recipes(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-  Problems problems;
-  const YamlNode root = read_tree(file, overrides, problems);
-  std::vector<NamedRecipe> recipes;
-  if (!has_adapters(root)) {
-    recipes.push_back({"", read_recipe(root, file, problems)});
-  } else {
-    std::vector<NamedTree> trees;
-    problems.note([&] { trees = split_adapters(root, problems); });
-    for (const NamedTree& tree : trees) {
-      recipes.push_back({tree.name, read_recipe(tree.root, file, problems)});
-      problems.note([&] { expect_adapter_method(tree, recipes.back().recipe); });
-    }
-  }
-  problems.throw_any();
-  return recipes;
+  return load_all(file, overrides, Purpose::kRead);
+}
+
+std::vector<NamedRecipe> load_recipes_to_run(const std::filesystem::path& file,
+                                             const std::vector<std::string>& overrides) {
+  return load_all(file, overrides, Purpose::kRun);
 }
 
 }  // namespace lora

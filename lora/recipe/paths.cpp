@@ -60,6 +60,12 @@ std::string whole_path(const fs::path& path) {
   return (error ? path : whole).lexically_normal().string();
 }
 
+// What makes the data of the project's own recipes that are not stored with it.
+std::string maker_of(const std::string& path) {
+  const std::string assets = "runs/quickstart-assets";
+  return path.starts_with(assets + "/") ? "; scripts/make_quickstart " + assets + " makes it" : "";
+}
+
 std::string beside(const fs::path& directory, const std::string& path) { return whole_path(directory / path); }
 
 // " (did you mean 'train.jsonl'?)": the nearest name in the folder of a path that is not there.
@@ -76,20 +82,21 @@ std::string nearest_in_folder(const fs::path& path) {
 }
 
 // Nothing where something is there.
-std::optional<Error> missing(const std::string& key, const std::string& path, PathKind kind,
+std::optional<Error> missing(const std::string& key, const std::string& path, PathKind kind, const std::string& place,
                              const fs::path& recipe_directory) {
   if (is_there(path)) return {};
-  std::string tried = whole_path(path);
+  std::string tried = whole_path(path), hint = is_pattern(path) ? "" : nearest_in_folder(path);
   if (const std::string other = beside(recipe_directory, path); other != tried && !fs::path(path).is_absolute()) {
     tried += " and " + other;
+    if (hint.empty() && !is_pattern(path)) hint = nearest_in_folder(other);
   }
   const char* what = kind == PathKind::kModel || kind == PathKind::kAdapter ? "no such directory"
                      : is_pattern(path)                                     ? "no file matches this pattern"
                                                                             : "no such file";
-  std::string hint = is_pattern(path) ? "" : nearest_in_folder(path);
+  if (const std::string made = maker_of(path); !made.empty()) hint = made;
   if (hint.empty() && kind == PathKind::kModel) hint = hub_hint(path, "");
   if (hint.empty() && kind == PathKind::kData) hint = hub_hint(path, "--repo-type dataset ");
-  const std::string message = path + ": " + what + hint + "; looked for " + tried + " (" + key + ")";
+  const std::string message = place + ": " + path + ": " + what + hint + "; looked for " + tried + " (" + key + ")";
   return kind == PathKind::kData       ? Error(ExitCode::kData, "data", message)
          : kind == PathKind::kTemplate ? Error(ExitCode::kRecipe, "recipe", message)
                                        : Error(ExitCode::kModel, "model", message);
@@ -112,27 +119,26 @@ std::string with_home(const std::string& path) {
   return path.starts_with("~/") && home && *home ? std::string(home) + path.substr(1) : path;
 }
 
+std::string found_path(const std::string& path, const fs::path& recipe_directory) {
+  const std::string found = with_home(path);
+  if (found.empty() || fs::path(found).is_absolute() || is_there(found)) return found;
+  const std::string other = beside(recipe_directory, found);
+  return is_there(other) ? other : found;
+}
+
 void find_paths(Recipe& recipe, const fs::path& recipe_directory) {
-  for_each_path(recipe, [&](const std::string&, std::string& path, PathKind) {
-    path = with_home(path);
-    if (fs::path(path).is_absolute() || is_there(path)) return;
-    if (const std::string other = beside(recipe_directory, path); is_there(other)) path = other;
-  });
+  for_each_path(recipe,
+                [&](const std::string&, std::string& path, PathKind) { path = found_path(path, recipe_directory); });
   recipe.output_dir = with_home(recipe.output_dir);
   recipe.data.cache_dir = with_home(recipe.data.cache_dir);
 }
 
-void expect_paths(const Recipe& recipe, const fs::path& recipe_directory) {
+void check_paths(const Recipe& recipe, const YamlNode& root, const fs::path& recipe_directory, Problems& problems) {
   Recipe copy = recipe;
-  std::vector<Error> errors;
   for_each_path(copy, [&](const std::string& key, std::string& path, PathKind kind) {
-    if (auto error = missing(key, path, kind, recipe_directory)) errors.push_back(std::move(*error));
+    if (problems.is_spoiled(key)) return;
+    if (const auto error = missing(key, path, kind, place_of(root, key), recipe_directory)) problems.add(*error);
   });
-  if (errors.empty()) return;
-  const std::string first = errors.front().what();
-  std::string text = without_component(errors.front());
-  for (size_t i = 1; i < errors.size(); ++i) text += std::string("\n") + errors[i].what();
-  throw Error(errors.front().code(), first.substr(1, first.find(']') - 1), text);
 }
 
 Recipe with_real_paths(Recipe recipe) {

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <string>
 
+#include "lora/recipe/document.h"
+#include "lora/recipe/problems.h"
 #include "lora/recipe/recipe.h"
 
 namespace lora {
@@ -18,9 +20,13 @@ std::string with_home(const std::string& path);
 // replaced: they start at the working directory.
 void find_paths(Recipe& recipe, const std::filesystem::path& recipe_directory);
 
-// Throws where there is nothing at one of these paths: Error with the component and exit code of its kind (model,
-// data or, for a template, recipe) and the absolute paths that were tried. Of several, a line each.
-void expect_paths(const Recipe& recipe, const std::filesystem::path& recipe_directory);
+// One path, settled in this way.
+std::string found_path(const std::string& path, const std::filesystem::path& recipe_directory);
+
+// Notes in `problems`, at its place in `root`, each of these paths where there is nothing: an Error with the component
+// and exit code of its kind (model, data or, for a template, recipe) and the absolute paths that were tried.
+void check_paths(const Recipe& recipe, const YamlNode& root, const std::filesystem::path& recipe_directory,
+                 Problems& problems);
 
 // A copy with absolute paths without links, to compare two recipes.
 Recipe with_real_paths(Recipe recipe);

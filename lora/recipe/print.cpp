@@ -47,16 +47,14 @@ class Printer {
     }
   }
 
-  const std::string& text() const { return text_; }
-
- private:
   template <typename Section>
-  static std::string printed(Section& member, const std::string& indent) {
+  static std::string printed(Section&& member, const std::string& indent) {
     Printer printer(indent);
     describe(printer, member);
-    return printer.text();
+    return printer.text_;
   }
 
+ private:
   std::string indent_, text_;
 };
 
@@ -66,6 +64,9 @@ std::string print_value(bool value, Any) { return value ? "true" : "false"; }
 std::string print_value(uint64_t value, Any) { return std::to_string(value); }
 std::string print_value(int64_t value, const Integers&) { return std::to_string(value); }
 std::string print_value(double value, const Numbers&) { return print_number(value); }
+std::string print_value(double value, ShareOrCount) {
+  return value < 1 ? print_number(value) : std::to_string(static_cast<int64_t>(value));
+}
 std::string print_value(const std::string& value, Any) { return print_text(value); }
 std::string print_value(const std::string& value, OrNull) { return value.empty() ? "null" : print_text(value); }
 std::string print_value(const std::string& value, const Names&) { return print_text(value); }
@@ -104,11 +105,8 @@ std::string print_value(const std::vector<std::pair<std::string, double>>& value
 }
 std::string print_value(const std::map<std::string, std::string>& value, Any rule) { return flow_map(value, rule); }
 
-std::string to_yaml(const Recipe& recipe) {
-  Recipe copy = recipe;  // describe() takes a recipe that it may change, for readers
-  Printer printer("");
-  describe(printer, copy);
-  return printer.text();
-}
+// describe() takes what it may change, for readers: a copy.
+std::string to_yaml(const Recipe& recipe) { return Printer::printed(Recipe(recipe), ""); }
+std::string to_yaml(const AdapterConfig& adapter) { return Printer::printed(AdapterConfig(adapter), ""); }
 
 }  // namespace lora

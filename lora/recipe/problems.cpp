@@ -8,13 +8,13 @@
 namespace lora {
 namespace {
 
-// Between two errors in the text of one.
-constexpr std::string_view kNextError = "\n[recipe] ";
+// Before each error in the text of several.
+constexpr std::string_view kRecipe = "[recipe] ";
 constexpr size_t kMostErrors = 50;
 
-// Line and column of "FILE:LINE:COLUMN: …". Of an override, behind all lines.
+// Line and column of "[recipe] FILE:LINE:COLUMN: …". Of an override, behind all lines.
 std::pair<int64_t, int64_t> place_in_file(const std::string& message) {
-  if (message.starts_with("override '")) return {INT64_MAX, 0};
+  if (message.find("] override '") == message.find("] ")) return {INT64_MAX, 0};
   const auto is_digit = [&](size_t i) { return i < message.size() && message[i] >= '0' && message[i] <= '9'; };
   const auto after_number = [&](size_t i) {
     while (is_digit(i)) ++i;
@@ -32,22 +32,21 @@ std::pair<int64_t, int64_t> place_in_file(const std::string& message) {
 
 }  // namespace
 
-void Problems::add(const RecipeError& error) {
-  std::string_view text = error.what();
-  text.remove_prefix(kNextError.size() - 1);
-  while (true) {
-    const size_t end = std::min(text.find(kNextError), text.size());
-    const std::string message(text.substr(0, end));
-    if (noted_.insert(message).second) messages_.push_back(message);
-    if (end == text.size()) return;
-    text.remove_prefix(end + kNextError.size());
+void Problems::add(ExitCode code, const std::string& text) {
+  if (noted_.insert(text).second) messages_.push_back({code, text});
+}
+
+void Problems::add(const Error& error) {
+  const std::string text = error.what(), next = "\n" + std::string(kRecipe);
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(next, begin), text.size());
+    add(error.code(), text.substr(begin, end - begin));
+    begin = end + 1;
   }
 }
 
 void Problems::add(const Problems& others) {
-  for (const std::string& message : others.messages_) {
-    if (noted_.insert(message).second) messages_.push_back(message);
-  }
+  for (const auto& [code, text] : others.messages_) add(code, text);
 }
 
 bool Problems::is_spoiled(const std::string& path) const {
@@ -60,16 +59,19 @@ bool Problems::is_spoiled(const std::string& path) const {
 
 void Problems::throw_any() const {
   if (messages_.empty()) return;
-  std::vector<std::string> sorted = messages_;
-  std::ranges::stable_sort(sorted, {}, place_in_file);
+  std::vector<Message> sorted = messages_;
+  std::ranges::stable_sort(sorted, {}, [](const Message& message) { return place_in_file(message.text); });
   std::string text;
-  for (size_t i = 0; i < std::min(sorted.size(), kMostErrors); ++i) {
-    text += (i == 0 ? "" : std::string(kNextError)) + sorted[i];
-  }
+  for (size_t i = 0; i < std::min(sorted.size(), kMostErrors); ++i) text += (i == 0 ? "" : "\n") + sorted[i].text;
   if (sorted.size() > kMostErrors) {
-    text += std::string(kNextError) + "and " + std::to_string(sorted.size() - kMostErrors) + " more";
+    text += "\n" + std::string(kRecipe) + "and " + std::to_string(sorted.size() - kMostErrors) + " more";
   }
-  throw RecipeError(text);
+  // An error's text begins with its component.
+  const size_t end = text.find("] ");
+  const std::string component = text.substr(1, end - 1), rest = text.substr(end + 2);
+  const bool of_recipe = std::ranges::count(sorted, ExitCode::kRecipe, &Message::code) > 0;
+  if (of_recipe && component == "recipe") throw RecipeError(rest);
+  throw Error(of_recipe ? ExitCode::kRecipe : sorted.front().code, component, rest);
 }
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// Everything that is wrong with a recipe, so that a person corrects it in one go.
+// Everything that is wrong with a recipe and with what it names, so that a person corrects it in one go.
 
 #include <set>
 #include <string>
@@ -23,7 +23,7 @@ class Problems {
     }
   }
   // Notes an error, or all errors of one that throw_any() made. An error that is noted already is left out.
-  void add(const RecipeError& error);
+  void add(const Error& error);
   void add(const Problems& others);
   bool empty() const { return messages_.empty(); }
 
@@ -33,13 +33,19 @@ class Problems {
   // True if `path`, something inside it or something around it is spoiled.
   bool is_spoiled(const std::string& path) const;
 
-  // Throws a RecipeError if there is any: each on a line of its own, by line and column of the file, then those of
-  // overrides.
+  // Throws if there is any: each on a line of its own, by line and column of the file, then those of overrides. The
+  // error is a RecipeError where one of them has its exit code; else it has the code of the first.
   void throw_any() const;
 
  private:
-  std::vector<std::string> messages_;  // without the component
-  std::set<std::string> noted_;        // the same
+  struct Message {
+    ExitCode code;
+    std::string text;  // with the component
+  };
+  void add(ExitCode code, const std::string& text);
+
+  std::vector<Message> messages_;
+  std::set<std::string> noted_;  // their texts
   std::set<std::string> spoiled_;
 };
 

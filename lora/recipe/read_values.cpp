@@ -140,6 +140,20 @@ void read_value(const YamlNode& node, const std::string& path, double& value, co
   if (!in_range) fail_expected(node, path, range_of(rule));
 }
 
+void read_value(const YamlNode& node, const std::string& path, double& value, ShareOrCount) {
+  if (is_plain(node) && is_integer(node.text) && node.text != "0") {
+    int64_t count = 0;
+    read_value(node, path, count, Integers{1});
+    value = static_cast<double>(count);
+    return;
+  }
+  try {
+    read_value(node, path, value, Numbers{.min = 0, .max = 1, .below_max = true});
+  } catch (const RecipeError&) {
+    fail_expected(node, path, "a share of the rows, such as 0.1, or a number of rows");
+  }
+}
+
 void read_value(const YamlNode& node, const std::string& path, std::string& value, Any) {
   if (!node.is(Kind::kScalar)) fail_expected(node, path, "a string");
   if (!node.quoted && (is_number(node.text) || is_bool(node.text))) {
@@ -239,6 +253,7 @@ void read_value(const YamlNode& node, const std::string& path, std::vector<std::
 
 void read_value(const YamlNode& node, const std::string& path, std::vector<int64_t>& value, const Integers& rule) {
   value.clear();
+  if (node.is(Kind::kMap)) fail_expected(node, path, "a list", value_hint(path, ""));
   for_each_item(node, path, [&](const YamlNode& item, const std::string& item_path) {
     read_value(item, item_path, value.emplace_back(), rule);
   });

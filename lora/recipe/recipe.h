@@ -71,13 +71,21 @@ Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::str
 struct NamedRecipe {
   std::string name;
   Recipe recipe;
+  std::vector<std::string> notes = {};  // for a person: keys that it sets and that have no effect
 };
 // Errors as load_recipe's. (load_recipe refuses a file with such a list.)
 std::vector<NamedRecipe> load_recipes(const std::filesystem::path& file,
                                       const std::vector<std::string>& overrides = {});
 
+// The same for a run that is to start: also refused are paths where there is nothing, with the exit code of their kind
+// if nothing else is wrong, and an adapter that does not fit the modules of the model's config.json.
+std::vector<NamedRecipe> load_recipes_to_run(const std::filesystem::path& file,
+                                             const std::vector<std::string>& overrides = {});
+
 // The recipe as YAML with every default written out; load_recipe reads it back to an equal recipe.
 std::string to_yaml(const Recipe& recipe);
+// Its section `adapter` alone, without that name.
+std::string to_yaml(const AdapterConfig& adapter);
 
 // The keys that decide what a run trains and whose values differ: a run of one recipe cannot continue from a checkpoint
 // of the other. These keys are all of model, adapter and data; seed, batch_size, max_length, packing and optimizer of

@@ -13,6 +13,10 @@ namespace {
 
 // The value at one step of a path; a map gains the key where it lacks it.
 YamlNode& step(YamlNode& parent, const std::string& key, const std::string& parent_path, const std::string& where) {
+  if (parent.is(YamlNode::Kind::kNull) && key == "0") {  // the first entry of a list that is not there
+    parent.kind = YamlNode::Kind::kList;
+    parent.items.emplace_back().where = where;
+  }
   if (parent.is(YamlNode::Kind::kNull)) parent.kind = YamlNode::Kind::kMap;
   if (parent.is(YamlNode::Kind::kScalar)) {
     throw RecipeError(where + ": '" + parent_path + "' is a single value and has no '" + key + "'");

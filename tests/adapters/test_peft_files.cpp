@@ -212,6 +212,22 @@ TEST_CASE("files that are not PEFT's safetensors are named for what they are") {
   CHECK_THROWS_WITH(read_peft_config(mlx.path()), Contains("mlx-lm") && Contains("expected a PEFT adapter"));
 }
 
+// PEFT's dict form; its list, and a dict of embed_tokens, are supported.
+TEST_CASE("an adapter that trained rows of the head alone is refused by that name") {
+  const TemporaryDirectory directory;
+  const auto with_rows = [&](const std::string& rows) {
+    write_bytes(directory / "adapter_config.json", R"({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules":
+      ["q_proj"], "trainable_token_indices": )" + rows +
+                                                       "}");
+    return read_peft_config(directory.path()).config.trainable_token_indices;
+  };
+  for (const char* rows : {R"({"lm_head": [1, 2]})", R"({"embed_tokens": [1], "lm_head": [1]})"}) {
+    CHECK_THROWS_WITH(with_rows(rows), Contains("'trainable_token_indices' has rows of 'lm_head'") &&
+                                           Contains("modules_to_save: [lm_head]"));
+  }
+  CHECK(with_rows(R"({"model.embed_tokens": [1, 2]})") == std::vector<int64_t>{1, 2});
+}
+
 TEST_CASE("an adapter of a model whose vocabulary was resized brings its rows, and PEFT's logits with them") {
   const std::filesystem::path golden = source_dir() / "tests/golden/new_rows";
   for (const auto& [name, base] : std::vector<std::pair<std::string, std::string>>{

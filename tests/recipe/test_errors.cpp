@@ -35,6 +35,7 @@ BadLine training(const std::string& text, const std::string& message) {
 TEST_CASE("an unknown key is refused with the nearest one") {
   check_all({
       adapter("lora_rnak: 4", "3: unknown key 'lora_rnak' in 'adapter' (did you mean 'rank'?)"),
+      adapter("alfa: 4", "3: unknown key 'alfa' in 'adapter' (did you mean 'alpha'?)"),
       adapter("aplha: 4", "3: unknown key 'aplha' in 'adapter' (did you mean 'alpha'?)"),
       training("bath_size: 4", "3: unknown key 'bath_size' in 'training' (did you mean 'batch_size'?)"),
       training("xyzzy: 4", "3: unknown key 'xyzzy' in 'training'"),
@@ -112,6 +113,33 @@ TEST_CASE("a key given twice is refused at the second") {
       {10, "output_dir: x\nmodel: {path: y}", "11:1: duplicate key 'model', first given at a.yaml:1:1"},
       {7, "    - {path: a, format: text, path: b}", "7:31: duplicate key 'path', first given at a.yaml:7:8"},
   });
+}
+
+TEST_CASE("a validation split is a share or a number of rows") {
+  const auto split = [](const std::string& text) {
+    return BadLine{
+        6, "  validation_split: " + text + "\n  train:",
+        "6:21: data.validation_split: expected a share of the rows, such as 0.1, or a number of rows, found '" + text +
+            "'"};
+  };
+  check_all({split("-0.1"), split("1.0"), split("1.5"), split("ten"), split(".nan")});
+  check_all(
+      {{6, "  validation_split: -5\n  train:", "6:21: data.validation_split: expected an integer >= 1, found '-5'"}});
+  const std::string with_split = with_line(kMinimal, 6, "  validation_split: 200\n  train:");
+  CHECK(load_text(with_split).data.validation_split == 200);
+  CHECK(load_text(to_yaml(load_text(with_split))).data.validation_split == 200);
+  CHECK_THAT(to_yaml(load_text(with_split)), Catch::Matchers::Contains("validation_split: 200\n"));
+  CHECK_THAT(error_of(with_split, {"data.train.0.path=-"}),
+             Catch::Matchers::Contains("data.validation_split reads the rows twice; expected a file"));
+  CHECK_THAT(error_of(with_split, {"data.streaming=true"}),
+             Catch::Matchers::Contains("data.validation_split: not with data.streaming, which reads each row once"));
+}
+
+TEST_CASE("rows of the head alone to train are refused by its name") {
+  check_all({adapter("trainable_token_indices: {lm_head: [1]}",
+                     "28: adapter.trainable_token_indices: expected a list, found a map (the rows are those of "
+                     "embed_tokens, and of a head that is tied to it; rows of lm_head alone are not supported, "
+                     "modules_to_save: [lm_head] trains them all)")});
 }
 
 TEST_CASE("a value of the wrong type is refused") {
@@ -310,6 +338,10 @@ TEST_CASE("keys that contradict each other are refused") {
        "5:14: adapter.init_from: method full has no adapter to continue from; put the model in model.path"},
       {4, "  target_modules: [q_proj]\n  method: dora\n  init: pissa",
        "6:9: adapter.init: pissa is for methods lora and rslora, found dora"},
+      {4, "  method: full\n  exclude_modules: [lm_head]",
+       "5:20: adapter.exclude_modules: method full trains every module; expected none"},
+      {4, "  method: full\n  layers_to_transform: [1]\n  target_modules: [q_proj]",
+       "5:24: adapter.layers_to_transform: method full trains every layer; expected none"},
       {4, "  method: full\n  use_rslora: true",
        "5:15: adapter.use_rslora: not with method full, which has no adapter to scale"},
       {4, "  target_modules: [q_proj]\n  method: rslora\n  use_rslora: false",

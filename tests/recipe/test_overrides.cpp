@@ -40,6 +40,17 @@ TEST_CASE("an override reaches into a list by number") {
         "[recipe] override 'data.train.-1.path=x': no entry '-1' in 'data.train', " + end);
 }
 
+TEST_CASE("an override by number begins a list that the recipe does not have") {
+  const Recipe recipe =
+      load_text(kMinimal, {"data.validation.0.path=held.jsonl", "data.validation.0.format=completion"});
+  REQUIRE(recipe.data.validation.size() == 1);
+  CHECK(recipe.data.validation[0].path == "held.jsonl");
+  CHECK(recipe.data.validation[0].format == "completion");
+  CHECK(override_error("data.validation.0.pth=x") ==
+        "[recipe] override 'data.validation.0.pth=x': unknown key 'pth' in 'data.validation.0' (did you mean 'path'?)");
+  CHECK(override_error("data.validation.1.path=x").find("data.validation") != std::string::npos);
+}
+
 TEST_CASE("a pattern of files and standard input need no quotes in an override") {
   CHECK(load_text(kMinimal, {"data.train.0.path=*.jsonl"}).data.train.at(0).path == "*.jsonl");
   CHECK(load_text(kMinimal, {"data.train.0.path=-"}).data.train.at(0).path == "-");

@@ -58,7 +58,7 @@ TEST_CASE("a relative path that leads nowhere from the working directory is look
   CHECK(recipe.data.validation[0].path == beside("lora-test-rows.jsonl"));
   CHECK(recipe.data.chat_template == beside("lora-test.jinja"));
   CHECK(recipe.output_dir == "lora-test-out");
-  CHECK_NOTHROW(expect_paths(recipe, directory.path()));
+  CHECK_NOTHROW(load_recipes_to_run(directory / "a.yaml"));
   // What the recipe is written out as leads to the same places from anywhere.
   const TemporaryDirectory elsewhere;
   write_bytes(elsewhere / "a.yaml", to_yaml(recipe));
@@ -92,36 +92,53 @@ TEST_CASE("paths that lead nowhere are all named, with the absolute paths that w
   const TemporaryDirectory directory;
   write_bytes(directory / "a.yaml", kPaths);
   write_bytes(directory / "lora-test-row.jsonl", "{}");
-  const Recipe recipe = load_recipe(directory / "a.yaml");
   const std::string here = fs::current_path().string() + "/", there = directory.path().string() + "/";
   const auto tried = [&](const std::string& name, const std::string& key) {
     return "; looked for " + here + name + " and " + there + name + " (" + key + ")";
   };
+  const std::string file = there + "a.yaml:";
   try {
-    expect_paths(recipe, directory.path());
+    load_recipes_to_run(directory / "a.yaml");
     FAIL("accepted");
   } catch (const Error& error) {
-    CHECK(error.code() == ExitCode::kModel);
+    CHECK(error.code() == ExitCode::kRecipe);  // of the template
     const std::string message = error.what();
-    CHECK_THAT(message, Catch::Matchers::StartsWith("[model] lora-test-model: no such directory"));
+    CHECK_THAT(message, Catch::Matchers::StartsWith("[model] " + file + "1:15: lora-test-model: no such directory"));
     CHECK_THAT(message, Contains(tried("lora-test-model", "model.path")));
-    CHECK_THAT(message, Contains("\n[model] lora-test-adapter: no such directory"));
-    CHECK_THAT(message,
-               Contains("\n[recipe] lora-test.jinja: no such file" + tried("lora-test.jinja", "data.template")));
-    CHECK_THAT(message, Contains("\n[data] lora-test-rows.jsonl: no such file" +
+    CHECK_THAT(message, Contains("\n[model] " + file + "2:22: lora-test-adapter: no such directory"));
+    CHECK_THAT(message, Contains(": lora-test.jinja: no such file" + tried("lora-test.jinja", "data.template")));
+    CHECK_THAT(message, Contains(": lora-test-rows.jsonl: no such file (did you mean 'lora-test-row.jsonl'?)" +
                                  tried("lora-test-rows.jsonl", "data.train.0.path")));
   }
   // The pattern matches lora-test-row.jsonl beside the recipe.
-  CHECK(recipe.data.train[1].path == there + "lora-test-*.jsonl");
+  CHECK(load_recipe(directory / "a.yaml").data.train[1].path == there + "lora-test-*.jsonl");
+}
+
+TEST_CASE("a missing path alone ends with the exit code of its kind") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "a.yaml", kMinimal);
+  write_bytes(directory / "rows.jsonl", "{}");
+  const auto code_of = [&](const Overrides& overrides) {
+    try {
+      load_recipes_to_run(directory / "a.yaml", overrides);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ExitCode::kDone;
+  };
+  const std::string model = "model.path=recipes/quickstart/model", rows = "data.train.0.path=rows.jsonl";
+  CHECK(code_of({model, rows}) == ExitCode::kDone);
+  CHECK(code_of({model}) == ExitCode::kData);
+  CHECK(code_of({rows}) == ExitCode::kModel);
+  CHECK(code_of({model, "training.batch_size=0"}) == ExitCode::kRecipe);
 }
 
 TEST_CASE("a misspelt file name is answered with the nearest one") {
   const TemporaryDirectory directory;
   write_bytes(directory / "train.jsonl", "{}");
-  Recipe recipe = load_text(kMinimal, {"model.path=recipes/quickstart/model"});
-  recipe.data.train[0].path = (directory / "trian.jsonl").string();
+  write_bytes(directory / "a.yaml", with_line(kMinimal, 7, "    - {path: trian.jsonl}"));
   try {
-    expect_paths(recipe, directory.path());
+    load_recipes_to_run(directory / "a.yaml", {"model.path=recipes/quickstart/model"});
     FAIL("accepted");
   } catch (const Error& error) {
     CHECK(error.code() == ExitCode::kData);
