@@ -29,7 +29,6 @@ namespace {
 
 struct Options {
   std::string model, prompt, prompts, use, system, chat_template;
-  std::string whole_run;  // where MODEL is a run that trained the whole network
   std::vector<std::string> adapters, ignored_options;
   bool prompt_given = false, interactive = false, chat = false, stats = false, allow_special_tokens = false;
   std::string dtype = "auto";
@@ -42,20 +41,27 @@ struct NamedSource {
   TrainedSource source;
 };
 
-// MODEL may be a run or an adapter: that is then the first adapter, on its own base. A run that trained the whole
-// network is a model of its own.
-void settle_model(Options& options) {
-  if (!is_run_or_adapter(options.model)) return expect_model_directory(options.model);
-  const TrainedSource source = find_trained(options.model, options.ignored_options);
-  if (source.recipe && find_method(source.adapter.method).trains_network) {
+bool is_whole_run(const TrainedSource& source) {
+  return source.recipe && find_method(source.adapter.method).trains_network;
+}
+
+// What MODEL is, where it is a run or an adapter: that is then the first adapter, on its own base. A run that trained
+// the whole network is a model of its own.
+std::optional<TrainedSource> settle_model(Options& options) {
+  expect_no_recipe(options.model);
+  if (!is_run_or_adapter(options.model)) {
+    expect_model_directory(options.model);
+    return {};
+  }
+  TrainedSource source = find_trained(options.model, options.ignored_options);
+  if (is_whole_run(source)) {
     if (is_classifier(source)) {
       throw ModelError(options.model + ": was trained as a classifier, which writes no text; lora-classify " +
                        options.model + " asks it");
     }
     if (options.dtype != "auto") throw RecipeError("--dtype: a run of method full has its recipe's; leave it out");
-    options.whole_run = options.model;
     if (options.chat_template.empty()) options.chat_template = template_of(source);
-    return;
+    return source;
   }
   if (!std::filesystem::is_directory(source.base_model)) {
     throw ModelError(options.model + ": its base model '" + source.base_model +
@@ -63,16 +69,19 @@ void settle_model(Options& options) {
   }
   options.adapters.insert(options.adapters.begin(), options.model);
   options.model = source.base_model;
+  return source;
 }
 
-std::vector<NamedSource> find_adapters(const Options& options) {
+// `first`: what the first of them is, where MODEL was that.
+std::vector<NamedSource> find_adapters(const Options& options, const std::optional<TrainedSource>& first) {
   std::vector<NamedSource> found;
   for (const std::string& argument : options.adapters) {
     const NamedPath adapter = named_path(argument);
     if (std::ranges::any_of(found, [&](const NamedSource& one) { return one.adapter.name == adapter.name; })) {
       throw AdapterError("two adapters are called '" + adapter.name + "'; name them apart: --adapter NAME=PATH");
     }
-    found.push_back({adapter, find_trained(adapter.path, options.ignored_options)});
+    const bool is_first = first && !is_whole_run(*first) && found.empty();
+    found.push_back({adapter, is_first ? *first : find_trained(adapter.path, options.ignored_options)});
     if (!is_classifier(found.back().source)) continue;
     throw ModelError(adapter.path + ": was trained as a classifier, which writes no text; lora-classify " +
                      adapter.path + " asks it");
@@ -81,8 +90,9 @@ std::vector<NamedSource> find_adapters(const Options& options) {
 }
 
 // The model that they share, with the tokens that one of them adds.
-TrainedModel load_shared(const Options& options, const std::vector<NamedSource>& adapters) {
-  if (!options.whole_run.empty()) return load_trained(options.whole_run, "", options.ignored_options);
+TrainedModel load_shared(const Options& options, const std::optional<TrainedSource>& first,
+                         const std::vector<NamedSource>& adapters) {
+  if (first && is_whole_run(*first)) return load_trained(*first, "");
   const NamedSource* adding = nullptr;
   auto tokenizer = load_tokenizer(options.model);
   const int64_t rows = read_model_config(options.model).vocab_size;
@@ -243,9 +253,9 @@ void print_answers(AdapterSet& set, const Tokenizer& tokenizer, const std::vecto
 
 int run(Options options) {
   set_threads(options.threads);
-  settle_model(options);
-  const std::vector<NamedSource> adapters = find_adapters(options);
-  const TrainedModel shared = load_shared(options, adapters);
+  const std::optional<TrainedSource> first_source = settle_model(options);
+  const std::vector<NamedSource> adapters = find_adapters(options, first_source);
+  const TrainedModel shared = load_shared(options, first_source, adapters);
   const auto& tokenizer = shared.tokenizer;
   const auto& model = shared.adapted.model;
   AdapterSet set(model);

@@ -41,6 +41,7 @@ void inspect_adapter(const fs::path& directory, const InspectOptions& options, I
 }
 
 void inspect_file(const fs::path& path, const InspectOptions& options, Inspection& inspection) {
+  if (path.filename() == "adapters.safetensors") expect_no_mlx_adapter(path.parent_path());
   if (is_gguf(path)) {
     inspection.kind = "gguf";
     return describe_gguf(path, options.each, inspection);
@@ -65,6 +66,7 @@ Inspection inspect(const fs::path& path, const InspectOptions& options) {
     inspect_file(path, options, inspection);
     return inspection;
   }
+  expect_no_mlx_adapter(path);
   if (!fs::is_directory(path)) throw ModelError(path.string() + ": there is no such file or directory");
   if (fs::exists(path / "checkpoints") || fs::exists(path / "metrics.jsonl")) {
     inspection.kind = "run";

@@ -61,14 +61,14 @@ TEST_CASE("paths that lead nowhere are all in one answer, before anything is rea
   const TemporaryDirectory directory;
   const std::string recipe = smallest_recipe(directory);
   fs::remove(directory / "rows.jsonl");
-  const std::vector<std::string> missing = {"[data] rows.jsonl: no such file; looked for " +
+  const std::vector<std::string> missing = {"[data] " + recipe + ":2:23: rows.jsonl: no such file; looked for " +
                                             (fs::current_path() / "rows.jsonl").string() + " and " +
                                             (directory / "rows.jsonl").string() + " (data.train.0.path)"};
   check_refused({"lora-train", recipe}, 3, missing);
   check_refused({"lora-data", "report", recipe}, 3, missing);
   const Outcome both = run({"lora-train", recipe, "model.path=TinyLlama/TinyLlama-1.1B"});
-  CHECK(both.exit_code == 4);
-  CHECK_THAT(both.err, Contains("hf download TinyLlama/TinyLlama-1.1B --local-dir DIR") && Contains("\n" + missing[0]));
+  CHECK(both.exit_code == 3);  // of the first, by line; overrides follow
+  CHECK_THAT(both.err, Contains("hf download TinyLlama/TinyLlama-1.1B --local-dir DIR") && Contains(missing[0]));
   write_bytes(directory / "model.gguf", std::string("GGUF\x03\0\0\0", 8));
   write_bytes(directory / "rows.jsonl", counting_rows(12));
   check_refused({"lora-train", recipe, "model.path=" + (directory / "model.gguf").string()}, 4,
@@ -200,6 +200,102 @@ TEST_CASE("training on prepared data is training on its rows") {
   check_refused({"lora-train", recipe, of_train, "--dry-run"}, 3, {"is not what lora-data prepare writes"});
 }
 
+TEST_CASE("prepared conversations keep their chat template, for the exports of a run on them") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "rows.jsonl",
+              "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": "
+              "\"Yes\"}]}\n");
+  const std::string mine =
+      "{% for message in messages %}{{ message.role }}: {{ message.content }}</s>{% endfor %}"
+      "{% if add_generation_prompt %}assistant: {% endif %}";
+  write_bytes(directory / "mine.jinja", mine);
+  const std::string prepared = (directory / "prepared").string();
+  const std::string recipe = smallest_recipe(directory);
+  write_bytes(directory / "rows.jsonl",
+              "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": "
+              "\"Yes\"}]}\n");
+  REQUIRE(run({"lora-data", "prepare", recipe, "--output", prepared,
+               "data.template=" + (directory / "mine.jinja").string()})
+              .exit_code == 0);
+  CHECK(read_bytes(directory / "prepared/chat_template.jinja") == mine);
+  const std::string of_train = "data={train: [{path: " + prepared + "}]}";
+  const Outcome outcome = run({"lora-train", recipe, of_train, "export=[peft, huggingface]"});
+  CAPTURE(outcome.out, outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  CHECK(read_bytes(directory / "run/adapter/chat_template.jinja") == mine);
+  CHECK(read_bytes(directory / "run/merged/chat_template.jinja") == mine);
+  write_bytes(directory / "prepared/chat_template.jinja", mine + " ");
+  check_refused({"lora-train", recipe, of_train, "--dry-run"}, 3, {"chat_template.jinja: is not the file of"});
+  fs::remove(directory / "prepared/chat_template.jinja");
+  check_refused({"lora-train", recipe, of_train, "--dry-run"}, 3, {"chat_template.jinja: is not the file of"});
+}
+
+TEST_CASE("a number of validation rows is that number") {
+  const TemporaryDirectory directory;
+  const Outcome outcome = run({"lora-train", smallest_recipe(directory), "data.validation_split=5", "--dry-run",
+                               "data.cleaning.contamination=off"});
+  CAPTURE(outcome.out, outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  CHECK_THAT(outcome.out, Contains("Validation  5 samples"));
+  check_refused({"lora-train", smallest_recipe(directory), "data.validation_split=12", "--dry-run"}, 3,
+                {"12 rows of the 12 that data.train has"});
+}
+
+TEST_CASE("an adapter continues with its own rank, alpha and modules where the recipe says none") {
+  const TemporaryDirectory directory;
+  const std::string recipe = smallest_recipe(directory);
+  REQUIRE(run({"lora-train", recipe, "adapter={rank: 2, alpha: 6, target_modules: [q_proj]}"}).exit_code == 0);
+  const std::string from = "init_from: " + (directory / "run/adapter").string();
+  const std::string second = "output_dir=" + (directory / "second").string();
+  const Outcome outcome = run({"lora-train", recipe, "adapter={" + from + "}", second});
+  CAPTURE(outcome.out, outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  const json config = read_json(directory / "second/adapter/adapter_config.json");
+  CHECK(config.at("r") == 2);
+  CHECK(config.at("lora_alpha") == 6);
+  CHECK(config.at("target_modules") == json::array({"q_proj"}));
+  CHECK(run({"lora-train", recipe, "adapter={" + from + "}", second, "--resume"}).exit_code == 0);
+  // What the recipe says has to be the file's.
+  check_refused(
+      {"lora-train", recipe, "adapter={alpha: 5, " + from + "}", "output_dir=" + (directory / "third").string()}, 4,
+      {"alpha of", "the recipe has 5"});
+}
+
+TEST_CASE("a key that has no effect is named where a run starts") {
+  const TemporaryDirectory directory;
+  const Outcome outcome = run({"lora-train", smallest_recipe(directory), "training.lr_schedule=constant",
+                               "training.min_lr_ratio=0.1", "--dry-run"});
+  CHECK(outcome.exit_code == 0);
+  CHECK_THAT(outcome.err, Contains("training.min_lr_ratio has no effect: lr_schedule constant does not fall"));
+}
+
+TEST_CASE("a recipe in the place of a model is named, with the run that it writes") {
+  const TemporaryDirectory directory;
+  const std::string recipe = smallest_recipe(directory);
+  const std::string message = recipe +
+                              ": is a recipe; expected a directory: of a model, of an adapter or of a run, such "
+                              "as this recipe's output_dir " +
+                              (directory / "run").string();
+  check_refused({"lora-generate", recipe, "--prompt", "a"}, 2, {message});
+  check_refused({"lora-export", recipe, "--format", "peft", "--output", (directory / "out").string()}, 2, {message});
+}
+
+TEST_CASE("the data of the quickstart's own model is made by a script, which the message names") {
+  if (fs::exists(source_dir() / "runs/quickstart-assets")) return;
+  check_refused({"lora-train", (source_dir() / "recipes/quickstart-pretrain.yaml").string()}, 4,
+                {"corpus.jsonl: no such file; scripts/make_quickstart runs/quickstart-assets makes it"}, 3);
+}
+
+TEST_CASE("lora-inspect names an adapter of mlx-lm") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "adapter_config.json", R"({"fine_tune_type": "lora", "lora_parameters": {"rank": 8}})");
+  write_bytes(directory / "adapters.safetensors", "x");
+  check_refused({"lora-inspect", directory.path().string()}, 4, {"is an adapter of mlx-lm"});
+  check_refused({"lora-inspect", (directory / "adapters.safetensors").string()}, 4, {"is an adapter of mlx-lm"});
+  fs::remove(directory / "adapter_config.json");
+  check_refused({"lora-inspect", directory.path().string()}, 4, {"is an adapter of mlx-lm"});
+}
+
 TEST_CASE("lora-generate takes a run or an adapter and finds its base") {
   const TemporaryDirectory directory;
   const std::string recipe = quickstart_recipe(directory), out = (directory / "run").string();
@@ -222,7 +318,7 @@ TEST_CASE("lora-generate takes a run or an adapter and finds its base") {
   const std::string whole = "output_dir=" + (directory / "full").string();
   REQUIRE(run({"lora-train", recipe, "adapter={method: full}", whole}).exit_code == 0);
   CHECK(generate({(directory / "full").string()}) == generate({(directory / "full/merged").string()}));
-  check_refused({"lora-generate", recipe, "--prompt", "x"}, 4, {"recipe.yaml: is a recipe; expected the directory"});
+  check_refused({"lora-generate", recipe, "--prompt", "x"}, 2, {"recipe.yaml: is a recipe; expected a directory"});
   check_refused({"lora-generate", (directory / "nowhere/at/all").string(), "--prompt", "x"}, 4, {"no such directory"});
 }
 

@@ -4,7 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lora/app/data/recipe_data.h"
 #include "lora/data/cache.h"
+#include "lora/data/chat_template.h"
+#include "lora/data/encode_options.h"
+#include "lora/data/template_files.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
@@ -72,6 +76,14 @@ std::string write_prepared(const StudiedData& data, const Tokenizer& tokenizer, 
   };
   write("train.safetensors", data.train);
   write("validation.safetensors", data.validation);
+  // An export of a run on the data carries it.
+  if (const auto chat = trained_template(data.study.recipe.data,
+                                         sources_as_found(data.study.recipe.data.train, data.train), tokenizer)) {
+    write_template_files(directory, chat->files());
+    for (const fs::path& path : template_paths(directory)) {
+      note(path.lexically_relative(directory).generic_string(), "chat template, " + chat->name());
+    }
+  }
   write_file_atomically(directory / "findings.jsonl", findings_jsonl(data.study.cleaning));
   note("findings.jsonl", with_commas(static_cast<int64_t>(data.study.cleaning.findings.size())) + " findings");
   write_file_atomically(manifest_path, manifest.dump(2) + "\n");

@@ -20,9 +20,9 @@ namespace {
 constexpr int kBins = 24;
 
 std::string joined_names(const std::vector<NamedRows>& named) {
-  std::string names;
-  for (const NamedRows& one : named) names += (names.empty() ? "" : ", ") + one.name;
-  return names;
+  std::vector<std::string> names;
+  for (const NamedRows& one : named) names.push_back(one.name);
+  return joined(names);
 }
 
 SourceStudy study_source(const Dataset& dataset, const SourcePart& part, const SourceFindings& findings,

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lora/data/cache.h"
+#include "lora/data/template_files.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
 #include "models/base/sha256.h"
@@ -107,6 +108,24 @@ bool trains_on_prepared(const DataConfig& data) {
 LabelNames prepared_labels(const std::string& directory) {
   const json manifest = read_manifest(directory);
   return manifest.contains("labels") ? manifest["labels"].get<LabelNames>() : LabelNames{};
+}
+
+std::shared_ptr<const ChatTemplate> prepared_template(const std::string& directory, const Tokenizer& tokenizer) {
+  const json manifest = read_manifest(directory);
+  const auto expect = [&](bool as_written, const std::string& name) {
+    if (as_written) return;
+    throw DataError(directory + "/" + name + ": is not the file of its manifest.json; prepare it again");
+  };
+  for (const auto& [name, file] : manifest["files"].items()) {
+    if (!name.ends_with(".jinja")) continue;
+    const fs::path path = fs::path(directory) / name;
+    expect(fs::is_regular_file(path) && file["sha256"] == sha256_of_file(path), name);
+  }
+  for (const fs::path& path : template_paths(directory)) {
+    const std::string name = path.lexically_relative(directory).generic_string();
+    expect(manifest["files"].contains(name), name);
+  }
+  return stored_chat_template(directory, tokenizer);
 }
 
 Dataset load_prepared(const std::string& directory, bool validation, const Tokenizer& tokenizer, int64_t max_length,

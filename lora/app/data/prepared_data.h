@@ -1,8 +1,10 @@
 #pragma once
 // Reads what lora-data prepare wrote (data_prepare.h) as a recipe's data: data.train: [{path: DIR}].
 
+#include <memory>
 #include <string>
 
+#include "lora/data/chat_template.h"
 #include "lora/data/dataset.h"
 #include "lora/data/labels.h"
 #include "lora/data/tokenizer.h"
@@ -20,6 +22,10 @@ bool trains_on_prepared(const DataConfig& data);
 
 // The classes of a classifier that were prepared; none for a language model.
 LabelNames prepared_labels(const std::string& directory);
+
+// The chat template that rendered the prepared conversations; null: there are none, or an earlier version prepared them.
+// Throws DataError for files that are not as the manifest has them.
+std::shared_ptr<const ChatTemplate> prepared_template(const std::string& directory, const Tokenizer& tokenizer);
 
 // The samples of DIR/train.safetensors, or of DIR/validation.safetensors. Throws DataError for files that are not as
 // the manifest has them, that another tokenizer has made, or that have samples of more than max_length tokens.

@@ -52,4 +52,10 @@ RecipeData load_recipe_data(const Recipe& recipe, const Tokenizer& tokenizer, co
   return data;
 }
 
+std::vector<DataSource> sources_as_found(std::vector<DataSource> sources, const Dataset& dataset) {
+  sources.resize(dataset.sources().size());
+  for (size_t i = 0; i < sources.size(); ++i) sources[i].format = dataset.sources()[i].format;
+  return sources;
+}
+
 }  // namespace lora

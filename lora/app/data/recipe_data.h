@@ -36,4 +36,7 @@ struct RecipeData {
 RecipeData load_recipe_data(const Recipe& recipe, const Tokenizer& tokenizer, const Labels& labels,
                             const CacheOptions& cache = {}, size_t examples = 3);
 
+// The sources with the formats that were found in them; of a stream, of those that were opened so far.
+std::vector<DataSource> sources_as_found(std::vector<DataSource> sources, const Dataset& dataset);
+
 }  // namespace lora

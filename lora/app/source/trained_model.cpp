@@ -96,7 +96,10 @@ TrainedModel load_plain(const std::string& model_directory, const std::string& d
 
 TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path,
                           const std::vector<std::string>& ignored_options) {
-  const TrainedSource source = find_trained(run_or_adapter, ignored_options);
+  return load_trained(find_trained(run_or_adapter, ignored_options), model_path);
+}
+
+TrainedModel load_trained(const TrainedSource& source, const std::string& model_path) {
   const std::string base = model_path.empty() ? source.base_model : model_path;
   TrainedModel trained = load_base(base, source, source.recipe ? source.recipe->model : ModelSection{},
                                    source.recipe ? source.recipe->training.seed : 0, labels_of(source, base));

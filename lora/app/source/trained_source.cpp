@@ -87,19 +87,27 @@ bool is_run_or_adapter(const std::string& run_or_adapter) {
          !folder_with(path, "checkpoints").empty();
 }
 
+void expect_no_recipe(const std::string& path) {
+  const std::string extension = fs::path(path).extension().string();
+  if (!fs::is_regular_file(path) || (extension != ".yaml" && extension != ".yml")) return;
+  std::string run;
+  try {
+    run = ", such as this recipe's output_dir " + load_recipe(path).output_dir;
+  } catch (const Error&) {  // another YAML file, or a recipe that cannot be read
+  }
+  throw RecipeError(path + ": is a recipe; expected a directory: of a model, of an adapter or of a run" + run);
+}
+
 TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<std::string>& ignored_options) {
   const fs::path path = run_or_adapter;
+  expect_no_recipe(run_or_adapter);
   if (fs::exists(path / "checkpoints")) return checkpoint_source(chosen_checkpoint(path));
   if (fs::exists(path / "state.json") && fs::exists(path / "recipe.yaml")) return checkpoint_source(path);
   if (!fs::exists(path / "adapter_config.json")) {
     if (const std::string one = folder_with(path, "checkpoints"); !one.empty()) {
       throw StorageError(path.string() + ": a run of several adapters; expected the folder of one, such as " + one);
     }
-    if (fs::exists(path / "adapters.safetensors") || fs::exists(path / "adapters.npz")) {
-      throw ModelError(path.string() +
-                       ": is an adapter of mlx-lm; expected a PEFT adapter directory, with "
-                       "adapter_config.json and adapter_model.safetensors");
-    }
+    expect_no_mlx_adapter(path);
     const std::string inner = folder_with(path, "adapter_config.json");
     throw StorageError(path.string() + ": neither a run directory with checkpoints nor a PEFT adapter directory" +
                        (inner.empty() ? "" : "; did you mean " + inner + "?"));

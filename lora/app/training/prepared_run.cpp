@@ -1,6 +1,7 @@
 #include "lora/app/training/prepared_run.h"
 
 #include "lora/app/data/cleaning_report.h"
+#include "lora/app/data/prepared_data.h"
 #include "lora/app/source/trained_model.h"
 #include "lora/app/training/base_record.h"
 #include "lora/app/training/data_record.h"
@@ -41,10 +42,9 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
   run.labels = choose_labels(run.recipe, cache);
   cache.beside = template_files(run.recipe.data);
   run.data = std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache));
-  // Prepared data does not tell which template made it.
-  if (!run.data->prepared) {
-    run.chat = trained_template(run.recipe.data, sources_as_found(run.recipe.data.train, run.train()), tokenizer);
-  }
+  const std::vector<DataSource>& sources = run.recipe.data.train;
+  run.chat = run.data->prepared ? prepared_template(sources.front().path, tokenizer)
+                                : trained_template(run.recipe.data, sources_as_found(sources, run.train()), tokenizer);
   // A stream's samples are compared where it continues.
   if (run.directory && run.directory->resume_from() && !run.streams()) {
     expect_same_data(run.directory->resume_from()->directory, run.data->train, nullptr, run.data->validation);
@@ -76,12 +76,6 @@ std::vector<PreparedRun> prepare_runs(const std::vector<NamedRecipe>& recipes, c
                       "'; expected the same, since the adapters share the shape of one classification head");
   }
   return runs;
-}
-
-std::vector<DataSource> sources_as_found(std::vector<DataSource> sources, const Dataset& dataset) {
-  sources.resize(dataset.sources().size());
-  for (size_t i = 0; i < sources.size(); ++i) sources[i].format = dataset.sources()[i].format;
-  return sources;
 }
 
 }  // namespace lora

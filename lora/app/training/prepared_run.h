@@ -52,7 +52,4 @@ struct PreparedRun {
 std::vector<PreparedRun> prepare_runs(const std::vector<NamedRecipe>& recipes, const RunOptions& options,
                                       const Tokenizer& tokenizer);
 
-// The sources with the formats that were found in them; of a stream, of those that were opened so far.
-std::vector<DataSource> sources_as_found(std::vector<DataSource> sources, const Dataset& dataset);
-
 }  // namespace lora

@@ -51,6 +51,7 @@ std::string rate_note(const PlannedRun& run) {
   const Checkpoint& checkpoint = *run.prepared.directory->resume_from();
   const TrainingConfig before = load_recipe(checkpoint.directory / "recipe.yaml").training;
   const TrainingConfig& now = run.recipe().training;
+  if (before.learning_rate != now.learning_rate) return "";  // allowed_changes() says it
   const auto rate = [&](const TrainingConfig& training) {
     const int64_t steps = training.max_steps ? *training.max_steps : run.trainer->rows().steps_in(*training.epochs);
     return training.learning_rate * Schedule(training, steps)(checkpoint.step);
