@@ -35,12 +35,50 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   return at::matmul(at::softmax(capped, -1, at::kFloat).to(q.scalar_type()), v);
 }
 
-// Few calls against little filling: a group takes samples down to four fifths of its longest, and short ones anyhow.
+// Few calls against little filling: a group takes sequences down to four fifths of its longest, and short ones anyhow.
 bool fits_group(int64_t length, int64_t longest) { return 5 * length >= 4 * longest || longest - length <= 8; }
 
 }  // namespace
 
-AttentionPlan make_attention_plan(const std::vector<int64_t>& lengths, const at::Device& device) {
+Sequences make_sequences(const std::vector<int64_t>& lengths, const std::vector<Fork>& forks,
+                         const at::Device& device) {
+  Sequences sequences;
+  if (std::ranges::none_of(forks, [](const Fork& fork) { return fork.second != 0; })) {
+    sequences.lengths = lengths;
+    return sequences;
+  }
+  std::vector<int64_t> rows, places;
+  const auto add_rows = [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; ++row) rows.push_back(row);
+  };
+  const auto add_new_rows = [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; ++row) places.push_back(std::ssize(rows) + row - first);
+    add_rows(first, end);
+  };
+  int64_t begin = 0;
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    const Fork fork = i < forks.size() ? forks[i] : Fork{};
+    const int64_t end = begin + lengths[i];
+    if (fork.second == 0) {
+      sequences.lengths.push_back(lengths[i]);
+      add_new_rows(begin, end);
+    } else {
+      sequences.lengths.push_back(fork.second);
+      add_new_rows(begin, begin + fork.second);
+      sequences.lengths.push_back(fork.prompt + lengths[i] - fork.second);
+      if (fork.prompt > 0) sequences.repeats.push_back({begin, std::ssize(rows), fork.prompt});
+      add_rows(begin, begin + fork.prompt);
+      add_new_rows(begin + fork.second, end);
+    }
+    begin = end;
+  }
+  sequences.rows = at::tensor(rows, at::kLong).to(device);
+  sequences.places = at::tensor(places, at::kLong).to(device);
+  return sequences;
+}
+
+AttentionPlan make_attention_plan(const Sequences& sequences, const at::Device& device) {
+  const std::vector<int64_t>& lengths = sequences.lengths;
   AttentionPlan plan;
   const auto on_device = [&](const std::vector<int64_t>& values) { return at::tensor(values, at::kLong).to(device); };
   if (lengths.size() == 1) {
@@ -67,10 +105,13 @@ AttentionPlan make_attention_plan(const std::vector<int64_t>& lengths, const at:
       }
       place += longest;
     }
-    plan.groups.push_back({static_cast<int64_t>(next - first), longest, on_device(tokens)});
+    const at::Tensor of_sequences = on_device(tokens);
+    plan.groups.push_back({static_cast<int64_t>(next - first), longest,
+                           sequences.rows.defined() ? sequences.rows.index_select(0, of_sequences) : of_sequences});
     first = next;
   }
-  plan.places = on_device(places);
+  const at::Tensor all = on_device(places);
+  plan.places = sequences.places.defined() ? all.index_select(0, sequences.places) : all;
   return plan;
 }
 
@@ -81,11 +122,11 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   for (const AttentionPlan::Group& group : plan.groups) {
     const auto pick = [&](const at::Tensor& x) {
       const at::Tensor rows = group.tokens.defined() ? x.index_select(0, group.tokens) : x;
-      return rows.view({group.samples, group.length, x.size(1), dim});
+      return rows.view({group.sequences, group.length, x.size(1), dim});
     };
     const at::Tensor out =
         attend(pick(q).transpose(1, 2), spread_heads(pick(k), heads), spread_heads(pick(v), heads), scores);
-    outputs.push_back(out.transpose(1, 2).reshape({group.samples * group.length, heads, dim}));
+    outputs.push_back(out.transpose(1, 2).reshape({group.sequences * group.length, heads, dim}));
   }
   return plan.places.defined() ? at::cat(outputs).index_select(0, plan.places) : outputs[0];
 }

@@ -8,19 +8,40 @@
 
 namespace lora {
 
-// How the samples of a batch are attended to, made once and used by every layer. Samples of nearly one length form a
-// group that is attended to in one call, the shorter ones filled up at their end: a causal query never sees what comes
-// after it, so the filling needs no mask and changes nothing.
+// A sample whose tokens are a prompt and two continuations of it, one after the other. Each continuation sees the prompt
+// and itself, at the positions right behind the prompt.
+struct Fork {
+  int64_t prompt = 0;  // tokens of the prompt
+  int64_t second = 0;  // where the second continuation begins, counted from the sample's start; 0: does not fork
+};
+
+// The sequences of tokens within which a batch's samples are attended to: a sample that forks has two, and its prompt's
+// tokens are in both.
+struct Sequences {
+  struct Repeat {
+    int64_t row, place, count;  // these rows of the batch stand in the sequences once more, from this place on
+  };
+  std::vector<int64_t> lengths;
+  std::vector<Repeat> repeats;
+  at::Tensor rows;    // (S) int64, S = the sum of lengths: each place's row in the batch; undefined: no sample forks
+  at::Tensor places;  // (N) int64: each row's (first) place; undefined likewise
+};
+// `forks`: of each sample; may be empty where none forks.
+Sequences make_sequences(const std::vector<int64_t>& lengths, const std::vector<Fork>& forks, const at::Device& device);
+
+// How the sequences of a batch are attended to, made once and used by every layer. Sequences of nearly one length
+// form a group that is attended to in one call, the shorter ones filled up at their end: a causal query never sees what
+// comes after it, so the filling needs no mask and changes nothing.
 struct AttentionPlan {
   struct Group {
-    int64_t samples, length;
-    at::Tensor tokens;  // (samples · length) int64: each place's token in the batch
+    int64_t sequences, length;
+    at::Tensor tokens;  // (sequences · length) int64: each place's token in the batch
   };
   std::vector<Group> groups;
   at::Tensor
-      places;  // (N) int64: each token's place in the groups' outputs, one after another; undefined for one sample
+      places;  // (N) int64: each token's place in the groups' outputs, one after another; undefined for one sequence
 };
-AttentionPlan make_attention_plan(const std::vector<int64_t>& lengths, const at::Device& device);
+AttentionPlan make_attention_plan(const Sequences& sequences, const at::Device& device);
 
 // How a query weighs the keys it sees.
 struct AttentionScores {
@@ -35,8 +56,8 @@ struct HeadLayout {
   int64_t width() const { return (heads + 2 * kv_heads) * dim; }
 };
 
-// q (N, heads, D), k and v (N, kv_heads, D), heads a multiple of kv_heads -> (N, heads, D). Token t of a sample sees
-// tokens 0 … t of that sample, within the window, and nothing else. Differentiable.
+// q (N, heads, D), k and v (N, kv_heads, D), heads a multiple of kv_heads -> (N, heads, D). Token t of a sequence
+// sees tokens 0 … t of that sequence, within the window, and nothing else. Differentiable.
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,
                             const AttentionScores& scores);
 

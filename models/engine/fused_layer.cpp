@@ -168,16 +168,31 @@ class Layer {
 
   AttentionResult attention() const {
     const WorkScope scope(Work::kAttention, attention_flops(2));
-    return operations_->packed_attention(qkv_out_, batch_.lengths, layout_, scores_);
+    const auto& [lengths, repeats, rows, places] = batch_.sequences;
+    if (!rows.defined()) return operations_->packed_attention(qkv_out_, lengths, layout_, scores_);
+    AttentionResult result = operations_->packed_attention(qkv_out_.index_select(0, rows), lengths, layout_, scores_);
+    result.out = result.out.index_select(0, places);
+    return result;
   }
   at::Tensor attention_backward(const at::Tensor& dout) const {
     const WorkScope scope(Work::kAttention, attention_flops(5));
-    return operations_->packed_attention_backward(qkv_out_, batch_.lengths, layout_, scores_, attention_, dout);
+    const auto& [lengths, repeats, rows, places] = batch_.sequences;
+    if (!rows.defined()) {
+      return operations_->packed_attention_backward(qkv_out_, lengths, layout_, scores_, attention_, dout);
+    }
+    const auto apart = [&](const at::Tensor& x) { return x.index_select(0, rows); };
+    // What a repeated row gives in its second place is not read: the gradient there is zero.
+    const at::Tensor dapart = at::zeros({rows.size(0), dout.size(1)}, dout.options()).index_copy_(0, places, dout);
+    const at::Tensor all = operations_->packed_attention_backward(apart(qkv_out_), lengths, layout_, scores_,
+                                                                  {apart(attention_.out), attention_.log_sum}, dapart);
+    at::Tensor dqkv = all.index_select(0, places);
+    for (const auto& [row, place, count] : repeats) dqkv.narrow(0, row, count).add_(all.narrow(0, place, count));
+    return dqkv;
   }
   // Of `products` products over the pairs of tokens that a causal mask allows.
   double attention_flops(int products) const {
     double pairs = 0;
-    for (const int64_t t : batch_.lengths) pairs += 0.5 * static_cast<double>(t) * static_cast<double>(t + 1);
+    for (const int64_t t : batch_.sequences.lengths) pairs += 0.5 * static_cast<double>(t) * static_cast<double>(t + 1);
     return 2.0 * products * pairs * static_cast<double>(layout_.heads * layout_.dim);
   }
 

@@ -32,7 +32,7 @@ struct FusedLayerParts {
 };
 
 struct FusedBatch {
-  std::vector<int64_t> lengths;
+  Sequences sequences;
   at::Tensor cos, sin;  // (N, R/2) float32, of the R first of a head's dim; undefined: queries and keys are not turned
   ExecutionPlan plan = {};
 };

@@ -106,8 +106,8 @@ struct Operations {
   // contiguous. conventions.h has the rule that drops.
   at::Tensor (*dropout)(const at::Tensor& x, double p, uint64_t key);
 
-  // Σ over the rows of −log softmax(logits)[target], float64 scalar. logits (N, V) contiguous, targets (N) int64 in
-  // [0, V). With `gradient` the logits become the gradient of this sum.
+  // −log softmax(logits)[target] of each row: (N), wide. logits (N, V) contiguous, targets (N) int64 in [0, V). With
+  // `gradient` each row of logits becomes the gradient of its loss.
   at::Tensor (*cross_entropy)(const at::Tensor& logits, const at::Tensor& targets, bool gradient);
 };
 

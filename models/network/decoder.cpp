@@ -60,15 +60,22 @@ void LlamaModel::replace_embedding(const std::shared_ptr<Embedding>& replacement
 }
 
 BatchContext LlamaModel::context(const TokenBatch& batch, ExecutionPlan plan, KvCache* cache) {
-  std::vector<int64_t> starts;
-  for (size_t i = 0; i < batch.lengths.size(); ++i) {
-    starts.push_back(cache ? cache->lengths[static_cast<size_t>(cache->active[i])] : 0);
-  }
   const at::Device device = batch.input_ids.device();
+  const Sequences sequences = make_sequences(batch.lengths, batch.forks, device);
+  std::vector<int64_t> starts(sequences.lengths.size());
+  for (size_t i = 0; cache && i < starts.size(); ++i) {
+    starts[i] = cache->lengths[static_cast<size_t>(cache->active[i])];
+  }
+  const auto table = [&](RopePositions& positions) {
+    const RopeTable all = positions.of(starts, sequences.lengths, device);
+    if (!sequences.places.defined()) return all;
+    return RopeTable{all.cos.index_select(0, sequences.places), all.sin.index_select(0, sequences.places)};
+  };
   return {batch.lengths,
-          positions_.of(starts, batch.lengths, device),
-          has_local_ ? local_positions_.of(starts, batch.lengths, device) : RopeTable{},
-          cache ? AttentionPlan{} : make_attention_plan(batch.lengths, device),
+          sequences,
+          table(positions_),
+          has_local_ ? table(local_positions_) : RopeTable{},
+          cache ? AttentionPlan{} : make_attention_plan(sequences, device),
           cache,
           plan};
 }
@@ -137,6 +144,19 @@ at::Tensor LlamaForCausalLM::loss_sum(const TokenBatch& batch, const at::Tensor&
   }
   // An adapted head: its own forward, with logits of the supervised tokens.
   return at::cross_entropy_loss(logits(hidden).to(at::kFloat), expected, /*weight=*/{}, at::Reduction::Sum);
+}
+
+at::Tensor LlamaForCausalLM::log_probabilities(const TokenBatch& batch, const at::Tensor& positions,
+                                               const at::Tensor& targets, ExecutionPlan plan) {
+  const at::Tensor hidden = model->forward(batch, plan).index_select(0, positions);
+  if (const at::Tensor weight = unadapted_head_weight(); weight.defined()) {
+    const at::Tensor log_p =
+        linear_log_probabilities(hidden, weight, targets, {config_.logit_divisor, config_.logit_softcap});
+    if (plan.release_weights && !weight.requires_grad()) release_pages(weight);
+    return log_p;
+  }
+  const at::Tensor log_p = at::log_softmax(logits(hidden), /*dim=*/-1, at::kFloat);
+  return log_p.gather(1, targets.unsqueeze(1)).squeeze(1);
 }
 
 void LlamaForCausalLM::put_head(const std::shared_ptr<Linear>& head) {

@@ -74,6 +74,10 @@ class LlamaForCausalLM final : public LinearHost {
   at::Tensor logits(const at::Tensor& hidden);  // (…, H) -> (…, V), scaled and capped as the family has it
   // Logits of the tokens at `positions` (M) int64 of a batch: (M, V) float32.
   at::Tensor logits_at(const TokenBatch& batch, const at::Tensor& positions, ExecutionPlan plan = {});
+  // The log-probability of targets (M) int64, each after the token at its position (M) int64: (M) float32. A position
+  // may stand for several targets.
+  at::Tensor log_probabilities(const TokenBatch& batch, const at::Tensor& positions, const at::Tensor& targets,
+                               ExecutionPlan plan = {});
   // Sum of the negative log-likelihoods of targets (N) int64, kIgnoredTarget where a token has none; float32 scalar.
   at::Tensor loss_sum(const TokenBatch& batch, const at::Tensor& targets, ExecutionPlan plan = {});
 

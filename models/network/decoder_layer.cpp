@@ -203,7 +203,7 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x, const BatchContext& batch,
     const auto form = fused_form(x.scalar_type());
     if (const auto* parts = std::get_if<FusedLayerParts>(&form)) {
       const RopeTable rope = batch.rope(structure_.positions);
-      return fused_layer(x, *parts, {batch.lengths, rope.cos, rope.sin, batch.plan}, *operations);
+      return fused_layer(x, *parts, {batch.sequences, rope.cos, rope.sin, batch.plan}, *operations);
     }
   }
   const at::Tensor h =

@@ -29,6 +29,7 @@ using LinearSource =
 // What every layer reads of a batch besides its hidden states.
 struct BatchContext {
   const std::vector<int64_t>& lengths;
+  Sequences sequences;
   RopeTable global, local;  // each token's rotary embedding, (N, R/2) float32; local: undefined where no layer has it
   AttentionPlan attention;  // without a cache
   KvCache* cache;           // null in training

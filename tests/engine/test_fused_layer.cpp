@@ -150,7 +150,7 @@ std::vector<at::Tensor> results(const Operations& operations, const Source& sour
   at::Tensor x = source.random({tokens, shape.hidden}, 1, true);
   const at::Tensor dy = source.random({tokens, shape.hidden}, 1, false);
   const at::Tensor angles = at::randn({tokens, shape.rotated / 2}).to(source.device);
-  FusedBatch batch{shape.lengths, angles.cos(), angles.sin()};
+  FusedBatch batch{make_sequences(shape.lengths, {}, source.device), angles.cos(), angles.sin()};
   batch.plan.recompute = recompute;
   const at::Tensor y = fused_layer(x, parts, batch, operations);
   y.backward(dy);

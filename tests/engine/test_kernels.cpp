@@ -119,6 +119,27 @@ TEST_CASE("cross-entropy and its gradient equal those of a softmax in double pre
   }
 }
 
+TEST_CASE("log-probabilities of tokens and the gradients of any sum over them equal those of a softmax") {
+  at::manual_seed(4);
+  const LogitScale scale = GENERATE(LogitScale{}, LogitScale{.divisor = 2, .softcap = 5});
+  const at::Tensor x = at::randn({41, 24}), w = at::randn({97, 24}), factors = at::randn({41});
+  const at::Tensor targets = at::randint(97, {41}, at::kLong);
+  const auto leaf = [](const at::Tensor& of) { return of.to(at::kDouble).requires_grad_(true); };
+  const at::Tensor exact_x = leaf(x), exact_w = leaf(w);
+  at::Tensor logits = at::linear(exact_x, exact_w) / scale.divisor;
+  if (scale.softcap != 0) logits = (logits / scale.softcap).tanh() * scale.softcap;
+  const at::Tensor expected = at::log_softmax(logits, 1).gather(1, targets.unsqueeze(1)).squeeze(1);
+  (expected * factors).sum().backward();
+  on_every_target([&] {
+    at::Tensor input = x.clone().requires_grad_(true), weight = w.clone().requires_grad_(true);
+    const at::Tensor found = linear_log_probabilities(input, weight, targets, scale);
+    (found * factors).sum().backward();
+    CHECK(relative(found, expected) < 1e-6);
+    CHECK(relative(input.grad(), exact_x.grad()) < 1e-5);
+    CHECK(relative(weight.grad(), exact_w.grad()) < 1e-5);
+  });
+}
+
 TEST_CASE("a token whose probability is nearly one keeps its small gradient") {
   const at::Tensor w = at::eye(4) * 16;
   at::Tensor x = at::eye(4).narrow(0, 0, 1).clone().requires_grad_(true);

@@ -158,6 +158,40 @@ TEST_CASE("loss_sum and its gradients equal cross-entropy over the logits") {
   }
 }
 
+TEST_CASE("a sample that forks gives the log-probabilities and gradients of its two texts apart") {
+  const bool fused = GENERATE(true, false);
+  const Recompute recompute = GENERATE(Recompute::kNone, Recompute::kLayer);
+  const ExecutionPlan plan{.fused = fused, .recompute = recompute};
+  const auto model = load_pretrained(golden_model("rope_llama3"), "float32");
+  for (at::Tensor& p : model->parameters()) {
+    p.set_data(p.detach().clone());
+    p.requires_grad_(p.dim() == 1);  // norms: every layer's input matters to them
+  }
+  const at::Tensor prompt = at::arange(3, 14, at::kLong), first = at::tensor({20, 21, 22, 23}, at::kLong),
+                   second = at::tensor({30, 31, 32, 33, 34, 35}, at::kLong), other = at::tensor({7, 8, 9}, at::kLong);
+  const auto run = [&](const TokenBatch& batch, const std::vector<int64_t>& positions,
+                       const std::vector<int64_t>& targets) {
+    for (at::Tensor& p : model->parameters()) p.mutable_grad() = at::Tensor();
+    const at::Tensor log_p = model->log_probabilities(batch, at::tensor(positions), at::tensor(targets), plan);
+    (log_p * at::arange(1, 11)).sum().backward();
+    std::vector<at::Tensor> all{log_p.detach()};
+    for (const at::Tensor& p : model->parameters()) {
+      if (p.requires_grad()) all.push_back(p.grad().clone());
+    }
+    return all;
+  };
+  const std::vector<int64_t> targets = {20, 21, 22, 23, 30, 31, 32, 33, 34, 35};
+  // Between two other samples, so that no row is at its own place.
+  const auto forked = run({at::cat({other, prompt, first, second, other}), {3, 21, 3}, {{}, {11, 15}}},
+                          {13, 14, 15, 16, 13, 18, 19, 20, 21, 22}, targets);
+  const auto apart =
+      run({at::cat({prompt, first, prompt, second}), {15, 17}}, {10, 11, 12, 13, 25, 26, 27, 28, 29, 30}, targets);
+  REQUIRE(forked.size() == apart.size());
+  for (size_t i = 0; i < forked.size(); ++i) {
+    CHECK(largest(forked[i] - apart[i]) <= 1e-5 * (1 + largest(apart[i])));
+  }
+}
+
 TEST_CASE("a real trained model gives the reference's likelihoods and continuations") {
   const auto directory = shared_data("stories260k");
   if (!directory) return;

@@ -129,12 +129,12 @@ at::Tensor dropout(const at::Tensor& x, double p, uint64_t key) {
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets, bool gradient) {
   const at::Tensor column = targets.unsqueeze(1);
   at::Tensor log_p = at::log_softmax(logits, /*dim=*/-1, wide_dtype(logits.scalar_type()));
-  at::Tensor loss = -log_p.gather(1, column).sum(at::kDouble);
-  if (!gradient) return loss;
+  at::Tensor losses = -log_p.gather(1, column).squeeze(1);
+  if (!gradient) return losses;
   // d loss / d logits = softmax − one-hot(target)
   log_p.exp_().scatter_add_(1, column, at::full({logits.size(0), 1}, -1.0f, log_p.options()));
   logits.copy_(log_p);
-  return loss;
+  return losses;
 }
 
 }  // namespace

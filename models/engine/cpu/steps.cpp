@@ -100,7 +100,7 @@ at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets, bo
                                   gradient);
     });
   });
-  return losses.sum(at::kDouble);
+  return losses;
 }
 
 }  // namespace lora::cpu
