@@ -167,7 +167,7 @@ void prune_cache(const fs::path& directory) {
       const std::string name = entry.path().filename().string();
       const bool left_behind = name.starts_with('.') && name.find(".tmp-") != std::string::npos;
       const bool ours = left_behind || name.ends_with(".tokens") || name.ends_with(".labels") ||
-                        (folder != directory && name.ends_with(".json"));
+                        name.ends_with(".reference") || (folder != directory && name.ends_with(".json"));
       const auto age = today - entry.last_write_time(error);
       if (!error && ours && age > (left_behind ? std::chrono::hours{24} : kKept)) fs::remove(entry.path(), error);
     }

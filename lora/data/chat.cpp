@@ -275,6 +275,11 @@ Json read_tools(const Json& value, const std::string& where) {
   return tools.empty() ? Json(nullptr) : tools;
 }
 
+size_t shared_messages(const std::vector<ChatMessage>& a, const std::vector<ChatMessage>& b) {
+  const auto same = [](const ChatMessage& x, const ChatMessage& y) { return x.fields == y.fields; };
+  return static_cast<size_t>(std::ranges::mismatch(a, b, same).in1 - a.begin());
+}
+
 std::string plain_text(const std::vector<ChatMessage>& messages) {
   std::string text;
   const auto add = [&](const std::string& line) {

@@ -47,6 +47,9 @@ std::vector<ChatMessage> read_messages(const nlohmann::ordered_json& list, const
 // Reads a list of tools, or JSON text of one. Returns null if there are none.
 nlohmann::ordered_json read_tools(const nlohmann::ordered_json& value, const std::string& where);
 
+// How many messages both lists begin with.
+size_t shared_messages(const std::vector<ChatMessage>& a, const std::vector<ChatMessage>& b);
+
 // The contents and the calls without roles, each on a line: for cleaning and reports.
 std::string plain_text(const std::vector<ChatMessage>& messages);
 

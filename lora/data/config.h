@@ -22,6 +22,11 @@ inline const Names& names_of(TrainOn) {
   return names;
 }
 
+// What a run learns from a row: text; a text's label; which of two answers is better; or whether an answer is good. It
+// follows from training.objective and model.head.
+enum class Trains { kText, kLabel, kPair, kMark };
+constexpr bool learns_preferences(Trains trains) { return trains == Trains::kPair || trains == Trains::kMark; }
+
 // What is done with a sample of more than max_length tokens.
 enum class Overlong { kTruncate, kDrop, kSplit };
 inline const Names& names_of(Overlong) {
@@ -77,6 +82,7 @@ struct DataConfig {
   bool allow_special_tokens = false;  // the name of a special token in a row is this token; false: it is text
   MixingConfig mixing;
   CleaningConfig cleaning;
+  Trains trains = Trains::kText;  // not of the recipe's data section: as its objective asks
   bool operator==(const DataConfig&) const = default;
 };
 

@@ -27,7 +27,7 @@ std::string why_nothing_is_left(const SourceCounts& counts, int64_t max_length, 
   }
   if (counts.too_long > 0) {
     add(std::to_string(counts.too_long) + " are longer than max_length " + std::to_string(max_length) +
-        " and data.overlong is drop; raise training.max_length");
+        ", and data.overlong is drop or a preferred answer alone is so long; raise training.max_length");
   }
   if (counts.unreadable > 0) {
     add(std::to_string(counts.unreadable) + " cannot be used, and data.on_error is skip; fail says what is wrong");

@@ -11,7 +11,7 @@ struct SourceCounts {
   int64_t rows = 0;        // read
   int64_t unreadable = 0;  // skipped, as data.on_error says
   int64_t filtered = 0;    // dropped by the filter
-  int64_t too_long = 0;    // dropped: longer than max_length, with data.overlong `drop`
+  int64_t too_long = 0;    // dropped: longer than max_length, with data.overlong `drop`, or answers alone that are
   int64_t untrained = 0;   // dropped: no trained token
   // Of these, the rows
   int64_t untrained_by_cut = 0;     // whose trained tokens were beyond max_length

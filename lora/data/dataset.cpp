@@ -27,9 +27,12 @@ SampleView Dataset::operator[](int64_t sample) const {
   const auto offset = static_cast<size_t>(offsets_.at(i));
   const auto length = static_cast<size_t>(index_.lengths[i]);
   const std::byte* begin = file_ ? file_->checked(offset, 5 * length) : packed_.data() + offset;
-  return {{reinterpret_cast<const int32_t*>(begin), length},
-          {reinterpret_cast<const uint8_t*>(begin) + 4 * length, length},
-          index_.labels[i]};
+  SampleView view{{reinterpret_cast<const int32_t*>(begin), length},
+                  {reinterpret_cast<const uint8_t*>(begin) + 4 * length, length},
+                  index_.labels[i]};
+  if (!index_.forks.empty()) view.fork = index_.forks[i];
+  if (!index_.values.empty()) view.value = index_.values[i];
+  return view;
 }
 
 SourceCounts Dataset::counts() const {
@@ -50,6 +53,11 @@ void Dataset::add(const SampleView& sample) {
 
   index_.lengths.push_back(static_cast<int32_t>(length));
   index_.labels.push_back(sample.label);
+  // As long as the others as soon as a sample needs them.
+  if (sample.fork.second != 0) index_.forks.resize(index_.lengths.size() - 1);
+  if (sample.value != 0) index_.values.resize(index_.lengths.size() - 1);
+  if (sample.fork.second != 0 || !index_.forks.empty()) index_.forks.push_back(sample.fork);
+  if (sample.value != 0 || !index_.values.empty()) index_.values.push_back(sample.value);
   for (const int32_t id : sample.ids) {
     const auto place = static_cast<size_t>(id);
     if (place >= index_.used_ids.size()) index_.used_ids.resize(place + 1);

@@ -40,6 +40,8 @@ struct SourcePart {
 struct DatasetIndex {
   std::vector<int32_t> lengths;  // tokens of each sample
   std::vector<int32_t> labels;
+  std::vector<Fork> forks;  // of each sample, and their values; both are empty unless one has them
+  std::vector<float> values;
   std::vector<bool> used_ids;  // by id: true if the id occurs; only as long as the highest id needs
   std::vector<SourcePart> sources;
   std::vector<SourceFile> files;      // the files that were read
@@ -71,6 +73,8 @@ class Dataset {
   const std::vector<bool>& used_ids() const { return index_.used_ids; }
   const std::vector<SourcePart>& sources() const { return index_.sources; }
   SourceCounts counts() const;  // sum over all sources
+  // Whether its samples are preference pairs.
+  bool has_pairs() const { return !index_.forks.empty(); }
   bool mapped() const { return file_ != nullptr; }
   int64_t packed_bytes() const { return end_; }  // bytes of all tokens
 

@@ -24,14 +24,17 @@ std::string as_text_note(const ChatTemplate& chat_template, const Tokenizer& tok
 EncodeOptions encode_options(const DataConfig& data, const DataSource& source, const Tokenizer& tokenizer,
                              int64_t max_length) {
   const Format& format = format_of(source);
-  if (const std::string problem = train_on_problem(format, source); !problem.empty()) {
+  if (const std::string problem = train_on_problem(format, source, data.trains); !problem.empty()) {
     throw RecipeError("data: " + source.path + ": " + problem);
   }
   EncodeOptions options{.max_length = max_length,
+                        .trains = data.trains,
                         .train_on = source.train_on.value_or(data.train_on),
                         .overlong = data.overlong,
                         .allow_special_tokens = data.allow_special_tokens};
   if (options.train_on == TrainOn::kChosen) options.train_on = TrainOn::kAssistant;  // the one answer that is kept
+  if (options.trains == Trains::kPair) options.train_on = TrainOn::kAssistant;
+  if (options.trains == Trains::kMark) options.train_on = TrainOn::kLastTurn;
   const std::string& chosen = source.chat_template.empty() ? data.chat_template : source.chat_template;
   options.chat_for_prompts = format.turns != Turns::kNever && chosen != "auto";
   if (format.turns == Turns::kAlways || options.chat_for_prompts) options.chat = find_chat_template(chosen, tokenizer);
@@ -43,6 +46,7 @@ EncodeOptions encode_options(const DataConfig& data, const DataSource& source, c
 
 std::string to_key(const EncodeOptions& options) {
   return "max_length=" + std::to_string(options.max_length) +
+         " trains=" + std::to_string(static_cast<int>(options.trains)) +
          " train_on=" + std::to_string(static_cast<int>(options.train_on)) +
          " overlong=" + std::to_string(static_cast<int>(options.overlong)) +
          " allow_special_tokens=" + std::to_string(static_cast<int>(options.allow_special_tokens)) +

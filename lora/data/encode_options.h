@@ -14,7 +14,8 @@ class ChatTemplate;
 class SpelledTokens;
 
 struct EncodeOptions {
-  int64_t max_length = 0;  // tokens per sample
+  int64_t max_length = 0;  // tokens per sample; of a preference pair per prompt with an answer
+  Trains trains = Trains::kText;
   TrainOn train_on = TrainOn::kAssistant;
   Overlong overlong = Overlong::kTruncate;
   bool allow_special_tokens = false;

@@ -27,6 +27,16 @@ void expect_label(const Example& example, bool expected, const std::string& wher
                                     : ": a row with a label; expected text for a language model"));
 }
 
+// What a preference objective needs of a row beside its text.
+void expect_preference(const Example& example, Trains trains, const std::string& where) {
+  if (trains == Trains::kPair && !example.rejected) {
+    throw DataError(where + ": a row without 'rejected'; the objective learns from pairs, format preference");
+  }
+  if (trains == Trains::kMark && !example.rejected && !example.mark) {
+    throw DataError(where + ": neither 'label' nor 'kto_tag' is true or false, which objective kto learns from");
+  }
+}
+
 }  // namespace
 
 void add_named(const std::vector<NamedRows>& more, std::vector<NamedRows>& all) {
@@ -53,8 +63,8 @@ void BadRows::add(const std::string& message) {
   }
 }
 
-ExampleReader::ExampleReader(const std::vector<DataSource>& sources, BadRows& bad, bool labelled)
-    : sources_(sources), bad_(bad), labelled_(labelled) {}
+ExampleReader::ExampleReader(const std::vector<DataSource>& sources, BadRows& bad, Trains trains)
+    : sources_(sources), bad_(bad), trains_(trains) {}
 
 ExampleReader::~ExampleReader() = default;
 
@@ -107,7 +117,7 @@ void ExampleReader::fill(ExampleBlock& block) {
     } catch (const DataError&) {
       continue;  // reported below, with the errors of all rows
     }
-    const Recognised found = format_for(source, first, labelled_, reader_->where(raw_[i]));
+    const Recognised found = format_for(source, first, trains_, reader_->where(raw_[i]));
     format_ = found.format;
     source.format = found.format->name;
     grounds_.back() = found.ground;
@@ -128,9 +138,11 @@ void ExampleReader::fill(ExampleBlock& block) {
       try {
         const nlohmann::ordered_json object = reader_->parse(raw_[i]);
         const DataRow columns(source, object, row.where);
-        row.keep = is_chosen(*format_, columns);
+        row.keep = learns_preferences(trains_) || is_chosen(*format_, columns);
         row.example = format_->make(columns);
-        expect_label(row.example, labelled_, row.where);
+        if (trains_ == Trains::kMark) row.example.mark = row_mark(*format_, columns);
+        expect_label(row.example, trains_ == Trains::kLabel, row.where);
+        expect_preference(row.example, trains_, row.where);
         unread[i] = columns.unread();
       } catch (const DataError& error) {
         errors[i] = without_component(error);

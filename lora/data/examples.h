@@ -62,8 +62,9 @@ struct ExampleBlock {
 
 class ExampleReader {
  public:
-  // The arguments must outlive it. `labelled`: only rows with labels are usable; otherwise only rows without.
-  ExampleReader(const std::vector<DataSource>& sources, BadRows& bad, bool labelled);
+  // The arguments must outlive it. `trains`: what the run learns. Rows are usable only if they have it: a label, two
+  // answers, or a mark; a label is usable for nothing else.
+  ExampleReader(const std::vector<DataSource>& sources, BadRows& bad, Trains trains);
   ~ExampleReader();
 
   // Returns false at the end. Throws DataError for a file that cannot be read to its end and for a source without rows,
@@ -83,7 +84,7 @@ class ExampleReader {
 
   const std::vector<DataSource>& sources_;
   BadRows& bad_;
-  const bool labelled_;
+  const Trains trains_;
   std::vector<DataSource> opened_;  // the sources so far
   std::vector<std::string> grounds_;
   const Format* format_ = nullptr;  // of the last source; null: no row of it has been readable yet

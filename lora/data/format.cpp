@@ -10,7 +10,7 @@ namespace lora {
 
 // Each in its own file of formats/.
 Format alpaca_format(), chat_format(), classification_format(), completion_format(), preference_format(),
-    sharegpt_format(), text_format();
+    preference_chat_format(), sharegpt_format(), text_format();
 
 namespace {
 
@@ -19,12 +19,25 @@ bool takes_marks(const Format& format) {
   return format.trains == Trains::kText && std::ranges::count(format.columns, "label") > 0;
 }
 
+struct Mark {
+  std::string column;
+  bool good;
+};
+
+std::optional<Mark> find_mark(const Format& format, const DataRow& row) {
+  if (!takes_marks(format)) return {};
+  for (const char* column : {"label", "kto_tag"}) {
+    if (const std::optional<bool> good = row.flag(column)) return Mark{column, *good};
+  }
+  return {};
+}
+
 }  // namespace
 
 const std::vector<Format>& formats() {
   static const std::vector<Format> all = {
-      alpaca_format(),     chat_format(),     classification_format(), completion_format(),
-      preference_format(), sharegpt_format(), text_format(),
+      alpaca_format(),          chat_format(),     classification_format(), completion_format(), preference_format(),
+      preference_chat_format(), sharegpt_format(), text_format(),
   };
   return all;
 }
@@ -56,29 +69,42 @@ const Format& format_of(const DataSource& source) {
   return *format;
 }
 
-bool is_chosen(const Format& format, const DataRow& row) {
-  if (!takes_marks(format)) return true;
-  const bool asked = row.source().train_on == TrainOn::kChosen;
-  for (const char* column : {"label", "kto_tag"}) {
-    const std::optional<bool> mark = row.flag(column);
-    if (mark && asked) return *mark;
-    if (!mark) continue;
-    throw DataError(row.where() + ": '" + column + "' is " + (*mark ? "true" : "false") +
-                    ", as in data for KTO, where false marks an answer that is not to be learnt; train_on: chosen of " +
-                    "this source trains on the rows with true alone");
-  }
-  if (!asked) return true;
-  throw DataError(row.where() + ": neither 'label' nor 'kto_tag' is true or false, which train_on: chosen goes by");
+std::optional<bool> row_mark(const Format& format, const DataRow& row) {
+  const std::optional<Mark> mark = find_mark(format, row);
+  return mark ? std::optional(mark->good) : std::nullopt;
 }
 
-std::string train_on_problem(const Format& format, const DataSource& source) {
+bool is_chosen(const Format& format, const DataRow& row) {
+  const bool asked = row.source().train_on == TrainOn::kChosen;
+  const std::optional<Mark> mark = find_mark(format, row);
+  if (mark && !asked) {
+    throw DataError(row.where() + ": '" + mark->column + "' is " + (mark->good ? "true" : "false") +
+                    ", as in data for KTO, where false marks an answer that is not to be learnt; training.objective: " +
+                    "kto learns from both, and train_on: chosen of this source trains on the rows with true alone");
+  }
+  if (!mark && asked && takes_marks(format)) {
+    throw DataError(row.where() + ": neither 'label' nor 'kto_tag' is true or false, which train_on: chosen goes by");
+  }
+  return !mark || mark->good;
+}
+
+std::string train_on_problem(const Format& format, const DataSource& source, Trains trains) {
+  const bool is_pair = format.trains == Trains::kPair;
+  if (learns_preferences(trains)) {
+    if (source.train_on) return "goes with objective causal_lm; the objective says what is trained of a pair or a mark";
+    if (is_pair || (trains == Trains::kMark && takes_marks(format))) return "";
+    return "the objective learns from " +
+           std::string(trains == Trains::kPair ? "pairs: format preference, with 'chosen' and 'rejected'"
+                                               : "answers with a 'label' (true or false), or from pairs") +
+           ", found format " + format.name;
+  }
   const bool chosen = source.train_on == TrainOn::kChosen;
-  if (format.trains == Trains::kPair && !chosen) {
-    return "preference pairs are read and checked, but training on preferences does not exist yet; "
+  if (is_pair && !chosen) {
+    return "pairs are learnt by training.objective dpo, ipo, orpo, simpo, cpo, kto or reward; "
            "train_on: chosen trains on the chosen answers alone";
   }
-  const bool possible = format.trains == Trains::kPair || takes_marks(format);
-  return chosen && !possible ? "chosen goes with pairs or a label, found format " + format.name : "";
+  return chosen && !is_pair && !takes_marks(format) ? "chosen goes with pairs or a label, found format " + format.name
+                                                    : "";
 }
 
 }  // namespace lora

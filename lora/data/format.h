@@ -25,13 +25,15 @@ struct Example {
   // A conversation, which samples are made of then; prompt and completion are its plain text, for cleaning and reports:
   // all but the last answer, and that answer; calls count as words.
   std::shared_ptr<const Chat> chat = {};
-  // A preference pair: this is the chosen one, and that the other, with the same prompt.
+  // A preference pair: this is the chosen one, and that the other, with the same prompt. `margin`: how much better the
+  // chosen one is, where the row says so.
   std::shared_ptr<const Example> rejected = {};
+  std::optional<double> margin = {};
+  // For Trains::kMark: whether the answer is one to learn.
+  std::optional<bool> mark = {};
 };
 
 enum class Turns { kNever, kIfAsked, kAlways };
-// What a row is trained as: text, a text and its label, or a chosen and a rejected answer.
-enum class Trains { kText, kLabel, kPair };
 
 struct Format {
   std::string name;                  // as in a recipe
@@ -39,7 +41,7 @@ struct Format {
   Example (*make)(const DataRow& row);
   std::vector<std::string> optional = {};   // of the columns, those that a row may lack
   Turns turns = Turns::kNever;              // whether a chat template renders its rows
-  Trains trains = Trains::kText;            // kLabel goes with a classification head, the others do not
+  Trains trains = Trains::kText;            // what its rows are made for; rows of kText and kPair serve others too
   std::vector<std::string> elsewhere = {};  // other tools' names for it
   // The format that reads a source instead whose first row has a list in a required column.
   std::string of_messages = {};
@@ -61,11 +63,16 @@ std::vector<std::string> columns_of(const std::string& name);
 // columns.
 const Format& format_of(const DataSource& source);
 
-// Whether the row's answer is one to learn. KTO's rows say it in `label` or `kto_tag`: true or false. Throws DataError
-// for such a row if the source's train_on is not `chosen`, and for a row without that mark if it is.
+// Whether the row's answer is one to learn. KTO's rows say it in `label` or `kto_tag`: true or false. None: the row has
+// no such mark, or its format takes none.
+std::optional<bool> row_mark(const Format& format, const DataRow& row);
+
+// Whether the row is used in training on text: not if its mark is false and the source's train_on is `chosen`. Throws
+// DataError for a row with a mark if train_on is not `chosen`, and for a row without one if it is.
 bool is_chosen(const Format& format, const DataRow& row);
 
-// Why the source's rows cannot be trained on as its `train_on` says; empty where they can.
-std::string train_on_problem(const Format& format, const DataSource& source);
+// Why the source's rows cannot be trained on as its `train_on` says, by a run that learns `trains`; empty where they
+// can.
+std::string train_on_problem(const Format& format, const DataSource& source, Trains trains);
 
 }  // namespace lora

@@ -26,7 +26,7 @@ bool is_whole_number(const std::string& name) {
 LabelNames read_labels_of(const std::vector<DataSource>& sources, const DataConfig& data) {
   std::set<std::string> found;
   BadRows bad(row_errors(data));
-  ExampleReader reader(sources, bad, /*labelled=*/true);
+  ExampleReader reader(sources, bad, Trains::kLabel);
   for (ExampleBlock block; reader.next(block);) {
     for (const ExampleRow& row : block.rows) found.insert(*row.example.label);
   }

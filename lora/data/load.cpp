@@ -40,7 +40,8 @@ void expect_same_files(const std::vector<SourceFile>& before, const std::vector<
 }
 
 std::string all_options(const LoadOptions& options) {
-  std::string text = options.cache.options + "\nmax_length " + std::to_string(options.max_length) + "\nlabels\n";
+  std::string text = options.cache.options + "\nmax_length " + std::to_string(options.max_length) + "\ntrains " +
+                     std::to_string(static_cast<int>(options.data.trains)) + "\nlabels\n";
   for (const std::string& name : options.labels.names()) text += std::to_string(name.size()) + ":" + name + "\n";
   return text;
 }
@@ -86,7 +87,7 @@ LoadedDataset load_dataset(const std::vector<DataSource>& sources, const Tokeniz
 
 std::vector<Example> load_examples(const std::vector<DataSource>& sources, const DataConfig& data, int64_t most) {
   BadRows bad(row_errors(data));
-  ExampleReader reader(sources, bad, /*labelled=*/false);
+  ExampleReader reader(sources, bad, data.trains);
   std::vector<Example> examples;
   ExampleBlock block;
   while (static_cast<int64_t>(examples.size()) < most && reader.next(block)) {

@@ -29,12 +29,17 @@ std::string found_as(const std::string& column, const DataSource& source, const 
   return !found || found->is_null() ? "" : name;
 }
 
+bool may_train(const Format& format, Trains trains) {
+  if (trains == Trains::kPair) return format.trains == Trains::kPair;
+  return (format.trains == Trains::kLabel) == (trains == Trains::kLabel);
+}
+
 }  // namespace
 
-Recognised format_for(const DataSource& source, const nlohmann::ordered_json& row, bool labelled,
+Recognised format_for(const DataSource& source, const nlohmann::ordered_json& row, Trains trains,
                       const std::string& where) {
   Recognised found =
-      source.format == "auto" ? recognise_format(source, row, labelled, where) : Recognised{&format_of(source), ""};
+      source.format == "auto" ? recognise_format(source, row, trains, where) : Recognised{&format_of(source), ""};
   if (found.format->of_messages.empty()) return found;
   for (const std::string& column : required_columns(*found.format)) {
     const std::string name = found_as(column, source, row);
@@ -44,7 +49,7 @@ Recognised format_for(const DataSource& source, const nlohmann::ordered_json& ro
   return found;
 }
 
-Recognised recognise_format(const DataSource& source, const nlohmann::ordered_json& row, bool labelled,
+Recognised recognise_format(const DataSource& source, const nlohmann::ordered_json& row, Trains trains,
                             const std::string& where) {
   struct Candidate {
     const Format* format;
@@ -54,7 +59,10 @@ Recognised recognise_format(const DataSource& source, const nlohmann::ordered_js
   std::vector<Candidate> best;
   std::string expected;
   for (const Format& format : formats()) {
-    if ((format.trains == Trains::kLabel) != labelled) continue;
+    if (!may_train(format, trains)) continue;
+    // The form of another format for messages, which format_for() takes where a row has them.
+    const auto reads_its_messages = [&](const Candidate& one) { return one.format->of_messages == format.name; };
+    if (std::ranges::any_of(best, reads_its_messages)) continue;
     const std::vector<std::string> required = required_columns(format);
     expected += (expected.empty() ? "" : "; ") + format.name + ": " + listed(required, 20);
     if (!reads_all_renamed(format, source)) continue;

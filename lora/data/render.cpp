@@ -48,6 +48,12 @@ bool ends_whole(const std::string& text) {
 
 std::string render_sample(const SampleView& sample, const Tokenizer& tokenizer, bool colour,
                           const std::string& between) {
+  if (const auto second = static_cast<size_t>(sample.fork.second); second != 0) {
+    const SampleView chosen{sample.ids.first(second), sample.supervised.first(second), kNoLabel};
+    const SampleView rejected{sample.ids.subspan(second), sample.supervised.subspan(second), kNoLabel};
+    return render_sample(chosen, tokenizer, colour, between) +
+           "\n  rejected: " + render_sample(rejected, tokenizer, colour, between);
+  }
   const std::string open = colour ? "\x1b[2m" : "⟦";
   const std::string close = colour ? "\x1b[0m" : "⟧";
   std::string shown;

@@ -50,6 +50,8 @@ WholeSample encode_text(const Tokenizer& tokenizer, const EncodeOptions& options
   return whole;
 }
 
+}  // namespace
+
 WholeSample encode_whole(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
   if (options.chat && example.chat) return encode_chat(tokenizer, options, *example.chat);
   if (options.own_chat && example.chat) {
@@ -61,18 +63,27 @@ WholeSample encode_whole(const Tokenizer& tokenizer, const EncodeOptions& option
   return encode_text(tokenizer, options, example);
 }
 
-}  // namespace
-
 EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example) {
-  WholeSample whole = encode_whole(tokenizer, options, example);
-  std::vector<std::string> unread;
-  for (const std::string& key : whole.unread) unread.push_back("message." + key);
-  EncodedExample encoded = fit(std::move(whole), options);
-  encoded.unread = std::move(unread);
+  const auto encode = [&] {
+    switch (options.trains) {
+      case Trains::kPair:
+        return encode_pair(tokenizer, options, example);
+      case Trains::kMark:
+        return encode_marked(tokenizer, options, example);
+      case Trains::kText:
+      case Trains::kLabel:
+        break;
+    }
+    return fit(encode_whole(tokenizer, options, example), options);
+  };
+  EncodedExample encoded = encode();
   if (options.spelled) {
     const std::string_view first = example.prompt.empty() ? example.completion : example.prompt;
     options.spelled->find(first.substr(example.chat ? 0 : spelled_bos(tokenizer, first)), encoded.spelled);
     if (!example.prompt.empty()) options.spelled->find(example.completion, encoded.spelled);
+    if (example.rejected && options.trains != Trains::kText) {
+      options.spelled->find(example.rejected->completion, encoded.spelled);
+    }
   }
   return encoded;
 }

@@ -10,6 +10,7 @@
 #include "lora/data/encode_options.h"
 #include "lora/data/format.h"
 #include "lora/data/tokenizer.h"
+#include "models/engine/attention.h"
 
 namespace lora {
 
@@ -21,6 +22,10 @@ struct Sample {
   // label is predicted there.
   std::vector<uint8_t> supervised;
   int32_t label = kNoLabel;  // a row of the classification head
+  // A preference pair: the prompt's tokens, those of the chosen answer behind it, and those of the rejected one. No
+  // target is in the prompt.
+  Fork fork = {};
+  float value = 0;  // of a pair: its margin; of an answer to learn from by its mark: 1, or 0 for one to unlearn
 
   int64_t length() const { return static_cast<int64_t>(ids.size()); }
 };
@@ -30,11 +35,16 @@ struct SampleView {
   SampleView() = default;
   SampleView(std::span<const int32_t> tokens, std::span<const uint8_t> targets, int32_t of_label)
       : ids(tokens), supervised(targets), label(of_label) {}
-  SampleView(const Sample& sample) : SampleView(sample.ids, sample.supervised, sample.label) {}  // NOLINT: the same
+  SampleView(const Sample& sample) : SampleView(sample.ids, sample.supervised, sample.label) {  // NOLINT: the same
+    fork = sample.fork;
+    value = sample.value;
+  }
 
   std::span<const int32_t> ids;
   std::span<const uint8_t> supervised;
   int32_t label = kNoLabel;
+  Fork fork = {};
+  float value = 0;
 
   int64_t length() const { return static_cast<int64_t>(ids.size()); }
 };
@@ -61,6 +71,13 @@ struct EncodedExample {
 // result depends only on the arguments. Throws DataError, without the row's place, if the chat template refuses the
 // row.
 EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
+
+// What encode_example does with options.trains kPair: one sample that forks, for an example with a rejected answer. And
+// with kMark: a sample of value 1 or 0 for an example with a mark, and one of each for a pair. Of an answer too long for
+// max_length the prompt's front is cut, behind BOS; without enough of a prompt the example is dropped, as it is with
+// overlong `drop`, and counted as too long.
+EncodedExample encode_pair(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
+EncodedExample encode_marked(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 
 // A text to classify: the text with BOS if the tokenizer adds it, without EOS. More than max_length tokens are cut at
 // the right end; the label is then predicted at the last kept token.

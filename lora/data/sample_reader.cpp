@@ -15,7 +15,7 @@ SampleReader::SampleReader(const std::vector<DataSource>& sources, const Tokeniz
       tokenizer_(tokenizer),
       options_(options),
       bad_(row_errors(options.data)),
-      reader_(sources, bad_, !options.labels.empty()),
+      reader_(sources, bad_, options.labels.empty() ? options.data.trains : Trains::kLabel),
       encode_options_(sources.size()) {}
 
 bool SampleReader::next(SampleBlock& block) {

@@ -97,15 +97,11 @@ json to_json(const DatasetIndex& index) {
                        {"spelled", to_json(s.spelled)}});
   }
   for (const SourceFile& f : index.files) files.push_back({{"path", f.path}, {"bytes", f.bytes}, {"sha256", f.sha256}});
-  return {{"samples", index.lengths.size()},
-          {"ids", index.used_ids.size()},
-          {"tokens", index.tokens},
-          {"supervised_tokens", index.supervised_tokens},
-          {"longest", index.longest},
-          {"sources", sources},
-          {"files", files},
-          {"bad_rows", index.bad_rows},
-          {"notes", index.notes}};
+  return {
+      {"samples", index.lengths.size()}, {"forks", index.forks.size()}, {"values", index.values.size()},
+      {"ids", index.used_ids.size()},    {"tokens", index.tokens},      {"supervised_tokens", index.supervised_tokens},
+      {"longest", index.longest},        {"sources", sources},          {"files", files},
+      {"bad_rows", index.bad_rows},      {"notes", index.notes}};
 }
 
 DatasetIndex index_from(const json& j) {
@@ -207,6 +203,8 @@ void TokenFileWriter::commit(Dataset& dataset) {
   std::string arrays;
   append(arrays, index.lengths);
   append(arrays, index.labels);
+  append(arrays, index.forks);
+  append(arrays, index.values);
   append(arrays, checksums_);
   arrays += pack_bits(index.used_ids);
   const std::string text = to_json(index).dump(-1, ' ', false, json::error_handler_t::replace);
@@ -248,9 +246,13 @@ std::optional<Dataset> open_token_file(const std::filesystem::path& path) {
     const json stored = parse_json<json>(text);
     index = index_from(stored);
     const size_t samples = stored.at("samples"), ids = stored.at("ids");
+    const size_t forks = stored.at("forks"), values = stored.at("values");
+    const auto all_or_none = [samples](size_t count) { return count == 0 || count == samples; };
+    if (!all_or_none(forks) || !all_or_none(values)) return {};
     const size_t blocks = (trailer.samples_bytes + kBlock - 1) / kBlock;
     if (!take(arrays, samples, index.lengths) || !take(arrays, samples, index.labels) ||
-        !take(arrays, blocks, checksums) || !take(arrays, (ids + 7) / 8, bits)) {
+        !take(arrays, forks, index.forks) || !take(arrays, values, index.values) || !take(arrays, blocks, checksums) ||
+        !take(arrays, (ids + 7) / 8, bits)) {
       return {};
     }
     index.used_ids.resize(ids);

@@ -1,7 +1,8 @@
 #pragma once
 // A dataset as a file in the cache: written while it is built, mapped when it is read.
 //
-// Layout: the samples, packed as in dataset.h; their lengths and labels (int32), one bit per used id, and a CRC-32 per
+// Layout: the samples, packed as in dataset.h; their lengths and labels (int32), the forks (two
+// int64) and values (float32) of preference data, one bit per used id, and a CRC-32 per
 // 64 KiB of samples; the rest of the index as JSON; 40 bytes with the sizes of these three parts, the CRC-32 of the
 // last two, the format's version, and "loratoks". Little-endian.
 
@@ -17,7 +18,7 @@
 
 namespace lora {
 
-constexpr uint32_t kTokenFileVersion = 4;
+constexpr uint32_t kTokenFileVersion = 5;
 
 // The samples of a mapped file. Verifies the checksum of a block when it is first read, so opening a long file takes no
 // longer.

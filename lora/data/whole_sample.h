@@ -22,6 +22,12 @@ struct WholeSample {
   void add(int64_t id, bool target);
 };
 
+// Without the length limit, of a conversation, a prompt with its answer, or a text.
+WholeSample encode_whole(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
+
+// Names the keys of `whole.unread` in `encoded.unread`, as people know them: "message.name".
+void add_unread(const WholeSample& whole, EncodedExample& encoded);
+
 // Applies options.max_length and options.overlong. Returns one sample, several or none; every case is counted.
 EncodedExample fit(WholeSample whole, const EncodeOptions& options);
 

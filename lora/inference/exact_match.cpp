@@ -65,7 +65,7 @@ std::vector<Question> load_questions(const DataConfig& data, const std::vector<D
                                      const Tokenizer& tokenizer, int64_t most) {
   std::vector<Question> questions;
   BadRows bad(row_errors(data));
-  ExampleReader reader(sources, bad, /*labelled=*/false);
+  ExampleReader reader(sources, bad, data.trains);
   ExampleBlock block;
   while (static_cast<int64_t>(questions.size()) < most && reader.next(block)) {
     const EncodeOptions options = encode_options(data, reader.source(block.source), tokenizer, 2);

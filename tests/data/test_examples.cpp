@@ -23,7 +23,7 @@ struct Read {
 Read read_examples(const std::vector<DataSource>& sources, const RowErrors& errors = {}, bool labelled = false) {
   Read result;
   BadRows bad(errors);
-  ExampleReader reader(sources, bad, labelled);
+  ExampleReader reader(sources, bad, labelled ? Trains::kLabel : Trains::kText);
   for (ExampleBlock block; reader.next(block);) {
     for (const ExampleRow& row : block.rows) result.prompts.push_back(row.example.prompt);
   }

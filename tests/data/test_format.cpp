@@ -172,8 +172,8 @@ TEST_CASE("every format is registered once, with the columns it reads") {
     CHECK_FALSE(format.columns.empty());
     CHECK(format.make != nullptr);
   }
-  CHECK(names ==
-        std::vector<std::string>{"alpaca", "chat", "classification", "completion", "preference", "sharegpt", "text"});
+  CHECK(names == std::vector<std::string>{"alpaca", "chat", "classification", "completion", "preference",
+                                          "preference_chat", "sharegpt", "text"});
 }
 
 }  // namespace

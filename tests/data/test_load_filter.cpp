@@ -28,7 +28,7 @@ struct Data {
     data.train = train;
     data.validation = validation;
     data.cleaning = config;
-    CleaningFilters filters(data, false, 3);
+    CleaningFilters filters(data, 3);
     const PieceTokenizer tokenizer;
     LoadOptions options{{.max_length = 1000, .data = data}};
     options.cache = cache;
@@ -71,7 +71,7 @@ TEST_CASE(
   data.add(data.validation, "v.jsonl", "text", "{\"text\": \"a held-out text\"}\n");
   DataConfig config;
   config.validation = data.validation;
-  CleaningFilters filters(config, false, 3);
+  CleaningFilters filters(config, 3);
   const RowFilter filter = filters.train();
   for (int load = 0; load < 2; ++load) {
     std::vector<ExampleRow> rows = {{{"", "A held-out text"}, 0, "t:1"}, {{"", "another"}, 0, "t:2"}};

@@ -129,7 +129,7 @@ TEST_CASE("a stream's rows are cleaned in passing, and a source that has none le
   rules.exact_duplicates = rules.near_duplicates.action = rules.conflicting_answers = RuleAction::kOff;
   rules.contamination.action = RuleAction::kDrop;
   const auto load = [&] {
-    CleaningFilters filters(data, false, 3);
+    CleaningFilters filters(data, 3);
     Stream stream(data.train, 2, {.data = data, .filter = filters.stream()});
     const Texts first = stream.window(0);
     CHECK(stream.window(1) == first);
@@ -138,7 +138,7 @@ TEST_CASE("a stream's rows are cleaned in passing, and a source that has none le
   };
   CHECK(load() == Texts{"one", "three"});
   rules.length = {RuleAction::kDrop, 100, {}};
-  CleaningFilters filters(data, false, 3);
+  CleaningFilters filters(data, 3);
   Stream none(data.train, 2, {.data = data, .filter = filters.stream()});
   CHECK_THROWS_WITH(none.samples.seek(0), Contains("a.jsonl: none of its 3 rows is left: data.cleaning left out 3"));
 }

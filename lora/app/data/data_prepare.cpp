@@ -41,6 +41,10 @@ NamedTensors tensors_of(const Dataset& dataset) {
 }  // namespace
 
 std::string write_prepared(const StudiedData& data, const Tokenizer& tokenizer, const fs::path& directory) {
+  if (const auto& recipe = data.study.recipe; learns_preferences(recipe.data.trains)) {
+    throw RecipeError("training.objective: data for " + recipe.training.objective +
+                      " is not prepared; lora-train keeps it in its cache");
+  }
   const fs::path manifest_path = directory / "manifest.json";
   if (fs::exists(manifest_path)) {
     throw StorageError(manifest_path.string() + ": is there already; expected a directory without prepared data");

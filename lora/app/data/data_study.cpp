@@ -12,6 +12,7 @@
 #include "lora/data/batch.h"
 #include "lora/data/examples.h"
 #include "lora/terminal/text.h"
+#include "lora/training/passes.h"
 #include "models/base/numbers.h"
 
 namespace lora {
@@ -81,7 +82,7 @@ void collect_texts(DataStudy& study) {
         std::ranges::any_of(study.texts, [&](const auto& text) { return text.first.first == validation; });
     if (!chosen || std::ranges::any_of(sources, [](const DataSource& source) { return source.path == "-"; })) continue;
     BadRows bad(row_errors(study.recipe.data));
-    ExampleReader reader(sources, bad, study.recipe.model.head != Head::kNone);
+    ExampleReader reader(sources, bad, study.recipe.data.trains);
     ExampleBlock block;
     while (reader.next(block)) {
       for (ExampleRow& one : block.rows) {
@@ -121,12 +122,12 @@ StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer) {
   study.shares = data.mixture.shares(0);
   study.mixed = !data.mixture.plain();
   const std::vector<int64_t> lengths = data.train.lengths(), drawn = data.mixture.draw(0);
-  const EpochPlan plan = plan_epoch(lengths, recipe.training.packing, recipe.training.max_length, recipe.data.shuffle,
-                                    recipe.training.seed, 0, drawn);
+  const auto [packing, max_length] = row_shape(data.train, recipe.training);
+  const EpochPlan plan = plan_epoch(lengths, packing, max_length, recipe.data.shuffle, recipe.training.seed, 0, drawn);
   int64_t tokens = 0;
   for (const int64_t sample : plan.rows(0, plan.size())) tokens += lengths[static_cast<size_t>(sample)];
   study.epoch_rows = plan.size();
-  study.fill = ratio(tokens, plan.size() * recipe.training.max_length);
+  study.fill = ratio(tokens, plan.size() * max_length);
   std::vector<double> similarities;
   for (const Finding& finding : study.cleaning.findings) {
     if (finding.rule == Rule::kNearDuplicates || finding.rule == Rule::kContamination) {

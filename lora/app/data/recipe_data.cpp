@@ -12,8 +12,12 @@ RecipeData load_recipe_data(const Recipe& recipe, const Tokenizer& tokenizer, co
                             const CacheOptions& cache, size_t examples) {
   RecipeData data;
   data.prepared = trains_on_prepared(recipe.data);
+  if (data.prepared && learns_preferences(recipe.data.trains)) {
+    throw RecipeError("training.objective: " + recipe.training.objective + " does not train on prepared data (" +
+                      recipe.data.train.front().path + "); expected the files that it was made of");
+  }
   data.config = split_off_validation(recipe.data, recipe.training.seed);
-  auto filters = std::make_unique<CleaningFilters>(data.config, !labels.empty(), examples);
+  auto filters = std::make_unique<CleaningFilters>(data.config, examples);
   LoadOptions load{{.max_length = recipe.training.max_length, .labels = labels, .data = recipe.data}};
   load.cache = cache;
   load.cache.options = preparation_text(recipe.data);

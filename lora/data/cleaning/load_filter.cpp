@@ -27,8 +27,8 @@ bool begins_again(std::span<const ExampleRow> rows, std::optional<std::string>& 
 
 std::string_view own_words(const Example& example) { return example.user.empty() ? example.prompt : example.user; }
 
-CleaningFilters::CleaningFilters(const DataConfig& data, bool labelled, size_t examples)
-    : data_(data), labelled_(labelled), examples_(examples), cleaner_(data.cleaning, examples) {}
+CleaningFilters::CleaningFilters(const DataConfig& data, size_t examples)
+    : data_(data), examples_(examples), cleaner_(data.cleaning, examples) {}
 
 RowFilter CleaningFilters::validation() {
   return [this](std::span<ExampleRow> rows) {
@@ -43,7 +43,7 @@ void CleaningFilters::read_validation() {
   validated_ = true;
   if (data_.validation.empty()) return;
   BadRows bad(row_errors(data_));
-  ExampleReader reader(data_.validation, bad, labelled_);
+  ExampleReader reader(data_.validation, bad, data_.trains);
   ExampleBlock block;
   while (reader.next(block)) cleaner_.validation(cleaning_rows(block.rows));
 }

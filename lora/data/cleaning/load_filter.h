@@ -17,8 +17,8 @@ std::string_view own_words(const Example& example);
 // filter reads the validation files itself. A repeated load cleans from the start.
 class CleaningFilters {
  public:
-  // `labelled`: rows have labels. `examples`: see Cleaner.
-  CleaningFilters(const DataConfig& data, bool labelled, size_t examples);
+  // `examples`: see Cleaner.
+  CleaningFilters(const DataConfig& data, size_t examples);
   CleaningFilters(const CleaningFilters&) = delete;
   CleaningFilters& operator=(const CleaningFilters&) = delete;
 
@@ -34,7 +34,7 @@ class CleaningFilters {
   void clean(std::span<ExampleRow> rows);
 
   DataConfig data_;
-  bool labelled_, validated_ = false;
+  bool validated_ = false;
   size_t examples_;
   Cleaner cleaner_;
   std::optional<std::string> first_validation_, first_train_;  // location of the first row

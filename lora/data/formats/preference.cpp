@@ -1,4 +1,9 @@
 #include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "lora/data/formats/chats.h"
 #include "models/base/error.h"
@@ -8,12 +13,26 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Example of_texts(const DataRow& row, const std::string& answer) {
-  const std::string prompt = row.text("prompt"), input = row.optional_text("input");
-  return prompt_example(row, input.empty() ? prompt : prompt + "\n\n" + input, row.text(answer));
+// Without a prompt of its own: the text with which both begin, without a space at its end, as TRL finds it.
+size_t implicit_prompt(const std::string& chosen, const std::string& rejected) {
+  auto end = static_cast<size_t>(std::ranges::mismatch(chosen, rejected).in1 - chosen.begin());
+  while (end > 0 && end < chosen.size() && (static_cast<unsigned char>(chosen[end]) & 0xc0) == 0x80) --end;
+  return end > 0 && chosen[end - 1] == ' ' ? end - 1 : end;
 }
 
-Example of_messages(const DataRow& row, const std::string& answer) {
+std::pair<Example, Example> of_texts(const DataRow& row) {
+  const std::string chosen = row.text("chosen"), rejected = row.text("rejected");
+  if (row.optional_value("prompt").is_null()) {
+    const size_t prompt = implicit_prompt(chosen, rejected);
+    return {prompt_example(row, chosen.substr(0, prompt), chosen.substr(prompt)),
+            prompt_example(row, rejected.substr(0, prompt), rejected.substr(prompt))};
+  }
+  const std::string asked = row.text("prompt"), input = row.optional_text("input");
+  const std::string prompt = input.empty() ? asked : asked + "\n\n" + input;
+  return {prompt_example(row, prompt, chosen), prompt_example(row, prompt, rejected)};
+}
+
+Chat of_messages(const DataRow& row, const std::string& answer) {
   const Json prompt = row.optional_value("prompt");
   Json messages = prompt.is_null() ? Json::array() : prompt;
   if (prompt.is_string()) messages = Json::array({{{"role", "user"}, {"content", prompt}}});
@@ -29,35 +48,66 @@ Example of_messages(const DataRow& row, const std::string& answer) {
     throw DataError(row.where() + ": '" + answer + "' ends with the " + chat.messages.back().role() +
                     "'s words, expected an answer");
   }
-  return chat_example(std::move(chat));
+  return chat;
+}
+
+std::pair<Example, Example> of_conversations(const DataRow& row) {
+  const Chat chosen = of_messages(row, "chosen"), rejected = of_messages(row, "rejected");
+  const size_t shared = shared_messages(chosen.messages, rejected.messages);
+  if (shared == 0) throw DataError(row.where() + ": 'chosen' and 'rejected' are answers to different prompts");
+  return {chat_example(chosen), chat_example(rejected)};
+}
+
+std::optional<double> margin_of(const DataRow& row) {
+  const Json value = row.optional_value("margin");
+  if (value.is_null()) return {};
+  if (value.is_number() && std::isfinite(value.get<double>())) return value.get<double>();
+  throw DataError(row.where() + ": 'margin' is " + value.dump() + ", expected a number");
 }
 
 // A prompt, a chosen and a rejected answer: texts (then `input` may continue the prompt), or lists of messages, which
-// may have the prompt in them. Throws DataError where the two are answers to different prompts.
+// may have the prompt in them. Without a prompt it is what both begin with. Throws DataError where the two are answers
+// to different prompts, and where they are the same answer.
 Example make_preference(const DataRow& row) {
   const bool messages = row.value("chosen").is_array();
   if (messages != row.value("rejected").is_array()) {
     throw DataError(row.where() + ": of 'chosen' and 'rejected' one is text and one is messages");
   }
-  const auto make = messages ? of_messages : of_texts;
-  Example example = make(row, "chosen");
-  example.rejected = std::make_shared<const Example>(make(row, "rejected"));
-  if (example.prompt != example.rejected->prompt) {
-    throw DataError(row.where() + ": 'chosen' and 'rejected' are answers to different prompts");
+  auto [chosen, rejected] = messages ? of_conversations(row) : of_texts(row);
+  const bool same = messages ? shared_messages(chosen.chat->messages, rejected.chat->messages) ==
+                                   std::max(chosen.chat->messages.size(), rejected.chat->messages.size())
+                             : chosen.completion == rejected.completion;
+  if (same && row.source().train_on != TrainOn::kChosen) {
+    throw DataError(row.where() +
+                    ": 'chosen' and 'rejected' are the same answer, which teaches nothing; "
+                    "data.on_error: skip leaves such rows out");
   }
-  return example;
+  chosen.margin = margin_of(row);
+  chosen.rejected = std::make_shared<const Example>(std::move(rejected));
+  return std::move(chosen);
 }
 
 }  // namespace
 
+// Of texts.
 Format preference_format() {
   return {.name = "preference",
-          .columns = {"prompt", "input", "chosen", "rejected", "tools", "system", "system_prompt"},
+          .columns = {"prompt", "input", "chosen", "rejected", "tools", "system", "system_prompt", "margin"},
           .make = make_preference,
-          .optional = {"prompt", "input", "tools", "system", "system_prompt"},
-          .turns = Turns::kAlways,
+          .optional = {"prompt", "input", "tools", "system", "system_prompt", "margin"},
+          .turns = Turns::kIfAsked,
           .trains = Trains::kPair,
-          .elsewhere = {"dpo"}};
+          .elsewhere = {"dpo"},
+          .of_messages = "preference_chat"};
+}
+
+Format preference_chat_format() {
+  Format format = preference_format();
+  format.name = "preference_chat";
+  format.turns = Turns::kAlways;
+  format.elsewhere = {};
+  format.of_messages = {};
+  return format;
 }
 
 }  // namespace lora
