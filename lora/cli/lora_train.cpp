@@ -72,7 +72,8 @@ int run(const std::string& recipe_file, const std::vector<std::string>& override
   }
   const auto tokenizer = load_tokenizer(shared.model.path, shared.model.new_tokens);
   std::vector<PreparedRun> prepared = prepare_runs(recipes, options, *tokenizer);
-  const auto model = load_model(shared.model, *tokenizer, shared.training.seed, prepared.front().labels.names());
+  const auto model =
+      load_model(shared.model, *tokenizer, shared.training.seed, head_names(shared, prepared.front().labels));
   AdapterSet adapters(model);
   std::vector<PlannedRun> planned;
   for (PreparedRun& run : prepared) {
@@ -86,6 +87,7 @@ int run(const std::string& recipe_file, const std::vector<std::string>& override
   std::vector<ActiveRun> active;
   for (PlannedRun& run : planned) {
     active.emplace_back(std::move(run));
+    say(titled(active.back().name(), active.back().reference_report()));
     say(titled(active.back().name(), resume_report(active.back())));
   }
   note_stop_signals();

@@ -11,6 +11,7 @@
 #include "lora/adapters/registry.h"
 #include "lora/data/format.h"
 #include "lora/export/export.h"
+#include "lora/training/objective.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 
@@ -120,6 +121,7 @@ class Checker {
                recipe_.adapter.method + " has none",
            {"training.loraplus_lr_ratio", "adapter.method"});
     }
+    check_objective();
     if (training.keep_best) expect_validation("training.keep_best");
     if (training.early_stopping_patience > 0) expect_validation("training.early_stopping_patience");
     if (recipe_.evaluation.exact_match > 0) expect_validation("evaluation.exact_match");
@@ -138,6 +140,93 @@ class Checker {
   }
   // A rule that reads this key alone.
   void fail(const std::string& path, const std::string& message) const { fail(path, message, {path}); }
+
+  // The objective, and the keys of training.preference that have no part in it.
+  void check_objective() const {
+    const TrainingConfig& training = recipe_.training;
+    const PreferenceConfig &preference = training.preference, plain;
+    const std::string& objective = training.objective;
+    const auto refuse = [&](const std::string& key, const std::string& reason) {
+      fail(key, key + ": " + reason, {key, "training.objective"});
+    };
+    if (objective == "sequence_classification" || (objective != "causal_lm" && classifies())) {
+      return refuse("training.objective", objective + " does not go with model.head " + name_of(recipe_.model.head) +
+                                              "; a classifier's objective follows from model.head alone");
+    }
+    check_best_by();
+    const auto is = [&](std::initializer_list<const char*> names) {
+      return std::ranges::any_of(names, [&](const char* name) { return objective == name; });
+    };
+    const auto only_for = [&](const char* key, bool set, std::initializer_list<const char*> names) {
+      if (!set || is(names)) return;
+      std::string list;
+      for (const char* name : names) list += std::string(list.empty() ? "" : ", ") + name;
+      refuse("training.preference." + std::string(key),
+             "has a part in training.objective " + list + ", found " + objective);
+    };
+    only_for("beta", preference.beta != plain.beta, {"dpo", "ipo", "orpo", "cpo", "simpo", "kto"});
+    only_for("loss", preference.loss != plain.loss, {"dpo", "cpo", "kto"});
+    only_for("simpo_gamma", preference.simpo_gamma != plain.simpo_gamma, {"simpo"});
+    only_for("cpo_alpha", preference.cpo_alpha.has_value(), {"cpo", "simpo"});
+    only_for("desirable_weight", preference.desirable_weight != plain.desirable_weight, {"kto"});
+    only_for("undesirable_weight", preference.undesirable_weight != plain.undesirable_weight, {"kto"});
+    only_for("sft_weight", preference.sft_weight != plain.sft_weight, {"dpo", "ipo"});
+    only_for("center_rewards_coefficient", preference.center_rewards_coefficient != 0, {"reward"});
+    only_for("label_smoothing", preference.label_smoothing != 0, {"dpo", "cpo", "simpo"});
+    only_for("reference", preference.reference == ReferenceKind::kInitial, {"dpo", "ipo", "kto"});
+    only_for("share_prompt", !preference.share_prompt, {"dpo", "ipo", "orpo", "cpo", "simpo", "reward"});
+    const bool compares = is({"dpo", "ipo", "kto"});
+    if (compares && preference.reference == ReferenceKind::kNone) {
+      refuse("training.preference.reference",
+             "objective " + objective + " compares with a reference; orpo, cpo and simpo have none");
+    }
+    const PairLoss loss = preference.loss;
+    if (objective == "cpo" && loss != PairLoss::kSigmoid && loss != PairLoss::kHinge) {
+      refuse("training.preference.loss", name_of(loss) + " is not a loss of cpo; expected sigmoid or hinge");
+    }
+    if (objective == "kto" && loss != PairLoss::kSigmoid && loss != PairLoss::kApoZero) {
+      refuse("training.preference.loss",
+             name_of(loss) + " is not a loss of kto; expected apo_zero, or to leave it out");
+    }
+    if (preference.label_smoothing != 0 && objective == "dpo" && loss != PairLoss::kRobust) {
+      refuse("training.preference.label_smoothing", "of dpo's losses robust alone has it, found " + name_of(loss));
+    }
+    if (preference.label_smoothing >= 0.5) {
+      refuse("training.preference.label_smoothing", "expected less than 0.5: at a half the pairs say nothing");
+    }
+    if (objective == "kto" && loss == PairLoss::kSigmoid && training.batch_size < 2) {
+      refuse("training.batch_size", "objective kto compares with other rows' answers; expected at least 2");
+    }
+    if (!learns_preferences(recipe_.data.trains)) return;
+    if (recipe_.data.train_on != TrainOn::kAssistant) {
+      refuse("data.train_on", "goes with training.objective causal_lm, found " + objective);
+    }
+    if (recipe_.data.overlong == Overlong::kSplit) {
+      refuse("data.overlong",
+             "a preferred answer is not split; expected truncate, which cuts the prompt's front, or drop");
+    }
+    if (recipe_.data.streaming && compares) {
+      refuse("data.streaming", "objective " + objective + " computes a reference of all rows before the first step");
+    }
+    for (size_t i = 0; i < recipe_.exports.size(); ++i) {
+      if (objective != "reward" || recipe_.exports[i] != "gguf") continue;
+      const std::string place = "export." + std::to_string(i);
+      fail(place, "export: gguf holds a language model; a reward model is exported as peft or huggingface",
+           {place, "training.objective"});
+    }
+  }
+
+  void check_best_by() const {
+    const std::string& by = recipe_.training.best_by;
+    const std::vector<std::string_view>& measures = find_objective(recipe_.training.objective).measures;
+    if (by == "loss" || std::ranges::count(measures, by) > 0) return;
+    std::string list = "loss";
+    for (const std::string_view name : measures) list += ", " + std::string(name);
+    fail("training.best_by",
+         "training.best_by: objective " + recipe_.training.objective + " does not measure '" + by +
+             "'; expected one of " + list,
+         {"training.best_by", "training.objective"});
+  }
 
   // What the method's row does not allow.
   void check_method_options(const Method& method) const {
@@ -260,7 +349,8 @@ class Checker {
            {path + ".format", "model.head"});
       return;
     }
-    if (const std::string problem = format ? train_on_problem(*format, source) : ""; !problem.empty()) {
+    if (const std::string problem = format ? train_on_problem(*format, source, recipe_.data.trains) : "";
+        !problem.empty()) {
       const std::string key = path + (format->trains == Trains::kPair ? ".format" : ".train_on");
       fail(key, key + ": " + problem, {path + ".format", path + ".train_on"});
     }

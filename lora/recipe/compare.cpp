@@ -56,11 +56,12 @@ KeysAndValues flatten(Recipe recipe) {
 }
 
 bool decides_what_is_trained(const std::string& key) {
-  static constexpr std::array<std::string_view, 5> training = {
-      "training.seed", "training.batch_size", "training.max_length", "training.packing", "training.optimizer"};
+  static constexpr std::array<std::string_view, 7> training = {
+      "training.seed",    "training.objective", "training.batch_size", "training.max_length",
+      "training.packing", "training.optimizer", "training.best_by"};
   if (key == "data.cache_dir" || key == "data.max_errors") return false;
   return key.starts_with("model.") || key.starts_with("adapter.") || key.starts_with("data.") ||
-         std::ranges::find(training, key) != training.end();
+         key.starts_with("training.preference.") || std::ranges::find(training, key) != training.end();
 }
 
 // Calls visit(key, value of a, value of b, whether it decides what is trained) for every key that differs.

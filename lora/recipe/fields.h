@@ -16,6 +16,7 @@
 #include "lora/quantization/quantizer.h"
 #include "lora/recipe/recipe.h"
 #include "lora/recipe/values.h"
+#include "lora/training/objective.h"
 #include "lora/training/schedules.h"
 #include "models/network/pretrained.h"
 
@@ -163,8 +164,25 @@ void describe(Fields& fields, DataConfig& data) {
 }
 
 template <typename Fields>
+void describe(Fields& fields, PreferenceConfig& preference) {
+  fields.value("beta", preference.beta, kPositive);
+  fields.value("loss", preference.loss, Any{});
+  fields.value("label_smoothing", preference.label_smoothing, kShare);
+  fields.value("reference", preference.reference, Any{});
+  fields.value("simpo_gamma", preference.simpo_gamma, kNotNegative);
+  fields.value("cpo_alpha", preference.cpo_alpha, kNotNegative);
+  fields.value("desirable_weight", preference.desirable_weight, kNotNegative);
+  fields.value("undesirable_weight", preference.undesirable_weight, kNotNegative);
+  fields.value("sft_weight", preference.sft_weight, kNotNegative);
+  fields.value("center_rewards_coefficient", preference.center_rewards_coefficient, kNotNegative);
+  fields.value("share_prompt", preference.share_prompt, Any{});
+}
+
+template <typename Fields>
 void describe(Fields& fields, TrainingConfig& training) {
   fields.value("seed", training.seed, Any{});
+  fields.value("objective", training.objective, objective_names());
+  fields.section("preference", training.preference);
   fields.value("max_steps", training.max_steps, Integers{1});
   fields.value("epochs", training.epochs, kPositive);
   fields.value("batch_size", training.batch_size, Integers{1});
@@ -189,6 +207,7 @@ void describe(Fields& fields, TrainingConfig& training) {
   fields.value("checkpoint_every", training.checkpoint_every, Integers{0});
   fields.value("checkpoint_keep", training.checkpoint_keep, Integers{1});
   fields.value("keep_best", training.keep_best, Any{});
+  fields.value("best_by", training.best_by, Any{});
   fields.value("early_stopping_patience", training.early_stopping_patience, Integers{0});
   fields.value("memory", training.memory, Any{});
   fields.value("memory_limit", training.memory_limit, Bytes{});

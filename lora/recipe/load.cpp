@@ -15,6 +15,7 @@
 #include "lora/recipe/modules.h"
 #include "lora/recipe/paths.h"
 #include "lora/recipe/problems.h"
+#include "lora/training/objective.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -188,6 +189,8 @@ NamedRecipe read_recipe(const std::string& name, YamlNode root, const std::files
   describe(reader, recipe);
   const YamlNode* exports = root.find("export");
   if (!exports || exports->is(YamlNode::Kind::kNull)) recipe.exports = default_exports(recipe.adapter);
+  recipe.data.trains =
+      recipe.model.head != Head::kNone ? Trains::kLabel : find_objective(recipe.training.objective).trains;
   check_recipe(recipe, root, own);
   find_paths(recipe, file.parent_path());
   if (purpose == Purpose::kRun) {

@@ -6,19 +6,25 @@
 #include "lora/data/dataset.h"
 #include "lora/training/config.h"
 #include "lora/training/confusion.h"
+#include "lora/training/measures.h"
 #include "lora/training/objective.h"
 #include "models/network/decoder.h"
 
 namespace lora {
 
 struct Evaluation {
-  double loss = 0;      // mean over the set's terms, as the objective counts them
-  Confusion confusion;  // of a classifier; else empty
+  double loss = 0;         // mean over the set's terms, as the objective counts them
+  Confusion confusion;     // of a classifier; else empty
+  Measures measures = {};  // of the objective, beside the loss
 };
 
-// Evaluates all samples of `data`, packed. `config`: seed and max_length. `plan`: of the passes. Leaves the model in
-// evaluation mode and changes nothing else.
+// Evaluates all samples of `data`, packed. `reference`: of data. `config`: seed and max_length. `plan`: of the passes.
+// Leaves the model in evaluation mode and changes nothing else.
 Evaluation evaluate(LlamaForCausalLM& model, const Objective& objective, const Dataset& data,
-                    const TrainingConfig& config, ExecutionPlan plan);
+                    const Reference& reference, const TrainingConfig& config, ExecutionPlan plan);
+
+// The reference of `data` by the model as it is, in evaluation mode; see objective.h. Leaves the model in that mode.
+Reference compute_reference(LlamaForCausalLM& model, const Objective& objective, const Dataset& data,
+                            const TrainingConfig& config, ExecutionPlan plan);
 
 }  // namespace lora

@@ -28,7 +28,7 @@ std::optional<LoopEnd> loop_turn(Trainer& trainer, const TrainingConfig& config,
   if (trainer.has_validation() && (last || due(config.eval_every))) {
     const Evaluation evaluation = trainer.evaluate();
     expect_finite(evaluation, trainer.progress().step);
-    best = trainer.record_validation_loss(evaluation.loss);
+    best = trainer.record(evaluation);
     events.on_evaluation(evaluation, best);
   }
   const bool stop = trainer.replicas().agree_to_stop(events.stop_requested());

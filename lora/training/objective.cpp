@@ -2,44 +2,76 @@
 
 #include <algorithm>
 
+#include "lora/training/evaluation.h"
 #include "lora/training/objectives/objectives.h"
 #include "models/base/error.h"
 
 namespace lora {
 
+Terms& Terms::operator+=(const Terms& other) {
+  units += other.units;
+  tokens += other.tokens;
+  return *this;
+}
+
+void Objective::evaluate(LlamaForCausalLM& model, const PassInput& input, const Whole& whole,
+                         Evaluation& evaluation) const {
+  evaluation.loss += loss(model, input, whole, evaluation.measures).item<double>();
+}
+
+std::pair<at::Tensor, at::Tensor> Objective::reference_of(LlamaForCausalLM&, const Dataset&, const Pass&,
+                                                          ExecutionPlan) const {
+  return {};
+}
+
+double Objective::shared_part(LlamaForCausalLM&, const PassInput&, const Terms&) const { return 0; }
+
 const Names& objective_names() {
   static const Names names = [] {
     Names all;
-    for (const Objective* objective : kObjectives) all.known.emplace_back(objective->name);
+    for (const ObjectiveRow& row : objectives()) all.known.emplace_back(row.name);
     return all;
   }();
   return names;
 }
 
-const Objective& find_objective(const std::string& name) {
-  for (const Objective* objective : kObjectives) {
-    if (objective->name == name) return *objective;
+const ObjectiveRow& find_objective(const std::string& name) {
+  for (const ObjectiveRow& row : objectives()) {
+    if (row.name == name) return row;
   }
   throw Error(ExitCode::kRecipe, "training",
               "objective: '" + name + "' is not an objective" + name_hint(objective_names(), name) +
                   "; expected one of " + joined(objective_names().known));
 }
 
-const Objective& objective_of(const LlamaForCausalLM& model) {
-  return find_objective(model.config().labels.empty() ? "causal_lm" : "sequence_classification");
+bool compares_with_start(const TrainingConfig& config) {
+  return find_objective(config.objective).make(config)->needs_reference();
 }
 
-int64_t count_terms(const Objective& objective, const Dataset& data, std::span<const int64_t> samples) {
-  int64_t terms = 0;
+std::unique_ptr<Objective> make_objective(const TrainingConfig& config, const LlamaForCausalLM& model) {
+  const bool classifies = !model.config().labels.empty() && config.objective == "causal_lm";
+  return find_objective(classifies ? "sequence_classification" : config.objective).make(config);
+}
+
+Terms count_terms(const Objective& objective, const Dataset& data, std::span<const int64_t> samples) {
+  Terms terms;
   for (const int64_t sample : samples) terms += objective.terms(data[sample]);
   return terms;
 }
 
 int64_t supervised_tokens(const SampleView& sample) { return std::ranges::count(sample.supervised, uint8_t{1}); }
 
-at::Tensor supervised_loss(LlamaForCausalLM& model, const Dataset& data, const Pass& pass, ExecutionPlan plan) {
-  const TrainBatch batch = pass_batch(model, data, pass);
-  return model.loss_sum(batch.tokens, batch.targets, plan);
+at::Tensor supervised_loss(LlamaForCausalLM& model, const PassInput& input) {
+  const TrainBatch batch = pass_batch(model, input.data, input.pass);
+  return model.loss_sum(batch.tokens, batch.targets, input.plan);
+}
+
+Whole whole_of(const Objective& objective, LlamaForCausalLM& model, const Dataset& data, const Reference& reference,
+               const Terms& terms, std::span<const Pass> passes, ExecutionPlan plan) {
+  Whole whole{terms};
+  if (!objective.has_shared_part()) return whole;
+  for (const Pass& pass : passes) whole.shared += objective.shared_part(model, {data, reference, pass, plan}, terms);
+  return whole;
 }
 
 }  // namespace lora

@@ -1,8 +1,15 @@
 #include "lora/training/passes.h"
 
+#include "lora/training/objective.h"
 #include "models/engine/row_counts.h"
 
 namespace lora {
+
+RowShape row_shape(const Dataset& data, const TrainingConfig& config) {
+  if (learns_preferences(find_objective(config.objective).trains))
+    return {.packing = false, .max_length = data.longest()};
+  return {.packing = config.packing, .max_length = config.max_length};
+}
 
 std::vector<Pass> split_into_passes(const EpochPlan& plan, int64_t first, int64_t end,
                                     const std::vector<int64_t>& lengths, std::optional<int64_t> rows_per_pass,

@@ -13,7 +13,7 @@ struct Progress {
   RowPlace place;    // of the next step's first row
   int64_t tokens = 0;
   int64_t supervised_tokens = 0;
-  double best_loss = std::numeric_limits<double>::infinity();  // lowest validation loss
+  double best_loss = std::numeric_limits<double>::infinity();  // of the best evaluation: rank_of()
   int64_t best_step = 0;                                       // 0: no evaluation yet
   int64_t evaluations_without_gain = 0;                        // since best_step
   int64_t skipped_steps = 0;                                   // of `step`, those without an update

@@ -26,7 +26,8 @@ RowCursor::RowCursor(const Dataset& data, SampleStream* stream, const TrainingCo
       steps_per_epoch_(ceil_div(rows_.size(), config.batch_size)) {}
 
 EpochPlan RowCursor::plan_of(int64_t epoch) const {
-  return plan_epoch(lengths_, config_.packing, config_.max_length, shuffle_, config_.seed, epoch, mixture_.draw(epoch));
+  const RowShape shape = row_shape(*data_, config_);
+  return plan_epoch(lengths_, shape.packing, shape.max_length, shuffle_, config_.seed, epoch, mixture_.draw(epoch));
 }
 
 int64_t RowCursor::steps_in(double epochs) const {

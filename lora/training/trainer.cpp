@@ -42,7 +42,7 @@ Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, RowCurso
       rows_(std::move(rows)),
       validation_(validation),
       replicas_(std::move(replicas)),
-      objective_(objective_of(model)),
+      objective_(make_objective(config, model)),
       groups_(make_parameter_groups(trainable_parameters(model), config)),
       optimizer_(groups_, config),
       total_steps_(config.max_steps ? *config.max_steps : rows_.steps_in(*config.epochs)),
@@ -77,22 +77,30 @@ bool Trainer::has_rows() {
   return more;
 }
 
-bool Trainer::record_validation_loss(double loss) { return lora::record_validation_loss(progress_, loss); }
+bool Trainer::record(const Evaluation& evaluation) { return record_evaluation(progress_, evaluation, config_.best_by); }
+
+void Trainer::set_references(Reference training, Reference validation) {
+  reference_ = std::move(training);
+  validation_reference_ = std::move(validation);
+}
 
 StepMetrics Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
   const ProfileTo profile(profile_);
   const StepRows rows = rows_.next(plan_.tokens);
-  const auto terms = static_cast<double>(count_terms(objective_, rows_.data(), rows.samples));
+  const std::vector<Pass> passes = own_passes(rows);
   seed_dropout();
   model_.train();
   optimizer_.zero_grad();
+  const Whole whole = whole_of_step(rows, passes);
   double loss = 0;
-  for (const Pass& pass : own_passes(rows)) {
-    const at::Tensor part = objective_.loss(model_, rows_.data(), pass, plan_) / terms;
+  Measures measures;
+  for (const Pass& pass : passes) {
+    const at::Tensor part = objective_->loss(model_, {rows_.data(), reference_, pass, plan_}, whole, measures);
     part.backward();
     loss += part.item<double>();
   }
+  objective_->complete(measures);
   loss = replicas_->sum(optimizer_.gradients(), loss);
   hooks_->after_backward();
   const double norm = optimizer_.grad_norm();
@@ -104,7 +112,8 @@ StepMetrics Trainer::step() {
                        .grad_norm = norm,
                        .lr = config_.learning_rate * factor,
                        .seconds = seconds.count(),
-                       .skipped = !finite});
+                       .skipped = !finite,
+                       .measures = std::move(measures)});
 }
 
 // Dropout's randomness is a function of seed and step, so that no generator's state has to be kept.
@@ -116,9 +125,16 @@ void Trainer::seed_dropout() const {
 std::vector<Pass> Trainer::own_passes(const StepRows& rows) const {
   std::vector<Pass> own;
   for (size_t i = as_size(replicas_->rank()); i < rows.passes.size(); i += as_size(replicas_->count())) {
-    if (count_terms(objective_, rows_.data(), rows.passes[i]) > 0) own.push_back(rows.passes[i]);
+    if (count_terms(*objective_, rows_.data(), rows.passes[i]).tokens > 0) own.push_back(rows.passes[i]);
   }
   return own;
+}
+
+Whole Trainer::whole_of_step(const StepRows& rows, const std::vector<Pass>& passes) {
+  const Terms terms = count_terms(*objective_, rows_.data(), rows.samples);
+  Whole whole = whole_of(*objective_, model_, rows_.data(), reference_, terms, passes, plan_);
+  if (objective_->has_shared_part()) whole.shared = replicas_->sum({}, whole.shared);
+  return whole;
 }
 
 // False for a step to skip. Throws for one that ends the run.

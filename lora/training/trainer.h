@@ -32,12 +32,13 @@ struct StepMetrics {
   double flops = 0;  // see flops.h
   double seconds = 0;
   bool skipped = false;                // loss or gradient is not finite: nothing was updated
+  Measures measures = {};              // of the objective, beside the loss
   nlohmann::ordered_json method = {};  // the adapter method's own columns
 };
 
 class Trainer {
  public:
-  // Trains the model's parameters that require gradients, by the objective that fits its head. `validation` may be
+  // Trains the model's parameters that require gradients, by make_objective(). `validation` may be
   // null; it must outlive the trainer, as must what `rows` reads. One thread drives a trainer. Throws Error (exit
   // code 2) for a learning_rates key or an lr_schedule that means nothing.
   Trainer(LlamaForCausalLM& model, const TrainingConfig& config, RowCursor rows, const Dataset* validation,
@@ -63,11 +64,13 @@ class Trainer {
   void expect_finite_weights() const;
 
   // Of the validation set; see evaluation.h.
-  Evaluation evaluate() { return lora::evaluate(model_, objective_, *validation_, config_, plan_); }
+  Evaluation evaluate() {
+    return lora::evaluate(model_, *objective_, *validation_, validation_reference_, config_, plan_);
+  }
 
   const Progress& progress() const { return progress_; }
-  // Records a validation loss in the progress; see early_stopping.h.
-  bool record_validation_loss(double loss);
+  // Records an evaluation in the progress; see early_stopping.h.
+  bool record(const Evaluation& evaluation);
 
   // The method's part in every step from now on; null: none.
   void set_hooks(std::unique_ptr<TrainingHooks> hooks);
@@ -79,6 +82,10 @@ class Trainer {
   void resume(const Progress& progress);
   AdamW& optimizer() { return optimizer_; }
 
+  const Objective& objective() const { return *objective_; }
+  // Of the training and the validation data, where the objective needs them. Before the first step.
+  void set_references(Reference training, Reference validation);
+
   // How passes are computed from now on. Before: the default plan with config.fused.
   void set_plan(ExecutionPlan plan) { plan_ = plan; }
 
@@ -88,6 +95,7 @@ class Trainer {
  private:
   void seed_dropout() const;
   std::vector<Pass> own_passes(const StepRows& rows) const;
+  Whole whole_of_step(const StepRows& rows, const std::vector<Pass>& passes);
   bool is_finite(double loss, double norm);
   void update(double norm, double factor);
   StepMetrics finish(const StepRows& rows, StepMetrics metrics);
@@ -97,7 +105,8 @@ class Trainer {
   RowCursor rows_;
   const Dataset* validation_;
   std::shared_ptr<Replicas> replicas_;
-  const Objective& objective_;
+  std::unique_ptr<Objective> objective_;
+  Reference reference_, validation_reference_;
   std::vector<ParameterGroup> groups_;
   AdamW optimizer_;
   int64_t total_steps_;

@@ -48,6 +48,35 @@ TEST_CASE("an unknown key is refused with the nearest one") {
   });
 }
 
+TEST_CASE("an objective refuses data that it cannot learn from, and keys that have no part in it") {
+  const auto refused = [](const std::string& format, const std::string& objective, const std::string& part) {
+    const std::string yaml = with_line(with_line(kMinimal, 9, "  max_steps: 200\n  " + objective), 7,
+                                       "    - {path: train.jsonl, format: " + format + "}");
+    INFO(objective);
+    CHECK_THAT(error_of(yaml), Catch::Matchers::Contains(part));
+  };
+  refused("completion", "objective: dop", "'dop' (did you mean 'dpo'?)");
+  refused("completion", "objective: dpo",
+          "7:35: data.train.0.train_on"
+          ": the objective learns from pairs");
+  refused("preference", "preference: {beta: 0}", "training.preference.beta: expected a number above 0");
+  refused("preference", "objective: dpo\n  preference: {beta: .nan}", "training.preference.beta");
+  refused("preference", "objective: dpo\n  preference: {simpo_gamma: 1}",
+          "training.preference.simpo_gamma: has a part in training.objective simpo, found dpo");
+  refused("preference", "objective: orpo\n  preference: {reference: initial}",
+          "training.preference.reference: has a part in training.objective dpo, ipo, kto, found orpo");
+  refused("preference", "objective: dpo\n  preference: {reference: none}", "compares with a reference");
+  refused("preference", "objective: cpo\n  preference: {loss: robust}", "robust is not a loss of cpo");
+  refused("preference", "objective: dpo\n  preference: {label_smoothing: 0.1}", "robust alone has it");
+  refused("preference", "objective: kto\n  batch_size: 1", "expected at least 2");
+  refused("preference", "objective: orpo\n  best_by: kl",
+          "does not measure 'kl'; expected one of loss, rewards/chosen");
+  refused("preference", "best_by: rewards/margins", "objective causal_lm does not measure 'rewards/margins'");
+  refused("preference", "objective: sequence_classification", "follows from model.head alone");
+  refused("text", "objective: kto",
+          "learns from answers with a 'label' (true or false), or from pairs, found format text");
+}
+
 TEST_CASE("another tool's name for a key is refused with ours") {
   const std::vector<std::pair<std::string, std::string>> in_adapter = {
       {"r", "rank"},
@@ -270,7 +299,7 @@ TEST_CASE("a name that is none of the known ones is refused with the nearest") {
        "3:10: model.dtype: expected one of auto, float32, bfloat16, found 'bf16' (did you mean 'bfloat16'?)"},
       {7, "    - {path: a, format: alpca}",
        "7:25: data.train.0.format: expected one of auto, alpaca, chat, classification, completion, "
-       "preference, sharegpt, text, found 'alpca' (did you mean 'alpaca'?)"},
+       "preference, preference_chat, sharegpt, text, found 'alpca' (did you mean 'alpaca'?)"},
       {10, "output_dir: x\nexport: [hf]",
        "11:10: export.0: expected one of peft, lora, torchscript, torchscript-int8, huggingface, gguf, gguf-f32, "
        "gguf-f16, gguf-bf16, "
@@ -569,9 +598,10 @@ TEST_CASE("what a chat template cannot be is refused with the names it can") {
       source("text, template: chatml", "41: data.train.0.template: format text has no conversation to render"),
       source("text, train_on: chosen",
              "41: data.train.0.train_on: chosen goes with pairs or a label, found format text"),
-      source("preference",
-             "25: data.train.0.format: preference pairs are read and checked, but training on preferences does not "
-             "exist yet; train_on: chosen trains on the chosen answers alone"),
+      source(
+          "preference",
+          "25: data.train.0.format: pairs are learnt by training.objective dpo, ipo, orpo, simpo, cpo, kto or reward; "
+          "train_on: chosen trains on the chosen answers alone"),
       {6, "  train_on: chosen\n  train:",
        "6:13: data.train_on: chosen is for a source with pairs or labels alone; set it in that source's train_on"},
       {6, "  overlong: cut\n  train:",

@@ -83,6 +83,7 @@ class RandomRecipes {
     recipe.evaluation = {integer(0), integer(0), integer(1)};
     if (coin()) {
       recipe.model.head = Head::kSequenceClassification;
+      recipe.data.trains = Trains::kLabel;
       recipe.evaluation.exact_match = 0;
       for (auto* list : {&recipe.data.train, &recipe.data.validation}) {
         for (DataSource& one : *list)
@@ -353,6 +354,19 @@ data:
     pii: warn
 training:
   seed: 42
+  objective: causal_lm
+  preference:
+    beta: 0.1
+    loss: sigmoid
+    label_smoothing: 0.0
+    reference: auto
+    simpo_gamma: 0.5
+    cpo_alpha: null
+    desirable_weight: 1.0
+    undesirable_weight: 1.0
+    sft_weight: 0.0
+    center_rewards_coefficient: 0.0
+    share_prompt: true
   max_steps: 200
   epochs: null
   batch_size: 8
@@ -377,6 +391,7 @@ training:
   checkpoint_every: 0
   checkpoint_keep: 2
   keep_best: false
+  best_by: loss
   early_stopping_patience: 0
   memory: auto
   memory_limit: null

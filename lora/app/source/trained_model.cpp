@@ -26,6 +26,10 @@ Labels choose_labels(const Recipe& recipe, const CacheOptions& cache) {
   return Labels(names.empty() ? collect_labels(recipe.data.train, recipe.data, cache) : std::move(names));
 }
 
+LabelNames head_names(const Recipe& recipe, const Labels& labels) {
+  return recipe.training.objective == "reward" ? LabelNames{"LABEL_0"} : labels.names();
+}
+
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
                                              const LabelNames& labels, const NewRows& new_rows) {
   const Quantizer quantizer = make_quantizer({section.quantization, section.double_quantization});

@@ -120,7 +120,9 @@ TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<
 }
 
 bool is_classifier(const TrainedSource& source) {
-  if (source.recipe) return source.recipe->model.head != Head::kNone;
+  if (source.recipe) {
+    return source.recipe->model.head != Head::kNone || source.recipe->training.objective == "reward";
+  }
   return read_peft_config(source.directory, source.adapter.ignored_options).task_type == "SEQ_CLS";
 }
 

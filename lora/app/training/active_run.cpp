@@ -6,6 +6,7 @@
 #include "lora/app/training/base_record.h"
 #include "lora/app/training/data_record.h"
 #include "lora/app/training/machine.h"
+#include "lora/app/training/reference_cache.h"
 #include "lora/app/training/signals.h"
 #include "lora/checkpoints/training_state.h"
 #include "lora/data/chat_template.h"
@@ -46,6 +47,7 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
     questions_ = load_questions(recipe().data, prepared.data->config.validation, *prepared.tokenizer,
                                 recipe().evaluation.exact_match);
   }
+  reference_report_ = prepare_references(planned_);
   if (const auto& checkpoint = directory().resume_from()) {
     read_training_state(checkpoint->directory, planned_.adapted, trainer());
     if (prepared.streams()) {

@@ -40,6 +40,8 @@ class ActiveRun {
   RunDirectory& directory() const { return *planned_.prepared.directory; }
   // The step of the checkpoint that the run continues from; 0: from the beginning.
   int64_t resumed_step() const { return resumed_step_; }
+  // What a person reads about the reference of a preference run; empty: it has none.
+  const std::string& reference_report() const { return reference_report_; }
 
   // What finish() reads.
   const std::vector<Question>& questions() const { return questions_; }  // of validation rows
@@ -58,6 +60,7 @@ class ActiveRun {
   void write_answers(const Answers& answers, int64_t step, double epoch);
 
   PlannedRun planned_;
+  std::string reference_report_;
   std::vector<Question> questions_;
   std::optional<Answers> before_;
   std::optional<Evaluation> evaluation_;

@@ -26,7 +26,7 @@ std::string config_plan(const Recipe& recipe) {
   const TrainingConfig& training = recipe.training;
   const fs::path directory = recipe.model.path;
   const Labels labels = choose_labels(recipe);
-  const auto model = make_meta(directory, recipe.model.dtype, labels.names(),
+  const auto model = make_meta(directory, recipe.model.dtype, head_names(recipe, labels),
                                make_quantizer({recipe.model.quantization, recipe.model.double_quantization}));
   AdapterConfig adapter = recipe.adapter;
   adapter.init_from.clear();  // of the same shapes, and not read

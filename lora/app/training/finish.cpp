@@ -33,8 +33,8 @@ std::string end_report(const ActiveRun& run) {
       return "Stopped after step " + std::to_string(progress.step) +
              (progress.step > 0 ? "; the checkpoint is written, continue with --resume" : "; continue with --resume");
     case LoopEnd::kEarlyStopping:
-      return "Stopped early: no better validation loss in " + std::to_string(progress.evaluations_without_gain) +
-             " evaluations\n";
+      return "Stopped early: no better validation " + run.recipe().training.best_by + " in " +
+             std::to_string(progress.evaluations_without_gain) + " evaluations\n";
     case LoopEnd::kOutOfData:
       return "The training data ended after step " + std::to_string(progress.step) + " of " +
              std::to_string(run.trainer().total_steps()) + "\n";
@@ -50,8 +50,9 @@ std::string take_best_weights(ActiveRun& run) {
   const Progress& progress = run.trainer().progress();
   if (!run.recipe().training.keep_best || progress.best_step == 0 || progress.best_step == progress.step) return "";
   read_trained_weights(run.directory().checkpoints().verified(progress.best_step), run.planned().adapted);
-  return "The best weights are those of step " + std::to_string(progress.best_step) + ", with a validation loss of " +
-         fixed(progress.best_loss, 4) + "\n";
+  const std::string& by = run.recipe().training.best_by;
+  return "The best weights are those of step " + std::to_string(progress.best_step) + ", with a validation " + by +
+         " of " + fixed(by == "loss" || progress.best_loss > 0 ? progress.best_loss : -progress.best_loss, 4) + "\n";
 }
 
 std::string write_exports(const ActiveRun& run) {

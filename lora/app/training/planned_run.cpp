@@ -45,7 +45,9 @@ PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
   PlannedRun run{.prepared = std::move(prepared), .set = &set};
   Recipe& recipe = run.prepared.recipe;
   const uint64_t seed = recipe.training.seed;
-  const bool fresh = run.prepared.starts_fresh();
+  // A reference is of the weights at the start, also where the run continues from others.
+  const bool refers = run.prepared.directory && compares_with_start(recipe.training);
+  const bool fresh = run.prepared.starts_fresh() || refers;
   // A lone adapter needs no way back to the bare base, for which full fine-tuning would hold a second copy.
   run.adapted = run.name().empty() ? inject(set.model(), recipe.adapter, seed, fresh)
                                    : set.add(run.name(), recipe.adapter, seed, fresh);

@@ -193,20 +193,39 @@ std::string answers_report(const std::vector<Question>& questions, const Answers
   return text;
 }
 
+namespace {
+
+// "  margin 0.123  accuracy 75 %" of a preference step; empty for another.
+std::string preference_text(const Measures& measures) {
+  std::string text;
+  for (const auto& [shown, names] : {std::pair("margin", std::array{"rewards/margins", "margin"}),
+                                     std::pair("accuracy", std::array{"rewards/accuracies", "accuracy"})}) {
+    for (const char* name : names) {
+      const Measures::Mean* mean = measures.find(name);
+      if (mean) text += "  " + std::string(shown) + " " + fixed(mean->value(), 3);
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
 ProgressStep progress_step(const StepMetrics& metrics, const std::string& adapter) {
   return {.number = metrics.step,
           .tokens = metrics.tokens,
           .seconds = metrics.seconds,
-          .before = labelled(adapter) + "loss " + fixed(metrics.loss, 4) + "  lr " + as_scientific(metrics.lr) +
-                    (metrics.skipped ? "  skipped: not finite" : ""),
+          .before = labelled(adapter) + "loss " + fixed(metrics.loss, 4) + preference_text(metrics.measures) + "  lr " +
+                    as_scientific(metrics.lr) + (metrics.skipped ? "  skipped: not finite" : ""),
           .after = as_bytes(peak_memory_bytes())};
 }
 
 std::string evaluation_line(const Evaluation& evaluation, bool best, const std::string& adapter) {
   const Confusion& confusion = evaluation.confusion;
-  return labelled(adapter) + "validation loss " + fixed(evaluation.loss, 4) + "  " +
-         (confusion.empty() ? "perplexity " + fixed(std::exp(evaluation.loss), 3) : accuracy_line(confusion)) +
-         (best ? "  (best so far)" : "");
+  const std::string beside = !confusion.empty() ? "  " + accuracy_line(confusion)
+                             : evaluation.measures.means().empty()
+                                 ? "  perplexity " + fixed(std::exp(evaluation.loss), 3)
+                                 : preference_text(evaluation.measures);
+  return labelled(adapter) + "validation loss " + fixed(evaluation.loss, 4) + beside + (best ? "  (best so far)" : "");
 }
 
 }  // namespace lora

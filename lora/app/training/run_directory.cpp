@@ -99,17 +99,19 @@ void RunDirectory::write_step(const StepMetrics& metrics, double peak_flops) {
       {"peak_memory_bytes", peak_memory_bytes()},
   };
   if (metrics.skipped) row["skipped"] = true;
+  for (const Measures::Mean& mean : metrics.measures.means()) row[mean.name] = mean.value();
   row.update(metrics.method);
   metrics_->append(row.dump());
 }
 
 void RunDirectory::write_evaluation(const Progress& progress, double epoch, const Evaluation& evaluation) {
   ordered_json row = {{"step", progress.step}, {"epoch", epoch}, {"eval_loss", evaluation.loss}};
-  if (evaluation.confusion.empty()) {
-    row["eval_perplexity"] = std::exp(evaluation.loss);
-  } else {
+  for (const Measures::Mean& mean : evaluation.measures.means()) row["eval_" + mean.name] = mean.value();
+  if (!evaluation.confusion.empty()) {
     row["eval_accuracy"] = evaluation.confusion.accuracy();
     row["eval_macro_f1"] = evaluation.confusion.macro_f1();
+  } else if (evaluation.measures.means().empty()) {
+    row["eval_perplexity"] = std::exp(evaluation.loss);
   }
   row["best_step"] = progress.best_step;
   metrics_->append(row.dump());

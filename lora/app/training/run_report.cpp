@@ -52,7 +52,8 @@ std::string data_lines(const PlannedRun& run, const NamedDatasets& sets) {
   if (run.trainer->has_validation()) text += "Validation  " + dataset_line(prepared.data->validation) + "\n";
   if (recipe.data.validation_split > 0) text += "Split       " + split_line(prepared) + "\n";
   text += sources_notes(sets);
-  if (recipe.training.packing) text += "Packing     " + packing_line(run) + "\n";
+  if (recipe.training.packing && !learns_preferences(recipe.data.trains))
+    text += "Packing     " + packing_line(run) + "\n";
   if (prepared.data->prepared) {
     return text +
            "Prepared    the samples are as lora-data prepare wrote them; cleaning, templates and masks are its\n" +
@@ -108,7 +109,8 @@ std::string run_report(const PlannedRun& run) {
   text += comparison_table(run.adapted, run.plan, baselines(run.adapted, recipe.training, run.need, run.plan)) + "\n";
   if (run.trainer->groups().size() > 1) text += groups_table(run.trainer->groups()) + "\n";
   return text + std::to_string(run.trainer->total_steps()) + " steps of " + std::to_string(recipe.training.batch_size) +
-         " rows, " + std::to_string(run.trainer->rows().steps_per_epoch()) + " steps " +
+         (recipe.data.trains == Trains::kPair ? " pairs, " : " rows, ") +
+         std::to_string(run.trainer->rows().steps_per_epoch()) + " steps " +
          (run.prepared.streams() ? "a window of the stream\n" : "an epoch\n");
 }
 

@@ -1,17 +1,21 @@
-#include "lora/training/evaluation.h"
 #include "lora/training/objectives/objectives.h"
 
 namespace lora {
 namespace {
 
-void evaluate_causal_lm(LlamaForCausalLM& model, const Dataset& data, const Pass& pass, ExecutionPlan plan,
-                        Evaluation& evaluation) {
-  evaluation.loss += supervised_loss(model, data, pass, plan).item<double>();
-}
+class CausalLm final : public Objective {
+ public:
+  Terms terms(const SampleView& sample) const override { return {.units = 1, .tokens = supervised_tokens(sample)}; }
+  at::Tensor loss(LlamaForCausalLM& model, const PassInput& input, const Whole& whole, Measures&) const override {
+    return supervised_loss(model, input) / static_cast<double>(whole.terms.tokens);
+  }
+};
 
 }  // namespace
 
-const Objective kCausalLm{
-    .name = "causal_lm", .terms = supervised_tokens, .loss = supervised_loss, .evaluate = evaluate_causal_lm};
+ObjectiveRow causal_lm_objective() {
+  return {.name = "causal_lm",
+          .make = [](const TrainingConfig&) -> std::unique_ptr<Objective> { return std::make_unique<CausalLm>(); }};
+}
 
 }  // namespace lora

@@ -6,23 +6,38 @@
 namespace lora {
 namespace {
 
-void evaluate_classification(LlamaForCausalLM& model, const Dataset& data, const Pass& pass, ExecutionPlan plan,
-                             Evaluation& evaluation) {
-  const TrainBatch batch = pass_batch(model, data, pass);
-  const at::Tensor ends = (batch.targets != kIgnoredTarget).nonzero().squeeze(1);
-  const at::Tensor expected = batch.targets.index_select(0, ends), logits = model.logits_at(batch.tokens, ends, plan);
-  const at::Tensor labels = expected.cpu(), predicted = logits.argmax(1).cpu();
-  for (int64_t i = 0; i < labels.size(0); ++i) {
-    evaluation.confusion.add(labels.const_data_ptr<int64_t>()[i], predicted.const_data_ptr<int64_t>()[i]);
+class SequenceClassification final : public Objective {
+ public:
+  // The supervised token is a sample's last, where the label is read.
+  Terms terms(const SampleView& sample) const override { return {.units = 1, .tokens = supervised_tokens(sample)}; }
+
+  at::Tensor loss(LlamaForCausalLM& model, const PassInput& input, const Whole& whole, Measures&) const override {
+    return supervised_loss(model, input) / static_cast<double>(whole.terms.tokens);
   }
-  evaluation.loss += at::cross_entropy_loss(logits, expected, /*weight=*/{}, at::Reduction::Sum).item<double>();
-}
+
+  void evaluate(LlamaForCausalLM& model, const PassInput& input, const Whole& whole,
+                Evaluation& evaluation) const override {
+    const TrainBatch batch = pass_batch(model, input.data, input.pass);
+    const at::Tensor ends = (batch.targets != kIgnoredTarget).nonzero().squeeze(1);
+    const at::Tensor expected = batch.targets.index_select(0, ends);
+    const at::Tensor logits = model.logits_at(batch.tokens, ends, input.plan);
+    const at::Tensor labels = expected.cpu(), predicted = logits.argmax(1).cpu();
+    for (int64_t i = 0; i < labels.size(0); ++i) {
+      evaluation.confusion.add(labels.const_data_ptr<int64_t>()[i], predicted.const_data_ptr<int64_t>()[i]);
+    }
+    evaluation.loss += at::cross_entropy_loss(logits, expected, /*weight=*/{}, at::Reduction::Sum).item<double>() /
+                       static_cast<double>(whole.terms.tokens);
+  }
+};
 
 }  // namespace
 
-const Objective kSequenceClassification{.name = "sequence_classification",
-                                        .terms = supervised_tokens,  // a sample's last token, where the label is read
-                                        .loss = supervised_loss,
-                                        .evaluate = evaluate_classification};
+ObjectiveRow sequence_classification_objective() {
+  return {.name = "sequence_classification",
+          .trains = Trains::kLabel,
+          .make = [](const TrainingConfig&) -> std::unique_ptr<Objective> {
+            return std::make_unique<SequenceClassification>();
+          }};
+}
 
 }  // namespace lora

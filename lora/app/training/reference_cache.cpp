@@ -1,0 +1,128 @@
+#include "lora/app/training/reference_cache.h"
+
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "lora/data/cache.h"
+#include "lora/terminal/text.h"
+#include "models/base/atomic_file.h"
+#include "models/base/error.h"
+#include "models/base/mapped_file.h"
+#include "models/base/sha256.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+
+void add(Sha256& hash, std::string_view text) {
+  const uint64_t size = text.size();
+  hash.update(&size, sizeof size);
+  hash.update(text.data(), text.size());
+}
+
+void add_samples(Sha256& hash, const Dataset& data) {
+  for (int64_t i = 0; i < data.size(); ++i) {
+    const SampleView sample = data[i];
+    const int64_t shape[] = {sample.length(), sample.fork.prompt, sample.fork.second};
+    hash.update(shape, sizeof shape);
+    hash.update(sample.ids.data(), sample.ids.size_bytes());
+    hash.update(sample.supervised.data(), sample.supervised.size_bytes());
+  }
+}
+
+// Of all that a reference follows from: the samples, the weights, and how they are computed with.
+std::string key_of(const PlannedRun& run, const Dataset& data) {
+  const Recipe& recipe = run.recipe();
+  const ExecutionPlan& plan = run.plan.execution;
+  Sha256 hash;
+  add(hash, "reference 1");
+  add(hash, run.prepared.base);
+  add(hash, recipe.training.objective + " " + recipe.model.dtype + " " + recipe.model.quantization + " " +
+                std::to_string(recipe.model.double_quantization) + " " + std::to_string(recipe.training.seed) + " " +
+                std::to_string(recipe.training.batch_size) + " " +
+                std::to_string(recipe.training.preference.share_prompt) + " " +
+                std::to_string(static_cast<int>(recipe.training.preference.loss)) + " " + std::to_string(plan.tokens) +
+                " " + std::to_string(plan.fused) + " " + recipe.adapter.init);
+  for (const ParameterGroup& group : run.trainer->groups()) {
+    for (const auto& [path, parameter] : group.parameters) {
+      const at::Tensor bytes = parameter.detach().contiguous().cpu();
+      add(hash, path);
+      hash.update(bytes.const_data_ptr(), bytes.nbytes());
+    }
+  }
+  add_samples(hash, data);
+  return hash.digest();
+}
+
+// The file: both lists of float32, one after the other, and the SHA-256 of these bytes as text.
+std::optional<Reference> read_reference(const fs::path& path, int64_t samples) {
+  std::error_code absent;
+  const size_t count = static_cast<size_t>(samples), bytes = 2 * count * sizeof(float);
+  if (!fs::exists(path, absent) || fs::file_size(path, absent) != bytes + 64) return {};
+  const MappedFile file(path, ExitCode::kData);
+  const auto* data = reinterpret_cast<const char*>(file.data());
+  if (sha256_of({data, bytes}) != std::string_view(data + bytes, 64)) return {};
+  Reference reference{std::vector<float>(count), std::vector<float>(count)};
+  std::memcpy(reference.first.data(), data, bytes / 2);
+  std::memcpy(reference.second.data(), data + bytes / 2, bytes / 2);
+  touch_cached(path);
+  return reference;
+}
+
+void write_reference(const fs::path& path, const Reference& reference) {
+  std::string bytes;
+  for (const auto* list : {&reference.first, &reference.second}) {
+    bytes.append(reinterpret_cast<const char*>(list->data()), list->size() * sizeof(float));
+  }
+  write_file_atomically(path, bytes + sha256_of(bytes));
+}
+
+struct Found {
+  Reference reference;
+  bool cached = false;
+  std::string problem;  // of the cache
+};
+
+Found find_reference(const PlannedRun& run, const Dataset& data) {
+  const fs::path directory = cache_directory(run.recipe().data.cache_dir);
+  const fs::path path = directory.empty() ? fs::path() : directory / (key_of(run, data) + ".reference");
+  Found found;
+  try {
+    if (!path.empty()) open_cache(directory);
+    if (auto kept = path.empty() ? std::nullopt : read_reference(path, data.size()))
+      return {*std::move(kept), true, ""};
+  } catch (const Error& error) {
+    found.problem = error.what();
+  }
+  found.reference =
+      compute_reference(run.model(), run.trainer->objective(), data, run.recipe().training, run.plan.execution);
+  if (path.empty() || !found.problem.empty()) return found;
+  try {
+    write_reference(path, found.reference);
+  } catch (const Error& error) {
+    found.problem = error.what();
+  }
+  return found;
+}
+
+}  // namespace
+
+std::string prepare_references(const PlannedRun& run) {
+  if (!run.trainer->objective().needs_reference()) return "";
+  const auto start = std::chrono::steady_clock::now();
+  Found training = find_reference(run, run.prepared.train()), validation;
+  if (run.trainer->has_validation()) validation = find_reference(run, run.prepared.data->validation);
+  const bool cached = training.cached && (validation.cached || !run.trainer->has_validation());
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const std::string problem = training.problem.empty() ? validation.problem : training.problem;
+  run.trainer->set_references(std::move(training.reference), std::move(validation.reference));
+  return "Reference   log-probabilities under the model as it is at the start, " +
+         (cached ? "from the cache" : "computed in " + fixed(seconds.count(), 1) + " s") +
+         (problem.empty() ? "" : "; cache not used: " + problem);
+}
+
+}  // namespace lora

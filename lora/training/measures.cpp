@@ -1,0 +1,30 @@
+#include "lora/training/measures.h"
+
+#include <algorithm>
+
+namespace lora {
+
+Measures::Mean& Measures::of(std::string_view name) {
+  const auto found = std::ranges::find(means_, name, &Mean::name);
+  return found != means_.end() ? *found : means_.emplace_back(Mean{std::string(name)});
+}
+
+void Measures::add(std::string_view name, double sum, int64_t count) {
+  if (count == 0) return;
+  Mean& mean = of(name);
+  mean.sum += sum;
+  mean.count += count;
+}
+
+void Measures::set(std::string_view name, double value) {
+  Mean& mean = of(name);
+  mean.sum = value;
+  mean.count = 1;
+}
+
+const Measures::Mean* Measures::find(std::string_view name) const {
+  const auto found = std::ranges::find(means_, name, &Mean::name);
+  return found != means_.end() ? &*found : nullptr;
+}
+
+}  // namespace lora

@@ -1,0 +1,54 @@
+#include <ATen/ATen.h>
+
+#include "lora/training/answer_batch.h"
+#include "lora/training/objectives/objectives.h"
+
+namespace lora {
+namespace {
+
+// A text's reward is the head's one output at its last token.
+class Reward final : public Objective {
+ public:
+  explicit Reward(const PreferenceConfig& config) : config_(config) {}
+
+  Terms terms(const SampleView& sample) const override { return {.units = 1, .tokens = supervised_tokens(sample)}; }
+
+  at::Tensor loss(LlamaForCausalLM& model, const PassInput& input, const Whole& whole,
+                  Measures& measures) const override {
+    const AnswerBatch batch =
+        answer_batch(model, input.data, input.pass, {.share_prompt = config_.share_prompt, .count_prompts = false});
+    const at::Tensor rewards = model.logits_at(batch.tokens, batch.ends, input.plan).squeeze(1).to(at::kDouble);
+    const int64_t n = std::ssize(input.pass);
+    const at::Tensor chosen = rewards.narrow(0, 0, n), rejected = rewards.narrow(0, n, n);
+    std::vector<double> margins;
+    for (const int64_t sample : input.pass) margins.push_back(input.data[sample].value);
+    const at::Tensor margin = at::tensor(margins, rewards.options().requires_grad(false));
+    at::Tensor losses = -at::log_sigmoid(chosen - rejected - margin);
+    if (config_.center_rewards_coefficient != 0) {
+      losses = losses + config_.center_rewards_coefficient * (chosen + rejected).square();
+    }
+    const auto add = [&](std::string_view name, const at::Tensor& x) {
+      measures.add(name, x.detach().sum().item<double>(), x.size(0));
+    };
+    add("accuracy", (chosen > rejected).to(at::kDouble));
+    add("margin", chosen - rejected);
+    add("mean_reward", rewards);
+    return (losses.sum() / static_cast<double>(whole.terms.units)).to(at::kFloat);
+  }
+
+ private:
+  PreferenceConfig config_;
+};
+
+}  // namespace
+
+ObjectiveRow reward_objective() {
+  return {.name = "reward",
+          .trains = Trains::kPair,
+          .measures = {"accuracy", "margin", "mean_reward"},
+          .make = [](const TrainingConfig& config) -> std::unique_ptr<Objective> {
+            return std::make_unique<Reward>(config.preference);
+          }};
+}
+
+}  // namespace lora
