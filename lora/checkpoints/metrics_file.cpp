@@ -27,7 +27,9 @@ std::optional<int64_t> step_in(const std::string& line) {
 }  // namespace
 
 MetricsFile::MetricsFile(std::filesystem::path path)
-    : path_(std::move(path)), file_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+    : path_(std::move(path)), file_(retry_interrupted([&] {
+        return ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+      })) {
   if (file_.get() < 0) throw_storage_error(path_, "open", errno);
 }
 
@@ -43,9 +45,7 @@ void MetricsFile::append(std::string_view row) {
   }
 }
 
-void MetricsFile::sync() {
-  if (::fsync(file_.get()) != 0) throw_storage_error(path_, "flush to disk", errno);
-}
+void MetricsFile::sync() { sync_descriptor(file_.get(), path_); }
 
 DroppedRows drop_rows_after(const std::filesystem::path& path, int64_t step) {
   DroppedRows dropped;
