@@ -59,8 +59,7 @@ MadeDirectories::~MadeDirectories() {
 RunLock::RunLock(const fs::path& run_directory) : directory_(run_directory), made_(run_directory) {
   const fs::path path = run_directory / ".lock";
   do {
-    file_ = FileDescriptor(
-        retry_interrupted([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666); }));
+    file_ = FileDescriptor(retry_interrupted([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666); }));
     if (file_.get() < 0) throw_storage_error(path, "open", errno);
     if (retry_interrupted([&] { return ::flock(file_.get(), LOCK_EX | LOCK_NB); }) != 0) {
       if (errno != EWOULDBLOCK) throw_storage_error(path, "lock", errno);

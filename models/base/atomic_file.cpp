@@ -50,8 +50,7 @@ void write_all(int descriptor, const void* data, size_t size, const std::filesys
   constexpr size_t kLargestWrite = size_t{1} << 30;  // Linux writes at most slightly less than 2 GiB per call
   const char* next = static_cast<const char*>(data);
   while (size > 0) {
-    const ssize_t written =
-        retry_interrupted([&] { return ::write(descriptor, next, std::min(size, kLargestWrite)); });
+    const ssize_t written = retry_interrupted([&] { return ::write(descriptor, next, std::min(size, kLargestWrite)); });
     if (written < 0) throw_storage_error(path, "write", errno);
     next += written;
     size -= static_cast<size_t>(written);

@@ -144,6 +144,10 @@ std::string what_is_wrong(const fs::path& run, const Files& whole) {
   for (const auto& item : fs::recursive_directory_iterator(run)) {
     const fs::path name = item.path().lexically_relative(run);
     const std::string first = name.begin()->string();
+    if (item.is_directory() && name == first && first != "checkpoints" && !is_hidden(name) &&
+        !first.starts_with("old-")) {
+      directories.insert(first);
+    }
     if (!item.is_regular_file() || is_hidden(name) || first == "metrics.jsonl" || first == "checkpoints" ||
         first.starts_with("old-")) {
       continue;
@@ -162,9 +166,7 @@ std::string what_is_wrong(const fs::path& run, const Files& whole) {
 }
 
 HurtRun::HurtRun(const std::string& changes, const std::vector<std::string>& arguments)
-    : directory_(memory_directory()),
-      arguments_(arguments),
-      program_(std::make_unique<LoadedProgram>("lora-train")) {
+    : directory_(memory_directory()), arguments_(arguments), program_(std::make_unique<LoadedProgram>("lora-train")) {
   const fs::path data = quickstart() / "data";
   write_bytes(directory_ / "train.jsonl", some_rows(data / "train.jsonl", 30));
   write_bytes(directory_ / "held.jsonl", some_rows(data / "validation.jsonl", 25));
@@ -226,7 +228,8 @@ std::string HurtRun::check(const Outcome& outcome, bool killed) {
   if (killed) {
     if (outcome.exit_code != 1000 + SIGKILL) return "was not killed" + said;
   } else if (outcome.exit_code == 5) {
-    if (outcome.err.find("[storage] " + directory().string()) == std::string::npos) return "does not name a file" + said;
+    if (outcome.err.find("[storage] " + directory().string()) == std::string::npos)
+      return "does not name a file" + said;
   } else if (outcome.exit_code == 4) {  // an adapter or a model that an export reads back
     if (outcome.err.find("[model] " + directory().string()) == std::string::npos) return "does not name a file" + said;
   } else if (outcome.exit_code != 0) {

@@ -69,7 +69,8 @@ std::vector<Hurt> kills(const std::vector<std::string>& calls, const std::vector
   for (const std::string& call : calls) {
     if (!call.starts_with("*")) continue;
     const std::string number = std::to_string(++change);
-    hurts.push_back({{"LORA_FAULT=kill", "LORA_FAULT_CALL=" + number}, more, true, "killed before " + number + ", " + call});
+    hurts.push_back(
+        {{"LORA_FAULT=kill", "LORA_FAULT_CALL=" + number}, more, true, "killed before " + number + ", " + call});
   }
   const std::string last = std::to_string(change);
   hurts.push_back({{"LORA_FAULT=kill-after", "LORA_FAULT_CALL=" + last}, more, true, "killed after " + last});
@@ -160,9 +161,7 @@ TEST_CASE("A: kill during the export of a complete run, at every system call", "
   hurt_all(complete, kills(complete()->calls(kResume), kResume));
 }
 
-TEST_CASE("A: system calls that fail once, a sample") {
-  hurt_all(fresh, sample(errors(fresh()->calls(), "fail"), 30));
-}
+TEST_CASE("A: system calls that fail once, a sample") { hurt_all(fresh, sample(errors(fresh()->calls(), "fail"), 30)); }
 
 TEST_CASE("A: every system call fails once, with each error that it can have", "[.long]") {
   hurt_all(fresh, errors(fresh()->calls(), "fail"));

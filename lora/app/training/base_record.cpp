@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 
-
 #include "models/base/error.h"
 #include "models/base/json.h"
 #include "models/base/read_file.h"

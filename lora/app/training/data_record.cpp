@@ -55,7 +55,8 @@ void expect_same_data(const std::filesystem::path& checkpoint, const Dataset& tr
   const std::filesystem::path record = checkpoint / kRecordFile;
   if (!std::filesystem::exists(record)) return;  // a checkpoint of an earlier version
   try {
-    const ordered_json then = parse_json<ordered_json>(read_stored_file(record)), now = record_of(train, stream, validation);
+    const ordered_json then = parse_json<ordered_json>(read_stored_file(record)),
+                       now = record_of(train, stream, validation);
     for (const char* set : {"train", "validation"}) {
       const ordered_json &before = then.at(set), &found = now.at(set);
       for (size_t i = 0; i < std::min(before.size(), found.size()); ++i) {

@@ -76,7 +76,7 @@ F* real(const char* name) {
   return reinterpret_cast<F*>(::dlsym(RTLD_NEXT, name));
 }
 // The next library's function of the same name.
-#define REAL(name) \
+#define REAL(name)                                         \
   static auto* const next = real<decltype(::name)>(#name); \
   const auto call_next = next
 
@@ -368,9 +368,7 @@ int renamed(int from_directory, const char* from, int to_directory, const char* 
   return result;
 }
 
-bool allocation_fails() {
-  return settings.allocation != 0 && ++allocations == settings.allocation;
-}
+bool allocation_fails() { return settings.allocation != 0 && ++allocations == settings.allocation; }
 void count_allocation() {
   if (*settings.allocations) ++allocations;
 }
@@ -472,9 +470,8 @@ int rename(const char* from, const char* to) {
                  [&] { return static_cast<int>(::syscall(SYS_rename, from, to)); });
 }
 int renameat(int from_directory, const char* from, int to_directory, const char* to) {
-  return renamed(from_directory, from, to_directory, to, false, [&] {
-    return static_cast<int>(::syscall(SYS_renameat2, from_directory, from, to_directory, to, 0));
-  });
+  return renamed(from_directory, from, to_directory, to, false,
+                 [&] { return static_cast<int>(::syscall(SYS_renameat2, from_directory, from, to_directory, to, 0)); });
 }
 int renameat2(int from_directory, const char* from, int to_directory, const char* to, unsigned flags) {
   return renamed(from_directory, from, to_directory, to, (flags & RENAME_EXCHANGE) != 0, [&] {
@@ -483,12 +480,14 @@ int renameat2(int from_directory, const char* from, int to_directory, const char
 }
 
 int unlink(const char* name) {
-  return removed("unlink", path_at(AT_FDCWD, name), false,
-                 [](const char* n) { return static_cast<int>(::syscall(SYS_unlink, n)); }, name);
+  return removed(
+      "unlink", path_at(AT_FDCWD, name), false,
+      [](const char* n) { return static_cast<int>(::syscall(SYS_unlink, n)); }, name);
 }
 int rmdir(const char* name) {
-  return removed("rmdir", path_at(AT_FDCWD, name), true,
-                 [](const char* n) { return static_cast<int>(::syscall(SYS_rmdir, n)); }, name);
+  return removed(
+      "rmdir", path_at(AT_FDCWD, name), true, [](const char* n) { return static_cast<int>(::syscall(SYS_rmdir, n)); },
+      name);
 }
 int remove(const char* name) {
   struct stat status {};

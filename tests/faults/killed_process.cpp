@@ -1,4 +1,4 @@
-#include "tests/checkpoints/killed_process.h"
+#include "tests/faults/killed_process.h"
 
 #include <signal.h>
 #include <sys/mman.h>
