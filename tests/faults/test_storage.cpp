@@ -32,6 +32,7 @@ std::vector<size_t> calls_like(const std::vector<std::string>& calls, const std:
   for (size_t i = 0; i < calls.size(); ++i) {
     if (calls[i].starts_with(kind + " ") && calls[i].find(part) != std::string::npos) found.push_back(i + 1);
   }
+  REQUIRE_FALSE(found.empty());
   return found;
 }
 
@@ -39,13 +40,12 @@ std::vector<std::string> fault(const std::string& what, int error, size_t call) 
   return {"LORA_FAULT=" + what + ":" + std::to_string(error), "LORA_FAULT_CALL=" + std::to_string(call)};
 }
 
-// Waits until the program has said `text`.
-bool said(const Command& command, const std::string& text) {
-  for (int tries = 0; tries < 6000; ++tries) {
-    if (command.out_so_far().find(text) != std::string::npos) return true;
+// Waits until a file or directory is there.
+bool appears(const fs::path& path) {
+  for (int tries = 0; tries < 6000 && !fs::exists(path); ++tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  return false;
+  return fs::exists(path);
 }
 
 // A mount namespace of one's own is not allowed everywhere.
@@ -176,7 +176,7 @@ TEST_CASE("A: short writes and EINTR are made good") {
     expect_unhurt(fault("fail", EINTR, call));
   }
   for (const char* kind : {"fsync", "*open", "close"}) {
-    expect_unhurt(fault("fail", EINTR, calls_like(calls, kind, "/.state.json").front()));
+    expect_unhurt(fault("fail", EINTR, calls_like(calls, kind, "state.json").front()));
   }
   expect_unhurt(fault("fail", EINTR, calls_like(calls, "flock", "/.lock").front()));
 }
@@ -213,17 +213,14 @@ TEST_CASE("A: RLIMIT_FSIZE: a file that may not grow ends the run by name, not b
 TEST_CASE("A: close() error of a file that is saved ends the run") {
   HurtRun run;
   const auto calls = run.calls();
-  for (const char* part : {"/.adapter_model.safetensors", "/manifest.json", "/optimizer.safetensors"}) {
-    const auto closes = calls_like(calls, "close", part);
-    if (closes.empty()) continue;
+  for (const char* part : {"/adapter_model.safetensors", "/manifest.json", "/optimizer.safetensors"}) {
     run.reset();
-    const Outcome outcome = run.start(fault("fail", EIO, closes.back()));
+    const Outcome outcome = run.start(fault("fail", EIO, calls_like(calls, "close", part).back()));
     CAPTURE(part, outcome.err);
     CHECK(outcome.exit_code == 5);
     CHECK_THAT(outcome.err, Contains("cannot close: Input/output error"));
     CHECK(run.check(outcome, false) == "");
   }
-  CHECK(calls_like(calls, "close", "optimizer.safetensors").size() >= 4);
 }
 
 TEST_CASE("A: EMFILE: from some file on no more can be opened") {
@@ -280,10 +277,11 @@ TEST_CASE("A: concurrent run: the lock refuses it, and is free after SIGKILL") {
   const TemporaryDirectory directory;
   const std::string recipe = quickstart_recipe(directory);
   Command first({"lora-train", recipe, "training.max_steps=1000000", "training.eval_every=0"});
-  REQUIRE(said(first, "step 3/"));
-  check_refused({"lora-train", recipe, "--resume"}, 5, {"another process (pid ", "is writing to this run"});
+  const bool saved = appears(directory / "run/checkpoints/step-000002");
+  if (saved) check_refused({"lora-train", recipe, "--resume"}, 5, {"another process (pid ", "is writing to this run"});
   first.send(SIGKILL);
   CHECK(first.wait().exit_code == 1000 + SIGKILL);
+  REQUIRE(saved);
   const auto newest = CheckpointStore(directory / "run").newest_whole();
   REQUIRE(newest.checkpoint);
   const std::string steps = std::to_string(newest.checkpoint->step + 2);
