@@ -53,6 +53,7 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
                        prepared.data->validation);
     }
     resumed_step_ = saved_step_ = trainer().progress().step;
+    epoch_ = trainer().rows().epochs_done();
   }
   if (!directory().resume_from() && !questions_.empty()) before_ = generate_answers();
   directory().begin(recipe());
