@@ -145,7 +145,7 @@ const std::vector<std::string> kResume = {"--resume"}, kRestart = {"--restart"};
 }  // namespace
 
 TEST_CASE("A: SIGKILL before system calls of saves, pruning and exports, a sample") {
-  hurt_all(fresh, sample(kills(fresh()->calls()), 12));
+  hurt_all(fresh, sample(kills(fresh()->calls()), 8));
 }
 
 TEST_CASE("A: SIGKILL around every system call of saves, pruning, exports, the cache and the metrics", "[.long]") {
@@ -153,7 +153,7 @@ TEST_CASE("A: SIGKILL around every system call of saves, pruning, exports, the c
 }
 
 TEST_CASE("A: kill during resume, a sample") {
-  hurt_all(broken_off, sample(kills(broken_off()->calls(kResume), kResume), 8));
+  hurt_all(broken_off, sample(kills(broken_off()->calls(kResume), kResume), 6));
 }
 
 TEST_CASE("A: kill during resume, at every system call", "[.long]") {
@@ -164,7 +164,7 @@ TEST_CASE("A: kill during the export of a complete run, at every system call", "
   hurt_all(complete, kills(complete()->calls(kResume), kResume));
 }
 
-TEST_CASE("A: system calls that fail once, a sample") { hurt_all(fresh, sample(errors(fresh()->calls(), "fail"), 30)); }
+TEST_CASE("A: system calls that fail once, a sample") { hurt_all(fresh, sample(errors(fresh()->calls(), "fail"), 20)); }
 
 // Some ten minutes each.
 TEST_CASE("A: every system call fails once with EIO", "[.long]") {

@@ -205,6 +205,9 @@ TEST_CASE("A: kill during export: the next one removes what is left, and not wha
   fs::create_directories(out / ".adapter.tmp-999999999/sub");
   fs::create_directory(out / ".adapter.old.tmp-999999998");
   write_bytes(out / ".merged.pt.tmp-999999997", "half");
+  write_bytes(out / "..merged.pt.tmp-999999997.tmp-999999997-3", "half of a half");
+  write_bytes(out / ".metrics.jsonl.tmp-999999997-1", "half");
+  write_bytes(out / ".recipe.yaml.tmp-999999997-0", "half");
   const std::string alive = ".adapter.tmp-" + std::to_string(::getpid());
   fs::create_directory(out / alive);
   write_bytes(out / ".adapter.tmp-notes", "mine");

@@ -135,6 +135,23 @@ TEST_CASE("A: ENOSPC, persistent: a disk that is full ends the run, and with spa
   CHECK(weights(directory / "resumed", 6) == weights(directory / "whole", 6));
 }
 
+TEST_CASE("A: ENOSPC while LibTorch writes a file: the export ends by name, not by a signal") {
+  HurtRun run("export: [torchscript]\n");
+  const auto calls = run.calls();
+  const auto writes = calls_like(calls, "*write", "/.merged.pt.tmp-");
+  REQUIRE(writes.size() > 10);
+  for (const size_t call : {writes.front(), writes[writes.size() / 2], writes.back()}) {
+    for (const char* what : {"fail", "fail-on"}) {
+      run.reset();
+      const Outcome outcome = run.start(fault(what, ENOSPC, call));
+      CAPTURE(call, what, outcome.err);
+      CHECK(outcome.exit_code == 5);
+      CHECK_THAT(outcome.err, Contains("merged.pt") && Contains("No space left on device"));
+      CHECK(run.check(outcome, false) == "");
+    }
+  }
+}
+
 TEST_CASE("A: fsync EIO is never retried to success") {
   HurtRun run;
   const TemporaryDirectory files;
