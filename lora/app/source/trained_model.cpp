@@ -1,6 +1,8 @@
 #include "lora/app/source/trained_model.h"
 
 #include <ATen/Parallel.h>
+#include <pthread.h>
+#include <sys/mman.h>
 
 #include <mutex>
 #include <optional>
@@ -61,13 +63,28 @@ std::string model_line(const LlamaForCausalLM& model) {
 
 namespace {
 
+// Whether the process may map so much more memory (ulimit -v).
+bool has_room(size_t bytes) {
+  void* room = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) return false;
+  ::munmap(room, bytes);
+  return true;
+}
+
 // OpenMP ends the process, with exit code 1, where the system gives it no thread or no memory for a stack. So this finds
 // out first.
 void expect_threads(int64_t count) {
+  pthread_attr_t attributes;
+  size_t stack = 0;
+  ::pthread_attr_init(&attributes);
+  ::pthread_attr_getstacksize(&attributes, &stack);
+  ::pthread_attr_destroy(&attributes);
   std::vector<std::thread> threads;
   std::mutex all_started;
   std::optional<std::string> reason;
-  {
+  // Twice: the system keeps the stacks of the threads that are tried here.
+  if (count > 1 && !has_room(2 * static_cast<size_t>(count) * stack)) reason = "no memory for their stacks";
+  if (!reason) {
     const std::lock_guard hold(all_started);
     try {
       while (std::ssize(threads) < count - 1) threads.emplace_back([&] { const std::lock_guard wait(all_started); });
