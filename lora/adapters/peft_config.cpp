@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -12,6 +11,7 @@
 #include "lora/adapters/registry.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 namespace {
@@ -218,14 +218,16 @@ void expect_alpha(const fs::path& path, const std::string& key, double alpha) {
 
 PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::string>& ignored) {
   const fs::path path = directory / kPeftConfigFile;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw ModelError(directory.string() + ": no " + kPeftConfigFile + "; expected a PEFT adapter directory");
+  std::error_code error;
+  if (!fs::exists(path, error) && !error) {
+    throw ModelError(directory.string() + ": no " + kPeftConfigFile + "; expected a PEFT adapter directory");
+  }
   PeftAdapter adapter;
   adapter.config.file = path.string();
   adapter.config.ignored_options = ignored;
   std::string key_read;  // last
   try {
-    ordered_json file = parse_json<ordered_json>(in);
+    ordered_json file = parse_json<ordered_json>(read_file(path));
     adapter.config.method = take_method(file, path);
     if (file.contains("base_model_name_or_path") && file["base_model_name_or_path"].is_string()) {
       adapter.base_model = file["base_model_name_or_path"];

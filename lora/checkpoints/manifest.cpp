@@ -1,12 +1,12 @@
 #include "lora/checkpoints/manifest.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 #include "models/base/sha256.h"
 
 namespace lora {
@@ -65,9 +65,9 @@ void write_manifest(const fs::path& directory, int64_t step) try {
 }
 
 std::optional<std::string> find_damage(const fs::path& directory, int64_t step) try {
-  std::ifstream file(directory / kManifest);
-  if (!file) return std::string(kManifest) + ": missing or not readable";
-  const json manifest = parse_json<json>(file);
+  std::error_code error;
+  if (!fs::exists(directory / kManifest, error) && !error) return std::string(kManifest) + ": missing";
+  const json manifest = parse_json<json>(read_stored_file(directory / kManifest));
   const auto version = manifest.at("format_version").get<int64_t>();
   if (version != kCheckpointFormat) {
     return std::string(kManifest) + ": found format_version " + std::to_string(version) + ", expected " +

@@ -16,18 +16,22 @@
 namespace lora {
 namespace {
 
-std::optional<int64_t> step_in(const std::string& line) {
+// Whether a row was written after the checkpoint of `step`; none: the line is no row.
+std::optional<bool> is_after(const std::string& line, int64_t step) {
   const auto row = parse_json_or_discard<nlohmann::json>(line);
   if (!row.is_object()) return std::nullopt;
-  const auto step = row.find("step");
-  if (step == row.end() || !step->is_number_integer()) return std::nullopt;
-  return step->get<int64_t>();
+  const auto found = row.find("step");
+  if (found == row.end() || !found->is_number_integer()) return std::nullopt;
+  const auto row_step = found->get<int64_t>();
+  // Held-out rows are answered when the last checkpoint has been written, and a resumed run answers them again.
+  return row_step > step || (row_step == step && row.contains("exact_match"));
 }
 
 }  // namespace
 
 MetricsFile::MetricsFile(std::filesystem::path path)
-    : path_(std::move(path)), file_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+    : path_(std::move(path)),
+      file_(retry_interrupted([&] { return ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666); })) {
   if (file_.get() < 0) throw_storage_error(path_, "open", errno);
 }
 
@@ -43,9 +47,7 @@ void MetricsFile::append(std::string_view row) {
   }
 }
 
-void MetricsFile::sync() {
-  if (::fsync(file_.get()) != 0) throw_storage_error(path_, "flush to disk", errno);
-}
+void MetricsFile::sync() { sync_descriptor(file_.get(), path_); }
 
 DroppedRows drop_rows_after(const std::filesystem::path& path, int64_t step) {
   DroppedRows dropped;
@@ -59,10 +61,10 @@ DroppedRows drop_rows_after(const std::filesystem::path& path, int64_t step) {
   bool last_line_ended = true;
   while (std::getline(lines, line)) {
     last_line_ended = !lines.eof();
-    const auto row_step = step_in(line);
-    if (!row_step) {
+    const auto after = is_after(line, step);
+    if (!after) {
       ++dropped.unreadable;
-    } else if (*row_step > step) {
+    } else if (*after) {
       ++dropped.after_step;
     } else {
       kept.write(line + "\n");

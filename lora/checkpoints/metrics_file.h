@@ -30,11 +30,12 @@ class MetricsFile {
 };
 
 struct DroppedRows {
-  int64_t after_step = 0;  // rows of later steps
+  int64_t after_step = 0;  // rows that were written after the checkpoint of the step
   int64_t unreadable = 0;  // lines that are not a row, such as the last line of a killed writer
 };
 
-// Removes the rows after `step`, for a run that continues from there. Replaces the file atomically, and only if a row
+// Removes the rows after the checkpoint of `step`, for a run that continues from there: those of later steps, and of
+// that step the one that tells how held-out rows were answered at the end. Replaces the file atomically, and only if a row
 // is dropped. Does not create a missing file. Throws StorageError.
 DroppedRows drop_rows_after(const std::filesystem::path& path, int64_t step);
 

@@ -42,7 +42,11 @@ MadeDirectories::MadeDirectories(const fs::path& directory) {
   for (const fs::path& part : whole) {
     path /= part;
     if (part.empty() || part == "." || fs::is_directory(path, error)) continue;
-    if (fs::create_directory(path, error)) made_.push_back(path);
+    if (fs::create_directory(path, error)) {
+      made_.push_back(path);
+      // A flushed file is lost with a directory whose own name was not flushed.
+      if (path.has_parent_path()) sync_directory(path.parent_path());
+    }
     // Something that is not a directory is in the place.
     if (error) throw_storage_error(directory, "create", error.value() == EEXIST ? ENOTDIR : error.value());
   }
@@ -55,9 +59,9 @@ MadeDirectories::~MadeDirectories() {
 RunLock::RunLock(const fs::path& run_directory) : directory_(run_directory), made_(run_directory) {
   const fs::path path = run_directory / ".lock";
   do {
-    file_ = FileDescriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+    file_ = FileDescriptor(retry_interrupted([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666); }));
     if (file_.get() < 0) throw_storage_error(path, "open", errno);
-    if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (retry_interrupted([&] { return ::flock(file_.get(), LOCK_EX | LOCK_NB); }) != 0) {
       if (errno != EWOULDBLOCK) throw_storage_error(path, "lock", errno);
       char holder[32] = {};
       const ssize_t length = ::pread(file_.get(), holder, sizeof(holder) - 1, 0);

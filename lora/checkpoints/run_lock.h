@@ -8,7 +8,7 @@
 
 namespace lora {
 
-// Makes a directory and those above it that are missing. Its destructor removes those that it made and that are empty,
+// Makes a directory and those above it that are missing, and flushes their names to disk. Its destructor removes those that it made and that are empty,
 // so that a run that is refused leaves nothing behind. Throws StorageError.
 class MadeDirectories {
  public:

@@ -69,11 +69,11 @@ fs::path CheckpointStore::directory(int64_t step) const { return root_ / directo
 
 fs::path CheckpointStore::write(int64_t step, const std::function<void(const fs::path&)>& fill) {
   std::error_code error;
-  if (fs::create_directories(root_, error)) {
-    const fs::path run = root_.parent_path();
-    sync_directory(run.empty() ? fs::path(".") : run);
-  }
+  fs::create_directories(root_, error);
   if (error) throw_storage_error(root_, "create", error.value());
+  // Also where it was there already: its maker may have been killed before this.
+  const fs::path run = root_.parent_path();
+  sync_directory(run.empty() ? fs::path(".") : run);
   remove_leftovers();
 
   const std::string suffix = directory_name(step) + "-" + std::to_string(::getpid());

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "lora/adapters/peft.h"
@@ -11,6 +10,7 @@
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 #include "models/io/safetensors.h"
 
 namespace lora {
@@ -44,8 +44,7 @@ std::string to_text(const Progress& progress) {
 
 Progress read_progress(const fs::path& path) {
   try {
-    std::ifstream in(path, std::ios::binary);
-    const json state = parse_json<json>(in);
+    const json state = parse_json<json>(read_stored_file(path));
     Progress progress;
     state.at("step").get_to(progress.step);
     state.at("epoch").get_to(progress.place.epoch);

@@ -9,6 +9,7 @@
 #include <exception>
 #include <filesystem>
 #include <functional>
+#include <ios>
 #include <new>
 #include <string>
 #include <string_view>
@@ -56,6 +57,10 @@ inline int run_program(CLI::App& app, int argc, char** argv, const std::function
     return static_cast<int>(e.code());
   } catch (const std::filesystem::filesystem_error& e) {  // a name of over 255 bytes, a loop of links
     const StorageError error(e.path1().string() + ": " + e.code().message());
+    std::fprintf(stderr, "%s\n", error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::ios_base::failure&) {  // a stream that the system stops in the middle
+    const StorageError error("a file cannot be read to its end");
     std::fprintf(stderr, "%s\n", error.what());
     return static_cast<int>(error.code());
   } catch (const std::bad_alloc&) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "lora/adapters/merged.h"
 #include "models/base/atomic_file.h"
@@ -23,21 +24,30 @@ fs::path beside(const fs::path& target, const std::string& what = "") {
          ("." + target.filename().string() + what + std::string(kTemporary) + std::to_string(::getpid()));
 }
 
+// The process that wrote `name` on its way to `target`, a file name: `.TARGET.tmp-PID`, `.TARGET.old.tmp-PID`, or an
+// AtomicFile's `..TARGET.tmp-PID.tmp-PID-N` on its way to the first. None: it is no such name.
+std::optional<int> writer_of(std::string name, const std::string& target) {
+  if (name.starts_with("..")) {
+    const size_t end = name.rfind(kTemporary);
+    name = name.substr(1, end == std::string::npos ? end : end - 1);
+  }
+  if (!name.starts_with("." + target)) return {};
+  name.erase(0, 1 + target.size());
+  if (name.starts_with(".old")) name.erase(0, 4);
+  if (!name.starts_with(kTemporary)) return {};
+  const std::string pid = name.substr(kTemporary.size());
+  if (pid.empty() || pid.size() > 9 || pid.find_first_not_of("0123456789") != std::string::npos) return {};
+  return std::stoi(pid);
+}
+
 // Removes what processes that were killed while they wrote `target` left beside it. To be called when the new one is in
 // place: theirs may be the only whole one until then.
 void remove_leftovers(const fs::path& target) {
-  const std::string begin = "." + target.filename().string();
   std::error_code ignored;
   std::vector<fs::path> leftovers;
   for (const auto& item : fs::directory_iterator(target.parent_path(), ignored)) {
-    std::string name = item.path().filename().string();
-    if (!name.starts_with(begin)) continue;
-    name.erase(0, begin.size());
-    if (name.starts_with(".old")) name.erase(0, 4);
-    if (!name.starts_with(kTemporary)) continue;
-    const std::string pid = name.substr(kTemporary.size());
-    if (pid.empty() || pid.size() > 9 || pid.find_first_not_of("0123456789") != std::string::npos) continue;
-    if (::kill(std::stoi(pid), 0) != 0 && errno == ESRCH) leftovers.push_back(item.path());
+    const auto writer = writer_of(item.path().filename().string(), target.filename().string());
+    if (writer && ::kill(*writer, 0) != 0 && errno == ESRCH) leftovers.push_back(item.path());
   }
   for (const fs::path& leftover : leftovers) fs::remove_all(leftover, ignored);
 }

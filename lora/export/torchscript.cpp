@@ -15,10 +15,14 @@
 // files.
 
 #include <ATen/ATen.h>
+#include <fcntl.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/serialization/export.h>
 #include <torch/script.h>
 
+#include <cerrno>
 #include <limits>
+#include <optional>
 
 #include "lora/adapters/merged.h"
 #include "lora/data/chat_template.h"
@@ -26,7 +30,9 @@
 #include "lora/export/verify.h"
 #include "lora/quantization/int8.h"
 #include "lora/quantization/quantized_linear.h"
+#include "models/base/atomic_file.h"
 #include "models/base/error.h"
+#include "models/base/file_descriptor.h"
 #include "models/base/read_file.h"
 #include "models/network/rope.h"
 
@@ -177,6 +183,24 @@ std::string verify_int8(const ExportSource& source, const Logits& written) {
   return "layers as int8; " + verify_logits(source, written, std::numeric_limits<double>::infinity(), "int8");
 }
 
+// Writes the module. LibTorch writes the end of the archive in a destructor, and a failed write there would end the
+// process. So LibTorch hears of no failure, and what failed first is thrown afterwards.
+void save(const jit::Module& module, const fs::path& path, const jit::ExtraFilesMap& extra) {
+  const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.get() < 0) throw_storage_error(path, "write", errno);
+  std::optional<StorageError> failed;
+  const auto write = [&](const void* data, size_t size) {
+    try {
+      if (!failed) write_all(file.get(), data, size, path);
+    } catch (const StorageError& error) {
+      failed = error;
+    }
+    return size;
+  };
+  jit::ExportModule(module, write, extra);
+  if (failed) throw *failed;
+}
+
 // LibTorch deprecates TorchScript since 2.10, so the Hugging Face directory DIR/NAME is written beside DIR/NAME.pt:
 // torch.export reads that. Empty where the name has no extension.
 fs::path huggingface_beside(const ExportOptions& options, const fs::path& output) {
@@ -196,7 +220,7 @@ std::string write_torchscript(const ExportSource& source, const fs::path& output
   std::string line;
   write_file(output, [&](const fs::path& file) {
     try {
-      module.save(file.string(), extra);
+      save(module, file, extra);
       jit::Module written = jit::load(file.string());
       const Logits logits = [&](const at::Tensor& ids) { return written.forward({ids}).toTensor(); };
       line = int8 ? verify_int8(source, logits)

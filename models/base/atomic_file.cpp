@@ -34,8 +34,9 @@ std::filesystem::path parent_of(const std::filesystem::path& path) {
 }
 
 void sync(const std::filesystem::path& path, int flags) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
-  if (file.get() < 0 || ::fsync(file.get()) != 0) throw_storage_error(path, "flush to disk", errno);
+  const FileDescriptor file(retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags); }));
+  if (file.get() < 0) throw_storage_error(path, "flush to disk", errno);
+  sync_descriptor(file.get(), path);
 }
 
 }  // namespace
@@ -49,8 +50,7 @@ void write_all(int descriptor, const void* data, size_t size, const std::filesys
   constexpr size_t kLargestWrite = size_t{1} << 30;  // Linux writes at most slightly less than 2 GiB per call
   const char* next = static_cast<const char*>(data);
   while (size > 0) {
-    const ssize_t written = ::write(descriptor, next, std::min(size, kLargestWrite));
-    if (written < 0 && errno == EINTR) continue;
+    const ssize_t written = retry_interrupted([&] { return ::write(descriptor, next, std::min(size, kLargestWrite)); });
     if (written < 0) throw_storage_error(path, "write", errno);
     next += written;
     size -= static_cast<size_t>(written);
@@ -72,16 +72,20 @@ void exchange_directories(const std::filesystem::path& fresh, const std::filesys
   rename_path(fresh, place);
 }
 
+void sync_descriptor(int descriptor, const std::filesystem::path& path) {
+  if (retry_interrupted([&] { return ::fsync(descriptor); }) != 0) throw_storage_error(path, "flush to disk", errno);
+}
+
 void sync_file(const std::filesystem::path& path) { sync(path, 0); }
 void sync_directory(const std::filesystem::path& path) { sync(path, O_DIRECTORY); }
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   static std::atomic<unsigned> count{0};
-  do {  // retry: a dead process with the same id may have left its file
+  do {  // again where a dead process with the same id may have left its file
     temporary_ = parent_of(path_) / ("." + path_.filename().string() + ".tmp-" + std::to_string(::getpid()) + "-" +
                                      std::to_string(count++));
     file_ = FileDescriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  } while (file_.get() < 0 && errno == EEXIST);
+  } while (file_.get() < 0 && (errno == EEXIST || errno == EINTR));
   if (file_.get() < 0) throw_storage_error(path_, "write", errno);
 }
 
@@ -92,11 +96,11 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::write(const void* data, size_t size) { write_all(file_.get(), data, size, path_); }
 
 void AtomicFile::commit() {
-  if (::fsync(file_.get()) != 0) throw_storage_error(path_, "flush to disk", errno);
+  sync_descriptor(file_.get(), path_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_storage_error(path_, "put in its place", errno);
   temporary_.clear();
   // Some network file systems report a failed write only here.
-  if (::close(file_.release()) != 0) throw_storage_error(path_, "close", errno);
+  if (::close(file_.release()) != 0 && errno != EINTR) throw_storage_error(path_, "close", errno);
   sync_directory(parent_of(path_));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // Files that are complete or absent: written to a temporary file in the same directory, flushed to disk, then renamed.
 
+#include <cerrno>
 #include <cstddef>
 #include <filesystem>
 #include <string>
@@ -14,10 +15,20 @@ namespace lora {
 // disk or a missing permission.
 [[noreturn]] void throw_storage_error(const std::filesystem::path& path, const std::string& action, int error);
 
+// Makes a system call again while a signal interrupts it. Not for close(), which gives up the descriptor in any case.
+template <typename Call>
+auto retry_interrupted(const Call& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
 // Writes all bytes, in as many calls as needed. Throws StorageError with `path`.
 void write_all(int descriptor, const void* data, size_t size, const std::filesystem::path& path);
 
-// Flush a file's bytes or a directory's entries to disk. Both throw StorageError.
+// Flush a file's bytes or a directory's entries to disk. All throw StorageError. A flush that failed is not tried again:
+// the system may have dropped the bytes, and a second flush would report success.
+void sync_descriptor(int descriptor, const std::filesystem::path& path);
 void sync_file(const std::filesystem::path& path);
 void sync_directory(const std::filesystem::path& path);
 

@@ -1,16 +1,44 @@
 #include "models/base/read_file.h"
 
-#include <fstream>
-#include <iterator>
+#include <fcntl.h>
 
+#include <cerrno>
+#include <system_error>
+
+#include "models/base/atomic_file.h"
 #include "models/base/error.h"
+#include "models/base/file_descriptor.h"
 
 namespace lora {
+namespace {
+
+// Sets `error` to an errno; zero: all bytes are returned.
+std::string read_to_end(const std::filesystem::path& path, int& error) {
+  const FileDescriptor file(retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
+  std::string bytes;
+  char piece[1 << 16];
+  ssize_t count = file.get() < 0 ? -1 : 1;
+  while (count > 0) {
+    count = retry_interrupted([&] { return ::read(file.get(), piece, sizeof(piece)); });
+    if (count > 0) bytes.append(piece, static_cast<size_t>(count));
+  }
+  error = count < 0 ? errno : 0;
+  return bytes;
+}
+
+}  // namespace
 
 std::string read_file(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  if (!in.is_open() || in.bad()) throw ModelError(path.string() + ": cannot be read");
+  int error = 0;
+  std::string bytes = read_to_end(path, error);
+  if (error != 0) throw ModelError(path.string() + ": cannot be read: " + std::generic_category().message(error));
+  return bytes;
+}
+
+std::string read_stored_file(const std::filesystem::path& path) {
+  int error = 0;
+  std::string bytes = read_to_end(path, error);
+  if (error != 0) throw_storage_error(path, "read", error);
   return bytes;
 }
 

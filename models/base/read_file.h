@@ -9,4 +9,7 @@ namespace lora {
 // All bytes of a file in a model's directory. Throws ModelError if it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
+// All bytes of a file of a run. Throws StorageError if it cannot be read.
+std::string read_stored_file(const std::filesystem::path& path);
+
 }  // namespace lora

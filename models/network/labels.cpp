@@ -1,7 +1,7 @@
 #include "models/network/labels.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -52,8 +52,7 @@ void write_labels(const fs::path& directory, const LabelNames& names) {
 LabelNames read_labels(const fs::path& directory) {
   const fs::path path = directory / kLabelsFile;
   if (!fs::exists(path)) return {};
-  std::ifstream in(path, std::ios::binary);
-  const json file = parse_json_or_discard<json>(in);
+  const json file = parse_json_or_discard<json>(read_file(path));
   if (!file.is_object() || !file.contains("id2label")) {
     throw ModelError(path.string() + ": expected a JSON object with 'id2label'");
   }

@@ -128,41 +128,6 @@ TEST_CASE("an AdaLoRA run prunes to its budget, resumes in every phase with the 
   CHECK_FALSE(fs::exists(directory / "none/metrics.jsonl"));
 }
 
-TEST_CASE("a run that is stopped and resumed gives the bits of one that never stopped") {
-  const TemporaryDirectory whole, parts;
-  REQUIRE(run({"lora-train", quickstart_recipe(whole)}).exit_code == 0);
-  const std::string recipe = quickstart_recipe(parts);
-  Command first({"lora-train", recipe});
-  for (int tries = 0; tries < 6000 && first.out_so_far().find("step 1/6") == std::string::npos; ++tries) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  first.send(SIGTERM);
-  const Outcome stopped = first.wait();
-  CAPTURE(stopped.out, stopped.err);
-  CHECK((stopped.exit_code == 143 || stopped.exit_code == 0));
-  const Outcome resumed = run({"lora-train", recipe, "--resume"});
-  CAPTURE(resumed.out, resumed.err);
-  REQUIRE(resumed.exit_code == 0);
-  CHECK(comparable(parts / "run") == comparable(whole / "run"));
-  CHECK(weights(parts / "run", 6) == weights(whole / "run", 6));
-}
-
-TEST_CASE("a damaged newest checkpoint is passed over on resume, with a warning") {
-  const TemporaryDirectory directory;
-  const std::string recipe = quickstart_recipe(directory);
-  REQUIRE(run({"lora-train", recipe}).exit_code == 0);
-  const fs::path out = directory / "run";
-  const std::string wanted = weights(out, 6);
-  const auto rows = comparable(out);
-  fs::resize_file(CheckpointStore(out).directory(6) / "optimizer.safetensors", 100);
-  const Outcome outcome = run({"lora-train", recipe, "--resume"});
-  CHECK(outcome.exit_code == 0);
-  CHECK_THAT(outcome.err, Contains("step-000006") && Contains("damaged"));
-  CHECK_THAT(outcome.out, Contains("Resuming after step 4"));
-  CHECK(weights(out, 6) == wanted);
-  CHECK(comparable(out) == rows);
-}
-
 TEST_CASE(
     "DoRA, PiSSA, OLoRA, embeddings, heads and rows resume from a checkpoint with the same bits, and are exported") {
   const std::vector<std::vector<std::string>> changes = {

@@ -57,6 +57,16 @@ TEST_CASE("rows after a step are dropped, rows of the step are kept", "[checkpoi
   CHECK(std::distance(std::filesystem::directory_iterator(run.path()), {}) == 1);
 }
 
+TEST_CASE("of the checkpoint's step the row of answers is dropped, which the end of the run writes again",
+          "[checkpoints]") {
+  const TemporaryDirectory run;
+  const auto path = run / "metrics.jsonl";
+  const std::string kept = "{\"step\":0,\"exact_match\":0}\n{\"step\":1,\"loss\":2}\n{\"step\":1,\"eval_loss\":2}\n";
+  write_bytes(path, kept + "{\"step\":1,\"eval_loss\":2,\"exact_match\":1}\n");
+  CHECK(drop_rows_after(path, 1).after_step == 1);
+  CHECK(read_bytes(path) == kept);
+}
+
 TEST_CASE("a torn last line is dropped, and one that lacks only its end is completed", "[checkpoints]") {
   const TemporaryDirectory run;
   const auto path = run / "metrics.jsonl";

@@ -43,7 +43,9 @@ fs::path copied_model(const TemporaryDirectory& directory) {
 
 }  // namespace
 
-TEST_CASE("where no checkpoint can be read, --resume touches nothing, and --restart keeps what was there") {
+TEST_CASE(
+    "A: future format version, or no checkpoint that can be read: nothing is touched, and --restart keeps what was "
+    "there") {
   const TemporaryDirectory directory;
   const std::string recipe = quickstart_recipe(directory);
   const fs::path out = directory / "run";
@@ -80,7 +82,7 @@ TEST_CASE("where no checkpoint can be read, --resume touches nothing, and --rest
   CHECK(run({"lora-train", recipe, "--resume", "--restart"}).exit_code == 2);
 }
 
-TEST_CASE("a resumed run notices other base weights, and says what else differs") {
+TEST_CASE("A: resume with a changed recipe or model: what differs is said, other weights are refused") {
   const TemporaryDirectory directory;
   const fs::path model = copied_model(directory);
   const std::string recipe = quickstart_recipe(directory), path = "model.path=" + model.string();
@@ -103,7 +105,7 @@ TEST_CASE("a resumed run notices other base weights, and says what else differs"
   CHECK(files_in(directory / "run") == before);
 }
 
-TEST_CASE("a run whose reader leaves goes to its end") {
+TEST_CASE("B: closed stdout: a run whose reader leaves goes to its end") {
   const TemporaryDirectory directory;
   const std::string recipe = quickstart_recipe(directory);
   const Outcome outcome = shell(quoted(program("lora-train")) + " " + recipe + " | head -1; exit ${PIPESTATUS[0]}");
@@ -113,7 +115,7 @@ TEST_CASE("a run whose reader leaves goes to its end") {
   CHECK(CheckpointStore(directory / "run").newest_whole().checkpoint->step == 6);
 }
 
-TEST_CASE("no file is writable for everyone, whatever the umask is") {
+TEST_CASE("A: umask 000: no file is writable for everyone") {
   const TemporaryDirectory directory;
   const std::string recipe = quickstart_recipe(directory, "export: [peft, huggingface]\n");
   REQUIRE(shell("umask 000; exec " + quoted(program("lora-train")) + " " + recipe).exit_code == 0);
@@ -176,7 +178,7 @@ TEST_CASE("names that no file system takes are refused without an internal error
   }
 }
 
-TEST_CASE("a base weight that is not a number is named, and nothing is published") {
+TEST_CASE("B: NaN base weight is named, and nothing is published") {
   const TemporaryDirectory directory;
   const fs::path model = copied_model(directory);
   NamedTensors tensors;
@@ -196,13 +198,16 @@ TEST_CASE("a base weight that is not a number is named, and nothing is published
   CHECK_FALSE(fs::exists(directory / "run/checkpoints"));
 }
 
-TEST_CASE("an export removes what killed exports left, and not what a running one writes") {
+TEST_CASE("A: kill during export: the next one removes what is left, and not what a running one writes") {
   const TemporaryDirectory directory;
   const std::string recipe = quickstart_recipe(directory, "export: [peft, torchscript]\n");
   const fs::path out = directory / "run";
   fs::create_directories(out / ".adapter.tmp-999999999/sub");
   fs::create_directory(out / ".adapter.old.tmp-999999998");
   write_bytes(out / ".merged.pt.tmp-999999997", "half");
+  write_bytes(out / "..merged.pt.tmp-999999997.tmp-999999997-3", "half of a half");
+  write_bytes(out / ".metrics.jsonl.tmp-999999997-1", "half");
+  write_bytes(out / ".recipe.yaml.tmp-999999997-0", "half");
   const std::string alive = ".adapter.tmp-" + std::to_string(::getpid());
   fs::create_directory(out / alive);
   write_bytes(out / ".adapter.tmp-notes", "mine");

@@ -1,12 +1,20 @@
 #include "lora/app/source/trained_model.h"
 
 #include <ATen/Parallel.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
 
 #include "lora/app/data/prepared_data.h"
 #include "lora/app/source/trained_source.h"
 #include "lora/app/training/machine.h"
 #include "lora/quantization/quantizer.h"
 #include "models/base/error.h"
+#include "models/base/threads.h"
 #include "models/io/safetensors.h"
 #include "models/network/model_directory.h"
 #include "models/network/pretrained.h"
@@ -57,12 +65,54 @@ std::string model_line(const LlamaForCausalLM& model) {
          (model.dtype() == at::kBFloat16 ? "bfloat16" : "float32") + notes;
 }
 
+namespace {
+
+// Whether the process may map so much more memory (ulimit -v).
+bool has_room(size_t bytes) {
+  void* room = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) return false;
+  ::munmap(room, bytes);
+  return true;
+}
+
+// OpenMP ends the process, with exit code 1, where the system gives it no thread or no memory for a stack. So this finds
+// out first.
+void expect_threads(int64_t count) {
+  pthread_attr_t attributes;
+  size_t stack = 0;
+  ::pthread_attr_init(&attributes);
+  ::pthread_attr_getstacksize(&attributes, &stack);
+  ::pthread_attr_destroy(&attributes);
+  std::vector<std::thread> threads;
+  std::mutex all_started;
+  std::optional<std::string> reason;
+  // Twice: the system keeps the stacks of the threads that are tried here.
+  if (count > 1 && !has_room(2 * static_cast<size_t>(count) * stack)) reason = "no memory for their stacks";
+  if (!reason) {
+    const std::lock_guard hold(all_started);
+    try {
+      while (std::ssize(threads) < count - 1) threads.emplace_back([&] { const std::lock_guard wait(all_started); });
+    } catch (const std::system_error& error) {
+      reason = error.code().message();
+    }
+  }
+  for (std::thread& thread : threads) thread.join();
+  if (!reason) return;
+  throw Error(ExitCode::kModel, "memory",
+              "cannot start " + std::to_string(count) + " threads: " + *reason +
+                  "; training.threads: 1 needs less, or raise ulimit -v and -u");
+}
+
+}  // namespace
+
 void set_threads(int64_t count) {
+  expect_threads(count > 0 ? count : physical_cores());
   // TorchScript's rotary tables are vectorised, and the first such call of a process may be off where two threads make
   // it (see models/network/rope.cpp, seen of the cosine): one thread makes it.
   const at::Tensor x = at::ones({1});
   for (auto* const function : {at::cos, at::sin, at::tanh, at::exp, at::log}) function(x);
   at::set_num_threads(static_cast<int>(count > 0 ? count : physical_cores()));
+  parallel_for(at::get_num_threads(), 1, [](int64_t, int64_t) {});  // starts them
 }
 
 ExportSource export_source(const TrainedModel& trained, const ExportOptions& options) {

@@ -1,6 +1,5 @@
 #include "lora/app/source/trained_source.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -15,6 +14,7 @@
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 #include "models/io/safetensors.h"
 
 namespace lora {
@@ -38,8 +38,8 @@ fs::path chosen_checkpoint(const fs::path& run) {
   const auto newest = store.newest_whole().checkpoint;
   if (!newest) throw StorageError(run.string() + ": no whole checkpoint in this run");
   if (!load_recipe(newest->directory / "recipe.yaml").training.keep_best) return newest->directory;
-  std::ifstream in(newest->directory / "state.json", std::ios::binary);
-  const int64_t best = parse_json<nlohmann::json>(in).value("best_step", int64_t{0});
+  const std::string state = read_stored_file(newest->directory / "state.json");
+  const int64_t best = parse_json<nlohmann::json>(state).value("best_step", int64_t{0});
   return best > 0 ? store.verified(best) : newest->directory;
 }
 

@@ -55,9 +55,11 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
                        prepared.data->validation);
     }
     resumed_step_ = saved_step_ = trainer().progress().step;
+    epoch_ = trainer().rows().epochs_done();
   }
   if (!directory().resume_from() && !questions_.empty()) before_ = generate_answers();
   directory().begin(recipe());
+  if (directory().resume_from()) prune();  // the run may have been killed before it did
   if (before_) write_answers(*before_, 0, 0.0);
   peak_flops_ = measured_peak(planned_.model().dtype());
 }
@@ -119,8 +121,12 @@ void ActiveRun::save() {
     write_data_record(checkpoint, prepared.train(), prepared.data->stream.samples.get(), prepared.data->validation);
     if (prepared.chat) write_template_files(checkpoint, prepared.chat->files());
   });
-  directory().checkpoints().prune(recipe().training.checkpoint_keep, {progress.best_step});
+  prune();
   saved_step_ = progress.step;
+}
+
+void ActiveRun::prune() {
+  directory().checkpoints().prune(recipe().training.checkpoint_keep, {trainer().progress().best_step});
 }
 
 void ActiveRun::stop() {

@@ -56,6 +56,8 @@ class ActiveRun {
   double epoch() const { return epoch_; }
 
  private:
+  // Removes the checkpoints that the recipe does not keep.
+  void prune();
   Answers generate_answers() const;
   void write_answers(const Answers& answers, int64_t step, double epoch);
 

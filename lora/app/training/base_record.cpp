@@ -2,10 +2,9 @@
 
 #include <ATen/Parallel.h>
 
-#include <fstream>
-
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 #include "models/base/sha256.h"
 #include "models/network/pretrained.h"
 
@@ -34,10 +33,9 @@ std::string base_record(const fs::path& model_directory) {
 std::vector<std::string> compare_base_record(const fs::path& checkpoint, const std::string& own,
                                              const fs::path& model_directory) {
   const fs::path path = checkpoint / kBaseRecord;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return {};
+  if (!fs::exists(path)) return {};  // a checkpoint of an earlier version
   try {
-    const auto record = parse_json<ordered_json>(in);
+    const auto record = parse_json<ordered_json>(read_stored_file(path));
     const ordered_json &then = record.at("weights"), now = parse_json<ordered_json>(own).at("weights");
     for (const auto& [file, facts] : now.items()) {
       if (then.contains(file) && then.at(file) == facts) continue;

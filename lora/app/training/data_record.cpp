@@ -1,11 +1,11 @@
 #include "lora/app/training/data_record.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 namespace {
@@ -53,10 +53,10 @@ void write_data_record(const std::filesystem::path& checkpoint, const Dataset& t
 void expect_same_data(const std::filesystem::path& checkpoint, const Dataset& train, const SampleStream* stream,
                       const Dataset& validation) {
   const std::filesystem::path record = checkpoint / kRecordFile;
-  std::ifstream in(record, std::ios::binary);
-  if (!in) return;
+  if (!std::filesystem::exists(record)) return;  // a checkpoint of an earlier version
   try {
-    const ordered_json then = parse_json<ordered_json>(in), now = record_of(train, stream, validation);
+    const ordered_json then = parse_json<ordered_json>(read_stored_file(record)),
+                       now = record_of(train, stream, validation);
     for (const char* set : {"train", "validation"}) {
       const ordered_json &before = then.at(set), &found = now.at(set);
       for (size_t i = 0; i < std::min(before.size(), found.size()); ++i) {

@@ -35,6 +35,18 @@ void move_aside(const fs::path& path) {
   sync_directory(path);
 }
 
+// What a killed process left while it replaced these files. The run's lock is held, so that none of them is in use.
+void remove_leftovers_of(const fs::path& path) {
+  std::vector<fs::path> leftovers;
+  for (const auto& item : fs::directory_iterator(path)) {
+    const std::string name = item.path().filename().string();
+    if (name.starts_with(".recipe.yaml.tmp-") || name.starts_with(".metrics.jsonl.tmp-")) {
+      leftovers.push_back(item.path());
+    }
+  }
+  for (const fs::path& leftover : leftovers) fs::remove(leftover);
+}
+
 [[noreturn]] void throw_none_readable(const fs::path& path, const std::vector<SkippedCheckpoint>& skipped) {
   throw StorageError(
       path.string() + ": none of its " + std::to_string(skipped.size()) + " checkpoints can be read (" +
@@ -79,6 +91,7 @@ void RunDirectory::expect_same_run(const Recipe& recipe) {
 }
 
 void RunDirectory::begin(const Recipe& recipe) {
+  remove_leftovers_of(path_);
   if (start_ == Start::kRestart && holds_run(path_)) move_aside(path_);
   write_file_atomically(path_ / "recipe.yaml", to_yaml(recipe));
   drop_rows_after(path_ / "metrics.jsonl", resume_from_ ? resume_from_->step : -1);

@@ -40,7 +40,7 @@ class RunDirectory {
   // Throws RecipeError when the checkpoint was made by a recipe that means another training; names the keys. A change
   // of another key that has a part in training is reported in `warnings`.
   void expect_same_run(const Recipe& recipe);
-  // Moves an earlier run aside (kRestart), writes recipe.yaml and opens metrics.jsonl, without the rows after the
+  // Removes what a killed process left, moves an earlier run aside (kRestart), writes recipe.yaml and opens metrics.jsonl, without the rows after the
   // checkpoint's step.
   void begin(const Recipe& recipe);
 

@@ -7,7 +7,7 @@
 #include "lora/checkpoints/store.h"
 #include "models/base/atomic_file.h"
 #include "tests/catch.h"
-#include "tests/checkpoints/killed_process.h"
+#include "tests/faults/killed_process.h"
 #include "tests/temporary_directory.h"
 
 namespace lora {
@@ -40,7 +40,7 @@ int64_t newest_step(const fs::path& run) {
 
 }  // namespace
 
-TEST_CASE("a kill at any system call of a write leaves the old or the new checkpoint newest", "[checkpoints]") {
+TEST_CASE("A: SIGKILL before every system call of a save leaves the old or the new checkpoint newest") {
   const TemporaryDirectory directory(fast_directory());
   const fs::path run = directory / "run";
   const int kills = kill_before_every_system_call(
@@ -60,7 +60,7 @@ TEST_CASE("a kill at any system call of a write leaves the old or the new checkp
   CHECK((kills == 0 || kills > 20));
 }
 
-TEST_CASE("a kill at any system call of a rewrite leaves the step's old or new checkpoint", "[checkpoints]") {
+TEST_CASE("A: SIGKILL before every system call of a save in place of another leaves the step's old or new checkpoint") {
   const TemporaryDirectory directory(fast_directory());
   const fs::path run = directory / "run";
   kill_before_every_system_call(
@@ -76,7 +76,7 @@ TEST_CASE("a kill at any system call of a rewrite leaves the step's old or new c
       });
 }
 
-TEST_CASE("a kill at any system call of pruning leaves the newest and the protected", "[checkpoints]") {
+TEST_CASE("A: kill while pruning, at every system call, leaves the newest and the protected") {
   const TemporaryDirectory directory(fast_directory());
   const fs::path run = directory / "run";
   kill_before_every_system_call(
@@ -94,7 +94,7 @@ TEST_CASE("a kill at any system call of pruning leaves the newest and the protec
       });
 }
 
-TEST_CASE("a kill at any system call of dropping rows leaves all rows or the kept ones", "[checkpoints]") {
+TEST_CASE("A: SIGKILL before every system call of dropping metrics rows leaves all rows or the kept ones") {
   const TemporaryDirectory run(fast_directory());
   const std::string all = "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n";
   const std::string kept = "{\"step\":1}\n";
@@ -106,7 +106,7 @@ TEST_CASE("a kill at any system call of dropping rows leaves all rows or the kep
                                 });
 }
 
-TEST_CASE("a run killed again and again at random times never loses a completed checkpoint", "[checkpoints][.long]") {
+TEST_CASE("A: SIGKILL at random never loses a completed checkpoint", "[.long]") {
   const TemporaryDirectory directory(fast_directory());
   const fs::path run = directory / "run";
   SharedNumber completed;

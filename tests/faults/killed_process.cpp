@@ -1,4 +1,4 @@
-#include "tests/checkpoints/killed_process.h"
+#include "tests/faults/killed_process.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -36,27 +36,27 @@ int wait_for(pid_t child) {
   return status;
 }
 
-enum class Outcome { kKilled, kFinished, kUntraceable };
+enum class Ending { kKilled, kFinished, kUntraceable };
 
-Outcome run_killed_before(int system_call, const std::function<void()>& work) {
+Ending run_killed_before(int system_call, const std::function<void()>& work) {
   const pid_t child = start_child([&] {
     if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(kNotTraced);
     ::raise(SIGSTOP);
     work();
   });
   int status = wait_for(child);
-  if (WIFEXITED(status)) return Outcome::kUntraceable;
+  if (WIFEXITED(status)) return Ending::kUntraceable;
   ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD);
   // Each system call stops twice, on entry and on return; killed on entry, it is not carried out.
   for (int stops = 0; stops < 2 * system_call - 1;) {
     ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
     status = wait_for(child);
-    if (!WIFSTOPPED(status)) return Outcome::kFinished;
+    if (!WIFSTOPPED(status)) return Ending::kFinished;
     if (WSTOPSIG(status) == (SIGTRAP | 0x80)) ++stops;
   }
   ::kill(child, SIGKILL);
   wait_for(child);
-  return Outcome::kKilled;
+  return Ending::kKilled;
 }
 
 }  // namespace
@@ -79,13 +79,13 @@ int kill_before_every_system_call(const std::function<void()>& prepare, const st
   for (int kills = 0;; ++kills) {
     prepare();
     returned.value() = 0;
-    const Outcome outcome = run_killed_before(kills + 1, traced);
-    if (outcome == Outcome::kUntraceable) {
+    const Ending outcome = run_killed_before(kills + 1, traced);
+    if (outcome == Ending::kUntraceable) {
       std::puts("SKIPPED: this system lets no process trace another, so none is killed at its system calls");
       return 0;
     }
     check(returned.value() == 1);
-    if (outcome == Outcome::kFinished) return kills;
+    if (outcome == Ending::kFinished) return kills;
   }
 }
 

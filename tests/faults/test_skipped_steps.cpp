@@ -36,7 +36,7 @@ TrainingConfig config_of(int64_t max_nonfinite_steps) {
 
 }  // namespace
 
-TEST_CASE("a step with an infinite gradient is skipped and counted, and the next one is trained") {
+TEST_CASE("B: one Inf gradient is skipped and counted, and the next step is trained") {
   Fixture run(config_of(3), 0, false, std::make_shared<BadGradients>(std::set{3}));
   const StepMetrics first = run.trainer->step();
   CHECK_FALSE(first.skipped);
@@ -58,7 +58,7 @@ TEST_CASE("a step with an infinite gradient is skipped and counted, and the next
   CHECK(run.trainer->step().loss < first.loss);
 }
 
-TEST_CASE("a run resumed after a skipped step has the bits of one that never stopped") {
+TEST_CASE("B: one Inf gradient skipped: a resumed run has the bits of one that never stopped") {
   Fixture whole(config_of(3), 0.2, false, std::make_shared<BadGradients>(std::set{2, 5}));
   for (int i = 0; i < 8; ++i) whole.trainer->step();
   Fixture first(config_of(3), 0.2, false, std::make_shared<BadGradients>(std::set{2, 5}));
@@ -76,7 +76,7 @@ TEST_CASE("a run resumed after a skipped step has the bits of one that never sto
   CHECK(distance(second.weights(), whole.weights()) == 0);
 }
 
-TEST_CASE("too many steps in a row without finite numbers end the run") {
+TEST_CASE("B: repeated non-finite steps end the run") {
   Fixture run(config_of(2), 0, false, std::make_shared<BadGradients>(std::set{2, 4, 5, 6}));
   for (int i = 0; i < 5; ++i) run.trainer->step();
   const auto before = run.weights();
@@ -87,7 +87,7 @@ TEST_CASE("too many steps in a row without finite numbers end the run") {
   CHECK_THROWS_AS(strict.trainer->step(), NumericsError);
 }
 
-TEST_CASE("an update that overflows ends the run at the next step, and before anything is written") {
+TEST_CASE("B: an update that overflows ends the run before anything is written") {
   TrainingConfig config = config_of(3);
   config.learning_rate = 1e38;
   Fixture run(config);
