@@ -174,8 +174,10 @@ void SafetensorsFile::read_header() {
   if (const std::string problem = parse_header(text, header); !problem.empty()) fail("the header " + problem);
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {
+      constexpr auto kProblem = "the header's __metadata__ is not a map of text to text";
+      if (!value.is_object() && !value.is_null()) fail(kProblem);
       for (const auto& [key, item] : value.items()) {
-        if (!value.is_object() || !item.is_string()) fail("the header's __metadata__ is not a map of text to text");
+        if (!item.is_string()) fail(kProblem);
         metadata_.emplace(key, item.get<std::string>());
       }
       continue;
