@@ -20,9 +20,14 @@ SOURCES = {
     "safetensors": ["models/io/safetensors_read.cpp", "models/io/safetensors_dtypes.cpp"],
     "gguf": ["models/io/gguf_read.cpp"],
     "model_config": ["models/network/families/*.cpp", "models/network/config*.cpp", "models/network/labels.cpp"],
-    "tokenizer_json": ["lora/data/tokenizers/*.cpp"],
+    "tokenizer_json": ["lora/data/tokenizers/added_tokens.cpp", "lora/data/tokenizers/aligned_text.cpp",
+                       "lora/data/tokenizers/bpe*.cpp", "lora/data/tokenizers/decoder.cpp",
+                       "lora/data/tokenizers/json_*.cpp", "lora/data/tokenizers/normalizer.cpp",
+                       "lora/data/tokenizers/p*_*.cpp", "lora/data/tokenizers/vocabulary.cpp"],
     "tokenizer_model": ["lora/data/sentencepiece*.cpp", "lora/data/protobuf_fields.cpp"],
-    "tokenizer_config": ["lora/data/tokenizers/tokenizer_config.cpp", "lora/data/template_files.cpp"],
+    "tokenizer_directory": ["lora/data/tokenizer.cpp", "lora/data/tokenizers/tokenizer_config.cpp",
+                            "lora/data/tokenizers/surroundings.cpp", "lora/data/tokenizers/unigram.cpp",
+                            "lora/data/tokenizers/vocab_and_merges.cpp", "lora/data/template_files.cpp"],
     "tokenizer_pattern": ["lora/data/tokenizers/pattern.cpp"],
     "adapter_config": ["lora/adapters/peft_config.cpp", "lora/adapters/matcher.cpp"],
     "module_pattern": ["lora/adapters/regex.cpp"],
@@ -54,7 +59,7 @@ MARKS = {
 }
 KINDS = {
     "safetensors": ["json"], "model_config": ["json"], "tokenizer_json": ["json", "regex"], "tokenizer_model": ["protobuf"],
-    "tokenizer_config": ["json"], "tokenizer_pattern": ["regex"], "adapter_config": ["json", "regex"], "module_pattern":
+    "tokenizer_directory": ["json"], "tokenizer_pattern": ["regex"], "adapter_config": ["json", "regex"], "module_pattern":
     ["regex"], "chat_template": ["jinja"], "recipe": ["yaml", "regex"], "rows": ["json"], "csv": ["csv"], "token_file":
     ["json"], "manifest": ["json"], "training_state": ["json"], "gguf": [],
 }
@@ -215,17 +220,39 @@ def tokenizer_model_seeds():
     yield b"\x01aIQ== 0\nIg== 1\n"
 
 
-def tokenizer_config_seeds():
+def tokenizer_directory_seeds():
     token = {"content": "<s>", "lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True}
     one = {"bos_token": token, "eos_token": "</s>", "pad_token": None, "add_bos_token": True, "add_eos_token": False,
            "tokenizer_class": "LlamaTokenizerFast", "legacy": False, "chat_template": "{{ messages }}",
            "added_tokens_decoder": {"1": token, "2": token | {"content": "</s>"}}, "additional_special_tokens": ["<a>", token],
            "extra_special_tokens": {"image": "<i>"}}
-    named = {"chat_template": [{"name": "default", "template": "a"}, {"name": "tool_use", "template": "b"}], "unk_token": "<unk>"}
+    templates = [{"name": "default", "template": "a"}, {"name": "tool_use", "template": "b"}]
     special = {"bos_token": "<s>", "additional_special_tokens": ["<x>"], "cls_token": token}
-    yield as_json(one)
-    yield as_json(named) + b"\0" + as_json(special) + b"\0" + as_json({"<x>": 7, "<y>": 8})
-    yield b"{}\0" + as_json(special)
+    model = tokenizer_model(1, text="")[1:]
+    small = next(tokenizer_documents()) | {"added_tokens": [token | {"id": 32}]}
+    small["model"] = small["model"] | {"vocab": {"a": 0, "b": 1, "ab": 2, "<s>": 32, "</s>": 33}, "merges": ["a b"]}
+    pieces = [["<unk>", 0.0], ["<s>", 0.0], ["</s>", 0.0], ["user", 0.0], ["gone", 0.0]]
+    pieces += [[f"<0x{b:02X}>", 0.0] for b in range(256)] + [["▁a", 0.0]]
+    unigram = {"model": {"type": "Unigram", "vocab": pieces}, "added_tokens": [token | {"id": 1}],
+               "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Metaspace", "prepend_scheme": "always"}]},
+               "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
+                                  {"Sequence": {"id": "A", "type_id": 0}}], "pair": [],
+                                  "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}}}
+    vocabulary, merges = as_json({"a": 0, "b": 1, "ab": 2, "<s>": 3}), b"#version: 0.2\na b\n"
+    def directory(config={}, special=None, added=None, model_config=None, tokenizer=None, vocab=b"", merges=b"", model=b""):
+        parts = [as_json(part) if part is not None else b"" for part in (config, special, added, model_config, tokenizer)]
+        return b"\0".join([*parts, vocab, merges, b"ab <s>", model])
+    yield directory(one, model=model)
+    yield directory({"chat_template": templates, "unk_token": "<unk>"}, special, {"<x>": 270, "<y>": 271}, model=model)
+    yield directory(one, tokenizer=small, model_config={"model_type": "llama", "tokenizer_class": "X"})
+    yield directory({"bos_token": "<s>"}, tokenizer=unigram, model=model)
+    yield directory({"bos_token": "<s>", "add_bos_token": True}, tokenizer=unigram | {"pre_tokenizer": {"type": "Metaspace",
+                    "add_prefix_space": False}}, model=model)
+    for name in ("GPT2Tokenizer", "Qwen2TokenizerFast", "Other"):
+        yield directory({"tokenizer_class": name, "bos_token": "<s>", "add_bos_token": True}, vocab=vocabulary, merges=merges)
+    for name in ("GPTNeoXTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer", "PreTrainedTokenizerFast"):
+        yield directory({"tokenizer_class": name, "eos_token": "</s>", "add_eos_token": True}, tokenizer=small,
+                        model_config={"model_type": {"GPTNeoXTokenizer": "olmo2", "GemmaTokenizer": "gemma2"}.get(name, "qwen3")})
 
 
 def chat_template_seeds():
@@ -349,7 +376,7 @@ SEEDS = {
     "tokenizer_json": lambda: (as_json(d) + b"\0" + text.encode() for d, text in
                                zip(tokenizer_documents(), itertools.cycle(TEXTS))),
     "tokenizer_model": tokenizer_model_seeds,
-    "tokenizer_config": tokenizer_config_seeds,
+    "tokenizer_directory": tokenizer_directory_seeds,
     "tokenizer_pattern": pattern_seeds,
     "adapter_config": lambda: golden("peft*/*/adapter_config.json") + golden("*/*/adapter_config.json"),
     "module_pattern": module_pattern_seeds,

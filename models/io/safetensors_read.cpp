@@ -10,6 +10,7 @@
 
 #include "models/base/error.h"
 #include "models/base/file_kind.h"
+#include "models/base/json.h"
 #include "models/base/mapped_file.h"
 #include "models/io/file_view.h"
 #include "models/io/safetensors.h"
@@ -43,6 +44,7 @@ std::string parse_header(std::string_view text, json& header) {
     return problem.empty();
   };
   try {
+    refuse_nul(text);
     header = json::parse(text, check);
   } catch (const json::parse_error& error) {
     if (problem.empty()) problem = "is not JSON, at byte " + std::to_string(error.byte);

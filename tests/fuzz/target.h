@@ -69,15 +69,15 @@ inline InputParts split_input(std::string_view input) {
 
 #ifdef LORA_FUZZ
 
-#define FUZZ_TARGET(name)                                                        \
-  static void fuzz_##name(std::string_view input);                               \
-  extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {      \
-    try {                                                                        \
-      fuzz_##name({reinterpret_cast<const char*>(data), size});                  \
-    } catch (const lora::Error&) {                                               \
-    }                                                                            \
-    return 0;                                                                    \
-  }                                                                              \
+#define FUZZ_TARGET(name)                                                   \
+  static void fuzz_##name(std::string_view input);                          \
+  extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) { \
+    try {                                                                   \
+      fuzz_##name({reinterpret_cast<const char*>(data), size});             \
+    } catch (const lora::Error&) {                                          \
+    }                                                                       \
+    return 0;                                                               \
+  }                                                                         \
   static void fuzz_##name(std::string_view input)
 
 #else
@@ -105,9 +105,9 @@ void run_corpus(const std::string& name, const Target& target) {
 
 }  // namespace lora::test
 
-#define FUZZ_TARGET(name)                                                                        \
-  static void fuzz_##name(std::string_view input);                                               \
-  TEST_CASE(#name " holds its corpus") { lora::test::run_corpus(#name, fuzz_##name); }           \
+#define FUZZ_TARGET(name)                                                              \
+  static void fuzz_##name(std::string_view input);                                     \
+  TEST_CASE(#name " holds its corpus") { lora::test::run_corpus(#name, fuzz_##name); } \
   static void fuzz_##name(std::string_view input)
 
 #endif

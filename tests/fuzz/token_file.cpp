@@ -20,8 +20,8 @@ FUZZ_TARGET(token_file) {
     const size_t before = bytes.size() - kFooter;
     if (sizes[1] <= before && sizes[2] <= before - sizes[1]) {
       const size_t index = static_cast<size_t>(sizes[1] + sizes[2]);
-      const auto crc = static_cast<uint32_t>(
-          ::crc32(0, reinterpret_cast<const Bytef*>(footer - index), static_cast<uInt>(index)));
+      const auto crc =
+          static_cast<uint32_t>(::crc32(0, reinterpret_cast<const Bytef*>(footer - index), static_cast<uInt>(index)));
       std::memcpy(footer + sizeof sizes, &crc, sizeof crc);
     }
   }
