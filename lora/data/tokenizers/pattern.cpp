@@ -17,7 +17,7 @@ namespace {
 // A megabyte of spaces stays far below the limits. A pattern that backtracks endlessly reaches them in about a second.
 constexpr uint32_t kMatchLimit = 50'000'000, kDepthLimit = 10'000'000;
 // The processor time that one search may take.
-constexpr double kMostSeconds = 2;
+constexpr double kMostSeconds = 1;
 constexpr size_t kStackStart = 32 << 10, kStackLimit = 8 << 20;
 
 double thread_seconds() {
