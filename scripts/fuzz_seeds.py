@@ -170,8 +170,10 @@ def tokenizer_documents():
                   "decoder": sequence("decoders", {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
                                       {"type": "ByteFallback"}, {"type": "Fuse"},
                                       {"type": "Strip", "content": " ", "start": 1, "stop": 0}), "added_tokens": special}
-    yield base | {"pre_tokenizer": byte_level, "decoder": byte_level, "post_processor": byte_level, "normalizer": {"type": "NFC"}}
-    yield base | {"pre_tokenizer": sequence("pretokenizers", split({"Regex": llama3}, "Isolated"),
+    plain = base | {"model": base["model"] | {"byte_fallback": False}}
+    yield plain | {"pre_tokenizer": byte_level, "decoder": byte_level, "post_processor": byte_level, "normalizer": {"type": "NFC"},
+                   "added_tokens": special}
+    yield plain | {"pre_tokenizer": sequence("pretokenizers", split({"Regex": llama3}, "Isolated"),
                                             byte_level | {"use_regex": False, "add_prefix_space": False}), "decoder": byte_level}
     for behavior in ("Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
         yield base | {"pre_tokenizer": split({"String": " "}, behavior, behavior == "Removed")}
@@ -185,7 +187,8 @@ def tokenizer_documents():
     template = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence":
                 {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [32], "tokens": ["<s>"]}}}
     yield base | {"post_processor": template, "added_tokens": special}
-    yield base | {"post_processor": sequence("processors", byte_level, template), "added_tokens": special}
+    yield plain | {"post_processor": sequence("processors", byte_level, template), "added_tokens": special,
+                   "pre_tokenizer": byte_level, "decoder": byte_level}
     yield base | {"post_processor": {"type": "RobertaProcessing", "sep": ["</s>", 33], "cls": ["<s>", 32], "trim_offsets": True,
                                      "add_prefix_space": True}, "added_tokens": special}
     yield base | {"model": base["model"] | {"ignore_merges": True, "merges": [["a", "b"], ["ab", "c"]], "fuse_unk": False}}
@@ -229,8 +232,9 @@ def tokenizer_directory_seeds():
     templates = [{"name": "default", "template": "a"}, {"name": "tool_use", "template": "b"}]
     special = {"bos_token": "<s>", "additional_special_tokens": ["<x>"], "cls_token": token}
     model = tokenizer_model(1, text="")[1:]
-    small = next(tokenizer_documents()) | {"added_tokens": [token | {"id": 32}]}
-    small["model"] = small["model"] | {"vocab": {"a": 0, "b": 1, "ab": 2, "<s>": 32, "</s>": 33}, "merges": ["a b"]}
+    small = next(tokenizer_documents()) | {"added_tokens": [token | {"id": 1}]}
+    small["model"] = small["model"] | {"vocab": {"a": 0, "<s>": 1, "</s>": 2, "b": 3, "ab": 4}, "merges": ["a b"],
+                                       "unk_token": None, "byte_fallback": False}
     pieces = [["<unk>", 0.0], ["<s>", 0.0], ["</s>", 0.0], ["user", 0.0], ["gone", 0.0]]
     pieces += [[f"<0x{b:02X}>", 0.0] for b in range(256)] + [["▁a", 0.0]]
     unigram = {"model": {"type": "Unigram", "vocab": pieces}, "added_tokens": [token | {"id": 1}],
