@@ -21,5 +21,5 @@ if(SentencePiece_FOUND AND NOT TARGET sentencepiece::sentencepiece)
     INTERFACE_INCLUDE_DIRECTORIES ${SentencePiece_INCLUDE_DIR}
     INTERFACE_LINK_LIBRARIES Threads::Threads
     # Whatever links it, keep its symbols out of the program's own table, where libc10 would find them.
-    INTERFACE_LINK_OPTIONS "LINKER:--exclude-libs,ALL")
+    INTERFACE_LINK_OPTIONS "LINKER:--exclude-libs,libsentencepiece.a")
 endif()

@@ -98,9 +98,11 @@ target_precompile_headers(lora_pch PRIVATE
   <string> <string_view> <unordered_map> <utility> <variant> <vector>)
 lora_compile_options(lora_pch)
 
-# GCC: keeps the header's name in the preprocessed text, without which ccache cannot key on it.
+# What ccache needs: of GCC the header's name in the preprocessed text, of Clang a header without its time.
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
   set(LORA_PCH_FLAGS -fpch-preprocess)
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+  set(LORA_PCH_FLAGS "SHELL:-Xclang -fno-pch-timestamp")
 endif()
 target_compile_options(lora_pch PRIVATE ${LORA_PCH_FLAGS})
 

@@ -140,7 +140,7 @@ std::string init_of(const ordered_json& value, const fs::path& path) {
 // A list is of the input embedding's rows, and so is a map that names it alone.
 std::vector<int64_t> token_indices(const ordered_json& value, const fs::path& path) {
   if (value.is_null()) return {};
-  if (value.is_array()) return value.get<std::vector<int64_t>>();
+  if (value.is_array()) return integers_of(value);
   std::vector<int64_t> indices;
   for (const auto& item : value.items()) {
     const std::string& name = item.key();
@@ -149,7 +149,7 @@ std::vector<int64_t> token_indices(const ordered_json& value, const fs::path& pa
                        "'; supported are those of embed_tokens, and of a head that is tied to it (modules_to_save: "
                        "[lm_head] trains a whole head)");
     }
-    item.value().get_to(indices);
+    indices = integers_of(item.value());
   }
   return indices;
 }
@@ -249,7 +249,7 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
       method.take_config(file, config);
     } else {
       const ordered_json rank = take("r");
-      config.rank = rank.is_null() ? 8 : rank.get<int64_t>();
+      config.rank = rank.is_null() ? 8 : integer_of(rank);
     }
     if (file.contains("lora_alpha") && file["lora_alpha"].is_null()) {
       throw ModelError(path.string() + ": 'lora_alpha' is null; expected a number");
@@ -258,17 +258,18 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
     config.dropout = take_number("lora_dropout", 0);
     config.target_modules = parse_patterns(take("target_modules"));
     config.exclude_modules = parse_patterns(take("exclude_modules"));
-    const auto take_list = [&](const char* key, auto& list) {
-      using List = std::decay_t<decltype(list)>;
-      const ordered_json value = take(key);
-      if (value.is_null()) return;
-      list = value.is_array() ? value.get<List>() : List{value.get<typename List::value_type>()};
+    const auto as_list = [](const ordered_json& value) {
+      return value.is_array() ? value : ordered_json::array({value});
     };
-    take_list("layers_to_transform", config.layers_to_transform);
-    take_list("layers_pattern", config.layers_pattern);
+    if (const ordered_json layers = take("layers_to_transform"); !layers.is_null()) {
+      config.layers_to_transform = integers_of(as_list(layers));
+    }
+    if (const ordered_json pattern = take("layers_pattern"); !pattern.is_null()) {
+      config.layers_pattern = as_list(pattern).get<std::vector<std::string>>();
+    }
     if (config.layers_to_transform.empty()) config.layers_pattern.clear();
     const ordered_json ranks = take("rank_pattern"), alphas = take("alpha_pattern");
-    for (const auto& item : ranks.items()) config.rank_pattern.emplace_back(item.key(), item.value());
+    for (const auto& item : ranks.items()) config.rank_pattern.emplace_back(item.key(), integer_of(item.value()));
     for (const auto& item : alphas.items()) config.alpha_pattern.emplace_back(item.key(), item.value());
     if (const ordered_json saved = take("modules_to_save"); !saved.is_null()) config.modules_to_save = saved;
     // PEFT lists the heads of every family there.

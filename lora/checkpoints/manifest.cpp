@@ -30,7 +30,7 @@ std::optional<std::string> file_damage(const fs::path& directory, const std::str
   if (!fs::exists(status)) return name + ": missing";
   if (!fs::is_regular_file(status)) return name + ": not a regular file";
   const auto size = fs::file_size(path, error);
-  const auto expected_size = expected.at("size").get<uint64_t>();
+  const auto expected_size = integer_of<uint64_t>(expected.at("size"));
   if (error) return name + ": " + error.message();
   if (size != expected_size) {
     return name + ": found " + std::to_string(size) + " bytes, expected " + std::to_string(expected_size);
@@ -68,12 +68,12 @@ std::optional<std::string> find_damage(const fs::path& directory, int64_t step) 
   std::error_code error;
   if (!fs::exists(directory / kManifest, error) && !error) return std::string(kManifest) + ": missing";
   const json manifest = parse_json<json>(read_stored_file(directory / kManifest));
-  const auto version = manifest.at("format_version").get<int64_t>();
+  const auto version = integer_of(manifest.at("format_version"));
   if (version != kCheckpointFormat) {
     return std::string(kManifest) + ": found format_version " + std::to_string(version) + ", expected " +
            std::to_string(kCheckpointFormat);
   }
-  if (manifest.at("step").get<int64_t>() != step) return std::string(kManifest) + ": of another step";
+  if (integer_of(manifest.at("step")) != step) return std::string(kManifest) + ": of another step";
   const json& files = manifest.at("files");
   if (!files.is_object()) return std::string(kManifest) + ": not a manifest";
   for (const auto& [name, expected] : files.items()) {

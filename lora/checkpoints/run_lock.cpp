@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <ranges>
 #include <string>
 #include <system_error>
 
@@ -53,7 +52,7 @@ MadeDirectories::MadeDirectories(const fs::path& directory) {
 }
 
 MadeDirectories::~MadeDirectories() {
-  for (const fs::path& path : made_ | std::views::reverse) ::rmdir(path.c_str());  // fails where it holds something
+  for (auto path = made_.rbegin(); path != made_.rend(); ++path) ::rmdir(path->c_str());  // fails if it holds something
 }
 
 RunLock::RunLock(const fs::path& run_directory) : directory_(run_directory), made_(run_directory) {

@@ -46,17 +46,17 @@ Progress read_progress(const fs::path& path) {
   try {
     const json state = parse_json<json>(read_stored_file(path));
     Progress progress;
-    state.at("step").get_to(progress.step);
-    state.at("epoch").get_to(progress.place.epoch);
-    state.at("row").get_to(progress.place.row);
-    state.at("tokens").get_to(progress.tokens);
-    state.at("supervised_tokens").get_to(progress.supervised_tokens);
+    progress.step = integer_of(state.at("step"));
+    progress.place.epoch = integer_of(state.at("epoch"));
+    progress.place.row = integer_of(state.at("row"));
+    progress.tokens = integer_of(state.at("tokens"));
+    progress.supervised_tokens = integer_of(state.at("supervised_tokens"));
     if (!state.at("best_loss").is_null()) state.at("best_loss").get_to(progress.best_loss);
-    state.at("best_step").get_to(progress.best_step);
-    state.at("evaluations_without_gain").get_to(progress.evaluations_without_gain);
+    progress.best_step = integer_of(state.at("best_step"));
+    progress.evaluations_without_gain = integer_of(state.at("evaluations_without_gain"));
     // Not in the checkpoints of earlier versions, which skipped nothing.
-    progress.skipped_steps = state.value("skipped_steps", int64_t{0});
-    progress.skipped_in_row = state.value("skipped_in_row", int64_t{0});
+    progress.skipped_steps = integer_of(state.value("skipped_steps", json(0)));
+    progress.skipped_in_row = integer_of(state.value("skipped_in_row", json(0)));
     return progress;
   } catch (const json::exception& e) {
     throw StorageError(path.string() + ": not a checkpoint's state: " + e.what());

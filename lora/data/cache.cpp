@@ -50,7 +50,7 @@ std::optional<std::string> noted_hash(const fs::path& note, const std::string& p
   const json noted = parse_json_or_discard<json>(in);
   try {
     if (noted.at("path") != path || noted.at("file") != identity(status)) return {};
-    if (noted.at("noted").get<int64_t>() < nanoseconds(status.st_ctim) + 2 * kSecond) return {};
+    if (integer_of(noted.at("noted")) < nanoseconds(status.st_ctim) + 2 * kSecond) return {};
     return noted.at("sha256").get<std::string>();
   } catch (const json::exception&) {
     return {};

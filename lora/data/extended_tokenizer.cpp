@@ -122,7 +122,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& model_directory, const
       json& added = document["added_tokens"];
       if (!added.is_array()) added = json::array();
       for (const auto& [name, id] : tokens) {
-        std::erase_if(added.get_ref<json::array_t&>(), [&](const json& one) { return one.at("content") == name; });
+        std::erase_if(added.get_ref<json::array_t&>(),
+                      [&name = name](const json& one) { return one.at("content") == name; });
         json entry = entry_of(name);
         entry["id"] = id;
         added.push_back(entry);

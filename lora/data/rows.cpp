@@ -9,6 +9,7 @@
 
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/base/sha256.h"
 
 namespace lora {
@@ -138,6 +139,7 @@ ordered_json parse_row(const std::string& text, const std::string& where) {
     return true;
   };
   try {
+    refuse_nul(text);
     return ordered_json::parse(text, once);
   } catch (const ordered_json::parse_error& error) {
     throw DataError(where + ":" + std::to_string(error.byte) + ": not valid JSON: " + parser_says(error) +
@@ -391,7 +393,8 @@ ordered_json DataRow::value(const std::string& column) const {
   if (!found.is_string()) return found;
   const std::string& text = found.get_ref<const std::string&>();
   const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string::npos || (text[first] != '[' && text[first] != '{')) return found;
+  const bool list_or_object = first != std::string::npos && (text[first] == '[' || text[first] == '{');
+  if (!list_or_object || text.find('\0') != std::string::npos) return found;
   const auto shallow = [&](int depth, ordered_json::parse_event_t, ordered_json&) {
     expect_shallow(depth, where_ + ": column '" + name_in_file(column) + "'");
     return true;

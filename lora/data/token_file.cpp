@@ -68,7 +68,7 @@ json to_json(const SourceCounts& counts) {
 
 SourceCounts counts_from(const json& values) {
   SourceCounts counts;
-  for (size_t i = 0; i < kCounts.size(); ++i) counts.*kCounts[i] = values.at(i);
+  for (size_t i = 0; i < kCounts.size(); ++i) counts.*kCounts[i] = integer_of(values.at(i));
   return counts;
 }
 
@@ -80,7 +80,7 @@ json to_json(const std::vector<NamedRows>& named) {
 
 std::vector<NamedRows> named_from(const json& list) {
   std::vector<NamedRows> named;
-  for (const json& one : list) named.push_back({one.at(0), one.at(1)});
+  for (const json& one : list) named.push_back({one.at(0), integer_of(one.at(1))});
   return named;
 }
 
@@ -106,16 +106,19 @@ json to_json(const DatasetIndex& index) {
 
 DatasetIndex index_from(const json& j) {
   DatasetIndex index;
-  index.tokens = j.at("tokens");
-  index.supervised_tokens = j.at("supervised_tokens");
-  index.longest = j.at("longest");
+  index.tokens = integer_of(j.at("tokens"));
+  index.supervised_tokens = integer_of(j.at("supervised_tokens"));
+  index.longest = integer_of(j.at("longest"));
   index.bad_rows = j.at("bad_rows");
   index.notes = j.at("notes");
   for (const json& s : j.at("sources")) {
-    index.sources.push_back({s.at("path"), s.at("format"), s.at("ground"), s.at("begin"), s.at("end"),
-                             counts_from(s.at("counts")), named_from(s.at("unread")), named_from(s.at("spelled"))});
+    index.sources.push_back({s.at("path"), s.at("format"), s.at("ground"), integer_of(s.at("begin")),
+                             integer_of(s.at("end")), counts_from(s.at("counts")), named_from(s.at("unread")),
+                             named_from(s.at("spelled"))});
   }
-  for (const json& f : j.at("files")) index.files.push_back({f.at("path"), f.at("bytes"), f.at("sha256")});
+  for (const json& f : j.at("files")) {
+    index.files.push_back({f.at("path"), integer_of(f.at("bytes")), f.at("sha256")});
+  }
   return index;
 }
 
@@ -131,6 +134,14 @@ bool take(std::string_view& from, size_t count, std::vector<T>& values) {
   values.resize(count);
   if (count > 0) std::memcpy(values.data(), from.data(), count * sizeof(T));
   from.remove_prefix(count * sizeof(T));
+  return true;
+}
+
+bool forks_fit(const DatasetIndex& index) {
+  for (size_t i = 0; i < index.forks.size(); ++i) {
+    const auto [prompt, second] = index.forks[i];
+    if (second != 0 && (prompt < 0 || second < prompt || second < 1 || second >= index.lengths[i])) return false;
+  }
   return true;
 }
 
@@ -245,18 +256,23 @@ std::optional<Dataset> open_token_file(const std::filesystem::path& path) {
   try {
     const json stored = parse_json<json>(text);
     index = index_from(stored);
-    const size_t samples = stored.at("samples"), ids = stored.at("ids");
-    const size_t forks = stored.at("forks"), values = stored.at("values");
+    const auto size_at = [&](const char* key) { return integer_of<size_t>(stored.at(key)); };
+    const size_t samples = size_at("samples"), ids = size_at("ids"), forks = size_at("forks");
+    const size_t values = size_at("values"), blocks = (trailer.samples_bytes + kBlock - 1) / kBlock;
     const auto all_or_none = [samples](size_t count) { return count == 0 || count == samples; };
     if (!all_or_none(forks) || !all_or_none(values)) return {};
-    const size_t blocks = (trailer.samples_bytes + kBlock - 1) / kBlock;
     if (!take(arrays, samples, index.lengths) || !take(arrays, samples, index.labels) ||
         !take(arrays, forks, index.forks) || !take(arrays, values, index.values) || !take(arrays, blocks, checksums) ||
-        !take(arrays, (ids + 7) / 8, bits)) {
+        !take(arrays, ids / 8 + (ids % 8 != 0), bits) || !forks_fit(index)) {
       return {};
     }
     index.used_ids.resize(ids);
     for (size_t i = 0; i < ids; ++i) index.used_ids[i] = bits[i / 8] >> i % 8 & 1;
+    if (std::ranges::any_of(index.lengths, [](int32_t length) { return length < 0; })) return {};
+    const auto outside = [&](const SourcePart& part) {
+      return part.begin < 0 || part.end < part.begin || part.end > static_cast<int64_t>(samples);
+    };
+    if (std::ranges::any_of(index.sources, outside)) return {};
   } catch (const json::exception&) {
     return {};
   }

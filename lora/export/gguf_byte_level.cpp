@@ -5,6 +5,7 @@
 
 #include "lora/export/gguf_tokens.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 
 namespace lora {
 namespace {
@@ -114,7 +115,7 @@ GgufTokens byte_level_tokens(const json& file, const std::string& name) {
     }
     tokens.pre = *pre;
     const auto id_of = [&](const json& value) {
-      const auto id = value.get<size_t>();
+      const auto id = integer_of<size_t>(value);
       if (id >= kMostIds) refuse("has a token of id " + std::to_string(id));
       return id;
     };

@@ -53,7 +53,7 @@ void put_token(GgufTokens& tokens, size_t id, const std::string& text, GgufToken
 void put_added(GgufTokens& tokens, const fs::path& directory, const json& settings) {
   const json added = read_object(directory / "added_tokens.json");
   for (const auto& item : added.items()) {
-    put_token(tokens, item.value().get<size_t>(), item.key(), GgufTokenType::kUserDefined);
+    put_token(tokens, integer_of<size_t>(item.value()), item.key(), GgufTokenType::kUserDefined);
   }
   const json decoder = settings.value("added_tokens_decoder", json::object());
   for (const auto& item : decoder.items()) {

@@ -41,7 +41,7 @@ std::vector<int64_t> end_ids(const LlamaForCausalLM& model, const Tokenizer& tok
   const nlohmann::json eos = config.value("eos_token_id", nlohmann::json());
   for (const auto& id : eos.is_array() ? eos : nlohmann::json::array({eos})) {
     if (id.is_number_integer()) {
-      ids.push_back(id.get<int64_t>());
+      ids.push_back(integer_of(id));
     } else if (!id.is_null()) {
       throw ModelError(path.string() + ": 'eos_token_id' is " + eos.dump() + ", expected an id or a list of ids");
     }

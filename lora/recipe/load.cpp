@@ -149,9 +149,11 @@ std::string read_text(const std::filesystem::path& file) {
     const bool exists = std::filesystem::exists(file, ignored);
     throw RecipeError(file.string() + ": " + (exists ? "cannot be read" : "no such file") + "; expected a recipe");
   }
-  std::string text(kMost + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(stream.gcount()));
+  std::string text;
+  for (char part[4096]; stream && text.size() <= kMost;) {
+    stream.read(part, sizeof part);
+    text.append(part, static_cast<size_t>(stream.gcount()));
+  }
   if (stream.bad()) throw RecipeError(file.string() + ": cannot be read; expected a recipe");
   if (text.size() > kMost) throw RecipeError(file.string() + ": larger than 1 MiB; expected a recipe");
   return text;

@@ -90,7 +90,7 @@ std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
   for (const Group& group : groups_) {
     for (size_t i = 0; i < group.spans.size(); ++i) {
       const auto& [path, span] = group.spans[i];
-      const auto view = [&](const at::Tensor& flat) {
+      const auto view = [&, &span = span](const at::Tensor& flat) {
         return flat.narrow(0, span.first, span.second).view(group.shapes[i]);
       };
       tensors.emplace_back("exp_avg." + path, view(group.exp_avg));

@@ -56,9 +56,10 @@ std::vector<Sorted> split_by_loraplus(std::vector<Sorted> groups, double ratio) 
   std::vector<Sorted> split;
   for (Sorted& group : groups) {
     Sorted fast{group.name + suffix, group.learning_rate * ratio, {}};
-    const auto rest = std::ranges::stable_partition(group.parameters, std::not_fn(has_loraplus_rate));
-    fast.parameters.assign(rest.begin(), rest.end());
-    group.parameters.erase(rest.begin(), rest.end());
+    auto& parameters = group.parameters;
+    const auto rest = std::stable_partition(parameters.begin(), parameters.end(), std::not_fn(has_loraplus_rate));
+    fast.parameters.assign(rest, parameters.end());
+    parameters.erase(rest, parameters.end());
     if (!group.parameters.empty()) split.push_back(std::move(group));
     if (!fast.parameters.empty()) split.push_back(std::move(fast));
   }

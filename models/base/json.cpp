@@ -24,4 +24,10 @@ std::optional<size_t> too_deep_at(std::string_view text) {
   return {};
 }
 
+void refuse_nul(std::string_view text) {
+  const size_t nul = text.find('\0');
+  if (nul != text.npos)
+    throw nlohmann::detail::parse_error::create(101, nul + 1, "found a NUL, a control character", nullptr);
+}
+
 }  // namespace lora

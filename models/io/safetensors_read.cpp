@@ -10,6 +10,7 @@
 
 #include "models/base/error.h"
 #include "models/base/file_kind.h"
+#include "models/base/json.h"
 #include "models/base/mapped_file.h"
 #include "models/io/file_view.h"
 #include "models/io/safetensors.h"
@@ -43,6 +44,7 @@ std::string parse_header(std::string_view text, json& header) {
     return problem.empty();
   };
   try {
+    refuse_nul(text);
     header = json::parse(text, check);
   } catch (const json::parse_error& error) {
     if (problem.empty()) problem = "is not JSON, at byte " + std::to_string(error.byte);
@@ -174,8 +176,10 @@ void SafetensorsFile::read_header() {
   if (const std::string problem = parse_header(text, header); !problem.empty()) fail("the header " + problem);
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {
+      constexpr auto kProblem = "the header's __metadata__ is not a map of text to text";
+      if (!value.is_object() && !value.is_null()) fail(kProblem);
       for (const auto& [key, item] : value.items()) {
-        if (!value.is_object() || !item.is_string()) fail("the header's __metadata__ is not a map of text to text");
+        if (!item.is_string()) fail(kProblem);
         metadata_.emplace(key, item.get<std::string>());
       }
       continue;

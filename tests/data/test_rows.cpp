@@ -127,6 +127,9 @@ TEST_CASE("a key that is there twice, a lone surrogate and a NUL byte are refuse
   CHECK_THAT(read_rows(R"({"text": "\udc00"})").error, Contains("surrogate"));
   CHECK_THAT(read_rows(std::string("{\"text\": \"a\0b\"}", 15)).error,
              Contains("rows.jsonl:1:") && Contains("control character"));
+  // The parser takes a NUL outside of text for the row's end.
+  CHECK_THAT(read_rows(std::string("{\"text\": \"a\"}\0{\"text\": \"b\"}", 27)).error,
+             Contains("rows.jsonl:1:14: not valid JSON") && Contains("NUL"));
   CHECK(read_rows(R"({"text": "a\u0000b"})").texts == Texts{std::string("a\0b", 3)});
 }
 

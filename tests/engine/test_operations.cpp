@@ -140,7 +140,7 @@ TEST_CASE("gated activations and their gradients equal ATen's") {
         const at::Tensor y_again = twice(dy).clone();
         (reference.*backward)(dgate_up, y_again);
         CHECK(relative(y_again, y) < 1e-12);
-        on_every_target([&] {
+        on_every_target([&, forward = forward, backward = backward] {
           CHECK(relative((cpu_operations(dtype).*forward)(gate_up), y) < most);
           const at::Tensor found = gate_up.clone(), found_y = dy.clone();
           (cpu_operations(dtype).*backward)(found, found_y);

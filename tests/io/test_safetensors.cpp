@@ -193,7 +193,11 @@ TEST_CASE("a damaged safetensors file is an error that names what is wrong", "[i
   CHECK_THAT(header_error("{\"\xff\":1}"), Contains("not JSON"));
   CHECK_THAT(header_error(R"({"w":1})"), Contains("'w'") && Contains("expected an object"));
   CHECK_THAT(header_error(R"({"__metadata__":{"a":1}})"), Contains("__metadata__"));
-  CHECK_THAT(header_error(R"({"__metadata__":["a"]})"), Contains("__metadata__"));
+  for (const std::string metadata : {"[\"a\"]", "[]", "1", "\"a\"", "true"}) {
+    CHECK_THAT(header_error(R"({"__metadata__":)" + metadata + "}"), Contains("__metadata__"));
+  }
+  CHECK(header_error(R"({"__metadata__":null})").empty());  // as the Python library has it
+  CHECK_THAT(header_error(std::string("{}\0{}", 5)), Contains("not JSON, at byte 3"));
   CHECK_THAT(header_error(R"({"w":{"a":)" + std::string(100000, '[') + std::string(100000, ']') + "}}"),
              Contains("nested deeper"));
   CHECK_THAT(header_error(R"({"w":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"

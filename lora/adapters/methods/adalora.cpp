@@ -10,6 +10,7 @@
 #include "lora/adapters/methods/lora.h"
 #include "lora/adapters/training_hooks.h"
 #include "models/base/error.h"
+#include "models/base/json.h"
 #include "models/engine/dropout.h"
 
 namespace lora {
@@ -277,7 +278,13 @@ void write_adalora_config(nlohmann::ordered_json& file, const AdaptedModel& adap
 
 void take_adalora_config(nlohmann::ordered_json& file, AdapterConfig& config) {
   const auto take = [&](const char* key, auto& value) {
-    if (file.contains(key) && !file[key].is_null()) file[key].get_to(value);
+    if (file.contains(key) && !file[key].is_null()) {
+      if constexpr (std::is_same_v<decltype(value), int64_t&>) {
+        value = integer_of(file[key]);
+      } else {
+        file[key].get_to(value);
+      }
+    }
     file.erase(key);
   };
   AdaLoraConfig& adalora = config.adalora;

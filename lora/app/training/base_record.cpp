@@ -48,7 +48,7 @@ std::vector<std::string> compare_base_record(const fs::path& checkpoint, const s
       throw ModelError(model_directory.string() + ": the checkpoint " + checkpoint.string() + " was trained on " +
                        std::to_string(then.size()) + " files of weights; found " + std::to_string(now.size()));
     }
-    const auto threads = record.at("threads").get<int64_t>();
+    const auto threads = integer_of(record.at("threads"));
     if (threads == at::get_num_threads()) return {};
     return {"the checkpoint was trained with " + std::to_string(threads) + " threads, this process has " +
             std::to_string(at::get_num_threads()) + ": sums are split otherwise, so the bits are not those of an " +

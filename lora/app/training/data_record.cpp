@@ -36,9 +36,9 @@ ordered_json record_of(const Dataset& train, const SampleStream* stream, const D
 
 std::string described(const ordered_json& file) {
   const std::string hash = "SHA-256 " + file.at("sha256").get<std::string>().substr(0, 12) + "…";
-  const std::string bytes = std::to_string(file.at("bytes").get<int64_t>()) + " bytes, ";
+  const std::string bytes = std::to_string(integer_of(file.at("bytes"))) + " bytes, ";
   if (!file.contains("samples")) return bytes + hash;
-  return bytes + "with first " + std::to_string(file.at("samples").get<int64_t>()) + " samples of " + hash;
+  return bytes + "with first " + std::to_string(integer_of(file.at("samples"))) + " samples of " + hash;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "lora/data/tokenizers/pattern.h"
 
 #include <pcre2.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -15,7 +16,36 @@ namespace {
 
 // A megabyte of spaces stays far below the limits. A pattern that backtracks endlessly reaches them in about a second.
 constexpr uint32_t kMatchLimit = 50'000'000, kDepthLimit = 10'000'000;
+// The processor time that one search may take.
+constexpr double kMostSeconds = 1;
 constexpr size_t kStackStart = 32 << 10, kStackLimit = 8 << 20;
+
+double thread_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+// pcre2_match within a bound of time. PCRE2's limits count anew from every place where a match may begin, so a pattern
+// that stays below them on each of a thousand places could take hours. The search goes through such places in windows,
+// and gives up between two of them. The code must have PCRE2_USE_OFFSET_LIMIT.
+int search(const pcre2_code* code, std::string_view text, size_t at, pcre2_match_data* data,
+           pcre2_match_context* context) {
+  const auto* bytes = reinterpret_cast<PCRE2_SPTR>(text.data());
+  double start = 0;
+  for (size_t window = 4;;) {
+    const size_t last = text.size() - at > window ? at + window : PCRE2_UNSET;  // a match begins there at the latest
+    pcre2_set_offset_limit(context, last);
+    const int result = pcre2_match(code, bytes, text.size(), at, PCRE2_NO_UTF_CHECK, data, context);
+    if (result != PCRE2_ERROR_NOMATCH || last == PCRE2_UNSET) return result;
+    const double now = thread_seconds();
+    if (start == 0) start = now;
+    if (now - start > kMostSeconds) return PCRE2_ERROR_MATCHLIMIT;
+    if (now - start < 0.01) window *= 2;
+    at = last + 1;
+    while (at < text.size() && (text[at] & 0xC0) == 0x80) ++at;  // to a character's first byte
+  }
+}
 
 std::string error_text(int code) {
   PCRE2_UCHAR buffer[256];
@@ -77,6 +107,7 @@ class Rewriter {
         if (c == ']') classes_ = 0;
         if (classes_ == 0 && c == '+' && pattern_[i > 0 ? i - 1 : 0] == '}' && interval_) refuse("'+' after '{n,m}'");
         if (classes_ == 0 && pattern_.compare(i, 2, "(?") == 0) group(i);
+        if (classes_ == 0 && pattern_.compare(i, 2, "(*") == 0) refuse("'(*'");  // a verb, of PCRE2 alone
         interval_ = c == '}' && opened_;
         if (c == '{') opened_ = true;
         if (c == '}') opened_ = false;
@@ -225,7 +256,8 @@ Pattern Pattern::regex(const std::string& source, const JsonView& place) {
   // In Oniguruma, '^' and '$' match at every line.
   pcre2_code* code =
       pcre2_compile(reinterpret_cast<PCRE2_SPTR>(rewritten.data()), rewritten.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT, &error,
+                    &offset, nullptr);
   if (!code) place.fail("the regular expression '" + source + "': " + error_text(error));
   Pattern pattern;
   pattern.text_ = source;
@@ -250,8 +282,7 @@ std::optional<TextRange> Pattern::next(std::string_view text, size_t at, Pattern
     return TextRange{begin, begin + text_.size()};
   }
   auto& state = *scratch.state_;
-  const int result = pcre2_match(static_cast<pcre2_code*>(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()),
-                                 text.size(), at, PCRE2_NO_UTF_CHECK, state.data, state.context);
+  const int result = search(static_cast<pcre2_code*>(code_.get()), text, at, state.data, state.context);
   if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (result < 0) {
     throw ModelError("tokenizer: the regular expression '" + text_ + "' on a text of " + std::to_string(text.size()) +

@@ -37,7 +37,7 @@ class Pattern {
   static Pattern read(const JsonView& object);
 
   // The first match in `text` (valid UTF-8) that begins at or after `at`. Throws ModelError if matching exceeds the
-  // limits.
+  // limits: 50 million steps from one place, a second of the thread's time in all.
   std::optional<TextRange> next(std::string_view text, size_t at, PatternScratch& scratch) const;
 
  private:

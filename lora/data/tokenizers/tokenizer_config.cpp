@@ -91,7 +91,7 @@ void read_model_type(const std::filesystem::path& path, TokenizerConfig& config)
 
 void read_added(const JsonView& file, TokenizerConfig& config) {
   for (const auto& [name, id] : file.object().items()) {
-    const auto same = [&](const AddedToken& token) { return token.content == name; };
+    const auto same = [&name = name](const AddedToken& token) { return token.content == name; };
     if (std::any_of(config.added.begin(), config.added.end(), same)) continue;
     AddedToken token;
     token.content = name;
