@@ -1,11 +1,10 @@
 #pragma once
-// JSON text to values, for every reader of JSON. nlohmann parses any depth, but copies, prints and destroys values by
-// recursion: a file that nests 100,000 deep would overflow the stack. So depth has a bound here.
+// JSON text to values, for every reader of JSON. nlohmann's own parsers accept a key twice, take time that is quadratic
+// in the keys of an ordered object, and parse any depth, while values are copied, printed and destroyed by recursion.
 
 #include <istream>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,19 +13,13 @@ namespace lora {
 // Arrays and objects within one another. Files that are in use have less than 20.
 constexpr int kMaxJsonDepth = 200;
 
-// The offset of the first bracket that nests deeper than kMaxJsonDepth. Linear in the text; `text` may be anything.
-std::optional<size_t> too_deep_at(std::string_view text);
-
-// `Json` is nlohmann::json or nlohmann::ordered_json. Throws nlohmann's exceptions as Json::parse does, and its
-// parse_error for text that nests deeper than kMaxJsonDepth.
+// `Json` is nlohmann::json or nlohmann::ordered_json. Linear in the text, but for sorting the keys of nlohmann::json.
+// Throws nlohmann's exceptions as Json::parse does, and its other_error for an object with a key twice (readers disagree
+// on which one counts) and for text that nests deeper than `max_depth`.
 template <typename Json>
-Json parse_json(std::string_view text) {
-  if (const auto offset = too_deep_at(text)) {
-    const std::string limit = "nested deeper than " + std::to_string(kMaxJsonDepth);
-    throw nlohmann::detail::parse_error::create(101, *offset + 1, limit, nullptr);
-  }
-  return Json::parse(text);
-}
+Json parse_json(std::string_view text, int max_depth = kMaxJsonDepth);
+extern template nlohmann::json parse_json(std::string_view, int);
+extern template nlohmann::ordered_json parse_json(std::string_view, int);
 
 // The whole rest of the stream.
 template <typename Json>
@@ -43,5 +36,8 @@ Json parse_json_or_discard(Source&& source) {
     return Json(nlohmann::detail::value_t::discarded);
   }
 }
+
+// The message of parse_json's other_error, without its prefix.
+std::string json_problem(const nlohmann::json::other_error& error);
 
 }  // namespace lora
