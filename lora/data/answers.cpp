@@ -1,7 +1,8 @@
 #include "lora/data/answers.h"
 
 #include <algorithm>
-#include <optional>
+#include <iterator>
+#include <span>
 
 #include "lora/data/turns.h"
 #include "models/base/error.h"
@@ -11,6 +12,9 @@ namespace {
 
 using jinja::Run;
 using jinja::Text;
+
+// 700 answers in 1,400 messages take 4 seconds.
+constexpr size_t kMostRendered = 1'000'000;
 
 struct Mark {
   size_t begin, end;
@@ -37,7 +41,8 @@ class MarkedAnswers {
 
   std::vector<Answer> find(const std::vector<size_t>& messages) const {
     std::vector<Answer> answers;
-    std::vector<bool> found(chat_.messages.size());
+    std::vector<bool> found(chat_.messages.size()), asked_for(chat_.messages.size());
+    for (const size_t message : messages) asked_for[message] = true;
     const std::vector<Mark> marks = marks_of(whole_);
     std::vector<size_t> all;
     for (size_t i = 0; i < chat_.messages.size(); ++i) {
@@ -48,7 +53,7 @@ class MarkedAnswers {
       std::vector<size_t> inside = messages_in(mark);
       if (inside.empty()) inside = {marks.size() == all.size() ? all[i] : beside(mark)};
       if (inside.front() >= chat_.messages.size()) continue;  // of no answer
-      const auto asked = std::ranges::count_if(inside, [&](size_t m) { return std::ranges::count(messages, m) > 0; });
+      const auto asked = std::ranges::count_if(inside, [&](size_t m) { return asked_for[m]; });
       if (asked == 0) continue;
       if (static_cast<size_t>(asked) < inside.size()) {
         refuse(inside.back(), "marks this answer and another, of which one is not trained, as one {% generation %}");
@@ -84,27 +89,29 @@ class MarkedAnswers {
   // The answers whose bytes are in the mark.
   std::vector<size_t> messages_in(const Mark& mark) const {
     std::vector<size_t> inside;
-    for (const MessageRun& run : runs_) {
-      if (run.begin < mark.begin || run.end > mark.end || !is_answer(run.message)) continue;
-      if (std::ranges::count(inside, run.message) == 0) inside.push_back(run.message);
+    for (const MessageRun& run : runs_in(mark)) {
+      if (is_answer(run.message) && std::ranges::count(inside, run.message) == 0) inside.push_back(run.message);
     }
     return inside;
   }
 
+  std::span<const MessageRun> runs_in(const Mark& mark) const {
+    const auto first = std::ranges::lower_bound(runs_, mark.begin, {}, &MessageRun::begin);
+    return {first, std::max(first, std::ranges::upper_bound(runs_, mark.end, {}, &MessageRun::end))};
+  }
+
   // The answer that a mark without bytes of any follows, or else precedes.
   size_t beside(const Mark& mark) const {
-    size_t message = 0;
-    for (const MessageRun& run : runs_) {
-      if (run.end <= mark.begin) message = run.message;
-    }
+    const auto after = std::ranges::upper_bound(runs_, mark.begin, {}, &MessageRun::end);
+    size_t message = after == runs_.begin() ? 0 : std::prev(after)->message;
     while (message < chat_.messages.size() && !is_answer(message)) ++message;
     return message;
   }
 
   size_t tail(const Mark& mark, size_t message) const {
     size_t end = mark.begin;
-    for (const MessageRun& run : runs_) {
-      if (run.message == message && run.begin >= mark.begin && run.end <= mark.end) end = run.end;
+    for (const MessageRun& run : runs_in(mark)) {
+      if (run.message == message) end = run.end;
     }
     return end;
   }
@@ -121,6 +128,13 @@ std::vector<Answer> find_answers(const ChatTemplate& chat_template, const Chat& 
                                  const std::vector<size_t>& messages) {
   if (messages.empty()) return {};
   if (chat_template.marks_answers(chat)) return MarkedAnswers(chat_template, chat, whole).find(messages);
+  if (messages.size() * chat.messages.size() > kMostRendered) {
+    throw DataError("messages: " + std::to_string(messages.size()) + " answers in " +
+                    std::to_string(chat.messages.size()) + " messages; the chat template (" + chat_template.name() +
+                    ") is rendered up to each answer to find it, which takes at most " + std::to_string(kMostRendered) +
+                    " messages together; expected a shorter conversation, a template with {% generation %} around " +
+                    "answers, or train_on: all or last_turn");
+  }
   TurnFinder turns(chat_template, chat, whole);
   std::vector<Answer> answers;
   for (const size_t message : messages) {

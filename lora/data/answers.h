@@ -20,7 +20,8 @@ struct Answer {
 // If the template has {% generation %}, its marks are the answers, several for one message if it has several, without
 // the white space at the end of the last. Otherwise they are the turns that TurnFinder (turns.h) finds.
 //   Throws DataError if a begin cannot be told, if the template marks nothing of an answer or writes the answers in
-// another order, and if one mark has two answers of which only one is asked for.
+// another order, if one mark has two answers of which only one is asked for, and, without marks, where the messages up
+// to each answer are more than a million to render together.
 std::vector<Answer> find_answers(const ChatTemplate& chat_template, const Chat& chat, const jinja::Text& whole,
                                  const std::vector<size_t>& messages);
 

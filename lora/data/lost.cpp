@@ -71,7 +71,7 @@ SourceCounts lost_parts(const ChatTemplate& chat_template, const Chat& chat, con
   counts.lost_tools = !chat.tools.is_null() && !tools;
   for (size_t i = 0; i < chat.messages.size(); ++i) {
     const ChatMessage& message = chat.messages[i];
-    const bool is_trained = std::ranges::count(trained, i) > 0;
+    const bool is_trained = std::ranges::binary_search(trained, i);
     std::vector<MessagePart> lost;
     bool any = false;
     for (const MessagePart part : kNamedParts) {

@@ -76,11 +76,6 @@ std::string too_long() { return "more than " + std::to_string(kMostRecordBytes >
 // No real row is nested this deep, and code that traverses a value uses the stack.
 constexpr int kDeepestRow = 1000;
 
-void expect_shallow(int depth, const std::string& where) {
-  if (depth <= kDeepestRow) return;
-  throw DataError(where + ": nested more than " + std::to_string(kDeepestRow) + " deep; expected a row of text");
-}
-
 // Members of an object that hold the rows of a file.
 constexpr std::array kRowsMembers = {"data", "rows", "examples", "instances", "samples", "train"};
 
@@ -125,25 +120,14 @@ size_t opening_of_rows(std::string_view text) {
   return 0;
 }
 
-// Parses JSON (RFC 8259). Refuses duplicate keys, because readers disagree on which one counts.
 ordered_json parse_row(const std::string& text, const std::string& where) {
-  std::vector<std::set<std::string>> keys;  // keys of the open objects
-  const auto once = [&](int depth, ordered_json::parse_event_t event, ordered_json& parsed) {
-    using Event = ordered_json::parse_event_t;
-    expect_shallow(depth, where);
-    if (event == Event::object_start) keys.emplace_back();
-    if (event == Event::object_end) keys.pop_back();
-    if (event == Event::key && !keys.back().insert(parsed.get_ref<const std::string&>()).second) {
-      throw DataError(where + ": key '" + parsed.get_ref<const std::string&>() + "' is there twice; expected it once");
-    }
-    return true;
-  };
   try {
-    refuse_nul(text);
-    return ordered_json::parse(text, once);
+    return parse_json<ordered_json>(text, kDeepestRow);
   } catch (const ordered_json::parse_error& error) {
     throw DataError(where + ":" + std::to_string(error.byte) + ": not valid JSON: " + parser_says(error) +
                     "; each row must be one whole object");
+  } catch (const ordered_json::other_error& error) {
+    throw DataError(where + ": " + json_problem(error));
   } catch (const ordered_json::exception&) {
     throw DataError(where + ": has a number that no float64 holds");
   }
@@ -331,8 +315,11 @@ ordered_json RowReader::parse(const RawRow& row) const {
     throw DataError(place + ": found " + count + ", expected " + std::to_string(columns_.size()) +
                     " as in the first line; a field with a separator in it stands in quotes");
   }
-  ordered_json object = ordered_json::object();
-  for (size_t i = 0; i < columns_.size(); ++i) object[columns_[i]] = row.fields[i];
+  ordered_json::object_t object;
+  object.reserve(columns_.size());
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    if (!columns_[i].empty()) object.emplace_back(columns_[i], row.fields[i]);  // of the vector: it looks for no key
+  }
   return object;
 }
 
@@ -393,14 +380,14 @@ ordered_json DataRow::value(const std::string& column) const {
   if (!found.is_string()) return found;
   const std::string& text = found.get_ref<const std::string&>();
   const size_t first = text.find_first_not_of(" \t\r\n");
-  const bool list_or_object = first != std::string::npos && (text[first] == '[' || text[first] == '{');
-  if (!list_or_object || text.find('\0') != std::string::npos) return found;
-  const auto shallow = [&](int depth, ordered_json::parse_event_t, ordered_json&) {
-    expect_shallow(depth, where_ + ": column '" + name_in_file(column) + "'");
-    return true;
-  };
-  ordered_json parsed = ordered_json::parse(text, shallow, false);
-  return parsed.is_discarded() ? found : parsed;
+  if (first == std::string::npos || (text[first] != '[' && text[first] != '{')) return found;
+  try {
+    return parse_json<ordered_json>(text, kDeepestRow);
+  } catch (const ordered_json::other_error& error) {
+    throw DataError(where_ + ": column '" + name_in_file(column) + "': " + json_problem(error));
+  } catch (const ordered_json::exception&) {
+    return found;  // a text that begins with a bracket
+  }
 }
 
 ordered_json DataRow::optional_value(const std::string& column) const {

@@ -30,6 +30,7 @@ class SentencePieceTokenizer : public Tokenizer {
       : name_(std::move(name)), files_(std::move(files)), prefix_everywhere_(config.legacy.value_or(false)) {
     require(first_.LoadFromSerializedProto(bytes), "cannot be loaded");
     require(later_.LoadFromSerializedProto(bytes + std::string(kNoDummyPrefix)), "cannot be loaded");
+    cuts_behind_lines_ = finds_independent_lines();
     take_added(config);
     bos_ = config.bos ? named("bos_token", *config.bos) : if_present(first_.bos_id());
     eos_ = config.eos ? named("eos_token", *config.eos) : if_present(first_.eos_id());
@@ -178,9 +179,46 @@ class SentencePieceTokenizer : public Tokenizer {
     encode_plain(stretch.substr(done), begin + done, done == 0, tokens);
   }
 
+  // SentencePiece needs 240 bytes of memory for each byte of a text, so it receives a large text in parts.
   void encode_plain(std::string_view text, size_t offset, bool whole, std::vector<Token>& tokens) const {
-    if (text.empty()) return;
-    const auto& processor = offset == 0 || (prefix_everywhere_ && whole) ? first_ : later_;
+    const auto* processor = offset == 0 || (prefix_everywhere_ && whole) ? &first_ : &later_;
+    while (!text.empty()) {
+      const size_t length = part_length(text);
+      if (length > kLargestPart) {
+        throw DataError(name_ + ": a text has " + std::to_string(length) + " bytes" +
+                        (cuts_behind_lines_ ? " without a line end" : "") + ", expected at most " +
+                        std::to_string(kLargestPart >> 20) + " MiB at once; make several rows of it");
+      }
+      encode_part(*processor, text.substr(0, length), offset, tokens);
+      text.remove_prefix(length);
+      offset += length;
+      processor = &later_;
+    }
+  }
+
+  static constexpr size_t kLargePart = size_t{1} << 20, kLargestPart = size_t{4} << 20;
+
+  // Up to the last line end within kLargePart, or else the first one behind it.
+  size_t part_length(std::string_view text) const {
+    if (text.size() <= kLargePart || !cuts_behind_lines_) return text.size();
+    size_t line = text.rfind('\n', kLargePart - 1);
+    if (line == text.npos) line = text.find('\n', kLargePart);
+    return line == text.npos ? text.size() : line + 1;
+  }
+
+  // True if the tokens behind a line end do not depend on what is before it: no piece has a line end but its byte, and
+  // the normalizer leaves white space as it is.
+  bool finds_independent_lines() const {
+    const int line = first_.PieceToId("<0x0A>");
+    if (!first_.IsByte(line) || later_.Normalize("a \n \nb") != "a▁\n▁\nb") return false;
+    for (int id = 0; id < first_.GetPieceSize(); ++id) {
+      if (first_.IdToPiece(id).find('\n') != std::string::npos) return false;
+    }
+    return true;
+  }
+
+  void encode_part(const sentencepiece::SentencePieceProcessor& processor, std::string_view text, size_t offset,
+                   std::vector<Token>& tokens) const {
     sentencepiece::ImmutableSentencePieceText encoded;
     require(processor.Encode(text, encoded.mutable_proto()), "cannot encode a text");
     tokens.reserve(tokens.size() + encoded.pieces_size());
@@ -193,6 +231,7 @@ class SentencePieceTokenizer : public Tokenizer {
   const std::string name_;
   const std::vector<std::filesystem::path> files_;
   const bool prefix_everywhere_;
+  bool cuts_behind_lines_ = false;
   // The same model, with and without a space added before the text.
   sentencepiece::SentencePieceProcessor first_, later_;
   AddedTokens added_;           // all tokens that encode() searches for

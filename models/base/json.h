@@ -1,13 +1,12 @@
 #pragma once
-// JSON text to values, for every reader of JSON. nlohmann parses any depth, but copies, prints and destroys values by
-// recursion: a file that nests 100,000 deep would overflow the stack. So depth has a bound here. And nlohmann takes a NUL
-// for the end of the text, so that what follows it would be lost without a word.
+// JSON text to values, for every reader of JSON. nlohmann's own parsers accept a key twice, take a NUL for the end of the
+// text, take time that is quadratic in the keys of an ordered object, and parse any depth, while values are copied,
+// printed and destroyed by recursion.
 
 #include <cstdint>
 #include <istream>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,23 +17,13 @@ namespace lora {
 // Arrays and objects within one another. Files that are in use have less than 20.
 constexpr int kMaxJsonDepth = 200;
 
-// The offset of the first bracket that nests deeper than kMaxJsonDepth. Linear in the text; `text` may be anything.
-std::optional<size_t> too_deep_at(std::string_view text);
-
-// Throws nlohmann's parse_error at the first NUL of the text.
-void refuse_nul(std::string_view text);
-
-// `Json` is nlohmann::json or nlohmann::ordered_json. Throws nlohmann's exceptions as Json::parse does, and its
-// parse_error for text that nests deeper than kMaxJsonDepth or has a NUL.
+// `Json` is nlohmann::json or nlohmann::ordered_json. Linear in the text, but for sorting the keys of nlohmann::json.
+// Throws nlohmann's exceptions as Json::parse does, and its other_error for an object with a key twice (readers disagree
+// on which one counts) and for text that nests deeper than `max_depth`. A NUL in the text is a parse_error.
 template <typename Json>
-Json parse_json(std::string_view text) {
-  refuse_nul(text);
-  if (const auto offset = too_deep_at(text)) {
-    const std::string limit = "nested deeper than " + std::to_string(kMaxJsonDepth);
-    throw nlohmann::detail::parse_error::create(101, *offset + 1, limit, nullptr);
-  }
-  return Json::parse(text);
-}
+Json parse_json(std::string_view text, int max_depth = kMaxJsonDepth);
+extern template nlohmann::json parse_json(std::string_view, int);
+extern template nlohmann::ordered_json parse_json(std::string_view, int);
 
 // A value as an integer, for every reader of JSON that is not sure of its type: nlohmann's get() cuts fractions off and
 // takes true for 1, and is undefined for a float64 beyond the integer's range. Throws nlohmann's type_error for anything
@@ -73,5 +62,8 @@ Json parse_json_or_discard(Source&& source) {
     return Json(nlohmann::detail::value_t::discarded);
   }
 }
+
+// The message of parse_json's other_error, without its prefix.
+std::string json_problem(const nlohmann::json::other_error& error);
 
 }  // namespace lora

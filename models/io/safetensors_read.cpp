@@ -5,7 +5,6 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <tuple>
 
 #include "models/base/error.h"
@@ -29,30 +28,20 @@ constexpr uint64_t kLargestHeader = 100'000'000;  // the Python library's limit
 // Limits the length: a name in a malicious file can be as long as the header.
 std::string quoted(const std::string& text) { return "'" + text.substr(0, 200) + "'"; }
 
-// Returns an error, or an empty string. Refuses duplicate keys, because the last one would silently win, and deep
-// nesting, because no valid header has it.
+constexpr int kHeaderDepth = 3;  // header, entry, shape
+
+// Returns an error, or an empty string.
 std::string parse_header(std::string_view text, json& header) {
-  std::vector<std::set<std::string>> keys;
-  std::string problem;
-  const auto check = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (depth > 3) problem = "nested deeper than a tensor's entry";
-    keys.resize(static_cast<size_t>(std::clamp(depth, 0, 3)) + 1);
-    if (event == json::parse_event_t::object_start) keys.resize(keys.size() + 1);
-    if (event == json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second) {
-      problem = "has the name " + quoted(parsed.get<std::string>()) + " twice";
-    }
-    return problem.empty();
-  };
   try {
-    refuse_nul(text);
-    header = json::parse(text, check);
+    header = parse_json<json>(text, kHeaderDepth);
   } catch (const json::parse_error& error) {
-    if (problem.empty()) problem = "is not JSON, at byte " + std::to_string(error.byte);
+    return "is not JSON, at byte " + std::to_string(error.byte);
+  } catch (const json::other_error& error) {
+    return "is not as expected: " + json_problem(error);
   } catch (const json::exception&) {
-    if (problem.empty()) problem = "has a number out of range";
+    return "has a number out of range";
   }
-  if (problem.empty() && !header.is_object()) problem = "is not a JSON object";
-  return problem;
+  return header.is_object() ? "" : "is not a JSON object";
 }
 
 // The bytes of a tensor; nothing if the bytes or the strides exceed 63 bits.

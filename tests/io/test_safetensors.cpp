@@ -203,9 +203,9 @@ TEST_CASE("a damaged safetensors file is an error that names what is wrong", "[i
   CHECK_THAT(header_error(R"({"w":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
                           R"("w":{"dtype":"F32","shape":[],"data_offsets":[0,4]}})",
                           four),
-             Contains("'w' twice"));
+             Contains("'w' is there twice"));
   CHECK_THAT(header_error(entry(R"("dtype":"F32","dtype":"I32","shape":[],"data_offsets":[0,4])"), four),
-             Contains("'dtype' twice"));
+             Contains("'dtype' is there twice"));
 
   CHECK_THAT(header_error(entry(R"("shape":[1],"data_offsets":[0,4])"), four), Contains("no 'dtype'"));
   CHECK_THAT(header_error(entry(R"("dtype":"F33","shape":[1],"data_offsets":[0,4])"), four),

@@ -39,8 +39,7 @@ fs::path chosen_checkpoint(const fs::path& run) {
   if (!newest) throw StorageError(run.string() + ": no whole checkpoint in this run");
   if (!load_recipe(newest->directory / "recipe.yaml").training.keep_best) return newest->directory;
   const std::string state = read_stored_file(newest->directory / "state.json");
-  const int64_t best = 
-      integer_of(parse_json<nlohmann::json>(state).value("best_step", nlohmann::json(0)));
+  const int64_t best = integer_of(parse_json<nlohmann::json>(state).value("best_step", nlohmann::json(0)));
   return best > 0 ? store.verified(best) : newest->directory;
 }
 

@@ -60,7 +60,8 @@ AlignedText AlignedText::part(size_t begin, size_t end) const {
   return part;
 }
 
-TextBuilder::TextBuilder(const AlignedText& source) : source_(source) {
+TextBuilder::TextBuilder(const AlignedText& source)
+    : source_(source), most_(kMostGrowth * (source.from(source.text().size()) - source.from(0)) + kSmallGrowth) {
   const size_t expected = source.text().size() + source.text().size() / 2 + 8;
   text_.reserve(expected);
   from_.reserve(expected + 1);
@@ -72,6 +73,7 @@ void TextBuilder::keep(size_t begin, size_t end) {
 }
 
 void TextBuilder::put(std::string_view bytes, size_t at) {
+  if (text_.size() + bytes.size() > most_) throw GrownText();
   text_.append(bytes);
   from_.insert(from_.end(), bytes.size(), static_cast<uint32_t>(source_.from(at)));
 }

@@ -32,13 +32,19 @@ class AlignedText {
   std::vector<uint32_t> from_;  // text_.size() + 1
 };
 
+// Normalizers of a downloaded tokenizer.json can multiply a text again and again. A text that passes through them grows
+// to at most kMostGrowth bytes for each of the original bytes that are left, and kSmallGrowth more: Unicode's own normal
+// forms make up to 11 of one.
+constexpr size_t kMostGrowth = 32, kSmallGrowth = size_t{1} << 16;
+struct GrownText {};
+
 // Builds a text from the bytes of another one, from left to right.
 class TextBuilder {
  public:
   explicit TextBuilder(const AlignedText& source);
   // Appends bytes [begin, end) of the source.
   void keep(size_t begin, size_t end);
-  // Appends other bytes with the position of the source's byte `at`.
+  // Appends other bytes with the position of the source's byte `at`. Throws GrownText.
   void put(std::string_view bytes, size_t at);
   size_t size() const { return text_.size(); }
   // Replaces `text`, which must be the source, by the result.
@@ -46,6 +52,7 @@ class TextBuilder {
 
  private:
   const AlignedText& source_;
+  const size_t most_;
   std::string text_;
   std::vector<uint32_t> from_;
 };

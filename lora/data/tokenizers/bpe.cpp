@@ -11,6 +11,8 @@ namespace {
 
 // Up to this length, a linear search over all pairs is faster than a heap.
 constexpr size_t kShortWord = 40;
+// The memory of a longer word is given back; the thread's next words are short.
+constexpr size_t kKeptCandidates = size_t{1} << 16;
 
 uint64_t mix(uint64_t pair) {
   pair *= 0x9E3779B97F4A7C15u;
@@ -100,6 +102,8 @@ std::span<const WordToken> Bpe::encode_stretch(std::string_view word, BpeScratch
     }
   }
   scratch.cache.insert(word, hash, tokens);
+  if (scratch.heap.capacity() > kKeptCandidates) scratch.heap = {};
+  if (scratch.symbols.capacity() > kKeptCandidates) scratch.symbols = {};
   return tokens;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <unordered_set>
 
 #include "lora/data/tokenizers/added_tokens.h"
 #include "lora/data/tokenizers/bpe_reader.h"
@@ -59,6 +60,9 @@ class ScratchPool {
   size_t made_ = 0;
 };
 
+// Longer than any in use: the search for added tokens takes time in proportion to their length.
+constexpr size_t kLongestAdded = 256;
+
 // The file's added tokens and those of `config`. Tokens that are named special become special.
 std::vector<AddedToken> all_added(const JsonView& root, const TokenizerConfig& config) {
   std::vector<AddedToken> tokens;
@@ -68,15 +72,16 @@ std::vector<AddedToken> all_added(const JsonView& root, const TokenizerConfig& c
       tokens.back().id = entry.at("id").integer(kMostIds);
     }
   }
-  const auto same_name = [&](const AddedToken& token) {
-    return std::any_of(tokens.begin(), tokens.end(),
-                       [&](const AddedToken& other) { return other.content == token.content; });
-  };
-  std::vector<AddedToken> more;
-  std::copy_if(config.added.begin(), config.added.end(), std::back_inserter(more), std::not_fn(same_name));
-  tokens.insert(tokens.end(), more.begin(), more.end());
+  std::unordered_set<std::string> known;
+  for (const AddedToken& token : tokens) known.insert(token.content);
+  std::ranges::copy_if(config.added, std::back_inserter(tokens),
+                       [&](const AddedToken& token) { return !known.contains(token.content); });
+  const std::unordered_set<std::string_view> special(config.special.begin(), config.special.end());
   for (AddedToken& token : tokens) {
-    token.special |= std::find(config.special.begin(), config.special.end(), token.content) != config.special.end();
+    token.special |= special.contains(token.content);
+    if (token.content.size() <= kLongestAdded) continue;
+    root.fail("the added token '" + token.content.substr(0, 40) + "…' has " + std::to_string(token.content.size()) +
+              " bytes, expected at most " + std::to_string(kLongestAdded));
   }
   return tokens;
 }
@@ -195,7 +200,7 @@ class JsonTokenizer : public Tokenizer {
       }
       const std::string content = token.content;
       AlignedText text(content);
-      for (const Normalizer& step : normalizers_) step(text, scratch);
+      normalize_text(text, scratch);
       token.content = text.text();
       normal.push_back(std::move(token));
     }
@@ -228,6 +233,15 @@ class JsonTokenizer : public Tokenizer {
     throw ModelError(name_ + ": '" + name + "' (" + key + ") is not in the vocabulary and no added token");
   }
 
+  void normalize_text(AlignedText& text, PatternScratch& scratch) const {
+    try {
+      for (const Normalizer& step : normalizers_) step(text, scratch);
+    } catch (const GrownText&) {
+      throw ModelError(name_ + ": the normalizer makes more than " + std::to_string(kMostGrowth) +
+                       " bytes of one byte of a text; expected one that replaces characters by a few others");
+    }
+  }
+
   // Finds the tokens of `added` in `text`, and calls rest(part) for the text between them.
   template <typename Rest>
   void split_at(const AddedTokens& added, const AlignedText& text, std::span<const TextRange> special,
@@ -249,7 +263,7 @@ class JsonTokenizer : public Tokenizer {
   void encode_part(const AlignedText& part, std::span<const TextRange> special, Scratch& scratch,
                    std::vector<Token>& tokens) const {
     AlignedText text = part;
-    for (const Normalizer& step : normalizers_) step(text, scratch.pattern);
+    normalize_text(text, scratch.pattern);
     split_at(normal_, text, special, tokens, [&](const AlignedText& rest) { encode_words(rest, scratch, tokens); });
   }
 

@@ -1,9 +1,10 @@
 #include "lora/data/tokenizers/tokenizer_config.h"
 
-#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <string_view>
+#include <unordered_set>
 
 #include "lora/data/tokenizers/json_view.h"
 #include "models/base/json.h"
@@ -90,9 +91,10 @@ void read_model_type(const std::filesystem::path& path, TokenizerConfig& config)
 }
 
 void read_added(const JsonView& file, TokenizerConfig& config) {
+  std::unordered_set<std::string> known;
+  for (const AddedToken& token : config.added) known.insert(token.content);
   for (const auto& [name, id] : file.object().items()) {
-    const auto same = [&name = name](const AddedToken& token) { return token.content == name; };
-    if (std::any_of(config.added.begin(), config.added.end(), same)) continue;
+    if (known.contains(name)) continue;
     AddedToken token;
     token.content = name;
     token.id = file.at(name).integer(kMostIds);
@@ -129,11 +131,8 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
   read("added_tokens.json", read_added);
   const auto chat_template = directory / "chat_template.jinja";
   if (std::filesystem::is_regular_file(chat_template)) config.files.push_back(chat_template);
-  for (AddedToken& token : config.added) {
-    if (std::find(config.special.begin(), config.special.end(), token.content) != config.special.end()) {
-      token.special = true;
-    }
-  }
+  const std::unordered_set<std::string_view> special(config.special.begin(), config.special.end());
+  for (AddedToken& token : config.added) token.special |= special.contains(token.content);
   return config;
 }
 
