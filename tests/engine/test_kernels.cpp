@@ -76,7 +76,7 @@ TEST_CASE("packed attention and its gradient equal those of plain attention") {
       INFO("heads " << layout.heads << " of " << layout.dim << ", scale " << scores.scale << ", cap " << scores.softcap
                     << ", window " << scores.window << ", " << c10::toString(dtype));
       const auto check = [&, &layout = layout, &scores = scores](const Operations& operations, at::ScalarType of,
-                                                                     double most) {
+                                                                 double most) {
         const at::NoGradGuard no_grad;
         const at::Tensor qkv_of = input.to(of), dout_of = dout.to(dtype).to(of);
         const AttentionResult result = operations.packed_attention(qkv_of, kSamples, layout, scores);
