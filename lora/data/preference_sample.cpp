@@ -73,7 +73,7 @@ EncodedExample fit_answers(std::vector<WholeSample> answers, const EncodeOptions
     return {.samples = {}, .counts = {.untrained = 1, .untrained_no_answer = 1}};
   for (const WholeSample& one : answers) {
     encoded.counts += one.counts;
-    add_unread(one, encoded);
+    note_unread(one, encoded);
   }
   size_t prompt = shared_prompt(answers);
   const auto limit = static_cast<size_t>(std::max<int64_t>(options.max_length, 2));

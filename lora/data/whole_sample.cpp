@@ -56,7 +56,7 @@ void WholeSample::add(int64_t id, bool target) {
   sample.ids.push_back(static_cast<int32_t>(id));
 }
 
-void add_unread(const WholeSample& whole, EncodedExample& encoded) {
+void note_unread(const WholeSample& whole, EncodedExample& encoded) {
   for (const std::string& key : whole.unread) {
     std::string name = "message." + key;
     if (std::ranges::count(encoded.unread, name) == 0) encoded.unread.push_back(std::move(name));
@@ -65,7 +65,7 @@ void add_unread(const WholeSample& whole, EncodedExample& encoded) {
 
 EncodedExample fit(WholeSample whole, const EncodeOptions& options) {
   EncodedExample encoded{.samples = {}, .counts = whole.counts};
-  add_unread(whole, encoded);
+  note_unread(whole, encoded);
   SourceCounts& counts = encoded.counts;
   const auto limit = static_cast<size_t>(std::max<int64_t>(options.max_length, 2));
   const bool trained = trains(whole.sample);

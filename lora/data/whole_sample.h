@@ -26,7 +26,7 @@ struct WholeSample {
 WholeSample encode_whole(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 
 // Names the keys of `whole.unread` in `encoded.unread`, as people know them: "message.name".
-void add_unread(const WholeSample& whole, EncodedExample& encoded);
+void note_unread(const WholeSample& whole, EncodedExample& encoded);
 
 // Applies options.max_length and options.overlong. Returns one sample, several or none; every case is counted.
 EncodedExample fit(WholeSample whole, const EncodeOptions& options);
