@@ -31,7 +31,7 @@ PIECES = ['"', ",", ":", "{", "}", "[", "]", " ", "\n", "\t", "\\", "\\u0000", "
 # How the reader's message says which of the stricter rules a file breaks.
 STRICTER = {
     "a name twice": r"key '.*' is there twice",
-    "nested deeper than a tensor's entry": r"the header nested deeper than a tensor's entry",
+    "nested deeper than a tensor's entry": r"nested deeper than 3",
     "a dtype that weights do not have": r"found dtype '(F4|F6_E2M3|F6_E3M2|F8_E8M0|F8_E4M3FNUZ|F8_E5M2FNUZ|C64)'",
     "a dimension or a size of more than 63 bits": r"shape that is not a list of dimensions|expected more than a file can hold",
     "a header that does not begin with '{'": r"the header does not begin with '\{'",
