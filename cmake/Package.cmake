@@ -22,3 +22,12 @@ install(FILES ${PROJECT_BINARY_DIR}/lora-train-config.cmake ${PROJECT_BINARY_DIR
 install(FILES ${SentencePiece_LIBRARY} DESTINATION ${CMAKE_INSTALL_LIBDIR}/lora-train)
 install(FILES ${SentencePiece_INCLUDE_DIR}/sentencepiece_processor.h
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lora-train)
+
+# The bill of materials: the libraries with their versions on this machine, beside the programs.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/sbom.spdx.json
+  COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/scripts/sbom ${PROJECT_BINARY_DIR}
+  DEPENDS ${PROJECT_SOURCE_DIR}/scripts/sbom ${PROJECT_SOURCE_DIR}/scripts/setup
+    ${PROJECT_SOURCE_DIR}/cmake/Dependencies.cmake VERBATIM)
+add_custom_target(sbom ALL DEPENDS ${PROJECT_BINARY_DIR}/sbom.spdx.json)
+install(FILES ${PROJECT_BINARY_DIR}/sbom.spdx.json DESTINATION ${CMAKE_INSTALL_BINDIR} OPTIONAL)

@@ -1,6 +1,7 @@
 #pragma once
 // What every program's main shares: command line in, exit code out.
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
@@ -32,8 +33,13 @@ inline void add_ignore_option(CLI::App& app, std::vector<std::string>& keys) {
       ->allow_extra_args(false);
 }
 
-inline int report_no_memory() {
-  std::fprintf(stderr, "[memory] not enough memory; a smaller training.max_length or micro_batch_size needs less\n");
+// What a run needs is planned: training.memory_limit is the one key that every plan follows.
+inline int report_no_memory(const std::string& program) {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const char* hint = program == "lora-train" ? "; a lower training.memory_limit plans a run that needs less" : "";
+  std::fprintf(stderr, "[memory] the system gives no more memory to %s, which had %ld MB at its peak%s\n",
+               program.c_str(), usage.ru_maxrss / 1024, hint);
   return static_cast<int>(ExitCode::kModel);
 }
 
@@ -64,10 +70,11 @@ inline int run_program(CLI::App& app, int argc, char** argv, const std::function
     std::fprintf(stderr, "%s\n", error.what());
     return static_cast<int>(error.code());
   } catch (const std::bad_alloc&) {
-    return report_no_memory();
+    return report_no_memory(app.get_name());
   } catch (const std::exception& e) {
     // ATen's allocator has an exception of its own kind.
-    if (std::string_view(e.what()).find("DefaultCPUAllocator") != std::string_view::npos) return report_no_memory();
+    if (std::string_view(e.what()).find("DefaultCPUAllocator") != std::string_view::npos)
+      return report_no_memory(app.get_name());
     std::fprintf(stderr, "[internal] %s: %s\n", app.get_name().c_str(), e.what());
     return 1;
   }

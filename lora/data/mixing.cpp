@@ -11,6 +11,9 @@
 namespace lora {
 namespace {
 
+// An epoch's samples are held in memory, 8 bytes each and as much again while they are drawn.
+constexpr double kMostDrawn = 1e8;
+
 // Each argument passes through the generator, so that neighbouring values are independent.
 SplitMix64 pass_random(uint64_t seed, size_t source, int64_t pass) {
   const uint64_t of_source = SplitMix64(SplitMix64(seed).next() ^ static_cast<uint64_t>(source)).next();
@@ -43,6 +46,12 @@ Mixture::Mixture(const MixingConfig& config, std::vector<MixedSource> sources, s
   for (Source& source : sources_) {
     source.target /= target;
     if (interleaved_) source.quota = source.target * all;
+    const double samples = static_cast<double>(source.of.end - source.of.begin);
+    if (source.quota / static_cast<double>(source.total) * samples > kMostDrawn) {
+      throw DataError(source.of.name + ": its weight or epochs draw more than " +
+                      std::to_string(static_cast<int64_t>(kMostDrawn)) +
+                      " samples in each epoch; expected less, and more of training.epochs or max_steps");
+    }
   }
 }
 

@@ -30,6 +30,21 @@ std::optional<T> to_integer(const std::string& digits) {
   return value;
 }
 
+// True for 010 and -007: whole numbers that other readers of YAML take as octal.
+bool looks_octal(const std::string& text) {
+  const size_t first = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
+  return text.size() > first + 1 && text[first] == '0' && is_integer(text);
+}
+
+// For what other readers of YAML take as a number, and not this one.
+std::string number_hint(const std::string& text) {
+  if (looks_octal(text)) return "; octal is not meant here: write it without the 0 in front";
+  if (text.starts_with("0x") || text.starts_with("0o") || text.starts_with("0b")) return "; write it in decimal";
+  const auto is_of_number = [](char c) { return (c >= '0' && c <= '9') || c == '_' || c == ':'; };
+  if (text.empty() || text[0] < '0' || text[0] > '9' || !std::ranges::all_of(text, is_of_number)) return "";
+  return "; write it in digits alone";
+}
+
 std::string bound(double number) {
   const std::string text = print_number(number);
   return text.ends_with(".0") ? text.substr(0, text.size() - 2) : text;
@@ -111,14 +126,19 @@ void read_value(const YamlNode& node, const std::string& path, bool& value, Any)
 }
 
 void read_value(const YamlNode& node, const std::string& path, uint64_t& value, Any) {
-  if (!is_plain(node) || !is_integer(node.text)) fail_expected(node, path, "an integer");
+  if (!is_plain(node) || !is_integer(node.text) || looks_octal(node.text)) {
+    fail_expected(node, path, "an integer", is_plain(node) ? number_hint(node.text) : "");
+  }
   const auto integer = to_integer<uint64_t>(node.text);
   if (!integer) fail_expected(node, path, "an integer from 0 to " + std::to_string(UINT64_MAX));
   value = *integer;
 }
 
 void read_value(const YamlNode& node, const std::string& path, int64_t& value, const Integers& rule) {
-  if (!is_plain(node) || !is_integer(node.text)) fail_expected(node, path, "an integer", value_hint(path, node.text));
+  if (!is_plain(node) || !is_integer(node.text) || looks_octal(node.text)) {
+    const std::string hint = value_hint(path, node.text);
+    fail_expected(node, path, "an integer", hint.empty() && is_plain(node) ? number_hint(node.text) : hint);
+  }
   const auto integer = to_integer<int64_t>(node.text);
   if (integer && *integer < rule.min) fail_expected(node, path, "an integer >= " + std::to_string(rule.min));
   if (!integer || *integer > rule.max) {
@@ -130,7 +150,9 @@ void read_value(const YamlNode& node, const std::string& path, int64_t& value, c
 void read_value(const YamlNode& node, const std::string& path, double& value, const Numbers& rule) {
   if (!is_plain(node)) fail_expected(node, path, "a number");
   const bool spelt_out = node.text == "nan" || node.text == "NaN" || node.text == "inf" || node.text == "Infinity";
-  if (!is_number(node.text) && !spelt_out) fail_expected(node, path, "a number");
+  if ((!is_number(node.text) && !spelt_out) || looks_octal(node.text)) {
+    fail_expected(node, path, "a number", number_hint(node.text));
+  }
   const char* begin = node.text.data() + (node.text.starts_with('+') ? 1 : 0);
   const char* const last = node.text.data() + node.text.size();
   const auto [end, error] = std::from_chars(begin, last, value);
@@ -229,7 +251,7 @@ void read_value(const YamlNode& node, const std::string& path, std::optional<int
   while (digits.ends_with(' ')) digits.pop_back();
   double number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  const bool whole = error == std::errc() && end == digits.data() + digits.size();
+  const bool whole = error == std::errc() && end == digits.data() + digits.size() && !looks_octal(digits);
   if (!whole || !(number * unit >= 1) || number * unit > 1e18) fail_expected(node, path, expected);
   value = static_cast<int64_t>(number * unit);
 }

@@ -179,6 +179,26 @@ int64_t unpacked_bytes(const LlamaForCausalLM& model, int64_t element) {
 
 std::string megabytes(int64_t bytes) { return std::to_string((bytes + 999'999) / 1'000'000) + " MB"; }
 
+// What makes the largest part of a plan smaller, of what the run does not do already. `element`: bytes of an activation.
+std::string memory_advice(const MemoryPlan& plan, const TrainingConfig& config, int64_t element) {
+  const int64_t activations = plan.activations + plan.workspace;
+  const int64_t largest = std::max({plan.process, plan.weights, plan.optimizer, activations});
+  if (largest == activations) {
+    std::string advice = "the activations are the most: ";
+    if (config.memory == MemoryMode::kFast) advice += "training.memory auto or low, ";
+    if (config.micro_batch_size && *config.micro_batch_size > 1) advice += "a smaller micro_batch_size, ";
+    return advice + "a smaller max_length" + (element > 2 ? " or model.dtype bfloat16" : "") + " needs less";
+  }
+  if (largest == plan.weights) {
+    return std::string("the weights are the most: ") + (element > 2 ? "model.dtype bfloat16 or " : "") +
+           "a model.quantization needs less";
+  }
+  if (largest == plan.optimizer) {
+    return "gradients and moments are the most: a lower rank, fewer target_modules or modules_to_save need less";
+  }
+  return "the program and its data are the most, which no other key makes smaller: expected a higher limit";
+}
+
 }  // namespace
 
 DataNeed data_need(const Dataset& train, const Dataset& validation) {
@@ -238,9 +258,7 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
       throw RecipeError("training.memory_limit: this run needs " + megabytes(plan.total()) + " (weights " +
                         megabytes(plan.weights) + ", optimizer " + megabytes(plan.optimizer) + ", activations " +
                         megabytes(plan.activations + plan.workspace) + ", program and data " + megabytes(plan.process) +
-                        "), which is more than " + megabytes(limit) +
-                        "; a smaller max_length, a lower rank or model.dtype bfloat16 needs less" +
-                        (config.memory == MemoryMode::kFast ? ", or training.memory: auto" : ""));
+                        "), which is more than " + megabytes(limit) + "; " + memory_advice(plan, config, s.element));
     }
     return plan;
   };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <string>
 
 #include "models/base/error.h"
 #include "models/base/numbers.h"
@@ -34,6 +36,15 @@ int64_t RowCursor::steps_in(double epochs) const {
   const auto part_of = [](double part, int64_t steps) {
     return static_cast<int64_t>(std::ceil(part * static_cast<double>(steps) - 1e-9));
   };
+  if (epochs * static_cast<double>(steps_per_epoch_) > INT32_MAX) {
+    throw RecipeError("training.epochs: expected at most " + std::to_string(INT32_MAX) + " steps in all, found " +
+                      std::to_string(steps_per_epoch_) + " in each epoch");
+  }
+  // Each epoch of a mixture has other rows, so each is drawn to count its steps.
+  constexpr double kMostDrawnEpochs = 10'000;
+  if (!mixture_.plain() && epochs > kMostDrawnEpochs) {
+    throw RecipeError("training.epochs: expected at most 10000 where sources are mixed; set training.max_steps");
+  }
   if (mixture_.plain()) return part_of(epochs, steps_per_epoch_);  // the same in every epoch
   int64_t steps = 0;
   for (int64_t epoch = 0; static_cast<double>(epoch) < epochs; ++epoch) {

@@ -213,7 +213,12 @@ std::vector<fs::path> weight_files(const fs::path& directory) {
   if (fs::exists(directory / kSingleFile)) return {directory / kSingleFile};
   std::vector<fs::path> files;
   if (!fs::exists(directory / kIndexFile)) return files;
-  for (const std::string& name : shards(directory / kIndexFile)) files.push_back(directory / name);
+  for (const std::string& name : shards(directory / kIndexFile)) {
+    if (name.find('/') != std::string::npos || !fs::exists(directory / name)) {
+      throw ModelError((directory / kIndexFile).string() + ": shard '" + name + "' is not in the directory");
+    }
+    files.push_back(directory / name);
+  }
   return files;
 }
 

@@ -161,8 +161,8 @@ TEST_CASE("a deeply nested row is refused at its place, and neither crashes nor 
   CHECK_THAT(read_rows(nested(900)).error, Contains("found array"));
   for (const size_t depth : {1'001, 200'000}) {
     CHECK_THAT(read_rows("{\"text\": \"a\", \"x\": " + nested(depth) + "}").error,
-               Contains("rows.jsonl:1: nested more than 1000 deep"));
-    CHECK_THAT(read_rows("[{\"text\": " + nested(depth) + "}]").error, Contains(":1[0]: nested more than 1000 deep"));
+               Contains("rows.jsonl:1: nested deeper than 1000"));
+    CHECK_THAT(read_rows("[{\"text\": " + nested(depth) + "}]").error, Contains(":1[0]: nested deeper than 1000"));
   }
 }
 
