@@ -103,7 +103,7 @@ TEST_CASE("B: RLIMIT_AS: memory that is not there is one message, and a checkpoi
   REQUIRE(run({"lora-train", quickstart_recipe(whole, changes)}).exit_code == 0);
   const std::string recipe = quickstart_recipe(directory, changes);
   int refused = 0, done = 0;
-  for (int megabytes = 420; megabytes <= 640; megabytes += 10) {
+  for (int megabytes = 400; megabytes <= 490; megabytes += 10) {
     fs::remove_all(directory / "run");
     const Outcome outcome =
         with_bash("ulimit -v " + std::to_string(megabytes * 1024) + "; exec " + train_command(recipe));
