@@ -35,8 +35,8 @@ struct DroppedRows {
 };
 
 // Removes the rows after the checkpoint of `step`, for a run that continues from there: those of later steps, and of
-// that step the one that tells how held-out rows were answered at the end. Replaces the file atomically, and only if a row
-// is dropped. Does not create a missing file. Throws StorageError.
+// that step the one that tells how held-out rows were answered at the end. Replaces the file atomically, and only if a
+// row is dropped. Does not create a missing file. Throws StorageError.
 DroppedRows drop_rows_after(const std::filesystem::path& path, int64_t step);
 
 }  // namespace lora

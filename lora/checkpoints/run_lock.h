@@ -8,8 +8,8 @@
 
 namespace lora {
 
-// Makes a directory and those above it that are missing, and flushes their names to disk. Its destructor removes those that it made and that are empty,
-// so that a run that is refused leaves nothing behind. Throws StorageError.
+// Makes a directory and those above it that are missing, and flushes their names to disk. Its destructor removes those
+// that it made and that are empty, so that a run that is refused leaves nothing behind. Throws StorageError.
 class MadeDirectories {
  public:
   explicit MadeDirectories(const std::filesystem::path& directory);

@@ -15,7 +15,8 @@ struct Recognised {
 
 // Uses the columns of the source's first row, renamed by `fields`. Among the formats whose required columns are all
 // present, it picks the one with the most columns. Considers only formats whose
-// rows serve a run that learns `trains`. Throws DataError "WHERE: …" with the columns found if no format, or more than one, fits.
+// rows serve a run that learns `trains`. Throws DataError "WHERE: …" with the columns found if no format, or more than
+// one, fits.
 Recognised recognise_format(const DataSource& source, const nlohmann::ordered_json& row, Trains trains,
                             const std::string& where);
 

@@ -73,9 +73,9 @@ struct EncodedExample {
 EncodedExample encode_example(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 
 // What encode_example does with options.trains kPair: one sample that forks, for an example with a rejected answer. And
-// with kMark: a sample of value 1 or 0 for an example with a mark, and one of each for a pair. Of an answer too long for
-// max_length the prompt's front is cut, behind BOS; without enough of a prompt the example is dropped, as it is with
-// overlong `drop`, and counted as too long.
+// with kMark: a sample of value 1 or 0 for an example with a mark, and one of each for a pair. Of an answer too long
+// for max_length the prompt's front is cut, behind BOS; without enough of a prompt the example is dropped, as it is
+// with overlong `drop`, and counted as too long.
 EncodedExample encode_pair(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 EncodedExample encode_marked(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 

@@ -89,8 +89,8 @@ std::string to_yaml(const AdapterConfig& adapter);
 
 // The keys that decide what a run trains and whose values differ: a run of one recipe cannot continue from a checkpoint
 // of the other. These keys are all of model, adapter and data; seed, objective, preference, batch_size, max_length,
-// packing, optimizer and best_by of training; and, with method adalora, the length of the run. Other keys, such as rates and exports, may change. Two
-// names of one file are equal.
+// packing, optimizer and best_by of training; and, with method adalora, the length of the run. Other keys, such as
+// rates and exports, may change. Two names of one file are equal.
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b);
 
 // What differs of the keys that may change, of training and evaluation, for a person to see:

@@ -13,8 +13,8 @@
 
 namespace lora {
 
-// n samples with one answer each, or n pairs: answer i is the (chosen) answer of sample i, and answer n + i the rejected
-// one of pair i.
+// n samples with one answer each, or n pairs: answer i is the (chosen) answer of sample i, and answer n + i the
+// rejected one of pair i.
 struct AnswerBatch {
   TokenBatch tokens;
   // (M) int64, of each token that counts: the row that predicts it, its id, and the answer that it is of.

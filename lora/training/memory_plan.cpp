@@ -179,7 +179,8 @@ int64_t unpacked_bytes(const LlamaForCausalLM& model, int64_t element) {
 
 std::string megabytes(int64_t bytes) { return std::to_string((bytes + 999'999) / 1'000'000) + " MB"; }
 
-// What makes the largest part of a plan smaller, of what the run does not do already. `element`: bytes of an activation.
+// What makes the largest part of a plan smaller, of what the run does not do already. `element`: bytes of an
+// activation.
 std::string memory_advice(const MemoryPlan& plan, const TrainingConfig& config, int64_t element) {
   const int64_t activations = plan.activations + plan.workspace;
   const int64_t largest = std::max({plan.process, plan.weights, plan.optimizer, activations});

@@ -26,8 +26,8 @@ auto retry_interrupted(const Call& call) {
 // Writes all bytes, in as many calls as needed. Throws StorageError with `path`.
 void write_all(int descriptor, const void* data, size_t size, const std::filesystem::path& path);
 
-// Flush a file's bytes or a directory's entries to disk. All throw StorageError. A flush that failed is not tried again:
-// the system may have dropped the bytes, and a second flush would report success.
+// Flush a file's bytes or a directory's entries to disk. All throw StorageError. A flush that failed is not tried
+// again: the system may have dropped the bytes, and a second flush would report success.
 void sync_descriptor(int descriptor, const std::filesystem::path& path);
 void sync_file(const std::filesystem::path& path);
 void sync_directory(const std::filesystem::path& path);

@@ -1,6 +1,6 @@
 #pragma once
-// JSON text to values, for every reader of JSON. nlohmann's own parsers accept a key twice, take a NUL for the end of the
-// text, take time that is quadratic in the keys of an ordered object, and parse any depth, while values are copied,
+// JSON text to values, for every reader of JSON. nlohmann's own parsers accept a key twice, take a NUL for the end of
+// the text, take time that is quadratic in the keys of an ordered object, and parse any depth, while values are copied,
 // printed and destroyed by recursion.
 
 #include <cstdint>
@@ -18,16 +18,16 @@ namespace lora {
 constexpr int kMaxJsonDepth = 200;
 
 // `Json` is nlohmann::json or nlohmann::ordered_json. Linear in the text, but for sorting the keys of nlohmann::json.
-// Throws nlohmann's exceptions as Json::parse does, and its other_error for an object with a key twice (readers disagree
-// on which one counts) and for text that nests deeper than `max_depth`. A NUL in the text is a parse_error.
+// Throws nlohmann's exceptions as Json::parse does, and its other_error for an object with a key twice (readers
+// disagree on which one counts) and for text that nests deeper than `max_depth`. A NUL in the text is a parse_error.
 template <typename Json>
 Json parse_json(std::string_view text, int max_depth = kMaxJsonDepth);
 extern template nlohmann::json parse_json(std::string_view, int);
 extern template nlohmann::ordered_json parse_json(std::string_view, int);
 
 // A value as an integer, for every reader of JSON that is not sure of its type: nlohmann's get() cuts fractions off and
-// takes true for 1, and is undefined for a float64 beyond the integer's range. Throws nlohmann's type_error for anything
-// but an integer in the range of `Integer`.
+// takes true for 1, and is undefined for a float64 beyond the integer's range. Throws nlohmann's type_error for
+// anything but an integer in the range of `Integer`.
 template <typename Integer = int64_t, typename Json>
 Integer integer_of(const Json& value) {
   const bool fits = value.is_number_unsigned()

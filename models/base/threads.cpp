@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <atomic>
 
-// ThreadSanitizer does not know the synchronisation of OpenMP, so it would report every loop on LibTorch's threads. In a
-// build with it, loops run on threads that it sees.
+// ThreadSanitizer does not know the synchronisation of OpenMP, so it would report every loop on LibTorch's threads. In
+// a build with it, loops run on threads that it sees.
 #if defined(__SANITIZE_THREAD__)
 #define LORA_OWN_THREADS
 #elif defined(__has_feature)

@@ -8,8 +8,8 @@
 
 namespace lora {
 
-// A sample whose tokens are a prompt and two continuations of it, one after the other. Each continuation sees the prompt
-// and itself, at the positions right behind the prompt.
+// A sample whose tokens are a prompt and two continuations of it, one after the other. Each continuation sees the
+// prompt and itself, at the positions right behind the prompt.
 struct Fork {
   int64_t prompt = 0;  // tokens of the prompt
   int64_t second = 0;  // where the second continuation begins, counted from the sample's start; 0: does not fork

@@ -129,7 +129,8 @@ TEST_CASE("B: RLIMIT_AS: memory that is not there is one message, and a checkpoi
 
 namespace {
 
-// The n-th allocation of a run fails, for `count` random n: one message and exit code 4, or no harm; then the same bits.
+// The n-th allocation of a run fails, for `count` random n: one message and exit code 4, or no harm; then the same
+// bits.
 void fail_allocations(size_t count, unsigned seed) {
   HurtRun run("export: [peft]\n");
   const TemporaryDirectory files;

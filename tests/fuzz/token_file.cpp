@@ -1,5 +1,5 @@
-// A file of the token cache. Its last 40 bytes have sizes, a checksum of the index and the version; the checksum is made
-// to fit, which no mutation would.
+// A file of the token cache. Its last 40 bytes have sizes, a checksum of the index and the version; the checksum is
+// made to fit, which no mutation would.
 
 #include "lora/data/token_file.h"
 

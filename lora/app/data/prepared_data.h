@@ -23,8 +23,8 @@ bool trains_on_prepared(const DataConfig& data);
 // The classes of a classifier that were prepared; none for a language model.
 LabelNames prepared_labels(const std::string& directory);
 
-// The chat template that rendered the prepared conversations; null: there are none, or an earlier version prepared them.
-// Throws DataError for files that are not as the manifest has them.
+// The chat template that rendered the prepared conversations; null: there are none, or an earlier version prepared
+// them. Throws DataError for files that are not as the manifest has them.
 std::shared_ptr<const ChatTemplate> prepared_template(const std::string& directory, const Tokenizer& tokenizer);
 
 // The samples of DIR/train.safetensors, or of DIR/validation.safetensors. Throws DataError for files that are not as

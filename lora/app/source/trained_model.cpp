@@ -75,8 +75,8 @@ bool has_room(size_t bytes) {
   return true;
 }
 
-// OpenMP ends the process, with exit code 1, where the system gives it no thread or no memory for a stack. So this finds
-// out first.
+// OpenMP ends the process, with exit code 1, where the system gives it no thread or no memory for a stack. So this
+// finds out first.
 void expect_threads(int64_t count) {
   pthread_attr_t attributes;
   size_t stack = 0;

@@ -19,8 +19,8 @@ namespace lora {
 // another recipe.
 Labels choose_labels(const Recipe& recipe, const CacheOptions& cache = {});
 
-// The names of the outputs of the head that a run's model gets: the labels; of a reward model one, as transformers names
-// it; none for a language model.
+// The names of the outputs of the head that a run's model gets: the labels; of a reward model one, as transformers
+// names it; none for a language model.
 LabelNames head_names(const Recipe& recipe, const Labels& labels);
 
 // Loads the network of a `model` section. The tokenizer may have ids for which it has no row. With labels it is a

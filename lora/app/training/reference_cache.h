@@ -8,8 +8,9 @@
 
 namespace lora {
 
-// Gives the trainer what its objective needs. The run's adapter must be active and as it is at the start. Returns a line
-// for a person: how the reference was had; empty where none is needed. A cache that cannot be written is not an error.
+// Gives the trainer what its objective needs. The run's adapter must be active and as it is at the start. Returns a
+// line for a person: how the reference was had; empty where none is needed. A cache that cannot be written is not an
+// error.
 std::string prepare_references(const PlannedRun& run);
 
 }  // namespace lora

@@ -40,8 +40,8 @@ class RunDirectory {
   // Throws RecipeError when the checkpoint was made by a recipe that means another training; names the keys. A change
   // of another key that has a part in training is reported in `warnings`.
   void expect_same_run(const Recipe& recipe);
-  // Removes what a killed process left, moves an earlier run aside (kRestart), writes recipe.yaml and opens metrics.jsonl, without the rows after the
-  // checkpoint's step.
+  // Removes what a killed process left, moves an earlier run aside (kRestart), writes recipe.yaml and opens
+  // metrics.jsonl, without the rows after the checkpoint's step.
   void begin(const Recipe& recipe);
 
   void write_step(const StepMetrics& metrics, double peak_flops);

@@ -33,8 +33,8 @@ class AlignedText {
 };
 
 // Normalizers of a downloaded tokenizer.json can multiply a text again and again. A text that passes through them grows
-// to at most kMostGrowth bytes for each of the original bytes that are left, and kSmallGrowth more: Unicode's own normal
-// forms make up to 11 of one.
+// to at most kMostGrowth bytes for each of the original bytes that are left, and kSmallGrowth more: Unicode's own
+// normal forms make up to 11 of one.
 constexpr size_t kMostGrowth = 32, kSmallGrowth = size_t{1} << 16;
 struct GrownText {};
 

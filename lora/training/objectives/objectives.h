@@ -16,8 +16,8 @@ ObjectiveRow sequence_classification_objective();
 std::vector<ObjectiveRow> pair_objectives();
 // Of answers that are marked good or not (Ethayarajh et al. 2024).
 ObjectiveRow kto_objective();
-// A reward model of pairs (Ouyang et al. 2022, §3.5): the negative log-likelihood that the chosen answer's reward is the
-// higher one, by at least the pair's margin.
+// A reward model of pairs (Ouyang et al. 2022, §3.5): the negative log-likelihood that the chosen answer's reward is
+// the higher one, by at least the pair's margin.
 ObjectiveRow reward_objective();
 
 const std::vector<ObjectiveRow>& objectives();
