@@ -9,7 +9,7 @@ FUZZ_TARGET(recipe) {
   const lora::test::MemoryFile file(text);
   std::vector<std::string> overrides;
   if (!override.empty()) overrides.emplace_back(override);
-  for (const auto& [name, recipe] : lora::load_recipes(file.path(), overrides)) {
+  for (const auto& [name, recipe, notes] : lora::load_recipes(file.path(), overrides)) {
     const lora::test::MemoryFile written(lora::to_yaml(recipe));
     if (!(lora::load_recipe(written.path()) == recipe)) ::abort();
     lora::differing_keys(recipe, recipe);
