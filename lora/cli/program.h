@@ -3,10 +3,12 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -43,6 +45,21 @@ inline int report_no_memory(const std::string& program) {
   return static_cast<int>(ExitCode::kModel);
 }
 
+// Where memory runs out in a function that cannot throw, a destructor of a library, the process ends by the same message.
+inline void report_memory_at_the_end(const std::string& program) {
+  static std::string name;
+  name = program;
+  std::set_terminate([] {
+    try {
+      if (const auto error = std::current_exception()) std::rethrow_exception(error);
+    } catch (const std::bad_alloc&) {
+      ::_exit(report_no_memory(name));
+    } catch (...) {  // what terminates otherwise, aborts as it does without this
+    }
+    std::abort();
+  });
+}
+
 // Parses the command line, then runs `body` and turns what it throws into one message on stderr and an exit code.
 inline int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   app.footer(kExitCodes);
@@ -55,6 +72,7 @@ inline int run_program(CLI::App& app, int argc, char** argv, const std::function
   // A file-size limit is an error like any other failed write, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   report_lost_pages();
+  report_memory_at_the_end(app.get_name());
   ::umask(::umask(0) | S_IWOTH);  // no file that everyone may write
   try {
     return body();

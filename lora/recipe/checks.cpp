@@ -351,7 +351,9 @@ class Checker {
     }
     if (const std::string problem = format ? train_on_problem(*format, source, recipe_.data.trains) : "";
         !problem.empty()) {
-      const std::string key = path + (format->trains == Trains::kPair ? ".format" : ".train_on");
+      const bool of_format =
+          learns_preferences(recipe_.data.trains) ? !source.train_on : format->trains == Trains::kPair;
+      const std::string key = path + (of_format ? ".format" : ".train_on");
       fail(key, key + ": " + problem, {path + ".format", path + ".train_on"});
     }
     if (!source.chat_template.empty() && (classifies() || (format && format->turns == Turns::kNever))) {

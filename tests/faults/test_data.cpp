@@ -107,8 +107,8 @@ TEST_CASE("E: overlong") {
   std::string answer;
   for (int i = 0; i < 500; ++i) answer += "word ";
   const std::string rows = kGoodRow + "{\"prompt\": \"a\", \"completion\": \"" + answer + "\"}\n";
-  CHECK_THAT(shown_rows(rows), Contains("max_length 64"));
-  CHECK_THAT(shown_rows(rows, {"data.overlong=drop"}), Contains("max_length 64"));
+  CHECK_THAT(shown_rows(rows), Contains("1 cut at max_length"));
+  CHECK_THAT(shown_rows(rows, {"data.overlong=drop"}), Contains("1 dropped: longer than max_length"));
 }
 
 TEST_CASE("E: special-token text literal") {

@@ -74,7 +74,8 @@ void refused_shard(const std::string& name) {
   refused_model(
       [&](const fs::path& model) {
         json map;
-        for (const auto& item : parts_of(model).header.items()) {
+        const Parts parts = parts_of(model);
+        for (const auto& item : parts.header.items()) {
           if (item.key() != "__metadata__") map[item.key()] = name;
         }
         fs::remove(model / "model.safetensors");

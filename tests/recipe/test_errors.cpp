@@ -56,10 +56,8 @@ TEST_CASE("an objective refuses data that it cannot learn from, and keys that ha
     CHECK_THAT(error_of(yaml), Catch::Matchers::Contains(part));
   };
   refused("completion", "objective: dop", "'dop' (did you mean 'dpo'?)");
-  refused("completion", "objective: dpo",
-          "7:35: data.train.0.train_on"
-          ": the objective learns from pairs");
-  refused("preference", "preference: {beta: 0}", "training.preference.beta: expected a number above 0");
+  refused("completion", "objective: dpo", "7:35: data.train.0.format: the objective learns from pairs");
+  refused("preference", "preference: {beta: 0}", "training.preference.beta: expected a finite number > 0");
   refused("preference", "objective: dpo\n  preference: {beta: .nan}", "training.preference.beta");
   refused("preference", "objective: dpo\n  preference: {simpo_gamma: 1}",
           "training.preference.simpo_gamma: has a part in training.objective simpo, found dpo");
@@ -175,9 +173,9 @@ TEST_CASE("a value of the wrong type is refused") {
   check_all({
       adapter("rank: abc", "9: adapter.rank: expected an integer, found 'abc'"),
       adapter("rank: 1e3", "9: adapter.rank: expected an integer, found '1e3'"),
-      adapter("rank: 1_000", "9: adapter.rank: expected an integer, found '1_000'"),
+      adapter("rank: 1_000", "9: adapter.rank: expected an integer, found '1_000'; write it in digits alone"),
       adapter("rank: 8.0", "9: adapter.rank: expected an integer, found '8.0'"),
-      adapter("rank: 0x10", "9: adapter.rank: expected an integer, found '0x10'"),
+      adapter("rank: 0x10", "9: adapter.rank: expected an integer, found '0x10'; write it in decimal"),
       adapter("rank: '8'", "9: adapter.rank: expected an integer, found the string '8'"),
       adapter("rank: [8]", "9: adapter.rank: expected an integer, found a list"),
       adapter("rank: {a: 8}", "9: adapter.rank: expected an integer, found a map"),
