@@ -53,7 +53,9 @@ inline void report_memory_at_the_end(const std::string& program) {
     try {
       if (const auto error = std::current_exception()) std::rethrow_exception(error);
     } catch (const std::bad_alloc&) {
-      ::_exit(report_no_memory(name));
+      const int code = report_no_memory(name);
+      std::fflush(stderr);
+      ::_exit(code);
     } catch (...) {  // what terminates otherwise, aborts as it does without this
     }
     std::abort();

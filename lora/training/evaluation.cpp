@@ -41,14 +41,14 @@ Reference compute_reference(LlamaForCausalLM& model, const Objective& objective,
                             const TrainingConfig& config, ExecutionPlan plan) {
   const at::NoGradGuard no_grad;
   model.eval();
-  Reference reference{std::vector<float>(static_cast<size_t>(data.size())),
-                      std::vector<float>(static_cast<size_t>(data.size()))};
+  Reference reference{std::vector<double>(static_cast<size_t>(data.size())),
+                      std::vector<double>(static_cast<size_t>(data.size()))};
   for (const Pass& pass : passes_over(objective, data, config, plan)) {
     const auto [first, second] = objective.reference_of(model, data, pass, plan);
     for (const auto& [from, to] :
          {std::pair(first.cpu(), &reference.first), std::pair(second.cpu(), &reference.second)}) {
       for (size_t i = 0; i < pass.size(); ++i) {
-        (*to)[static_cast<size_t>(pass[i])] = static_cast<float>(from.const_data_ptr<double>()[i]);
+        (*to)[static_cast<size_t>(pass[i])] = from.const_data_ptr<double>()[i];
       }
     }
   }

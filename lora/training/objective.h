@@ -32,8 +32,8 @@ struct Terms {
 // The log-probabilities of a dataset's answers under the model that training begins from, by sample. Empty where the
 // objective compares with none.
 struct Reference {
-  std::vector<float> first;   // of a pair the chosen answer; else the answer
-  std::vector<float> second;  // of a pair the rejected answer; else another row's answer to the same prompt (KTO)
+  std::vector<double> first;   // of a pair the chosen answer; else the answer
+  std::vector<double> second;  // of a pair the rejected answer; else another row's answer to the same prompt (KTO)
   bool empty() const { return first.empty(); }
 };
 

@@ -13,6 +13,7 @@ import json
 import pathlib
 import sys
 import tempfile
+import warnings
 
 import common
 import datasets
@@ -85,6 +86,8 @@ def start_adapter(base, directory, task, **more):
 
 
 class Log(transformers.TrainerCallback):
+    """Keeps what a trainer logs."""
+
     def __init__(self):
         self.rows = []
 
@@ -104,6 +107,7 @@ def reference(work, trainer_class, config_class, base, adapter, rows, tokenizer,
     trainer = trainer_class(model=model, args=arguments, train_dataset=datasets.Dataset.from_list(rows),
                             processing_class=tokenizer, callbacks=[log])
     trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(trainer.train_dataset)
+    trainer.remove_callback(transformers.PrinterCallback)
     trainer.train()
     return log.rows
 
@@ -125,6 +129,8 @@ def ours(work, programs, name, model, adapter, rows, objective, **more):
 
 def main():
     options = common.parse(__doc__)
+    datasets.disable_progress_bars()
+    warnings.simplefilter("ignore")
     programs, verdicts = common.Programs(options.lora_train), common.Verdicts()
     directory = options.data / "stories260k"
     tokenizer = SentencePiece(directory / "tokenizer.model")

@@ -39,7 +39,7 @@ std::string key_of(const PlannedRun& run, const Dataset& data) {
   const Recipe& recipe = run.recipe();
   const ExecutionPlan& plan = run.plan.execution;
   Sha256 hash;
-  add(hash, "reference 1");
+  add(hash, "reference 2");
   add(hash, run.prepared.base);
   add(hash, recipe.training.objective + " " + recipe.model.dtype + " " + recipe.model.quantization + " " +
                 std::to_string(recipe.model.double_quantization) + " " + std::to_string(recipe.training.seed) + " " +
@@ -58,15 +58,15 @@ std::string key_of(const PlannedRun& run, const Dataset& data) {
   return hash.digest();
 }
 
-// The file: both lists of float32, one after the other, and the SHA-256 of these bytes as text.
+// The file: both lists of float64, one after the other, and the SHA-256 of these bytes as text.
 std::optional<Reference> read_reference(const fs::path& path, int64_t samples) {
   std::error_code absent;
-  const size_t count = static_cast<size_t>(samples), bytes = 2 * count * sizeof(float);
+  const size_t count = static_cast<size_t>(samples), bytes = 2 * count * sizeof(double);
   if (!fs::exists(path, absent) || fs::file_size(path, absent) != bytes + 64) return {};
   const MappedFile file(path, ExitCode::kData);
   const auto* data = reinterpret_cast<const char*>(file.data());
   if (sha256_of({data, bytes}) != std::string_view(data + bytes, 64)) return {};
-  Reference reference{std::vector<float>(count), std::vector<float>(count)};
+  Reference reference{std::vector<double>(count), std::vector<double>(count)};
   std::memcpy(reference.first.data(), data, bytes / 2);
   std::memcpy(reference.second.data(), data + bytes / 2, bytes / 2);
   touch_cached(path);
@@ -76,7 +76,7 @@ std::optional<Reference> read_reference(const fs::path& path, int64_t samples) {
 void write_reference(const fs::path& path, const Reference& reference) {
   std::string bytes;
   for (const auto* list : {&reference.first, &reference.second}) {
-    bytes.append(reinterpret_cast<const char*>(list->data()), list->size() * sizeof(float));
+    bytes.append(reinterpret_cast<const char*>(list->data()), list->size() * sizeof(double));
   }
   write_file_atomically(path, bytes + sha256_of(bytes));
 }

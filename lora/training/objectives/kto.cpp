@@ -66,7 +66,7 @@ class Kto final : public Objective {
     return answer_log_probabilities(model, exchanged_batch(model, data, pass, others), plan);
   }
 
-  static at::Tensor values(const PassInput& input, const std::vector<float>& all, const at::Tensor& like) {
+  static at::Tensor values(const PassInput& input, const std::vector<double>& all, const at::Tensor& like) {
     std::vector<double> picked;
     for (const int64_t sample : input.pass) picked.push_back(all[static_cast<size_t>(sample)]);
     return at::tensor(picked, like.options().requires_grad(false));

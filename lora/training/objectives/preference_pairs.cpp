@@ -154,7 +154,7 @@ class PairObjective final : public Objective {
     return {.share_prompt = config_.share_prompt, .count_prompts = kind_.counts_prompts};
   }
 
-  static at::Tensor reference(const PassInput& input, const std::vector<float>& all, const at::Tensor& like) {
+  static at::Tensor reference(const PassInput& input, const std::vector<double>& all, const at::Tensor& like) {
     std::vector<double> values;
     for (const int64_t sample : input.pass) values.push_back(all[static_cast<size_t>(sample)]);
     return at::tensor(values, like.options().requires_grad(false));
