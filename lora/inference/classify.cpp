@@ -26,7 +26,8 @@ class Pass {
   void run(LlamaForCausalLM& model, std::vector<Classification>& found) {
     if (ids_.empty()) return;
     const TokenBatch batch{at::tensor(ids_, at::kLong), std::move(lengths_)};
-    const auto [probability, label] = model.logits_at(batch, at::tensor(ends_, at::kLong)).softmax(1).max(1);
+    const at::Tensor logits = model.logits_at(batch, at::tensor(ends_, at::kLong));
+    const auto [probability, label] = (logits.size(1) == 1 ? logits : logits.softmax(1)).max(1);
     for (int64_t i = 0; i < label.size(0); ++i) {
       found.push_back({label[i].item<int64_t>(), probability[i].item<double>()});
     }

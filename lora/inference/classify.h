@@ -11,7 +11,7 @@ namespace lora {
 
 struct Classification {
   int64_t label;       // a row of the head; config().labels has its name
-  double probability;  // softmax over all labels
+  double probability;  // softmax over all labels; of a reward model, which has one output, the reward
 };
 
 // The most likely label of each text, in order. Tokenised as in training (sample.h). One pass holds texts of about 512

@@ -15,11 +15,12 @@ namespace lora {
 // disk or a missing permission.
 [[noreturn]] void throw_storage_error(const std::filesystem::path& path, const std::string& action, int error);
 
-// Makes a system call again while a signal interrupts it. Not for close(), which gives up the descriptor in any case.
+// Makes a system call again while a signal interrupts it, a thousand times at most. Not for close(), which gives up the
+// descriptor in any case.
 template <typename Call>
 auto retry_interrupted(const Call& call) {
   auto result = call();
-  while (result < 0 && errno == EINTR) result = call();
+  for (int times = 0; times < 1000 && result < 0 && errno == EINTR; ++times) result = call();
   return result;
 }
 

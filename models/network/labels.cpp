@@ -17,7 +17,7 @@ using nlohmann::ordered_json;
 LabelNames parse_id2label(const json& id2label, const std::string& where) {
   const auto fail = [&](const std::string& message) { throw ModelError(where + ": 'id2label' " + message); };
   if (!id2label.is_object()) fail("is " + std::string(id2label.type_name()) + "; expected an object of id: name");
-  if (id2label.size() < 2) fail("names fewer than two labels; expected a classification with at least two");
+  if (id2label.empty()) fail("names no label; expected those of a classification, or the one of a reward model");
   LabelNames names;
   std::set<std::string> seen;
   for (size_t id = 0; id < id2label.size(); ++id) {

@@ -148,7 +148,7 @@ TEST_CASE("A: SIGKILL before system calls of saves, pruning and exports, a sampl
   hurt_all(fresh, sample(kills(fresh()->calls()), 8));
 }
 
-TEST_CASE("A: SIGKILL around every system call of saves, pruning, exports, the cache and the metrics", "[.long]") {
+TEST_CASE("A: SIGKILL around every system call of saves, pruning, exports, the cache and the metrics", "[.sweep]") {
   hurt_all(fresh, kills(fresh()->calls()));
 }
 
@@ -156,41 +156,41 @@ TEST_CASE("A: kill during resume, a sample") {
   hurt_all(broken_off, sample(kills(broken_off()->calls(kResume), kResume), 6));
 }
 
-TEST_CASE("A: kill during resume, at every system call", "[.long]") {
+TEST_CASE("A: kill during resume, at every system call", "[.sweep]") {
   hurt_all(broken_off, kills(broken_off()->calls(kResume), kResume));
 }
 
-TEST_CASE("A: kill during the export of a complete run, at every system call", "[.long]") {
+TEST_CASE("A: kill during the export of a complete run, at every system call", "[.sweep]") {
   hurt_all(complete, kills(complete()->calls(kResume), kResume));
 }
 
 TEST_CASE("A: system calls that fail once, a sample") { hurt_all(fresh, sample(errors(fresh()->calls(), "fail"), 20)); }
 
 // Some ten minutes each.
-TEST_CASE("A: every system call fails once with EIO", "[.long]") {
+TEST_CASE("A: every system call fails once with EIO", "[.sweep]") {
   hurt_all(fresh, errors(fresh()->calls(), "fail", {EIO}));
 }
 
-TEST_CASE("A: every system call fails once with ENOSPC", "[.long]") {
+TEST_CASE("A: every system call fails once with ENOSPC", "[.sweep]") {
   hurt_all(fresh, errors(fresh()->calls(), "fail", {ENOSPC}));
 }
 
-TEST_CASE("A: every system call fails once with EDQUOT", "[.long]") {
+TEST_CASE("A: every system call fails once with EDQUOT", "[.sweep]") {
   hurt_all(fresh, errors(fresh()->calls(), "fail", {EDQUOT}));
 }
 
-TEST_CASE("A: every system call fails once with EACCES, EMFILE, EXDEV or ENOMEM", "[.long]") {
+TEST_CASE("A: every system call fails once with EACCES, EMFILE, EXDEV or ENOMEM", "[.sweep]") {
   hurt_all(fresh, errors(fresh()->calls(), "fail", {EACCES, EMFILE, EXDEV, ENOMEM}));
 }
 
-TEST_CASE("A: every system call is interrupted once, and every write is short once", "[.long]") {
+TEST_CASE("A: every system call is interrupted once, and every write is short once", "[.sweep]") {
   hurt_all(fresh, errors(fresh()->calls(), "fail", {EINTR}));
 }
 
-TEST_CASE("A: every system call of a resumed run fails once with EIO", "[.long]") {
+TEST_CASE("A: every system call of a resumed run fails once with EIO", "[.sweep]") {
   hurt_all(broken_off, errors(broken_off()->calls(kResume), "fail", {EIO}, kResume));
 }
 
 TEST_CASE("A: from some system call on, all of its kind fail, a sample", "[.long]") {
-  hurt_all(fresh, sample(errors(fresh()->calls(), "fail-on"), 150));
+  hurt_all(fresh, sample(errors(fresh()->calls(), "fail-on"), 40));
 }

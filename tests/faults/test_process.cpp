@@ -172,7 +172,7 @@ void fail_allocations(size_t count, unsigned seed) {
 
 TEST_CASE("B: n-th malloc fails, a sample") { fail_allocations(8, 1); }
 
-TEST_CASE("B: n-th malloc fails, 300 of them", "[.long]") { fail_allocations(300, 2); }
+TEST_CASE("B: n-th malloc fails, 300 of them", "[.sweep]") { fail_allocations(300, 2); }
 
 TEST_CASE("B: clock jumps: the bits are the same, and no time is negative") {
   HurtRun run("export: [peft]\n");

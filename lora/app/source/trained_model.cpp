@@ -30,6 +30,12 @@ Labels choose_labels(const Recipe& recipe, const CacheOptions& cache) {
     if (!names.empty()) return Labels(std::move(names));
   }
   LabelNames names = read_model_config(recipe.model.path).labels;
+  if (names.size() == 1) {
+    throw ModelError(
+        recipe.model.path +
+        ": its head has one output, as a reward model's has; expected a classifier of at least two labels, "
+        "or training.objective: reward");
+  }
   if (names.empty() && trains_on_prepared(recipe.data)) names = prepared_labels(recipe.data.train.front().path);
   return Labels(names.empty() ? collect_labels(recipe.data.train, recipe.data, cache) : std::move(names));
 }
