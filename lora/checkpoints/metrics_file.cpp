@@ -16,7 +16,7 @@
 namespace lora {
 namespace {
 
-// Whether a row was written after the checkpoint of `step`; none: the line is no row.
+// Whether a row was written after the checkpoint of `step`; none: the line is not a row.
 std::optional<bool> is_after(const std::string& line, int64_t step) {
   const auto row = parse_json_or_discard<nlohmann::json>(line);
   if (!row.is_object()) return std::nullopt;

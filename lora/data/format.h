@@ -39,9 +39,9 @@ struct Format {
   std::string name;                  // as in a recipe
   std::vector<std::string> columns;  // every column it may read, by its own names
   Example (*make)(const DataRow& row);
-  std::vector<std::string> optional = {};   // of the columns, those that a row may lack
-  Turns turns = Turns::kNever;              // whether a chat template renders its rows
-  Trains trains = Trains::kText;            // what its rows are made for; rows of kText and kPair serve others too
+  std::vector<std::string> optional = {};  // of the columns, those that a row may lack
+  Turns turns = Turns::kNever;             // whether a chat template renders its rows
+  Trains trains = Trains::kText;  // what its rows are made for; a run may learn something else from kText and kPair
   std::vector<std::string> elsewhere = {};  // other tools' names for it
   // The format that reads a source instead whose first row has a list in a required column.
   std::string of_messages = {};

@@ -50,26 +50,17 @@ std::optional<size_t> cut_prompt(std::vector<WholeSample>& answers, size_t promp
 }
 
 void count_ends(const std::vector<WholeSample>& answers, SourceCounts& counts) {
-  const auto targets_end = [](const WholeSample& whole, bool all) {
-    bool any = false, only = true;
-    for (size_t i = 0; i < whole.sample.ids.size(); ++i) {
-      if (!whole.sample.supervised[i]) continue;
-      const bool is_end = std::ranges::count(whole.end_ids, whole.sample.ids[i]) > 0;
-      any |= is_end;
-      only &= is_end;
-    }
-    return all ? only : any;
-  };
   counts.answers = 1;
-  counts.ended = std::ranges::all_of(answers, [&](const WholeSample& one) { return targets_end(one, false); });
-  counts.only_end = std::ranges::any_of(answers, [&](const WholeSample& one) { return targets_end(one, true); });
+  counts.ended =
+      std::ranges::all_of(answers, [](const WholeSample& one) { return trains_one_of(one.sample, one.end_ids); });
+  counts.only_end =
+      std::ranges::any_of(answers, [](const WholeSample& one) { return trains_none_but(one.sample, one.end_ids); });
 }
 
 // The answers made to fit, as one sample; without samples where they are left out.
 EncodedExample fit_answers(std::vector<WholeSample> answers, const EncodeOptions& options) {
   EncodedExample encoded;
-  const auto trains = [](const WholeSample& one) { return std::ranges::count(one.sample.supervised, uint8_t{1}) > 0; };
-  if (!std::ranges::all_of(answers, trains))
+  if (!std::ranges::all_of(answers, [](const WholeSample& one) { return trains(one.sample); }))
     return {.samples = {}, .counts = {.untrained = 1, .untrained_no_answer = 1}};
   for (const WholeSample& one : answers) {
     encoded.counts += one.counts;

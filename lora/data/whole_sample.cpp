@@ -5,10 +5,6 @@
 namespace lora {
 namespace {
 
-bool trains(const Sample& sample) {
-  return std::find(sample.supervised.begin(), sample.supervised.end(), 1) != sample.supervised.end();
-}
-
 Sample part(const WholeSample& whole, size_t begin, size_t end) {
   Sample sample;
   if (begin > 0 && whole.has_bos) {
@@ -35,6 +31,12 @@ std::vector<Sample> split(const WholeSample& whole, size_t limit) {
   return parts;
 }
 
+}  // namespace
+
+bool trains(const Sample& sample) {
+  return std::find(sample.supervised.begin(), sample.supervised.end(), 1) != sample.supervised.end();
+}
+
 bool trains_one_of(const Sample& sample, const std::vector<int64_t>& ids) {
   for (size_t i = 0; i < sample.ids.size(); ++i) {
     if (sample.supervised[i] && std::ranges::count(ids, sample.ids[i]) > 0) return true;
@@ -48,8 +50,6 @@ bool trains_none_but(const Sample& sample, const std::vector<int64_t>& ids) {
   }
   return true;
 }
-
-}  // namespace
 
 void WholeSample::add(int64_t id, bool target) {
   sample.supervised.push_back(target && !sample.ids.empty());

@@ -22,6 +22,11 @@ struct WholeSample {
   void add(int64_t id, bool target);
 };
 
+// Whether the sample has a target; one of these ids among its targets; no target but these ids.
+bool trains(const Sample& sample);
+bool trains_one_of(const Sample& sample, const std::vector<int64_t>& ids);
+bool trains_none_but(const Sample& sample, const std::vector<int64_t>& ids);
+
 // Without the length limit, of a conversation, a prompt with its answer, or a text.
 WholeSample encode_whole(const Tokenizer& tokenizer, const EncodeOptions& options, const Example& example);
 

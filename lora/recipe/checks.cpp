@@ -175,7 +175,7 @@ class Checker {
     only_for("label_smoothing", preference.label_smoothing != 0, {"dpo", "cpo", "simpo"});
     only_for("reference", preference.reference == ReferenceKind::kInitial, {"dpo", "ipo", "kto"});
     only_for("share_prompt", !preference.share_prompt, {"dpo", "ipo", "orpo", "cpo", "simpo", "reward"});
-    const bool compares = is({"dpo", "ipo", "kto"});
+    const bool compares = compares_with_start(training);
     if (compares && preference.reference == ReferenceKind::kNone) {
       refuse("training.preference.reference",
              "objective " + objective + " compares with a reference; orpo, cpo and simpo have none");

@@ -141,4 +141,10 @@ at::Tensor answer_log_probabilities(LlamaForCausalLM& model, const AnswerBatch& 
   return at::zeros_like(batch.lengths).index_add(0, batch.answers, log_p);
 }
 
+at::Tensor values_of(const Pass& pass, const std::function<double(int64_t sample)>& value, const at::Tensor& like) {
+  std::vector<double> values;
+  for (const int64_t sample : pass) values.push_back(value(sample));
+  return at::tensor(values, like.options().requires_grad(false));
+}
+
 }  // namespace lora

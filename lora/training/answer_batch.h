@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "lora/data/dataset.h"
@@ -41,5 +42,8 @@ AnswerBatch exchanged_batch(const LlamaForCausalLM& model, const Dataset& data, 
 
 // The sum of the log-probabilities of each answer's tokens: float64, with its graph.
 at::Tensor answer_log_probabilities(LlamaForCausalLM& model, const AnswerBatch& batch, ExecutionPlan plan);
+
+// The values of the pass's samples, on the device and in the dtype of `like`: (n), without a graph.
+at::Tensor values_of(const Pass& pass, const std::function<double(int64_t sample)>& value, const at::Tensor& like);
 
 }  // namespace lora

@@ -198,7 +198,7 @@ TEST_CASE("B: NaN base weight is named, and nothing is published") {
   CHECK_FALSE(fs::exists(directory / "run/checkpoints"));
 }
 
-TEST_CASE("A: kill during export: the next one removes what is left, and not what a running one writes") {
+TEST_CASE("A: kill during export: the next one removes leftovers, but nothing that a running one writes") {
   const TemporaryDirectory directory;
   const std::string recipe = quickstart_recipe(directory, "export: [peft, torchscript]\n");
   const fs::path out = directory / "run";

@@ -114,7 +114,7 @@ TEST_CASE("A: ENOSPC, transient: once, then space again") {
   }
 }
 
-TEST_CASE("A: ENOSPC, persistent: a disk that is full ends the run, and with space it goes on") {
+TEST_CASE("A: ENOSPC, persistent: a disk that is full ends the run, and with space it resumes") {
   if (!can_mount()) return;
   const TemporaryDirectory directory;
   const fs::path small = directory / "small";
@@ -198,7 +198,7 @@ TEST_CASE("A: short writes and EINTR are made good") {
   expect_unhurt(fault("fail", EINTR, calls_like(calls, "flock", "/.lock").front()));
 }
 
-TEST_CASE("A: rename EXDEV or EACCES: the old file or none, and the run goes on when resumed") {
+TEST_CASE("A: rename EXDEV or EACCES: the old file or none, and the run resumes") {
   HurtRun run;
   const auto calls = run.calls();
   for (const char* part : {"/run/recipe.yaml", "/state.json", "/manifest.json", "/step-000002"}) {

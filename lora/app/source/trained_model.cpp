@@ -1,19 +1,13 @@
 #include "lora/app/source/trained_model.h"
 
 #include <ATen/Parallel.h>
-#include <pthread.h>
-#include <sys/mman.h>
-
-#include <mutex>
-#include <optional>
-#include <system_error>
-#include <thread>
 
 #include "lora/app/data/prepared_data.h"
 #include "lora/app/source/trained_source.h"
 #include "lora/app/training/machine.h"
 #include "lora/quantization/quantizer.h"
 #include "models/base/error.h"
+#include "models/base/thread_count.h"
 #include "models/base/threads.h"
 #include "models/io/safetensors.h"
 #include "models/network/model_directory.h"
@@ -70,46 +64,6 @@ std::string model_line(const LlamaForCausalLM& model) {
          (config.labels.empty() ? "" : "classifier of " + std::to_string(config.labels.size()) + " labels, ") +
          (model.dtype() == at::kBFloat16 ? "bfloat16" : "float32") + notes;
 }
-
-namespace {
-
-// Whether the process may map so much more memory (ulimit -v).
-bool has_room(size_t bytes) {
-  void* room = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (room == MAP_FAILED) return false;
-  ::munmap(room, bytes);
-  return true;
-}
-
-// OpenMP ends the process, with exit code 1, where the system gives it no thread or no memory for a stack. So this
-// finds out first.
-void expect_threads(int64_t count) {
-  pthread_attr_t attributes;
-  size_t stack = 0;
-  ::pthread_attr_init(&attributes);
-  ::pthread_attr_getstacksize(&attributes, &stack);
-  ::pthread_attr_destroy(&attributes);
-  std::vector<std::thread> threads;
-  std::mutex all_started;
-  std::optional<std::string> reason;
-  // Twice: the system keeps the stacks of the threads that are tried here.
-  if (count > 1 && !has_room(2 * static_cast<size_t>(count) * stack)) reason = "no memory for their stacks";
-  if (!reason) {
-    const std::lock_guard hold(all_started);
-    try {
-      while (std::ssize(threads) < count - 1) threads.emplace_back([&] { const std::lock_guard wait(all_started); });
-    } catch (const std::system_error& error) {
-      reason = error.code().message();
-    }
-  }
-  for (std::thread& thread : threads) thread.join();
-  if (!reason) return;
-  throw Error(ExitCode::kModel, "memory",
-              "cannot start " + std::to_string(count) + " threads: " + *reason +
-                  "; training.threads: 1 needs less, or raise ulimit -v and -u");
-}
-
-}  // namespace
 
 void set_threads(int64_t count) {
   expect_threads(count > 0 ? count : physical_cores());

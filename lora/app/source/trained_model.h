@@ -60,7 +60,7 @@ TrainedModel load_plain(const std::string& model_directory, const std::string& d
 // is; `ignored_options`: see read_peft_config().
 TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path,
                           const std::vector<std::string>& ignored_options = {});
-// The same of what is found already.
+// The same, of a source that find_trained() returned.
 TrainedModel load_trained(const TrainedSource& source, const std::string& model_path);
 
 }  // namespace lora

@@ -31,7 +31,7 @@ bool is_run_or_adapter(const std::string& path);
 // `ignored_options`: see read_peft_config().
 TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<std::string>& ignored_options = {});
 
-// RecipeError where `path` is a recipe's file, which is no place of a model; it names the recipe's run.
+// RecipeError where `path` is the file of a recipe, and not a directory; it names the recipe's run.
 void expect_no_recipe(const std::string& path);
 
 // Whether it was trained as a classifier.

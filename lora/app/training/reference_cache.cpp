@@ -34,26 +34,41 @@ void add_samples(Sha256& hash, const Dataset& data) {
   }
 }
 
-// Of all that a reference follows from: the samples, the weights, and how they are computed with.
-std::string key_of(const PlannedRun& run, const Dataset& data) {
+void add_tensor(Sha256& hash, const std::string& name, const at::Tensor& tensor) {
+  const at::Tensor bytes = tensor.detach().contiguous().cpu();
+  add(hash, name);
+  hash.update(bytes.const_data_ptr(), bytes.nbytes());
+}
+
+// Of what both references follow from beside their samples: the weights at the start, and how they are computed with.
+std::string start_of(const PlannedRun& run) {
   const Recipe& recipe = run.recipe();
   const ExecutionPlan& plan = run.plan.execution;
   Sha256 hash;
-  add(hash, "reference 2");
+  add(hash, "reference 3");
   add(hash, run.prepared.base);
   add(hash, recipe.training.objective + " " + recipe.model.dtype + " " + recipe.model.quantization + " " +
-                std::to_string(recipe.model.double_quantization) + " " + std::to_string(recipe.training.seed) + " " +
-                std::to_string(recipe.training.batch_size) + " " +
+                std::to_string(recipe.model.double_quantization) + " " +
+                std::to_string(static_cast<int>(recipe.model.new_tokens_init)) + " " +
+                std::to_string(recipe.training.seed) + " " + std::to_string(recipe.training.batch_size) + " " +
                 std::to_string(recipe.training.preference.share_prompt) + " " +
                 std::to_string(static_cast<int>(recipe.training.preference.loss)) + " " + std::to_string(plan.tokens) +
-                " " + std::to_string(plan.fused) + " " + recipe.adapter.init);
-  for (const ParameterGroup& group : run.trainer->groups()) {
-    for (const auto& [path, parameter] : group.parameters) {
-      const at::Tensor bytes = parameter.detach().contiguous().cpu();
-      add(hash, path);
-      hash.update(bytes.const_data_ptr(), bytes.nbytes());
-    }
+                " " + std::to_string(plan.fused) + " " + recipe.adapter.method + " " + recipe.adapter.init + " " +
+                std::to_string(recipe.adapter.use_rslora));
+  // Of an adapter also what is not trained: its scale, and a frozen A.
+  for (const AdaptedModule& module : run.adapted.modules) {
+    add(hash, module.path + " " + std::to_string(module.layer->rank()) + " " + std::to_string(module.layer->alpha()));
+    for (const auto& [name, tensor] : module.layer->peft_tensors()) add_tensor(hash, name, tensor);
   }
+  for (const ParameterGroup& group : run.trainer->groups()) {
+    for (const auto& [path, parameter] : group.parameters) add_tensor(hash, path, parameter);
+  }
+  return hash.digest();
+}
+
+std::string key_of(const std::string& start, const Dataset& data) {
+  Sha256 hash;
+  add(hash, start);
   add_samples(hash, data);
   return hash.digest();
 }
@@ -87,9 +102,10 @@ struct Found {
   std::string problem;  // of the cache
 };
 
-Found find_reference(const PlannedRun& run, const Dataset& data) {
+// `start`: of start_of(); empty: there is no cache.
+Found find_reference(const PlannedRun& run, const std::string& start, const Dataset& data) {
   const fs::path directory = cache_directory(run.recipe().data.cache_dir);
-  const fs::path path = directory.empty() ? fs::path() : directory / (key_of(run, data) + ".reference");
+  const fs::path path = start.empty() ? fs::path() : directory / (key_of(start, data) + ".reference");
   Found found;
   try {
     if (!path.empty()) open_cache(directory);
@@ -114,8 +130,9 @@ Found find_reference(const PlannedRun& run, const Dataset& data) {
 std::string prepare_references(const PlannedRun& run) {
   if (!run.trainer->objective().needs_reference()) return "";
   const auto start = std::chrono::steady_clock::now();
-  Found training = find_reference(run, run.prepared.train()), validation;
-  if (run.trainer->has_validation()) validation = find_reference(run, run.prepared.data->validation);
+  const std::string of_start = cache_directory(run.recipe().data.cache_dir).empty() ? "" : start_of(run);
+  Found training = find_reference(run, of_start, run.prepared.train()), validation;
+  if (run.trainer->has_validation()) validation = find_reference(run, of_start, run.prepared.data->validation);
   const bool cached = training.cached && (validation.cached || !run.trainer->has_validation());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   const std::string problem = training.problem.empty() ? validation.problem : training.problem;

@@ -38,9 +38,9 @@ class Kto final : public Objective {
     const at::Tensor log_p = answer_log_probabilities(model, answer_batch(model, input.data, input.pass), input.plan);
     const at::Tensor ratio = log_p - values(input, input.reference.first, log_p);
     const double divergence = std::max(0.0, whole.shared);
-    std::vector<double> marks;
-    for (const int64_t sample : input.pass) marks.push_back(input.data[sample].value);
-    const at::Tensor good = at::tensor(marks, ratio.options().requires_grad(false)), bad = 1 - good;
+    const at::Tensor good = values_of(
+        input.pass, [&](int64_t sample) { return input.data[sample].value; }, ratio);
+    const at::Tensor bad = 1 - good;
     const at::Tensor distance = config_.beta * (ratio - divergence);
     const at::Tensor losses = config_.desirable_weight * good * (1 - at::sigmoid(distance)) +
                               config_.undesirable_weight * bad * (1 - at::sigmoid(-distance));
@@ -67,9 +67,8 @@ class Kto final : public Objective {
   }
 
   static at::Tensor values(const PassInput& input, const std::vector<double>& all, const at::Tensor& like) {
-    std::vector<double> picked;
-    for (const int64_t sample : input.pass) picked.push_back(all[static_cast<size_t>(sample)]);
-    return at::tensor(picked, like.options().requires_grad(false));
+    return values_of(
+        input.pass, [&](int64_t sample) { return all[static_cast<size_t>(sample)]; }, like);
   }
 
   void measure(const at::Tensor& ratio, const at::Tensor& log_p, const at::Tensor& good, double divergence,

@@ -155,9 +155,8 @@ class PairObjective final : public Objective {
   }
 
   static at::Tensor reference(const PassInput& input, const std::vector<double>& all, const at::Tensor& like) {
-    std::vector<double> values;
-    for (const int64_t sample : input.pass) values.push_back(all[static_cast<size_t>(sample)]);
-    return at::tensor(values, like.options().requires_grad(false));
+    return values_of(
+        input.pass, [&](int64_t sample) { return all[static_cast<size_t>(sample)]; }, like);
   }
 
   void measure(const Pairs& pairs, Measures& measures) const {

@@ -20,9 +20,8 @@ class Reward final : public Objective {
     const at::Tensor rewards = model.logits_at(batch.tokens, batch.ends, input.plan).squeeze(1).to(at::kDouble);
     const int64_t n = std::ssize(input.pass);
     const at::Tensor chosen = rewards.narrow(0, 0, n), rejected = rewards.narrow(0, n, n);
-    std::vector<double> margins;
-    for (const int64_t sample : input.pass) margins.push_back(input.data[sample].value);
-    const at::Tensor margin = at::tensor(margins, rewards.options().requires_grad(false));
+    const at::Tensor margin = values_of(
+        input.pass, [&](int64_t sample) { return input.data[sample].value; }, rewards);
     at::Tensor losses = -at::log_sigmoid(chosen - rejected - margin);
     if (config_.center_rewards_coefficient != 0) {
       losses = losses + config_.center_rewards_coefficient * (chosen + rejected).square();
