@@ -26,7 +26,7 @@ AdaptedModel inject(std::shared_ptr<LlamaForCausalLM> model, const AdapterConfig
                     bool fresh = true);
 
 // The patterns of `config` that match no module of a bare model: those for which inject() refuses a recipe's. Throws
-// Error (exit code 2) for what is no pattern.
+// Error (exit code 2) for a text that is not a pattern.
 std::vector<UnmatchedPattern> unmatched_patterns(const LlamaForCausalLM& model, const AdapterConfig& config);
 
 // Throws AdapterError where rows of new tokens (ModelConfig::new_rows, new_tokens) are not all trained: a file of the
