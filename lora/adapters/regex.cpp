@@ -3,6 +3,8 @@
 
 #include <pcre2.h>
 
+#include <new>
+
 #include "models/base/error.h"
 
 namespace lora {
@@ -11,7 +13,9 @@ namespace {
 // Far above what any sane pattern needs on a module path, far below what a person would wait for.
 constexpr uint32_t kMatchLimit = 1'000'000;
 
+// Memory that is not there says nothing of the pattern.
 std::string error_text(int code) {
+  if (code == PCRE2_ERROR_NOMEMORY || code == PCRE2_ERROR_HEAP_FAILED) throw std::bad_alloc();
   PCRE2_UCHAR buffer[256];
   pcre2_get_error_message(code, buffer, sizeof buffer);
   return reinterpret_cast<const char*>(buffer);
@@ -37,6 +41,7 @@ bool Regex::full_match(const std::string& text) const {
       pcre2_match_data_create_from_pattern(code, nullptr), pcre2_match_data_free);
   const std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)> context(
       pcre2_match_context_create(nullptr), pcre2_match_context_free);
+  if (!data || !context) throw std::bad_alloc();
   pcre2_set_match_limit(context.get(), kMatchLimit);
   const int result = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0,
                                  PCRE2_ANCHORED | PCRE2_ENDANCHORED, data.get(), context.get());

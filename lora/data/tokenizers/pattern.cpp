@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <initializer_list>
+#include <new>
 
 #include "lora/data/tokenizers/newer_characters.h"
 #include "models/base/error.h"
@@ -47,7 +48,9 @@ int search(const pcre2_code* code, std::string_view text, size_t at, pcre2_match
   }
 }
 
+// Memory that is not there says nothing of the pattern.
 std::string error_text(int code) {
+  if (code == PCRE2_ERROR_NOMEMORY || code == PCRE2_ERROR_HEAP_FAILED) throw std::bad_alloc();
   PCRE2_UCHAR buffer[256];
   pcre2_get_error_message(code, buffer, sizeof buffer);
   return reinterpret_cast<const char*>(buffer);
@@ -226,7 +229,7 @@ struct PatternScratch::State {
   pcre2_jit_stack* stack = pcre2_jit_stack_create(kStackStart, kStackLimit, nullptr);
 
   State() {
-    if (!data || !context) throw ModelError("tokenizer: no memory to match patterns in");
+    if (!data || !context) throw std::bad_alloc();
     pcre2_set_match_limit(context, kMatchLimit);
     pcre2_set_depth_limit(context, kDepthLimit);
     if (stack) pcre2_jit_stack_assign(context, nullptr, stack);

@@ -598,7 +598,8 @@ int gettimeofday(timeval* to, void*) {
 // With LORA_FAULT_SERVE, the program is loaded once and runs many times: each line on stdin is a run. Its fields,
 // separated by tabs: a file for its stdout, one for its stderr, NAME=VALUE of its environment (any number), "--", and
 // its arguments. The process is forked from this one where main would begin. Two lines on stdout answer: its process
-// id, and when it has ended, its status as waitpid has it.
+// id, and when it has ended, its status as waitpid has it. A run that hangs ends by SIGALRM.
+static constexpr unsigned kMostSeconds = 120;
 using Main = int (*)(int, char**, char**);
 static Main program_main;
 
@@ -622,6 +623,7 @@ static int serve(int argc, char** argv, char** environment) {
       if (!::freopen("/dev/null", "r", stdin) || !::freopen(out, "w", stdout) || !::freopen(err, "w", stderr)) {
         ::_exit(126);
       }
+      ::alarm(kMostSeconds);
       read_settings();
       ::exit(program_main(count, arguments, environ));
     }
