@@ -13,13 +13,12 @@
 #include <filesystem>
 #include <functional>
 #include <ios>
-#include <new>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "models/base/error.h"
 #include "models/base/mapped_file.h"
+#include "models/base/out_of_memory.h"
 
 namespace lora {
 
@@ -52,10 +51,12 @@ inline void report_memory_at_the_end(const std::string& program) {
   std::set_terminate([] {
     try {
       if (const auto error = std::current_exception()) std::rethrow_exception(error);
-    } catch (const std::bad_alloc&) {
-      const int code = report_no_memory(name);
-      std::fflush(stderr);
-      ::_exit(code);
+    } catch (const std::exception& e) {
+      if (is_out_of_memory(e)) {
+        const int code = report_no_memory(name);
+        std::fflush(stderr);
+        ::_exit(code);
+      }
     } catch (...) {  // what terminates otherwise, aborts as it does without this
     }
     std::abort();
@@ -89,12 +90,8 @@ inline int run_program(CLI::App& app, int argc, char** argv, const std::function
     const StorageError error("a file cannot be read to its end");
     std::fprintf(stderr, "%s\n", error.what());
     return static_cast<int>(error.code());
-  } catch (const std::bad_alloc&) {
-    return report_no_memory(app.get_name());
   } catch (const std::exception& e) {
-    // ATen's allocator has an exception of its own kind.
-    if (std::string_view(e.what()).find("DefaultCPUAllocator") != std::string_view::npos)
-      return report_no_memory(app.get_name());
+    if (is_out_of_memory(e)) return report_no_memory(app.get_name());
     std::fprintf(stderr, "[internal] %s: %s\n", app.get_name().c_str(), e.what());
     return 1;
   }

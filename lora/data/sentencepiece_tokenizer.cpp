@@ -12,6 +12,7 @@
 #include "lora/data/tokenizers/vocabulary.h"
 #include "models/base/error.h"
 #include "models/base/file_kind.h"
+#include "models/base/out_of_memory.h"
 #include "models/base/read_file.h"
 
 namespace lora {
@@ -259,6 +260,7 @@ std::unique_ptr<Tokenizer> load_sentencepiece(const std::filesystem::path& model
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {  // its trie builder throws
+    if (is_out_of_memory(error)) throw;
     throw ModelError(model.string() + ": cannot be loaded: " + error.what());
   }
 }

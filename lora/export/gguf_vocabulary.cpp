@@ -8,6 +8,7 @@
 #include "lora/export/gguf_tokens.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/out_of_memory.h"
 #include "models/base/read_file.h"
 
 namespace lora {
@@ -96,6 +97,7 @@ GgufMetadata gguf_vocabulary(const fs::path& directory, const Tokenizer* found, 
     try {
       put_added(tokens, directory, settings);
     } catch (const std::exception& e) {
+      if (is_out_of_memory(e)) throw;
       throw ModelError(directory.string() + ": added tokens that cannot be read: " + e.what());
     }
   }

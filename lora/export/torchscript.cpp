@@ -33,6 +33,7 @@
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "models/base/file_descriptor.h"
+#include "models/base/out_of_memory.h"
 #include "models/base/read_file.h"
 #include "models/network/rope.h"
 
@@ -228,6 +229,7 @@ std::string write_torchscript(const ExportSource& source, const fs::path& output
     } catch (const Error&) {
       throw;
     } catch (const std::exception& e) {
+      if (is_out_of_memory(e)) throw;
       throw StorageError(output.string() + ": cannot write the TorchScript file: " + e.what());
     }
   });

@@ -1,6 +1,9 @@
 // Section E of the faults: data that cannot be trained on is refused at its row, or read as it was meant.
 
+#include <errno.h>
+
 #include "tests/app/runs.h"
+#include "tests/faults/hurt_run.h"
 
 using namespace lora;
 using namespace lora::test;
@@ -131,4 +134,73 @@ TEST_CASE("E: a conversation whose answers would take too long to find is refuse
   }
   refused_rows(row + "]}\n", {"rows.jsonl:1", "2000 answers in 4000 messages", "{% generation %}", "last_turn"},
                "chat");
+}
+
+TEST_CASE("E: changed before resume") {
+  const TemporaryDirectory directory;
+  const std::string rows = counting_rows(20);
+  std::vector<std::string> arguments = on_rows(directory, rows, "completion");
+  arguments.insert(arguments.end(), {"training.max_steps=2", "training.checkpoint_every=1", "training.eval_every=0"});
+  REQUIRE(run(arguments).exit_code == 0);
+  std::string changed = rows;
+  changed[changed.find("after 7")] = 'A';
+  write_bytes(directory / "rows.jsonl", changed);
+  const std::string metrics_before = read_bytes(directory / "run/metrics.jsonl");
+  arguments.insert(arguments.end(), {"--resume", "training.max_steps=4"});
+  check_refused(arguments, 3, {"rows.jsonl: found", "SHA-256", "expected what the checkpoint was trained on"});
+  CHECK(read_bytes(directory / "run/metrics.jsonl") == metrics_before);
+  write_bytes(directory / "rows.jsonl", rows);
+  CHECK(run(arguments).exit_code == 0);
+}
+
+TEST_CASE("E: EIO mid-read") {
+  const TemporaryDirectory directory;
+  std::vector<std::string> arguments = on_rows(directory, counting_rows(40'000), "completion");  // several reads
+  arguments.erase(arguments.begin());
+  LoadedProgram program("lora-train");
+  const std::string counted = "LORA_FAULT_DIRECTORY=" + directory.path().string();
+  const std::string cache = "XDG_CACHE_HOME=" + (directory / "cache").string();
+  const fs::path trace = directory.path().string() + ".trace";
+  arguments.insert(arguments.end(), {"training.max_steps=1", "training.eval_every=0"});
+  REQUIRE(program.run({counted, cache, "LORA_FAULT_TRACE=" + trace.string()}, arguments).exit_code == 0);
+  fs::remove_all(directory / "cache");
+  fs::remove_all(directory / "run");
+  std::vector<std::string> reads;
+  std::ifstream lines(trace);
+  int number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    if (line.starts_with("read ") && line.ends_with("/rows.jsonl")) reads.push_back(std::to_string(number));
+  }
+  fs::remove(trace);
+  REQUIRE(reads.size() > 2);
+  const Outcome outcome = program.run(
+      {counted, cache, "LORA_FAULT=fail:" + std::to_string(EIO), "LORA_FAULT_CALL=" + reads[reads.size() / 2]},
+      arguments);
+  CAPTURE(outcome.err);
+  CHECK(outcome.exit_code == 3);
+  CHECK_THAT(outcome.err, Contains("rows.jsonl") && Contains("Input/output error"));
+  CHECK_FALSE(fs::exists(directory / "run"));
+}
+
+TEST_CASE("E: one BOS") {
+  // The quickstart's tokenizer writes one; a row that spells it out, where spelled tokens are tokens, has no second.
+  const std::string rows = kGoodRow + "{\"prompt\": \"<s>c\", \"completion\": \"d\"}\n";
+  const std::string out = shown_rows(rows, {"data.allow_special_tokens=true", "training.packing=false"});
+  CHECK(count_of(out.substr(out.find("First rows")), "<s>") == 2);
+}
+
+TEST_CASE("E: packing equals unpacked") {
+  std::vector<double> losses;
+  for (const char* packing : {"training.packing=false", "training.packing=true"}) {
+    const TemporaryDirectory directory;
+    std::vector<std::string> arguments = on_rows(directory, counting_rows(30), "completion");
+    arguments.insert(arguments.end(), {packing, "training.batch_size=30", "training.max_steps=1", "adapter.dropout=0",
+                                       "training.eval_every=0", "data.cleaning.contamination=off"});
+    const Outcome outcome = run(arguments);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    losses.push_back(metrics(directory / "run").at(0).at("loss").get<double>());
+  }
+  CHECK(losses[0] == Approx(losses[1]).epsilon(1e-6));
 }

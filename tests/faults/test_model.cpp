@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <functional>
+#include <thread>
 
 #include "tests/app/runs.h"
 
@@ -38,16 +39,20 @@ struct Parts {
   std::string data;
 };
 
-Parts parts_of(const fs::path& model) {
-  const std::string bytes = read_bytes(model / "model.safetensors");
+fs::path weights_file(const fs::path& file_or_model) {
+  return fs::is_directory(file_or_model) ? file_or_model / "model.safetensors" : file_or_model;
+}
+
+Parts parts_of(const fs::path& file_or_model) {
+  const std::string bytes = read_bytes(weights_file(file_or_model));
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), 8);
   return {json::parse(bytes.substr(8, length)), bytes.substr(8 + length)};
 }
 
-void put_parts(const fs::path& model, const Parts& parts) {
+void put_parts(const fs::path& file_or_model, const Parts& parts) {
   const std::string text = parts.header.dump();
-  write_bytes(model / "model.safetensors", with_length(text.size(), text + parts.data));
+  write_bytes(weights_file(file_or_model), with_length(text.size(), text + parts.data));
 }
 
 // The tensor whose bytes begin at 0 is the embedding; "model.norm.weight" is the last.
@@ -82,6 +87,25 @@ void refused_shard(const std::string& name) {
         write_bytes(model / "model.safetensors.index.json", json{{"weight_map", map}}.dump());
       },
       {"model.safetensors.index.json: shard '" + name + "' is not in the directory"});
+}
+
+// Changes the tensors of a copy of the quickstart's model, whose dtype is F32, to `dtype` where `name` is in theirs.
+void store_as(Parts& parts, const std::string& name, const std::string& dtype) {
+  std::string data;
+  for (auto& item : parts.header.items()) {
+    if (item.key() == "__metadata__") continue;
+    json& tensor = item.value();
+    const auto begin = tensor["data_offsets"][0].get<size_t>(), end = tensor["data_offsets"][1].get<size_t>();
+    const size_t at = data.size();
+    if (item.key().find(name) == std::string::npos) {
+      data.append(parts.data, begin, end - begin);
+    } else {
+      tensor["dtype"] = dtype;
+      for (size_t i = begin; i < end; i += 4) data.append(parts.data, i + 2, 2);  // bfloat16: the upper half
+    }
+    tensor["data_offsets"] = {at, data.size()};
+  }
+  parts.data = data;
 }
 
 const char* const kEmbedding = "model.embed_tokens.weight";
@@ -279,4 +303,131 @@ TEST_CASE("F: pickle refused") {
   refused_model([](const fs::path& model) { fs::rename(model / "model.safetensors", model / "pytorch_model.bin"); },
                 {"pytorch_model.bin is a pickle and is not read"});
   refused_bytes([](const std::string&) { return "\x80\x02}q" + std::string(100, '\1'); }, {"is a pickle"});
+}
+
+TEST_CASE("F: mixed dtypes") {
+  std::vector<double> losses;
+  for (const bool mixed : {false, true}) {
+    const TemporaryDirectory directory;
+    const fs::path model = directory / "model";
+    fs::copy(quickstart() / "model", model, fs::copy_options::recursive);
+    Parts parts = parts_of(model);
+    if (mixed) {
+      store_as(parts, "q_proj", "BF16");
+      put_parts(model, parts);
+    }
+    const Outcome outcome = run({"lora-train", quickstart_recipe(directory), "model.path=" + model.string(),
+                                 "training.max_steps=1", "training.eval_every=0"});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    losses.push_back(metrics(directory / "run").at(0).at("loss").get<double>());
+  }
+  CHECK(losses[0] != losses[1]);
+  CHECK(losses[0] == Approx(losses[1]).epsilon(1e-2));
+}
+
+TEST_CASE("F: pad==eos by position") {
+  // A row's own EOS is trained, though it is the padding's token too.
+  std::vector<json> steps;
+  for (const char* pad : {"<unk>", "</s>"}) {
+    const TemporaryDirectory directory;
+    const fs::path model = directory / "model";
+    fs::copy(quickstart() / "model", model, fs::copy_options::recursive);
+    write_bytes(
+        model / "tokenizer_config.json",
+        json{{"tokenizer_class", "LlamaTokenizer"}, {"bos_token", "<s>"}, {"eos_token", "</s>"}, {"pad_token", pad}}
+            .dump());
+    const Outcome outcome = run({"lora-train", quickstart_recipe(directory), "model.path=" + model.string(),
+                                 "training.max_steps=1", "training.eval_every=0", "training.packing=false"});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    steps.push_back(metrics(directory / "run").at(0));
+  }
+  CHECK(steps[0].at("supervised_tokens") == steps[1].at("supervised_tokens"));
+  CHECK(steps[0].at("loss") == steps[1].at("loss"));
+}
+
+TEST_CASE("F: ReDoS") {
+  const TemporaryDirectory directory;
+  check_refused({"lora-train", quickstart_recipe(directory), "adapter.target_modules=((m|[a-z._0-9]+)+)+[^a-z._0-9]"},
+                2, {"((m|[a-z._0-9]+)+)+[^a-z._0-9]", "match limit exceeded"});
+}
+
+TEST_CASE("F: 1M runs") {
+  // A million equal characters are read in linear time: without a bound on time this would take hours if quadratic.
+  for (const std::string& unit : {std::string("a"), std::string(" "), std::string("\u00e9")}) {
+    const TemporaryDirectory directory;
+    std::string run_of_them;
+    for (int i = 0; i < 1'000'000; ++i) run_of_them += unit;
+    write_bytes(directory / "rows.jsonl",
+                json{{"prompt", "q"}, {"completion", run_of_them}}.dump() + "\n" + counting_rows(3));
+    const Outcome outcome =
+        run({"lora-train", quickstart_recipe(directory), "--dry-run", "data.validation=[]",
+             "data.train=[{path: " + (directory / "rows.jsonl").string() + ", format: completion}]"});
+    CAPTURE(outcome.err);
+    CHECK(outcome.exit_code == 0);
+    CHECK_THAT(outcome.out, Contains("1 cut at max_length"));
+  }
+}
+
+namespace {
+
+// Trains an adapter, changes the header of its file, and gives it to lora-generate.
+void refused_adapter(const std::function<void(Parts&)>& change, const std::vector<std::string>& parts) {
+  const TemporaryDirectory directory;
+  REQUIRE(
+      run({"lora-train", quickstart_recipe(directory), "training.max_steps=1", "training.eval_every=0"}).exit_code ==
+      0);
+  const fs::path file = directory / "run/adapter/adapter_model.safetensors";
+  Parts whole = parts_of(file);
+  change(whole);
+  put_parts(file, whole);
+  check_refused({"lora-generate", (quickstart() / "model").string(), "--adapter", (directory / "run/adapter").string(),
+                 "--prompt", "a"},
+                4, parts);
+}
+
+}  // namespace
+
+TEST_CASE("F: adapter keys") {
+  const std::string key = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+  const std::string other = "base_model.model.model.layers.0.self_attn.q_proj.lora_C.weight";
+  refused_adapter(
+      [&](Parts& parts) {
+        parts.header[other] = parts.header[key];
+        parts.header.erase(key);
+      },
+      {"adapter_model.safetensors: does not fit the adapted modules", "not expected: '" + other + "'"});
+}
+
+TEST_CASE("F: merged beyond tolerance") {
+  const TemporaryDirectory directory;
+  REQUIRE(
+      run({"lora-train", quickstart_recipe(directory), "training.max_steps=1", "training.eval_every=0"}).exit_code ==
+      0);
+  const fs::path file = directory / "run/adapter/adapter_model.safetensors";
+  Parts whole = parts_of(file);
+  const float large = 1e30F;
+  for (size_t i = 0; i + 4 <= whole.data.size(); i += 4) std::memcpy(whole.data.data() + i, &large, 4);
+  put_parts(file, whole);
+  check_refused({"lora-export", (directory / "run/adapter").string(), "--format", "huggingface", "--output",
+                 (directory / "merged").string()},
+                6, {"logits", "not finite", "Nothing was put in its place"});
+  CHECK_FALSE(fs::exists(directory / "merged"));
+}
+
+TEST_CASE("F: truncated while mmapped: 4 not SIGBUS") {
+  const TemporaryDirectory directory;
+  const fs::path model = directory / "model";
+  fs::copy(quickstart() / "model", model, fs::copy_options::recursive);
+  Command command({"lora-train", quickstart_recipe(directory), "model.path=" + model.string(),
+                   "training.max_steps=100000", "training.eval_every=0", "training.checkpoint_every=0"});
+  for (int tries = 0; tries < 6000 && read_bytes(directory / "run/metrics.jsonl").empty(); ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  fs::resize_file(model / "model.safetensors", 4096);
+  const Outcome outcome = command.wait();
+  CAPTURE(outcome.err);
+  CHECK(outcome.exit_code == 4);
+  CHECK_THAT(outcome.err, Contains((model / "model.safetensors").string()) && Contains("became shorter"));
 }
