@@ -23,7 +23,7 @@ uint64_t seed_for(const std::string& path, uint64_t seed) {
 
 // Trained weights are float32 and private: AdamW's small steps vanish in half precision, and the file stays as it is.
 // An adapter keeps the base's values; null where the network itself is trained.
-void train_whole(at::Tensor parameter, AdapterSwitch* adapter_switch) {
+void train_whole(const at::Tensor& parameter, AdapterSwitch* adapter_switch) {
   if (adapter_switch) keep_base(*adapter_switch, parameter);
   parameter.set_data(parameter.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true));
   parameter.requires_grad_(true);

@@ -179,7 +179,7 @@ class AdaLoraHooks final : public TrainingHooks {
   };
 
   // Adds weight · ∂‖MMᵀ - I‖ to `gradient`, both (r, n), and returns the norm.
-  static double add_orthogonality(const at::Tensor& m, at::Tensor gradient, double weight) {
+  static double add_orthogonality(const at::Tensor& m, const at::Tensor& gradient, double weight) {
     const at::Tensor off = at::mm(m.detach(), m.detach().t()) - at::eye(m.size(0), gradient.options());
     const double norm = off.norm().item<double>();
     if (norm > 0) gradient.addmm_(off, m.detach(), 1, 2 * weight / norm);

@@ -167,8 +167,9 @@ std::vector<SourceColumn> source_columns(const DataStudy& study) {
       {{"spelled out", [](S s) { return s.spelled.empty() ? "0" : one_line(s.spelled, 60); }}, false},
   };
   std::vector<SourceColumn> columns;
-  for (const auto& [column, always] : kColumns) {
-    if (always || std::ranges::any_of(study.sources, [&](S source) { return column.value(source) != "0"; })) {
+  for (const auto& one : kColumns) {
+    const SourceColumn& column = one.column;
+    if (one.always || std::ranges::any_of(study.sources, [&](S source) { return column.value(source) != "0"; })) {
       columns.push_back(column);
     }
   }

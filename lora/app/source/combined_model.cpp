@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 // A name that tells the adapters apart in messages.
 std::string name_for(const std::string& path, size_t index, const AdapterSet& set) {
-  const std::string name = named_path(path).name;
+  std::string name = named_path(path).name;
   if (!set.contains(name) && adapter_name_problem(name).empty()) return name;
   return "adapter-" + std::to_string(index + 1);
 }
