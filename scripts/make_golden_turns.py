@@ -38,6 +38,7 @@ CHATS = {
     "two calls": [USER, CALL, RESULT, call("look", {"city": "Oslo"}), RESULT, LAST, AGAIN, ANSWER],
     "words and a call": [USER, call("look", {"city": "<end>"}, "Let me see."), RESULT, LAST, AGAIN, REASONED],
     "thoughts": [USER, THOUGHT, AGAIN, REASONED],
+    "an answer without words": [USER, CALL, RESULT, say("assistant", ""), AGAIN, LAST],
     "like texts": [say("user", "A1"), ANSWER, say("user", "A1"), ANSWER, say("user", "A1"), ANSWER],
 }
 TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
@@ -67,6 +68,16 @@ TEMPLATES = {
         "<calls>[{{ '{\"name\": \"' + c.function.name + '\", \"arguments\": ' + c.function.arguments | string }}"
         "{% if not last %}{{ ', \"id\": \"' + c.id + '\"' }}{% endif %}{{ '}' }}]</calls>{% endfor %}"
         "{{ '\\n<end>' + eos_token }}{% endgeneration %}{{ '\\n' }}" + END.replace("<assistant>", "<assistant>\n"),
+    # … and no end either; the prompt begins to reason (Apriel-1.6).
+    "ends an answer only where another message follows":
+        "{% for m in messages %}{% if m.role == 'assistant' %}{{ '\n<assistant>\n' }}{% set last = loop.last %}"
+        "{% generation %}{{ m.content }}{% for c in m.tool_calls or [] %}"
+        "{{ '\n<calls>[{\"name\": \"' + c.function.name + '\", \"arguments\": ' + c.function.arguments | string }}"
+        "{% if not last %}{{ ', \"id\": \"' + c.id + '\"' }}{% endif %}{{ '}]</calls>' }}{% endfor %}"
+        "{% if not loop.last %}{{ '\n<end>' }}{% endif %}{% endgeneration %}{% if not loop.last %}{{ '\n' }}{% endif %}"
+        "{% elif m.role == 'tool' %}{{ '<result>\n' + m.content + '\n' }}"
+        "{% elif m.role == 'user' %}{{ '<user>\n' + m.content }}{% else %}{{ '<system>\n' + m.content + '\n' }}{% endif %}"
+        "{% if loop.last and m.role != 'assistant' %}{{ '\n<assistant>\nHere are my steps:\n' }}{% endif %}{% endfor %}",
     # The last message is written elsewhere, by other literals, and begins with <think> (Nemotron-Nano-v2).
     "writes the last answer elsewhere":
         "{% set ns = namespace(last=none) %}{% if messages[-1].role == 'assistant' %}{% set ns.last = messages[-1] %}"
@@ -162,6 +173,24 @@ TEMPLATES = {
         "{% else %}<{{ m.role }}>{{ m.content }}{% if m.role != 'system' %}<bot>{% if loop.index0 >= ns.last %}<think>"
         "{% else %}{% generation %}</think>{% endgeneration %}{% endif %}{% endif %}"
         "{% endif %}{% endfor %}",
+    # An answer goes on with the turn of the call before it: the prompt behind a tool's result has no header, but the
+    # conversation does (Gemma 4's for diffusion).
+    "has no header in the prompt behind a result":
+        "{% for m in messages %}{% if m.role == 'tool' %}[{{ m.content }}]{% else %}"
+        "{{ '<turn>' + m.role + '\n' }}{% if m.role != 'assistant' %}{{ m.content }}{{ '<end>\n' }}"
+        "{% else %}{% generation %}{{ m.content }}{% for c in m.tool_calls or [] %}"
+        "<call>{{ c.function | tojson }}</call>{% endfor %}"
+        "{% if not m.tool_calls %}<end>{% endif %}{% endgeneration %}"
+        "{% if not m.tool_calls %}{{ '\n' }}{% endif %}{% endif %}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt and messages[-1].role != 'tool' %}{{ '<turn>assistant\n' }}{% endif %}",
+    # The call's turn has its results in it, and its words behind them (Gemma 4).
+    "writes a call's words behind its results":
+        "{% for m in messages %}{% set at = loop.index0 %}{% if m.role == 'assistant' %}{{ '<turn>model\n' }}"
+        "{% for c in m.tool_calls or [] %}{% generation %}<call>{{ c.function | tojson }}</call>{% endgeneration %}"
+        "{% if messages[at + 1:] %}{{ '<result>' + messages[at + 1].content + '</result>' }}{% endif %}{% endfor %}"
+        "{% if m.content or not m.tool_calls or not messages[at + 1:] %}{% generation %}{{ m.content }}<end>"
+        "{% endgeneration %}{% endif %}{{ '\n' }}{% elif m.role != 'tool' %}{{ '<turn>' + m.role + '\n' + m.content + '<end>\n' }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt and messages[-1].role != 'tool' %}{{ '<turn>model\n' }}{% endif %}",
     # Tools and the system message stand in the last question (Mistral).
     "moves tools and the system message":
         "{% set users = messages | selectattr('role', 'equalto', 'user') | list %}{% for m in messages %}"

@@ -35,6 +35,15 @@ def byte_fallback(data):
     return made
 
 
+# Full-width letters, a ligature, an accent that joins its letter, a character that goes, one that grows.
+RULES = "\n".join([*(f"{0xFF21 + i:X}\t{0x41 + i:X}" for i in range(26)), "FB01\t66 69", "65 301\tE9", "6F 308\tF6",
+                   "AD\t", "2026\t2E 2E 2E", "1F600\t3A 29"]) + "\n"
+
+
+def unigram(data, **options):
+    return peer.unigram(data, rules=RULES, size=500, **options)
+
+
 def llama3(data):
     made = peer.trained(data, peer.split_words(peer.LLAMA3_WORDS), 500, ignore_merges=True)
     made.add_special_tokens([peer.special("<|begin_of_text|>"), peer.special("<|eot_id|>")])
@@ -83,6 +92,8 @@ def main():
     TARGET.mkdir(parents=True, exist_ok=True)
     makers = {"byte_fallback": byte_fallback, "llama3": llama3, "nfc": nfc, "added": peer.with_added, "falcon": peer.falcon,
               "word_end": peer.word_end, "word_end_lower": lambda data: peer.word_end(data, lowercase=True)}
+    makers |= {"unigram": unigram, "unigram_unknown": lambda data: unigram(data, fallback=False),
+               "unigram_whole": lambda data: unigram(data, split=False)}
     split = lambda regex: pre_tokenizers.Split(Regex(regex), "isolated")  # noqa: E731
     makers["newer_digits"] = lambda _: newer(pre_tokenizers.Digits(individual_digits=True))
     makers["newer_words"] = lambda _: newer(split(r"\w+|[^\s\w]+"), split(r"\W|\d+"))
@@ -95,6 +106,9 @@ def main():
         specials = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
         cases = []
         texts = newer_texts() if name.startswith("newer") else peer.make_texts(data, 120, specials, random.Random(3))
+        if name.startswith("unigram"):
+            texts = peer.make_texts(data, 120, [], random.Random(3))  # see peer.main
+            texts += ["ＡＢＣ ﬁne cafe\u0301 o\u0308 o\u0308\u0301", "so\u00adft … 😀 😀\u200d👩", "e\u0301\u0302", "\u0301", "a  b"]
         for text in texts:
             text = text if isinstance(text, str) else text.decode("utf-8", errors="replace")[:200]
             case = {"text": text}

@@ -264,6 +264,13 @@ std::vector<UnmatchedPattern> unmatched_patterns(const LlamaForCausalLM& model, 
   return unmatched_patterns(module_paths(model), with_saved_head(model, config));
 }
 
+std::vector<std::string> meant_paths(const LlamaForCausalLM& model, const AdapterConfig& config) {
+  const ModuleMatch match = match_modules(module_paths(model), with_saved_head(model, config));
+  std::vector<std::string> paths = match.saved_modules;
+  for (const AdapterTarget& target : match.targets) paths.push_back(target.path);
+  return paths;
+}
+
 void expect_new_rows_trained(const AdaptedModel& adapted) {
   const ModelConfig& config = adapted.model->config();
   std::set<int64_t> ids(config.new_tokens.begin(), config.new_tokens.end());

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "lora/adapters/adapted_model.h"
 #include "lora/adapters/config.h"
@@ -28,6 +30,9 @@ AdaptedModel inject(std::shared_ptr<LlamaForCausalLM> model, const AdapterConfig
 // The patterns of `config` that match no module of a bare model: those for which inject() refuses a recipe's. Throws
 // Error (exit code 2) for a text that is not a pattern.
 std::vector<UnmatchedPattern> unmatched_patterns(const LlamaForCausalLM& model, const AdapterConfig& config);
+
+// The paths of the modules that `config` adapts or trains whole in a bare model. Throws as inject() does.
+std::vector<std::string> meant_paths(const LlamaForCausalLM& model, const AdapterConfig& config);
 
 // Throws AdapterError where rows of new tokens (ModelConfig::new_rows, new_tokens) are not all trained: a file of the
 // adapter would not have them.

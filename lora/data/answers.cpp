@@ -138,13 +138,18 @@ std::vector<Answer> find_answers(const ChatTemplate& chat_template, const Chat& 
   TurnFinder turns(chat_template, chat, whole);
   std::vector<Answer> answers;
   for (const size_t message : messages) {
-    const Turn turn = turns.find(message);
-    const size_t before = answers.empty() ? 0 : answers.back().end;
-    if (turn.begin < before || turn.tail < turn.begin || turn.end < turn.tail) {
-      throw DataError("messages[" + std::to_string(message) + "]: the chat template (" + chat_template.name() +
-                      ") does not write the answers one after the other");
+    for (const Turn& turn : turns.find(message)) {
+      const size_t before = answers.empty() ? 0 : answers.back().end;
+      if (turn.begin < before || turn.tail < turn.begin || turn.end < turn.tail) {
+        throw DataError("messages[" + std::to_string(message) + "]: the chat template (" + chat_template.name() +
+                        ") does not write the answers one after the other");
+      }
+      if (!answers.empty() && answers.back().message == message) {
+        answers.back().last = false;
+        answers.back().tail = answers.back().end;
+      }
+      answers.push_back({message, turn.begin, turn.tail, turn.end});
     }
-    answers.push_back({message, turn.begin, turn.tail, turn.end});
   }
   return answers;
 }

@@ -29,6 +29,10 @@ std::string found_as(const std::string& column, const DataSource& source, const 
   return !found || found->is_null() ? "" : name;
 }
 
+bool is_message(const nlohmann::ordered_json& value) {
+  return value.is_object() && (value.contains("role") || value.contains("from"));
+}
+
 bool may_train(const Format& format, Trains trains) {
   if (trains == Trains::kPair) return format.trains == Trains::kPair;
   return (format.trains == Trains::kLabel) == (trains == Trains::kLabel);
@@ -43,8 +47,10 @@ Recognised format_for(const DataSource& source, const nlohmann::ordered_json& ro
   if (found.format->of_messages.empty()) return found;
   for (const std::string& column : required_columns(*found.format)) {
     const std::string name = found_as(column, source, row);
-    if (name.empty() || !find_column(row, name)->is_array()) continue;
-    return {find_row(formats(), found.format->of_messages), "its '" + name + "' is a list of messages"};
+    const nlohmann::ordered_json* value = name.empty() ? nullptr : find_column(row, name);
+    if (!value || !(value->is_array() || is_message(*value))) continue;
+    return {find_row(formats(), found.format->of_messages),
+            "its '" + name + (value->is_array() ? "' is a list of messages" : "' is a message")};
   }
   return found;
 }
@@ -77,11 +83,17 @@ Recognised recognise_format(const DataSource& source, const nlohmann::ordered_js
     if (best.empty() || best.front().required == candidate.required) best.push_back(std::move(candidate));
   }
   if (best.size() == 1) return {best[0].format, "its columns are " + listed(best[0].columns, 20)};
-  std::vector<std::string> columns;
-  for (const auto& item : row.items()) columns.push_back(item.key());
+  std::vector<std::string> columns, null;
+  for (const auto& item : row.items()) {
+    columns.push_back(item.key());
+    if (item.value().is_null()) null.push_back(item.key());
+  }
   if (best.empty()) {
-    throw DataError(where + ": no format has these columns: " + listed(columns, 20) + "; expected those of " +
-                    expected + ", or `fields` to rename them, as in fields: {prompt: question, completion: answer}");
+    throw DataError(
+        where + ": no format has these columns: " + listed(columns, 20) +
+        (null.empty() ? "" : ", of which " + listed(null, 20) + (null.size() == 1 ? " is null" : " are null")) +
+        "; expected those of " + expected +
+        ", or `fields` to rename them, as in fields: {prompt: question, completion: answer}");
   }
   std::vector<std::string> names;
   for (const Candidate& candidate : best) names.push_back(candidate.format->name);

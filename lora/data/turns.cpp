@@ -117,12 +117,35 @@ std::vector<MessageRun> message_runs(const Text& text) {
 
 bool only_blanks(std::string_view text) { return text.find_first_not_of(kBlanks) == std::string_view::npos; }
 
-Turn TurnFinder::find(size_t message) {
+std::vector<Turn> TurnFinder::find(size_t message) {
   prompt_ = message > 0 ? template_.render(chat_, message, true) : Text();
   Turn found = turn(message, begin(message));
   const std::string_view ending = std::string_view(whole_.bytes()).substr(found.tail, found.end - found.tail);
   found.end = found.tail + without_last_blanks(ending).size();
-  return found;
+  std::vector<Turn> turns{found};
+  if (const std::optional<Turn> words = words_behind(message, found.end)) turns.push_back(*words);
+  return turns;
+}
+
+std::optional<Turn> TurnFinder::words_behind(size_t message, size_t from) const {
+  const auto is_words = [&](const MessageRun& run) {
+    return run.message == message && run.part == MessagePart::kContent;
+  };
+  const auto first = std::ranges::find_if(runs_, is_words);
+  if (first == runs_.end() || first->begin < from) return std::nullopt;
+  const auto next = std::ranges::find_if(first, runs_.end(), [&](const MessageRun& run) { return !is_words(run); });
+  const size_t tail = std::prev(next)->end, bound = next == runs_.end() ? whole_.size() : next->begin;
+  size_t last = message;
+  for (auto run = runs_.begin(); run != first; ++run) last = std::max(last, run->message);
+  Turn turn{first->begin, tail, tail};
+  const std::optional<Text> upto = rendered(chat_, last + 1, false);
+  if (!upto) return turn;
+  const std::vector<MessageRun> theirs = runs_of(*upto, message);
+  if (theirs.empty() || !is_words(theirs.back())) return turn;
+  const auto ending = without_last_blanks(std::string_view(upto->bytes()).substr(theirs.back().end));
+  const auto end = only_blanks(ending) ? std::nullopt : end_of_same(whole_.bytes(), tail, ending);
+  if (end && *end <= bound) turn.end = *end;
+  return turn;
 }
 
 size_t TurnFinder::closing() {
@@ -143,7 +166,7 @@ std::vector<MessageRun> TurnFinder::own_runs(size_t message, size_t begin, size_
   return own;
 }
 
-size_t TurnFinder::begin(size_t message) const {
+size_t TurnFinder::begin(size_t message) {
   const auto own = std::ranges::find(runs_, message, &MessageRun::message);
   const bool has_data = own != runs_.end();
   const auto refuse = [&] {
@@ -158,18 +181,21 @@ size_t TurnFinder::begin(size_t message) const {
   const std::string_view whole = whole_.bytes(), prompt = prompt_.bytes();
   const size_t first = has_data ? own->begin : whole.size();
   const size_t same = common_begin(prompt, whole);
-  if (same == prompt.size() && same <= first) return same;
+  const auto up_to_data = [&](size_t from) {
+    size_t limit = first;
+    for (const MessageRun& run : runs_) {
+      if (run.begin >= from) limit = std::min(limit, run.begin);
+    }
+    return whole.substr(from, limit - from);
+  };
+  if (same == prompt.size() && same <= first) return same + header_length(up_to_data(same), has_data);
   // Templates may move the system message or the tools, and drop old reasoning: what follows the last data is compared.
   const size_t data_end = data_end_of(prompt_);
   const auto place = same >= data_end ? data_end : place_of_prompt(data_end, first);
   if (!place || *place > first) refuse();
-  size_t limit = first;
-  for (const MessageRun& run : runs_) {
-    if (run.begin >= *place) limit = std::min(limit, run.begin);
-  }
-  const std::string_view header = prompt.substr(data_end), between = whole.substr(*place, limit - *place);
+  const std::string_view header = prompt.substr(data_end), between = up_to_data(*place);
   const size_t common = common_begin(header, between);
-  if (common == header.size()) return *place + common;
+  if (common == header.size()) return *place + common + header_length(between.substr(common), has_data);
   // The prompt begins the answer itself, for example with <think>, and this answer does not have that text.
   if (has_data && common == between.size()) return first;
   const size_t parted = uncut(header, common);
@@ -181,18 +207,26 @@ size_t TurnFinder::begin(size_t message) const {
       if (!only_blanks(last) && between.starts_with(last)) return *place + last.size();
     }
     // The prompt for this answer ends otherwise, but the whole has the header that other answers have.
-    if (has_data && limit == first && is_header(between)) return first;
+    if (has_data && *place + between.size() == first && header_length(between, has_data) > 0) return first;
     refuse();
   }
-  return *place + parted;
+  return *place + parted + header_length(between.substr(parted), has_data);
 }
 
-bool TurnFinder::is_header(std::string_view text) const {
-  const auto first = std::ranges::find(chat_.messages, "assistant", &ChatMessage::role);
-  const auto count = static_cast<size_t>(first - chat_.messages.begin());
-  if (only_blanks(text) || count == 0 || count == chat_.messages.size()) return false;
-  const auto prompt = rendered(chat_, count, true);
-  return prompt && std::string_view(prompt->bytes()).substr(data_end_of(*prompt)).ends_with(text);
+size_t TurnFinder::header_length(std::string_view text, bool has_data) {
+  if (only_blanks(text)) return 0;
+  if (!first_header_) {
+    const auto first = std::ranges::find(chat_.messages, "assistant", &ChatMessage::role);
+    const auto count = static_cast<size_t>(first - chat_.messages.begin());
+    const auto prompt = count == 0 || count == chat_.messages.size() ? std::nullopt : rendered(chat_, count, true);
+    first_header_ = prompt ? prompt->bytes().substr(data_end_of(*prompt)) : "";
+  }
+  const std::string_view header = *first_header_;
+  if (has_data) return header.ends_with(text) ? text.size() : 0;
+  for (size_t length = std::min(text.size() - 1, header.size()); !only_blanks(text.substr(0, length)); --length) {
+    if (uncut(text, length) == length && header.ends_with(text.substr(0, length))) return length;
+  }
+  return 0;
 }
 
 std::optional<size_t> TurnFinder::place_of_prompt(size_t data_end, size_t before) const {
@@ -240,7 +274,12 @@ Turn TurnFinder::turn(size_t message, size_t begin) {
   const std::string_view whole = whole_.bytes();
   const auto later =
       std::ranges::find_if(runs_, [&](const MessageRun& run) { return run.message > message && run.begin >= begin; });
-  const size_t bound = later == runs_.end() ? whole.size() : later->begin;
+  size_t bound = later == runs_.end() ? whole.size() : later->begin;
+  size_t run_begin = 0;
+  for (const Run& run : whole_.runs()) {  // tools may stand before that message
+    if (run.origin == ChatTemplate::kToolsOrigin && run_begin >= begin) bound = std::min(bound, run_begin);
+    run_begin = run.end;
+  }
   const std::vector<MessageRun> ours = own_runs(message, begin, bound);
   if (message + 1 == chat_.messages.size()) {
     const size_t tail = ours.empty() ? begin : ours.back().end;
@@ -252,6 +291,10 @@ Turn TurnFinder::turn(size_t message, size_t begin) {
   if (closing_bytes > 0 && common_end(upto, whole_) >= closing_bytes) upto = upto.part(0, upto.size() - closing_bytes);
   std::vector<MessageRun> theirs = runs_of(upto, message);
   size_t from = same_data_end(theirs, upto, begin, ours), in_upto = upto.size();
+  // Words that the whole has behind another's message (words_behind) are not of this turn.
+  while (!ours.empty() && !theirs.empty() && std::ranges::count(ours, theirs.back().part, &MessageRun::part) == 0) {
+    theirs.pop_back();
+  }
   if (!theirs.empty()) {
     in_upto = theirs.back().end;
     const std::string_view turn_text = std::string_view(upto.bytes()).substr(theirs.front().begin);
@@ -260,6 +303,8 @@ Turn TurnFinder::turn(size_t message, size_t begin) {
     }
   } else if (upto.bytes().starts_with(whole.substr(0, begin))) {
     in_upto = begin;
+  } else if (!prompt_.empty() && upto.bytes().starts_with(prompt_.bytes())) {
+    in_upto = prompt_.size();
   }
   // Another place in the template may write the same end.
   const std::string_view ending = without_last_blanks(std::string_view(upto.bytes()).substr(in_upto));
@@ -270,7 +315,8 @@ Turn TurnFinder::turn(size_t message, size_t begin) {
     for (const MessageRun& run : ours) {
       if (run.end <= at) tail = std::max(tail, run.end);
     }
-    return {begin, tail, at + ending.size()};
+    const size_t end = at + ending.size();
+    return {begin, tail, later == runs_.end() ? end : end_for_all(message, tail, end, *later)};
   }
   const auto ends_at = [&](std::optional<size_t> end) {
     return end && *end <= bound && !only_blanks(whole.substr(from, *end - from));
@@ -288,6 +334,28 @@ Turn TurnFinder::turn(size_t message, size_t begin) {
   }
   if (!ends_at(end) && later != runs_.end()) end = header_begin(later->message, bound, from);
   return {begin, from, ends_at(end) ? *end : from};
+}
+
+size_t TurnFinder::end_for_all(size_t message, size_t tail, size_t end, const MessageRun& next) const {
+  if (next.message != message + 1 || only_blanks(std::string_view(whole_.bytes()).substr(end, next.begin - end))) {
+    return end;
+  }
+  // The next message's header, as it is where no answer is before it.
+  Chat without = chat_;
+  without.messages.erase(without.messages.begin() + static_cast<std::ptrdiff_t>(message));
+  const std::optional<Text> alone = rendered(without, message + 1, false);
+  const std::vector<MessageRun> same = alone ? runs_of(*alone, message) : std::vector<MessageRun>();
+  if (same.empty()) return end;
+  const size_t header = common_end(whole_, next.begin, *alone, same.front().begin);
+  // What stands behind the answer before the words of another speaker.
+  Chat other = chat_;
+  other.messages.resize(message + 1);
+  other.messages.push_back(chat_message(chat_.messages[message + 1].role() == "user" ? "assistant" : "user", "?"));
+  const std::optional<Text> before_other = rendered(other, other.messages.size(), false);
+  const std::vector<MessageRun> ours = before_other ? runs_of(*before_other, message) : std::vector<MessageRun>();
+  if (ours.empty() || header >= next.begin - end) return end;
+  const size_t found = same_literals_end(*before_other, ours.back().end, tail, next.begin - header);
+  return std::max(end, found);
 }
 
 std::optional<size_t> TurnFinder::header_begin(size_t message, size_t data, size_t least) const {

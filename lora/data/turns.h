@@ -2,6 +2,7 @@
 // Where the answers of a conversation stand in what a chat template makes of it.
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -44,21 +45,26 @@ class TurnFinder {
   TurnFinder(const ChatTemplate& chat_template, const Chat& chat, const jinja::Text& whole)
       : template_(chat_template), chat_(chat), whole_(whole), runs_(message_runs(whole)) {}
 
-  // Throws DataError if the begin cannot be told, and with what the template has against the messages.
-  Turn find(size_t message);
+  // One turn, or where the template writes the words of a call behind its results, another with these. Throws DataError
+  // if the begin cannot be told, and with what the template has against the messages.
+  std::vector<Turn> find(size_t message);
 
   // The number of bytes behind the last turn that the template writes at the end of every conversation, for example a
   // generation prompt that was not asked for.
   size_t closing();
 
  private:
-  size_t begin(size_t message) const;
-  // Whether the prompt for the first answer of an assistant ends with this text, behind all data.
-  bool is_header(std::string_view text) const;
+  size_t begin(size_t message);
+  // The length of the header that `text`, up to the next data, begins with: what the prompt for the first answer of an
+  // assistant ends with, behind all data. Where the data is the answer's own (`has_data`) it is all of the text;
+  // otherwise the end of the turn follows it. 0: it does not begin with one.
+  size_t header_length(std::string_view text, bool has_data);
   // The place in `whole_` of the byte that is at `data_end` in the prompt, behind the same data; at most `before`.
   std::optional<size_t> place_of_prompt(size_t data_end, size_t before) const;
 
   Turn turn(size_t message, size_t begin);
+  // The words of a message of which none stands before `from`, with the end of the turn; nothing if it has no words.
+  std::optional<Turn> words_behind(size_t message, size_t from) const;
   std::vector<MessageRun> own_runs(size_t message, size_t begin, size_t end) const;
   // The end of the last of `ours`, runs of one message in `whole_`, that is in `other` too, of which `theirs` are.
   size_t same_data_end(const std::vector<MessageRun>& theirs, const jinja::Text& other, size_t begin,
@@ -66,6 +72,9 @@ class TurnFinder {
   // From `begin` on: the end of the text that `other` has from `in_other` on, of the same literals, not cut.
   size_t same_literals_end(const jinja::Text& other, size_t in_other, size_t begin, size_t bound) const;
 
+  // The end of a turn that ends at `end` where the conversation ends with it: behind that, the template may write more
+  // whoever speaks next, which is not of the header of `next`, the first data of another message.
+  size_t end_for_all(size_t message, size_t tail, size_t end, const MessageRun& next) const;
   // The begin of the template's header of a message, of which the first byte of data is at `data`: as far as another
   // message of the same role that follows no answer has the same. Not before `least`.
   std::optional<size_t> header_begin(size_t message, size_t data, size_t least) const;
@@ -78,8 +87,9 @@ class TurnFinder {
   const Chat& chat_;
   const jinja::Text& whole_;
   const std::vector<MessageRun> runs_;
-  jinja::Text prompt_;             // of the last turn; empty for the first message
-  std::optional<size_t> closing_;  // find_closing()
+  jinja::Text prompt_;                       // of the last turn; empty for the first message
+  std::optional<size_t> closing_;            // find_closing()
+  std::optional<std::string> first_header_;  // of header_length()
 };
 
 }  // namespace lora

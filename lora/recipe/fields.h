@@ -135,6 +135,7 @@ void describe(Fields& fields, CleaningConfig& cleaning) {
   fields.section("near_duplicates", cleaning.near_duplicates);
   fields.section("contamination", cleaning.contamination);
   fields.value("conflicting_answers", cleaning.conflicting_answers, Any{});
+  fields.value("identical_answers", cleaning.identical_answers, Any{});
   fields.value("empty_answers", cleaning.empty_answers, Any{});
   fields.section("length", cleaning.length);
   fields.section("answer_ratio", cleaning.answer_ratio);

@@ -111,4 +111,15 @@ void check_modules(Recipe& recipe, const YamlNode& root, Problems& problems) {
   }
 }
 
+bool mean_same_modules(const Recipe& a, const Recipe& b) {
+  const auto model = shapes_of(a.model);
+  if (!model || find_method(a.adapter.method).trains_network || find_method(b.adapter.method).trains_network)
+    return false;
+  try {
+    return meant_paths(*model, a.adapter) == meant_paths(*model, b.adapter);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace lora

@@ -14,4 +14,7 @@ namespace lora {
 // account, and are taken out of the recipe.
 void check_modules(Recipe& recipe, const YamlNode& root, Problems& problems);
 
+// Whether both recipes, of one model, adapt the same modules, by its config.json: their patterns may differ.
+bool mean_same_modules(const Recipe& a, const Recipe& b);
+
 }  // namespace lora

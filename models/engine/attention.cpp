@@ -61,11 +61,13 @@ Sequences make_sequences(const std::vector<int64_t>& lengths, const std::vector<
     const int64_t end = begin + lengths[i];
     if (fork.second == 0) {
       sequences.lengths.push_back(lengths[i]);
+      sequences.known.push_back(0);
       add_new_rows(begin, end);
     } else {
       sequences.lengths.push_back(fork.second);
       add_new_rows(begin, begin + fork.second);
       sequences.lengths.push_back(fork.prompt + lengths[i] - fork.second);
+      sequences.known.insert(sequences.known.end(), {0, fork.prompt});
       if (fork.prompt > 0) sequences.repeats.push_back({begin, std::ssize(rows), fork.prompt});
       add_rows(begin, begin + fork.prompt);
       add_new_rows(begin + fork.second, end);

@@ -16,15 +16,18 @@ struct Fork {
 };
 
 // The sequences of tokens within which a batch's samples are attended to: a sample that forks has two, and its prompt's
-// tokens are in both.
+// tokens are in both. In the second they are keys and values alone: what comes out for them stands in the first.
 struct Sequences {
   struct Repeat {
     int64_t row, place, count;  // these rows of the batch stand in the sequences once more, from this place on
   };
   std::vector<int64_t> lengths;
-  std::vector<Repeat> repeats;
-  at::Tensor rows;    // (S) int64, S = the sum of lengths: each place's row in the batch; undefined: no sample forks
-  at::Tensor places;  // (N) int64: each row's (first) place; undefined likewise
+  std::vector<int64_t> known = {};  // of each: how many tokens at its front are keys and values alone; empty: none
+  std::vector<Repeat> repeats = {};
+  at::Tensor rows = {};    // (S) int64, S = the sum of lengths: each place's row in the batch; undefined: none forks
+  at::Tensor places = {};  // (N) int64: each row's (first) place; undefined likewise
+
+  int64_t known_of(size_t sequence) const { return known.empty() ? 0 : known[sequence]; }
 };
 // `forks`: of each sample; may be empty where none forks.
 Sequences make_sequences(const std::vector<int64_t>& lengths, const std::vector<Fork>& forks, const at::Device& device);

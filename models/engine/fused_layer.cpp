@@ -168,31 +168,37 @@ class Layer {
 
   AttentionResult attention() const {
     const WorkScope scope(Work::kAttention, attention_flops(2));
-    const auto& [lengths, repeats, rows, places] = batch_.sequences;
-    if (!rows.defined()) return operations_->packed_attention(qkv_out_, lengths, layout_, scores_);
-    AttentionResult result = operations_->packed_attention(qkv_out_.index_select(0, rows), lengths, layout_, scores_);
-    result.out = result.out.index_select(0, places);
+    const Sequences& s = batch_.sequences;
+    if (!s.rows.defined()) return operations_->packed_attention(qkv_out_, s, layout_, scores_);
+    AttentionResult result = operations_->packed_attention(qkv_out_.index_select(0, s.rows), s, layout_, scores_);
+    result.out = result.out.index_select(0, s.places);
     return result;
   }
   at::Tensor attention_backward(const at::Tensor& dout) const {
     const WorkScope scope(Work::kAttention, attention_flops(5));
-    const auto& [lengths, repeats, rows, places] = batch_.sequences;
-    if (!rows.defined()) {
-      return operations_->packed_attention_backward(qkv_out_, lengths, layout_, scores_, attention_, dout);
+    const Sequences& s = batch_.sequences;
+    if (!s.rows.defined()) {
+      return operations_->packed_attention_backward(qkv_out_, s, layout_, scores_, attention_, dout);
     }
-    const auto apart = [&](const at::Tensor& x) { return x.index_select(0, rows); };
-    // What a repeated row gives in its second place is not read: the gradient there is zero.
-    const at::Tensor dapart = at::zeros({rows.size(0), dout.size(1)}, dout.options()).index_copy_(0, places, dout);
-    const at::Tensor all = operations_->packed_attention_backward(apart(qkv_out_), lengths, layout_, scores_,
-                                                                  {apart(attention_.out), attention_.log_sum}, dapart);
-    at::Tensor dqkv = all.index_select(0, places);
-    for (const auto& [row, place, count] : repeats) dqkv.narrow(0, row, count).add_(all.narrow(0, place, count));
+    const auto apart = [&](const at::Tensor& x) { return x.index_select(0, s.rows); };
+    const at::Tensor all = operations_->packed_attention_backward(
+        apart(qkv_out_), s, layout_, scores_, {apart(attention_.out), attention_.log_sum}, apart(dout));
+    at::Tensor dqkv = all.index_select(0, s.places);
+    const int64_t queries = layout_.heads * layout_.dim;
+    for (const auto& [row, place, count] : s.repeats) {
+      const auto keys_and_values = [&](const at::Tensor& x, int64_t first) {
+        return x.narrow(0, first, count).narrow(1, queries, layout_.width() - queries);
+      };
+      keys_and_values(dqkv, row).add_(keys_and_values(all, place));
+    }
     return dqkv;
   }
   // Of `products` products over the pairs of tokens that a causal mask allows.
   double attention_flops(int products) const {
     double pairs = 0;
-    for (const int64_t t : batch_.sequences.lengths) pairs += 0.5 * static_cast<double>(t) * static_cast<double>(t + 1);
+    const auto up_to = [](int64_t t) { return 0.5 * static_cast<double>(t) * static_cast<double>(t + 1); };
+    const Sequences& s = batch_.sequences;
+    for (size_t i = 0; i < s.lengths.size(); ++i) pairs += up_to(s.lengths[i]) - up_to(s.known_of(i));
     return 2.0 * products * pairs * static_cast<double>(layout_.heads * layout_.dim);
   }
 

@@ -79,14 +79,16 @@ struct Operations {
   at::Tensor (*geglu)(const at::Tensor& gate_up);
   void (*geglu_backward)(const at::Tensor& gate_up, const at::Tensor& dy);
 
-  // Causal self-attention over samples that lie back to back. qkv (N, layout.width()), rotated already, contiguous;
-  // lengths: of the samples, N in all. The result does not depend on the number of threads.
-  AttentionResult (*packed_attention)(const at::Tensor& qkv, const std::vector<int64_t>& lengths,
-                                      const HeadLayout& layout, const AttentionScores& scores);
-  // The gradient of qkv, shaped like it. dout (N, heads·dim), contiguous: the gradient of result.out.
-  at::Tensor (*packed_attention_backward)(const at::Tensor& qkv, const std::vector<int64_t>& lengths,
-                                          const HeadLayout& layout, const AttentionScores& scores,
-                                          const AttentionResult& result, const at::Tensor& dout);
+  // Causal self-attention over sequences that lie back to back, N tokens in all. qkv (N, layout.width()), rotated
+  // already, contiguous. Of tokens that are keys and values alone (sequences.known) nothing is computed: the result has
+  // any values there. It does not depend on the number of threads.
+  AttentionResult (*packed_attention)(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+                                      const AttentionScores& scores);
+  // The gradient of qkv, shaped like it. dout (N, heads·dim), contiguous: the gradient of result.out. Of tokens that are
+  // keys and values alone, result and dout are not read, and the gradient of the query has any values.
+  at::Tensor (*packed_attention_backward)(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+                                          const AttentionScores& scores, const AttentionResult& result,
+                                          const at::Tensor& dout);
 
   // The products of low-rank adapters, whose matrices are wide whatever the dtype of the activations.
   // y (N, Σ padded ranks), wide = x (N, depth) · the matrices side by side, each padded to padded_rank columns.

@@ -29,7 +29,6 @@ NEXT_HEADER = "a turn ends with the next one's header, or with white space"
 THINKING = "reads 'thinking', which we give it for 'reasoning_content'"
 KNOWN = {"GLM-4.6": NEXT_HEADER, "GLM-4.7-Flash": NEXT_HEADER, "llama-cpp-rwkv-world": NEXT_HEADER + "; has no calls",
          "LFM2.5-8B-A1B": THINKING, "openai-gpt-oss-120b": THINKING,
-         "google-gemma-4-31B-it": "writes the words of a call behind its result",
          "meetkai-functionary-medium-v3.1": "relies on text beside |safe being escaped as HTML, which we do not",
          "trl/diffusion_gemma": "ends a call with <|tool_response>, which its marks leave out"}
 
@@ -65,6 +64,11 @@ def problems(text, result, messages):
         return ["another text"]
     spans = re.findall("⟦(.*?)⟧", found, re.S)
     answers = [m for m in messages if m["role"] == "assistant"]
+    if len(spans) == len(answers) + 1:
+        # Gemma 4 writes the words of a call behind its result: an answer in two pieces.
+        words = [i for i, span in enumerate(spans) if span.startswith("Say1")]
+        if words and words[0] > 0:
+            spans[words[0] - 1:words[0] + 1] = [spans[words[0] - 1] + spans[words[0]]]
     if len(spans) != len(answers):
         return [f"{len(spans)} answers"]
     outside = re.sub("⟦.*?⟧", "", found, flags=re.S)

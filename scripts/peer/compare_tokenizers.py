@@ -211,6 +211,57 @@ def llama2_metaspace(data):
     return made
 
 
+def protobuf_field(message, wanted):
+    """The bytes of a message's field of that number."""
+    at = 0
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        key = number()
+        size = {0: 0, 1: 8, 5: 4}.get(key & 7)
+        if size == 0:
+            number()
+            continue
+        size = number() if size is None else size
+        if key >> 3 == wanted:
+            return message[at:at + size]
+        at += size
+    raise ValueError(f"no field {wanted}")
+
+
+def unigram(data, fallback=True, split=True, rules=None, size=800):
+    """A unigram model of SentencePiece, as transformers converts it. `rules` of normalization: lines of a TSV file;
+    otherwise SentencePiece's own, nmt_nfkc."""
+    with tempfile.TemporaryDirectory() as folder:
+        text, table = pathlib.Path(folder) / "text", pathlib.Path(folder) / "rules.tsv"
+        text.write_text("\n".join(real_lines(data)[:5000]))
+        table.write_text(rules or "")
+        normalization = {"normalization_rule_tsv": str(table)} if rules else {"normalization_rule_name": "nmt_nfkc"}
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(text), model_prefix=f"{folder}/made", vocab_size=size, model_type="unigram",
+            byte_fallback=fallback, split_by_whitespace=split, minloglevel=2, **normalization)
+        file = pathlib.Path(folder) / "made.model"
+        model = sentencepiece.SentencePieceProcessor(model_file=str(file))
+        charsmap = protobuf_field(protobuf_field(file.read_bytes(), 3), 2)
+    pieces = [(model.id_to_piece(i), model.get_score(i)) for i in range(model.vocab_size())]
+    made = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=fallback))
+    made.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap), normalizers.Replace(Regex(" {2,}"), " ")])
+    made.pre_tokenizer = pre_tokenizers.Metaspace(SPACE, prepend_scheme="always", split=split)
+    made.decoder = strip_decoder() if fallback else decoders.Metaspace(SPACE, prepend_scheme="always")
+    made.add_special_tokens([special("<unk>"), special("<s>"), special("</s>")])
+    return made
+
+
 def gemma(data):
     made = converted(data)
     made.normalizer = normalizers.Replace(" ", SPACE)
@@ -310,6 +361,9 @@ def all_tokenizers():
         "word end": word_end,
         "word end, lower case": lambda d: word_end(d, lowercase=True),
         "clip": clip,
+        "unigram": unigram,
+        "unigram, unknown": lambda d: unigram(d, fallback=False),
+        "unigram, whole texts": lambda d: unigram(d, split=False),
     }
     for behavior in ("removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"):
         small["split " + behavior] = lambda d, b=behavior: with_splits(d, P.Split(Regex(r"\d|[aeiou]+?|\s"), b))
@@ -348,9 +402,10 @@ def byte_begins(text, offsets):
 
 def offsets_are_known(tokenizer, name, read, text):
     """Not of broken text, which only we see; nor where `tokenizers` itself is wrong or vague: it loses count where bytes
-    without a token are dropped (tiny), guesses where marks in a row change places in normalization, and takes the last
-    of several characters that are replaced by one (replace)."""
-    if read.encode("utf-8") != text or name in ("tiny", "replace"):
+    without a token are dropped (tiny), guesses where marks in a row change places in normalization, takes the last
+    of several characters that are replaced by one (replace, unigram), and gives unknown characters in a row one place
+    (unigram)."""
+    if read.encode("utf-8") != text or name in ("tiny", "replace") or name.startswith("unigram"):
         return False
     marks = [unicodedata.category(character)[0] == "M" for character in unicodedata.normalize("NFKD", read)]
     return tokenizer.normalizer is None or not any(a and b for a, b in zip(marks, marks[1:]))
@@ -403,6 +458,8 @@ def main():
             continue
         tokenizer = make(arguments.data)
         specials = [str(token.content) for token in tokenizer.get_added_tokens_decoder().values()]
+        # `tokenizers` finds the pieces "<s>" and "</s>" of a unigram model in plain text, where we have text.
+        specials = [] if name.startswith("unigram") else specials
         texts = make_texts(arguments.data, arguments.lines if name in large else 1000, specials, draw)
         wrong += compare(name, tokenizer, program, texts)
     sys.exit(wrong > 0)

@@ -18,41 +18,14 @@ import warnings
 import common
 import datasets
 import peft
-import sentencepiece
 import torch
 import transformers
 import trl
+from benchmarks.sentence_piece import SentencePiece
 from trl.experimental.cpo import CPOConfig, CPOTrainer
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
 STEPS, PAIRS, LENGTH, RATE = 20, 4, 256, 1e-3
-
-
-class SentencePiece(transformers.PreTrainedTokenizer):
-    """The model's own tokenizer, as transformers' trainers call one: BOS in front."""
-
-    def __init__(self, file, **options):
-        self.pieces = sentencepiece.SentencePieceProcessor(model_file=str(file))
-        super().__init__(bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<unk>", **options)
-
-    @property
-    def vocab_size(self):
-        return self.pieces.get_piece_size()
-
-    def get_vocab(self):
-        return {self.pieces.id_to_piece(id): id for id in range(self.vocab_size)}
-
-    def _tokenize(self, text, **_):
-        return self.pieces.encode(text, out_type=str)
-
-    def _convert_token_to_id(self, token):
-        return self.pieces.piece_to_id(token)
-
-    def _convert_id_to_token(self, id):
-        return self.pieces.id_to_piece(id)
-
-    def build_inputs_with_special_tokens(self, ids, pair=None):
-        return [self.bos_token_id, *ids, *(pair or [])]
 
 
 def read_pairs(data, tokenizer, count):

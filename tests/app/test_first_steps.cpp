@@ -107,6 +107,24 @@ TEST_CASE("a file of another kind in place of data or weights is named by what i
   }
 }
 
+// As earlier versions did, which wrote the default where now the file of init_from decides.
+TEST_CASE("a run resumes where its recipe means the same modules by other patterns, and not where it means others") {
+  const TemporaryDirectory first, second;
+  const std::string all = "adapter.target_modules=all-linear", steps = "training.max_steps=2";
+  REQUIRE(run({"lora-train", quickstart_recipe(first), all, steps}).exit_code == 0);
+  const std::string from = "adapter={init_from: " + (first / "run/adapter").string() + "}";
+  const std::string recipe = quickstart_recipe(second);
+  REQUIRE(run({"lora-train", recipe, from, all, "training.max_steps=4"}).exit_code == 0);
+  const std::string whole = weights(second / "run", 4);
+  fs::remove_all(CheckpointStore(second / "run").directory(4));
+  const Outcome resumed = run({"lora-train", recipe, from, "training.max_steps=4", "--resume"});
+  CAPTURE(resumed.err);
+  REQUIRE(resumed.exit_code == 0);
+  CHECK(weights(second / "run", 4) == whole);
+  check_refused({"lora-train", quickstart_recipe(first), "adapter.target_modules=[q_proj]", steps, "--resume"}, 2,
+                {"other values of: adapter.target_modules"});
+}
+
 TEST_CASE("a validation split is said, evaluated, and the same rows after a stop") {
   const TemporaryDirectory directory;
   const std::string recipe = quickstart_recipe(directory);

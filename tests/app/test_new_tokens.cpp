@@ -17,6 +17,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
+std::string answer_of(std::vector<std::string> from) {
+  from.insert(from.begin(), "lora-generate");
+  from.insert(from.end(), {"--prompt", "What comes after 3?", "--max-new-tokens", "4"});
+  const Outcome said = run(from);
+  CAPTURE(said.err);
+  CHECK(said.exit_code == 0);
+  return said.out;
+}
+
 std::vector<std::string> arguments(const TemporaryDirectory& directory) {
   std::string rows;
   for (int i = 0; i < 8; ++i) {
@@ -57,17 +66,21 @@ TEST_CASE("new tokens are trained, resumed with the same bits, and in every expo
   CHECK(texts.back() == "<|end|>");
 
   // Everything answers alike.
-  const auto answer = [&](std::vector<std::string> from) {
-    from.insert(from.begin(), "lora-generate");
-    from.insert(from.end(), {"--prompt", "What comes after 3?", "--max-new-tokens", "4"});
-    const Outcome said = run(from);
-    CAPTURE(said.err);
-    CHECK(said.exit_code == 0);
-    return said.out;
+  const std::string model = (quickstart() / "model").string(), expected = answer_of({(out / "merged").string()});
+  CHECK(answer_of({model, "--adapter", (out / "adapter").string()}) == expected);
+  CHECK(answer_of({model, "--adapter", out.string()}) == expected);
+  // Beside a run without new tokens, each answers as alone.
+  const TemporaryDirectory plain;
+  REQUIRE(run({"lora-train", quickstart_recipe(plain)}).exit_code == 0);
+  const std::string other = (plain / "run").string();
+  const std::vector<std::string> both = {model, "--adapter", "new=" + out.string(), "--adapter", "old=" + other};
+  const auto used = [&](const std::string& name) {
+    std::vector<std::string> from = both;
+    from.insert(from.end(), {"--use", name});
+    return answer_of(from);
   };
-  const std::string model = (quickstart() / "model").string(), expected = answer({(out / "merged").string()});
-  CHECK(answer({model, "--adapter", (out / "adapter").string()}) == expected);
-  CHECK(answer({model, "--adapter", out.string()}) == expected);
+  CHECK(used("new") == expected);
+  CHECK(used("old") == answer_of({model, "--adapter", other}));
   for (const std::string& source : {out.string(), (out / "adapter").string()}) {
     const std::string again = (directory / "again").string();
     const Outcome exported = run({"lora-export", source, "--format", "huggingface", "--output", again, "--overwrite"});

@@ -19,6 +19,8 @@ namespace {
 struct Text {
   std::string prompt, answer;
   size_t source = 0;
+  std::optional<std::string> rejected = {};
+  std::optional<bool> mark = {};
 };
 
 struct Cleaned {
@@ -40,7 +42,11 @@ Cleaned clean(const CleaningConfig& config, const std::vector<Text>& train, cons
         places.push_back("f:" + std::to_string(i + 1));
       for (size_t i = 0; i < places.size(); ++i) {
         const Text& text = texts[begin + i];
-        rows.push_back({text.prompt, text.answer, text.source, places[i]});
+        CleaningRow& row = rows.emplace_back(CleaningRow{text.prompt, text.answer});
+        if (text.rejected) row.rejected = {text.prompt, *text.rejected};
+        row.mark = text.mark;
+        row.source = text.source;
+        row.where = places[i];
       }
       if (training) {
         const auto keep = cleaner.train(rows);
@@ -59,8 +65,8 @@ Cleaned clean(const CleaningConfig& config, const std::vector<Text>& train, cons
 CleaningConfig all(RuleAction action) {
   CleaningConfig config;
   config.exact_duplicates = config.near_duplicates.action = config.contamination.action = config.conflicting_answers =
-      config.empty_answers = config.length.action = config.answer_ratio.action = config.invalid_utf8 =
-          config.control_characters = config.non_alphanumeric.action = config.pii = action;
+      config.empty_answers = config.identical_answers = config.length.action = config.answer_ratio.action =
+          config.invalid_utf8 = config.control_characters = config.non_alphanumeric.action = config.pii = action;
   return config;
 }
 
@@ -94,6 +100,46 @@ TEST_CASE("where prompt and answer meet matters to equality") {
   CleaningConfig config;
   config.near_duplicates.action = RuleAction::kOff;
   CHECK(clean(config, {{"ab", "c"}, {"a", "bc"}, {"", "abc"}}).hits(Rule::kExactDuplicates) == 0);
+}
+
+TEST_CASE("pairs contradict where they prefer the opposite, and repeat an earlier one where both answers do") {
+  const auto pair = [](const std::string& chosen, const std::string& rejected, const std::string& prompt = "Q?") {
+    return Text{prompt, chosen, 0, rejected};
+  };
+  const std::vector<Text> rows = {pair("a dog", "a cat"), pair("a dog", "a bird"),      pair("A cat", "a dog"),
+                                  pair("a DOG", "a cat"), pair("a cat", "a dog", "R?"), pair("a bird", "a dog")};
+  CleaningConfig config;
+  config.near_duplicates.action = RuleAction::kOff;
+  const Cleaned warned = clean(config, rows);
+  CHECK(warned.keep == Keep{1, 1, 1, 1, 1, 1});
+  CHECK(warned.hits(Rule::kConflictingAnswers) == 2);
+  CHECK(warned.hits(Rule::kExactDuplicates) == 1);
+  for (const Finding& finding : warned.report.findings) {
+    if (finding.where == "f:3") CHECK(finding.other_where == "f:1");
+  }
+  config.exact_duplicates = RuleAction::kOff;
+  config.conflicting_answers = RuleAction::kDrop;
+  CHECK(clean(config, rows).keep == Keep{1, 1, 0, 1, 1, 0});
+}
+
+TEST_CASE("a pair of one answer is dropped, exactly alike alone, and one without a rejected answer is empty") {
+  const std::vector<Text> rows = {
+      {"Q?", "a dog", 0, "a dog"}, {"Q?", "a dog", 0, "A dog"}, {"Q?", "a dog", 0, " "}, {"Q?", " ", 0, "a dog"}};
+  const Cleaned cleaned = clean({}, rows);
+  CHECK(cleaned.keep == Keep{0, 1, 1, 1});
+  CHECK(cleaned.hits(Rule::kIdenticalAnswers) == 1);
+  CHECK(cleaned.hits(Rule::kEmptyAnswers) == 2);
+  CHECK(clean({}, {}, rows).report.validation[0].hits[static_cast<size_t>(Rule::kIdenticalAnswers)] == 1);
+}
+
+TEST_CASE("an answer that is marked good here and bad there contradicts itself, and is no copy") {
+  const auto marked = [](const std::string& answer, bool good) { return Text{"Q?", answer, 0, {}, good}; };
+  CleaningConfig config;
+  config.near_duplicates.action = RuleAction::kOff;
+  const Cleaned cleaned =
+      clean(config, {marked("a dog", true), marked("a cat", false), marked("A dog", false), marked("a dog", true)});
+  CHECK(cleaned.hits(Rule::kConflictingAnswers) == 1);
+  CHECK(cleaned.hits(Rule::kExactDuplicates) == 1);
 }
 
 TEST_CASE("a row that nearly repeats an earlier one is found, one that does not is not") {

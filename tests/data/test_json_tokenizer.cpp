@@ -44,8 +44,9 @@ json small() {
 }
 
 TEST_CASE("ids, offsets and decoded texts are those of tokenizers") {
-  for (const char* name : {"llama3", "nfc", "byte_fallback", "added", "falcon", "word_end", "word_end_lower",
-                           "newer_digits", "newer_words", "newer_letters", "newer_whitespace"}) {
+  for (const char* name :
+       {"llama3", "nfc", "byte_fallback", "added", "falcon", "word_end", "word_end_lower", "newer_digits",
+        "newer_words", "newer_letters", "newer_whitespace", "unigram", "unigram_unknown", "unigram_whole"}) {
     const json file = golden_tokenizer(name);
     const auto tokenizer = tokenizer_of(file.at("tokenizer"));
     for (const json& example : file.at("cases")) {
@@ -171,8 +172,6 @@ json unigram() {
 TEST_CASE("a unigram tokenizer.json is read from the tokenizer.model beside it, with its own added tokens") {
   TemporaryDirectory directory;
   write_bytes(directory / "tokenizer.json", unigram().dump());
-  CHECK_THROWS_WITH(load_tokenizer(directory.path()), Contains("model 'Unigram' is not supported, expected BPE, or a "
-                                                               "tokenizer.model beside this file"));
   write_bytes(directory / "tokenizer.model", serialize(unigram_model()));
   const auto tokenizer = load_tokenizer(directory.path());
   CHECK(tokenizer->adds_bos());
@@ -182,6 +181,39 @@ TEST_CASE("a unigram tokenizer.json is read from the tokenizer.model beside it, 
   CHECK(ids_of(*tokenizer, "ab c zz abc", true) == std::vector<int64_t>{4, 5, 6, 7, 6, 0, 4, 5, 7});
   CHECK(ids_of(*tokenizer, "a<new>b", true) == std::vector<int64_t>{4, 8, 6, 5});
   CHECK(tokenizer->files().size() == 2);
+}
+
+// The ids are those of `tokenizers` 0.23.3.
+TEST_CASE("a unigram tokenizer.json alone is read, with and without a token for unknown characters") {
+  json document = unigram();
+  const auto tokenizer = tokenizer_of(document);
+  CHECK(ids_of(*tokenizer, "ab") == std::vector<int64_t>{4, 5});
+  CHECK(ids_of(*tokenizer, "ab c zz abc") == std::vector<int64_t>{4, 5, 6, 7, 6, 0, 4, 5, 7});
+  CHECK(tokenizer->bos_id() == 1);
+  CHECK(tokenizer->adds_bos());
+  std::vector<size_t> begins;
+  for (const Token& token : tokenizer->encode("ab zz")) begins.push_back(token.begin);
+  CHECK(begins == std::vector<size_t>{0, 1, 2, 3});
+  document["model"].erase("unk_id");
+  CHECK(ids_of(*tokenizer_of(document), "zz abc") == std::vector<int64_t>{6, 4, 5, 7});
+}
+
+TEST_CASE("a damaged unigram tokenizer.json is refused with the place") {
+  const auto refused = [](const char* place, const json& value, const std::string& message) {
+    json document = unigram();
+    document[json::json_pointer(place)] = value;
+    CHECK_THROWS_WITH(tokenizer_of(document), Contains(message));
+  };
+  refused("/model/vocab/3", json::array({"a"}), "model.vocab: piece 3: expected a text and its score");
+  refused("/model/vocab/3", json::array({"b", -1}), "model.vocab: piece 5: 'b' is piece 3 too");
+  refused("/model/unk_id", 8, "model.unk_id");
+  refused("/pre_tokenizer", {{"type", "ByteLevel"}}, "model.type: Unigram together with ByteLevel is not supported");
+  const auto normalizer = [](const std::string& charsmap) {
+    return json{{"type", "Precompiled"}, {"precompiled_charsmap", charsmap}};
+  };
+  refused("/normalizer", normalizer("!"), "normalizer.precompiled_charsmap: is not base64");
+  refused("/normalizer", normalizer("AQAAAA=="), "found a trie of 1 bytes in 4");
+  refused("/normalizer", normalizer("/P///w=="), "found a trie of 4294967292 bytes in 4");
 }
 
 TEST_CASE("a unigram tokenizer.json with other pieces than the tokenizer.model is refused") {
@@ -235,7 +267,9 @@ TEST_CASE("what is wrong or not supported is refused with its key") {
     CHECK_THROWS_AS(tokenizer_of(document), ModelError);
     CHECK_THROWS_WITH(tokenizer_of(document), Contains("tokenizer.json: " + message));
   };
-  refused("/model/type", "Unigram", "model.type: model 'Unigram' is not supported");
+  refused("/model/type", "WordPiece",
+          "model.type: model 'WordPiece' is not supported, expected BPE or Unigram; "
+          "WordPiece is of encoders");
   refused("/model/dropout", 0.1, "model.dropout: found 0.1");
   refused("/model/continuing_subword_prefix", "##", "model.continuing_subword_prefix: found '##'");
   refused("/model/vocab", json::array(), "model.vocab: found array, expected an object");

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <atomic>
 
+#include "models/base/numbers.h"
 #include "models/base/threads.h"
 #include "models/engine/linear_cross_entropy.h"
 #include "models/engine/operations.h"
@@ -79,9 +80,10 @@ TEST_CASE("packed attention and its gradient equal those of plain attention") {
                                                                  double most) {
         const at::NoGradGuard no_grad;
         const at::Tensor qkv_of = input.to(of), dout_of = dout.to(dtype).to(of);
-        const AttentionResult result = operations.packed_attention(qkv_of, kSamples, layout, scores);
+        const AttentionResult result = operations.packed_attention(qkv_of, {kSamples}, layout, scores);
         CHECK(relative(result.out, expected) < most);
-        const at::Tensor dqkv = operations.packed_attention_backward(qkv_of, kSamples, layout, scores, result, dout_of);
+        const at::Tensor dqkv =
+            operations.packed_attention_backward(qkv_of, {kSamples}, layout, scores, result, dout_of);
         CHECK(relative(dqkv, exact.grad()) < most);
       };
       on_every_target([&] { check(cpu_operations(dtype), dtype, bound); });
@@ -91,12 +93,56 @@ TEST_CASE("packed attention and its gradient equal those of plain attention") {
   }
 }
 
+TEST_CASE(
+    "tokens that are keys and values alone are neither computed nor read, and get the gradients of keys and values") {
+  const std::vector<int64_t> known = {0, 5, 33, 1, 95};
+  std::vector<int64_t> there, hidden;
+  for (int64_t i = 0, begin = 0; i < 5; begin += kSamples[as_size(i++)]) {
+    for (int64_t t = 0; t < kSamples[as_size(i)]; ++t) {
+      (t < known[as_size(i)] ? hidden : there).push_back(begin + t);
+    }
+  }
+  at::manual_seed(4);
+  const std::pair<HeadLayout, AttentionScores> cases[] = {{kLayouts[0], usual(kLayouts[0])},
+                                                          {kLayouts[2], usual(kLayouts[2])},
+                                                          {kLayouts[1], {.scale = 0.2, .softcap = 5, .window = 33}}};
+  for (const auto& [layout, scores] : cases) {
+    const at::Tensor qkv = at::randn({256, layout.width()});
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      at::Tensor dout = at::randn({256, layout.heads * layout.dim}).to(dtype);
+      dout.index_fill_(0, at::tensor(hidden), 0);
+      at::Tensor exact = qkv.to(dtype).to(at::kDouble).requires_grad_(true);
+      const at::Tensor expected = plain_attention(exact, kSamples, layout, scores);
+      expected.backward(dout.to(at::kDouble));
+      INFO("heads " << layout.heads << " of " << layout.dim << ", cap " << scores.softcap << ", window "
+                    << scores.window << ", " << c10::toString(dtype));
+      const auto check = [&, &layout = layout, &scores = scores](const Operations& operations, double most) {
+        const at::NoGradGuard no_grad;
+        const Sequences sequences{.lengths = kSamples, .known = known};
+        const auto computed = [&](const at::Tensor& x) { return x.index_select(0, at::tensor(there)); };
+        AttentionResult result = operations.packed_attention(qkv.to(dtype), sequences, layout, scores);
+        CHECK(relative(computed(result.out), computed(expected)) < most);
+        const at::Tensor unread = dout.index_fill(0, at::tensor(hidden), NAN);
+        result.out.index_fill_(0, at::tensor(hidden), NAN);
+        const at::Tensor dqkv =
+            operations.packed_attention_backward(qkv.to(dtype), sequences, layout, scores, result, unread);
+        const int64_t queries = layout.heads * layout.dim;
+        CHECK(relative(dqkv.slice(1, queries), exact.grad().slice(1, queries)) < most);
+        CHECK(relative(computed(dqkv.slice(1, 0, queries)), computed(exact.grad().slice(1, 0, queries))) < most);
+      };
+      const double bound = dtype == at::kFloat ? 1e-6 : 1e-2;
+      on_every_target([&] { check(cpu_operations(dtype), bound); });
+      check(aten_operations(), bound);
+    }
+  }
+}
+
 TEST_CASE("packed attention is exact where scores are large") {
   const HeadLayout layout{1, 1, 16};
   at::manual_seed(2);
   const at::Tensor qkv = at::randn({64, layout.width()}) * 30;
   on_every_target([&] {
-    const AttentionResult result = cpu_operations(at::kFloat).packed_attention(qkv, {64}, layout, usual(layout));
+    const AttentionResult result = cpu_operations(at::kFloat).packed_attention(qkv, {{64}}, layout, usual(layout));
     CHECK(relative(result.out, plain_attention(qkv, {64}, layout, usual(layout))) < 1e-5);
   });
 }

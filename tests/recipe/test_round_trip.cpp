@@ -204,6 +204,7 @@ class RandomRecipes {
     cleaning.contamination = {action(), 1.0 - share()};
     cleaning.conflicting_answers = action();
     cleaning.empty_answers = action();
+    cleaning.identical_answers = action();
     cleaning.length.action = action();
     if (coin()) cleaning.length.max_chars = integer(0);
     cleaning.answer_ratio = {action(), share(), 1.0 + share()};
@@ -337,6 +338,7 @@ data:
       action: warn
       threshold: 0.8
     conflicting_answers: warn
+    identical_answers: drop
     empty_answers: warn
     length:
       action: warn

@@ -55,7 +55,10 @@ std::string folder_with(const fs::path& path, const char* entry) {
 
 AdapterConfig injected(const TrainedSource& source) {
   AdapterConfig config = source.adapter;
-  if (source.recipe) config.init_from.clear();  // the checkpoint's weights follow
+  if (!source.recipe) return config;
+  config.init_from.clear();  // the checkpoint's weights follow
+  // The model may have new tokens of another run: as of a file, their rows are not taken for this one's.
+  if (source.recipe->model.new_tokens.empty()) config.file = (source.directory / kPeftConfigFile).string();
   return config;
 }
 

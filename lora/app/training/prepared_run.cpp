@@ -24,6 +24,21 @@ std::vector<std::string> template_files(const DataConfig& data) {
   return files;
 }
 
+// KTO learns from the difference between good answers and bad ones.
+void expect_both_marks(const PreparedRun& run) {
+  if (run.recipe.data.trains != Trains::kMark) return;
+  const Dataset& data = run.train();
+  int64_t good = 0;
+  for (int64_t i = 0; i < data.size(); ++i) good += data[i].value > 0;
+  if (good > 0 && good < data.size()) return;
+  const PreferenceConfig& config = run.recipe.training.preference;
+  const std::string missing = good > 0 ? "undesirable_weight" : "desirable_weight";
+  if ((good > 0 ? config.undesirable_weight : config.desirable_weight) == 0) return;
+  throw DataError("data.train: 'label' is " + std::string(good > 0 ? "true" : "false") + " in all " +
+                  std::to_string(data.size()) + " samples, and objective kto learns from both; expected some with " +
+                  (good > 0 ? "false" : "true") + ", or training.preference." + missing + ": 0 to do without");
+}
+
 PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, const Tokenizer& tokenizer,
                         const std::shared_ptr<MadeDirectories>& above) {
   PreparedRun run{
@@ -42,6 +57,7 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
   run.labels = choose_labels(run.recipe, cache);
   cache.beside = template_files(run.recipe.data);
   run.data = std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache));
+  if (!run.streams()) expect_both_marks(run);
   const std::vector<DataSource>& sources = run.recipe.data.train;
   run.chat = run.data->prepared ? prepared_template(sources.front().path, tokenizer)
                                 : trained_template(run.recipe.data, sources_as_found(sources, run.train()), tokenizer);

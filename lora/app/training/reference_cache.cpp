@@ -45,7 +45,7 @@ std::string start_of(const PlannedRun& run) {
   const Recipe& recipe = run.recipe();
   const ExecutionPlan& plan = run.plan.execution;
   Sha256 hash;
-  add(hash, "reference 3");
+  add(hash, "reference 4");
   add(hash, run.prepared.base);
   add(hash, recipe.training.objective + " " + recipe.model.dtype + " " + recipe.model.quantization + " " +
                 std::to_string(recipe.model.double_quantization) + " " +

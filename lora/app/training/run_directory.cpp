@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lora/app/training/machine.h"
+#include "lora/recipe/modules.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 
@@ -79,7 +80,10 @@ void RunDirectory::expect_same_run(const Recipe& recipe) {
   if (!resume_from_) return;
   const fs::path file = resume_from_->directory / "recipe.yaml";
   const Recipe then = load_recipe(file);
-  const std::vector<std::string> keys = differing_keys(then, recipe);
+  std::vector<std::string> keys = differing_keys(then, recipe);
+  // An earlier version wrote its default here, where now the file of adapter.init_from decides.
+  const auto targets = std::ranges::find(keys, "adapter.target_modules");
+  if (targets != keys.end() && mean_same_modules(then, recipe)) keys.erase(targets);
   if (keys.empty()) {
     for (const std::string& change : allowed_changes(then, recipe)) {
       warnings_.push_back("changed since the checkpoint: " + change);

@@ -27,8 +27,10 @@ std::string batch_note(const PlannedRun& run) {
   if (batch <= rows || run.prepared.streams()) return "";
   return "training.batch_size " + with_commas(batch) + " is more than the " + with_commas(rows) +
          (rows == 1 ? " row" : " rows") + " of an epoch" +
-         (run.recipe().training.packing ? " (several samples are packed into one)" : "") + ": a step takes " +
-         with_commas(rows);
+         (run.recipe().training.packing && !learns_preferences(run.recipe().data.trains)
+              ? " (several samples are packed into one)"
+              : "") +
+         ": a step takes " + with_commas(rows);
 }
 
 std::string evaluation_note(const PlannedRun& run) {

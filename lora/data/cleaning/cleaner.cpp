@@ -39,7 +39,8 @@ class Stopwatch {
 std::string whole_text(const CleaningRow& row) {
   std::string text(row.prompt);
   if (!row.prompt.empty()) text += '\n';
-  return text += row.answer;
+  text += row.answer;
+  return row.rejected ? (text += '\n').append(row.rejected->answer) : text;
 }
 
 }  // namespace
@@ -55,6 +56,7 @@ struct Cleaner::Known {
   Hash text{};
   uint64_t prompt = 0, answer = 0;
   bool has_prompt = false;
+  std::optional<Hash> opposite;  // the text of a row that prefers what this one does not
 };
 
 Cleaner::Cleaner(const CleaningConfig& config, size_t examples)
@@ -79,11 +81,17 @@ std::vector<Cleaner::Judged> Cleaner::judge(std::span<const CleaningRow> rows) {
       if (active(rule)) found.broken.emplace_back(rule, detail);
     };
     const TextFacts prompt = text_facts(row.prompt), answer = text_facts(row.answer);
+    const TextFacts rejected = row.rejected ? text_facts(row.rejected->answer) : TextFacts{};
     TextFacts all = prompt;
     all += answer;
+    all += rejected;
     if (all.invalid > 0) breaks(Rule::kInvalidUtf8, counted(all.invalid, "broken character"));
     if (all.controls > 0) breaks(Rule::kControlCharacters, counted(all.controls, "control character"));
     if (answer.visible == 0) breaks(Rule::kEmptyAnswers, "no answer");
+    if (row.rejected && answer.visible > 0 && rejected.visible == 0) breaks(Rule::kEmptyAnswers, "no rejected answer");
+    if (row.rejected && row.rejected->answer == row.answer && row.rejected->prompt == row.prompt) {
+      breaks(Rule::kIdenticalAnswers, "chosen and rejected are the same");
+    }
     if (all.characters < config_.length.min_chars.value_or(0) ||
         all.characters > config_.length.max_chars.value_or(INT64_MAX)) {
       breaks(Rule::kLength, counted(all.characters, "character"));
@@ -127,6 +135,18 @@ std::vector<Cleaner::Known> Cleaner::identify(std::span<const CleaningRow> rows)
     found.prompt = hash_bytes(prompt_text, 1);
     found.answer = hash_bytes(answer_text, 2);
     found.text = {found.prompt ^ hash_bytes(answer_text, 3), hash_bytes(prompt_text, 4) + found.answer};
+    if (row.rejected) {
+      const std::string other = normalised(row.rejected->prompt) + '\n' + normalised(row.rejected->answer);
+      const std::string own = prompt_text + '\n' + answer_text;
+      const auto preferred = [](const std::string& chosen, const std::string& rejected) {
+        return Hash{hash_bytes(chosen, 5) ^ hash_bytes(rejected, 6), hash_bytes(chosen, 7) + hash_bytes(rejected, 8)};
+      };
+      found.text = preferred(own, other);
+      if (own != other) found.opposite = preferred(other, own);
+    } else if (row.mark) {
+      found.opposite = Hash{found.text.low, found.text.high + !*row.mark};
+      found.text.high += *row.mark;
+    }
   };
   parallel_for(static_cast<int64_t>(rows.size()), 16, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) one(rows[i], known[i]);
@@ -238,8 +258,14 @@ std::vector<uint8_t> Cleaner::train(std::span<const CleaningRow> rows) {
     const auto same = active(Rule::kExactDuplicates) ? train_rows_.find(found.text) : train_rows_.end();
     const bool repeated = same != train_rows_.end();
     if (!dropped && repeated) dropped = like(Rule::kExactDuplicates, same->second, 1, "the same");
-    const bool prompted = found.has_prompt && active(Rule::kConflictingAnswers);
-    if (!dropped && !repeated && prompted) {
+    const bool conflicting = active(Rule::kConflictingAnswers), prompted = found.has_prompt && conflicting;
+    // Rows of preferences may well have an earlier row's prompt: they conflict where they prefer the opposite.
+    if (!dropped && !repeated && conflicting && found.opposite) {
+      const auto seen = train_rows_.find(*found.opposite);
+      if (seen != train_rows_.end()) {
+        dropped = like(Rule::kConflictingAnswers, seen->second, 0, "another preference");
+      }
+    } else if (!dropped && !repeated && prompted) {
       const auto seen = prompts_.find(found.prompt);
       if (seen != prompts_.end() && seen->second.answer != found.answer) {
         dropped = like(Rule::kConflictingAnswers, seen->second.row, 0, "another answer");
@@ -253,7 +279,7 @@ std::vector<uint8_t> Cleaner::train(std::span<const CleaningRow> rows) {
       }
     }
     if (!dropped && !repeated) {
-      if (active(Rule::kExactDuplicates)) train_rows_.emplace(found.text, train_count_);
+      if (active(Rule::kExactDuplicates) || found.opposite) train_rows_.emplace(found.text, train_count_);
       if (prompted) prompts_.emplace(found.prompt, PromptSeen{train_count_, found.answer});
       if (near && match.id < 0) train_index_.insert(prints, static_cast<int64_t>(i), train_count_);
     }

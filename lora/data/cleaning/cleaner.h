@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,8 +25,14 @@ namespace lora {
 struct CleaningRow {
   std::string_view prompt;  // empty for plain text
   std::string_view answer;  // or the label
-  size_t source = 0;        // index into the list of sources
-  std::string_view where;   // "file:line"
+  // What objectives on preferences learn besides: the other text of a pair, or whether the answer is one to learn.
+  struct Other {
+    std::string_view prompt, answer;
+  };
+  std::optional<Other> rejected = {};
+  std::optional<bool> mark = {};
+  size_t source = 0;            // index into the list of sources
+  std::string_view where = {};  // "file:line"
 };
 
 // A row that breaks a rule.

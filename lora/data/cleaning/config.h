@@ -65,6 +65,7 @@ struct CleaningConfig {
   ContaminationConfig contamination;
   RuleAction conflicting_answers = RuleAction::kWarn;
   RuleAction empty_answers = RuleAction::kWarn;
+  RuleAction identical_answers = RuleAction::kDrop;  // of a preference pair
   LengthBoundsConfig length;
   AnswerRatioConfig answer_ratio;
   RuleAction invalid_utf8 = RuleAction::kWarn;

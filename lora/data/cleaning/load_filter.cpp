@@ -3,14 +3,20 @@
 namespace lora {
 namespace {
 
-std::vector<CleaningRow> cleaning_rows(std::span<const ExampleRow> rows) {
+std::vector<CleaningRow> cleaning_rows(std::span<const ExampleRow> rows, Trains trains) {
   std::vector<CleaningRow> seen;
   seen.reserve(rows.size());
   for (const ExampleRow& row : rows) {
     const Example& example = row.example;
-    seen.push_back({own_words(example),
-                    example.label ? std::string_view(*example.label) : std::string_view(example.completion), row.source,
-                    row.where});
+    CleaningRow& last = seen.emplace_back();
+    last.prompt = own_words(example);
+    last.answer = example.label ? std::string_view(*example.label) : std::string_view(example.completion);
+    if (example.rejected && trains != Trains::kText) {
+      last.rejected = {own_words(*example.rejected), example.rejected->completion};
+    }
+    if (trains == Trains::kMark) last.mark = example.mark;
+    last.source = row.source;
+    last.where = row.where;
   }
   return seen;
 }
@@ -35,7 +41,7 @@ RowFilter CleaningFilters::validation() {
     if (rows.empty()) return;
     if (begins_again(rows, first_validation_)) cleaner_ = Cleaner(data_.cleaning, examples_);
     validated_ = true;
-    cleaner_.validation(cleaning_rows(rows));
+    cleaner_.validation(cleaning_rows(rows, data_.trains));
   };
 }
 
@@ -45,7 +51,7 @@ void CleaningFilters::read_validation() {
   BadRows bad(row_errors(data_));
   ExampleReader reader(data_.validation, bad, data_.trains);
   ExampleBlock block;
-  while (reader.next(block)) cleaner_.validation(cleaning_rows(block.rows));
+  while (reader.next(block)) cleaner_.validation(cleaning_rows(block.rows, data_.trains));
 }
 
 RowFilter CleaningFilters::train() {
@@ -67,7 +73,7 @@ RowFilter CleaningFilters::stream() {
 
 void CleaningFilters::clean(std::span<ExampleRow> rows) {
   if (!validated_) read_validation();
-  const std::vector<uint8_t> keep = cleaner_.train(cleaning_rows(rows));
+  const std::vector<uint8_t> keep = cleaner_.train(cleaning_rows(rows, data_.trains));
   for (size_t i = 0; i < rows.size(); ++i) rows[i].keep = keep[i] != 0;
 }
 

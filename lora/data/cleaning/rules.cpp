@@ -11,6 +11,8 @@ RuleAction configured_action(const CleaningConfig& config, Rule rule) {
       return config.control_characters;
     case Rule::kEmptyAnswers:
       return config.empty_answers;
+    case Rule::kIdenticalAnswers:
+      return config.identical_answers;
     case Rule::kLength:
       return config.length.action;
     case Rule::kAnswerRatio:
@@ -37,13 +39,14 @@ const RuleInfo& info(Rule rule) {
       {"invalid_utf8", "hold bytes that are not UTF-8, or U+FFFD in their place"},
       {"control_characters", "hold control characters"},
       {"empty_answers", "have no answer"},
+      {"identical_answers", "prefer an answer to the same one"},
       {"length", "are shorter or longer than the bounds"},
       {"answer_ratio", "have an answer too short or long for its prompt"},
       {"non_alphanumeric", "are mostly neither letters nor digits"},
       {"pii", "look like holding personal data or secrets"},
       {"contamination", "also stand in the validation data"},
       {"exact_duplicates", "repeat an earlier row"},
-      {"conflicting_answers", "answer an earlier row's prompt otherwise"},
+      {"conflicting_answers", "answer an earlier row's prompt otherwise, or prefer what an earlier row does not"},
       {"near_duplicates", "nearly repeat an earlier row"},
   }};
   return kInfos[static_cast<size_t>(rule)];

@@ -14,6 +14,7 @@ enum class Rule : uint8_t {
   kInvalidUtf8,
   kControlCharacters,
   kEmptyAnswers,
+  kIdenticalAnswers,
   kLength,
   kAnswerRatio,
   kNonAlphanumeric,

@@ -20,25 +20,35 @@ size_t implicit_prompt(const std::string& chosen, const std::string& rejected) {
   return end > 0 && chosen[end - 1] == ' ' ? end - 1 : end;
 }
 
+// The column that has the prompt, under TRL's name or other tools'; empty: there is none.
+std::string prompt_column(const DataRow& row) {
+  for (const char* column : {"prompt", "instruction", "question", "messages", "conversations"}) {
+    if (!row.optional_value(column).is_null()) return column;
+  }
+  return "";
+}
+
 std::pair<Example, Example> of_texts(const DataRow& row) {
-  const std::string chosen = row.text("chosen"), rejected = row.text("rejected");
-  if (row.optional_value("prompt").is_null()) {
+  const std::string chosen = row.text("chosen"), rejected = row.text("rejected"), column = prompt_column(row);
+  if (column.empty()) {
     const size_t prompt = implicit_prompt(chosen, rejected);
     return {prompt_example(row, chosen.substr(0, prompt), chosen.substr(prompt)),
             prompt_example(row, rejected.substr(0, prompt), rejected.substr(prompt))};
   }
-  const std::string asked = row.text("prompt"), input = row.optional_text("input");
+  const std::string asked = row.text(column), input = row.optional_text("input");
   const std::string prompt = input.empty() ? asked : asked + "\n\n" + input;
   return {prompt_example(row, prompt, chosen), prompt_example(row, prompt, rejected)};
 }
 
 Chat of_messages(const DataRow& row, const std::string& answer) {
-  const Json prompt = row.optional_value("prompt");
+  const std::string column = prompt_column(row);
+  const Json prompt = column.empty() ? Json() : row.optional_value(column);
   Json messages = prompt.is_null() ? Json::array() : prompt;
   if (prompt.is_string()) messages = Json::array({{{"role", "user"}, {"content", prompt}}});
   if (!messages.is_array())
-    throw DataError(row.where() + ": 'prompt' is " + prompt.type_name() + ", expected messages or text");
-  const Json turns = row.value(answer);
+    throw DataError(row.where() + ": '" + column + "' is " + prompt.type_name() + ", expected messages or text");
+  Json turns = row.value(answer);
+  if (turns.is_object()) turns = Json::array({turns});
   // The prompt may be in them too, as in UltraFeedback.
   if (turns.size() > messages.size() && std::equal(messages.begin(), messages.end(), turns.begin())) messages.clear();
   for (const Json& message : turns) messages.push_back(message);
@@ -65,23 +75,15 @@ std::optional<double> margin_of(const DataRow& row) {
   throw DataError(row.where() + ": 'margin' is " + value.dump() + ", expected a number");
 }
 
-// A prompt, a chosen and a rejected answer: texts (then `input` may continue the prompt), or lists of messages, which
-// may have the prompt in them. Without a prompt it is what both begin with. Throws DataError where the two are answers
-// to different prompts, and where they are the same answer.
+// A prompt, a chosen and a rejected answer: texts (then `input` may continue the prompt), or messages, which may have the
+// prompt in them. Without a prompt it is what both begin with. Throws DataError where the two are answers
+// to different prompts.
 Example make_preference(const DataRow& row) {
-  const bool messages = row.value("chosen").is_array();
-  if (messages != row.value("rejected").is_array()) {
+  const bool messages = row.value("chosen").is_structured();
+  if (messages != row.value("rejected").is_structured()) {
     throw DataError(row.where() + ": of 'chosen' and 'rejected' one is text and one is messages");
   }
   auto [chosen, rejected] = messages ? of_conversations(row) : of_texts(row);
-  const bool same = messages ? shared_messages(chosen.chat->messages, rejected.chat->messages) ==
-                                   std::max(chosen.chat->messages.size(), rejected.chat->messages.size())
-                             : chosen.completion == rejected.completion;
-  if (same && row.source().train_on != TrainOn::kChosen) {
-    throw DataError(row.where() +
-                    ": 'chosen' and 'rejected' are the same answer, which teaches nothing; "
-                    "data.on_error: skip leaves such rows out");
-  }
   chosen.margin = margin_of(row);
   chosen.rejected = std::make_shared<const Example>(std::move(rejected));
   return std::move(chosen);
@@ -92,9 +94,11 @@ Example make_preference(const DataRow& row) {
 // Of texts.
 Format preference_format() {
   return {.name = "preference",
-          .columns = {"prompt", "input", "chosen", "rejected", "tools", "system", "system_prompt", "margin"},
+          .columns = {"prompt", "input", "chosen", "rejected", "tools", "system", "system_prompt", "margin",
+                      "instruction", "question", "messages", "conversations"},
           .make = make_preference,
-          .optional = {"prompt", "input", "tools", "system", "system_prompt", "margin"},
+          .optional = {"prompt", "input", "tools", "system", "system_prompt", "margin", "instruction", "question",
+                       "messages", "conversations"},
           .turns = Turns::kIfAsked,
           .trains = Trains::kPair,
           .elsewhere = {"dpo"},

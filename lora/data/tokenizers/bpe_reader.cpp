@@ -12,8 +12,8 @@ using nlohmann::json;
 
 void refuse_options(const JsonView& object) {
   if (const auto type = object.find("type"); type && type->string() != "BPE") {
-    type->fail("model '" + type->string() + "' is not supported, expected BPE" +
-               (type->string() == "Unigram" ? ", or a tokenizer.model beside this file, which is then read" : ""));
+    type->fail("model '" + type->string() + "' is not supported, expected BPE or Unigram" +
+               (type->string() == "WordPiece" ? "; WordPiece is of encoders such as BERT, which do not run here" : ""));
   }
   if (const auto dropout = object.find("dropout"); dropout && dropout->value() != 0.0) {
     dropout->fail("found " + dropout->value().dump() + ": merges that are left out by chance are not supported");
@@ -98,20 +98,6 @@ class MergeReader {
   size_t index_ = 0;
 };
 
-void check_added(const JsonView& object, const Vocabulary& names, const std::vector<AddedToken>& added) {
-  for (const AddedToken& token : added) {
-    const auto id = static_cast<uint32_t>(token.id);
-    if (const uint32_t own = names.id_of(token.content); own != Vocabulary::kNone && own != id) {
-      object.fail("the added token '" + token.content + "' has id " + std::to_string(id) + ", but " +
-                  std::to_string(own) + " in the vocabulary");
-    }
-    if (names.has(id) && names.text(id) != token.content) {
-      object.fail("the added token '" + token.content + "' has id " + std::to_string(id) + ", which is '" +
-                  std::string(names.text(id)) + "' in the vocabulary");
-    }
-  }
-}
-
 Vocabulary bytes_of(const Vocabulary& names) {
   Vocabulary vocabulary(names.size(), 8 * names.size());
   std::string bytes;
@@ -125,6 +111,20 @@ Vocabulary bytes_of(const Vocabulary& names) {
 }
 
 }  // namespace
+
+void check_added(const JsonView& vocab, const Vocabulary& names, const std::vector<AddedToken>& added) {
+  for (const AddedToken& token : added) {
+    const auto id = static_cast<uint32_t>(token.id);
+    if (const uint32_t own = names.id_of(token.content); own != Vocabulary::kNone && own != id) {
+      vocab.fail("the added token '" + token.content + "' has id " + std::to_string(id) + ", but " +
+                 std::to_string(own) + " in the vocabulary");
+    }
+    if (names.has(id) && names.text(id) != token.content) {
+      vocab.fail("the added token '" + token.content + "' has id " + std::to_string(id) + ", which is '" +
+                 std::string(names.text(id)) + "' in the vocabulary");
+    }
+  }
+}
 
 Bpe read_bpe(const JsonView& object, bool byte_level, const std::vector<AddedToken>& added) {
   refuse_options(object);

@@ -15,4 +15,7 @@ namespace lora {
 // dropout, subword affixes, and merges of unknown tokens.
 Bpe read_bpe(const JsonView& object, bool byte_level, const std::vector<AddedToken>& added);
 
+// Throws ModelError at `vocab` where an added token has another id than in the vocabulary, or another token's.
+void check_added(const JsonView& vocab, const Vocabulary& names, const std::vector<AddedToken>& added);
+
 }  // namespace lora

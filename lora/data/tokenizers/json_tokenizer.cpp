@@ -4,6 +4,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
+#include <variant>
 
 #include "lora/data/tokenizers/added_tokens.h"
 #include "lora/data/tokenizers/bpe_reader.h"
@@ -12,6 +13,8 @@
 #include "lora/data/tokenizers/normalizer.h"
 #include "lora/data/tokenizers/post_processor.h"
 #include "lora/data/tokenizers/pre_tokenizer.h"
+#include "lora/data/tokenizers/unigram.h"
+#include "lora/data/tokenizers/unigram_reader.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -20,6 +23,7 @@ namespace {
 struct Scratch {
   PatternScratch pattern;
   BpeScratch bpe;
+  UnigramScratch unigram;
   Words words;
 };
 
@@ -91,6 +95,15 @@ size_t character_begin(std::string_view text, size_t at) {
   return at;
 }
 
+using Model = std::variant<Bpe, Unigram>;
+
+Model read_model(const JsonView& root, bool byte_level, const std::vector<AddedToken>& added) {
+  const JsonView model = root.at("model");
+  if (!is_unigram(root.value())) return read_bpe(model, byte_level, added);
+  if (byte_level) model.at("type").fail("Unigram together with ByteLevel is not supported");
+  return read_unigram(model, added);
+}
+
 class JsonTokenizer : public Tokenizer {
  public:
   JsonTokenizer(const JsonView& root, std::string name, const TokenizerConfig& config, TokenizerFile file,
@@ -99,12 +112,12 @@ class JsonTokenizer : public Tokenizer {
         files_(std::move(files)),
         pre_tokenizer_(root.find("pre_tokenizer") ? read_pre_tokenizer(root.at("pre_tokenizer")) : PreTokenizer()),
         added_(all_added(root, config)),
-        bpe_(read_bpe(root.at("model"), pre_tokenizer_.byte_level, added_.tokens())) {
+        model_(read_model(root, pre_tokenizer_.byte_level, added_.tokens())) {
     if (const auto normalizer = root.find("normalizer")) normalizers_ = read_normalizer(*normalizer);
     if (const auto decoder = root.find("decoder")) decoders_ = read_decoder(*decoder);
     if (pre_tokenizer_.byte_level) check_byte_decoder(root);
     share_out_added();
-    vocab_size_ = static_cast<int64_t>(bpe_.vocabulary().size());
+    vocab_size_ = static_cast<int64_t>(vocabulary().size());
     for (const AddedToken& token : added_.tokens()) vocab_size_ = std::max(vocab_size_, token.id + 1);
 
     Surroundings around;
@@ -135,8 +148,8 @@ class JsonTokenizer : public Tokenizer {
       const AddedToken* normal = normal_.by_id(id);  // its text is normalized, like the text around it
       if (const AddedToken* token = normal ? normal : raw_.by_id(id)) {
         tokens.push_back(token->content);
-      } else if (bpe_.vocabulary().has(static_cast<uint32_t>(id))) {
-        tokens.emplace_back(bpe_.vocabulary().text(static_cast<uint32_t>(id)));
+      } else if (vocabulary().has(static_cast<uint32_t>(id))) {
+        tokens.emplace_back(vocabulary().text(static_cast<uint32_t>(id)));
       }
     }
     for (const Decoder& decode_step : decoders_) decode_step(tokens);
@@ -150,10 +163,10 @@ class JsonTokenizer : public Tokenizer {
 
   std::string piece(int64_t id) const override {
     if (const AddedToken* token = added_.by_id(id)) return token->content;
-    if (id < 0 || id >= vocab_size_ || !bpe_.vocabulary().has(static_cast<uint32_t>(id))) {
+    if (id < 0 || id >= vocab_size_ || !vocabulary().has(static_cast<uint32_t>(id))) {
       return std::string("<").append(std::to_string(id)).append(">");
     }
-    const std::string_view stored = bpe_.vocabulary().text(static_cast<uint32_t>(id));
+    const std::string_view stored = vocabulary().text(static_cast<uint32_t>(id));
     if (pre_tokenizer_.byte_level) return std::string(stored);
     if (const int byte = byte_of_name(stored); byte >= 0) return {static_cast<char>(byte)};
     std::string text(stored);
@@ -179,6 +192,10 @@ class JsonTokenizer : public Tokenizer {
   std::vector<std::filesystem::path> files() const override { return files_; }
 
  private:
+  const Vocabulary& vocabulary() const {
+    return std::visit([](const auto& model) -> const Vocabulary& { return model.vocabulary(); }, model_);
+  }
+
   // Checks that only ByteLevel decodes bytes. It does so where no decoder is named, too.
   void check_byte_decoder(const JsonView& root) {
     const auto decoder = root.find("decoder");
@@ -224,7 +241,7 @@ class JsonTokenizer : public Tokenizer {
 
   std::optional<int64_t> find_id(const std::string& name) const {
     if (const AddedToken* token = added_.by_name(name)) return token->id;
-    const uint32_t id = bpe_.vocabulary().id_of(name);
+    const uint32_t id = vocabulary().id_of(name);
     return id == Vocabulary::kNone ? std::nullopt : std::optional<int64_t>(id);
   }
 
@@ -278,12 +295,17 @@ class JsonTokenizer : public Tokenizer {
     for (const TextRange& range : words.ranges) {
       size_t at = range.begin;
       const auto word = text.substr(range.begin, range.end - range.begin);
-      bpe_.encode(word, scratch.bpe, [&](std::span<const WordToken> found) {
+      const auto take = [&](std::span<const WordToken> found) {
         for (const WordToken& token : found) {
           tokens.push_back({static_cast<int64_t>(token.id), aligned.from(character_begin(text, at)), 0});
           at += token.length;
         }
-      });
+      };
+      if (const Bpe* bpe = std::get_if<Bpe>(&model_)) {
+        bpe->encode(word, scratch.bpe, take);
+      } else {
+        std::get<Unigram>(model_).encode(word, scratch.unigram, take);
+      }
     }
   }
 
@@ -291,7 +313,7 @@ class JsonTokenizer : public Tokenizer {
   const std::vector<std::filesystem::path> files_;
   const PreTokenizer pre_tokenizer_;
   const AddedTokens added_;
-  const Bpe bpe_;
+  const Model model_;
   std::vector<Normalizer> normalizers_;
   std::vector<Decoder> decoders_;
   AddedTokens raw_, normal_;

@@ -1,8 +1,10 @@
 #include "lora/data/tokenizers/normalizer.h"
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 
+#include "lora/data/tokenizers/precompiled.h"
 #include "lora/data/tokenizers/unicode.h"
 #include "models/base/did_you_mean.h"
 
@@ -196,10 +198,13 @@ void add_steps(const JsonView& object, std::vector<Normalizer>& steps) {
   } else if (type == "Replace") {
     steps.push_back([pattern = Pattern::read(object.at("pattern")), content = object.at("content").string()](
                         AlignedText& text, PatternScratch& scratch) { replace(text, pattern, content, scratch); });
+  } else if (type == "Precompiled") {
+    steps.push_back([rules = std::make_shared<const Precompiled>(object.at("precompiled_charsmap"))](
+                        AlignedText& text, PatternScratch&) { rules->apply(text); });
   } else {
     object.at("type").fail("normalizer '" + type + "' is not supported" +
                            did_you_mean(type, {"Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD",
-                                               "Lowercase", "Strip", "StripAccents", "BertNormalizer"}));
+                                               "Lowercase", "Strip", "StripAccents", "BertNormalizer", "Precompiled"}));
   }
 }
 

@@ -174,4 +174,18 @@ size_t first_not_normal(std::string_view text, size_t at, NormalForm form) {
   return at;
 }
 
+size_t cluster_end(std::string_view text, size_t at) {
+  Character last = character_at(text, at);
+  utf8proc_int32_t state = 0;
+  for (at += last.length; at < text.size(); at += last.length) {
+    const Character next = character_at(text, at);
+    if (utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(last.code),
+                                         static_cast<utf8proc_int32_t>(next.code), &state)) {
+      break;
+    }
+    last = next;
+  }
+  return at;
+}
+
 }  // namespace lora

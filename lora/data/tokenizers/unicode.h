@@ -41,4 +41,8 @@ size_t first_not_normal(std::string_view text, size_t at, NormalForm form);
 // The end of the segment that begins at `at`: the next character that cannot combine with those before it.
 size_t stretch_end(std::string_view text, size_t at);
 
+// The end of the grapheme cluster that begins at `at`: a character and those that are shown with it (UAX 29). `text` is
+// valid UTF-8.
+size_t cluster_end(std::string_view text, size_t at);
+
 }  // namespace lora

@@ -10,11 +10,11 @@ namespace lora::aten {
 at::Tensor geglu(const at::Tensor& gate_up);
 void geglu_backward(const at::Tensor& gate_up, const at::Tensor& dy);
 
-AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+AttentionResult packed_attention(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
                                  const AttentionScores& scores);
-at::Tensor packed_attention_backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths,
-                                     const HeadLayout& layout, const AttentionScores& scores,
-                                     const AttentionResult& result, const at::Tensor& dout);
+at::Tensor packed_attention_backward(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+                                     const AttentionScores& scores, const AttentionResult& result,
+                                     const at::Tensor& dout);
 
 extern const Operations kOperations;
 

@@ -20,14 +20,15 @@ at::Tensor heads_of(const at::Tensor& rows, int64_t first, int64_t count, const 
 // The way back: (kv_heads, g, T, dim) -> (T, kv_heads·g·dim).
 at::Tensor rows_of(const at::Tensor& heads) { return heads.permute({2, 0, 1, 3}).reshape({heads.size(2), -1}); }
 
-// A sample's queries, keys and values, and the scores of each query and key, wide.
+// A sequence's queries, keys and values, and the scores of each query and key, wide. The first `known` tokens have no
+// query.
 struct Sample {
-  at::Tensor q, k, v;     // (kv_heads, heads / kv_heads or 1, T, dim)
-  at::Tensor scores;      // (kv_heads, heads / kv_heads, T, T): −infinity where a key is not seen
+  at::Tensor q, k, v;     // (kv_heads, heads / kv_heads, T − known, dim); (kv_heads, 1, T, dim)
+  at::Tensor scores;      // (kv_heads, heads / kv_heads, T − known, T): −infinity where a key is not seen
   at::Tensor derivative;  // of the soft cap, shaped alike; undefined where there is none
 
-  Sample(const at::Tensor& rows, const HeadLayout& layout, const AttentionScores& how)
-      : q(heads_of(rows, 0, layout.heads, layout)),
+  Sample(const at::Tensor& rows, int64_t known, const HeadLayout& layout, const AttentionScores& how)
+      : q(heads_of(rows.slice(0, known), 0, layout.heads, layout)),
         k(heads_of(rows, layout.heads, layout.kv_heads, layout)),
         v(heads_of(rows, layout.heads + layout.kv_heads, layout.kv_heads, layout)),
         scores(at::matmul(q, k.transpose(2, 3)) * how.scale) {
@@ -36,56 +37,60 @@ struct Sample {
       derivative = 1 - (scores / how.softcap).square();
     }
     const int64_t tokens = rows.size(0);
-    at::Tensor seen = at::ones({tokens, tokens}, scores.options().dtype(at::kBool)).tril_();
-    if (how.window != 0) seen.triu_(1 - how.window);
+    at::Tensor seen = at::ones({tokens - known, tokens}, scores.options().dtype(at::kBool)).tril_(known);
+    if (how.window != 0) seen.triu_(known + 1 - how.window);
     scores = scores.masked_fill(seen.bitwise_not(), -std::numeric_limits<double>::infinity());
   }
 };
 
-// Calls f(first row, rows) for each sample.
+// Calls f(first row, rows, rows without a query) for each sequence.
 template <class F>
-void for_samples(const std::vector<int64_t>& lengths, F f) {
+void for_sequences(const Sequences& sequences, F f) {
   int64_t begin = 0;
-  for (const int64_t length : lengths) {
-    f(begin, length);
-    begin += length;
+  for (size_t i = 0; i < sequences.lengths.size(); ++i) {
+    f(begin, sequences.lengths[i], sequences.known_of(i));
+    begin += sequences.lengths[i];
   }
 }
 
 }  // namespace
 
-AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+AttentionResult packed_attention(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
                                  const AttentionScores& scores) {
-  std::vector<at::Tensor> out, log_sum;
-  for_samples(lengths, [&](int64_t begin, int64_t length) {
-    const Sample s(qkv.narrow(0, begin, length), layout, scores);
+  AttentionResult result{at::empty({qkv.size(0), layout.heads * layout.dim}, qkv.options()),
+                         at::empty({layout.heads, qkv.size(0)}, qkv.options().dtype(wide_dtype(qkv.scalar_type())))};
+  for_sequences(sequences, [&](int64_t begin, int64_t length, int64_t known) {
+    const Sample s(qkv.narrow(0, begin, length), known, layout, scores);
     const at::Tensor largest = s.scores.amax(-1, /*keepdim=*/true), e = (s.scores - largest).exp();
     const at::Tensor sum = e.sum(-1, /*keepdim=*/true);
-    out.push_back(rows_of(at::matmul(e / sum, s.v)).to(qkv.scalar_type()));
-    log_sum.push_back((largest + sum.log()).view({layout.heads, length}));
+    const int64_t first = begin + known, count = length - known;
+    result.out.narrow(0, first, count).copy_(rows_of(at::matmul(e / sum, s.v)));
+    result.log_sum.narrow(1, first, count).copy_((largest + sum.log()).view({layout.heads, count}));
   });
-  return {at::cat(out), at::cat(log_sum, 1)};
+  return result;
 }
 
 // With P = softmax(S), O = P V: dV = Pᵀ dO and dS = P ⊙ (dO Vᵀ − rowsum(dO ⊙ O)).
-at::Tensor packed_attention_backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths,
-                                     const HeadLayout& layout, const AttentionScores& scores,
-                                     const AttentionResult& result, const at::Tensor& dout) {
-  std::vector<at::Tensor> dqkv;
-  for_samples(lengths, [&](int64_t begin, int64_t length) {
-    const Sample s(qkv.narrow(0, begin, length), layout, scores);
-    const at::Tensor out = heads_of(result.out.narrow(0, begin, length), 0, layout.heads, layout);
-    const at::Tensor d = heads_of(dout.narrow(0, begin, length), 0, layout.heads, layout);
-    const at::Tensor log_sum = result.log_sum.narrow(1, begin, length).reshape({layout.kv_heads, -1, length, 1});
+at::Tensor packed_attention_backward(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+                                     const AttentionScores& scores, const AttentionResult& result,
+                                     const at::Tensor& dout) {
+  at::Tensor dqkv = at::empty_like(qkv);
+  const int64_t queries = layout.heads * layout.dim;
+  for_sequences(sequences, [&](int64_t begin, int64_t length, int64_t known) {
+    const Sample s(qkv.narrow(0, begin, length), known, layout, scores);
+    const int64_t first = begin + known, count = length - known;
+    const at::Tensor out = heads_of(result.out.narrow(0, first, count), 0, layout.heads, layout);
+    const at::Tensor d = heads_of(dout.narrow(0, first, count), 0, layout.heads, layout);
+    const at::Tensor log_sum = result.log_sum.narrow(1, first, count).reshape({layout.kv_heads, -1, count, 1});
     const at::Tensor p = (s.scores - log_sum).exp();
     at::Tensor ds = p * (at::matmul(d, s.v.transpose(2, 3)) - (d * out).sum(-1, /*keepdim=*/true)) * scores.scale;
     if (s.derivative.defined()) ds = ds * s.derivative;
-    const at::Tensor dq = at::matmul(ds, s.k);
     const at::Tensor dk = at::matmul(ds.transpose(2, 3), s.q).sum(1, /*keepdim=*/true);
     const at::Tensor dv = at::matmul(p.transpose(2, 3), d).sum(1, /*keepdim=*/true);
-    dqkv.push_back(at::cat({rows_of(dq), rows_of(dk), rows_of(dv)}, 1).to(qkv.scalar_type()));
+    dqkv.narrow(0, first, count).narrow(1, 0, queries).copy_(rows_of(at::matmul(ds, s.k)));
+    dqkv.narrow(0, begin, length).slice(1, queries).copy_(at::cat({rows_of(dk), rows_of(dv)}, 1));
   });
-  return at::cat(dqkv);
+  return dqkv;
 }
 
 }  // namespace lora::aten

@@ -32,6 +32,7 @@ struct AttentionHead {
   float scale;                         // of the scores
   float softcap = 0;                   // c: scaled scores become c·tanh(score/c); 0: no soft cap
   size_t window = 0;                   // a query sees itself and the window − 1 keys before it; 0: all before it
+  size_t known = 0;                    // the first queries are not computed: out, log_sum, dout and dq end there
   Matrix<T> out;                       // (tokens, dim): written forward, read backward
   float* log_sum;                      // (tokens): log of the sum of exp(score), written forward, read backward
   Matrix<const T> dout = {};           // backward: gradient of out

@@ -137,7 +137,7 @@ struct AmxAttention {
     auto* const factors = reinterpret_cast<Bf16*>(scores + kQueryBlock * To32(head.tokens()));
     float* const sums = scores + kQueryBlock * 2 * To32(head.tokens());
     auto* const copy = reinterpret_cast<Bf16*>(sums + kQueryBlock * blocks * 16);
-    for (size_t first = 0; first < head.tokens(); first += kQueryBlock) {
+    for (size_t first = head.known; first < head.tokens(); first += kQueryBlock) {
       const size_t rows = HWY_MIN(kQueryBlock, head.tokens() - first), width = To32(first + rows);
       Scores(Padded(head.q.row_range(first, rows), kQueryBlock, copy), steps, panels.k_transposed, width, scores);
       float inverse[kQueryBlock];
@@ -238,7 +238,7 @@ struct AmxAttention {
     auto* const q_copy = reinterpret_cast<Bf16*>(dv + all * blocks * 16);
     auto* const dout_copy = q_copy + kQueryBlock * To32(head.dim());
     std::fill_n(dk, 2 * all * blocks * 16, 0.0f);
-    for (size_t first = 0; first < head.tokens(); first += kQueryBlock) {
+    for (size_t first = head.known; first < head.tokens(); first += kQueryBlock) {
       const size_t rows = HWY_MIN(kQueryBlock, head.tokens() - first), width = To32(first + rows);
       const Matrix<const Bf16> q = Padded(head.q.row_range(first, rows), kQueryBlock, q_copy);
       const Matrix<const Bf16> g = Padded(head.dout.row_range(first, rows), kQueryBlock, dout_copy);

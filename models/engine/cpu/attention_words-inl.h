@@ -51,7 +51,7 @@ struct WordAttention {
     float* const words = scores + kQueryBlock * row;
     float* const queries = words + kQueryBlock * row;
     float* const sums = queries + kQueryBlock * dim_row;
-    for (size_t first = 0; first < head.tokens(); first += kQueryBlock) {
+    for (size_t first = head.known; first < head.tokens(); first += kQueryBlock) {
       const size_t rows = HWY_MIN(kQueryBlock, head.tokens() - first);
       const size_t keys = first + rows, width = attention_padded(keys);
       const Matrix<float> block{scores, rows, width, row};
@@ -108,7 +108,7 @@ struct WordAttention {
       std::fill_n(head.dk, head.tokens() * dim_row, 0.0f);
       std::fill_n(head.dv, head.tokens() * dim_row, 0.0f);
     }
-    for (size_t first = 0; first < head.tokens(); first += kQueryBlock) {
+    for (size_t first = head.known; first < head.tokens(); first += kQueryBlock) {
       const size_t rows = HWY_MIN(kQueryBlock, head.tokens() - first);
       const size_t keys = first + rows, width = attention_padded(keys);
       const size_t row_words = ceil_div(rows, Words::kStep);

@@ -14,11 +14,11 @@ void rotate(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
 at::Tensor swiglu(const at::Tensor& gate_up);
 void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& dy);
 
-AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+AttentionResult packed_attention(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
                                  const AttentionScores& scores);
-at::Tensor packed_attention_backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths,
-                                     const HeadLayout& layout, const AttentionScores& scores,
-                                     const AttentionResult& result, const at::Tensor& dout);
+at::Tensor packed_attention_backward(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+                                     const AttentionScores& scores, const AttentionResult& result,
+                                     const at::Tensor& dout);
 
 void project_rows(const at::Tensor& x, std::span<const LowRankFactor> factors, const at::Tensor& y);
 void add_rows(const at::Tensor& x, std::span<const LowRankFactor> factors, const at::Tensor& y);

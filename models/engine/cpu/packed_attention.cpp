@@ -24,9 +24,10 @@ at::Tensor floats(int64_t n) { return at::empty({n}, at::kFloat); }
 // Where everything of one call lies.
 template <class T>
 struct Call {
-  Call(const at::Tensor& qkv, const std::vector<int64_t>& sample_lengths, const HeadLayout& head_layout,
+  Call(const at::Tensor& qkv, const Sequences& of_sequences, const HeadLayout& head_layout,
        const AttentionScores& attention_scores, int64_t panels_each)
-      : lengths(sample_lengths),
+      : sequences(of_sequences),
+        lengths(sequences.lengths),
         layout(head_layout),
         scores(attention_scores),
         n(qkv.size(0)),
@@ -78,10 +79,12 @@ struct Call {
     h.scale = static_cast<float>(scores.scale);
     h.softcap = static_cast<float>(scores.softcap);
     h.window = as_size(scores.window);
+    h.known = as_size(sequences.known_of(as_size(sample)));
     h.scratch = scratch.data_ptr<float>() + thread * scratch_each;
     return h;
   }
 
+  const Sequences& sequences;
   const std::vector<int64_t>& lengths;
   const HeadLayout& layout;
   const AttentionScores& scores;
@@ -91,9 +94,9 @@ struct Call {
 };
 
 template <class T>
-void forward(const kernels::Kernels<T>& k, const at::Tensor& qkv, const std::vector<int64_t>& lengths,
-             const HeadLayout& layout, const AttentionScores& scores, const AttentionResult& result) {
-  const Call<T> call(qkv, lengths, layout, scores, 2);
+void forward(const kernels::Kernels<T>& k, const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+             const AttentionScores& scores, const AttentionResult& result) {
+  const Call<T> call(qkv, sequences, layout, scores, 2);
   const int64_t group = layout.heads / layout.kv_heads;
   const auto panels = [&](int64_t sample, int64_t kv) {
     return AttentionPanels{call.panel(sample, kv, 0), call.panel(sample, kv, 1), nullptr, nullptr};
@@ -112,10 +115,10 @@ void forward(const kernels::Kernels<T>& k, const at::Tensor& qkv, const std::vec
 }
 
 template <class T>
-void backward(const kernels::Kernels<T>& k, const at::Tensor& qkv, const std::vector<int64_t>& lengths,
-              const HeadLayout& layout, const AttentionScores& scores, const AttentionResult& result,
-              const at::Tensor& dout, const at::Tensor& dqkv) {
-  const Call<T> call(qkv, lengths, layout, scores, 3);
+void backward(const kernels::Kernels<T>& k, const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+              const AttentionScores& scores, const AttentionResult& result, const at::Tensor& dout,
+              const at::Tensor& dqkv) {
+  const Call<T> call(qkv, sequences, layout, scores, 3);
   const int64_t group = layout.heads / layout.kv_heads;
   const auto padded = static_cast<int64_t>(kernels::attention_padded(as_size(layout.dim)));
   // The query heads of a group, `each` at a time, sum the gradients of their keys and values one after another, and
@@ -167,19 +170,19 @@ void backward(const kernels::Kernels<T>& k, const at::Tensor& qkv, const std::ve
 
 }  // namespace
 
-AttentionResult packed_attention(const at::Tensor& qkv, const std::vector<int64_t>& lengths, const HeadLayout& layout,
+AttentionResult packed_attention(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
                                  const AttentionScores& scores) {
   AttentionResult result{at::empty({qkv.size(0), layout.heads * layout.dim}, qkv.options()),
                          at::empty({layout.heads, qkv.size(0)}, at::kFloat)};
-  kernels::with_kernels(qkv, [&](const auto& k) { forward(k, qkv, lengths, layout, scores, result); });
+  kernels::with_kernels(qkv, [&](const auto& k) { forward(k, qkv, sequences, layout, scores, result); });
   return result;
 }
 
-at::Tensor packed_attention_backward(const at::Tensor& qkv, const std::vector<int64_t>& lengths,
-                                     const HeadLayout& layout, const AttentionScores& scores,
-                                     const AttentionResult& result, const at::Tensor& dout) {
+at::Tensor packed_attention_backward(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+                                     const AttentionScores& scores, const AttentionResult& result,
+                                     const at::Tensor& dout) {
   at::Tensor dqkv = at::empty_like(qkv);
-  kernels::with_kernels(qkv, [&](const auto& k) { backward(k, qkv, lengths, layout, scores, result, dout, dqkv); });
+  kernels::with_kernels(qkv, [&](const auto& k) { backward(k, qkv, sequences, layout, scores, result, dout, dqkv); });
   return dqkv;
 }
 
