@@ -207,7 +207,9 @@ size_t TurnFinder::begin(size_t message) {
       if (!only_blanks(last) && between.starts_with(last)) return *place + last.size();
     }
     // The prompt for this answer ends otherwise, but the whole has the header that other answers have.
-    if (has_data && *place + between.size() == first && header_length(between, has_data) > 0) return first;
+    if (has_data && *place + between.size() == first && header_length(between, has_data) == between.size()) {
+      return first;
+    }
     refuse();
   }
   return *place + parted + header_length(between.substr(parted), has_data);
@@ -222,8 +224,8 @@ size_t TurnFinder::header_length(std::string_view text, bool has_data) {
     first_header_ = prompt ? prompt->bytes().substr(data_end_of(*prompt)) : "";
   }
   const std::string_view header = *first_header_;
-  if (has_data) return header.ends_with(text) ? text.size() : 0;
-  for (size_t length = std::min(text.size() - 1, header.size()); !only_blanks(text.substr(0, length)); --length) {
+  const size_t most = has_data ? text.size() : text.size() - 1;
+  for (size_t length = std::min(most, header.size()); !only_blanks(text.substr(0, length)); --length) {
     if (uncut(text, length) == length && header.ends_with(text.substr(0, length))) return length;
   }
   return 0;

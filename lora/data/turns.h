@@ -56,8 +56,8 @@ class TurnFinder {
  private:
   size_t begin(size_t message);
   // The length of the header that `text`, up to the next data, begins with: what the prompt for the first answer of an
-  // assistant ends with, behind all data. Where the data is the answer's own (`has_data`) it is all of the text;
-  // otherwise the end of the turn follows it. 0: it does not begin with one.
+  // assistant ends with, behind all data. Unless that data is the answer's own (`has_data`), the end of the turn follows
+  // the header. 0: the text does not begin with one.
   size_t header_length(std::string_view text, bool has_data);
   // The place in `whole_` of the byte that is at `data_end` in the prompt, behind the same data; at most `before`.
   std::optional<size_t> place_of_prompt(size_t data_end, size_t before) const;

@@ -284,7 +284,7 @@ TEST_CASE("what is wrong or not supported is refused with its key") {
   refused("/added_tokens/0/content", 1, "added_tokens[0].content: found number, expected a string");
   refused("/normalizer", json{{"type", "NFCC"}},
           "normalizer.type: normalizer 'NFCC' is not supported (did you mean 'NFC'?)");
-  refused("/normalizer", json{{"type", "Precompiled"}}, "normalizer.type: normalizer 'Precompiled' is not supported");
+  refused("/normalizer", json{{"type", "Nmt"}}, "normalizer.type: normalizer 'Nmt' is not supported");
   refused("/pre_tokenizer/type", "UnicodeScripts", "pre_tokenizer.type: pre-tokenizer 'UnicodeScripts'");
   refused("/decoder/type", "WordPiece", "decoder.type: decoder 'WordPiece' is not supported");
   refused(
