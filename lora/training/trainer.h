@@ -55,6 +55,9 @@ class Trainer {
   // Whether there is a row for another step; see RowCursor::has_next.
   bool has_rows();
 
+  // Passes of the next step, as it is split under the plan.
+  int64_t passes_a_step() const { return std::ssize(RowCursor(rows_).next(plan_.tokens).passes); }
+
   // In which a step's gradients are added.
   SumOrder sum_order() const { return sum_order_; }
 
