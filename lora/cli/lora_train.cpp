@@ -18,6 +18,7 @@
 #include "lora/cli/program.h"
 #include "lora/distributed/team.h"
 #include "lora/log/log.h"
+#include "models/base/numbers.h"
 #include "models/network/model_directory.h"
 
 namespace lora {
@@ -77,6 +78,7 @@ void say_nothing() {
 
 // What a person reads about the processes of a run: those of the first adapter, where there are several.
 std::string processes_of(const std::vector<PlannedRun>& runs, const MachineShare& share) {
+  if (runs.front().trainer->replicas().count() == 1) return "";
   int64_t bytes = 0;
   for (const PlannedRun& run : runs) {
     expect_enough_passes(run.trainer->replicas(), run.trainer->passes_a_step(), run.name());
@@ -94,22 +96,46 @@ void expect_same_recipes(Replicas& replicas, const std::vector<NamedRecipe>& rec
   expect_agreement(replicas, {own_program(), {"recipe", text}});
 }
 
-int run(Team& team, const std::string& recipe_file, const std::vector<std::string>& overrides,
-        const RunOptions& options) {
-  Replicas& replicas = *options.replicas;
-  const std::vector<NamedRecipe> recipes = load_recipes_to_run(recipe_file, overrides);
+// Leaves this process its group's part of the adapters, and makes options.replicas that group: as many groups as there
+// are processes, or adapters where these are fewer.
+void deal_out_adapters(Team& team, std::vector<NamedRecipe>& recipes, RunOptions& options) {
+  const Replicas& all = *options.replicas;
+  const int64_t adapters = std::ssize(recipes), groups = std::min(all.count(), adapters);
+  int64_t group = 0;
+  while ((group + 1) * all.count() / groups <= all.rank()) ++group;
+  std::string dealt = "Processes   " + std::to_string(all.count()) + ", dealt out by adapter:";
+  const auto first_of = [&](int64_t of) { return of * adapters / groups; };
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t first = g * all.count() / groups, last = (g + 1) * all.count() / groups - 1;
+    dealt += "\n  rank " + std::to_string(first) + (last > first ? " to " + std::to_string(last) : "") + ": ";
+    for (int64_t i = first_of(g); i < first_of(g + 1); ++i) {
+      dealt += (i > first_of(g) ? ", " : "") + recipes[as_size(i)].name;
+    }
+  }
+  say(dealt);
+  recipes = {recipes.begin() + first_of(group), recipes.begin() + first_of(group + 1)};
+  team.split(group);
+  options.replicas = team.replicas();
+}
+
+int run(Team& team, const std::string& recipe_file, const std::vector<std::string>& overrides, RunOptions options) {
+  std::vector<NamedRecipe> recipes = load_recipes_to_run(recipe_file, overrides);
   for (const NamedRecipe& one : recipes) {
     for (const std::string& note : one.notes) log_warning(one.name.empty() ? note : one.name + ": " + note);
   }
-  const Recipe& shared = recipes.front().recipe;  // what all share: the base and the process
-  expect_same_recipes(replicas, recipes);
+  const Recipe shared = recipes.front().recipe;  // what all share: the base and the process
+  expect_same_recipes(*options.replicas, recipes);
   team.set_timeout(shared.distributed.timeout);
   expect_model_directory(shared.model.path);
-  const MachineShare share = share_machine(replicas, team.is_bound_by_default(), shared.training.threads);
+  const MachineShare share = share_machine(*options.replicas, team.is_bound_by_default(), shared.training.threads);
   set_threads(share.threads);
+  const int64_t memory = shared_memory_bytes(*options.replicas, share, machine_memory_bytes());
   if (options.dry_run && has_config_alone(shared.model)) {
     for (const NamedRecipe& one : recipes) say(to_yaml(one.recipe) + config_plan(one.recipe));
     return 0;
+  }
+  if (options.together && shared.distributed.by == DealtOut::kAdapters && recipes.size() > 1) {
+    deal_out_adapters(team, recipes, options);
   }
   const auto tokenizer = load_tokenizer(shared.model.path, shared.model.new_tokens);
   std::vector<PreparedRun> prepared = prepare_runs(recipes, options, *tokenizer);
@@ -121,7 +147,7 @@ int run(Team& team, const std::string& recipe_file, const std::vector<std::strin
     say(titled(run.name, long_work(run)));
     planned.push_back(adapt(std::move(run), adapters));
   }
-  plan_memory_of(planned, shared_memory_bytes(replicas, share, machine_memory_bytes()));
+  plan_memory_of(planned, memory);
   show(planned, options.dry_run);
   say(processes_of(planned, share));
   if (options.dry_run) return 0;
@@ -132,7 +158,7 @@ int run(Team& team, const std::string& recipe_file, const std::vector<std::strin
     say(titled(active.back().name(), active.back().reference_report()));
     say(titled(active.back().name(), resume_report(active.back())));
   }
-  note_stop_signals(replicas.count() > 1);
+  note_stop_signals(options.together);
   keep_freed_memory();
   train(active);
   int stopped_by = 0;
@@ -177,6 +203,7 @@ int main(int argc, char** argv) {
     if (!options.dry_run) lora::ask_for_huge_pages_of(recipe, overrides, argv);
     lora::Team team;
     options.replicas = team.replicas();
+    options.together = options.replicas->count() > 1;
     if (options.replicas->rank() > 0) lora::say_nothing();
     return team.run([&] { return lora::run(team, recipe, overrides, options); },
                     [] { return lora::failure_of_exception("lora-train"); });

@@ -17,6 +17,9 @@ class JoinedReplicas : public Replicas {
   // Seconds that a wait may take without any progress. After that the wait says who did not answer, on stderr, and ends
   // all processes with exit code 7. Infinity: it may take any time.
   virtual void set_timeout(double seconds) = 0;
+  // These processes by group, each with the others that give the same number, in the order of ranks: replicas of their
+  // own, which must not outlive these. All call it at the same time.
+  virtual std::shared_ptr<JoinedReplicas> split(int64_t group) = 0;
 };
 
 // All processes that the launcher started, over MPI; ends MPI when it is destroyed. To be called once a process. Throws

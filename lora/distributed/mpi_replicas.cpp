@@ -42,20 +42,22 @@ std::string own_host() {
 // Messages that are under way to and from other processes.
 class Traffic {
  public:
+  explicit Traffic(MPI_Comm processes) : processes_(processes) {}
+
   void send(int64_t rank, const void* data, size_t bytes, int tag) {
     in_pieces(bytes, [&](size_t at, int length) {
       MPI_Request request{};
       // The buffer of a send is const only since MPI 3.
       const int result = MPI_Isend(static_cast<const char*>(data) + at, length, MPI_BYTE, static_cast<int>(rank), tag,
-                                   MPI_COMM_WORLD, &request);
+                                   processes_, &request);
       note(result, request, rank, /*receives=*/false);
     });
   }
   void receive(int64_t rank, void* data, size_t bytes, int tag) {
     in_pieces(bytes, [&](size_t at, int length) {
       MPI_Request request{};
-      const int result = MPI_Irecv(static_cast<char*>(data) + at, length, MPI_BYTE, static_cast<int>(rank), tag,
-                                   MPI_COMM_WORLD, &request);
+      const int result =
+          MPI_Irecv(static_cast<char*>(data) + at, length, MPI_BYTE, static_cast<int>(rank), tag, processes_, &request);
       note(result, request, rank, /*receives=*/true);
     });
   }
@@ -63,7 +65,8 @@ class Traffic {
   // Whether all of it has arrived; false: nothing has moved for `timeout` seconds. result() tells of an error of MPI,
   // after which nothing more is waited for.
   bool wait(double timeout) {
-    Clock::time_point progress = Clock::now();
+    double idle = 0;  // seconds
+    Clock::time_point last = Clock::now();
     std::vector<int> done(requests_.size());
     size_t left = requests_.size();
     while (left > 0 && result_ == MPI_SUCCESS) {
@@ -72,10 +75,14 @@ class Traffic {
           MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count, done.data(), MPI_STATUSES_IGNORE);
       if (count > 0) {
         left -= static_cast<size_t>(count);
-        progress = Clock::now();
+        idle = 0;
+        last = Clock::now();
         continue;
       }
-      const double idle = seconds_since(progress);
+      // A process that was itself stopped for a while must not blame the others: of a turn no more than this counts.
+      constexpr double kLongestTurn = 0.5;
+      idle += std::min(kLongestTurn, seconds_since(last));
+      last = Clock::now();
       if (idle > timeout) return false;
       // What is due at once comes within microseconds; a peer that still computes takes seconds.
       if (idle < 2e-4) {
@@ -116,6 +123,7 @@ class Traffic {
     peers_.push_back({rank, receives});
   }
 
+  MPI_Comm processes_;
   std::vector<MPI_Request> requests_;
   std::vector<Peer> peers_;
   int result_ = MPI_SUCCESS;
@@ -123,20 +131,20 @@ class Traffic {
 
 class MpiReplicas final : public JoinedReplicas {
  public:
-  MpiReplicas() {
-    int threads = 0, rank = 0, count = 0;
-    if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &threads) != MPI_SUCCESS) {
-      throw DistributedError(own_host() + ": MPI does not start");
-    }
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &count);
+  // Of these processes. `timeout`: see set_timeout().
+  MpiReplicas(MPI_Comm processes, double timeout) : processes_(processes), timeout_(timeout) {
+    int rank = 0, count = 0;
+    MPI_Comm_set_errhandler(processes_, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(processes_, &rank);
+    MPI_Comm_size(processes_, &count);
     rank_ = rank;
     count_ = count;
     hosts_.resize(as_size(count_), "a host not known yet");
     hosts_ = gathered(own_host());
   }
-  ~MpiReplicas() override { MPI_Finalize(); }
+  ~MpiReplicas() override {
+    if (processes_ == MPI_COMM_WORLD) MPI_Finalize();
+  }
 
   int64_t rank() const override { return rank_; }
   int64_t count() const override { return count_; }
@@ -156,7 +164,7 @@ class MpiReplicas final : public JoinedReplicas {
 
   std::vector<at::Tensor> exchange(const std::vector<at::Tensor>& to, const std::vector<int64_t>& sizes) override {
     std::vector<at::Tensor> from, sent;
-    Traffic traffic;
+    Traffic traffic(processes_);
     for (int64_t rank = 0; rank < count_; ++rank) {
       const size_t i = as_size(rank);
       if (rank == rank_) {
@@ -174,6 +182,13 @@ class MpiReplicas final : public JoinedReplicas {
 
   void set_timeout(double seconds) override { timeout_ = seconds; }
 
+  std::shared_ptr<JoinedReplicas> split(int64_t group) override {
+    gather("");  // from here the others are not far; MPI's own wait has no end
+    MPI_Comm part = MPI_COMM_NULL;
+    MPI_Comm_split(processes_, static_cast<int>(group), static_cast<int>(rank_), &part);
+    return std::make_shared<MpiReplicas>(part, timeout_);
+  }
+
  private:
   // Two kinds, so that the tensors of others are not taken for the failure of one.
   static constexpr int kGatherTag = 1, kExchangeTag = 2;
@@ -190,7 +205,7 @@ class MpiReplicas final : public JoinedReplicas {
     std::memcpy(opening.bytes, own.data(), std::min(own.size(), sizeof opening.bytes));
     std::vector<Opening> openings(as_size(count_));
     openings[as_size(rank_)] = opening;
-    Traffic first;
+    Traffic first(processes_);
     for_each_other([&](int64_t rank) {
       first.receive(rank, &openings[as_size(rank)], sizeof(Opening), kGatherTag);
       first.send(rank, &opening, sizeof opening, kGatherTag);
@@ -200,7 +215,7 @@ class MpiReplicas final : public JoinedReplicas {
     for (const Opening& one : openings) all.emplace_back(one.bytes, std::min<size_t>(one.size, sizeof one.bytes));
     all[as_size(rank_)] = own;
     constexpr size_t kFirst = sizeof opening.bytes;
-    Traffic rest;
+    Traffic rest(processes_);
     for_each_other([&](int64_t rank) {
       std::string& bytes = all[as_size(rank)];
       bytes.resize(openings[as_size(rank)].size);
@@ -261,14 +276,22 @@ class MpiReplicas final : public JoinedReplicas {
     ::_exit(static_cast<int>(ExitCode::kDistributed));
   }
 
+  MPI_Comm processes_;
   int64_t rank_ = 0, count_ = 1;
-  double timeout_ = 600;
+  double timeout_;
   std::vector<std::string> hosts_;
 };
 
 }  // namespace
 
-std::shared_ptr<JoinedReplicas> join_over_mpi() { return std::make_shared<MpiReplicas>(); }
+std::shared_ptr<JoinedReplicas> join_over_mpi() {
+  int threads = 0;
+  if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &threads) != MPI_SUCCESS) {
+    throw DistributedError(own_host() + ": MPI does not start");
+  }
+  constexpr double kTimeout = 600;
+  return std::make_shared<MpiReplicas>(MPI_COMM_WORLD, kTimeout);
+}
 
 }  // namespace lora
 

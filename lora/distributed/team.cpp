@@ -24,25 +24,37 @@ Team::Team() : replicas_(std::make_shared<Replicas>()) {
                          (launcher->name == "srun" ? ", with Slurm: srun --mpi=pmix" : ""));
 }
 
+void Team::split(int64_t group) {
+  group_ = others_->split(group);
+  replicas_ = group_;
+}
+
 void Team::set_timeout(double seconds) {
   if (others_) others_->set_timeout(seconds);
+  if (group_) group_->set_timeout(seconds);
+}
+
+// The largest code of these processes, whenever they come to it.
+int Team::last_code(JoinedReplicas& processes, int own) {
+  processes.set_timeout(std::numeric_limits<double>::infinity());
+  int code = 0;
+  for (const nlohmann::json& one : gather_values(processes, own)) code = std::max(code, one.get<int>());
+  return code;
 }
 
 int Team::run(const std::function<int()>& body, const std::function<Failure()>& failure) {
   if (!others_) return body();
   Failure end;
   try {
-    const int code = body();
-    set_timeout(std::numeric_limits<double>::infinity());
-    for (const nlohmann::json& one : gather_values(*others_, code)) end.code = std::max(end.code, one.get<int>());
-    return end.code;
+    end.code = body();
+    end.code = last_code(group_ ? *group_ : *others_, end.code);
   } catch (const TogetherFailed& together) {
     end = together.verdict;
   } catch (...) {
-    end = others_->fail(failure());
+    end = (group_ ? *group_ : *others_).fail(failure());
   }
-  if (others_->rank() == 0) std::fprintf(stderr, "%s\n", end.message.c_str());
-  return end.code;
+  if (!end.message.empty() && replicas_->rank() == 0) std::fprintf(stderr, "%s\n", end.message.c_str());
+  return group_ ? last_code(*others_, end.code) : end.code;
 }
 
 }  // namespace lora

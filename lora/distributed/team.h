@@ -21,6 +21,10 @@ class Team {
   // Whether the launcher bound each process to one core without being asked to.
   bool is_bound_by_default() const { return bound_by_default_; }
 
+  // Makes replicas() those of the processes that give the same number: from now on each group ends for itself, and the
+  // exit code is the largest of all groups'. Not to be called alone.
+  void split(int64_t group);
+
   // See JoinedReplicas.
   void set_timeout(double seconds);
 
@@ -31,7 +35,10 @@ class Team {
   int run(const std::function<int()>& body, const std::function<Failure()>& failure);
 
  private:
+  static int last_code(JoinedReplicas& processes, int own);
+
   std::shared_ptr<JoinedReplicas> others_;  // null: there are none
+  std::shared_ptr<JoinedReplicas> group_;   // those of them that train the same; null: all do
   std::shared_ptr<Replicas> replicas_;
   bool bound_by_default_ = false;
 };

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lora/app/data/prepared_data.h"
+#include "lora/app/training/agreement.h"
 #include "lora/app/training/base_record.h"
 #include "lora/app/training/data_record.h"
 #include "lora/app/training/machine.h"
@@ -134,6 +135,7 @@ void ActiveRun::save() {
   const Progress& progress = trainer().progress();
   if (progress.step == saved_step_) return;
   trainer().expect_finite_weights();
+  expect_same_stream();
   directory().write_checkpoint(progress.step, [&](const std::filesystem::path& checkpoint) {
     const PreparedRun& prepared = planned_.prepared;
     write_training_state(checkpoint, planned_.adapted, trainer(), recipe().model.path, to_yaml(recipe()));
@@ -143,6 +145,15 @@ void ActiveRun::save() {
   });
   prune();
   saved_step_ = progress.step;
+}
+
+// Each process reads a stream for itself, so what it has read is compared again and again.
+void ActiveRun::expect_same_stream() const {
+  const PreparedRun& prepared = planned_.prepared;
+  if (!prepared.streams() || trainer().replicas().count() == 1) return;
+  expect_agreement(trainer().replicas(),
+                   {{"streamed data",
+                     data_record(prepared.train(), prepared.data->stream.samples.get(), prepared.data->validation)}});
 }
 
 void ActiveRun::prune() { directory().prune(recipe().training.checkpoint_keep, {trainer().progress().best_step}); }
@@ -158,7 +169,8 @@ void train(std::vector<ActiveRun>& runs) {
     done += run.trainer().progress().step;
     total += run.trainer().total_steps();
   }
-  ProgressDisplay display(done, total);
+  const bool launched = runs.front().planned().prepared.options.together;
+  ProgressDisplay display(done, total, /*redraws=*/!launched);
   const auto unfinished = [](const ActiveRun& run) { return !run.end(); };
   while (std::ranges::any_of(runs, unfinished)) {
     for (ActiveRun& run : runs) {

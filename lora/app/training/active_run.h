@@ -58,6 +58,7 @@ class ActiveRun {
   double epoch() const { return epoch_; }
 
  private:
+  void expect_same_stream() const;
   // Removes the checkpoints that the recipe does not keep.
   void prune();
   Answers generate_answers() const;

@@ -33,7 +33,7 @@ void expect_same_start(const PreparedRun& run) {
   Replicas& replicas = *run.options.replicas;
   if (replicas.count() == 1) return;
   const std::string weights = run.base.empty() ? "" : nlohmann::json::parse(run.base).at("weights").dump(2);
-  expect_agreement(replicas, {{"base's weights", weights},
+  expect_agreement(replicas, {{"base model", weights},
                               {"training data", described_samples(run.train())},
                               {"validation data", described_samples(run.data->validation)}});
 }

@@ -23,7 +23,8 @@ namespace lora {
 struct RunOptions {
   Start start = Start::kUnused;
   bool dry_run = false, profile = false;
-  std::shared_ptr<Replicas> replicas = std::make_shared<Replicas>();  // that train together
+  std::shared_ptr<Replicas> replicas = std::make_shared<Replicas>();  // that train these runs together
+  bool together = false;  // a launcher started more processes than this one, for these runs or for others
 };
 
 // Nothing is written yet but the lock, which is removed if the run does not begin. Move-only. Addresses stay the same.

@@ -103,6 +103,7 @@ void RunDirectory::expect_same_run(const Recipe& recipe) {
 }
 
 void RunDirectory::begin(const Recipe& recipe) {
+  shared_.reset();  // it has been read
   if (!writes_) return;
   remove_leftovers_of(path_);
   if (start_ == Start::kRestart && holds_run(path_)) move_aside(path_);

@@ -48,7 +48,7 @@ class RunDirectory {
   // of another key that has a part in training is reported in `warnings`.
   void expect_same_run(const Recipe& recipe);
   // Removes what a killed process left, moves an earlier run aside (kRestart), writes recipe.yaml and opens
-  // metrics.jsonl, without the rows after the checkpoint's step.
+  // metrics.jsonl, without the rows after the checkpoint's step. A copy of the checkpoint is gone afterwards.
   void begin(const Recipe& recipe);
 
   void write_step(const StepMetrics& metrics, double peak_flops);
