@@ -190,8 +190,8 @@ class MpiReplicas final : public JoinedReplicas {
   }
 
  private:
-  // Two kinds, so that the tensors of others are not taken for the failure of one.
-  static constexpr int kGatherTag = 1, kExchangeTag = 2;
+  // Kinds, so that the tensors of others are not taken for the failure of one.
+  static constexpr int kGatherTag = 1, kExchangeTag = 2, kWaitingTag = 3;
   static constexpr char kWell = 'w', kFailed = 'f';  // the first byte of what gather() and fail() send
 
   // The start of what a process sends; the rest follows where there is more.
@@ -253,7 +253,7 @@ class MpiReplicas final : public JoinedReplicas {
       give_up(place(rank_) + ": MPI found an error: " + text);
     }
     if (arrived) return;
-    const std::vector<int64_t> missing = traffic.missing();
+    const std::vector<int64_t> missing = without_waiting(traffic.missing());
     // One message is enough: of the lowest rank that waits. The others give it time to end them all.
     int64_t speaker = 0;
     while (std::ranges::count(missing, speaker) > 0) ++speaker;
@@ -264,6 +264,26 @@ class MpiReplicas final : public JoinedReplicas {
     std::snprintf(seconds, sizeof seconds, "%g s", timeout_);
     give_up(who + ": no answer for " + seconds + " (distributed.timeout); all processes end. --resume continues from " +
             "the newest checkpoint");
+  }
+
+  // A process that itself waits in vain for another one is not the cause: all that give up tell each other so.
+  std::vector<int64_t> without_waiting(const std::vector<int64_t>& missing) const {
+    static const char note = 0;  // outlives the sends, which nobody waits for
+    for_each_other([&](int64_t rank) {
+      MPI_Request request{};
+      MPI_Isend(&note, 1, MPI_BYTE, static_cast<int>(rank), kWaitingTag, processes_, &request);
+    });
+    std::vector<int64_t> silent = missing;
+    const Clock::time_point start = Clock::now();
+    while (seconds_since(start) < 2) {
+      std::erase_if(silent, [&](int64_t rank) {
+        int waits = 0;
+        MPI_Iprobe(static_cast<int>(rank), kWaitingTag, processes_, &waits, MPI_STATUS_IGNORE);
+        return waits != 0;
+      });
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return silent.empty() ? missing : silent;
   }
 
   std::string place(int64_t rank) const { return hosts_[as_size(rank)] + ", rank " + std::to_string(rank); }
