@@ -43,6 +43,16 @@ if(NOT TARGET yaml-cpp::yaml-cpp)  # its name since yaml-cpp 0.8
   add_library(yaml-cpp::yaml-cpp ALIAS yaml-cpp)
 endif()
 
+# MPI of version 3.1 or later, in its C form: Open MPI or MPICH, the one whose mpirun is used. AUTO: where it is found.
+if(LORA_MPI AND NOT TARGET MPI::MPI_C)
+  enable_language(C)  # FindMPI finds the form of each language that is enabled
+  if(LORA_MPI STREQUAL AUTO)
+    find_package(MPI 3.1 QUIET COMPONENTS C)
+  else()
+    find_package(MPI 3.1 REQUIRED COMPONENTS C)
+  endif()
+endif()
+
 # Parquet data files, where asked for: ON takes a system's Arrow; a folder is that of PyPI's pyarrow, whose wheel has
 # Arrow's headers and libraries, these by their full names alone:
 #   -DLORA_PARQUET=$(python3 -c "import pyarrow; print(pyarrow.get_library_dirs()[0])")

@@ -12,6 +12,12 @@ function(install_room name)
 endfunction()
 
 install(EXPORT lora-train FILE lora-train-targets.cmake NAMESPACE lora:: DESTINATION ${lora_package_dir})
+# Rooms that were built with MPI need it where they are used.
+if(TARGET MPI::MPI_C)
+  set(lora_package_mpi ON)
+else()
+  set(lora_package_mpi OFF)
+endif()
 configure_package_config_file(cmake/lora-train-config.cmake.in ${PROJECT_BINARY_DIR}/lora-train-config.cmake
   INSTALL_DESTINATION ${lora_package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/lora-train-config-version.cmake COMPATIBILITY SameMinorVersion)

@@ -1,18 +1,24 @@
-// lora-train RECIPE.yaml [key.path=value …] [--resume] [--dry-run]
+// lora-train RECIPE.yaml [key.path=value …] [--resume] [--dry-run], alone or under mpirun and srun
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <optional>
 
 #include "lora/app/source/trained_model.h"
+#include "lora/app/training/agreement.h"
 #include "lora/app/training/config_plan.h"
 #include "lora/app/training/finish.h"
 #include "lora/app/training/machine.h"
+#include "lora/app/training/machine_share.h"
 #include "lora/app/training/quantization_report.h"
 #include "lora/app/training/run_report.h"
 #include "lora/app/training/signals.h"
 #include "lora/app/training/start_notes.h"
 #include "lora/cli/program.h"
+#include "lora/distributed/team.h"
 #include "lora/log/log.h"
+#include "models/base/numbers.h"
 #include "models/network/model_directory.h"
 
 namespace lora {
@@ -54,21 +60,82 @@ void show(const std::vector<PlannedRun>& runs, bool dry_run) {
   }
 }
 
-int run(const std::string& recipe_file, const std::vector<std::string>& overrides, const RunOptions& options,
-        char** argv) {
-  const std::vector<NamedRecipe> recipes = load_recipes_to_run(recipe_file, overrides);
+// Before MPI begins and anything is said, for the program may start again. What is wrong with the recipe is said later.
+void ask_for_huge_pages_of(const std::string& recipe_file, const std::vector<std::string>& overrides, char** argv) {
+  // A recipe that comes through a pipe could not be read again.
+  if (!std::filesystem::is_regular_file(recipe_file)) return;
+  try {
+    if (is_large(load_recipes(recipe_file, overrides).front().recipe.model.path)) ask_for_huge_pages(argv);
+  } catch (const Error&) {
+  }
+}
+
+// The process of rank 0 speaks for all.
+void say_nothing() {
+  log_nothing();
+  if (!std::freopen("/dev/null", "w", stdout)) std::fclose(stdout);
+}
+
+// What a person reads about the processes of a run: those of the first adapter, where there are several.
+std::string processes_of(const std::vector<PlannedRun>& runs, const MachineShare& share) {
+  if (runs.front().trainer->replicas().count() == 1) return "";
+  int64_t bytes = 0;
+  for (const PlannedRun& run : runs) {
+    expect_enough_passes(run.trainer->replicas(), run.trainer->passes_a_step(), run.name());
+    bytes = std::max(bytes, run.plan.total());
+  }
+  const Trainer& first = *runs.front().trainer;
+  return processes_report(runs.front().trainer->replicas(), share, first.passes_a_step(), first.sum_order(), bytes);
+}
+
+// What differs between the processes before they read anything heavy.
+void expect_same_recipes(Replicas& replicas, const std::vector<NamedRecipe>& recipes) {
+  if (replicas.count() == 1) return;
+  std::string text;
+  for (const NamedRecipe& one : recipes) text += one.name + "\n" + to_yaml(one.recipe);
+  expect_agreement(replicas, {own_program(), {"recipe", text}});
+}
+
+// Leaves this process its group's part of the adapters, and makes options.replicas that group: as many groups as there
+// are processes, or adapters where these are fewer.
+void deal_out_adapters(Team& team, std::vector<NamedRecipe>& recipes, RunOptions& options) {
+  const Replicas& all = *options.replicas;
+  const int64_t adapters = std::ssize(recipes), groups = std::min(all.count(), adapters);
+  int64_t group = 0;
+  while ((group + 1) * all.count() / groups <= all.rank()) ++group;
+  std::string dealt = "Processes   " + std::to_string(all.count()) + ", dealt out by adapter:";
+  const auto first_of = [&](int64_t of) { return of * adapters / groups; };
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t first = g * all.count() / groups, last = (g + 1) * all.count() / groups - 1;
+    dealt += "\n  rank " + std::to_string(first) + (last > first ? " to " + std::to_string(last) : "") + ": ";
+    for (int64_t i = first_of(g); i < first_of(g + 1); ++i) {
+      dealt += (i > first_of(g) ? ", " : "") + recipes[as_size(i)].name;
+    }
+  }
+  say(dealt);
+  recipes = {recipes.begin() + first_of(group), recipes.begin() + first_of(group + 1)};
+  team.split(group);
+  options.replicas = team.replicas();
+}
+
+int run(Team& team, const std::string& recipe_file, const std::vector<std::string>& overrides, RunOptions options) {
+  std::vector<NamedRecipe> recipes = load_recipes_to_run(recipe_file, overrides);
   for (const NamedRecipe& one : recipes) {
     for (const std::string& note : one.notes) log_warning(one.name.empty() ? note : one.name + ": " + note);
   }
-  const Recipe& shared = recipes.front().recipe;  // what all share: the base and the process
+  const Recipe shared = recipes.front().recipe;  // what all share: the base and the process
+  expect_same_recipes(*options.replicas, recipes);
+  team.set_timeout(shared.distributed.timeout);
   expect_model_directory(shared.model.path);
-  // A recipe that comes through a pipe could not be read again.
-  const bool again = !options.dry_run && std::filesystem::is_regular_file(recipe_file);
-  if (again && is_large(shared.model.path)) ask_for_huge_pages(argv);
-  set_threads(shared.training.threads);
+  const MachineShare share = share_machine(*options.replicas, team.is_bound_by_default(), shared.training.threads);
+  set_threads(share.threads);
+  const int64_t memory = shared_memory_bytes(*options.replicas, share, machine_memory_bytes());
   if (options.dry_run && has_config_alone(shared.model)) {
     for (const NamedRecipe& one : recipes) say(to_yaml(one.recipe) + config_plan(one.recipe));
     return 0;
+  }
+  if (options.together && shared.distributed.by == DealtOut::kAdapters && recipes.size() > 1) {
+    deal_out_adapters(team, recipes, options);
   }
   const auto tokenizer = load_tokenizer(shared.model.path, shared.model.new_tokens);
   std::vector<PreparedRun> prepared = prepare_runs(recipes, options, *tokenizer);
@@ -80,8 +147,9 @@ int run(const std::string& recipe_file, const std::vector<std::string>& override
     say(titled(run.name, long_work(run)));
     planned.push_back(adapt(std::move(run), adapters));
   }
-  plan_memory_of(planned, machine_memory_bytes());
+  plan_memory_of(planned, memory);
   show(planned, options.dry_run);
+  say(processes_of(planned, share));
   if (options.dry_run) return 0;
 
   std::vector<ActiveRun> active;
@@ -90,10 +158,10 @@ int run(const std::string& recipe_file, const std::vector<std::string>& override
     say(titled(active.back().name(), active.back().reference_report()));
     say(titled(active.back().name(), resume_report(active.back())));
   }
-  note_stop_signals();
+  note_stop_signals(options.together);
   keep_freed_memory();
   train(active);
-  bool stopped = false;
+  int stopped_by = 0;
   std::optional<Error> failed;
   for (ActiveRun& run : active) {
     try {
@@ -104,10 +172,10 @@ int run(const std::string& recipe_file, const std::vector<std::string>& override
       log_warning(run.name() + ": " + error.what());
       if (!failed) failed = error;
     }
-    stopped |= run.end() == LoopEnd::kStopped;
+    if (run.end() == LoopEnd::kStopped) stopped_by = std::max(stopped_by, run.stopped_by());
   }
   if (failed) throw *failed;
-  return stopped ? 128 + stop_signal() : 0;
+  return stopped_by == 0 ? 0 : 128 + stopped_by;
 }
 
 }  // namespace
@@ -132,6 +200,12 @@ int main(int argc, char** argv) {
     options.start = resume ? lora::Start::kResume : restart ? lora::Start::kRestart : lora::Start::kUnused;
     // Whoever reads the output may leave; the run still ends with its checkpoint and exports.
     std::signal(SIGPIPE, SIG_IGN);
-    return lora::run(recipe, overrides, options, argv);
+    if (!options.dry_run) lora::ask_for_huge_pages_of(recipe, overrides, argv);
+    lora::Team team;
+    options.replicas = team.replicas();
+    options.together = options.replicas->count() > 1;
+    if (options.replicas->rank() > 0) lora::say_nothing();
+    return team.run([&] { return lora::run(team, recipe, overrides, options); },
+                    [] { return lora::failure_of_exception("lora-train"); });
   });
 }

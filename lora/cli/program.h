@@ -35,13 +35,13 @@ inline void add_ignore_option(CLI::App& app, std::vector<std::string>& keys) {
 }
 
 // What a run needs is planned: training.memory_limit is the one key that every plan follows.
-inline int report_no_memory(const std::string& program) {
+inline Failure no_memory(const std::string& program) {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   const char* hint = program == "lora-train" ? "; a lower training.memory_limit plans a run that needs less" : "";
-  std::fprintf(stderr, "[memory] the system gives no more memory to %s, which had %ld MB at its peak%s\n",
-               program.c_str(), usage.ru_maxrss / 1024, hint);
-  return static_cast<int>(ExitCode::kModel);
+  return {static_cast<int>(ExitCode::kModel), "[memory] the system gives no more memory to " + program +
+                                                  ", which had " + std::to_string(usage.ru_maxrss / 1024) +
+                                                  " MB at its peak" + hint};
 }
 
 // Where memory runs out in a function that cannot throw, a destructor of a library, the process ends by the same message.
@@ -53,14 +53,32 @@ inline void report_memory_at_the_end(const std::string& program) {
       if (const auto error = std::current_exception()) std::rethrow_exception(error);
     } catch (const std::exception& e) {
       if (is_out_of_memory(e)) {
-        const int code = report_no_memory(name);
+        const Failure failure = no_memory(name);
+        std::fprintf(stderr, "%s\n", failure.message.c_str());
         std::fflush(stderr);
-        ::_exit(code);
+        ::_exit(failure.code);
       }
     } catch (...) {  // what terminates otherwise, aborts as it does without this
     }
     std::abort();
   });
+}
+
+// The exception that is being handled, as one message and an exit code.
+inline Failure failure_of_exception(const std::string& program) {
+  const auto of = [](const Error& error) { return Failure{static_cast<int>(error.code()), error.what()}; };
+  try {
+    throw;
+  } catch (const Error& e) {
+    return of(e);
+  } catch (const std::filesystem::filesystem_error& e) {  // a name of over 255 bytes, a loop of links
+    return of(StorageError(e.path1().string() + ": " + e.code().message()));
+  } catch (const std::ios_base::failure&) {  // a stream that the system stops in the middle
+    return of(StorageError("a file cannot be read to its end"));
+  } catch (const std::exception& e) {
+    if (is_out_of_memory(e)) return no_memory(program);
+    return {1, "[internal] " + program + ": " + e.what()};
+  }
 }
 
 // Parses the command line, then runs `body` and turns what it throws into one message on stderr and an exit code.
@@ -79,21 +97,10 @@ inline int run_program(CLI::App& app, int argc, char** argv, const std::function
   ::umask(::umask(0) | S_IWOTH);  // no file that everyone may write
   try {
     return body();
-  } catch (const Error& e) {
-    std::fprintf(stderr, "%s\n", e.what());
-    return static_cast<int>(e.code());
-  } catch (const std::filesystem::filesystem_error& e) {  // a name of over 255 bytes, a loop of links
-    const StorageError error(e.path1().string() + ": " + e.code().message());
-    std::fprintf(stderr, "%s\n", error.what());
-    return static_cast<int>(error.code());
-  } catch (const std::ios_base::failure&) {  // a stream that the system stops in the middle
-    const StorageError error("a file cannot be read to its end");
-    std::fprintf(stderr, "%s\n", error.what());
-    return static_cast<int>(error.code());
-  } catch (const std::exception& e) {
-    if (is_out_of_memory(e)) return report_no_memory(app.get_name());
-    std::fprintf(stderr, "[internal] %s: %s\n", app.get_name().c_str(), e.what());
-    return 1;
+  } catch (...) {
+    const Failure failure = failure_of_exception(app.get_name());
+    std::fprintf(stderr, "%s\n", failure.message.c_str());
+    return failure.code;
   }
 }
 

@@ -38,6 +38,8 @@ void log_info(const std::string& message) { log().logger.info(message); }
 void log_warning(const std::string& message) { log().logger.warn("warning: " + message); }
 void log_error(const std::string& message) { log().logger.error("error: " + message); }
 
+void log_nothing() { log().logger.set_level(spdlog::level::off); }
+
 void log_to_file(const std::filesystem::path& file) {
   try {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());

@@ -14,6 +14,9 @@ void log_info(const std::string& message);
 void log_warning(const std::string& message);
 void log_error(const std::string& message);
 
+// Writes nothing from now on: of processes that work together, one logs.
+void log_nothing();
+
 // Also appends each further line, with its date, to `file`, until the program ends or another file replaces it. Creates
 // the file and its parent directories. Throws StorageError with the file's name if it cannot be opened.
 void log_to_file(const std::filesystem::path& file);

@@ -224,12 +224,19 @@ void describe(Fields& fields, EvaluationConfig& evaluation) {
 }
 
 template <typename Fields>
+void describe(Fields& fields, DistributedSection& distributed) {
+  fields.value("by", distributed.by, Any{});
+  fields.value("timeout", distributed.timeout, Seconds{});
+}
+
+template <typename Fields>
 void describe(Fields& fields, Recipe& recipe) {
   fields.section("model", recipe.model);
   fields.section("adapter", recipe.adapter);
   fields.section("data", recipe.data);
   fields.section("training", recipe.training);
   fields.section("evaluation", recipe.evaluation);
+  fields.section("distributed", recipe.distributed);
   fields.required("output_dir", recipe.output_dir, Any{});
   fields.value("export", recipe.exports, export_names());
 }

@@ -111,12 +111,14 @@ void add_of_training(const Recipe& recipe, IdleKeys& idle) {
 
 }  // namespace
 
-std::vector<std::string> idle_keys(const Recipe& recipe, const YamlNode& root) {
+std::vector<std::string> idle_keys(const Recipe& recipe, const YamlNode& root, bool one_of_several) {
   IdleKeys idle(root);
   add_of_model(recipe.model, idle);
   add_of_adapter(recipe, idle);
   add_of_data(recipe, idle);
   add_of_training(recipe, idle);
+  idle.add("the recipe has no list of adapters",
+           {{"distributed.by", recipe.distributed.by == DealtOut::kAdapters && !one_of_several}});
   return idle.take();
 }
 

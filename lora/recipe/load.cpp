@@ -201,7 +201,7 @@ NamedRecipe read_recipe(const std::string& name, YamlNode root, const std::files
   }
   problems.add(own);
   if (!own.empty()) return read;
-  read.notes = idle_keys(recipe, root);
+  read.notes = idle_keys(recipe, root, !name.empty());
   recipe.adapter = resolved_method(std::move(recipe.adapter));
   // It adapts no module, whatever an earlier version wrote there.
   if (find_method(recipe.adapter.method).trains_network) recipe.adapter.target_modules = AllLinear{};

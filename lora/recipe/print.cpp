@@ -67,6 +67,7 @@ std::string print_value(double value, const Numbers&) { return print_number(valu
 std::string print_value(double value, ShareOrCount) {
   return value < 1 ? print_number(value) : std::to_string(static_cast<int64_t>(value));
 }
+std::string print_value(double value, Seconds) { return print_number(value); }
 std::string print_value(const std::string& value, Any) { return print_text(value); }
 std::string print_value(const std::string& value, OrNull) { return value.empty() ? "null" : print_text(value); }
 std::string print_value(const std::string& value, const Names&) { return print_text(value); }

@@ -118,6 +118,24 @@ void read_pairs(const YamlNode& node, const std::string& path, std::vector<std::
                  });
 }
 
+// A number with one of these units, or without one; none: it is not.
+std::optional<double> with_unit(const YamlNode& node, const std::vector<std::pair<std::string, double>>& units) {
+  if (!is_plain(node)) return std::nullopt;
+  std::string digits = node.text;
+  double unit = 1;
+  for (const auto& [name, factor] : units) {
+    if (!digits.ends_with(name)) continue;
+    digits.resize(digits.size() - name.size());
+    unit = factor;
+    break;
+  }
+  while (digits.ends_with(' ')) digits.pop_back();
+  double number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool whole = error == std::errc() && end == digits.data() + digits.size() && !looks_octal(digits);
+  return whole ? std::optional(number * unit) : std::nullopt;
+}
+
 }  // namespace
 
 void read_value(const YamlNode& node, const std::string& path, bool& value, Any) {
@@ -235,25 +253,26 @@ void read_value(const YamlNode& node, const std::string& path, std::optional<int
 void read_value(const YamlNode& node, const std::string& path, std::optional<int64_t>& value, Bytes) {
   value.reset();
   if (node.is(Kind::kNull)) return;
-  const std::string expected = "a number of bytes such as 2GiB, 1500MB or 800000000";
-  if (!is_plain(node)) fail_expected(node, path, expected);
-  static const std::pair<const char*, double> units[] = {{"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30},
-                                                         {"TiB", 0x1p40}, {"KB", 1e3},     {"MB", 1e6},
-                                                         {"GB", 1e9},     {"TB", 1e12}};
-  std::string digits = node.text;
-  double unit = 1;
-  for (const auto& [name, factor] : units) {
-    if (!digits.ends_with(name)) continue;
-    digits.resize(digits.size() - std::string(name).size());
-    unit = factor;
-    break;
+  const auto bytes = with_unit(node, {{"KiB", 0x1p10},
+                                      {"MiB", 0x1p20},
+                                      {"GiB", 0x1p30},
+                                      {"TiB", 0x1p40},
+                                      {"KB", 1e3},
+                                      {"MB", 1e6},
+                                      {"GB", 1e9},
+                                      {"TB", 1e12}});
+  if (!bytes || !(*bytes >= 1) || *bytes > 1e18) {
+    fail_expected(node, path, "a number of bytes such as 2GiB, 1500MB or 800000000");
   }
-  while (digits.ends_with(' ')) digits.pop_back();
-  double number = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  const bool whole = error == std::errc() && end == digits.data() + digits.size() && !looks_octal(digits);
-  if (!whole || !(number * unit >= 1) || number * unit > 1e18) fail_expected(node, path, expected);
-  value = static_cast<int64_t>(number * unit);
+  value = static_cast<int64_t>(*bytes);
+}
+
+void read_value(const YamlNode& node, const std::string& path, double& value, Seconds) {
+  const auto seconds = with_unit(node, {{"s", 1}, {"m", 60}, {"h", 3600}});
+  if (!seconds || !(*seconds >= 1) || *seconds > 1e7) {
+    fail_expected(node, path, "a time of at least a second such as 90, 90s, 10m or 1h");
+  }
+  value = *seconds;
 }
 
 void read_value(const YamlNode& node, const std::string& path, std::vector<std::string>& value, Any rule) {

@@ -41,6 +41,20 @@ struct ModelSection {
   bool operator==(const ModelSection&) const = default;
 };
 
+// What several processes share out: the passes of each step, or the adapters of the list `adapters`.
+enum class DealtOut { kPasses, kAdapters };
+inline const Names& names_of(DealtOut) {
+  static const Names names = {{"passes", "adapters"}, {}};
+  return names;
+}
+
+// A run on several processes.
+struct DistributedSection {
+  DealtOut by = DealtOut::kPasses;
+  double timeout = 600;  // seconds that a process waits for the others
+  bool operator==(const DistributedSection&) const = default;
+};
+
 // A recipe's adapter without keys: on every linear layer.
 inline AdapterConfig recipe_adapter() {
   AdapterConfig adapter;
@@ -54,6 +68,7 @@ struct Recipe {
   DataConfig data;
   TrainingConfig training;
   EvaluationConfig evaluation;
+  DistributedSection distributed;
   std::string output_dir;
   // Key `export`: names of export_formats(). Where the whole network is trained, the default is huggingface.
   std::vector<std::string> exports = {"peft"};

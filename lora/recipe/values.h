@@ -33,6 +33,7 @@ struct Numbers {
 struct OrAuto : Integers {};  // `auto` is not a value
 struct ShareOrCount {};       // a share of rows below 1, or a number of rows; 0 is none
 struct Bytes {};              // a number of bytes, alone or with a unit: 2GiB, 1.5 GB
+struct Seconds {};            // a time of at least a second, alone in seconds or with a unit: 90, 90s, 10m, 1h
 struct OrNull {};             // null is the empty string
 struct Template {};           // one of template_names(), a path that ends in .jinja, or text with {{ or {%
 struct TemplateOrNull {};     // null is the empty string
@@ -42,6 +43,7 @@ void read_value(const YamlNode& node, const std::string& path, uint64_t& value, 
 void read_value(const YamlNode& node, const std::string& path, int64_t& value, const Integers& rule);
 void read_value(const YamlNode& node, const std::string& path, double& value, const Numbers& rule);
 void read_value(const YamlNode& node, const std::string& path, double& value, ShareOrCount);
+void read_value(const YamlNode& node, const std::string& path, double& value, Seconds);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, Any);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, OrNull);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, const Names& rule);
@@ -68,6 +70,7 @@ std::string print_value(uint64_t value, Any);
 std::string print_value(int64_t value, const Integers&);
 std::string print_value(double value, const Numbers&);
 std::string print_value(double value, ShareOrCount);
+std::string print_value(double value, Seconds);
 std::string print_value(const std::string& value, Any);
 std::string print_value(const std::string& value, OrNull);
 std::string print_value(const std::string& value, const Names&);

@@ -19,8 +19,11 @@ int terminal_width() {
 
 }  // namespace
 
-ProgressDisplay::ProgressDisplay(int64_t first_step, int64_t total_steps)
-    : terminal_(isatty(STDOUT_FILENO) != 0), first_step_(first_step), step_(first_step), total_steps_(total_steps) {}
+ProgressDisplay::ProgressDisplay(int64_t first_step, int64_t total_steps, bool redraws)
+    : terminal_(redraws && isatty(STDOUT_FILENO) != 0),
+      first_step_(first_step),
+      step_(first_step),
+      total_steps_(total_steps) {}
 
 ProgressDisplay::~ProgressDisplay() {
   if (drawn_) std::fputs("\n", stdout);

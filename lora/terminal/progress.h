@@ -18,8 +18,9 @@ struct ProgressStep {
 // The rate and the remaining time are computed from the steps that this object is given. Not thread-safe.
 class ProgressDisplay {
  public:
-  // `first_step` steps of `total_steps` are done already.
-  ProgressDisplay(int64_t first_step, int64_t total_steps);
+  // `first_step` steps of `total_steps` are done already. `redraws`: false where standard output may look like a terminal
+  // and is none, as mpirun's does.
+  ProgressDisplay(int64_t first_step, int64_t total_steps, bool redraws = true);
   ~ProgressDisplay();
   ProgressDisplay(const ProgressDisplay&) = delete;
   ProgressDisplay& operator=(const ProgressDisplay&) = delete;

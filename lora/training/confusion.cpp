@@ -6,10 +6,10 @@
 
 namespace lora {
 
-void Confusion::add(int64_t label, int64_t predicted) {
-  ++samples_.at(static_cast<size_t>(label));
-  ++predictions_.at(static_cast<size_t>(predicted));
-  ++counts_[{label, predicted}];
+void Confusion::add(int64_t label, int64_t predicted, int64_t count) {
+  samples_.at(static_cast<size_t>(label)) += count;
+  predictions_.at(static_cast<size_t>(predicted)) += count;
+  counts_[{label, predicted}] += count;
 }
 
 int64_t Confusion::count(int64_t label, int64_t predicted) const {

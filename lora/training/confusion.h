@@ -15,7 +15,7 @@ class Confusion {
   // A language model has 0 labels; its confusion stays empty.
   explicit Confusion(int64_t labels = 0) : samples_(static_cast<size_t>(labels)), predictions_(samples_) {}
 
-  void add(int64_t label, int64_t predicted);
+  void add(int64_t label, int64_t predicted, int64_t count = 1);
 
   bool empty() const { return samples_.empty(); }
   int64_t labels() const { return static_cast<int64_t>(samples_.size()); }

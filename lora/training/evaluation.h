@@ -19,12 +19,14 @@ struct Evaluation {
 };
 
 // Evaluates all samples of `data`, packed. `reference`: of data. `config`: seed and max_length. `plan`: of the passes.
-// Leaves the model in evaluation mode and changes nothing else.
+// Leaves the model in evaluation mode and changes nothing else. The passes are dealt out to the replicas; each gets the
+// evaluation of the whole set, whose bits do not depend on how many replicas there are.
 Evaluation evaluate(LlamaForCausalLM& model, const Objective& objective, const Dataset& data,
-                    const Reference& reference, const TrainingConfig& config, ExecutionPlan plan);
+                    const Reference& reference, const TrainingConfig& config, ExecutionPlan plan, Replicas& replicas);
 
 // The reference of `data` by the model as it is, in evaluation mode; see objective.h. Leaves the model in that mode.
+// Dealt out likewise.
 Reference compute_reference(LlamaForCausalLM& model, const Objective& objective, const Dataset& data,
-                            const TrainingConfig& config, ExecutionPlan plan);
+                            const TrainingConfig& config, ExecutionPlan plan, Replicas& replicas = alone());
 
 }  // namespace lora

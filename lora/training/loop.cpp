@@ -31,7 +31,7 @@ std::optional<LoopEnd> loop_turn(Trainer& trainer, const TrainingConfig& config,
     best = trainer.record(evaluation);
     events.on_evaluation(evaluation, best);
   }
-  const bool stop = trainer.replicas().agree_to_stop(events.stop_requested());
+  const bool stop = events.stop_requested();
   if (last || stop || impatient() || due(config.checkpoint_every) || (best && config.keep_best)) events.save();
   if (stop && !last) return LoopEnd::kStopped;
   return std::nullopt;

@@ -12,7 +12,7 @@ struct LoopEvents {
   std::function<void(const StepMetrics&)> on_step;
   std::function<void(const Evaluation&, bool best)> on_evaluation;
   std::function<void()> save;            // writes a checkpoint; called after the same step's on_evaluation
-  std::function<bool()> stop_requested;  // called once a step
+  std::function<bool()> stop_requested;  // called once a step; the same answer for all replicas
 };
 
 enum class LoopEnd { kDone, kEarlyStopping, kOutOfData, kStopped };

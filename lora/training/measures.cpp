@@ -20,6 +20,15 @@ void Measures::set(std::string_view name, double value) {
   Mean& mean = of(name);
   mean.sum = value;
   mean.count = 1;
+  mean.is_set = true;
+}
+
+void Measures::merge(const Mean& mean) {
+  if (mean.is_set) {
+    set(mean.name, mean.sum);
+  } else {
+    add(mean.name, mean.sum, mean.count);
+  }
 }
 
 const Measures::Mean* Measures::find(std::string_view name) const {

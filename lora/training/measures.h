@@ -14,6 +14,7 @@ class Measures {
     std::string name;
     double sum = 0;
     int64_t count = 0;
+    bool is_set = false;  // by set()
     double value() const { return sum / static_cast<double>(count); }
   };
 
@@ -21,6 +22,8 @@ class Measures {
   void add(std::string_view name, double sum, int64_t count);
   // The mean is exactly this, however many passes report it.
   void set(std::string_view name, double value);
+  // Adds what another object's add() or set() made.
+  void merge(const Mean& mean);
 
   // In the order of their first call.
   const std::vector<Mean>& means() const { return means_; }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "lora/training/gradient_sums.h"
 #include "models/base/error.h"
+#include "models/base/numbers.h"
 #include "models/engine/conventions.h"
 #include "models/engine/linear_cross_entropy.h"
 #include "models/io/file_view.h"
@@ -45,6 +47,7 @@ struct Shapes {
   int64_t magnitudes, gate_up_magnitudes;  // widths kept for magnitudes: of q, k, v, o and down; of gate and up
   int64_t norms, mlp_norm;                 // and for norms: of q, k and attention's output; of the MLP's output
   int64_t capped_scores;                   // bytes of a token and layer, where soft-capped scores are kept whole
+  int64_t step_tokens, sum_bytes;          // of a step; of one partial sum of its gradients
 };
 
 Shapes shapes_of(const LlamaForCausalLM& model) {
@@ -160,6 +163,7 @@ MemoryPlan with(MemoryPlan plan, const Shapes& s, int64_t tokens, int64_t longes
   plan.execution.tokens = tokens;
   plan.execution.fused = fused;
   plan.execution.recompute = level;
+  plan.optimizer += held_sums(ceil_div(s.step_tokens, tokens)) * s.sum_bytes;
   const int64_t most = std::max(tokens, longest);
   plan.activations = static_cast<int64_t>(kSlack * static_cast<double>(activation_bytes(s, most, level, fused)));
   plan.workspace += static_cast<int64_t>(kSlack * static_cast<double>(workspace_bytes(s, most, level)));
@@ -241,10 +245,16 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
   }
   for (const auto& buffer : model.named_buffers()) base.weights += static_cast<int64_t>(buffer.value().nbytes());
   base.workspace = std::max(base.workspace, unpacked_bytes(model, s.element));
+  int64_t trained_bytes = 0;
   for (const ParameterGroup& group : groups) {
-    for (const auto& [path, p] : group.parameters) base.optimizer += 3 * 4 * p.numel();  // gradient, two moments
+    for (const auto& [path, p] : group.parameters) trained_bytes += 4 * p.numel();
   }
+  base.optimizer += 3 * trained_bytes;  // gradient, two moments
 
+  const bool whole_rows = config.packing || config.micro_batch_size;
+  const int64_t mean_length = ceil_div(data.tokens, std::max<int64_t>(1, data.samples));
+  s.step_tokens = config.batch_size * (whole_rows ? config.max_length : std::min(config.max_length, mean_length));
+  if (sum_order_of(model) == SumOrder::kTree) s.sum_bytes = trained_bytes;
   const MemoryPlan leaner = fused ? with_released_weights(base, releasable_bytes(model)) : base;
   if (config.micro_batch_size) {
     const bool low = config.memory == MemoryMode::kLow;

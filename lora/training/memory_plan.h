@@ -28,7 +28,7 @@ struct MemoryPlan {
   ExecutionPlan execution;
   int64_t process = 0;      // the program, its libraries and the data set
   int64_t weights = 0;      // the model's, frozen and trained, as far as the steps read them
-  int64_t optimizer = 0;    // gradients, moments and the method's own state
+  int64_t optimizer = 0;    // gradients with their partial sums, moments and the method's own state
   int64_t activations = 0;  // kept from the forward pass for the backward pass
   int64_t workspace = 0;    // of the layer, or the chunk of the head, that is being computed
   int64_t total() const { return process + weights + optimizer + activations + workspace; }

@@ -4,6 +4,7 @@
 
 #include "lora/training/evaluation.h"
 #include "lora/training/objectives/objectives.h"
+#include "lora/training/pass_losses.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -67,10 +68,17 @@ at::Tensor supervised_loss(LlamaForCausalLM& model, const PassInput& input) {
 }
 
 Whole whole_of(const Objective& objective, LlamaForCausalLM& model, const Dataset& data, const Reference& reference,
-               const Terms& terms, std::span<const Pass> passes, ExecutionPlan plan) {
+               const Terms& terms, std::span<const Pass> passes, ExecutionPlan plan, Replicas& replicas,
+               const std::function<void(size_t pass)>& before) {
   Whole whole{terms};
   if (!objective.has_shared_part()) return whole;
-  for (const Pass& pass : passes) whole.shared += objective.shared_part(model, {data, reference, pass, plan}, terms);
+  PassLosses parts;
+  for (size_t i = 0; i < passes.size(); ++i) {
+    if (count_terms(objective, data, passes[i]).tokens == 0) continue;
+    if (before) before(i);
+    parts.add(objective.shared_part(model, {data, reference, passes[i], plan}, terms));
+  }
+  whole.shared = parts.sum_over(replicas).loss;
   return whole;
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "lora/training/config.h"
 #include "lora/training/measures.h"
 #include "lora/training/passes.h"
+#include "lora/training/replicas.h"
 #include "models/base/names.h"
 #include "models/engine/execution_plan.h"
 
@@ -108,9 +110,10 @@ Terms count_terms(const Objective& objective, const Dataset& data, std::span<con
 int64_t supervised_tokens(const SampleView& sample);
 at::Tensor supervised_loss(LlamaForCausalLM& model, const PassInput& input);
 
-// The sum of shared_part() over those passes that have a term, and the terms of them all. The caller adds the other
-// processes' shares.
+// The terms of the whole, and where the objective has one the sum of shared_part() over those passes that have a term:
+// `passes` of this replica and those of the others. `before`: is called with the index of each pass before it.
 Whole whole_of(const Objective& objective, LlamaForCausalLM& model, const Dataset& data, const Reference& reference,
-               const Terms& terms, std::span<const Pass> passes, ExecutionPlan plan);
+               const Terms& terms, std::span<const Pass> passes, ExecutionPlan plan, Replicas& replicas = alone(),
+               const std::function<void(size_t pass)>& before = {});
 
 }  // namespace lora

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <span>
 
 #include "lora/adapters/inject.h"
 #include "lora/data/shuffle.h"
@@ -45,6 +46,7 @@ Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, RowCurso
       objective_(make_objective(config, model)),
       groups_(make_parameter_groups(trainable_parameters(model), config)),
       optimizer_(groups_, config),
+      sum_order_(sum_order_of(model)),
       total_steps_(config.max_steps ? *config.max_steps : rows_.steps_in(*config.epochs)),
       schedule_(config, total_steps_),
       plan_{.fused = config.fused} {}
@@ -88,20 +90,7 @@ StepMetrics Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
   const ProfileTo profile(profile_);
   const StepRows rows = rows_.next(plan_.tokens);
-  const std::vector<Pass> passes = own_passes(rows);
-  seed_dropout();
-  model_.train();
-  optimizer_.zero_grad();
-  const Whole whole = whole_of_step(rows, passes);
-  double loss = 0;
-  Measures measures;
-  for (const Pass& pass : passes) {
-    const at::Tensor part = objective_->loss(model_, {rows_.data(), reference_, pass, plan_}, whole, measures);
-    part.backward();
-    loss += part.item<double>();
-  }
-  objective_->complete(measures);
-  loss = replicas_->sum(optimizer_.gradients(), loss);
+  auto [loss, measures] = compute_passes(rows);
   hooks_->after_backward();
   const double norm = optimizer_.grad_norm();
   const double factor = schedule_(progress_.step);
@@ -116,25 +105,51 @@ StepMetrics Trainer::step() {
                        .measures = std::move(measures)});
 }
 
-// Dropout's randomness is a function of seed and step, so that no generator's state has to be kept.
-void Trainer::seed_dropout() const {
-  at::manual_seed(SplitMix64(config_.seed ^ SplitMix64(static_cast<uint64_t>(progress_.step)).next()).next());
-}
-
-// Those of this replica that have a term.
-std::vector<Pass> Trainer::own_passes(const StepRows& rows) const {
-  std::vector<Pass> own;
-  for (size_t i = as_size(replicas_->rank()); i < rows.passes.size(); i += as_size(replicas_->count())) {
-    if (count_terms(*objective_, rows_.data(), rows.passes[i]).tokens > 0) own.push_back(rows.passes[i]);
+// Makes the optimizer's gradients those of the whole step.
+LossSum Trainer::compute_passes(const StepRows& rows) {
+  const Block own = own_block(std::ssize(rows.passes), *replicas_);
+  const std::vector<at::Tensor> gradients = optimizer_.gradients();
+  model_.train();
+  const Whole whole = whole_of_step(rows, own);
+  GradientSums sums(std::ssize(rows.passes), sum_order_);
+  PassLosses losses;
+  optimizer_.zero_grad();
+  for (int64_t i = own.first; i < own.end; ++i) {
+    const Pass& pass = rows.passes[as_size(i)];
+    const bool has_terms = count_terms(*objective_, rows_.data(), pass).tokens > 0;
+    if (has_terms) {
+      seed_dropout(i);
+      Measures measures;
+      const at::Tensor part = objective_->loss(model_, {rows_.data(), reference_, pass, plan_}, whole, measures);
+      part.backward();
+      losses.add(part.item<double>(), std::move(measures));
+    }
+    if (sum_order_ == SumOrder::kPlain) continue;  // autograd has added it to those before
+    sums.add({i, i + 1, has_terms ? gradients : std::vector<at::Tensor>()});
+    if (i + 1 == own.end) continue;
+    sums.detach();
+    optimizer_.zero_grad();
   }
-  return own;
+  if (sum_order_ == SumOrder::kPlain) sums.add({own.first, own.end, gradients});
+  LossSum sum = losses.sum_over(*replicas_);
+  objective_->complete(sum.measures);
+  sum_over(*replicas_, sums, gradients);
+  return sum;
 }
 
-Whole Trainer::whole_of_step(const StepRows& rows, const std::vector<Pass>& passes) {
+// Dropout's randomness is a function of seed, step and pass, so that no generator's state has to be kept, and that a
+// pass drops the same wherever it is computed. `draw`: a number of its own for each part of the step that drops.
+void Trainer::seed_dropout(int64_t draw) const {
+  const uint64_t step = SplitMix64(config_.seed ^ SplitMix64(static_cast<uint64_t>(progress_.step)).next()).next();
+  at::manual_seed(SplitMix64(step ^ SplitMix64(static_cast<uint64_t>(draw)).next()).next());
+}
+
+// `own`: this replica's passes.
+Whole Trainer::whole_of_step(const StepRows& rows, Block own) {
   const Terms terms = count_terms(*objective_, rows_.data(), rows.samples);
-  Whole whole = whole_of(*objective_, model_, rows_.data(), reference_, terms, passes, plan_);
-  if (objective_->has_shared_part()) whole.shared = replicas_->sum({}, whole.shared);
-  return whole;
+  const auto passes = std::span(rows.passes).subspan(as_size(own.first), as_size(own.end - own.first));
+  return whole_of(*objective_, model_, rows_.data(), reference_, terms, passes, plan_, *replicas_,
+                  [&](size_t i) { seed_dropout(std::ssize(rows.passes) + own.first + static_cast<int64_t>(i)); });
 }
 
 // False for a step to skip. Throws for one that ends the run.

@@ -12,7 +12,9 @@
 #include "lora/training/adamw.h"
 #include "lora/training/config.h"
 #include "lora/training/evaluation.h"
+#include "lora/training/gradient_sums.h"
 #include "lora/training/objective.h"
+#include "lora/training/pass_losses.h"
 #include "lora/training/progress.h"
 #include "lora/training/replicas.h"
 #include "lora/training/row_cursor.h"
@@ -39,8 +41,8 @@ struct StepMetrics {
 class Trainer {
  public:
   // Trains the model's parameters that require gradients, by make_objective(). `validation` may be
-  // null; it must outlive the trainer, as must what `rows` reads. One thread drives a trainer. Throws Error (exit
-  // code 2) for a learning_rates key or an lr_schedule that means nothing.
+  // null; it must outlive the trainer, as must what `rows` reads. One thread drives a trainer, and those of all replicas
+  // make the same calls. Throws Error (exit code 2) for a learning_rates key or an lr_schedule that means nothing.
   Trainer(LlamaForCausalLM& model, const TrainingConfig& config, RowCursor rows, const Dataset* validation,
           std::shared_ptr<Replicas> replicas = std::make_shared<Replicas>());
 
@@ -52,6 +54,12 @@ class Trainer {
 
   // Whether there is a row for another step; see RowCursor::has_next.
   bool has_rows();
+
+  // Passes of the next step, as it is split under the plan.
+  int64_t passes_a_step() const { return std::ssize(RowCursor(rows_).next(plan_.tokens).passes); }
+
+  // In which a step's gradients are added.
+  SumOrder sum_order() const { return sum_order_; }
 
   // One optimizer step over batch_size rows (fewer at an epoch's end). The loss and its gradient are exact over all of
   // the step's terms, however its rows are split into passes. Where the loss or the gradient is not finite, the step is
@@ -65,7 +73,7 @@ class Trainer {
 
   // Of the validation set; see evaluation.h.
   Evaluation evaluate() {
-    return lora::evaluate(model_, *objective_, *validation_, validation_reference_, config_, plan_);
+    return lora::evaluate(model_, *objective_, *validation_, validation_reference_, config_, plan_, *replicas_);
   }
 
   const Progress& progress() const { return progress_; }
@@ -93,9 +101,9 @@ class Trainer {
   void set_profile(WorkTimes* times) { profile_ = times; }
 
  private:
-  void seed_dropout() const;
-  std::vector<Pass> own_passes(const StepRows& rows) const;
-  Whole whole_of_step(const StepRows& rows, const std::vector<Pass>& passes);
+  void seed_dropout(int64_t draw) const;
+  Whole whole_of_step(const StepRows& rows, Block own);
+  LossSum compute_passes(const StepRows& rows);
   bool is_finite(double loss, double norm);
   void update(double norm, double factor);
   StepMetrics finish(const StepRows& rows, StepMetrics metrics);
@@ -109,6 +117,7 @@ class Trainer {
   Reference reference_, validation_reference_;
   std::vector<ParameterGroup> groups_;
   AdamW optimizer_;
+  SumOrder sum_order_;
   int64_t total_steps_;
   Schedule schedule_;
   std::unique_ptr<TrainingHooks> hooks_ = std::make_unique<TrainingHooks>();

@@ -26,6 +26,12 @@ inline std::string without_component(const Error& error) {
   return text.substr(text.find("] ") + 2);
 }
 
+// How a program ends that did not do what it was asked for.
+struct Failure {
+  int code = 0;              // an exit code
+  std::string message = {};  // one message for stderr
+};
+
 // A program's arguments or a recipe: exit code 2.
 struct RecipeError : Error {
   explicit RecipeError(const std::string& message) : Error(ExitCode::kRecipe, "recipe", message) {}
@@ -53,6 +59,10 @@ struct StorageError : Error {
 // A loss, gradient or weight that is not finite: exit code 6.
 struct NumericsError : Error {
   explicit NumericsError(const std::string& message) : Error(ExitCode::kNumerics, "numerics", message) {}
+};
+// Processes that train together: exit code 7.
+struct DistributedError : Error {
+  explicit DistributedError(const std::string& message) : Error(ExitCode::kDistributed, "distributed", message) {}
 };
 
 }  // namespace lora

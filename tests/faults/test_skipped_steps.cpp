@@ -17,14 +17,20 @@ namespace {
 constexpr auto kInfinity = std::numeric_limits<float>::infinity();
 
 // Puts an infinity into one gradient of the given steps, counted from 1.
-struct BadGradients : Replicas {
-  explicit BadGradients(std::set<int> which) : steps(std::move(which)) {}
-  double sum(const std::vector<at::Tensor>& gradients, double loss) override {
-    if (steps.contains(++step)) at::Tensor(gradients.front()).view(-1)[3] = kInfinity;
-    return loss;
+struct BadGradients : TrainingHooks {
+  BadGradients(Trainer& which_trainer, std::set<int> which) : trainer(which_trainer), steps(std::move(which)) {}
+  void after_backward() override {
+    if (steps.contains(++step)) trainer.optimizer().gradients().front().view(-1)[3] = kInfinity;
   }
+  Trainer& trainer;
   std::set<int> steps;
   int step = 0;
+};
+
+struct BadFixture : Fixture {
+  BadFixture(const TrainingConfig& config, std::set<int> which, double dropout = 0) : Fixture(config, dropout) {
+    trainer->set_hooks(std::make_unique<BadGradients>(*trainer, std::move(which)));
+  }
 };
 
 TrainingConfig config_of(int64_t max_nonfinite_steps) {
@@ -37,7 +43,7 @@ TrainingConfig config_of(int64_t max_nonfinite_steps) {
 }  // namespace
 
 TEST_CASE("B: one Inf gradient is skipped and counted, and the next step is trained") {
-  Fixture run(config_of(3), 0, false, std::make_shared<BadGradients>(std::set{3}));
+  BadFixture run(config_of(3), {3});
   const StepMetrics first = run.trainer->step();
   CHECK_FALSE(first.skipped);
   CHECK_FALSE(run.trainer->step().skipped);
@@ -59,9 +65,9 @@ TEST_CASE("B: one Inf gradient is skipped and counted, and the next step is trai
 }
 
 TEST_CASE("B: one Inf gradient skipped: a resumed run has the bits of one that never stopped") {
-  Fixture whole(config_of(3), 0.2, false, std::make_shared<BadGradients>(std::set{2, 5}));
+  BadFixture whole(config_of(3), {2, 5}, 0.2);
   for (int i = 0; i < 8; ++i) whole.trainer->step();
-  Fixture first(config_of(3), 0.2, false, std::make_shared<BadGradients>(std::set{2, 5}));
+  BadFixture first(config_of(3), {2, 5}, 0.2);
   for (int i = 0; i < 5; ++i) first.trainer->step();
   Fixture second(config_of(3), 0.2);
   {
@@ -77,13 +83,13 @@ TEST_CASE("B: one Inf gradient skipped: a resumed run has the bits of one that n
 }
 
 TEST_CASE("B: repeated non-finite steps end the run") {
-  Fixture run(config_of(2), 0, false, std::make_shared<BadGradients>(std::set{2, 4, 5, 6}));
+  BadFixture run(config_of(2), {2, 4, 5, 6});
   for (int i = 0; i < 5; ++i) run.trainer->step();
   const auto before = run.weights();
   CHECK_THROWS_WITH(run.trainer->step(), Contains("step 6: ") && Contains("The 2 steps before were skipped"));
   CHECK(run.trainer->progress().step == 5);
   CHECK(distance(run.weights(), before) == 0);
-  Fixture strict(config_of(0), 0, false, std::make_shared<BadGradients>(std::set{1}));
+  BadFixture strict(config_of(0), {1});
   CHECK_THROWS_AS(strict.trainer->step(), NumericsError);
 }
 

@@ -39,6 +39,7 @@ TEST_CASE("each key that another key leaves without an effect is named, with the
       {"model.double_quantization=false", "it is of quantization nf4, found none"},
       {"model.new_tokens_init=mean", "there are no new_tokens"},
       {"adapter.ignored_options=[x]", "it is about the file of init_from, and there is none"},
+      {"distributed.by=adapters", "the recipe has no list of adapters"},
       {"evaluation.show=1", "exact_match is 0, so that no row is answered"},
       {"evaluation.max_new_tokens=3", "exact_match is 0, so that no row is answered"},
       {"data.cleaning.length=drop", "the rule has neither min_chars nor max_chars"},

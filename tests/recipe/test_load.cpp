@@ -125,6 +125,23 @@ TEST_CASE("every key of the contract reaches its member") {
   CHECK(recipe.exports == std::vector<std::string>{"peft", "torchscript", "huggingface"});
 }
 
+TEST_CASE("distributed.timeout is a time with or without a unit") {
+  const auto timeout = [](const std::string& text) {
+    return load_text(std::string(kMinimal) + "\n", {"distributed.timeout=" + text}).distributed.timeout;
+  };
+  CHECK(load_text(kMinimal).distributed.timeout == 600);
+  CHECK(timeout("90") == 90);
+  CHECK(timeout("90s") == 90);
+  CHECK(timeout("1.5 m") == 90);
+  CHECK(timeout("2h") == 7200);
+  for (const char* wrong : {"0", "0.5s", "-1m", "soon", "10 minutes", "1d", "010", "[1]"}) {
+    CAPTURE(wrong);
+    CHECK_THROWS_WITH(timeout(wrong), Catch::Matchers::Contains("distributed.timeout") &&
+                                          Catch::Matchers::Contains("such as 90, 90s, 10m or 1h"));
+  }
+  CHECK_THROWS_WITH(load_text(kMinimal, {"distributed.by=rows"}), Catch::Matchers::Contains("distributed.by"));
+}
+
 TEST_CASE("memory_limit is a number of bytes with or without a unit") {
   const auto limit = [](const std::string& text) {
     return load_text(std::string(kMinimal) + "\n", {"training.memory_limit=" + text}).training.memory_limit;

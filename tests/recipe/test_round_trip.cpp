@@ -403,6 +403,9 @@ evaluation:
   exact_match: 0
   show: 3
   max_new_tokens: 64
+distributed:
+  by: passes
+  timeout: 600.0
 output_dir: runs/example
 export: [peft]
 )");

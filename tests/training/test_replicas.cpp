@@ -2,11 +2,13 @@
 
 #include "lora/training/replicas.h"
 
-#include <barrier>
-#include <thread>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
 
 #include "lora/training/loop.h"
 #include "tests/catch.h"
+#include "tests/training/meeting.h"
 #include "tests/training/small_run.h"
 
 using namespace lora;
@@ -14,72 +16,64 @@ using namespace lora::test;
 
 namespace {
 
-// Where two trainers, each on a thread of its own, add up.
-struct Meeting {
-  std::barrier<> both{2};
-  std::vector<at::Tensor> gradients[2];
-  double losses[2] = {};
-  bool asked[2] = {};
+struct Trained {
+  std::vector<at::Tensor> weights;
+  std::vector<StepMetrics> steps;
+  std::vector<double> evaluations;
+  LoopEnd end = LoopEnd::kDone;
 };
 
-class OneOfTwo final : public Replicas {
- public:
-  OneOfTwo(Meeting& meeting, int64_t rank) : meeting_(meeting), rank_(rank) {}
-  int64_t rank() const override { return rank_; }
-  int64_t count() const override { return 2; }
-  double sum(const std::vector<at::Tensor>& gradients, double loss) override {
-    meeting_.gradients[rank_].clear();
-    for (const at::Tensor& gradient : gradients) meeting_.gradients[rank_].push_back(gradient.clone());
-    meeting_.losses[rank_] = loss;
-    meeting_.both.arrive_and_wait();
-    for (size_t i = 0; i < gradients.size(); ++i) {
-      at::Tensor(gradients[i]).copy_(meeting_.gradients[0][i] + meeting_.gradients[1][i]);
-    }
-    const double all = meeting_.losses[0] + meeting_.losses[1];
-    meeting_.both.arrive_and_wait();
-    return all;
-  }
-  bool agree_to_stop(bool asked) override {
-    meeting_.asked[rank_] = asked;
-    meeting_.both.arrive_and_wait();
-    const bool any = meeting_.asked[0] || meeting_.asked[1];
-    meeting_.both.arrive_and_wait();
-    return any;
-  }
-
- private:
-  Meeting& meeting_;
-  int64_t rank_;
-};
+// Replica 0 is asked to stop after its fourth step.
+Trained trained(const TrainingConfig& config, const std::shared_ptr<Replicas>& replicas) {
+  Fixture run(config, 0, false, replicas);
+  Trained result;
+  LoopEvents events;
+  events.on_step = [&](const StepMetrics& metrics) { result.steps.push_back(metrics); };
+  events.on_evaluation = [&](const Evaluation& one, bool) { result.evaluations.push_back(one.loss); };
+  events.save = [] {};
+  events.stop_requested = [&] {
+    return agree_on_signal(*replicas, replicas->rank() == 0 && result.steps.size() == 4 ? 15 : 0) != 0;
+  };
+  result.end = run_loop(*run.trainer, config, events);
+  result.weights = run.weights();
+  return result;
+}
 
 }  // namespace
 
-TEST_CASE("replicas that share a step's passes make the update of one that does all, and stop together") {
+TEST_CASE("replicas that share a step's passes make the same bits as one that does all, and stop together") {
   TrainingConfig config = base_config();
-  config.micro_batch_size = 1;
-  Fixture alone(config);
-  Meeting meeting;
-  Fixture first(config, 0, false, std::make_shared<OneOfTwo>(meeting, 0));
-  Fixture second(config, 0, false, std::make_shared<OneOfTwo>(meeting, 1));
-  const auto train = [&](Fixture& run, bool asked, std::vector<StepMetrics>& steps) {
-    LoopEvents events;
-    events.on_step = [&](const StepMetrics& metrics) { steps.push_back(metrics); };
-    events.on_evaluation = [](const Evaluation&, bool) {};
-    events.save = [] {};
-    events.stop_requested = [&] { return asked && steps.size() == 4; };
-    return run_loop(*run.trainer, config, events);
-  };
-  std::vector<StepMetrics> whole, steps, others;
-  std::thread other([&] { CHECK(train(second, false, others) == LoopEnd::kStopped); });
-  CHECK(train(first, true, steps) == LoopEnd::kStopped);
-  other.join();
-  CHECK(train(alone, true, whole) == LoopEnd::kStopped);
-  REQUIRE(steps.size() == whole.size());
-  for (size_t i = 0; i < whole.size(); ++i) {
-    CHECK(steps[i].loss == Approx(whole[i].loss).epsilon(1e-6));
-    CHECK(steps[i].loss == others[i].loss);
-    CHECK(steps[i].tokens == whole[i].tokens);
+  config.micro_batch_size = 1;  // five passes a step
+  config.eval_every = 2;
+  const Trained whole = trained(config, std::make_shared<Replicas>());
+  CHECK(whole.end == LoopEnd::kStopped);
+  REQUIRE(whole.steps.size() == 4);
+  for (const int64_t count : {2, 3, 5}) {
+    std::vector<Trained> parts(static_cast<size_t>(count));
+    run_together(count, [&](std::shared_ptr<Replicas> replicas) {
+      parts[static_cast<size_t>(replicas->rank())] = trained(config, replicas);
+    });
+    CAPTURE(count);
+    for (const Trained& part : parts) {
+      CHECK(part.end == LoopEnd::kStopped);
+      REQUIRE(part.steps.size() == whole.steps.size());
+      for (size_t i = 0; i < whole.steps.size(); ++i) {
+        CHECK(part.steps[i].loss == whole.steps[i].loss);
+        CHECK(part.steps[i].grad_norm == whole.steps[i].grad_norm);
+        CHECK(part.steps[i].tokens == whole.steps[i].tokens);
+      }
+      CHECK(part.evaluations == whole.evaluations);
+      CHECK(distance(part.weights, whole.weights) == 0);
+    }
   }
-  CHECK(distance(first.weights(), second.weights()) == 0);
-  CHECK(distance(first.weights(), alone.weights()) < 1e-5);
+}
+
+TEST_CASE("gathered values are any number, infinite ones too") {
+  run_together(2, [&](std::shared_ptr<Replicas> replicas) {
+    const double own = replicas->rank() == 0 ? std::numeric_limits<double>::infinity() : std::nan("");
+    const auto all = gather_values(*replicas, {own, 0.1 + static_cast<double>(replicas->rank())});
+    const bool right = all.size() == 2 && std::isinf(all[0][0].get<double>()) && std::isnan(all[1][0].get<double>()) &&
+                       all[0][1].get<double>() == 0.1 && all[1][1].get<double>() == 1.1;
+    if (!right) std::abort();
+  });
 }

@@ -1,8 +1,10 @@
 #include "lora/app/training/active_run.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "lora/app/data/prepared_data.h"
+#include "lora/app/training/agreement.h"
 #include "lora/app/training/base_record.h"
 #include "lora/app/training/data_record.h"
 #include "lora/app/training/machine.h"
@@ -11,9 +13,11 @@
 #include "lora/checkpoints/training_state.h"
 #include "lora/data/chat_template.h"
 #include "lora/data/template_files.h"
+#include "lora/inference/generation.h"
 #include "lora/log/log.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
+#include "models/base/numbers.h"
 
 namespace lora {
 namespace {
@@ -71,11 +75,26 @@ Answers ActiveRun::answer(int64_t step, double epoch) {
 }
 
 Answers ActiveRun::generate_answers() const {
+  constexpr auto kBatch = static_cast<int64_t>(kPromptsAtOnce);
   const std::vector<DataSource> sources =
       sources_as_found(planned_.prepared.data->config.validation, planned_.prepared.data->validation);
-  return answer_questions(planned_.model(), *planned_.prepared.tokenizer, questions_,
-                          end_ids(planned_.model(), *planned_.prepared.tokenizer, recipe().data, sources),
-                          recipe().evaluation.max_new_tokens);
+  // Whole batches, so that each is computed as one process would.
+  Replicas& replicas = trainer().replicas();
+  const Block batches = own_block(std::ssize(questions_) == 0 ? 0 : ceil_div(std::ssize(questions_), kBatch), replicas);
+  const auto question = [&](int64_t batch) {
+    return questions_.begin() + std::min(std::ssize(questions_), batch * kBatch);
+  };
+  const std::vector<Question> own(question(batches.first), question(batches.end));
+  const Answers given =
+      answer_questions(planned_.model(), *planned_.prepared.tokenizer, own,
+                       end_ids(planned_.model(), *planned_.prepared.tokenizer, recipe().data, sources),
+                       recipe().evaluation.max_new_tokens);
+  Answers all;
+  for (const nlohmann::json& one : gather_values(replicas, {given.exact, given.texts})) {
+    all.exact += one[0].get<int64_t>();
+    for (const nlohmann::json& text : one[1]) all.texts.push_back(text);
+  }
+  return all;
 }
 
 void ActiveRun::write_answers(const Answers& answers, int64_t step, double epoch) {
@@ -104,7 +123,10 @@ void ActiveRun::step(ProgressDisplay& display) {
     display.note(evaluation_line(evaluation, best, name()));
   };
   events.save = [&] { save(); };
-  events.stop_requested = [] { return stop_signal() != 0; };
+  events.stop_requested = [&] {
+    stop_signal_ = agree_on_signal(trainer().replicas(), stop_signal());
+    return stop_signal_ != 0;
+  };
   end_ = loop_turn(trainer(), recipe().training, events);
 }
 
@@ -113,8 +135,8 @@ void ActiveRun::save() {
   const Progress& progress = trainer().progress();
   if (progress.step == saved_step_) return;
   trainer().expect_finite_weights();
-  directory().sync_metrics();
-  directory().checkpoints().write(progress.step, [&](const std::filesystem::path& checkpoint) {
+  expect_same_stream();
+  directory().write_checkpoint(progress.step, [&](const std::filesystem::path& checkpoint) {
     const PreparedRun& prepared = planned_.prepared;
     write_training_state(checkpoint, planned_.adapted, trainer(), recipe().model.path, to_yaml(recipe()));
     write_file_atomically(checkpoint / kBaseRecord, prepared.base);
@@ -125,9 +147,16 @@ void ActiveRun::save() {
   saved_step_ = progress.step;
 }
 
-void ActiveRun::prune() {
-  directory().checkpoints().prune(recipe().training.checkpoint_keep, {trainer().progress().best_step});
+// Each process reads a stream for itself, so what it has read is compared again and again.
+void ActiveRun::expect_same_stream() const {
+  const PreparedRun& prepared = planned_.prepared;
+  if (!prepared.streams() || trainer().replicas().count() == 1) return;
+  expect_agreement(trainer().replicas(),
+                   {{"streamed data",
+                     data_record(prepared.train(), prepared.data->stream.samples.get(), prepared.data->validation)}});
 }
+
+void ActiveRun::prune() { directory().prune(recipe().training.checkpoint_keep, {trainer().progress().best_step}); }
 
 void ActiveRun::stop() {
   save();
@@ -140,7 +169,8 @@ void train(std::vector<ActiveRun>& runs) {
     done += run.trainer().progress().step;
     total += run.trainer().total_steps();
   }
-  ProgressDisplay display(done, total);
+  const bool launched = runs.front().planned().prepared.options.together;
+  ProgressDisplay display(done, total, /*redraws=*/!launched);
   const auto unfinished = [](const ActiveRun& run) { return !run.end(); };
   while (std::ranges::any_of(runs, unfinished)) {
     for (ActiveRun& run : runs) {

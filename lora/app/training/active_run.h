@@ -28,6 +28,8 @@ class ActiveRun {
   void step(ProgressDisplay& display);
   // Why the run ended; none: it continues.
   std::optional<LoopEnd> end() const { return end_; }
+  // The signal that stopped it, in whichever process it came; 0: none.
+  int stopped_by() const { return stop_signal_; }
   // Writes a checkpoint of the current step, unless there is one.
   void save();
   // save(), and an end that was decided outside.
@@ -56,6 +58,7 @@ class ActiveRun {
   double epoch() const { return epoch_; }
 
  private:
+  void expect_same_stream() const;
   // Removes the checkpoints that the recipe does not keep.
   void prune();
   Answers generate_answers() const;
@@ -69,6 +72,7 @@ class ActiveRun {
   std::unique_ptr<StepProfile> profile_ = std::make_unique<StepProfile>();  // the trainer refers to it
   double peak_flops_ = 0, epoch_ = 0;
   int64_t resumed_step_ = 0, saved_step_ = 0;
+  int stop_signal_ = 0;
   std::optional<LoopEnd> end_;
 };
 

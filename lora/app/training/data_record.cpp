@@ -43,11 +43,13 @@ std::string described(const ordered_json& file) {
 
 }  // namespace
 
+std::string data_record(const Dataset& train, const SampleStream* stream, const Dataset& validation) {
+  return record_of(train, stream, validation).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
 void write_data_record(const std::filesystem::path& checkpoint, const Dataset& train, const SampleStream* stream,
                        const Dataset& validation) {
-  const ordered_json record = record_of(train, stream, validation);
-  write_file_atomically(checkpoint / kRecordFile,
-                        record.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  write_file_atomically(checkpoint / kRecordFile, data_record(train, stream, validation));
 }
 
 void expect_same_data(const std::filesystem::path& checkpoint, const Dataset& train, const SampleStream* stream,

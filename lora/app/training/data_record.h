@@ -9,6 +9,9 @@
 
 namespace lora {
 
+// The text of data.json, see below.
+std::string data_record(const Dataset& train, const SampleStream* stream, const Dataset& validation);
+
 // Writes data.json into a checkpoint's directory: the files of both sets with their sizes and SHA-256. Of a stream
 // (null: none), in place of `train`: each source with its bytes on the disk, and how many samples it has given so far
 // with their SHA-256. Throws StorageError.

@@ -49,13 +49,17 @@ std::string end_report(const ActiveRun& run) {
 std::string take_best_weights(ActiveRun& run) {
   const Progress& progress = run.trainer().progress();
   if (!run.recipe().training.keep_best || progress.best_step == 0 || progress.best_step == progress.step) return "";
-  read_trained_weights(run.directory().checkpoints().verified(progress.best_step), run.planned().adapted);
+  const SharedDirectory best(run.trainer().replicas(), run.directory().writes()
+                                                           ? run.directory().checkpoints().verified(progress.best_step)
+                                                           : "");
+  read_trained_weights(best.path(), run.planned().adapted);
   const std::string& by = run.recipe().training.best_by;
   return "The best weights are those of step " + std::to_string(progress.best_step) + ", with a validation " + by +
          " of " + fixed(by == "loss" || progress.best_loss > 0 ? progress.best_loss : -progress.best_loss, 4) + "\n";
 }
 
 std::string write_exports(const ActiveRun& run) {
+  if (!run.directory().writes()) return "";
   const Recipe& recipe = run.recipe();
   std::vector<std::vector<std::string>> written;
   for (const std::string& name : recipe.exports) {

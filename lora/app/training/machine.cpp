@@ -6,33 +6,70 @@
 #include <unistd.h>
 
 #include <ATen/ATen.h>
+#include <ATen/Version.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <limits>
-#include <set>
+#include <map>
 #include <string>
 
 #include "models/engine/operations.h"
 
 namespace lora {
 
-int64_t physical_cores() {
+CoreList usable_cores() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
-  std::set<std::string> cores;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return {};
+  std::map<std::string, std::vector<int>> cores;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed)) continue;
     std::ifstream in("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
     std::string siblings;
     if (!std::getline(in, siblings)) siblings = "cpu" + std::to_string(cpu);
-    cores.insert(siblings);
+    cores[siblings].push_back(cpu);
   }
-  return std::max<int64_t>(1, static_cast<int64_t>(cores.size()));
+  CoreList list;
+  for (auto& [siblings, cpus] : cores) list.push_back(std::move(cpus));
+  std::ranges::sort(list);
+  return list;
 }
+
+int64_t physical_cores() { return std::max<int64_t>(1, std::ssize(usable_cores())); }
+
+void use_cores(const CoreList& cores) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const std::vector<int>& core : cores) {
+    for (const int cpu : core) CPU_SET(cpu, &set);
+  }
+  sched_setaffinity(0, sizeof set, &set);
+}
+
+void use_all_cores() {
+  cpu_set_t set;
+  std::memset(&set, 0xff, sizeof set);  // the system keeps those that there are
+  sched_setaffinity(0, sizeof set, &set);
+}
+
+std::string host_name() {
+  char name[256] = {};
+  ::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+std::string machine_name() {
+  std::ifstream in("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(in, id);
+  return host_name() + " " + id;
+}
+
+std::string instruction_set() { return at::get_cpu_capability(); }
 
 int64_t peak_memory_bytes() {
   rusage usage{};

@@ -4,11 +4,26 @@
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace lora {
 
-// Cores this process may use, counting the two threads of one core once; at least 1.
+// The CPUs (hardware threads) that this process may use, by physical core.
+using CoreList = std::vector<std::vector<int>>;
+CoreList usable_cores();
+// Their number, at least 1.
 int64_t physical_cores();
+// Binds this thread, and those that it starts from now on, to these cores; to all that the system gives. A system that
+// refuses is not an error: they run where they ran.
+void use_cores(const CoreList& cores);
+void use_all_cores();
+
+std::string host_name();
+// The host's name and an id of the system that runs, which two machines of one name do not share.
+std::string machine_name();
+// The instruction set that LibTorch's kernels take: "AVX512".
+std::string instruction_set();
 
 // The largest resident memory of this process so far, in bytes.
 int64_t peak_memory_bytes();

@@ -63,7 +63,8 @@ PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
   expect_positions(set.model()->config().rope, std::max(run.prepared.train().longest(), data.validation.longest()));
   RowCursor rows = run.prepared.streams() ? RowCursor(*data.stream.samples, recipe.training, recipe.data.shuffle)
                                           : RowCursor(data.train, recipe.training, recipe.data.shuffle, data.mixture);
-  run.trainer = std::make_unique<Trainer>(run.model(), recipe.training, std::move(rows), held_out);
+  run.trainer =
+      std::make_unique<Trainer>(run.model(), recipe.training, std::move(rows), held_out, run.prepared.options.replicas);
   run.trainer->set_hooks(training_hooks(run.adapted, run.trainer->total_steps()));
   for (const std::string& name : recipe.exports) check_export(name, run.export_source());
   return run;

@@ -1,10 +1,14 @@
 #include "lora/app/training/prepared_run.h"
 
+#include <nlohmann/json.hpp>
+
 #include "lora/app/data/cleaning_report.h"
 #include "lora/app/data/prepared_data.h"
 #include "lora/app/source/trained_model.h"
+#include "lora/app/training/agreement.h"
 #include "lora/app/training/base_record.h"
 #include "lora/app/training/data_record.h"
+#include "lora/app/training/sample_hash.h"
 #include "lora/data/encode_options.h"
 #include "models/base/error.h"
 
@@ -39,12 +43,22 @@ void expect_both_marks(const PreparedRun& run) {
                   (good > 0 ? "false" : "true") + ", or training.preference." + missing + ": 0 to do without");
 }
 
+// What every process has read for itself.
+void expect_same_start(const PreparedRun& run) {
+  Replicas& replicas = *run.options.replicas;
+  if (replicas.count() == 1) return;
+  const std::string weights = run.base.empty() ? "" : nlohmann::json::parse(run.base).at("weights").dump(2);
+  expect_agreement(replicas, {{"base model", weights},
+                              {"training data", described_samples(run.train())},
+                              {"validation data", described_samples(run.data->validation)}});
+}
+
 PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, const Tokenizer& tokenizer,
                         const std::shared_ptr<MadeDirectories>& above) {
   PreparedRun run{
       .name = named.name, .recipe = named.recipe, .options = options, .tokenizer = &tokenizer, .above = above};
   if (!options.dry_run) {
-    run.directory = std::make_unique<RunDirectory>(run.recipe.output_dir, options.start);
+    run.directory = std::make_unique<RunDirectory>(run.recipe.output_dir, options.start, *options.replicas);
     run.directory->expect_same_run(run.recipe);
     run.warnings = run.directory->warnings();
     run.base = base_record(run.recipe.model.path);
@@ -54,10 +68,13 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
     }
   }
   CacheOptions cache{.directory = cache_directory(run.recipe.data.cache_dir), .keep = !options.dry_run};
-  run.labels = choose_labels(run.recipe, cache);
-  cache.beside = template_files(run.recipe.data);
-  run.data = std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache));
+  first_then_others(*options.replicas, [&] {
+    run.labels = choose_labels(run.recipe, cache);
+    cache.beside = template_files(run.recipe.data);
+    run.data = std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache));
+  });
   if (!run.streams()) expect_both_marks(run);
+  expect_same_start(run);
   const std::vector<DataSource>& sources = run.recipe.data.train;
   run.chat = run.data->prepared ? prepared_template(sources.front().path, tokenizer)
                                 : trained_template(run.recipe.data, sources_as_found(sources, run.train()), tokenizer);
@@ -76,7 +93,7 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
 std::vector<PreparedRun> prepare_runs(const std::vector<NamedRecipe>& recipes, const RunOptions& options,
                                       const Tokenizer& tokenizer) {
   std::shared_ptr<MadeDirectories> above;
-  if (!options.dry_run && !recipes.front().name.empty()) {
+  if (!options.dry_run && !recipes.front().name.empty() && options.replicas->rank() == 0) {
     const std::filesystem::path directory = std::filesystem::path(recipes.front().recipe.output_dir).parent_path();
     expect_unused(directory);
     for (const NamedRecipe& one : recipes) {

@@ -23,6 +23,8 @@ namespace lora {
 struct RunOptions {
   Start start = Start::kUnused;
   bool dry_run = false, profile = false;
+  std::shared_ptr<Replicas> replicas = std::make_shared<Replicas>();  // that train these runs together
+  bool together = false;  // a launcher started more processes than this one, for these runs or for others
 };
 
 // Nothing is written yet but the lock, which is removed if the run does not begin. Move-only. Addresses stay the same.
@@ -48,7 +50,8 @@ struct PreparedRun {
 };
 
 // The runs of a recipe file. RecipeError, DataError or StorageError where one cannot begin; directories are checked for
-// an earlier run before the first is locked.
+// an earlier run before the first is locked. Replicas read the data after the one of rank 0, which leaves it in the
+// cache; DistributedError where the weights or the rows of one are others.
 std::vector<PreparedRun> prepare_runs(const std::vector<NamedRecipe>& recipes, const RunOptions& options,
                                       const Tokenizer& tokenizer);
 

@@ -3,9 +3,11 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
+#include "lora/app/training/sample_hash.h"
 #include "lora/data/cache.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
@@ -22,16 +24,6 @@ void add(Sha256& hash, std::string_view text) {
   const uint64_t size = text.size();
   hash.update(&size, sizeof size);
   hash.update(text.data(), text.size());
-}
-
-void add_samples(Sha256& hash, const Dataset& data) {
-  for (int64_t i = 0; i < data.size(); ++i) {
-    const SampleView sample = data[i];
-    const int64_t shape[] = {sample.length(), sample.fork.prompt, sample.fork.second};
-    hash.update(shape, sizeof shape);
-    hash.update(sample.ids.data(), sample.ids.size_bytes());
-    hash.update(sample.supervised.data(), sample.supervised.size_bytes());
-  }
 }
 
 void add_tensor(Sha256& hash, const std::string& name, const at::Tensor& tensor) {
@@ -107,15 +99,20 @@ Found find_reference(const PlannedRun& run, const std::string& start, const Data
   const fs::path directory = cache_directory(run.recipe().data.cache_dir);
   const fs::path path = start.empty() ? fs::path() : directory / (key_of(start, data) + ".reference");
   Found found;
+  std::optional<Reference> kept;
   try {
     if (!path.empty()) open_cache(directory);
-    if (auto kept = path.empty() ? std::nullopt : read_reference(path, data.size()))
-      return {*std::move(kept), true, ""};
+    if (!path.empty()) kept = read_reference(path, data.size());
   } catch (const Error& error) {
     found.problem = error.what();
   }
-  found.reference =
-      compute_reference(run.model(), run.trainer->objective(), data, run.recipe().training, run.plan.execution);
+  // It is computed together, so where one process lacks it all take part.
+  Replicas& replicas = run.trainer->replicas();
+  bool all_have = true;
+  for (const nlohmann::json& one : gather_values(replicas, kept.has_value())) all_have = all_have && one.get<bool>();
+  if (all_have) return {*std::move(kept), true, ""};
+  found.reference = compute_reference(run.model(), run.trainer->objective(), data, run.recipe().training,
+                                      run.plan.execution, replicas);
   if (path.empty() || !found.problem.empty()) return found;
   try {
     write_reference(path, found.reference);

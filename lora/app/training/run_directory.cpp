@@ -64,16 +64,28 @@ void expect_unused(const fs::path& path) {
                      "checkpoint, or --restart to begin anew");
 }
 
-RunDirectory::RunDirectory(const fs::path& path, Start start) : path_(path), start_(start), checkpoints_(path) {
-  if (start == Start::kUnused) expect_unused(path);
-  lock_ = std::make_unique<RunLock>(path);
+RunDirectory::RunDirectory(const fs::path& path, Start start, Replicas& replicas)
+    : path_(path), start_(start), writes_(replicas.rank() == 0), checkpoints_(path) {
+  if (writes_) {
+    if (start == Start::kUnused) expect_unused(path);
+    lock_ = std::make_unique<RunLock>(path);
+  }
   if (start != Start::kResume) return;
+  if (writes_) find_checkpoint();
+  const int64_t step = std::stoll(from_first(replicas, std::to_string(resume_from_ ? resume_from_->step : -1)));
+  if (step < 0) return;
+  shared_ = std::make_unique<SharedDirectory>(replicas, resume_from_ ? resume_from_->directory : "");
+  resume_from_ = Checkpoint{step, shared_->path()};
+}
+
+// Where a resumed run continues.
+void RunDirectory::find_checkpoint() {
   const NewestCheckpoint newest = checkpoints_.newest_whole();
   for (const SkippedCheckpoint& skipped : newest.skipped) {
     warnings_.push_back(skipped.directory.string() + " is damaged and passed over: " + skipped.reason);
   }
   resume_from_ = newest.checkpoint;
-  if (!resume_from_ && !newest.skipped.empty()) throw_none_readable(path, newest.skipped);
+  if (!resume_from_ && !newest.skipped.empty()) throw_none_readable(path_, newest.skipped);
 }
 
 void RunDirectory::expect_same_run(const Recipe& recipe) {
@@ -95,6 +107,8 @@ void RunDirectory::expect_same_run(const Recipe& recipe) {
 }
 
 void RunDirectory::begin(const Recipe& recipe) {
+  shared_.reset();  // it has been read
+  if (!writes_) return;
   remove_leftovers_of(path_);
   if (start_ == Start::kRestart && holds_run(path_)) move_aside(path_);
   write_file_atomically(path_ / "recipe.yaml", to_yaml(recipe));
@@ -118,7 +132,7 @@ void RunDirectory::write_step(const StepMetrics& metrics, double peak_flops) {
   if (metrics.skipped) row["skipped"] = true;
   for (const Measures::Mean& mean : metrics.measures.means()) row[mean.name] = mean.value();
   row.update(metrics.method);
-  metrics_->append(row.dump());
+  append(row);
 }
 
 void RunDirectory::write_evaluation(const Progress& progress, double epoch, const Evaluation& evaluation) {
@@ -131,13 +145,27 @@ void RunDirectory::write_evaluation(const Progress& progress, double epoch, cons
     row["eval_perplexity"] = std::exp(evaluation.loss);
   }
   row["best_step"] = progress.best_step;
-  metrics_->append(row.dump());
+  append(row);
 }
 
 void RunDirectory::write_exact_match(int64_t step, double epoch, double loss, int64_t exact, int64_t rows) {
   const ordered_json row = {
       {"step", step}, {"epoch", epoch}, {"eval_loss", loss}, {"exact_match", exact}, {"exact_match_rows", rows}};
-  metrics_->append(row.dump());
+  append(row);
+}
+
+void RunDirectory::append(const ordered_json& row) {
+  if (writes_) metrics_->append(row.dump());
+}
+
+void RunDirectory::write_checkpoint(int64_t step, const std::function<void(const fs::path&)>& fill) {
+  if (!writes_) return;
+  metrics_->sync();
+  checkpoints_.write(step, fill);
+}
+
+void RunDirectory::prune(int64_t keep_newest, const std::vector<int64_t>& protected_steps) {
+  if (writes_) checkpoints_.prune(keep_newest, protected_steps);
 }
 
 }  // namespace lora

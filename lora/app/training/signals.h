@@ -3,8 +3,9 @@
 
 namespace lora {
 
-// The first signal is noted; a second one ends the process at once, as it would have without this.
-void note_stop_signals();
+// The first signal is noted; a second one ends the process at once, as it would have without this. `together`: with
+// other processes, by a launcher. SIGUSR1, which mpirun passes on to them at once, is then noted as SIGTERM.
+void note_stop_signals(bool together);
 
 // The signal noted, 0 where there was none.
 int stop_signal();
