@@ -2,6 +2,8 @@
 // --interactive]
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -13,6 +15,7 @@
 #include "lora/app/source/named_path.h"
 #include "lora/app/source/trained_model.h"
 #include "lora/app/source/trained_source.h"
+#include "lora/app/training/machine.h"
 #include "lora/cli/program.h"
 #include "lora/data/sample.h"
 #include "lora/data/spelled_tokens.h"
@@ -29,12 +32,32 @@ namespace {
 
 struct Options {
   std::string model, prompt, prompts, use, system, chat_template;
-  std::vector<std::string> adapters, ignored_options;
+  std::vector<std::string> adapters, ignored_options, logit_bias;
   bool prompt_given = false, interactive = false, chat = false, stats = false, allow_special_tokens = false;
   std::string dtype = "auto";
   GenerationConfig generation;
-  int64_t threads = 0;
+  int64_t threads = 0, log_probabilities = -1;
 };
+
+// "ID=BIAS", a token's number in the vocabulary and what is added to its logit.
+std::map<int64_t, double> read_logit_bias(const std::vector<std::string>& given) {
+  std::map<int64_t, double> biases;
+  for (const std::string& one : given) {
+    const size_t equals = one.find('=');
+    int64_t id = 0;
+    double bias = 0;
+    const auto whole = [](const std::string& text, auto& value) {
+      const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+      return problem == std::errc() && end == text.data() + text.size();
+    };
+    if (equals == std::string::npos || !whole(one.substr(0, equals), id) || !whole(one.substr(equals + 1), bias) ||
+        id < 0 || !std::isfinite(bias)) {
+      throw RecipeError("--logit-bias: found '" + one + "', expected ID=BIAS, a token's id and a number");
+    }
+    biases[id] = bias;
+  }
+  return biases;
+}
 
 struct NamedSource {
   NamedPath adapter;
@@ -188,10 +211,7 @@ class Answerer {
   // Prints the answer as it grows.
   void answer(const std::string& text) {
     if (!allow_special_tokens_) report_spelled(tokenizer_, {text}, conversation_.has_value());
-    const StreamedAnswer made =
-        conversation_ ? conversation_->say(*set_.model(), text, print_piece)
-                      : stream_answer(*set_.model(), tokenizer_, encode_prompt(tokenizer_, text, allow_special_tokens_),
-                                      config_, print_piece);
+    const StreamedAnswer made = conversation_ ? conversation_->say(*set_.model(), text, print_piece) : continued(text);
     std::fputs("\n", stdout);
     std::fflush(stdout);
     if (speed_) std::fprintf(stderr, "%s\n", speed_line(made).c_str());
@@ -210,9 +230,16 @@ class Answerer {
   }
 
  private:
+  StreamedAnswer continued(const std::string& text) {
+    if (!generator_) generator_.emplace(*set_.model());
+    return stream_answer(*generator_, tokenizer_, encode_prompt(tokenizer_, text, allow_special_tokens_), config_,
+                         print_piece);
+  }
+
   void obey(const std::string& line) {
     if (line.starts_with("/use ") || line.starts_with("/adapter ")) {
       use(set_, line.substr(line.find(' ') + 1));
+      generator_.reset();
       if (conversation_) conversation_->model_changed();
     } else if (line == "/adapters") {
       for (const std::string& name : set_.names()) std::puts((name + (name == set_.active() ? " *" : "")).c_str());
@@ -234,24 +261,42 @@ class Answerer {
   const GenerationConfig config_;
   const bool speed_, allow_special_tokens_;
   std::optional<Conversation> conversation_;
+  std::optional<Generator> generator_;
 };
 
+nlohmann::ordered_json json_of(const Tokenizer& tokenizer, int64_t id, double log_probability) {
+  return {{"id", id}, {"token", tokenizer.decode({id})}, {"logprob", log_probability}};
+}
+
+nlohmann::ordered_json json_of(const Tokenizer& tokenizer, const PromptAnswer::Token& token) {
+  nlohmann::ordered_json found = json_of(tokenizer, token.id, token.log_probability);
+  found["top_logprobs"] = nlohmann::ordered_json::array();
+  for (const auto& [id, value] : token.likeliest) found["top_logprobs"].push_back(json_of(tokenizer, id, value));
+  return found;
+}
+
 void print_answers(AdapterSet& set, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
-                   const GenerationConfig& config, bool allow_special_tokens) {
+                   const GenerationConfig& config, bool allow_special_tokens, int64_t log_probabilities) {
   if (!allow_special_tokens) {
     std::vector<std::string> asked;
     for (const Prompt& prompt : prompts) asked.push_back(prompt.text);
     report_spelled(tokenizer, asked, /*chat=*/false);
   }
-  const std::vector<std::string> texts = answer_prompts(set, tokenizer, prompts, config, allow_special_tokens);
+  const std::vector<PromptAnswer> answers =
+      answer_prompts(set, tokenizer, prompts, config, allow_special_tokens, log_probabilities);
   for (size_t i = 0; i < prompts.size(); ++i) {
     const std::string adapter = prompts[i].adapter.empty() ? kNoAdapter : prompts[i].adapter;
-    const nlohmann::ordered_json row = {{"prompt", prompts[i].text}, {"adapter", adapter}, {"answer", texts[i]}};
+    nlohmann::ordered_json row = {{"prompt", prompts[i].text}, {"adapter", adapter}, {"answer", answers[i].text}};
+    if (log_probabilities >= 0) {
+      row["tokens"] = nlohmann::ordered_json::array();
+      for (const PromptAnswer::Token& token : answers[i].tokens) row["tokens"].push_back(json_of(tokenizer, token));
+    }
     std::puts(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   }
 }
 
 int run(Options options) {
+  options.generation.sampling.logit_bias = read_logit_bias(options.logit_bias);
   set_threads(options.threads);
   const std::optional<TrainedSource> first_source = settle_model(options);
   const std::vector<NamedSource> adapters = find_adapters(options, first_source);
@@ -269,7 +314,8 @@ int run(Options options) {
   const std::string first = !options.use.empty() ? options.use : names.size() == 1 ? names.front() : kNoAdapter;
   use(set, first);
   if (!options.prompts.empty()) {
-    print_answers(set, *tokenizer, load_prompts(options.prompts, set, first), config, options.allow_special_tokens);
+    print_answers(set, *tokenizer, load_prompts(options.prompts, set, first), config, options.allow_special_tokens,
+                  options.log_probabilities);
     return 0;
   }
   Options settled = options;
@@ -323,15 +369,42 @@ int main(int argc, char** argv) {
   prompts->excludes(interactive)->excludes(chat);
   app.add_option("--max-new-tokens", options.generation.max_new_tokens, "Tokens at most")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--temperature", options.generation.temperature, "0: the likeliest token each time")
+  lora::SamplingConfig& sampling = options.generation.sampling;
+  app.add_option("--temperature", sampling.temperature, "0: the likeliest token each time")
       ->check(CLI::Range(0.0, 100.0));
-  app.add_option("--top-p", options.generation.top_p, "Draw from the likeliest tokens that reach this probability")
+  app.add_option("--top-k", sampling.top_k, "Draw from so many of the likeliest tokens; 0: from all")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--top-p", sampling.top_p, "Draw from the likeliest tokens that reach this probability")
       ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--seed", options.generation.seed, "The same seed, the same text");
+  app.add_option("--min-p", sampling.min_p, "Draw from tokens at least this times as likely as the likeliest")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--repetition-penalty", sampling.repetition_penalty,
+                 "Divides the logits of tokens of prompt and answer where they are positive, else multiplies them")
+      ->check(CLI::Range(0.01, 100.0));
+  app.add_option("--frequency-penalty", sampling.frequency_penalty,
+                 "Taken from a token's logit for each time that the answer has it")
+      ->check(CLI::Range(-100.0, 100.0));
+  app.add_option("--presence-penalty", sampling.presence_penalty, "Taken from the logits of tokens that the answer has")
+      ->check(CLI::Range(-100.0, 100.0));
+  app.add_option("--logit-bias", options.logit_bias,
+                 "ID=BIAS: added to the logit of the token with this id; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--stop", options.generation.stop_texts,
+                 "A text that ends the answer, and is no part of it; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option(
+         "--logprobs", options.log_probabilities,
+         "Each row of answers has its tokens with their log-probabilities, and so many of the likeliest instead")
+      ->needs(prompts)
+      ->check(CLI::Range(int64_t{0}, int64_t{1000}));
+  app.add_option("--seed", sampling.seed, "The same seed, the same text");
   app.add_option("--dtype", options.dtype, "float32, bfloat16 or auto")
       ->check(CLI::IsMember(lora::dtype_names().known));
   app.add_option("--threads", options.threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
+    lora::wait_passively(argv);
     options.prompt_given = prompt->count() > 0;
     return lora::run(options);
   });

@@ -197,6 +197,7 @@ int main(int argc, char** argv) {
                "Show the resolved recipe, what is adapted and the first rows; train nothing");
   app.add_flag("--profile", options.profile, "Show at the end where the time of the steps went");
   return lora::run_program(app, argc, argv, [&] {
+    lora::wait_passively(argv);
     options.start = resume ? lora::Start::kResume : restart ? lora::Start::kRestart : lora::Start::kUnused;
     // Whoever reads the output may leave; the run still ends with its checkpoint and exports.
     std::signal(SIGPIPE, SIG_IGN);

@@ -32,7 +32,8 @@ StreamedAnswer Conversation::say(LlamaForCausalLM& model, const std::string& tex
   Chat chat = chat_;
   chat.messages.push_back(chat_message("user", text));
   const std::vector<int64_t> prompt = encode_chat_prompt(tokenizer_, *template_, chat, chat.messages.size(), today());
-  StreamedAnswer answer = stream_answer(model, tokenizer_, prompt, config_, on_text, &known_);
+  if (!generator_) generator_.emplace(model);
+  StreamedAnswer answer = stream_answer(*generator_, tokenizer_, prompt, config_, on_text);
   chat.messages.push_back(chat_message("assistant", answer.text));
   chat_ = std::move(chat);
   return answer;

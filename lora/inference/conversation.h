@@ -2,6 +2,7 @@
 // A conversation with a model, formatted by its chat template.
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "lora/data/chat_template.h"
@@ -15,14 +16,14 @@ class Conversation {
   Conversation(const Tokenizer& tokenizer, std::shared_ptr<const ChatTemplate> chat_template, std::string system,
                GenerationConfig config);
 
-  // Answers in the context of the whole conversation, and adds the answer to it. The model reads only the tokens that
-  // are not in the KV cache. If it throws, the conversation is unchanged.
+  // Answers in the context of the whole conversation, and adds the answer to it. The model, the same each time, reads
+  // only the tokens that it does not know yet. If it throws, the conversation is unchanged.
   StreamedAnswer say(LlamaForCausalLM& model, const std::string& text,
                      const std::function<void(std::string_view text)>& on_text);
   // Forgets the conversation, except for the system message.
   void reset();
   // Call this after the model's adapter changes: the next answer reads the whole conversation again.
-  void model_changed() { known_ = {}; }
+  void model_changed() { generator_.reset(); }
 
  private:
   const Tokenizer& tokenizer_;
@@ -30,7 +31,7 @@ class Conversation {
   std::string system_;
   GenerationConfig config_;
   Chat chat_;
-  KnownText known_;
+  std::optional<Generator> generator_;
 };
 
 }  // namespace lora

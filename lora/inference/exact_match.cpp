@@ -85,16 +85,13 @@ Answers answer_questions(LlamaForCausalLM& model, const Tokenizer& tokenizer, co
   const bool training = model.is_training();
   model.eval();
   Answers answers;
-  for (size_t begin = 0; begin < questions.size(); begin += kPromptsAtOnce) {
-    const size_t end = std::min(questions.size(), begin + kPromptsAtOnce);
-    std::vector<std::vector<int64_t>> prompts;
-    for (size_t i = begin; i < end; ++i) prompts.push_back(questions[i].prompt);
-    const auto tokens = generate(model, prompts, config);
-    for (size_t i = begin; i < end; ++i) {
-      const std::string text = strip(continuation(tokenizer, prompts[i - begin], tokens[i - begin]));
-      answers.exact += text == strip(questions[i].expected);
-      answers.texts.push_back(text);
-    }
+  std::vector<std::vector<int64_t>> prompts;
+  for (const Question& question : questions) prompts.push_back(question.prompt);
+  const auto tokens = generate(model, prompts, config);
+  for (size_t i = 0; i < questions.size(); ++i) {
+    const std::string text = strip(continuation(tokenizer, prompts[i], tokens[i]));
+    answers.exact += text == strip(questions[i].expected);
+    answers.texts.push_back(text);
   }
   model.train(training);
   return answers;

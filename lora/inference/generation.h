@@ -1,44 +1,68 @@
 #pragma once
-// Text generation with a KV cache, for several prompts in one batch.
+// Text generation for several prompts at once, each answer with its own sampler: by ContinuousBatch, or where a model is
+// not decoded in batches, by plain_generation.h.
 
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
+#include "lora/inference/continuous_batch.h"
+#include "lora/inference/sampling.h"
 #include "models/network/decoder.h"
-#include "models/network/kv_cache.h"
 
 namespace lora {
 
 struct GenerationConfig {
   int64_t max_new_tokens = 64;
-  double temperature = 0.0;  // 0: greedy
-  double top_p = 1.0;        // nucleus sampling: smallest set of tokens with this probability (Holtzman et al. 2020)
-  uint64_t seed = 0;         // the same seed gives the same text
+  SamplingConfig sampling = {};
   std::vector<int64_t> eos_ids = {};
+  std::vector<std::string> stop_texts = {};  // see stop_text.h; of those who know a tokenizer
 };
 
-inline constexpr size_t kPromptsAtOnce = 32;  // the largest batch; callers split more prompts
+inline constexpr size_t kPromptsAtOnce = 32;  // answers written side by side; the others wait
 
-// Called for every new token, in the order of generation, with the index of its prompt.
-using OnToken = std::function<void(size_t prompt, int64_t id)>;
+// Called for every new token, in the order in which a prompt's tokens come, with the prompt's index and the logits (V)
+// that the token was drawn from, before penalties. False ends the answer.
+using OnToken = std::function<bool(size_t prompt, int64_t id, std::span<const float> logits)>;
 
-// Called before every forward pass, with the prompts in the order of the batch and the number of tokens of each.
-using OnPass = std::function<void(const std::vector<int64_t>& prompts, const std::vector<int64_t>& lengths)>;
-
-// The text that a model has read and written so far. A prompt with the same beginning is read only from the first
-// token that differs; so is each turn of a conversation. Reset it (= {}) when the model's adapter or weights change.
-struct KnownText {
-  std::vector<int64_t> ids;  // the tokens whose keys and values are in the cache
-  std::optional<KvCache> cache;
+// A prompt and the model that answers it.
+struct Asked {
+  std::shared_ptr<const ModelSnapshot> model;
+  std::vector<int64_t> prompt;
 };
 
-// Returns the new tokens of each prompt, without the end-of-sequence token. Prompts must not be empty. Deterministic.
-// A greedy answer does not depend on the other prompts in the batch or on `known`, except for floating-point ties. With
-// `known`, there must be only one prompt.
+struct Generated {
+  std::vector<std::vector<int64_t>> answers;  // without the end-of-sequence tokens, in the order of the prompts
+  int64_t read = 0;                           // tokens of prompts, without those that were known
+};
+
+// Throws ModelError for a prompt without tokens. Deterministic. `cache` may be null.
+Generated generate_batch(BatchDecoder& decoder, PrefixCache* cache, const std::vector<Asked>& asked,
+                         const GenerationConfig& config, const OnToken& on_token = {});
+
+// A model that answers again and again, and knows what it read and wrote before: a text with the same beginning is read
+// from the first token that differs. One thread at a time.
+class Generator {
+ public:
+  // The model as it is now, which is borrowed: make a new one when its adapter or its weights change. Keys and values
+  // of earlier texts are kept up to so many bytes.
+  explicit Generator(LlamaForCausalLM& model, int64_t kept_bytes = int64_t{1} << 31);
+
+  Generated generate(const std::vector<std::vector<int64_t>>& prompts, const GenerationConfig& config,
+                     const OnToken& on_token = {});
+
+ private:
+  LlamaForCausalLM& model_;
+  std::unique_ptr<BatchDecoder> decoder_;  // null: the model is not decoded in batches
+  std::shared_ptr<const ModelSnapshot> snapshot_;
+  std::unique_ptr<PrefixCache> cache_;
+};
+
+// The answers of a model that is asked once.
 std::vector<std::vector<int64_t>> generate(LlamaForCausalLM& model, const std::vector<std::vector<int64_t>>& prompts,
-                                           const GenerationConfig& config, const OnToken& on_token = {},
-                                           const OnPass& on_pass = {}, KnownText* known = nullptr);
+                                           const GenerationConfig& config, const OnToken& on_token = {});
 
 }  // namespace lora

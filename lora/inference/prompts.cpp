@@ -1,45 +1,64 @@
 #include "lora/inference/prompts.h"
 
 #include <algorithm>
-#include <numeric>
+#include <map>
+#include <span>
 
 #include "lora/adapters/adapter_name.h"
-#include "lora/adapters/rowwise.h"
 #include "lora/data/rows.h"
 #include "lora/data/sample.h"
 #include "lora/inference/exact_match.h"
+#include "lora/inference/plain_generation.h"
+#include "lora/inference/stop_text.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 
 namespace lora {
 namespace {
 
-// `adapters` of each prompt, sorted. If they differ, all of them must be able to share a batch.
-std::vector<std::vector<int64_t>> generate_together(AdapterSet& set, const std::vector<std::vector<int64_t>>& ids,
-                                                    const std::vector<std::string>& adapters,
-                                                    const GenerationConfig& config) {
-  if (adapters.front() == adapters.back()) {
-    if (adapters.front().empty()) {
-      set.deactivate();
-    } else {
-      set.activate(adapters.front());
+void switch_to(AdapterSet& set, const std::string& adapter) {
+  if (adapter.empty()) {
+    set.deactivate();
+  } else {
+    set.activate(adapter);
+  }
+}
+
+// The tokens of all answers, by each prompt's adapter.
+void generate_side_by_side(AdapterSet& set, const std::vector<std::vector<int64_t>>& ids,
+                           const std::vector<Prompt>& prompts, const GenerationConfig& config,
+                           const OnToken& on_token) {
+  BatchDecoder decoder(*set.model());
+  std::map<std::string, std::shared_ptr<const ModelSnapshot>> models;
+  std::vector<Asked> asked;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    std::shared_ptr<const ModelSnapshot>& model = models[prompts[i].adapter];
+    if (!model) {
+      switch_to(set, prompts[i].adapter);
+      model = decoder.snapshot(*set.model());
     }
-    return generate(*set.model(), ids, config);
+    asked.push_back({model, ids[i]});
   }
-  std::vector<std::string> names;
-  std::vector<int64_t> index;  // index of each prompt's adapter in `names`
-  for (const std::string& adapter : adapters) {
-    if (!adapter.empty() && (names.empty() || names.back() != adapter)) names.push_back(adapter);
-    index.push_back(adapter.empty() ? -1 : static_cast<int64_t>(names.size()) - 1);
+  generate_batch(decoder, /*cache=*/nullptr, asked, config, on_token);
+}
+
+// The same for a model that is not decoded in batches: one adapter after another.
+void generate_in_turn(AdapterSet& set, const std::vector<std::vector<int64_t>>& ids, const std::vector<Prompt>& prompts,
+                      const GenerationConfig& config, const OnToken& on_token) {
+  std::map<std::string, std::vector<size_t>> by_adapter;
+  for (size_t i = 0; i < prompts.size(); ++i) by_adapter[prompts[i].adapter].push_back(i);
+  for (const auto& [adapter, all] : by_adapter) {
+    switch_to(set, adapter);
+    for (size_t begin = 0; begin < all.size(); begin += kPromptsAtOnce) {
+      const std::span<const size_t> places =
+          std::span(all).subspan(begin, std::min(kPromptsAtOnce, all.size() - begin));
+      std::vector<std::vector<int64_t>> together;
+      for (const size_t place : places) together.push_back(ids[place]);
+      generate_plainly(*set.model(), together, config, [&](size_t i, int64_t id, std::span<const float> logits) {
+        return on_token(places[i], id, logits);
+      });
+    }
   }
-  RowwiseAdapters rowwise(set, names);
-  std::vector<int64_t> rows;
-  return generate(*set.model(), ids, config, {},
-                  [&](const std::vector<int64_t>& active, const std::vector<int64_t>& lengths) {
-                    rows.clear();
-                    for (const int64_t prompt : active) rows.push_back(index[static_cast<size_t>(prompt)]);
-                    rowwise.set_rows(lengths, rows);
-                  });
 }
 
 }  // namespace
@@ -66,34 +85,29 @@ std::vector<Prompt> load_prompts(const std::filesystem::path& file, const Adapte
   return prompts;
 }
 
-std::vector<std::string> answer_prompts(AdapterSet& set, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
-                                        const GenerationConfig& config, bool allow_special_tokens) {
+std::vector<PromptAnswer> answer_prompts(AdapterSet& set, const Tokenizer& tokenizer,
+                                         const std::vector<Prompt>& prompts, const GenerationConfig& config,
+                                         bool allow_special_tokens, int64_t likeliest_count) {
   set.model()->eval();
-  // Adapters that can share a batch come first. The prompts of one adapter are contiguous.
-  const auto alone = [&](const Prompt& prompt) {
-    return !prompt.adapter.empty() && !set.only_adapts_layers(prompt.adapter);
-  };
-  std::vector<size_t> order(prompts.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, {}, [&](size_t i) { return std::pair(alone(prompts[i]), prompts[i].adapter); });
-
-  std::vector<std::string> texts(prompts.size());
-  for (size_t begin = 0; begin < order.size();) {
-    const Prompt& first = prompts[order[begin]];
-    std::vector<std::vector<int64_t>> ids;
-    std::vector<std::string> adapters;
-    size_t end = begin;
-    for (; end < order.size() && end - begin < kPromptsAtOnce; ++end) {
-      const Prompt& prompt = prompts[order[end]];
-      if (prompt.adapter != first.adapter && alone(prompt)) break;
-      ids.push_back(encode_prompt(tokenizer, prompt.text, allow_special_tokens));
-      adapters.push_back(prompt.adapter);
+  std::vector<std::vector<int64_t>> ids, answers(prompts.size());
+  for (const Prompt& prompt : prompts) ids.push_back(encode_prompt(tokenizer, prompt.text, allow_special_tokens));
+  std::vector<PromptAnswer> made(prompts.size());
+  const auto text_of = [&](size_t i) { return continuation(tokenizer, ids[i], answers[i]); };
+  const auto on_token = [&](size_t i, int64_t id, std::span<const float> logits) {
+    answers[i].push_back(id);
+    if (likeliest_count >= 0) {
+      made[i].tokens.push_back({id, log_probability(logits, id), likeliest(logits, likeliest_count)});
     }
-    const auto answers = generate_together(set, ids, adapters, config);
-    for (size_t i = begin; i < end; ++i) texts[order[i]] = continuation(tokenizer, ids[i - begin], answers[i - begin]);
-    begin = end;
+    return config.stop_texts.empty() || stop_place(text_of(i), config.stop_texts) == std::string::npos;
+  };
+  const bool in_batches = !BatchDecoder::problem(*set.model());
+  (in_batches ? generate_side_by_side : generate_in_turn)(set, ids, prompts, config, on_token);
+  set.deactivate();
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    made[i].text = text_of(i);
+    made[i].text.resize(std::min(made[i].text.size(), stop_place(made[i].text, config.stop_texts)));
   }
-  return texts;
+  return made;
 }
 
 }  // namespace lora

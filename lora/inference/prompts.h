@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lora/adapters/adapter_set.h"
@@ -22,9 +23,22 @@ struct Prompt {
 std::vector<Prompt> load_prompts(const std::filesystem::path& file, const AdapterSet& set,
                                  const std::string& otherwise);
 
-// Returns the answers in the order of the prompts. One batch may hold prompts of different adapters. Adapters that
-// change more than projections of decoder layers get batches of their own. `allow_special_tokens`: see encode_prompt().
-std::vector<std::string> answer_prompts(AdapterSet& set, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
-                                        const GenerationConfig& config, bool allow_special_tokens = false);
+struct PromptAnswer {
+  // A token of the answer, with the likeliest ones at its place.
+  struct Token {
+    int64_t id;
+    double log_probability;
+    std::vector<std::pair<int64_t, double>> likeliest;  // ids and log-probabilities, likeliest first
+  };
+  std::string text;
+  std::vector<Token> tokens;  // where `likeliest` was asked for
+};
+
+// Returns the answers in the order of the prompts, which are answered side by side whatever their adapters: each by its
+// adapter as if it were alone. `allow_special_tokens`: see encode_prompt(). `likeliest`: how many of the likeliest tokens
+// are told with each token; negative: none, and no tokens. Afterwards the bare base is active.
+std::vector<PromptAnswer> answer_prompts(AdapterSet& set, const Tokenizer& tokenizer,
+                                         const std::vector<Prompt>& prompts, const GenerationConfig& config,
+                                         bool allow_special_tokens = false, int64_t likeliest = -1);
 
 }  // namespace lora

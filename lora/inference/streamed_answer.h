@@ -18,10 +18,10 @@ struct StreamedAnswer {
 };
 
 // Calls on_text with the text that each token adds, in whole characters. A character of several tokens comes with its
-// last token. Throws DataError for a prompt without tokens.
-StreamedAnswer stream_answer(LlamaForCausalLM& model, const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
-                             const GenerationConfig& config, const std::function<void(std::string_view text)>& on_text,
-                             KnownText* known = nullptr);
+// last token, and what may become a stop text when it is clear that it does not. Throws DataError for a prompt without
+// tokens.
+StreamedAnswer stream_answer(Generator& generator, const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
+                             const GenerationConfig& config, const std::function<void(std::string_view text)>& on_text);
 
 // "12 tokens read at 340.1/s, 20 written at 45.2/s"
 std::string speed_line(const StreamedAnswer& answer);

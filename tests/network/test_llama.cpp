@@ -51,17 +51,13 @@ TEST_CASE("a longer text is read from where it is new, and answered as if it wer
     DYNAMIC_SECTION(name) {
       const auto model = load_pretrained(golden_model(name), "float32");
       const GenerationConfig config{.max_new_tokens = 5};
-      KnownText known;
-      std::vector<int64_t> read;  // by each call's first pass
+      Generator generator(*model);
+      std::vector<int64_t> read;
       const auto turn = [&](const std::vector<int64_t>& prompt) {
-        bool first = true;
-        const auto on_pass = [&](const std::vector<int64_t>&, const std::vector<int64_t>& lengths) {
-          if (std::exchange(first, false)) read.push_back(lengths.front());
-        };
-        const auto answer = generate(*model, {prompt}, config, {}, on_pass, &known)[0];
-        CHECK(answer == generate(*model, {prompt}, config)[0]);
-        CHECK(known.cache->lengths.front() == static_cast<int64_t>(known.ids.size()));
-        return answer;
+        const Generated made = generator.generate({prompt}, config);
+        read.push_back(made.read);
+        CHECK(made.answers[0] == generate(*model, {prompt}, config)[0]);
+        return made.answers[0];
       };
       std::vector<int64_t> text = {5, 6, 7, 8, 9, 10};
       const auto answer = turn(text);
@@ -117,12 +113,12 @@ TEST_CASE("generation stops at an end token, and leaves it out") {
 
 TEST_CASE("sampling repeats with its seed, and a tiny top_p is greedy") {
   const auto model = load_pretrained(golden_model("default"), "auto");
-  const GenerationConfig warm{.max_new_tokens = 20, .temperature = 2.0, .seed = 7};
+  const GenerationConfig warm{.max_new_tokens = 20, .sampling = {.temperature = 2.0, .seed = 7}};
   CHECK(generate(*model, {{5}}, warm) == generate(*model, {{5}}, warm));
   GenerationConfig other = warm;
-  other.seed = 8;
+  other.sampling.seed = 8;
   CHECK(generate(*model, {{5}}, warm) != generate(*model, {{5}}, other));
-  CHECK(generate(*model, {{5}}, {.max_new_tokens = 20, .temperature = 2.0, .top_p = 1e-6}) ==
+  CHECK(generate(*model, {{5}}, {.max_new_tokens = 20, .sampling = {.temperature = 2.0, .top_p = 1e-6}}) ==
         generate(*model, {{5}}, {.max_new_tokens = 20}));
 }
 

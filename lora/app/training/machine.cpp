@@ -96,6 +96,12 @@ void ask_for_huge_pages(char** argv) {
   ::execv("/proc/self/exe", argv);  // returns where it cannot: nothing is lost but speed
 }
 
+void wait_passively(char** argv) {
+  constexpr const char* kPolicy = "OMP_WAIT_POLICY";
+  if (std::getenv(kPolicy) || ::setenv(kPolicy, "passive", 1) != 0) return;
+  ::execv("/proc/self/exe", argv);  // returns where it cannot: nothing is lost but speed
+}
+
 void keep_freed_memory() {
 #if defined(__GLIBC__)
   // A threshold that is set no longer follows what is freed: large tensors too are to come from what is kept.

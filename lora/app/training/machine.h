@@ -37,6 +37,11 @@ int64_t machine_memory_bytes();
 // written or read from standard input.
 void ask_for_huge_pages(char** argv);
 
+// Has LibTorch's OpenMP threads sleep while they wait. Actively, they hold cores against the threads of
+// models/base/threads.h. OpenMP reads that from its environment when a program is loaded, so the program starts again,
+// once, as it was called; where OMP_WAIT_POLICY is set already it is left alone. To be called as above.
+void wait_passively(char** argv);
+
 // Has malloc keep what is freed for what is allocated next. Of itself it gives the end of its memory back after each
 // pass, and the system clears the same pages for the next one: 2 % of a step, and a higher peak.
 void keep_freed_memory();

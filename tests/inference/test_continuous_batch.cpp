@@ -1,0 +1,209 @@
+// Answers written side by side: each is what it would be alone, and adapters do not mix.
+
+#include "lora/inference/continuous_batch.h"
+
+#include <ATen/ATen.h>
+
+#include <set>
+
+#include "lora/adapters/adapter_set.h"
+#include "lora/inference/plain_generation.h"
+#include "lora/quantization/quantizer.h"
+#include "models/network/pretrained.h"
+#include "tests/adapters/adapted_model.h"
+#include "tests/catch.h"
+#include "tests/golden.h"
+
+using namespace lora;
+using namespace lora::test;
+
+namespace {
+
+std::vector<int64_t> text(int64_t first, int64_t count) {
+  std::vector<int64_t> ids;
+  for (int64_t i = first; i < first + count; ++i) ids.push_back((i * 31 + 7) % 48);
+  return ids;
+}
+
+// A model with the adapters of every method, and a decoder for all of them.
+struct Several {
+  explicit Several(const std::string& dtype = "float32", const Quantizer& quantizer = {})
+      : model(load_pretrained(golden_model("default"), dtype, {}, quantizer)), set(model) {
+    model->eval();
+    for (const auto& [name, config] : every_method()) {
+      set.add(name, config, 1);
+      randomise(*model, 2 + names.size());
+      names.push_back(name);
+    }
+    set.deactivate();
+    decoder = std::make_unique<BatchDecoder>(*model);
+    for (const std::string& name : names) {
+      set.activate(name);
+      snapshots.push_back(decoder->snapshot(*model));
+    }
+    set.deactivate();
+    names.emplace_back();
+    snapshots.push_back(decoder->snapshot(*model));
+  }
+
+  void use(size_t index) {
+    if (names[index].empty()) return set.deactivate();
+    set.activate(names[index]);
+  }
+
+  std::shared_ptr<LlamaForCausalLM> model;
+  AdapterSet set;
+  std::vector<std::string> names;  // the last is the base: empty
+  std::unique_ptr<BatchDecoder> decoder;
+  std::vector<std::shared_ptr<const ModelSnapshot>> snapshots;
+};
+
+}  // namespace
+
+TEST_CASE("answers by adapters of every method in one batch are those of each adapter alone on the plain path") {
+  Several all;
+  const GenerationConfig config{.max_new_tokens = 12};
+  std::vector<Asked> asked;
+  std::vector<std::vector<int64_t>> expected;
+  for (int64_t round = 0; round < 3; ++round) {
+    for (size_t i = 0; i < all.names.size(); ++i) {
+      asked.push_back({all.snapshots[i], text(round * 7, 5 + 20 * round)});
+      all.use(i);
+      expected.push_back(generate_plainly(*all.model, {asked.back().prompt}, config).answers[0]);
+    }
+  }
+  all.set.deactivate();
+  CHECK(std::set(expected.begin(), expected.end()).size() > all.names.size());  // they do say different things
+  CHECK(generate_batch(*all.decoder, nullptr, asked, config).answers == expected);
+}
+
+TEST_CASE("with a quantised base too") {
+  for (const char* encoding : {"int8", "nf4"}) {
+    for (const bool nested : {true, false}) {
+      DYNAMIC_SECTION(encoding << nested) {
+        Several all("float32", make_quantizer({.encoding = encoding, .double_quantization = nested}));
+        const GenerationConfig config{.max_new_tokens = 8};
+        std::vector<Asked> asked;
+        std::vector<std::vector<int64_t>> expected;
+        for (size_t i = 0; i < all.names.size(); ++i) {
+          asked.push_back({all.snapshots[i], text(static_cast<int64_t>(i), 9)});
+          all.use(i);
+          expected.push_back(generate_plainly(*all.model, {asked.back().prompt}, config).answers[0]);
+        }
+        all.set.deactivate();
+        CHECK(generate_batch(*all.decoder, nullptr, asked, config).answers == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("a known beginning is not read again, and never another adapter's") {
+  Several all;
+  PrefixCache cache(all.decoder->layout(), all.model->config(), int64_t{1} << 30);
+  const GenerationConfig config{.max_new_tokens = 6};
+  const std::vector<int64_t> prompt = text(0, 50);
+  const auto ask = [&](size_t i, const std::vector<int64_t>& ids, PrefixCache* known) {
+    return generate_batch(*all.decoder, known, {{all.snapshots[i], ids}}, config);
+  };
+  for (size_t i = 0; i < all.names.size(); ++i) {
+    const Generated fresh = ask(i, prompt, nullptr), first = ask(i, prompt, &cache), again = ask(i, prompt, &cache);
+    CHECK(first.read == 50);  // nothing of the adapters before it
+    CHECK(again.read == 1);
+    CHECK(first.answers == fresh.answers);
+    CHECK(again.answers == fresh.answers);
+    // The answer is known too, but for its last token.
+    std::vector<int64_t> longer = prompt;
+    longer.insert(longer.end(), fresh.answers[0].begin(), fresh.answers[0].end());
+    longer.push_back(3);
+    const Generated after = ask(i, longer, &cache);
+    CHECK(after.read == 2);
+    CHECK(after.answers == ask(i, longer, nullptr).answers);
+    // A text that parts within a page leaves that page to the others as it is.
+    std::vector<int64_t> parted = prompt;
+    parted[40] = (parted[40] + 1) % 48;
+    CHECK(ask(i, parted, &cache).read == 10);
+    CHECK(ask(i, prompt, &cache).answers == fresh.answers);
+  }
+  cache.forget(all.snapshots[0]);
+  CHECK(ask(0, prompt, &cache).read == 50);
+}
+
+TEST_CASE("a cache without room keeps what was used last") {
+  Several all;
+  const int64_t page = all.decoder->layout().page_bytes();
+  PrefixCache cache(all.decoder->layout(), all.model->config(), 2 * page);
+  const GenerationConfig config{.max_new_tokens = 1};
+  const auto read = [&](int64_t first, int64_t count) {
+    return generate_batch(*all.decoder, &cache, {{all.snapshots[0], text(first, count)}}, config).read;
+  };
+  CHECK(read(0, 20) == 20);
+  CHECK(read(100, 20) == 20);
+  CHECK(read(0, 20) == 1);
+  CHECK(read(200, 20) == 20);  // 100 goes
+  CHECK(read(0, 20) == 1);
+  CHECK(read(100, 20) == 20);
+  CHECK(read(300, 100) == 100);  // does not fit at all
+  CHECK(cache.bytes() <= 2 * page);
+}
+
+TEST_CASE("answers that come and go at any time are what they are alone") {
+  Several all;
+  const GenerationConfig config{.max_new_tokens = 10};
+  struct One {
+    size_t model;
+    std::vector<int64_t> prompt, answer;
+    bool ended = false;
+  };
+  std::vector<One> asked;
+  for (size_t i = 0; i < 24; ++i) {
+    asked.push_back({i % all.names.size(), text(static_cast<int64_t>(i), 1 + static_cast<int64_t>(i * 13 % 90)), {}});
+  }
+  ContinuousBatch batch(*all.decoder, nullptr, {.at_once = 5, .prompt_piece = 40});
+  size_t next = 0;
+  for (int pass = 0; next < asked.size() || !batch.is_empty(); ++pass) {
+    for (int i = 0; i < 1 + pass % 3 && next < asked.size(); ++i, ++next) {
+      One& one = asked[next];
+      batch.add({.model = all.snapshots[one.model],
+                 .prompt = one.prompt,
+                 .max_new_tokens = config.max_new_tokens,
+                 .on_token =
+                     [&one](int64_t id, std::span<const float>) {
+                       one.answer.push_back(id);
+                       return one.answer.size() < 3 + one.prompt.size() % 9;
+                     },
+                 .on_end = [&one](AnswerEnd, int64_t) { one.ended = true; }});
+    }
+    batch.pass();
+    CHECK(batch.running() <= 5);
+  }
+  for (const One& one : asked) {
+    CHECK(one.ended);
+    all.use(one.model);
+    auto expected = generate_plainly(*all.model, {one.prompt}, config).answers[0];
+    expected.resize(one.answer.size());
+    CHECK(one.answer == expected);
+  }
+}
+
+TEST_CASE("an answer nobody wants any more leaves, and the others stay") {
+  Several all;
+  ContinuousBatch batch(*all.decoder, nullptr);
+  bool unwanted = false;
+  int64_t first = 0, second = 0;
+  AnswerEnd end = AnswerEnd::kLength;
+  batch.add({.model = all.snapshots[0],
+             .prompt = {1, 2, 3},
+             .max_new_tokens = 100,
+             .on_token = [&](int64_t, std::span<const float>) { return ++first, true; },
+             .on_end = [](AnswerEnd, int64_t) { FAIL("it was not wanted"); },
+             .is_unwanted = [&] { return unwanted; }});
+  batch.add({.model = all.snapshots[1],
+             .prompt = {4, 5},
+             .max_new_tokens = 8,
+             .on_token = [&](int64_t, std::span<const float>) { return ++second < 6; },
+             .on_end = [&](AnswerEnd how, int64_t) { end = how; }});
+  for (; !batch.is_empty(); batch.pass()) unwanted = first >= 3;
+  CHECK(first == 3);
+  CHECK(second == 6);
+  CHECK(end == AnswerEnd::kStopped);
+}
