@@ -1,0 +1,99 @@
+#include "lora/inference/continuous_batch.h"
+
+#include <algorithm>
+
+#include "models/base/numbers.h"
+
+namespace lora {
+namespace {
+
+std::span<const float> row_of(const kernels::Matrix<const float>& logits, size_t row) {
+  return {logits.row(row), logits.columns};
+}
+
+}  // namespace
+
+void ContinuousBatch::pass() {
+  drop_unwanted();
+  take_waiting();
+  write();
+  read();
+}
+
+void ContinuousBatch::clear() {
+  waiting_.clear();
+  running_.clear();
+}
+
+void ContinuousBatch::drop_unwanted() {
+  const auto is_unwanted = [](const TokenRequest& request) { return request.is_unwanted && request.is_unwanted(); };
+  std::erase_if(waiting_, is_unwanted);
+  std::erase_if(running_, [&](const Running& one) { return is_unwanted(one.request); });
+}
+
+void ContinuousBatch::take_waiting() {
+  while (!waiting_.empty() && running_.size() < limits_.at_once) {
+    TokenRequest request = std::move(waiting_.front());
+    waiting_.pop_front();
+    Sampler sampler(request.sampling, request.prompt);
+    running_.push_back({std::move(request), std::move(sampler), {}, 0, {}});
+  }
+}
+
+// The next token of each answer.
+void ContinuousBatch::write() {
+  std::vector<DecoderSpan> spans;
+  std::vector<Place> places;
+  for (auto one = running_.begin(); one != running_.end(); ++one) {
+    if (one->reads_prompt()) continue;
+    places.push_back(one);
+    spans.push_back({&one->sequence, std::span(&one->answer.back(), 1), one->request.model.get(), 1});
+  }
+  if (spans.empty()) return;
+  const auto logits = decoder_.pass(spans);
+  ++passes_;
+  for (size_t i = 0; i < places.size(); ++i) accept(places[i], row_of(logits, i));
+}
+
+// A piece of the prompt that came first.
+void ContinuousBatch::read() {
+  const auto one = std::ranges::find_if(running_, [](const Running& r) { return r.reads_prompt(); });
+  if (one == running_.end()) return;
+  const std::span<const int64_t> prompt = one->request.prompt;
+  // Looked for here, since an answer that was added before may have left the same beginning by now.
+  if (one->sequence.length == 0 && cache_) {
+    one->sequence = cache_->find(one->request.model, prompt);
+    one->known = one->sequence.length;
+  }
+  const auto rest = prompt.subspan(as_size(one->sequence.length));
+  const auto piece = rest.first(std::min(rest.size(), as_size(limits_.prompt_piece)));
+  const bool is_last = piece.size() == rest.size();
+  const DecoderSpan span{&one->sequence, piece, one->request.model.get(), is_last ? 1 : 0};
+  const auto logits = decoder_.pass({&span, 1});
+  ++passes_;
+  tokens_read_ += static_cast<int64_t>(piece.size());
+  if (!is_last) return;
+  if (cache_) cache_->keep(one->request.model, prompt, one->sequence);
+  accept(one, row_of(logits, 0));
+}
+
+void ContinuousBatch::accept(Place one, std::span<const float> logits) {
+  const int64_t id = one->sampler.next(logits);
+  const TokenRequest& request = one->request;
+  if (std::ranges::find(request.end_ids, id) != request.end_ids.end()) return end(one, AnswerEnd::kEndToken);
+  one->answer.push_back(id);
+  if (request.on_token && !request.on_token(id, logits)) return end(one, AnswerEnd::kStopped);
+  if (static_cast<int64_t>(one->answer.size()) >= request.max_new_tokens) end(one, AnswerEnd::kLength);
+}
+
+void ContinuousBatch::end(Place one, AnswerEnd how) {
+  if (cache_) {
+    std::vector<int64_t> tokens = one->request.prompt;
+    tokens.insert(tokens.end(), one->answer.begin(), one->answer.end());
+    cache_->keep(one->request.model, tokens, one->sequence);
+  }
+  if (one->request.on_end) one->request.on_end(how, one->known);
+  running_.erase(one);
+}
+
+}  // namespace lora
