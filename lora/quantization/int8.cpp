@@ -50,6 +50,10 @@ void Int8Weight::unpack(at::Tensor& to) const {
   });
 }
 
+std::optional<EncodedRows> Int8Weight::encoded_rows() const {
+  return EncodedRows{kernels::RowEncoding::kInt8, codes_, steps()};
+}
+
 std::vector<std::pair<std::string, at::Tensor>> Int8Weight::tensors() const {
   return {{"weight", codes_}, {"absmax", scales_}};
 }

@@ -75,6 +75,15 @@ void Nf4Weight::unpack(at::Tensor& to) const {
   });
 }
 
+std::optional<EncodedRows> Nf4Weight::encoded_rows() const {
+  if (in_ % kBlock != 0) return std::nullopt;
+  if (!nested_) return EncodedRows{kernels::RowEncoding::kNf4, codes_, scales_};
+  const int64_t blocks = out_ * in_ / kBlock;
+  const at::Tensor scales = at::empty({blocks}, at::kFloat);
+  decode_scales(0, blocks, scales.mutable_data_ptr<float>());
+  return EncodedRows{kernels::RowEncoding::kNf4, codes_, scales};
+}
+
 std::vector<std::pair<std::string, at::Tensor>> Nf4Weight::tensors() const {
   if (!nested_) return {{"weight", codes_}, {"absmax", scales_}};
   return {{"weight", codes_},

@@ -23,6 +23,8 @@ class Nf4Weight final : public QuantizedWeight {
   at::ScalarType dtype() const override { return dtype_; }
   at::Device device() const override { return codes_.device(); }
   void unpack(at::Tensor& to) const override;
+  // Nothing where blocks reach from row to row. Nested scales are decoded: four bytes a block instead of one.
+  std::optional<EncodedRows> encoded_rows() const override;
   std::string encoding() const override { return kName; }
   std::vector<std::pair<std::string, at::Tensor>> tensors() const override;
   double relative_error() const override { return error_; }

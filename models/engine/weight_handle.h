@@ -6,8 +6,19 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+
+#include "models/engine/cpu/row_product.h"
 
 namespace lora {
+
+// A weight (out, in) as it is held in memory, for products that decode it as they read it (cpu/row_product.h). The
+// tensors keep the memory.
+struct EncodedRows {
+  kernels::RowEncoding encoding;
+  at::Tensor values;  // of any dtype, as many bytes as the encoding has
+  at::Tensor scales;  // float32, or undefined
+};
 
 // A frozen matrix (out, in) in some encoding; immutable, so that threads may share it.
 class PackedWeight {
@@ -20,6 +31,8 @@ class PackedWeight {
   // Writes the whole matrix to `to` (out, in): contiguous, float32 or bfloat16, on this device. Does nothing on the
   // meta device.
   virtual void unpack(at::Tensor& to) const = 0;
+  // The weight as it is held, on the CPU. Nothing where no product reads it so: then it is unpacked.
+  virtual std::optional<EncodedRows> encoded_rows() const { return std::nullopt; }
 };
 
 class WeightHandle {

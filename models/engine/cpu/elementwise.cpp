@@ -112,6 +112,26 @@ void Swiglu(Matrix<const T> gu, Matrix<T> y) {
   }
 }
 
+// x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
+template <class D>
+HWY_INLINE hn::Vec<D> Gelu(D d, hn::Vec<D> x) {
+  const auto inner = hn::MulAdd(hn::Mul(hn::Mul(x, x), x), hn::Set(d, 0.044715f), x);
+  const auto half = hn::Mul(x, hn::Set(d, 0.5f));
+  return hn::MulAdd(half, Tanh(d, hn::Mul(inner, hn::Set(d, 0.797884561f))), half);
+}
+
+template <class T>
+void Geglu(Matrix<const T> gu, Matrix<T> y) {
+  for (size_t r = 0; r < y.rows; ++r) {
+    const T* const gates = gu.row(r);
+    const T* const ups = gates + y.columns;
+    T* const to = y.row(r);
+    ForEach(y.columns, [&](auto d, size_t i) HWY_ATTR {
+      StoreFloats(d, hn::Mul(Gelu(d, LoadFloats(d, gates + i)), LoadFloats(d, ups + i)), to + i);
+    });
+  }
+}
+
 template <class T>
 void SwigluBackward(Matrix<T> gu, Matrix<T> dy) {
   for (size_t r = 0; r < dy.rows; ++r) {
@@ -201,6 +221,7 @@ ElementwiseKernels<T> Elementwise() {
           .rms_norm_backward = RmsNormBackward<T>,
           .rope = Rope<T>,
           .swiglu = Swiglu<T>,
+          .geglu = Geglu<T>,
           .swiglu_backward = SwigluBackward<T>,
           .cross_entropy = CrossEntropy<T>,
           .dropout = Dropout<T>,

@@ -29,6 +29,9 @@ struct ElementwiseKernels {
   // y = silu(g) · u, where a row of gu is [g | u]. gu (rows, 2·width), y (rows, width).
   void (*swiglu)(Matrix<const T> gu, Matrix<T> y);
 
+  // The same with GELU in its tanh approximation instead of SiLU.
+  void (*geglu)(Matrix<const T> gu, Matrix<T> y);
+
   // gu becomes its gradient, and dy, the gradient of y, becomes y.
   void (*swiglu_backward)(Matrix<T> gu, Matrix<T> dy);
 

@@ -20,18 +20,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr float kNothing = -1e30f;  // the score of a key that the query does not see
 
-// tanh x with a relative error of 3e-7: 1 − 2 / (1 + e²ˣ), or near zero, where that loses digits, a Taylor polynomial.
-template <class D>
-HWY_INLINE hn::Vec<D> Tanh(D d, hn::Vec<D> x) {
-  const auto one = hn::Set(d, 1.0f), two = hn::Set(d, 2.0f), most = hn::Set(d, 20.0f);
-  const auto bounded = hn::Min(hn::Max(x, hn::Neg(most)), most);
-  const auto far = hn::Sub(one, hn::Div(two, hn::Add(one, Exp(d, hn::Mul(two, bounded)))));
-  const auto xx = hn::Mul(x, x);
-  auto near = hn::Set(d, 62.0f / 2835.0f);
-  for (const float c : {-17.0f / 315.0f, 2.0f / 15.0f, -1.0f / 3.0f, 1.0f}) near = hn::MulAdd(near, xx, hn::Set(d, c));
-  return hn::IfThenElse(hn::Lt(hn::Abs(x), hn::Set(d, 0.25f)), hn::Mul(near, x), far);
-}
-
 // Prepare turns the products q·k of query `row`, s (whole), into capped scores, and into kNothing where the query does
 // not see the key. `whole` is a multiple of the vector's lanes. Prepared scores times Weight() are the softmax's
 // argument.

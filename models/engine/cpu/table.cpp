@@ -19,13 +19,16 @@ ElementwiseKernels<T> Elementwise();
 template <class T>
 LowRankKernels<T> LowRank();
 template <class T>
+PagedAttentionKernels<T> PagedAttention();
+template <class T>
 QuantizedKernels<T> Quantized();
+RowProductKernels RowProduct();
 template <class T>
 WeightProductKernels<T> WeightProduct();
 
 template <class T>
 Kernels<T> All() {
-  return {Attention<T>(), Elementwise<T>(), LowRank<T>(), Quantized<T>(), WeightProduct<T>()};
+  return {Attention<T>(), Elementwise<T>(), LowRank<T>(), PagedAttention<T>(), Quantized<T>(), WeightProduct<T>()};
 }
 
 const Kernels<float>& FloatTable() {
@@ -37,6 +40,11 @@ const Kernels<Bf16>& Bf16Table() {
   return all;
 }
 
+const RowProductKernels& RowTable() {
+  static const RowProductKernels all = RowProduct();
+  return all;
+}
+
 }  // namespace lora::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -45,6 +53,7 @@ namespace lora::kernels {
 
 HWY_EXPORT(FloatTable);
 HWY_EXPORT(Bf16Table);
+HWY_EXPORT(RowTable);
 template <>
 const Kernels<float>& table() {
   return HWY_DYNAMIC_DISPATCH(FloatTable)();
@@ -53,6 +62,8 @@ template <>
 const Kernels<Bf16>& table() {
   return HWY_DYNAMIC_DISPATCH(Bf16Table)();
 }
+
+const RowProductKernels& row_product_kernels() { return HWY_DYNAMIC_DISPATCH(RowTable)(); }
 
 }  // namespace lora::kernels
 #endif

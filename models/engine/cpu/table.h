@@ -7,7 +7,9 @@
 #include "models/engine/cpu/attention.h"
 #include "models/engine/cpu/elementwise.h"
 #include "models/engine/cpu/low_rank.h"
+#include "models/engine/cpu/paged_attention.h"
 #include "models/engine/cpu/quantized.h"
+#include "models/engine/cpu/row_product.h"
 #include "models/engine/cpu/weight_product.h"
 
 namespace lora::kernels {
@@ -18,9 +20,13 @@ struct Kernels {
   AttentionKernels<T> attention;
   ElementwiseKernels<T> elementwise;
   LowRankKernels<T> low_rank;
+  PagedAttentionKernels<T> paged_attention;
   QuantizedKernels<T> quantized;
   WeightProductKernels<T> weight_product;
 };
+
+// Of the best instruction set too: they take all encodings of a weight.
+const RowProductKernels& row_product_kernels();
 
 // The table of the best instruction set that this processor has.
 template <class T>

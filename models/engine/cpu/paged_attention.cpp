@@ -1,0 +1,181 @@
+#include "models/engine/cpu/paged_attention.h"
+
+#include <algorithm>
+
+#include "models/engine/cpu/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "models/engine/cpu/paged_attention.cpp"
+#include <hwy/foreach_target.h>
+// What follows is compiled once an instruction set.
+#include <hwy/highway.h>
+
+#include "models/engine/cpu/scores-inl.h"
+#include "models/engine/cpu/simd-inl.h"
+#include "models/engine/cpu/words-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lora::kernels::HWY_NAMESPACE {
+
+// Vectors of neighbouring tokens, or of neighbouring dimensions, that are summed together.
+constexpr size_t kAcross = 2;
+
+// The tokens of a call: all that one of its queries sees.
+struct SeenTokens {
+  size_t first_page, pages;
+};
+
+template <class T>
+SeenTokens TokensSeen(const PagedQueries<T>& all) {
+  const size_t last = all.seen[all.count - 1], first = all.seen[0];
+  const size_t begin = all.window != 0 && first > all.window ? first - all.window : 0;
+  return {begin / kPage, ceil_div(last, kPage)};
+}
+
+// Scores of R queries, q·k, from page to page: rows of `to` are to_row floats apart.
+template <size_t R, class T>
+HWY_INLINE void PageScores(const PagedQueries<T>& all, size_t first, SeenTokens seen, float* to, size_t to_row) {
+  const Lanes d;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t page = seen.first_page; page < seen.pages; ++page) {
+    const T* const keys = all.pages[page] + all.keys;
+    float* const row = to + (page - seen.first_page) * kPage;
+    size_t token = 0;
+    for (; token + kAcross * lanes <= kPage; token += kAcross * lanes) {
+      Wide sums[R][kAcross];
+      for (size_t r = 0; r < R; ++r) {
+        for (size_t v = 0; v < kAcross; ++v) sums[r][v] = hn::Zero(d);
+      }
+      const T* column = keys + token;
+      for (size_t i = 0; i < all.dim; ++i, column += kPage) {
+        Wide k[kAcross];
+        for (size_t v = 0; v < kAcross; ++v) k[v] = LoadFloats(d, column + v * lanes);
+        for (size_t r = 0; r < R; ++r) {
+          const Wide q = hn::Set(d, all.q[first + r][i]);
+          for (size_t v = 0; v < kAcross; ++v) sums[r][v] = hn::MulAdd(q, k[v], sums[r][v]);
+        }
+      }
+      for (size_t r = 0; r < R; ++r) {
+        for (size_t v = 0; v < kAcross; ++v) hn::StoreU(sums[r][v], d, row + r * to_row + token + v * lanes);
+      }
+    }
+  }
+}
+
+// Scores become probabilities that are not divided yet; returns what to multiply the result by.
+template <class T>
+float SoftmaxOfRow(const PagedQueries<T>& all, size_t query, SeenTokens seen, float* row) {
+  const Lanes d;
+  const size_t lanes = hn::Lanes(d), width = (seen.pages - seen.first_page) * kPage;
+  const size_t begin = seen.first_page * kPage, end = all.seen[query];
+  const size_t first = all.window != 0 && end > all.window ? HWY_MAX(begin, end - all.window) : begin;
+  const auto weight = hn::Set(d, all.scale);
+  if (all.softcap != 0) {
+    const auto inner = hn::Set(d, all.scale / all.softcap), outer = hn::Set(d, all.softcap);
+    for (size_t i = 0; i < width; i += lanes) {
+      hn::StoreU(hn::Mul(outer, Tanh(d, hn::Mul(inner, hn::LoadU(d, row + i)))), d, row + i);
+    }
+  } else {
+    for (size_t i = 0; i < width; i += lanes) hn::StoreU(hn::Mul(weight, hn::LoadU(d, row + i)), d, row + i);
+  }
+  std::fill(row, row + (first - begin), kNothing);
+  std::fill(row + (end - begin), row + width, kNothing);
+  auto most = hn::Set(d, kNothing);
+  for (size_t i = 0; i < width; i += lanes) most = hn::Max(most, hn::LoadU(d, row + i));
+  const auto max = hn::MaxOfLanes(d, most);
+  auto sum = hn::Zero(d);
+  for (size_t i = 0; i < width; i += lanes) {
+    const auto p = Exp(d, hn::Sub(hn::LoadU(d, row + i), max));
+    sum = hn::Add(sum, p);
+    hn::StoreU(p, d, row + i);
+  }
+  return 1.0f / hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+// V vectors of the results of R queries, from dimension i on.
+template <size_t R, size_t V, class T>
+HWY_INLINE void MixValues(const PagedQueries<T>& all, size_t first, SeenTokens seen, const float* p, size_t p_row,
+                          const float* inverse, size_t i) {
+  const Lanes d;
+  const size_t lanes = hn::Lanes(d);
+  Wide sums[R][V];
+  for (size_t r = 0; r < R; ++r) {
+    for (size_t v = 0; v < V; ++v) sums[r][v] = hn::Zero(d);
+  }
+  for (size_t page = seen.first_page; page < seen.pages; ++page) {
+    const T* value = all.pages[page] + all.values + i;
+    const float* const weights = p + (page - seen.first_page) * kPage;
+    for (size_t token = 0; token < kPage; ++token, value += all.dim) {
+      Wide values[V];
+      for (size_t v = 0; v < V; ++v) values[v] = LoadFloats(d, value + v * lanes);
+      for (size_t r = 0; r < R; ++r) {
+        const Wide weight = hn::Set(d, weights[r * p_row + token]);
+        for (size_t v = 0; v < V; ++v) sums[r][v] = hn::MulAdd(weight, values[v], sums[r][v]);
+      }
+    }
+  }
+  for (size_t r = 0; r < R; ++r) {
+    const Wide scale = hn::Set(d, inverse[r]);
+    for (size_t v = 0; v < V; ++v) hn::StoreU(hn::Mul(scale, sums[r][v]), d, all.out[first + r] + i + v * lanes);
+  }
+}
+
+template <size_t R, class T>
+HWY_NOINLINE void AttendRows(const PagedQueries<T>& all, size_t first, SeenTokens seen, size_t width) {
+  const Lanes d;
+  const size_t lanes = hn::Lanes(d);
+  float* const scores = all.scratch + first * width;
+  PageScores<R>(all, first, seen, scores, width);
+  float inverse[R];
+  for (size_t r = 0; r < R; ++r) inverse[r] = SoftmaxOfRow(all, first + r, seen, scores + r * width);
+  size_t i = 0;
+  for (; i + kAcross * lanes <= all.dim; i += kAcross * lanes) {
+    MixValues<R, kAcross>(all, first, seen, scores, width, inverse, i);
+  }
+  for (; i + lanes <= all.dim; i += lanes) MixValues<R, 1>(all, first, seen, scores, width, inverse, i);
+  for (; i < all.dim; ++i) {
+    for (size_t r = 0; r < R; ++r) {
+      const OneFloat one;
+      auto sum = hn::Zero(one);
+      for (size_t t = seen.first_page * kPage; t < all.seen[first + r]; ++t) {
+        const T* const value = all.pages[t / kPage] + all.values + t % kPage * all.dim + i;
+        const float weight = scores[r * width + t - seen.first_page * kPage];
+        sum = hn::MulAdd(hn::Set(one, weight), LoadFloats(one, value), sum);
+      }
+      all.out[first + r][i] = hn::GetLane(sum) * inverse[r];
+    }
+  }
+}
+
+template <class T>
+void Attend(const PagedQueries<T>& all) {
+  const SeenTokens seen = TokensSeen(all);
+  const size_t width = (seen.pages - seen.first_page) * kPage;
+  constexpr size_t kRows = HWY_MAX_BYTES >= 64 ? 8 : 4;  // as many sums as there are registers for
+  size_t first = 0;
+  for (; first + kRows <= all.count; first += kRows) AttendRows<kRows>(all, first, seen, width);
+  if (kRows > 4 && first + 4 <= all.count) {
+    AttendRows<4>(all, first, seen, width);
+    first += 4;
+  }
+  for (; first + 3 <= all.count; first += 3) AttendRows<3>(all, first, seen, width);
+  for (; first < all.count; ++first) AttendRows<1>(all, first, seen, width);
+}
+
+template <class T>
+void StoreToken(const float* key, const float* value, size_t dim, size_t slot, T* keys, T* values) {
+  const OneFloat one;
+  for (size_t i = 0; i < dim; ++i) StoreFloats(one, hn::Set(one, key[i]), keys + i * kPage + slot);
+  T* const to = values + slot * dim;
+  ForEach(dim, [&](auto d, size_t i) HWY_ATTR { StoreFloats(d, LoadFloats(d, value + i), to + i); });
+}
+
+template <class T>
+PagedAttentionKernels<T> PagedAttention() {
+  return {.attend = Attend<T>, .store = StoreToken<T>};
+}
+template PagedAttentionKernels<float> PagedAttention();
+template PagedAttentionKernels<Bf16> PagedAttention();
+
+}  // namespace lora::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();

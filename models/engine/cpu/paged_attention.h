@@ -1,0 +1,44 @@
+#pragma once
+// Attention of new tokens against a sequence's pages of keys and values (models/engine/kv_pages.h). T, float or Bf16, is
+// the dtype of the pages; queries, scores and results are float32. A query's result has the same bits whichever queries
+// are computed beside it.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "models/base/numbers.h"
+#include "models/engine/cpu/bf16.h"
+#include "models/engine/cpu/matrix.h"
+
+namespace lora::kernels {
+
+constexpr size_t kPage = 32;        // tokens
+constexpr size_t kMostQueries = 8;  // of one call
+
+// Up to kMostQueries queries that share a head of keys: of the heads of a group, of neighbouring tokens, or both.
+template <class T>
+struct PagedQueries {
+  const float* q[kMostQueries];     // (dim) each, rotated
+  float* out[kMostQueries];         // (dim) each: written
+  size_t seen[kMostQueries];        // query i sees the tokens before this one, ascending
+  size_t count;                     // of queries
+  size_t dim;                       // even
+  std::span<const T* const> pages;  // the sequence's pages
+  size_t keys, values;              // where this head's begin in a page
+  float scale, softcap = 0;         // as in AttentionScores
+  size_t window = 0;                // likewise
+  float* scratch;                   // paged_scratch_floats
+};
+
+// For sequences of so many tokens.
+constexpr size_t paged_scratch_floats(size_t tokens) { return kMostQueries * round_up<size_t>(tokens, kPage); }
+
+template <class T>
+struct PagedAttentionKernels {
+  void (*attend)(const PagedQueries<T>& queries);
+  // A token's keys and values of one head, (dim) each, into a page at `slot`.
+  void (*store)(const float* key, const float* value, size_t dim, size_t slot, T* keys, T* values);
+};
+
+}  // namespace lora::kernels

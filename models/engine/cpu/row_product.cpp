@@ -1,0 +1,147 @@
+#include "models/engine/cpu/row_product.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "models/engine/cpu/quantized.h"
+#include "models/engine/cpu/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "models/engine/cpu/row_product.cpp"
+#include <hwy/foreach_target.h>
+// What follows is compiled once an instruction set.
+#include <hwy/highway.h>
+
+#include "models/engine/cpu/row_sources-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lora::kernels::HWY_NAMESPACE {
+
+// Outputs that are computed together: their weights stay in the first cache while all rows meet them.
+constexpr size_t kPanel = 4;
+
+// O outputs of R rows. Each sum has one accumulator of its own, from the first column to the last, so that its bits do
+// not depend on R and O.
+template <class Source, size_t R, size_t O, bool kAhead>
+HWY_INLINE void RowTile(const RowWeight& w, size_t output, const float* x, size_t x_row, float* y, size_t y_row) {
+  const Lanes d;
+  const size_t lanes = hn::Lanes(d), step = Source::kParts * lanes;
+  Source sources[O];
+  Wide sums[O][R];
+  for (size_t o = 0; o < O; ++o) {
+    sources[o] = Source(w, output + o);
+    for (size_t r = 0; r < R; ++r) sums[o][r] = hn::Zero(d);
+  }
+  size_t k = 0;
+  for (; k + step <= w.in; k += step) {
+    if (kAhead) {
+      for (size_t o = 0; o < O; ++o) sources[o].Prefetch(w, k);
+    }
+    Wide parts[O][Source::kParts];
+    for (size_t o = 0; o < O; ++o) sources[o].Load(d, k, parts[o]);
+    for (size_t p = 0; p < Source::kParts; ++p) {
+      for (size_t r = 0; r < R; ++r) {
+        const Wide column = hn::LoadU(d, x + r * x_row + k + p * lanes);
+        for (size_t o = 0; o < O; ++o) sums[o][r] = hn::MulAdd(parts[o][p], column, sums[o][r]);
+      }
+    }
+  }
+  for (size_t o = 0; o < O; ++o) {
+    for (size_t r = 0; r < R; ++r) {
+      float sum = hn::GetLane(hn::SumOfLanes(d, sums[o][r]));
+      for (size_t i = k; i < w.in; ++i) sum += sources[o].At(i) * x[r * x_row + i];
+      y[r * y_row + output + o] = sum * sources[o].Step();
+    }
+  }
+}
+
+// All rows of O outputs. The first rows to meet the weights fetch those of the panel after this one.
+template <class Source, size_t O>
+HWY_INLINE void RowPanel(const RowWeight& w, size_t output, Matrix<const float> x, Matrix<float> y) {
+  // As many sums as there are registers for.
+  constexpr size_t kRows = HWY_MAX_BYTES >= 64 ? 4 : 2;
+  size_t r = 0;
+  if (x.rows >= kRows) {
+    RowTile<Source, kRows, O, true>(w, output, x.row(0), x.stride, y.row(0), y.stride);
+    for (r = kRows; r + kRows <= x.rows; r += kRows) {
+      RowTile<Source, kRows, O, false>(w, output, x.row(r), x.stride, y.row(r), y.stride);
+    }
+  }
+  for (; r < x.rows; ++r) {
+    if (r == 0) {
+      RowTile<Source, 1, O, true>(w, output, x.row(0), x.stride, y.row(0), y.stride);
+    } else {
+      RowTile<Source, 1, O, false>(w, output, x.row(r), x.stride, y.row(r), y.stride);
+    }
+  }
+}
+
+template <class Source>
+HWY_NOINLINE void RowsOf(const RowWeight& w, Matrix<const float> x, size_t first, size_t count, Matrix<float> y) {
+  const size_t end = first + count;
+  size_t o = first;
+  for (; o + kPanel <= end; o += kPanel) RowPanel<Source, kPanel>(w, o, x, y);
+  for (; o < end; ++o) RowPanel<Source, 1>(w, o, x, y);
+}
+
+void RowsRun(const RowWeight& w, Matrix<const float> x, size_t first, size_t count, Matrix<float> y) {
+  switch (w.encoding) {
+    case RowEncoding::kFloat:
+      return RowsOf<FloatSource>(w, x, first, count, y);
+    case RowEncoding::kBf16:
+      return RowsOf<Bf16Source>(w, x, first, count, y);
+    case RowEncoding::kInt8:
+      return RowsOf<Int8Source>(w, x, first, count, y);
+    case RowEncoding::kNf4:
+      return RowsOf<Nf4Source>(w, x, first, count, y);
+  }
+}
+
+void LayRows(RowOrder order, Matrix<const float> x, Matrix<float> to) {
+  const Lanes d;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t r = 0; r < x.rows; ++r) {
+    const float* const from = x.row(r);
+    float* const out = to.row(r);
+    size_t k = 0;
+    if (order == RowOrder::kPairs) {
+      for (; k + 2 * lanes <= x.columns; k += 2 * lanes) {
+        Wide even, odd;
+        hn::LoadInterleaved2(d, from + k, even, odd);
+        hn::StoreU(even, d, out + k);
+        hn::StoreU(odd, d, out + k + lanes);
+      }
+    }
+    std::memcpy(out + k, from + k, (x.columns - k) * sizeof(float));
+  }
+}
+
+template <class T>
+void FinishAs(const RowFinish& finish, size_t first, size_t count, Matrix<float> y) {
+  const T* const up = static_cast<const T*>(finish.up) + first;
+  const float* const gain = finish.gain ? finish.gain + first : nullptr;
+  const float* const bias = finish.bias ? finish.bias + first : nullptr;
+  for (size_t r = 0; r < y.rows; ++r) {
+    const float* const low = finish.rank > 0 ? finish.low.row(r) : nullptr;
+    float* const to = y.row(r) + first;
+    ForEach(count, [&](auto d, size_t i) HWY_ATTR {
+      auto sum = hn::LoadU(d, to + i);
+      for (size_t k = 0; k < finish.rank; ++k) {
+        sum = hn::MulAdd(hn::Set(d, low[k]), LoadFloats(d, up + k * finish.out + i), sum);
+      }
+      if (gain) sum = hn::Mul(sum, hn::LoadU(d, gain + i));
+      if (bias) sum = hn::Add(sum, hn::LoadU(d, bias + i));
+      hn::StoreU(sum, d, to + i);
+    });
+  }
+}
+
+void FinishRows(const RowFinish& finish, size_t first, size_t count, Matrix<float> y) {
+  if (finish.half) return FinishAs<Bf16>(finish, first, count, y);
+  FinishAs<float>(finish, first, count, y);
+}
+
+RowProductKernels RowProduct() { return {.lay = LayRows, .run = RowsRun, .finish = FinishRows}; }
+
+}  // namespace lora::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
