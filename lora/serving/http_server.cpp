@@ -68,8 +68,9 @@ class HttpServerState {
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
   HttpConnection(tcp::socket socket, HttpServerState& server) : stream_(std::move(socket)), server_(server) {
-    error_code ignored;
-    peer_ = stream_.socket().remote_endpoint(ignored).address().to_string(ignored);
+    error_code error;
+    const tcp::endpoint from = stream_.socket().remote_endpoint(error);
+    peer_ = error ? "unknown" : from.address().to_string();
     server_.connections.insert(this);
   }
   ~HttpConnection() {

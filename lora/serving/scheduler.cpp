@@ -13,12 +13,11 @@
 #include "models/base/numbers.h"
 
 namespace lora {
-namespace {
 
 // One answer on its way: tokens from the batch, pieces to the client.
-class Writing {
+class AnswerWriting {
  public:
-  Writing(AnswerJob job, const Tokenizer& tokenizer)
+  AnswerWriting(AnswerJob job, const Tokenizer& tokenizer)
       : job_(std::move(job)), text_(tokenizer, job_.prompt, job_.stop) {}
 
   bool add(int64_t id, std::span<const float> logits) {
@@ -68,8 +67,6 @@ class Writing {
   int64_t written_ = 0, cached_ = 0;
 };
 
-}  // namespace
-
 struct Scheduler::State {
   State(BatchDecoder& decoder, const ModelConfig& config, const Tokenizer& given_tokenizer, SchedulerLimits given)
       : tokenizer(given_tokenizer),
@@ -88,7 +85,7 @@ struct Scheduler::State {
   // Of the scheduler's thread.
   PrefixCache cache;
   ContinuousBatch batch;
-  std::vector<std::weak_ptr<Writing>> writings;
+  std::vector<std::weak_ptr<AnswerWriting>> writings;
 
   mutable std::mutex mutex;
   std::condition_variable changed;
@@ -183,7 +180,7 @@ void Scheduler::State::take_new() {
     const std::lock_guard lock(mutex);
     jobs.swap(fresh);
   }
-  std::erase_if(writings, [](const std::weak_ptr<Writing>& one) { return one.expired(); });
+  std::erase_if(writings, [](const std::weak_ptr<AnswerWriting>& one) { return one.expired(); });
   for (AnswerJob& job : jobs) {
     TokenRequest request{.model = job.model,
                          .prompt = job.prompt,
@@ -191,7 +188,7 @@ void Scheduler::State::take_new() {
                          .max_new_tokens = job.max_tokens,
                          .end_ids = job.end_ids,
                          .is_unwanted = job.gone};
-    const auto writing = std::make_shared<Writing>(std::move(job), tokenizer);
+    const auto writing = std::make_shared<AnswerWriting>(std::move(job), tokenizer);
     request.on_token = [writing](int64_t id, std::span<const float> logits) { return writing->add(id, logits); };
     request.on_end = [this, writing, prompt = static_cast<int64_t>(request.prompt.size())](AnswerEnd how,
                                                                                           int64_t known) {
