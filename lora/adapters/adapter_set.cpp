@@ -25,6 +25,12 @@ const AdaptedModel& AdapterSet::add(const std::string& name, const AdapterConfig
   return entries_.back()->adapted;
 }
 
+void AdapterSet::remove(const std::string& name) {
+  const AdaptedModel* one = &adapted(name);  // an error where there is none
+  deactivate();
+  std::erase_if(entries_, [&](const auto& entry) { return &entry->adapted == one; });
+}
+
 void AdapterSet::activate(const std::string& name) {
   if (name == active_) return;
   const AdaptedModel& next = adapted(name);  // before anything is changed

@@ -26,6 +26,9 @@ class AdapterSet {
   // active. Error (exit code 2) for a name that is taken or not a name, and for a method that trains the base itself.
   const AdaptedModel& add(const std::string& name, const AdapterConfig& config, uint64_t seed, bool fresh = true);
 
+  // Leaves the bare base. The adapter's layers go, unless somebody else holds them.
+  void remove(const std::string& name);
+
   void activate(const std::string& name);
   // Leaves the bare base.
   void deactivate();

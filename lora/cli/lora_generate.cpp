@@ -6,15 +6,11 @@
 #include <cmath>
 #include <iostream>
 #include <iterator>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "lora/adapters/adapter_name.h"
-#include "lora/adapters/registry.h"
-#include "lora/app/source/named_path.h"
-#include "lora/app/source/trained_model.h"
-#include "lora/app/source/trained_source.h"
+#include "lora/app/source/adapted_base.h"
 #include "lora/app/training/machine.h"
 #include "lora/cli/program.h"
 #include "lora/data/sample.h"
@@ -24,17 +20,16 @@
 #include "lora/inference/prompts.h"
 #include "lora/log/log.h"
 #include "models/base/did_you_mean.h"
-#include "models/network/model_directory.h"
 #include "models/network/pretrained.h"
 
 namespace lora {
 namespace {
 
 struct Options {
-  std::string model, prompt, prompts, use, system, chat_template;
-  std::vector<std::string> adapters, ignored_options, logit_bias;
+  AdaptedBaseOptions base;
+  std::string prompt, prompts, use, system, chat_template;
+  std::vector<std::string> logit_bias;
   bool prompt_given = false, interactive = false, chat = false, stats = false, allow_special_tokens = false;
-  std::string dtype = "auto";
   GenerationConfig generation;
   int64_t threads = 0, log_probabilities = -1;
 };
@@ -57,106 +52,6 @@ std::map<int64_t, double> read_logit_bias(const std::vector<std::string>& given)
     biases[id] = bias;
   }
   return biases;
-}
-
-struct NamedSource {
-  NamedPath adapter;
-  TrainedSource source;
-};
-
-bool is_whole_run(const TrainedSource& source) {
-  return source.recipe && find_method(source.adapter.method).trains_network;
-}
-
-// What MODEL is, where it is a run or an adapter: that is then the first adapter, on its own base. A run that trained
-// the whole network is a model of its own.
-std::optional<TrainedSource> settle_model(Options& options) {
-  expect_no_recipe(options.model);
-  if (!is_run_or_adapter(options.model)) {
-    expect_model_directory(options.model);
-    return {};
-  }
-  TrainedSource source = find_trained(options.model, options.ignored_options);
-  if (is_whole_run(source)) {
-    if (is_classifier(source)) {
-      throw ModelError(options.model + ": was trained as a classifier, which writes no text; lora-classify " +
-                       options.model + " asks it");
-    }
-    if (options.dtype != "auto") throw RecipeError("--dtype: a run of method full has its recipe's; leave it out");
-    if (options.chat_template.empty()) options.chat_template = template_of(source);
-    return source;
-  }
-  if (!std::filesystem::is_directory(source.base_model)) {
-    throw ModelError(options.model + ": its base model '" + source.base_model +
-                     "' is not a directory here; expected lora-generate BASE --adapter " + options.model);
-  }
-  options.adapters.insert(options.adapters.begin(), options.model);
-  options.model = source.base_model;
-  return source;
-}
-
-// `first`: what the first of them is, where MODEL was that.
-std::vector<NamedSource> find_adapters(const Options& options, const std::optional<TrainedSource>& first) {
-  std::vector<NamedSource> found;
-  for (const std::string& argument : options.adapters) {
-    const NamedPath adapter = named_path(argument);
-    if (std::ranges::any_of(found, [&](const NamedSource& one) { return one.adapter.name == adapter.name; })) {
-      throw AdapterError("two adapters are called '" + adapter.name + "'; name them apart: --adapter NAME=PATH");
-    }
-    const bool is_first = first && !is_whole_run(*first) && found.empty();
-    found.push_back({adapter, is_first ? *first : find_trained(adapter.path, options.ignored_options)});
-    if (!is_classifier(found.back().source)) continue;
-    throw ModelError(adapter.path + ": was trained as a classifier, which writes no text; lora-classify " +
-                     adapter.path + " asks it");
-  }
-  return found;
-}
-
-// The model that they share, with the tokens that one of them adds.
-TrainedModel load_shared(const Options& options, const std::optional<TrainedSource>& first,
-                         const std::vector<NamedSource>& adapters) {
-  if (first && is_whole_run(*first)) return load_trained(*first, "");
-  const NamedSource* adding = nullptr;
-  auto tokenizer = load_tokenizer(options.model);
-  const int64_t rows = read_model_config(options.model).vocab_size;
-  for (const NamedSource& one : adapters) {
-    const bool adds = one.source.recipe
-                          ? !one.source.recipe->model.new_tokens.empty()
-                          : new_rows_of(one.source).rows > rows || larger_tokenizer(one.source, *tokenizer) != nullptr;
-    if (!adds) continue;
-    if (adding) {
-      throw AdapterError("'" + adding->adapter.name + "' and '" + one.adapter.name +
-                         "' both have tokens of their own; expected one such adapter at a time");
-    }
-    adding = &one;
-  }
-  ModelSection section{.path = options.model, .dtype = options.dtype};
-  if (adding && adding->source.recipe) {
-    section.new_tokens = adding->source.recipe->model.new_tokens;
-    section.new_tokens_init = adding->source.recipe->model.new_tokens_init;
-  }
-  if (adding) {
-    const uint64_t seed = adding->source.recipe ? adding->source.recipe->training.seed : 0;
-    return load_base(options.model, adding->source, section, seed);
-  }
-  TrainedModel base;
-  base.tokenizer = std::move(tokenizer);
-  base.adapted.model = load_model(section, *base.tokenizer, 0);
-  return base;
-}
-
-// Adds the adapters; returns the chat template that each was trained with, by their names.
-std::map<std::string, std::string> load_adapters(const Options& options, const std::vector<NamedSource>& adapters,
-                                                 AdapterSet& set) {
-  std::map<std::string, std::string> templates;
-  for (const auto& [adapter, source] : adapters) {
-    if (!may_be_same_base(source.base_model, options.model)) {
-      log_warning(adapter.path + " was trained on '" + source.base_model + "', and this is '" + options.model + "'");
-    }
-    load_trained_into(source, set, adapter.name);
-    templates[adapter.name] = template_of(source);
-  }
-  return templates;
 }
 
 // "none" is the bare base.
@@ -298,14 +193,10 @@ void print_answers(AdapterSet& set, const Tokenizer& tokenizer, const std::vecto
 int run(Options options) {
   options.generation.sampling.logit_bias = read_logit_bias(options.logit_bias);
   set_threads(options.threads);
-  const std::optional<TrainedSource> first_source = settle_model(options);
-  const std::vector<NamedSource> adapters = find_adapters(options, first_source);
-  const TrainedModel shared = load_shared(options, first_source, adapters);
-  const auto& tokenizer = shared.tokenizer;
-  const auto& model = shared.adapted.model;
-  AdapterSet set(model);
-  const std::map<std::string, std::string> templates = load_adapters(options, adapters, set);
-  model->eval();
+  AdaptedBase base = load_adapted_base(options.base);
+  const auto& tokenizer = base.shared.tokenizer;
+  const auto& model = base.set.model();
+  AdapterSet& set = base.set;
   GenerationConfig config = options.generation;
   config.eos_ids = end_ids(*model, *tokenizer);
 
@@ -319,7 +210,7 @@ int run(Options options) {
     return 0;
   }
   Options settled = options;
-  if (settled.chat_template.empty()) settled.chat_template = templates.contains(first) ? templates.at(first) : "auto";
+  if (settled.chat_template.empty()) settled.chat_template = base.templates.at(set.active());
   Answerer answerer(set, *tokenizer, config, settled);
   if (options.interactive) {
     answerer.converse();
@@ -338,14 +229,14 @@ int run(Options options) {
 int main(int argc, char** argv) {
   CLI::App app("Continues a text with a model, and with adapters on it.", "lora-generate");
   lora::Options options;
-  app.add_option("MODEL", options.model,
+  app.add_option("MODEL", options.base.model,
                  "A Hugging Face model directory; or a run or a PEFT adapter directory, whose base is found by itself")
       ->required();
-  app.add_option("--adapter", options.adapters,
+  app.add_option("--adapter", options.base.adapters,
                  "A run or a PEFT adapter directory, PATH or NAME=PATH; may be given several times")
       ->take_all()
       ->allow_extra_args(false);
-  lora::add_ignore_option(app, options.ignored_options);
+  lora::add_ignore_option(app, options.base.ignored_options);
   app.add_option("--use", options.use, "Which of the adapters answers, by name; none: the model alone");
   auto* prompt = app.add_option("--prompt", options.prompt, "The text to continue; standard input without it");
   auto* prompts = app.add_option("--prompts", options.prompts,
@@ -400,7 +291,7 @@ int main(int argc, char** argv) {
       ->needs(prompts)
       ->check(CLI::Range(int64_t{0}, int64_t{1000}));
   app.add_option("--seed", sampling.seed, "The same seed, the same text");
-  app.add_option("--dtype", options.dtype, "float32, bfloat16 or auto")
+  app.add_option("--dtype", options.base.dtype, "float32, bfloat16 or auto")
       ->check(CLI::IsMember(lora::dtype_names().known));
   app.add_option("--threads", options.threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {

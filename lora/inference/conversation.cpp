@@ -1,20 +1,9 @@
 #include "lora/inference/conversation.h"
 
-#include <ctime>
-
 #include "lora/data/whole_sample.h"
+#include "lora/inference/chat_prompt.h"
 
 namespace lora {
-namespace {
-
-jinja::Date today() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  return {local.tm_year + 1900, local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min};
-}
-
-}  // namespace
 
 Conversation::Conversation(const Tokenizer& tokenizer, std::shared_ptr<const ChatTemplate> chat_template,
                            std::string system, GenerationConfig config)
@@ -31,7 +20,7 @@ StreamedAnswer Conversation::say(LlamaForCausalLM& model, const std::string& tex
                                  const std::function<void(std::string_view text)>& on_text) {
   Chat chat = chat_;
   chat.messages.push_back(chat_message("user", text));
-  const std::vector<int64_t> prompt = encode_chat_prompt(tokenizer_, *template_, chat, chat.messages.size(), today());
+  const std::vector<int64_t> prompt = chat_prompt(tokenizer_, *template_, chat);
   if (!generator_) generator_.emplace(model);
   StreamedAnswer answer = stream_answer(*generator_, tokenizer_, prompt, config_, on_text);
   chat.messages.push_back(chat_message("assistant", answer.text));

@@ -43,6 +43,7 @@ class Command {
   }
   void send(int signal) const { ::kill(pid_, signal); }
   std::string out_so_far() const { return read_bytes(files_ / "out"); }
+  std::string err_so_far() const { return read_bytes(files_ / "err"); }
   Outcome wait() {
     int status = 0;
     ::waitpid(pid_, &status, 0);

@@ -1,0 +1,137 @@
+// lora-serve MODEL [--adapter [NAME=]PATH …] [--host 127.0.0.1] [--port 8080]
+
+#include <filesystem>
+#include <optional>
+
+#include "lora/app/source/adapted_base.h"
+#include "lora/cli/program.h"
+#include "lora/log/log.h"
+#include "lora/serving/access_rules.h"
+#include "lora/serving/http_server.h"
+#include "lora/serving/scheduler.h"
+#include "lora/serving/served_models.h"
+#include "lora/serving/service.h"
+#include "lora/serving/serving_error.h"
+#include "models/base/did_you_mean.h"
+#include "models/network/pretrained.h"
+
+namespace lora {
+namespace {
+
+struct Options {
+  AdaptedBaseOptions base;
+  std::string host = "127.0.0.1", name, key_file, chat_template;
+  uint16_t port = 8080;
+  bool insecure = false;
+  int64_t threads = 0, drain_seconds = 30, cache_mib = 256;
+  SchedulerLimits scheduler;
+  ServiceOptions service;
+};
+
+// The last part of the base's directory.
+std::string base_name(const Options& options, const std::string& model) {
+  if (!options.name.empty()) return options.name;
+  const std::filesystem::path path = std::filesystem::absolute(model).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+int64_t settle_context(int64_t asked, const ModelConfig& config) {
+  if (asked > config.max_position_embeddings) {
+    throw RecipeError("--context " + std::to_string(asked) + ": the model has " +
+                      std::to_string(config.max_position_embeddings) + " positions");
+  }
+  return asked > 0 ? asked : config.max_position_embeddings;
+}
+
+void expect_safe(const Options& options, const HttpServer& server) {
+  if (server.is_loopback() || !options.key_file.empty() || options.insecure) return;
+  throw ServingError("--host " + options.host +
+                     ": other machines reach this address; expected --api-key-file FILE, or --insecure");
+}
+
+int run(Options options) {
+  set_threads(options.threads);
+  AccessRules rules;
+  if (!options.key_file.empty()) rules.keys = read_keys(options.key_file);
+
+  // The port is taken before the model is read: an error then costs nothing.
+  std::optional<Service> service;
+  HttpServer server(
+      options.host, options.port, {},
+      {.screen = [&rules](const HttpRequest& head) { return refusal(rules, head); },
+       .answer = [&service](HttpRequest request,
+                            std::shared_ptr<HttpReply> reply) { service->answer(std::move(request), std::move(reply)); },
+       .done = [&service](const HttpAccess& access) { service->note(access); }});
+  expect_safe(options, server);
+  rules.is_loopback = server.is_loopback();
+
+  AdaptedBase base = load_adapted_base(options.base);
+  const ModelConfig& config = base.set.model()->config();
+  options.service.context = settle_context(options.service.context, config);
+  options.scheduler.cache_bytes = options.cache_mib << 20;
+  if (const auto problem = BatchDecoder::problem(*base.set.model())) throw ModelError(base.model + ": " + *problem);
+  BatchDecoder decoder(*base.set.model());
+  ServedModels models(base, decoder, base_name(options, base.model), options.chat_template);
+  std::vector<std::string> names;
+  for (const auto& model : models.all()) names.push_back(model->name);
+  {
+    Scheduler scheduler(decoder, config, models.tokenizer(), options.scheduler);
+    service.emplace(models, scheduler, options.service);
+    log_info("serves " + listed(names) + " at http://" + options.host + ":" + std::to_string(server.port()));
+    const int signal = server.run(options.drain_seconds);
+    log_info(signal == 0 ? "ended" : "ended by signal " + std::to_string(signal));
+    service->finish();
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace lora
+
+int main(int argc, char** argv) {
+  CLI::App app("Answers requests over HTTP as OpenAI's API does, for a model and adapters on it.", "lora-serve");
+  lora::Options options;
+  app.add_option("MODEL", options.base.model,
+                 "A Hugging Face model directory; or a run or a PEFT adapter directory, whose base is found by itself")
+      ->required();
+  app.add_option("--adapter", options.base.adapters,
+                 "A run or a PEFT adapter directory, PATH or NAME=PATH; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
+  lora::add_ignore_option(app, options.base.ignored_options);
+  app.add_option("--host", options.host, "The address to listen at; 0.0.0.0: all of this machine")->capture_default_str();
+  app.add_option("--port", options.port, "The port; 0: a free one")->capture_default_str();
+  app.add_option("--model-name", options.name, "What requests call the base; else the last part of its directory");
+  app.add_option("--api-key-file", options.key_file, "Requests need one of the keys in this file, one a line")
+      ->check(CLI::ExistingFile);
+  app.add_flag("--insecure", options.insecure, "Serve other machines without a key");
+  app.add_option("--adapters-from", options.service.adapters,
+                 "Requests may load adapters from below this directory (/v1/load_lora_adapter), and unload them")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--template", options.chat_template,
+                 "The chat template as in a recipe's data.template; else each adapter's and the model's own");
+  app.add_option("--context", options.service.context, "Tokens of prompt and answer at most; 0: the model's positions")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--max-tokens", options.service.max_tokens, "Tokens of an answer at most; 0: as the context has room")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--at-once", options.scheduler.at_once, "Answers that are written side by side")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--queue", options.scheduler.waiting, "Answers that may wait; more are refused with 429")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--prompt-piece", options.scheduler.prompt_piece,
+                 "Tokens of a prompt that are read between two tokens of other answers")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--prefix-cache", options.cache_mib, "MiB for texts that were read, so that they are not read again")
+      ->check(CLI::Range(0, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--drain", options.drain_seconds, "Seconds that open requests have after SIGTERM")
+      ->check(CLI::Range(0, 86'400))
+      ->capture_default_str();
+  app.add_option("--dtype", options.base.dtype, "float32, bfloat16 or auto")
+      ->check(CLI::IsMember(lora::dtype_names().known));
+  app.add_option("--threads", options.threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
+  return lora::run_program(app, argc, argv, [&] { return lora::run(options); });
+}

@@ -1,0 +1,284 @@
+#include "lora/serving/service.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <map>
+#include <random>
+
+#include "lora/adapters/adapter_name.h"
+#include "lora/data/sample.h"
+#include "lora/inference/chat_prompt.h"
+#include "lora/log/log.h"
+#include "lora/serving/api_error.h"
+#include "lora/serving/exchange.h"
+#include "lora/serving/page.h"
+#include "lora/terminal/text.h"
+#include "models/base/did_you_mean.h"
+#include "models/base/error.h"
+#include "models/base/json.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr char kModels[] = "/v1/models";
+// The routes by name, for metrics and for refusing another method.
+const std::map<std::string, std::string>& routes() {
+  static const std::map<std::string, std::string> all = {
+      {"/", "GET"},           {"/health", "GET"},
+      {"/metrics", "GET"},    {kModels, "GET"},
+      {"/v1/completions", "POST"}, {"/v1/chat/completions", "POST"},
+      {"/v1/load_lora_adapter", "POST"}, {"/v1/unload_lora_adapter", "POST"}};
+  return all;
+}
+
+HttpResponse json_response(const Json& body) {
+  return {.body = body.dump(-1, ' ', false, Json::error_handler_t::replace)};
+}
+
+Json model_object(const ServedModel& model) {
+  Json object = {{"id", model.name}, {"object", "model"}, {"created", model.created}, {"owned_by", "lora-train"}};
+  object["root"] = model.root.empty() ? model.name : model.root;
+  if (!model.root.empty()) object["parent"] = model.root;
+  return object;
+}
+
+// The texts of an object with these keys and no others.
+std::map<std::string, std::string> read_texts(const std::string& body, const std::vector<std::string>& keys) {
+  const Json object = parse_json_or_discard<Json>(body);
+  if (!object.is_object()) throw ApiError(400, "the body is not an object of JSON");
+  std::map<std::string, std::string> texts;
+  for (const auto& item : object.items()) {
+    if (std::ranges::find(keys, item.key()) == keys.end()) {
+      throw ApiError(400, "'" + item.key() + "' is not a parameter" + did_you_mean(item.key(), keys), item.key());
+    }
+    if (!item.value().is_string()) throw ApiError(400, "'" + item.key() + "': expected a text", item.key());
+    texts[item.key()] = item.value().get<std::string>();
+  }
+  for (const std::string& key : keys) {
+    if (!texts.contains(key)) throw ApiError(400, "'" + key + "' is missing", key);
+  }
+  return texts;
+}
+
+// Links are followed before the comparison, so that none leads out.
+fs::path below(const fs::path& directory, const std::string& path) {
+  std::error_code error;
+  const fs::path root = fs::canonical(directory, error);
+  const fs::path found = error ? fs::path() : fs::canonical(root / path, error);
+  const auto parted = std::mismatch(root.begin(), root.end(), found.begin(), found.end());
+  if (error || parted.first != root.end()) {
+    throw ApiError(404, "'lora_path': no such directory below the one that adapters are loaded from", "lora_path");
+  }
+  return found;
+}
+
+SamplingConfig sampling_of(const CompletionRequest& request, uint64_t seed) {
+  return {.temperature = request.temperature,
+          .top_k = request.top_k,
+          .top_p = request.top_p,
+          .min_p = request.min_p,
+          .repetition_penalty = request.repetition_penalty,
+          .frequency_penalty = request.frequency_penalty,
+          .presence_penalty = request.presence_penalty,
+          .logit_bias = request.logit_bias,
+          .seed = seed};
+}
+
+}  // namespace
+
+struct Service::State {
+  State(ServedModels& given_models, Scheduler& given_scheduler, ServiceOptions given)
+      : models(given_models), scheduler(given_scheduler), options(std::move(given)) {}
+
+  HttpResponse respond(const HttpRequest& request);
+  HttpResponse list_models(const std::string& path);
+  HttpResponse load_adapter(const std::string& body);
+  HttpResponse unload_adapter(const std::string& body);
+  void complete(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  std::shared_ptr<const ServedModel> model_of(const CompletionRequest& request);
+  std::vector<std::vector<int64_t>> prompts_of(const CompletionRequest& request, const ServedModel& model);
+  std::vector<int64_t> tokens_of(const PromptInput& prompt);
+  int64_t room_for(const CompletionRequest& request, const std::vector<int64_t>& prompt) const;
+  void forget(const std::shared_ptr<const ServedModel>& model);
+
+  ServedModels& models;
+  Scheduler& scheduler;
+  const ServiceOptions options;
+  ServingMetrics metrics;
+  boost::asio::thread_pool reader{1};
+};
+
+Service::Service(ServedModels& models, Scheduler& scheduler, ServiceOptions options)
+    : state_(std::make_unique<State>(models, scheduler, std::move(options))) {}
+Service::~Service() { finish(); }
+
+void Service::finish() { state_->reader.join(); }
+
+void Service::answer(HttpRequest request, std::shared_ptr<HttpReply> reply) {
+  boost::asio::post(state_->reader, [this, request = std::move(request), reply = std::move(reply)] {
+    try {
+      if (request.path == "/v1/chat/completions" || request.path == "/v1/completions") {
+        if (request.method == "POST") return state_->complete(request, reply);
+      }
+      reply->send(state_->respond(request));
+    } catch (const ApiError& error) {
+      reply->send(error_response(error));
+    } catch (const Error& error) {
+      reply->send(error_response(ApiError(400, without_component(error))));
+    } catch (const std::exception& error) {
+      log_error(request.path + ": " + error.what());
+      reply->send(error_response(ApiError(500, "the request met an internal error")));
+    }
+  });
+}
+
+void Service::note(const HttpAccess& access) {
+  const bool is_model = access.path.starts_with(std::string(kModels) + "/");
+  const std::string route = is_model ? kModels : routes().contains(access.path) ? access.path : "other";
+  state_->metrics.count_request(route, access.status, access.seconds);
+  std::string path;  // as the client has it, without what would forge a line
+  for (const char c : access.path.substr(0, 200)) path += c > ' ' && c < 0x7F ? c : '?';
+  log_info(access.peer + " " + access.method + " " + path + " " +
+           (access.status == 0 ? "client left" : std::to_string(access.status)) + " " +
+           std::to_string(access.bytes) + " bytes " + fixed(access.seconds, 3) + " s");
+}
+
+HttpResponse Service::State::respond(const HttpRequest& request) {
+  const std::string& path = request.path;
+  if (path.starts_with(std::string(kModels) + "/") && request.method == "GET") return list_models(path);
+  const auto route = routes().find(path);
+  if (route == routes().end()) throw ApiError(404, "there is nothing at this path");
+  if (request.method != route->second && !(request.method == "HEAD" && route->second == "GET")) {
+    HttpResponse response = error_response(ApiError(405, "expected the method " + route->second));
+    response.fields.emplace_back("Allow", route->second);
+    return response;
+  }
+  if (path == "/") return page();
+  if (path == "/health") return json_response({{"status", "ok"}});
+  if (path == "/metrics") return {.type = "text/plain; version=0.0.4", .body = metrics.text(scheduler.counts())};
+  if (path == kModels) return list_models("");
+  return path == "/v1/load_lora_adapter" ? load_adapter(request.body) : unload_adapter(request.body);
+}
+
+// `path`: of one model; empty: of all.
+HttpResponse Service::State::list_models(const std::string& path) {
+  if (path.empty()) {
+    Json list = Json::array();
+    for (const auto& model : models.all()) list.push_back(model_object(*model));
+    return json_response({{"object", "list"}, {"data", list}});
+  }
+  CompletionRequest named;
+  named.model = path.substr(std::string(kModels).size() + 1);
+  return json_response(model_object(*model_of(named)));
+}
+
+HttpResponse Service::State::load_adapter(const std::string& body) {
+  if (options.adapters.empty()) throw ApiError(403, "this server was started without --adapters-from");
+  const auto texts = read_texts(body, {"lora_name", "lora_path"});
+  const std::string& name = texts.at("lora_name");
+  if (const std::string problem = adapter_name_problem(name); !problem.empty()) {
+    throw ApiError(400, "'lora_name': " + problem, "lora_name");
+  }
+  const auto replaced = models.load(name, below(options.adapters, texts.at("lora_path")));
+  if (replaced) forget(replaced);
+  log_info("adapter " + name + (replaced ? " loaded anew" : " loaded"));
+  return json_response({{"status", replaced ? "replaced" : "loaded"}, {"lora_name", name}});
+}
+
+HttpResponse Service::State::unload_adapter(const std::string& body) {
+  if (options.adapters.empty()) throw ApiError(403, "this server was started without --adapters-from");
+  const std::string name = read_texts(body, {"lora_name"}).at("lora_name");
+  const auto gone = models.unload(name);
+  if (!gone) throw ApiError(404, "there is no such adapter", "lora_name", "model_not_found");
+  forget(gone);
+  log_info("adapter " + name + " unloaded");
+  return json_response({{"status", "unloaded"}, {"lora_name", name}});
+}
+
+void Service::State::forget(const std::shared_ptr<const ServedModel>& model) {
+  scheduler.between_passes([&] { scheduler.forget(model->snapshot); });
+}
+
+std::shared_ptr<const ServedModel> Service::State::model_of(const CompletionRequest& request) {
+  if (auto model = models.find(request.model)) return model;
+  std::vector<std::string> names;
+  for (const auto& model : models.all()) names.push_back(model->name);
+  throw ApiError(404, "there is no model '" + request.model.substr(0, 200) + "'" + did_you_mean(request.model, names) +
+                          "; expected one of " + listed(names),
+                 "model", "model_not_found");
+}
+
+std::vector<int64_t> Service::State::tokens_of(const PromptInput& prompt) {
+  if (const auto* text = std::get_if<std::string>(&prompt)) return encode_prompt(models.tokenizer(), *text);
+  const auto& ids = std::get<std::vector<int64_t>>(prompt);
+  const int64_t rows = models.network().config().vocab_size;
+  for (const int64_t id : ids) {
+    if (id >= rows) {
+      throw ApiError(400, "'prompt': found the token " + std::to_string(id) + ", and the model has " +
+                              std::to_string(rows), "prompt");
+    }
+  }
+  return ids;
+}
+
+std::vector<std::vector<int64_t>> Service::State::prompts_of(const CompletionRequest& request,
+                                                             const ServedModel& model) {
+  std::vector<std::vector<int64_t>> prompts;
+  if (request.is_chat) {
+    if (!model.chat) throw ApiError(400, "the model has no chat template: " + model.chat_problem, "messages");
+    prompts.push_back(chat_prompt(models.tokenizer(), *model.chat, request.chat));
+  }
+  for (const PromptInput& prompt : request.prompts) prompts.push_back(tokens_of(prompt));
+  return prompts;
+}
+
+// How many tokens an answer to the prompt may have.
+int64_t Service::State::room_for(const CompletionRequest& request, const std::vector<int64_t>& prompt) const {
+  const char* param = request.is_chat ? "messages" : "prompt";
+  if (prompt.empty()) throw ApiError(400, "the prompt has no token", param);
+  const auto length = static_cast<int64_t>(prompt.size());
+  if (length >= options.context) {
+    throw ApiError(400, "the prompt has " + std::to_string(length) + " tokens, and prompt and answer together may have " +
+                            std::to_string(options.context),
+                   param, "context_length_exceeded");
+  }
+  int64_t room = options.context - length;
+  if (options.max_tokens > 0) room = std::min(room, options.max_tokens);
+  return std::min(room, request.max_tokens.value_or(request.is_chat ? room : 16));  // 16 is OpenAI's for texts
+}
+
+void Service::State::complete(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+  const CompletionRequest asked = request.path == "/v1/chat/completions" ? read_chat_request(request.body)
+                                                                         : read_completion_request(request.body);
+  const auto model = model_of(asked);
+  const auto prompts = prompts_of(asked, *model);
+  const uint64_t seed = asked.seed ? *asked.seed : std::random_device{}();
+  const size_t answers = prompts.size() * static_cast<size_t>(asked.count);
+  const auto exchange =
+      std::make_shared<Exchange>(asked, model, models.tokenizer(), metrics, reply, answers);
+  std::vector<AnswerJob> jobs;
+  for (const auto& prompt : prompts) {
+    const int64_t room = room_for(asked, prompt);
+    for (int64_t i = 0; i < asked.count; ++i) {
+      const size_t index = jobs.size();
+      jobs.push_back({.model = model->snapshot,
+                      .prompt = prompt,
+                      .sampling = sampling_of(asked, seed + index),
+                      .max_tokens = room,
+                      .end_ids = asked.is_chat ? model->chat_end_ids : model->end_ids,
+                      .stop = asked.stop,
+                      .top_logprobs = asked.top_logprobs,
+                      .on_piece = [exchange, index](AnswerPiece piece) { exchange->take(index, std::move(piece)); },
+                      .gone = [exchange] { return exchange->is_over(); }});
+    }
+  }
+  if (!scheduler.submit(std::move(jobs))) {
+    throw ApiError(429, "too many requests wait already; try again", "", "overloaded");
+  }
+}
+
+}  // namespace lora

@@ -1,0 +1,317 @@
+// lora-serve as a client meets it: started as a program, on the quickstart's model and two adapters that it trains.
+
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/app/runs.h"
+#include "tests/serving/client.h"
+
+using namespace lora;
+using namespace lora::test;
+using Catch::Matchers::Contains;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Two adapters, trained once for all cases.
+const TemporaryDirectory& adapters() {
+  static const TemporaryDirectory directory;
+  if (fs::exists(directory / "b/adapter")) return directory;
+  for (const char* name : {"a", "b"}) {
+    const TemporaryDirectory files;
+    const std::string seed = std::string("training.seed=") + (*name == 'a' ? "1" : "2");
+    const Outcome outcome =
+        run({"lora-train", quickstart_recipe(files), "output_dir=" + (directory / name).string(), "training.max_steps=20",
+             "training.learning_rate=2e-2", "training.eval_every=0", "training.checkpoint_every=0", seed});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+  }
+  return directory;
+}
+
+std::string adapter_argument(const std::string& name) { return name + "=" + (adapters() / name / "adapter").string(); }
+
+class Server {
+ public:
+  explicit Server(const std::vector<std::string>& more = {}) : command_(arguments(more)) {
+    for (int tries = 0; tries < 3000 && port_ == 0; ++tries) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      const std::string said = command_.err_so_far();
+      const std::string mark = " at http://127.0.0.1:";
+      const size_t at = said.find(mark);
+      if (at != said.npos && said.find('\n', at) != said.npos) {
+        port_ = static_cast<uint16_t>(std::stoi(said.substr(at + mark.size())));
+      }
+    }
+    CAPTURE(command_.err_so_far());
+    REQUIRE(port_ != 0);
+  }
+  ~Server() {
+    if (!is_ended_) end();
+  }
+  uint16_t port() const { return port_; }
+  Outcome end(int signal = SIGTERM) {
+    is_ended_ = true;
+    command_.send(signal);
+    return command_.wait();
+  }
+  std::string log() const { return command_.err_so_far(); }
+
+ private:
+  static std::vector<std::string> arguments(const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"lora-serve", (quickstart() / "model").string(), "--port", "0", "--threads", "1",
+                                    "--adapter", adapter_argument("a"), "--adapter", adapter_argument("b")};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  Command command_;
+  uint16_t port_ = 0;
+  bool is_ended_ = false;
+};
+
+struct Answer {
+  int status = 0;
+  std::string head;
+  std::string body;
+  json object() const { return json::parse(body); }
+};
+
+Answer exchange(const Server& server, const std::string& bytes) {
+  Client client(server.port());
+  client.send(bytes);
+  const std::string all = client.read_all();
+  const size_t end = all.find("\r\n\r\n");
+  if (end == all.npos) return {};
+  return {std::stoi(all.substr(9, 3)), all.substr(0, end), all.substr(end + 4)};
+}
+
+constexpr char kClose[] = "Connection: close\r\n";
+
+Answer ask(const Server& server, const std::string& path, const json& body, const std::string& more = "") {
+  std::string bytes = post(path, body.dump(), kClose + more);
+  bytes.replace(bytes.find("Host: x"), 7, "Host: localhost");
+  return exchange(server, bytes);
+}
+
+Answer get(const Server& server, const std::string& path, const std::string& more = "Host: localhost\r\n") {
+  return exchange(server, "GET " + path + " HTTP/1.1\r\n" + more + kClose + "\r\n");
+}
+
+json request(const std::string& model, const std::string& prompt = "What comes after 3?") {
+  return {{"model", model}, {"prompt", prompt}, {"max_tokens", 12}, {"temperature", 0}};
+}
+
+// What lora-generate says.
+std::string generated(const std::string& name, const std::string& prompt) {
+  std::vector<std::string> arguments = {"lora-generate", (quickstart() / "model").string(), "--prompt", prompt,
+                                        "--max-new-tokens", "12", "--threads", "1"};
+  if (!name.empty()) arguments.insert(arguments.end(), {"--adapter", adapter_argument(name)});
+  const Outcome outcome = run(arguments);
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  return outcome.out.substr(0, outcome.out.size() - 1);
+}
+
+// The data of server-sent events.
+std::vector<json> events(const Answer& answer) {
+  std::vector<json> found;
+  std::string text = answer.body;
+  for (size_t at = 0; (at = text.find("data: ", at)) != text.npos; at += 6) {
+    const std::string data = text.substr(at + 6, text.find('\n', at) - at - 6);
+    if (data != "[DONE]") found.push_back(json::parse(data));
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("lora-serve answers as lora-generate does, by the base and by each adapter") {
+  const Server server;
+  const json models = get(server, "/v1/models").object();
+  REQUIRE(models["data"].size() == 3);
+  CHECK(models["data"][0]["id"] == "model");
+  CHECK(models["data"][1]["id"] == "a");
+  CHECK(models["data"][1]["parent"] == "model");
+  CHECK(get(server, "/v1/models/b").object()["id"] == "b");
+  const std::string prompt = "What comes after 3?";
+  std::vector<std::string> texts;
+  for (const std::string name : {"", "a", "b"}) {
+    CAPTURE(name);
+    const Answer answer = ask(server, "/v1/completions", request(name.empty() ? "model" : name));
+    CAPTURE(answer.body);
+    REQUIRE(answer.status == 200);
+    const json object = answer.object();
+    CHECK(object["object"] == "text_completion");
+    texts.push_back(object["choices"][0]["text"]);
+    CHECK(texts.back() == generated(name, prompt));
+    CHECK(object["usage"]["prompt_tokens"].get<int>() > 3);
+    CHECK(object["usage"]["completion_tokens"].get<int>() <= 12);
+    CHECK((object["choices"][0]["finish_reason"] == "length" || object["choices"][0]["finish_reason"] == "stop"));
+  }
+  CHECK(texts[1] != texts[2]);
+}
+
+TEST_CASE("a stream has the text of the whole answer, in pieces, with its usage") {
+  const Server server;
+  const std::string whole = ask(server, "/v1/completions", request("a")).object()["choices"][0]["text"];
+  json streamed = request("a");
+  streamed["stream"] = true;
+  streamed["stream_options"] = {{"include_usage", true}};
+  const Answer answer = ask(server, "/v1/completions", streamed);
+  CHECK_THAT(answer.head, Contains("text/event-stream"));
+  CHECK_THAT(answer.body, Contains("data: [DONE]\n\n"));
+  std::string text;
+  const auto pieces = events(answer);
+  REQUIRE(pieces.size() > 2);
+  for (const json& piece : pieces) {
+    if (!piece["choices"].empty()) text += piece["choices"][0]["text"].get<std::string>();
+  }
+  CHECK(text == whole);
+  CHECK(pieces[pieces.size() - 2]["choices"][0]["finish_reason"].is_string());
+  CHECK(pieces.back()["usage"]["completion_tokens"].get<int>() > 0);
+
+  json chat = {{"model", "a"}, {"messages", json::array({{{"role", "user"}, {"content", "What comes after 3?"}}})},
+               {"max_tokens", 5}, {"stream", true}, {"temperature", 0}, {"n", 2}};
+  const auto chunks = events(ask(server, "/v1/chat/completions", chat));
+  REQUIRE(chunks.size() >= 4);
+  CHECK(chunks[0]["object"] == "chat.completion.chunk");
+  CHECK(chunks[0]["choices"][0]["delta"]["role"] == "assistant");
+  CHECK(chunks[1]["choices"][0]["index"] == 1);
+}
+
+TEST_CASE("many requests of several adapters at once are answered as each alone") {
+  const Server server({"--at-once", "5", "--prompt-piece", "3"});
+  std::vector<std::string> prompts, names = {"model", "a", "b"};
+  for (int i = 0; i < 12; ++i) prompts.push_back("What comes after " + std::to_string(i * 7) + "?");
+  std::vector<std::string> alone;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    alone.push_back(ask(server, "/v1/completions", request(names[i % 3], prompts[i])).object()["choices"][0]["text"]);
+  }
+  std::vector<std::string> together(prompts.size());
+  std::vector<std::thread> clients;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    clients.emplace_back([&, i] {
+      together[i] = ask(server, "/v1/completions", request(names[i % 3], prompts[i])).object()["choices"][0]["text"];
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  CHECK(together == alone);
+  CHECK_THAT(get(server, "/metrics").body, Contains("lora_requests_total{route=\"/v1/completions\",status=\"200\"} 24"));
+}
+
+TEST_CASE("stop texts, seeds, several answers and log-probabilities") {
+  const Server server;
+  json asked = request("a");
+  const std::string whole = ask(server, "/v1/completions", asked).object()["choices"][0]["text"];
+  REQUIRE(whole.size() >= 3);
+  asked["stop"] = whole.substr(1, 2);
+  const json stopped = ask(server, "/v1/completions", asked).object()["choices"][0];
+  CHECK(stopped["text"] == whole.substr(0, whole.find(whole.substr(1, 2))));
+  CHECK(stopped["finish_reason"] == "stop");
+
+  json drawn = {{"model", "model"}, {"prompt", "The"}, {"max_tokens", 8}, {"temperature", 5}, {"seed", 3}, {"n", 3}};
+  const json first = ask(server, "/v1/completions", drawn).object()["choices"];
+  CHECK(ask(server, "/v1/completions", drawn).object()["choices"] == first);
+  CHECK(first[0]["text"] != first[1]["text"]);
+  drawn["seed"] = 4;
+  CHECK(ask(server, "/v1/completions", drawn).object()["choices"] != first);
+
+  json scored = request("a");
+  scored["logprobs"] = 2;
+  const json scores = ask(server, "/v1/completions", scored).object()["choices"][0]["logprobs"];
+  REQUIRE(scores["token_logprobs"].size() == scores["tokens"].size());
+  CHECK(scores["token_logprobs"][0].get<double>() <= 0);
+  CHECK(scores["top_logprobs"][0].size() == 2);
+  double most = -1e9;
+  for (const auto& item : scores["top_logprobs"][0].items()) most = std::max(most, item.value().get<double>());
+  CHECK(scores["token_logprobs"][0].get<double>() == Approx(most));  // greedy
+}
+
+TEST_CASE("what cannot be done is one answer each, and the server lives") {
+  const Server server({"--context", "40", "--queue", "4"});
+  const auto refused = [&](const std::string& path, const json& body, int status, const std::string& part) {
+    const Answer answer = ask(server, path, body);
+    CAPTURE(answer.body);
+    CHECK(answer.status == status);
+    CHECK_THAT(answer.object()["error"]["message"].get<std::string>(), Contains(part));
+  };
+  refused("/v1/completions", request("c"), 404, "there is no model 'c'");
+  refused("/v1/completions", request("model", std::string(500, 'x')), 400, "together may have 40");
+  refused("/v1/completions", {{"model", "a"}, {"prompt", {99999}}}, 400, "99999");
+  refused("/v1/completions", {{"model", "a"}, {"prompt", "x"}, {"best", 1}}, 400, "'best' is not a parameter");
+  refused("/v1/load_lora_adapter", {{"lora_name", "c"}, {"lora_path", "/etc"}}, 403, "--adapters-from");
+  refused("/nothing", json::object(), 404, "nothing at this path");
+  refused("/v1/models", json::object(), 405, "expected the method GET");
+  CHECK(get(server, "/health").object()["status"] == "ok");
+  CHECK(get(server, "/", "Host: evil.example\r\n").status == 403);
+  CHECK(get(server, "/", "Host: localhost\r\nOrigin: http://evil.example\r\n").status == 403);
+  CHECK_THAT(get(server, "/").body, Contains("<title>lora-serve</title>"));
+  CHECK(ask(server, "/v1/completions", request("a")).status == 200);
+}
+
+TEST_CASE("a key opens, another does not") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "keys", "# ours\nsecret-secret-secret\n");
+  const Server server({"--api-key-file", (directory / "keys").string()});
+  CHECK(get(server, "/v1/models").status == 401);
+  CHECK(ask(server, "/v1/completions", request("a"), "Authorization: Bearer secret\r\n").status == 401);
+  CHECK(ask(server, "/v1/completions", request("a"), "Authorization: Bearer secret-secret-secret\r\n").status == 200);
+  CHECK(get(server, "/health").status == 200);
+}
+
+TEST_CASE("adapters come and go while the server runs, from below one directory alone") {
+  const TemporaryDirectory directory;
+  fs::copy(adapters() / "a" / "adapter", directory / "one", fs::copy_options::recursive);
+  fs::create_directory_symlink(adapters() / "b", directory / "out");
+  const Server server({"--adapters-from", directory.path().string()});
+  const auto load = [&](const std::string& name, const std::string& path) {
+    return ask(server, "/v1/load_lora_adapter", {{"lora_name", name}, {"lora_path", path}});
+  };
+  CHECK(load("c", "one").object()["status"] == "loaded");
+  const auto text = [&](const std::string& name) {
+    return ask(server, "/v1/completions", request(name)).object()["choices"][0]["text"].get<std::string>();
+  };
+  CHECK(text("c") == text("a"));
+  // Trained anew in its place.
+  fs::remove_all(directory / "one");
+  fs::copy(adapters() / "b" / "adapter", directory / "one", fs::copy_options::recursive);
+  CHECK(load("c", "one").object()["status"] == "replaced");
+  CHECK(text("c") == text("b"));
+  for (const std::string path : {"../x", "/etc", "out", "out/adapter", "nothing"}) {
+    CAPTURE(path);
+    CHECK(load("d", path).status == 404);
+  }
+  CHECK(load("model", "one").status == 400);
+  CHECK(load("a b", "one").status == 400);
+  CHECK(ask(server, "/v1/unload_lora_adapter", {{"lora_name", "c"}}).status == 200);
+  CHECK(ask(server, "/v1/unload_lora_adapter", {{"lora_name", "c"}}).status == 404);
+  CHECK(ask(server, "/v1/completions", request("c")).status == 404);
+  CHECK(text("a") == generated("a", "What comes after 3?"));
+}
+
+TEST_CASE("SIGTERM lets an answer that has begun come to its end") {
+  Server server;
+  Client client(server.port());
+  json asked = request("a");
+  asked["max_tokens"] = 200;
+  asked["stream"] = true;
+  asked["logit_bias"] = {{"2", -100}};  // no end of text
+  std::string bytes = post("/v1/completions", asked.dump(), kClose);
+  bytes.replace(bytes.find("Host: x"), 7, "Host: localhost");
+  client.send(bytes);
+  client.read_until("data: ");
+  const Outcome outcome = server.end();
+  CHECK(outcome.exit_code == 0);
+  CHECK_THAT(client.read_all(), Contains("data: [DONE]"));
+  CHECK_THAT(outcome.err, Contains("POST /v1/completions 200"));
+}
+
+TEST_CASE("lora-serve refuses to begin where it should not") {
+  const std::string model = (quickstart() / "model").string();
+  check_refused({"lora-serve", model, "--host", "0.0.0.0", "--port", "0"}, 2, {"[serve]", "--api-key-file", "--insecure"});
+  check_refused({"lora-serve", model, "--port", "0", "--context", "100000"}, 2, {"has 256 positions"});
+  check_refused({"lora-serve", (adapters() / "nothing").string()}, 4, {"nothing"});
+  const Server server;
+  check_refused({"lora-serve", model, "--port", std::to_string(server.port())}, 2, {"in use"});
+}
