@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "lora/app/source/adapted_base.h"
+#include "lora/app/training/machine.h"
 #include "lora/cli/program.h"
 #include "lora/log/log.h"
 #include "lora/serving/access_rules.h"
@@ -56,12 +57,13 @@ int run(Options options) {
 
   // The port is taken before the model is read: an error then costs nothing.
   std::optional<Service> service;
-  HttpServer server(
-      options.host, options.port, {},
-      {.screen = [&rules](const HttpRequest& head) { return refusal(rules, head); },
-       .answer = [&service](HttpRequest request,
-                            std::shared_ptr<HttpReply> reply) { service->answer(std::move(request), std::move(reply)); },
-       .done = [&service](const HttpAccess& access) { service->note(access); }});
+  HttpServer server(options.host, options.port, {},
+                    {.screen = [&rules](const HttpRequest& head) { return refusal(rules, head); },
+                     .answer =
+                         [&service](HttpRequest request, std::shared_ptr<HttpReply> reply) {
+                           service->answer(std::move(request), std::move(reply));
+                         },
+                     .done = [&service](const HttpAccess& access) { service->note(access); }});
   expect_safe(options, server);
   rules.is_loopback = server.is_loopback();
 
@@ -99,7 +101,8 @@ int main(int argc, char** argv) {
       ->take_all()
       ->allow_extra_args(false);
   lora::add_ignore_option(app, options.base.ignored_options);
-  app.add_option("--host", options.host, "The address to listen at; 0.0.0.0: all of this machine")->capture_default_str();
+  app.add_option("--host", options.host, "The address to listen at; 0.0.0.0: all of this machine")
+      ->capture_default_str();
   app.add_option("--port", options.port, "The port; 0: a free one")->capture_default_str();
   app.add_option("--model-name", options.name, "What requests call the base; else the last part of its directory");
   app.add_option("--api-key-file", options.key_file, "Requests need one of the keys in this file, one a line")
@@ -133,5 +136,8 @@ int main(int argc, char** argv) {
   app.add_option("--dtype", options.base.dtype, "float32, bfloat16 or auto")
       ->check(CLI::IsMember(lora::dtype_names().known));
   app.add_option("--threads", options.threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
-  return lora::run_program(app, argc, argv, [&] { return lora::run(options); });
+  return lora::run_program(app, argc, argv, [&] {
+    lora::wait_passively(argv);
+    return lora::run(options);
+  });
 }

@@ -31,7 +31,8 @@ AnswerText::AnswerText(const Tokenizer& tokenizer, std::span<const int64_t> prom
 
 // What the window's tokens from `shown_` on add to those before.
 std::string AnswerText::pending_text() const {
-  const std::string before = tokenizer_.decode({window_.begin(), window_.begin() + static_cast<std::ptrdiff_t>(shown_)});
+  const std::string before =
+      tokenizer_.decode({window_.begin(), window_.begin() + static_cast<std::ptrdiff_t>(shown_)});
   const std::string all = tokenizer_.decode(window_);
   return all.size() > before.size() ? all.substr(before.size()) : "";
 }

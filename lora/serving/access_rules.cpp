@@ -27,14 +27,14 @@ bool is_key(const std::string& given, const std::vector<std::string>& keys) {
 }
 
 // "localhost:8080" -> "localhost", "[::1]:8080" -> "[::1]"
-std::string host_name(const std::string& host) {
+std::string named_host(const std::string& host) {
   const size_t end = host.starts_with('[') ? host.find(']') : host.find(':');
   if (end == std::string::npos) return host;
   return host.substr(0, host.starts_with('[') ? end + 1 : end);
 }
 
 bool names_this_machine(const std::string& host) {
-  const std::string name = host_name(host);
+  const std::string name = named_host(host);
   return name.empty() || name == "localhost" || name == "127.0.0.1" || name == "[::1]";
 }
 

@@ -36,10 +36,9 @@ double number_in(const std::string& param, const Json& value, double least, doub
 }
 
 int64_t integer_in(const std::string& param, const Json& value, int64_t least, int64_t most) {
-  const std::string expected =
-      most == std::numeric_limits<int64_t>::max()
-          ? "an integer of at least " + std::to_string(least)
-          : "an integer from " + std::to_string(least) + " to " + std::to_string(most);
+  const std::string expected = most == std::numeric_limits<int64_t>::max()
+                                   ? "an integer of at least " + std::to_string(least)
+                                   : "an integer from " + std::to_string(least) + " to " + std::to_string(most);
   if (!value.is_number_integer()) refuse_value(param, expected, value);
   if (value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(most)) {
     refuse_value(param, expected, value);
@@ -120,14 +119,17 @@ constexpr double kAnyNumber = std::numeric_limits<double>::infinity();
 const Readers& shared_readers() {
   static const Readers readers = {
       {"model", [](const Json& v, CompletionRequest& r) { r.model = text("model", v); }},
-      {"max_tokens", [](const Json& v, CompletionRequest& r) { r.max_tokens = integer_in("max_tokens", v, 1, kAnyInteger); }},
+      {"max_tokens",
+       [](const Json& v, CompletionRequest& r) { r.max_tokens = integer_in("max_tokens", v, 1, kAnyInteger); }},
       {"temperature", [](const Json& v, CompletionRequest& r) { r.temperature = number_in("temperature", v, 0, 100); }},
       {"top_p", [](const Json& v, CompletionRequest& r) { r.top_p = number_in("top_p", v, 0, 1); }},
       {"min_p", [](const Json& v, CompletionRequest& r) { r.min_p = number_in("min_p", v, 0, 1); }},
-      {"top_k",
-       [](const Json& v, CompletionRequest& r) { r.top_k = std::max<int64_t>(0, integer_in("top_k", v, -1, kAnyInteger)); }},
+      {"top_k", [](const Json& v,
+                   CompletionRequest& r) { r.top_k = std::max<int64_t>(0, integer_in("top_k", v, -1, kAnyInteger)); }},
       {"repetition_penalty",
-       [](const Json& v, CompletionRequest& r) { r.repetition_penalty = number_in("repetition_penalty", v, 0.01, 100); }},
+       [](const Json& v, CompletionRequest& r) {
+         r.repetition_penalty = number_in("repetition_penalty", v, 0.01, 100);
+       }},
       {"frequency_penalty",
        [](const Json& v, CompletionRequest& r) { r.frequency_penalty = number_in("frequency_penalty", v, -2, 2); }},
       {"presence_penalty",
@@ -169,8 +171,9 @@ const Readers& completion_readers() {
           one.is_array() ? r.prompts.emplace_back(tokens(one)) : r.prompts.emplace_back(text("prompt", one));
         }
       } else {
-        refuse_value("prompt", "a text, a list of tokens, or a list of at most " + std::to_string(kMostPrompts) +
-                                   " of either", v);
+        refuse_value("prompt",
+                     "a text, a list of tokens, or a list of at most " + std::to_string(kMostPrompts) + " of either",
+                     v);
       }
     });
     all.emplace_back("logprobs", [](const Json& v, CompletionRequest& r) {
@@ -191,7 +194,8 @@ const Readers& chat_readers() {
       if (!v.is_array() || v.empty()) refuse_value("messages", "a list of messages", v);
       r.chat.messages = read_messages(v, "request");
     });
-    all.emplace_back("tools", [](const Json& v, CompletionRequest& r) { r.chat.tools = read_tools(v, "request: tools"); });
+    all.emplace_back("tools",
+                     [](const Json& v, CompletionRequest& r) { r.chat.tools = read_tools(v, "request: tools"); });
     all.emplace_back("tool_choice", only("tool_choice", {"auto", "none"}));
     all.emplace_back("parallel_tool_calls", ignored());
     all.emplace_back("max_completion_tokens", [](const Json& v, CompletionRequest& r) {
@@ -205,8 +209,8 @@ const Readers& chat_readers() {
     });
     all.emplace_back("response_format", only("response_format", {Json{{"type", "text"}}}));
     all.emplace_back("modalities", only("modalities", {Json{"text"}}));
-    for (const char* missing : {"functions", "function_call", "audio", "prediction", "web_search_options",
-                                "reasoning_effort", "verbosity"}) {
+    for (const char* missing :
+         {"functions", "function_call", "audio", "prediction", "web_search_options", "reasoning_effort", "verbosity"}) {
       all.emplace_back(missing, only(missing, {}));
     }
     return all;

@@ -12,8 +12,8 @@ namespace lora {
 
 struct ResponseHead {
   bool is_chat;
-  std::string id;  // "chatcmpl-…" or "cmpl-…"
-  int64_t created; // seconds since 1970
+  std::string id;   // "chatcmpl-…" or "cmpl-…"
+  int64_t created;  // seconds since 1970
   std::string model;
 };
 

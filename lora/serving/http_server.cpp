@@ -184,8 +184,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void read_header() {
     stream_.expires_after(seconds(server_.limits.header_seconds));
     auto self = shared_from_this();
-    http::async_read_header(stream_, buffer_, *parser_,
-                            [self](error_code error, size_t) { self->on_header(error); });
+    http::async_read_header(stream_, buffer_, *parser_, [self](error_code error, size_t) { self->on_header(error); });
   }
 
   void on_header(error_code error) {

@@ -14,16 +14,16 @@ namespace lora {
 
 struct HttpLimits {
   size_t header_bytes = 16 << 10, body_bytes = 10 << 20;
-  size_t connections = 512;        // more are answered with 503
-  size_t unsent_bytes = 4 << 20;   // of a streamed reply; a client that leaves more behind is dropped
-  int64_t header_seconds = 10;     // from a request's first byte
+  size_t connections = 512;       // more are answered with 503
+  size_t unsent_bytes = 4 << 20;  // of a streamed reply; a client that leaves more behind is dropped
+  int64_t header_seconds = 10;    // from a request's first byte
   int64_t body_seconds = 30;
-  int64_t write_seconds = 30;      // for each piece
-  int64_t idle_seconds = 60;       // between two requests
+  int64_t write_seconds = 30;  // for each piece
+  int64_t idle_seconds = 60;   // between two requests
 };
 
 struct HttpRequest {
-  std::string method, path;  // the path as it came, without its query
+  std::string method, path;                 // the path as it came, without its query
   std::string authorization, host, origin;  // header fields; empty: not there
   std::string body;
   std::string peer;  // the client's address
@@ -52,7 +52,7 @@ class HttpReply {
 // One line of the access log.
 struct HttpAccess {
   std::string peer, method, path;
-  int status = 0;  // 0: the client left before it
+  int status = 0;    // 0: the client left before it
   size_t bytes = 0;  // of the body
   double seconds = 0;
 };

@@ -23,9 +23,9 @@ class AnswerWriting {
   bool add(int64_t id, std::span<const float> logits) {
     ++written_;
     if (job_.top_logprobs) {
-      scored_.push_back({id, log_probability(logits, id),
-                         *job_.top_logprobs > 0 ? likeliest(logits, *job_.top_logprobs)
-                                                : std::vector<std::pair<int64_t, double>>{}});
+      scored_.push_back(
+          {id, log_probability(logits, id),
+           *job_.top_logprobs > 0 ? likeliest(logits, *job_.top_logprobs) : std::vector<std::pair<int64_t, double>>{}});
     }
     const std::string shown = text_.add(id);
     if (!shown.empty()) give(shown, {});
@@ -191,7 +191,7 @@ void Scheduler::State::take_new() {
     const auto writing = std::make_shared<AnswerWriting>(std::move(job), tokenizer);
     request.on_token = [writing](int64_t id, std::span<const float> logits) { return writing->add(id, logits); };
     request.on_end = [this, writing, prompt = static_cast<int64_t>(request.prompt.size())](AnswerEnd how,
-                                                                                          int64_t known) {
+                                                                                           int64_t known) {
       writing->end(how, known);
       const std::lock_guard lock(mutex);
       counts.prompt_tokens += prompt;

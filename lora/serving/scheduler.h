@@ -27,8 +27,8 @@ enum class FinishReason { kStop, kLength };
 
 // What one pass, or several, added to an answer.
 struct AnswerPiece {
-  std::string text;                 // whole characters; nothing that may become a stop text
-  std::vector<ScoredToken> tokens;  // where log-probabilities are asked for
+  std::string text;                    // whole characters; nothing that may become a stop text
+  std::vector<ScoredToken> tokens;     // where log-probabilities are asked for
   std::optional<FinishReason> finish;  // the last piece has it
   int64_t prompt_tokens = 0, cached_tokens = 0, answer_tokens = 0;  // so far
   std::string error;  // the last piece where the answer cannot go on; finish is then empty

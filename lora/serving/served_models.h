@@ -18,7 +18,7 @@ namespace lora {
 
 struct ServedModel {
   std::string name;
-  std::string root;  // of an adapter: the base's name; empty: it is the base
+  std::string root;     // of an adapter: the base's name; empty: it is the base
   int64_t created = 0;  // seconds since 1970
   std::shared_ptr<const ModelSnapshot> snapshot;
   std::shared_ptr<const ChatTemplate> chat;  // null: it has none, and `chat_problem` says so

@@ -27,11 +27,14 @@ using Json = nlohmann::ordered_json;
 constexpr char kModels[] = "/v1/models";
 // The routes by name, for metrics and for refusing another method.
 const std::map<std::string, std::string>& routes() {
-  static const std::map<std::string, std::string> all = {
-      {"/", "GET"},           {"/health", "GET"},
-      {"/metrics", "GET"},    {kModels, "GET"},
-      {"/v1/completions", "POST"}, {"/v1/chat/completions", "POST"},
-      {"/v1/load_lora_adapter", "POST"}, {"/v1/unload_lora_adapter", "POST"}};
+  static const std::map<std::string, std::string> all = {{"/", "GET"},
+                                                         {"/health", "GET"},
+                                                         {"/metrics", "GET"},
+                                                         {kModels, "GET"},
+                                                         {"/v1/completions", "POST"},
+                                                         {"/v1/chat/completions", "POST"},
+                                                         {"/v1/load_lora_adapter", "POST"},
+                                                         {"/v1/unload_lora_adapter", "POST"}};
   return all;
 }
 
@@ -143,8 +146,8 @@ void Service::note(const HttpAccess& access) {
   std::string path;  // as the client has it, without what would forge a line
   for (const char c : access.path.substr(0, 200)) path += c > ' ' && c < 0x7F ? c : '?';
   log_info(access.peer + " " + access.method + " " + path + " " +
-           (access.status == 0 ? "client left" : std::to_string(access.status)) + " " +
-           std::to_string(access.bytes) + " bytes " + fixed(access.seconds, 3) + " s");
+           (access.status == 0 ? "client left" : std::to_string(access.status)) + " " + std::to_string(access.bytes) +
+           " bytes " + fixed(access.seconds, 3) + " s");
 }
 
 HttpResponse Service::State::respond(const HttpRequest& request) {
@@ -207,8 +210,9 @@ std::shared_ptr<const ServedModel> Service::State::model_of(const CompletionRequ
   if (auto model = models.find(request.model)) return model;
   std::vector<std::string> names;
   for (const auto& model : models.all()) names.push_back(model->name);
-  throw ApiError(404, "there is no model '" + request.model.substr(0, 200) + "'" + did_you_mean(request.model, names) +
-                          "; expected one of " + listed(names),
+  throw ApiError(404,
+                 "there is no model '" + request.model.substr(0, 200) + "'" + did_you_mean(request.model, names) +
+                     "; expected one of " + listed(names),
                  "model", "model_not_found");
 }
 
@@ -218,8 +222,9 @@ std::vector<int64_t> Service::State::tokens_of(const PromptInput& prompt) {
   const int64_t rows = models.network().config().vocab_size;
   for (const int64_t id : ids) {
     if (id >= rows) {
-      throw ApiError(400, "'prompt': found the token " + std::to_string(id) + ", and the model has " +
-                              std::to_string(rows), "prompt");
+      throw ApiError(400,
+                     "'prompt': found the token " + std::to_string(id) + ", and the model has " + std::to_string(rows),
+                     "prompt");
     }
   }
   return ids;
@@ -242,8 +247,9 @@ int64_t Service::State::room_for(const CompletionRequest& request, const std::ve
   if (prompt.empty()) throw ApiError(400, "the prompt has no token", param);
   const auto length = static_cast<int64_t>(prompt.size());
   if (length >= options.context) {
-    throw ApiError(400, "the prompt has " + std::to_string(length) + " tokens, and prompt and answer together may have " +
-                            std::to_string(options.context),
+    throw ApiError(400,
+                   "the prompt has " + std::to_string(length) + " tokens, and prompt and answer together may have " +
+                       std::to_string(options.context),
                    param, "context_length_exceeded");
   }
   int64_t room = options.context - length;
@@ -252,14 +258,13 @@ int64_t Service::State::room_for(const CompletionRequest& request, const std::ve
 }
 
 void Service::State::complete(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
-  const CompletionRequest asked = request.path == "/v1/chat/completions" ? read_chat_request(request.body)
-                                                                         : read_completion_request(request.body);
+  const CompletionRequest asked =
+      request.path == "/v1/chat/completions" ? read_chat_request(request.body) : read_completion_request(request.body);
   const auto model = model_of(asked);
   const auto prompts = prompts_of(asked, *model);
   const uint64_t seed = asked.seed ? *asked.seed : std::random_device{}();
   const size_t answers = prompts.size() * static_cast<size_t>(asked.count);
-  const auto exchange =
-      std::make_shared<Exchange>(asked, model, models.tokenizer(), metrics, reply, answers);
+  const auto exchange = std::make_shared<Exchange>(asked, model, models.tokenizer(), metrics, reply, answers);
   std::vector<AnswerJob> jobs;
   for (const auto& prompt : prompts) {
     const int64_t room = room_for(asked, prompt);

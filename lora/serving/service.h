@@ -22,8 +22,8 @@
 namespace lora {
 
 struct ServiceOptions {
-  int64_t context = 0;         // tokens of prompt and answer at most; at most the model's positions
-  int64_t max_tokens = 0;      // of an answer; 0: up to the context
+  int64_t context = 0;             // tokens of prompt and answer at most; at most the model's positions
+  int64_t max_tokens = 0;          // of an answer; 0: up to the context
   std::filesystem::path adapters;  // adapters may be loaded from below it; empty: they may not
 };
 

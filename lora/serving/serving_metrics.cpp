@@ -57,13 +57,13 @@ void ServingMetrics::count_first_token(double seconds) {
 }
 
 std::string ServingMetrics::text(const SchedulerCounts& counts) const {
-  std::string lines = single("lora_answers_running", "gauge", "Answers being written.", counts.running) +
-                      single("lora_answers_waiting", "gauge", "Answers that wait for a place.", counts.waiting) +
-                      single("lora_answers_refused_total", "counter", "Refused since too many wait.", counts.refused) +
-                      single("lora_passes_total", "counter", "Passes through the model.", counts.passes) +
-                      single("lora_prompt_tokens_total", "counter", "Tokens of prompts.", counts.prompt_tokens) +
-                      single("lora_cached_prompt_tokens_total", "counter", "Of these, not read again.",
-                             counts.cached_tokens);
+  std::string lines =
+      single("lora_answers_running", "gauge", "Answers being written.", counts.running) +
+      single("lora_answers_waiting", "gauge", "Answers that wait for a place.", counts.waiting) +
+      single("lora_answers_refused_total", "counter", "Refused since too many wait.", counts.refused) +
+      single("lora_passes_total", "counter", "Passes through the model.", counts.passes) +
+      single("lora_prompt_tokens_total", "counter", "Tokens of prompts.", counts.prompt_tokens) +
+      single("lora_cached_prompt_tokens_total", "counter", "Of these, not read again.", counts.cached_tokens);
   const std::lock_guard lock(mutex_);
   lines += described("lora_answer_tokens_total", "counter", "Tokens of answers.");
   for (const auto& [model, tokens] : answer_tokens_) {

@@ -8,10 +8,10 @@
 #include "tests/serving/client.h"
 
 using namespace lora;
-using lora::test::Client;
-using lora::test::post;
 using Catch::Matchers::Contains;
 using Catch::Matchers::StartsWith;
+using lora::test::Client;
+using lora::test::post;
 
 namespace {
 

@@ -62,7 +62,8 @@ TEST_CASE("every parameter of a chat request is read") {
   CHECK(r.stream);
   CHECK(r.stream_usage);
   CHECK(r.chat.tools.size() == 1);
-  CHECK(chat(R"(, "tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "none")").chat.tools.is_null());
+  CHECK(chat(R"(, "tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "none")")
+            .chat.tools.is_null());
 }
 
 TEST_CASE("a prompt is a text, tokens, or several of either") {

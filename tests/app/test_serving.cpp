@@ -21,9 +21,9 @@ const TemporaryDirectory& adapters() {
   for (const char* name : {"a", "b"}) {
     const TemporaryDirectory files;
     const std::string seed = std::string("training.seed=") + (*name == 'a' ? "1" : "2");
-    const Outcome outcome =
-        run({"lora-train", quickstart_recipe(files), "output_dir=" + (directory / name).string(), "training.max_steps=20",
-             "training.learning_rate=2e-2", "training.eval_every=0", "training.checkpoint_every=0", seed});
+    const Outcome outcome = run({"lora-train", quickstart_recipe(files), "output_dir=" + (directory / name).string(),
+                                 "training.max_steps=20", "training.learning_rate=2e-2", "training.eval_every=0",
+                                 "training.checkpoint_every=0", seed});
     CAPTURE(outcome.err);
     REQUIRE(outcome.exit_code == 0);
   }
@@ -60,8 +60,11 @@ class Server {
 
  private:
   static std::vector<std::string> arguments(const std::vector<std::string>& more) {
-    std::vector<std::string> all = {"lora-serve", (quickstart() / "model").string(), "--port", "0", "--threads", "1",
-                                    "--adapter", adapter_argument("a"), "--adapter", adapter_argument("b")};
+    std::vector<std::string> all = {"lora-serve", (quickstart() / "model").string(),
+                                    "--port",     "0",
+                                    "--threads",  "1",
+                                    "--adapter",  adapter_argument("a"),
+                                    "--adapter",  adapter_argument("b")};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -104,8 +107,10 @@ json request(const std::string& model, const std::string& prompt = "What comes a
 
 // What lora-generate says.
 std::string generated(const std::string& name, const std::string& prompt) {
-  std::vector<std::string> arguments = {"lora-generate", (quickstart() / "model").string(), "--prompt", prompt,
-                                        "--max-new-tokens", "12", "--threads", "1"};
+  std::vector<std::string> arguments = {"lora-generate",    (quickstart() / "model").string(),
+                                        "--prompt",         prompt,
+                                        "--max-new-tokens", "12",
+                                        "--threads",        "1"};
   if (!name.empty()) arguments.insert(arguments.end(), {"--adapter", adapter_argument(name)});
   const Outcome outcome = run(arguments);
   CAPTURE(outcome.err);
@@ -171,8 +176,9 @@ TEST_CASE("a stream has the text of the whole answer, in pieces, with its usage"
   CHECK(pieces[pieces.size() - 2]["choices"][0]["finish_reason"].is_string());
   CHECK(pieces.back()["usage"]["completion_tokens"].get<int>() > 0);
 
-  json chat = {{"model", "a"}, {"messages", json::array({{{"role", "user"}, {"content", "What comes after 3?"}}})},
-               {"max_tokens", 5}, {"stream", true}, {"temperature", 0}, {"n", 2}};
+  json chat = {{"model", "a"},     {"messages", json::array({{{"role", "user"}, {"content", "What comes after 3?"}}})},
+               {"max_tokens", 5},  {"stream", true},
+               {"temperature", 0}, {"n", 2}};
   const auto chunks = events(ask(server, "/v1/chat/completions", chat));
   REQUIRE(chunks.size() >= 4);
   CHECK(chunks[0]["object"] == "chat.completion.chunk");
@@ -197,7 +203,8 @@ TEST_CASE("many requests of several adapters at once are answered as each alone"
   }
   for (std::thread& client : clients) client.join();
   CHECK(together == alone);
-  CHECK_THAT(get(server, "/metrics").body, Contains("lora_requests_total{route=\"/v1/completions\",status=\"200\"} 24"));
+  CHECK_THAT(get(server, "/metrics").body,
+             Contains("lora_requests_total{route=\"/v1/completions\",status=\"200\"} 24"));
 }
 
 TEST_CASE("stop texts, seeds, several answers and log-probabilities") {
@@ -309,7 +316,8 @@ TEST_CASE("SIGTERM lets an answer that has begun come to its end") {
 
 TEST_CASE("lora-serve refuses to begin where it should not") {
   const std::string model = (quickstart() / "model").string();
-  check_refused({"lora-serve", model, "--host", "0.0.0.0", "--port", "0"}, 2, {"[serve]", "--api-key-file", "--insecure"});
+  check_refused({"lora-serve", model, "--host", "0.0.0.0", "--port", "0"}, 2,
+                {"[serve]", "--api-key-file", "--insecure"});
   check_refused({"lora-serve", model, "--port", "0", "--context", "100000"}, 2, {"has 256 positions"});
   check_refused({"lora-serve", (adapters() / "nothing").string()}, 4, {"nothing"});
   const Server server;
