@@ -192,8 +192,8 @@ TEST_CASE("identical, empty and contradicting pairs are counted by lora-data rep
 {"prompt": "Q3?", "chosen": " a", "rejected": " "}
 )");
   const Outcome report =
-      run({"lora-data", "report", recipe, "data.train=[{path: " + (directory / "rows.jsonl").string() + "}]",
-           "data.validation=null"});
+      run({"lora-data", "report", recipe, "--html", (directory / "page.html").string(),
+           "data.train=[{path: " + (directory / "rows.jsonl").string() + "}]", "data.validation=null"});
   CAPTURE(report.out, report.err);
   CHECK(report.exit_code == 0);
   for (const char* line : {"identical_answers    drop       1        1", "empty_answers        warn       1        0",
