@@ -2,23 +2,14 @@
 
 #include <algorithm>
 
+#include "lora/inference/stop_text.h"
+
 namespace lora {
 namespace {
 
 constexpr size_t kContext = 6;      // tokens; those of one character are four at most
 constexpr size_t kMostPending = 8;  // then they are no character
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-
-// The length of the longest end of `text` that begins a stop text.
-size_t begun_stop(std::string_view text, const std::vector<std::string>& stops) {
-  size_t longest = 0;
-  for (const std::string& stop : stops) {
-    for (size_t n = std::min(text.size(), stop.size() - 1); n > longest; --n) {
-      if (text.ends_with(std::string_view(stop).substr(0, n))) longest = n;
-    }
-  }
-  return longest;
-}
 
 }  // namespace
 
@@ -59,10 +50,9 @@ std::string AnswerText::rest() {
 
 std::string AnswerText::release(std::string text, bool all) {
   held_ += text;
-  size_t end = held_.npos;
-  for (const std::string& stop : stops_) end = std::min(end, held_.find(stop));
+  size_t end = stop_place(held_, stops_);
   is_stopped_ = end != held_.npos;
-  if (!is_stopped_) end = held_.size() - (all ? 0 : begun_stop(held_, stops_));
+  if (!is_stopped_) end = all ? held_.size() : settled_bytes(held_, stops_);
   std::string shown = held_.substr(0, end);
   held_.erase(0, end);
   return shown;

@@ -12,7 +12,7 @@ namespace lora {
 
 class AnswerText {
  public:
-  // `stops`: texts that end the answer, none of them empty. Borrows the tokenizer.
+  // `stops`: see stop_text.h. Borrows the tokenizer.
   AnswerText(const Tokenizer& tokenizer, std::span<const int64_t> prompt, std::vector<std::string> stops);
 
   // What the token adds that can be shown by now. What may be the beginning of a stop text, or of a character, waits.

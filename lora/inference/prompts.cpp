@@ -7,9 +7,8 @@
 #include "lora/adapters/adapter_name.h"
 #include "lora/data/rows.h"
 #include "lora/data/sample.h"
-#include "lora/inference/exact_match.h"
+#include "lora/inference/answer_text.h"
 #include "lora/inference/plain_generation.h"
-#include "lora/inference/stop_text.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 
@@ -89,24 +88,24 @@ std::vector<PromptAnswer> answer_prompts(AdapterSet& set, const Tokenizer& token
                                          const std::vector<Prompt>& prompts, const GenerationConfig& config,
                                          bool allow_special_tokens, int64_t likeliest_count) {
   set.model()->eval();
-  std::vector<std::vector<int64_t>> ids, answers(prompts.size());
-  for (const Prompt& prompt : prompts) ids.push_back(encode_prompt(tokenizer, prompt.text, allow_special_tokens));
+  std::vector<std::vector<int64_t>> ids;
+  std::vector<AnswerText> texts;
+  for (const Prompt& prompt : prompts) {
+    ids.push_back(encode_prompt(tokenizer, prompt.text, allow_special_tokens));
+    texts.emplace_back(tokenizer, ids.back(), config.stop_texts);
+  }
   std::vector<PromptAnswer> made(prompts.size());
-  const auto text_of = [&](size_t i) { return continuation(tokenizer, ids[i], answers[i]); };
   const auto on_token = [&](size_t i, int64_t id, std::span<const float> logits) {
-    answers[i].push_back(id);
     if (likeliest_count >= 0) {
       made[i].tokens.push_back({id, log_probability(logits, id), likeliest(logits, likeliest_count)});
     }
-    return config.stop_texts.empty() || stop_place(text_of(i), config.stop_texts) == std::string::npos;
+    made[i].text += texts[i].add(id);
+    return !texts[i].is_stopped();
   };
   const bool in_batches = !BatchDecoder::problem(*set.model());
   (in_batches ? generate_side_by_side : generate_in_turn)(set, ids, prompts, config, on_token);
   set.deactivate();
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    made[i].text = text_of(i);
-    made[i].text.resize(std::min(made[i].text.size(), stop_place(made[i].text, config.stop_texts)));
-  }
+  for (size_t i = 0; i < prompts.size(); ++i) made[i].text += texts[i].rest();
   return made;
 }
 

@@ -2,8 +2,7 @@
 
 #include <chrono>
 
-#include "lora/inference/exact_match.h"
-#include "lora/inference/stop_text.h"
+#include "lora/inference/answer_text.h"
 #include "lora/terminal/text.h"
 #include "models/base/error.h"
 
@@ -27,32 +26,22 @@ StreamedAnswer stream_answer(Generator& generator, const Tokenizer& tokenizer, c
                              const std::function<void(std::string_view text)>& on_text) {
   if (prompt.empty()) throw DataError("the prompt is empty; expected at least one token");
   StreamedAnswer answer;
-  std::vector<int64_t> tokens;
-  size_t shown = 0;
-  const auto show = [&](size_t bytes) {
-    if (bytes <= shown) return;
-    on_text(std::string_view(answer.text).substr(shown, bytes - shown));
-    shown = bytes;
+  AnswerText text(tokenizer, prompt, config.stop_texts);
+  const auto show = [&](const std::string& piece) {
+    if (!piece.empty()) on_text(piece);
+    answer.text += piece;
   };
   const auto begin = Clock::now();
   auto first = begin;
   const auto on_token = [&](size_t, int64_t id, std::span<const float>) {
-    if (tokens.empty()) first = Clock::now();
-    tokens.push_back(id);
-    // Decodes the whole answer each time, because a character can span several tokens.
-    answer.text = continuation(tokenizer, prompt, tokens);
-    if (const size_t stop = stop_place(answer.text, config.stop_texts); stop != std::string::npos) {
-      answer.text.resize(stop);
-      return false;
-    }
-    if (!answer.text.ends_with("\xEF\xBF\xBD")) show(settled_bytes(answer.text, config.stop_texts));
-    return true;
+    if (answer.written++ == 0) first = Clock::now();
+    show(text.add(id));
+    return !text.is_stopped();
   };
   answer.read = generator.generate({prompt}, config, on_token).read;
   const auto end = Clock::now();
-  if (tokens.empty()) first = end;
-  show(answer.text.size());
-  answer.written = static_cast<int64_t>(tokens.size());
+  if (answer.written == 0) first = end;
+  show(text.rest());
   answer.read_seconds = seconds(begin, first);
   answer.written_seconds = seconds(first, end);
   return answer;
