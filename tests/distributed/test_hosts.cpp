@@ -68,9 +68,9 @@ TEST_CASE("two hosts of a network: the bits of one process, and a host without t
   check_same_bits(output, directory / "run", 6);
 
   // On host2 another directory is mounted over the data's.
-  write_bytes(directory / "data/rows.jsonl", counting_rows(40));
   const std::string data = (directory / "data").string(), empty = (directory / "empty").string();
-  std::filesystem::create_directories(empty);
+  for (const std::string& folder : {data, empty}) std::filesystem::create_directories(folder);
+  write_bytes(directory / "data/rows.jsonl", counting_rows(40));
   const std::string program_there = (directory / "start").string();
   write_bytes(program_there,
               "#!/bin/sh\nif [ \"$(hostname)\" = host2 ]; then\n  exec unshare --mount sh -c 'mount --bind " + empty +
