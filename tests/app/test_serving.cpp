@@ -80,7 +80,7 @@ struct Answer {
   json object() const { return json::parse(body); }
 };
 
-Answer exchange(const Server& server, const std::string& bytes) {
+Answer answer_to(const Server& server, const std::string& bytes) {
   Client client(server.port());
   client.send(bytes);
   const std::string all = client.read_all();
@@ -94,11 +94,11 @@ constexpr char kClose[] = "Connection: close\r\n";
 Answer ask(const Server& server, const std::string& path, const json& body, const std::string& more = "") {
   std::string bytes = post(path, body.dump(), kClose + more);
   bytes.replace(bytes.find("Host: x"), 7, "Host: localhost");
-  return exchange(server, bytes);
+  return answer_to(server, bytes);
 }
 
 Answer get(const Server& server, const std::string& path, const std::string& more = "Host: localhost\r\n") {
-  return exchange(server, "GET " + path + " HTTP/1.1\r\n" + more + kClose + "\r\n");
+  return answer_to(server, "GET " + path + " HTTP/1.1\r\n" + more + kClose + "\r\n");
 }
 
 json request(const std::string& model, const std::string& prompt = "What comes after 3?") {
