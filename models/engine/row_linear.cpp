@@ -17,7 +17,7 @@ using kernels::RowOrder;
 using kernels::RowWeight;
 
 // Outputs that a kernel computes together.
-constexpr int64_t kOutputStep = 4;
+constexpr int64_t kOutputStep = 32;
 
 at::Tensor as_floats(const at::Tensor& t) {
   return t.defined() ? t.detach().to(at::kFloat).contiguous() : at::Tensor();
@@ -80,34 +80,46 @@ RowLinear::RowLinear(const std::vector<LinearParts>& parts, at::ScalarType dtype
   if (rank_ > 0) down_ = dense_rows(keep(at::cat(downs).to(dtype).contiguous()));
 }
 
-kernels::Matrix<const float> RowProducts::laid(RowOrder order) const {
-  return order == RowOrder::kPlain ? plain_ : pairs_;
+kernels::LaidRows RowProducts::laid(const RowWeight& weight) const {
+  const RowOrder order = kernels::row_product_kernels().order(weight, x_.rows);
+  const float* const data = order == RowOrder::kPlain   ? x_.data
+                            : order == RowOrder::kPairs ? pairs_.data()
+                                                        : tiles_.data();
+  return {order, data, x_.columns};
 }
 
 void RowProducts::lay(std::span<const RowRun> runs, kernels::Matrix<const float> x) {
-  plain_ = x;
-  const bool needs_pairs = std::ranges::any_of(runs, [](const RowRun& run) {
-    const auto pairs = [](const RowWeight& weight) { return row_order(weight.encoding) == RowOrder::kPairs; };
-    return (run.linear->rank_ > 0 && pairs(run.linear->down_)) ||
-           std::ranges::any_of(run.linear->all_, [&](const auto& one) { return pairs(one.weight); });
-  });
-  if (!needs_pairs) return;
-  if (pairs_memory_.size() < x.rows * x.columns) pairs_memory_.resize(x.rows * x.columns);
-  const kernels::Matrix<float> pairs{pairs_memory_.data(), x.rows, x.columns, x.columns};
-  kernels::row_product_kernels().lay(RowOrder::kPairs, x, pairs);
-  pairs_ = pairs;
+  const kernels::RowProductKernels& k = kernels::row_product_kernels();
+  x_ = x;
+  bool pairs = false, tiles = false;
+  const auto note = [&](const RowWeight& weight) {
+    const RowOrder order = k.order(weight, x.rows);
+    pairs |= order == RowOrder::kPairs;
+    tiles |= order == RowOrder::kTiles;
+  };
+  for (const RowRun& run : runs) {
+    if (run.linear->rank_ > 0) note(run.linear->down_);
+    for (const auto& one : run.linear->all_) note(one.weight);
+  }
+  const auto lay_as = [&](RowOrder order, std::vector<float>& memory) {
+    const size_t floats = kernels::laid_floats(order, x.rows, x.columns);
+    if (memory.size() < floats) memory.resize(floats);
+    k.lay(order, x, memory.data());
+  };
+  if (pairs) lay_as(RowOrder::kPairs, pairs_);
+  if (tiles) lay_as(RowOrder::kTiles, tiles_);
 }
 
-void RowProducts::low_activations(std::span<const RowRun> runs, size_t rows) {
-  constexpr int64_t kRanks = 16;  // that a thread takes at a time
+void RowProducts::low_activations(std::span<const RowRun> runs) {
+  constexpr int64_t kRanks = 32;  // that a thread takes at a time
   int64_t most = 0, pieces = 0;
   for (const RowRun& run : runs) {
     most = std::max(most, run.linear->rank_);
     pieces += ceil_div(run.linear->rank_, kRanks);
   }
-  low_ = {nullptr, rows, as_size(most), as_size(most)};
+  low_ = {nullptr, x_.rows, as_size(most), as_size(most)};
   if (most == 0) return;
-  if (low_memory_.size() < rows * low_.columns) low_memory_.resize(rows * low_.columns);
+  if (low_memory_.size() < x_.rows * low_.columns) low_memory_.resize(x_.rows * low_.columns);
   low_.data = low_memory_.data();
   share_out(pieces, [&](int64_t piece, int64_t) {
     size_t i = 0;
@@ -115,20 +127,19 @@ void RowProducts::low_activations(std::span<const RowRun> runs, size_t rows) {
     const RowRun& run = runs[i];
     const RowWeight& down = run.linear->down_;
     const int64_t first = piece * kRanks, count = std::min(kRanks, run.linear->rank_ - first);
-    kernels::row_product_kernels().run(
-        down, laid(row_order(down.encoding)).row_range(as_size(run.first), as_size(run.count)), as_size(first),
-        as_size(count), low_.row_range(as_size(run.first), as_size(run.count)));
+    kernels::row_product_kernels().run(down, laid(down), as_size(run.first), as_size(first), as_size(count),
+                                       low_.row_range(as_size(run.first), as_size(run.count)));
   });
 }
 
 void RowProducts::run(std::span<const RowRun> runs, kernels::Matrix<const float> x, kernels::Matrix<float> y) {
   lay(runs, x);
-  low_activations(runs, x.rows);
+  low_activations(runs);
   const RowLinear& shape = *runs.front().linear;
   // Small enough pieces for every thread to be busy to the end, large enough for the cost of handing them out.
   const int64_t threads = at::get_num_threads();
   const int64_t each =
-      std::max<int64_t>(round_up(ceil_div(shape.out_, threads == 1 ? 1 : 6 * threads), kOutputStep), 16);
+      std::max<int64_t>(round_up(ceil_div(shape.out_, threads == 1 ? 1 : 6 * threads), kOutputStep), kOutputStep);
   int64_t pieces = 0;
   for (const auto& one : shape.all_) pieces += ceil_div(static_cast<int64_t>(one.weight.out), each);
   share_out(pieces, [&](int64_t piece, int64_t) {
@@ -146,8 +157,7 @@ void RowProducts::run(std::span<const RowRun> runs, kernels::Matrix<const float>
       for (; i < runs.size() && runs[i].linear->all_[index].weight.values == weight.values; ++i) {
         end = as_size(runs[i].first + runs[i].count);
       }
-      k.run(weight, laid(row_order(weight.encoding)).row_range(begin, end - begin), first, count,
-            results.row_range(begin, end - begin));
+      k.run(weight, laid(weight), begin, first, count, results.row_range(begin, end - begin));
     }
     for (const RowRun& run : runs) {
       const auto& one = run.linear->all_[index];

@@ -47,17 +47,19 @@ struct RowRun {
 // Computes products in memory of its own, which it keeps from call to call.
 class RowProducts {
  public:
-  // y (rows, out) = the projections of x (rows, in) side by side, on all threads. Runs cover the rows in their order.
+  // y (rows, out) = the projections of x (rows, in), contiguous, side by side, on all threads. Runs cover the rows in
+  // their order.
   void run(std::span<const RowRun> runs, kernels::Matrix<const float> x, kernels::Matrix<float> y);
 
  private:
+  // x as products of that weight read it.
+  kernels::LaidRows laid(const kernels::RowWeight& weight) const;
   void lay(std::span<const RowRun> runs, kernels::Matrix<const float> x);
-  void low_activations(std::span<const RowRun> runs, size_t rows);
-  kernels::Matrix<const float> laid(kernels::RowOrder order) const;
+  void low_activations(std::span<const RowRun> runs);
 
-  kernels::Matrix<const float> plain_, pairs_;
+  kernels::Matrix<const float> x_;
+  std::vector<float> pairs_, tiles_, low_memory_;
   kernels::Matrix<float> low_;
-  std::vector<float> pairs_memory_, low_memory_;
 };
 
 }  // namespace lora

@@ -13,6 +13,7 @@
 #include <hwy/highway.h>
 
 #include "models/engine/cpu/row_sources-inl.h"
+#include "models/engine/cpu/row_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lora::kernels::HWY_NAMESPACE {
@@ -84,7 +85,22 @@ HWY_NOINLINE void RowsOf(const RowWeight& w, Matrix<const float> x, size_t first
   for (; o < end; ++o) RowPanel<Source, 1>(w, o, x, y);
 }
 
-void RowsRun(const RowWeight& w, Matrix<const float> x, size_t first, size_t count, Matrix<float> y) {
+RowOrder OrderOf(const RowWeight& w, [[maybe_unused]] size_t rows) {
+#if LORA_AVX512
+  if (row_tiles::Takes(w, rows)) return RowOrder::kTiles;
+#endif
+  return w.encoding == RowEncoding::kBf16 || w.encoding == RowEncoding::kNf4 ? RowOrder::kPairs : RowOrder::kPlain;
+}
+
+void RowsRun(const RowWeight& w, const LaidRows& laid, size_t first_row, size_t first, size_t count, Matrix<float> y) {
+#if LORA_AVX512
+  if (laid.order == RowOrder::kTiles) {
+    const auto run =
+        w.encoding == RowEncoding::kBf16 ? row_tiles::Run<row_tiles::Bf16Rows> : row_tiles::Run<row_tiles::Int8Rows>;
+    return run(w, laid.data, first_row, first, count, y);
+  }
+#endif
+  const Matrix<const float> x{laid.data + first_row * laid.columns, y.rows, laid.columns, laid.columns};
   switch (w.encoding) {
     case RowEncoding::kFloat:
       return RowsOf<FloatSource>(w, x, first, count, y);
@@ -97,22 +113,24 @@ void RowsRun(const RowWeight& w, Matrix<const float> x, size_t first, size_t cou
   }
 }
 
-void LayRows(RowOrder order, Matrix<const float> x, Matrix<float> to) {
+void LayRows(RowOrder order, Matrix<const float> x, float* to) {
+#if LORA_AVX512
+  if (order == RowOrder::kTiles) return row_tiles::LayTiles(x, to);
+#endif
   const Lanes d;
   const size_t lanes = hn::Lanes(d);
-  for (size_t r = 0; r < x.rows; ++r) {
+  for (size_t r = 0; r < x.rows; ++r, to += x.columns) {
     const float* const from = x.row(r);
-    float* const out = to.row(r);
     size_t k = 0;
     if (order == RowOrder::kPairs) {
       for (; k + 2 * lanes <= x.columns; k += 2 * lanes) {
         Wide even, odd;
         hn::LoadInterleaved2(d, from + k, even, odd);
-        hn::StoreU(even, d, out + k);
-        hn::StoreU(odd, d, out + k + lanes);
+        hn::StoreU(even, d, to + k);
+        hn::StoreU(odd, d, to + k + lanes);
       }
     }
-    std::memcpy(out + k, from + k, (x.columns - k) * sizeof(float));
+    std::memcpy(to + k, from + k, (x.columns - k) * sizeof(float));
   }
 }
 
@@ -141,7 +159,7 @@ void FinishRows(const RowFinish& finish, size_t first, size_t count, Matrix<floa
   FinishAs<float>(finish, first, count, y);
 }
 
-RowProductKernels RowProduct() { return {.lay = LayRows, .run = RowsRun, .finish = FinishRows}; }
+RowProductKernels RowProduct() { return {.order = OrderOf, .lay = LayRows, .run = RowsRun, .finish = FinishRows}; }
 
 }  // namespace lora::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -2,12 +2,14 @@
 // y = x · Wᵀ for few rows: the products of decoding, where a weight is read from memory for a handful of tokens. Each
 // weight is read once, in the encoding it is stored in, at the memory's speed.
 //
-// x and y are float32 whatever the weight is, and sums are float32. A row's result has the same bits whichever rows are
-// computed beside it and however the outputs are divided among threads.
+// x and y are float32 whatever the weight is, and sums are float32. (On AMX a number of x is the sum of two bfloat16: 16
+// bits of it count.) A row's result has the same bits whichever rows are computed beside it and however the outputs are
+// divided among threads; except int8 on AMX, which takes more than a few rows in another way.
 
 #include <cstddef>
 #include <cstdint>
 
+#include "models/base/numbers.h"
 #include "models/engine/cpu/matrix.h"
 
 namespace lora::kernels {
@@ -23,11 +25,18 @@ struct RowWeight {
   size_t out = 0, in = 0;         // nf4: `in` is a multiple of 64
 };
 
-// How x is laid out for a product: as it is, or for encodings that hold two neighbours in a word, the even columns of a
-// block before its odd ones.
-enum class RowOrder : uint8_t { kPlain, kPairs };
-constexpr RowOrder row_order(RowEncoding encoding) {
-  return encoding == RowEncoding::kBf16 || encoding == RowEncoding::kNf4 ? RowOrder::kPairs : RowOrder::kPlain;
+// How x is laid out for a product: as it is; for encodings that hold two neighbours in a word, the even columns of a
+// block before its odd ones; or for AMX (row_tiles-inl.h).
+enum class RowOrder : uint8_t { kPlain, kPairs, kTiles };
+
+// x (rows, columns), laid out.
+struct LaidRows {
+  RowOrder order = RowOrder::kPlain;
+  const float* data = nullptr;
+  size_t columns = 0;
+};
+constexpr size_t laid_floats(RowOrder order, size_t rows, size_t columns) {
+  return (order == RowOrder::kTiles ? round_up<size_t>(rows, 16) : rows) * columns;
 }
 
 // What is added to products: y = gain ⊙ (y + low · up) + bias. Each part may be missing.
@@ -42,11 +51,14 @@ struct RowFinish {
 };
 
 struct RowProductKernels {
-  // Lays x (rows, in) out for weights of that order: `to` has x's shape. kPlain is a copy.
-  void (*lay)(RowOrder order, Matrix<const float> x, Matrix<float> to);
-  // y (rows, out)[first, first + count) = x · Wᵀ, with x laid out for the weight's order. Outputs of a call are best a
-  // multiple of 4.
-  void (*run)(const RowWeight& weight, Matrix<const float> x, size_t first, size_t count, Matrix<float> y);
+  // How products of that weight with so many rows read x, on this processor.
+  RowOrder (*order)(const RowWeight& weight, size_t rows);
+  // Lays x (rows, in) out: `to` has laid_floats.
+  void (*lay)(RowOrder order, Matrix<const float> x, float* to);
+  // y (rows, out)[first, first + count) = rows of x from first_row on, laid out for the weight, times Wᵀ. Outputs of a
+  // call are best a multiple of 32.
+  void (*run)(const RowWeight& weight, const LaidRows& x, size_t first_row, size_t first, size_t count,
+              Matrix<float> y);
   // The same columns of y (rows, out).
   void (*finish)(const RowFinish& finish, size_t first, size_t count, Matrix<float> y);
 };
