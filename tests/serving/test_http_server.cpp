@@ -22,8 +22,9 @@ class Serving {
       : server_("127.0.0.1", 0, limits,
                 {.screen =
                      [](const HttpRequest& head) {
-                       return head.path == "/closed" ? std::make_unique<HttpResponse>(HttpResponse{.status = 403, .body = ""})
-                                                     : nullptr;
+                       return head.path == "/closed"
+                                  ? std::make_unique<HttpResponse>(HttpResponse{.status = 403, .body = ""})
+                                  : nullptr;
                      },
                  .answer = std::move(answer),
                  .done =
