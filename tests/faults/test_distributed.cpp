@@ -85,14 +85,14 @@ void kill_rank(int processes, int rank, const Unhurt& unhurt) {
 void stop_rank(int processes, int rank, const Unhurt& unhurt) {
   const TemporaryDirectory directory;
   const std::string recipe = cluster_recipe(directory);
-  Cluster cluster(processes, longer_run(recipe, {"distributed.timeout=5"}));
+  Cluster cluster(processes, longer_run(recipe, {"distributed.timeout=10"}));
   REQUIRE(reaches_step(directory / "run", 12));
   cluster.send(SIGSTOP, rank);
   const Outcome outcome = cluster.wait();
   CAPTURE(processes, rank, outcome.err);
   CHECK(outcome.exit_code == 7);
   CHECK_THAT(outcome.err, Contains("[distributed] ") &&
-                              Contains(", rank " + std::to_string(rank) + ": no answer for 5 s (distributed.timeout)"));
+                              Contains(", rank " + std::to_string(rank) + ": no answer for 10 s (distributed.timeout)"));
   check_none_left(cluster);
   check_resumes(directory, recipe, processes, unhurt);
 }
