@@ -91,8 +91,8 @@ void stop_rank(int processes, int rank, const Unhurt& unhurt) {
   const Outcome outcome = cluster.wait();
   CAPTURE(processes, rank, outcome.err);
   CHECK(outcome.exit_code == 7);
-  CHECK_THAT(outcome.err, Contains("[distributed] ") &&
-                              Contains(", rank " + std::to_string(rank) + ": no answer for 10 s (distributed.timeout)"));
+  CHECK_THAT(outcome.err, Contains("[distributed] ") && Contains(", rank " + std::to_string(rank) +
+                                                                 ": no answer for 10 s (distributed.timeout)"));
   check_none_left(cluster);
   check_resumes(directory, recipe, processes, unhurt);
 }
