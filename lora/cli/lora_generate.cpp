@@ -10,8 +10,8 @@
 #include <optional>
 
 #include "lora/adapters/adapter_name.h"
-#include "lora/app/source/adapted_base.h"
 #include "lora/app/training/machine.h"
+#include "lora/cli/base_options.h"
 #include "lora/cli/program.h"
 #include "lora/data/sample.h"
 #include "lora/data/spelled_tokens.h"
@@ -20,7 +20,6 @@
 #include "lora/inference/prompts.h"
 #include "lora/log/log.h"
 #include "models/base/did_you_mean.h"
-#include "models/network/pretrained.h"
 
 namespace lora {
 namespace {
@@ -229,14 +228,7 @@ int run(Options options) {
 int main(int argc, char** argv) {
   CLI::App app("Continues a text with a model, and with adapters on it.", "lora-generate");
   lora::Options options;
-  app.add_option("MODEL", options.base.model,
-                 "A Hugging Face model directory; or a run or a PEFT adapter directory, whose base is found by itself")
-      ->required();
-  app.add_option("--adapter", options.base.adapters,
-                 "A run or a PEFT adapter directory, PATH or NAME=PATH; may be given several times")
-      ->take_all()
-      ->allow_extra_args(false);
-  lora::add_ignore_option(app, options.base.ignored_options);
+  lora::add_base_options(app, options.base, options.threads);
   app.add_option("--use", options.use, "Which of the adapters answers, by name; none: the model alone");
   auto* prompt = app.add_option("--prompt", options.prompt, "The text to continue; standard input without it");
   auto* prompts = app.add_option("--prompts", options.prompts,
@@ -291,9 +283,6 @@ int main(int argc, char** argv) {
       ->needs(prompts)
       ->check(CLI::Range(int64_t{0}, int64_t{1000}));
   app.add_option("--seed", sampling.seed, "The same seed, the same text");
-  app.add_option("--dtype", options.base.dtype, "float32, bfloat16 or auto")
-      ->check(CLI::IsMember(lora::dtype_names().known));
-  app.add_option("--threads", options.threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
     lora::wait_passively(argv);
     options.prompt_given = prompt->count() > 0;

@@ -1,10 +1,10 @@
 // lora-serve MODEL [--adapter [NAME=]PATH …] [--host 127.0.0.1] [--port 8080]
 
-#include <filesystem>
 #include <optional>
 
-#include "lora/app/source/adapted_base.h"
+#include "lora/app/source/named_path.h"
 #include "lora/app/training/machine.h"
+#include "lora/cli/base_options.h"
 #include "lora/cli/program.h"
 #include "lora/log/log.h"
 #include "lora/serving/access_rules.h"
@@ -14,7 +14,6 @@
 #include "lora/serving/service.h"
 #include "lora/serving/serving_error.h"
 #include "models/base/did_you_mean.h"
-#include "models/network/pretrained.h"
 
 namespace lora {
 namespace {
@@ -28,13 +27,6 @@ struct Options {
   SchedulerLimits scheduler;
   ServiceOptions service;
 };
-
-// The last part of the base's directory.
-std::string base_name(const Options& options, const std::string& model) {
-  if (!options.name.empty()) return options.name;
-  const std::filesystem::path path = std::filesystem::absolute(model).lexically_normal();
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
-}
 
 int64_t settle_context(int64_t asked, const ModelConfig& config) {
   if (asked > config.max_position_embeddings) {
@@ -73,7 +65,8 @@ int run(Options options) {
   options.scheduler.cache_bytes = options.cache_mib << 20;
   if (const auto problem = BatchDecoder::problem(*base.set.model())) throw ModelError(base.model + ": " + *problem);
   BatchDecoder decoder(*base.set.model());
-  ServedModels models(base, decoder, base_name(options, base.model), options.chat_template);
+  ServedModels models(base, decoder, options.name.empty() ? named_path(base.model).name : options.name,
+                      options.chat_template);
   std::vector<std::string> names;
   for (const auto& model : models.all()) names.push_back(model->name);
   {
@@ -93,14 +86,7 @@ int run(Options options) {
 int main(int argc, char** argv) {
   CLI::App app("Answers requests over HTTP as OpenAI's API does, for a model and adapters on it.", "lora-serve");
   lora::Options options;
-  app.add_option("MODEL", options.base.model,
-                 "A Hugging Face model directory; or a run or a PEFT adapter directory, whose base is found by itself")
-      ->required();
-  app.add_option("--adapter", options.base.adapters,
-                 "A run or a PEFT adapter directory, PATH or NAME=PATH; may be given several times")
-      ->take_all()
-      ->allow_extra_args(false);
-  lora::add_ignore_option(app, options.base.ignored_options);
+  lora::add_base_options(app, options.base, options.threads);
   app.add_option("--host", options.host, "The address to listen at; 0.0.0.0: all of this machine")
       ->capture_default_str();
   app.add_option("--port", options.port, "The port; 0: a free one")->capture_default_str();
@@ -133,9 +119,6 @@ int main(int argc, char** argv) {
   app.add_option("--drain", options.drain_seconds, "Seconds that open requests have after SIGTERM")
       ->check(CLI::Range(0, 86'400))
       ->capture_default_str();
-  app.add_option("--dtype", options.base.dtype, "float32, bfloat16 or auto")
-      ->check(CLI::IsMember(lora::dtype_names().known));
-  app.add_option("--threads", options.threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
     lora::wait_passively(argv);
     return lora::run(options);

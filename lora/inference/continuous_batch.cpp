@@ -7,8 +7,8 @@
 namespace lora {
 namespace {
 
-std::span<const float> row_of(const kernels::Matrix<const float>& logits, int64_t row) {
-  return {logits.row(row), as_size(logits.columns)};
+std::span<const float> row_of(const kernels::Matrix<const float>& logits, size_t row) {
+  return {logits.row(row), logits.columns};
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ void ContinuousBatch::write() {
   if (spans.empty()) return;
   const auto logits = decoder_.pass(spans);
   ++passes_;
-  for (size_t i = 0; i < places.size(); ++i) accept(places[i], row_of(logits, static_cast<int64_t>(i)));
+  for (size_t i = 0; i < places.size(); ++i) accept(places[i], row_of(logits, i));
 }
 
 // Pieces of the prompts that came first, as many tokens as a piece may have in all.

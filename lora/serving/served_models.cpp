@@ -8,6 +8,25 @@
 #include "models/base/error.h"
 
 namespace lora {
+namespace {
+
+// Takes the adapter out of the set at the end: a snapshot is all that passes need, and what could not be read must not
+// keep the name.
+class LeavesSet {
+ public:
+  LeavesSet(AdapterSet& set, const std::string& name) : set_(set), name_(name) {}
+  ~LeavesSet() {
+    if (set_.contains(name_)) set_.remove(name_);
+  }
+  LeavesSet(const LeavesSet&) = delete;
+  LeavesSet& operator=(const LeavesSet&) = delete;
+
+ private:
+  AdapterSet& set_;
+  const std::string& name_;
+};
+
+}  // namespace
 
 ServedModels::ServedModels(AdaptedBase& base, const BatchDecoder& decoder, std::string base_name,
                            std::string chat_template)
@@ -16,7 +35,10 @@ ServedModels::ServedModels(AdaptedBase& base, const BatchDecoder& decoder, std::
     throw AdapterError("'" + base_name_ + "' is the base's name too; name the adapter apart: --adapter NAME=PATH");
   }
   models_.push_back(serve(base_name_, ""));
-  for (const std::string& name : base_.set.names()) models_.push_back(serve_and_remove(name));
+  for (const std::string& name : base_.set.names()) {
+    const LeavesSet leaves(base_.set, name);
+    models_.push_back(serve(name, name));
+  }
 }
 
 // `in_set`: the adapter's name there; empty: the bare base.
@@ -42,18 +64,6 @@ std::shared_ptr<const ServedModel> ServedModels::serve(const std::string& name, 
   return model;
 }
 
-// A snapshot is all that passes need, so that the set has no adapter between two calls.
-std::shared_ptr<const ServedModel> ServedModels::serve_and_remove(const std::string& name) {
-  try {
-    auto model = serve(name, name);
-    base_.set.remove(name);
-    return model;
-  } catch (...) {
-    base_.set.remove(name);
-    throw;
-  }
-}
-
 const std::shared_ptr<const ServedModel>* ServedModels::find_locked(const std::string& name) const {
   const auto found = std::ranges::find_if(models_, [&](const auto& model) { return model->name == name; });
   return found == models_.end() ? nullptr : &*found;
@@ -74,8 +84,9 @@ std::vector<std::shared_ptr<const ServedModel>> ServedModels::all() const {
 std::shared_ptr<const ServedModel> ServedModels::load(const std::string& name, const std::filesystem::path& path) {
   const std::lock_guard changing(changing_);
   if (name == base_name_) throw AdapterError("'" + name + "' is the base's name; expected another one");
+  const LeavesSet leaves(base_.set, name);
   add_adapter_to(base_, name + "=" + path.string());
-  const auto model = serve_and_remove(name);
+  const auto model = serve(name, name);
   const std::lock_guard lock(mutex_);
   for (auto& known : models_) {
     if (known->name == name) return std::exchange(known, model);

@@ -49,7 +49,6 @@ class ServedModels {
 
  private:
   std::shared_ptr<const ServedModel> serve(const std::string& name, const std::string& in_set);
-  std::shared_ptr<const ServedModel> serve_and_remove(const std::string& name);
   const std::shared_ptr<const ServedModel>* find_locked(const std::string& name) const;
 
   AdaptedBase& base_;

@@ -290,6 +290,12 @@ TEST_CASE("adapters come and go while the server runs, from below one directory 
     CHECK(load("d", path).status == 404);
   }
   CHECK(load("model", "one").status == 400);
+  // What could not be read leaves its name free.
+  const std::string weights = read_bytes(directory / "one/adapter_model.safetensors");
+  write_bytes(directory / "one/adapter_model.safetensors", weights.substr(0, weights.size() / 2));
+  CHECK(load("d", "one").status == 400);
+  write_bytes(directory / "one/adapter_model.safetensors", weights);
+  CHECK(load("d", "one").object()["status"] == "loaded");
   CHECK(load("a b", "one").status == 400);
   CHECK(ask(server, "/v1/unload_lora_adapter", {{"lora_name", "c"}}).status == 200);
   CHECK(ask(server, "/v1/unload_lora_adapter", {{"lora_name", "c"}}).status == 404);

@@ -127,7 +127,7 @@ std::string add_adapter_to(AdaptedBase& base, const std::string& argument,
   const NamedPath adapter = named_path(argument);
   TrainedSource source = find_trained(adapter.path, ignored_options);
   expect_writes_text(adapter.path, source);
-  if (is_whole_run(source)) throw AdapterError(adapter.path + ": trained the whole network; it is no adapter");
+  if (is_whole_run(source)) throw AdapterError(adapter.path + ": trained the whole network; it is not an adapter");
   add_source(base, {adapter, std::move(source)});
   base.set.model()->eval();
   return adapter.name;

@@ -1,0 +1,24 @@
+#pragma once
+// The options of programs that answer: a base, and adapters on it.
+
+#include "lora/app/source/adapted_base.h"
+#include "lora/cli/program.h"
+#include "models/network/pretrained.h"
+
+namespace lora {
+
+// MODEL, --adapter, --ignore-option, --dtype and --threads.
+inline void add_base_options(CLI::App& app, AdaptedBaseOptions& options, int64_t& threads) {
+  app.add_option("MODEL", options.model,
+                 "A Hugging Face model directory; or a run or a PEFT adapter directory, whose base is found by itself")
+      ->required();
+  app.add_option("--adapter", options.adapters,
+                 "A run or a PEFT adapter directory, PATH or NAME=PATH; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
+  add_ignore_option(app, options.ignored_options);
+  app.add_option("--dtype", options.dtype, "float32, bfloat16 or auto")->check(CLI::IsMember(dtype_names().known));
+  app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
+}
+
+}  // namespace lora
