@@ -5,6 +5,7 @@
 #include "models/base/error.h"
 #include "models/engine/linear_cross_entropy.h"
 #include "models/engine/soft_cap.h"
+#include "models/engine/vector_math.h"
 #include "models/io/file_view.h"
 #include "models/network/families/families.h"
 
@@ -98,6 +99,7 @@ at::Tensor LlamaModel::forward(const TokenBatch& batch, ExecutionPlan plan, KvCa
 LlamaForCausalLM::LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, const WeightSource& weights,
                                    LinearSource linears)
     : config_(std::move(config)), dtype_(dtype) {
+  settle_vector_math();
   const Family* family = find_family(config_.model_type);
   if (!config_.labels.empty() && (!family || family->classifier.empty())) {
     throw ModelError("transformers has no classifier of '" + config_.model_type +
