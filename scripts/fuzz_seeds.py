@@ -39,6 +39,7 @@ SOURCES = {
     "token_file": ["lora/data/token_file.cpp"],
     "manifest": ["lora/checkpoints/manifest.cpp"],
     "training_state": ["lora/checkpoints/training_state.cpp"],
+    "completion_request": ["lora/serving/completion_request.cpp", "lora/serving/api_error.cpp"],
 }
 # Headers with names that a recipe may have.
 RECIPE_NAMES = ["lora/recipe/*.h", "lora/*/config.h", "lora/data/*/config.h", "lora/data/mixing_config.h"]
@@ -61,7 +62,8 @@ KINDS = {
     "safetensors": ["json"], "model_config": ["json"], "tokenizer_json": ["json", "regex"], "tokenizer_model": ["protobuf"],
     "tokenizer_directory": ["json"], "tokenizer_pattern": ["regex"], "adapter_config": ["json", "regex"], "module_pattern":
     ["regex"], "chat_template": ["jinja"], "recipe": ["yaml", "regex"], "rows": ["json"], "csv": ["csv"], "token_file":
-    ["json"], "manifest": ["json"], "training_state": ["json"], "gguf": [],
+    ["json"], "manifest": ["json"], "training_state": ["json"], "completion_request":
+    ["json"], "gguf": [],
 }
 
 
@@ -373,6 +375,23 @@ def module_pattern_seeds():
         yield regex.encode() + b"\0" + b"model.layers.3.mlp.down_proj"
 
 
+def completion_request_seeds():
+    """Each key of the API alone and all together, in both kinds of request."""
+    keys = dict(model="m", max_tokens=5, max_completion_tokens=5, temperature=0.5, top_p=0.9, min_p=0.1, top_k=40,
+                repetition_penalty=1.1, frequency_penalty=-1, presence_penalty=1, logit_bias={"12": -100, "3": 1.5}, seed=7,
+                stop=["a", "é"], n=2, stream=True, stream_options={"include_usage": True}, user="u", best_of=1, echo=False,
+                response_format={"type": "text"}, tool_choice="auto", parallel_tool_calls=True, store=False, metadata={"a": "b"})
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    chat = dict(messages=[{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+                          {"role": "assistant", "content": None, "tool_calls": [call]},
+                          {"role": "tool", "tool_call_id": "1", "content": "4"}], tools=tools, logprobs=True, top_logprobs=3)
+    for begin in (chat, dict(prompt="text", logprobs=2), dict(prompt=["a", "b"]), dict(prompt=[1, 2, 3]), dict(prompt=[[1], [2, 3]])):
+        yield as_json(begin)
+        yield as_json(begin | keys)
+        yield from (as_json(begin | {key: value}) for key, value in keys.items())
+
+
 SEEDS = {
     "safetensors": safetensors_seeds,
     "gguf": gguf_seeds,
@@ -391,6 +410,7 @@ SEEDS = {
     "token_file": token_file_seeds,
     "manifest": manifest_seeds,
     "training_state": training_state_seeds,
+    "completion_request": completion_request_seeds,
 }
 
 

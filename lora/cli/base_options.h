@@ -1,14 +1,18 @@
 #pragma once
 // The options of programs that answer: a base, and adapters on it.
 
+#include <map>
+#include <string>
+
 #include "lora/app/source/adapted_base.h"
 #include "lora/cli/program.h"
+#include "models/engine/kv_pages.h"
 #include "models/network/pretrained.h"
 
 namespace lora {
 
-// MODEL, --adapter, --ignore-option, --dtype and --threads.
-inline void add_base_options(CLI::App& app, AdaptedBaseOptions& options, int64_t& threads) {
+// MODEL, --adapter, --ignore-option, --dtype, --kv-cache-dtype and --threads.
+inline void add_base_options(CLI::App& app, AdaptedBaseOptions& options, KvDtype& kv_dtype, int64_t& threads) {
   app.add_option("MODEL", options.model,
                  "A Hugging Face model directory; or a run or a PEFT adapter directory, whose base is found by itself")
       ->required();
@@ -18,6 +22,11 @@ inline void add_base_options(CLI::App& app, AdaptedBaseOptions& options, int64_t
       ->allow_extra_args(false);
   add_ignore_option(app, options.ignored_options);
   app.add_option("--dtype", options.dtype, "float32, bfloat16 or auto")->check(CLI::IsMember(dtype_names().known));
+  app.add_option("--kv-cache-dtype", kv_dtype,
+                 "Keys and values of texts: auto (the model's dtype), or int8 for less memory")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, KvDtype>{{"auto", KvDtype::kModel}, {"int8", KvDtype::kInt8}}))
+      ->default_str("auto");
   app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
 }
 

@@ -125,7 +125,7 @@ class Answerer {
 
  private:
   StreamedAnswer continued(const std::string& text) {
-    if (!generator_) generator_.emplace(*set_.model());
+    if (!generator_) generator_.emplace(*set_.model(), config_.kv_dtype);
     return stream_answer(*generator_, tokenizer_, encode_prompt(tokenizer_, text, allow_special_tokens_), config_,
                          print_piece);
   }
@@ -228,7 +228,7 @@ int run(Options options) {
 int main(int argc, char** argv) {
   CLI::App app("Continues a text with a model, and with adapters on it.", "lora-generate");
   lora::Options options;
-  lora::add_base_options(app, options.base, options.threads);
+  lora::add_base_options(app, options.base, options.generation.kv_dtype, options.threads);
   app.add_option("--use", options.use, "Which of the adapters answers, by name; none: the model alone");
   auto* prompt = app.add_option("--prompt", options.prompt, "The text to continue; standard input without it");
   auto* prompts = app.add_option("--prompts", options.prompts,

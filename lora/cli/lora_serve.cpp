@@ -22,6 +22,7 @@ struct Options {
   AdaptedBaseOptions base;
   std::string host = "127.0.0.1", name, key_file, chat_template;
   uint16_t port = 8080;
+  KvDtype kv_dtype = KvDtype::kModel;
   bool insecure = false;
   int64_t threads = 0, drain_seconds = 30, cache_mib = 256;
   SchedulerLimits scheduler;
@@ -64,7 +65,7 @@ int run(Options options) {
   options.service.context = settle_context(options.service.context, config);
   options.scheduler.cache_bytes = options.cache_mib << 20;
   if (const auto problem = BatchDecoder::problem(*base.set.model())) throw ModelError(base.model + ": " + *problem);
-  BatchDecoder decoder(*base.set.model());
+  BatchDecoder decoder(*base.set.model(), options.kv_dtype);
   ServedModels models(base, decoder, options.name.empty() ? named_path(base.model).name : options.name,
                       options.chat_template);
   std::vector<std::string> names;
@@ -86,7 +87,7 @@ int run(Options options) {
 int main(int argc, char** argv) {
   CLI::App app("Answers requests over HTTP as OpenAI's API does, for a model and adapters on it.", "lora-serve");
   lora::Options options;
-  lora::add_base_options(app, options.base, options.threads);
+  lora::add_base_options(app, options.base, options.kv_dtype, options.threads);
   app.add_option("--host", options.host, "The address to listen at; 0.0.0.0: all of this machine")
       ->capture_default_str();
   app.add_option("--port", options.port, "The port; 0: a free one")->capture_default_str();

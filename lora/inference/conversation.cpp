@@ -21,7 +21,7 @@ StreamedAnswer Conversation::say(LlamaForCausalLM& model, const std::string& tex
   Chat chat = chat_;
   chat.messages.push_back(chat_message("user", text));
   const std::vector<int64_t> prompt = chat_prompt(tokenizer_, *template_, chat);
-  if (!generator_) generator_.emplace(model);
+  if (!generator_) generator_.emplace(model, config_.kv_dtype);
   StreamedAnswer answer = stream_answer(*generator_, tokenizer_, prompt, config_, on_text);
   chat.messages.push_back(chat_message("assistant", answer.text));
   chat_ = std::move(chat);

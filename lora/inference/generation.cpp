@@ -27,9 +27,18 @@ Generated generate_batch(BatchDecoder& decoder, PrefixCache* cache, const std::v
   return made;
 }
 
-Generator::Generator(LlamaForCausalLM& model, int64_t kept_bytes) : model_(model) {
-  if (BatchDecoder::problem(model)) return;
-  decoder_ = std::make_unique<BatchDecoder>(model);
+void expect_model_dtype(KvDtype kv_dtype, const std::string& problem) {
+  if (kv_dtype == KvDtype::kModel) return;
+  throw ModelError("generation: keys and values of 8 bits need a model that is decoded in batches; this one is not: " +
+                   problem);
+}
+
+Generator::Generator(LlamaForCausalLM& model, KvDtype kv_dtype, int64_t kept_bytes) : model_(model) {
+  if (const auto problem = BatchDecoder::problem(model)) {
+    expect_model_dtype(kv_dtype, *problem);
+    return;
+  }
+  decoder_ = std::make_unique<BatchDecoder>(model, kv_dtype);
   snapshot_ = decoder_->snapshot(model);
   cache_ = std::make_unique<PrefixCache>(decoder_->layout(), model.config(), kept_bytes);
 }
@@ -44,7 +53,7 @@ Generated Generator::generate(const std::vector<std::vector<int64_t>>& prompts, 
 
 std::vector<std::vector<int64_t>> generate(LlamaForCausalLM& model, const std::vector<std::vector<int64_t>>& prompts,
                                            const GenerationConfig& config, const OnToken& on_token) {
-  return Generator(model, /*kept_bytes=*/0).generate(prompts, config, on_token).answers;
+  return Generator(model, config.kv_dtype, /*kept_bytes=*/0).generate(prompts, config, on_token).answers;
 }
 
 }  // namespace lora

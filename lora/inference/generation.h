@@ -20,6 +20,7 @@ struct GenerationConfig {
   SamplingConfig sampling = {};
   std::vector<int64_t> eos_ids = {};
   std::vector<std::string> stop_texts = {};  // see stop_text.h; of those who know a tokenizer
+  KvDtype kv_dtype = KvDtype::kModel;        // of those who make a decoder
 };
 
 inline constexpr size_t kPromptsAtOnce = 32;  // answers written side by side; the others wait
@@ -43,13 +44,18 @@ struct Generated {
 Generated generate_batch(BatchDecoder& decoder, PrefixCache* cache, const std::vector<Asked>& asked,
                          const GenerationConfig& config, const OnToken& on_token = {});
 
+// Throws ModelError for keys and values of 8 bits of a model that has this BatchDecoder::problem().
+void expect_model_dtype(KvDtype kv_dtype, const std::string& problem);
+
 // A model that answers again and again, and knows what it read and wrote before: a text with the same beginning is read
 // from the first token that differs. One thread at a time.
 class Generator {
  public:
   // The model as it is now, which is borrowed: make a new one when its adapter or its weights change. Keys and values
-  // of earlier texts are kept up to so many bytes.
-  explicit Generator(LlamaForCausalLM& model, int64_t kept_bytes = int64_t{1} << 31);
+  // of earlier texts are kept up to so many bytes. Throws ModelError for 8-bit keys and values of a model that is not
+  // decoded in batches.
+  explicit Generator(LlamaForCausalLM& model, KvDtype kv_dtype = KvDtype::kModel,
+                     int64_t kept_bytes = int64_t{1} << 31);
 
   Generated generate(const std::vector<std::vector<int64_t>>& prompts, const GenerationConfig& config,
                      const OnToken& on_token = {});

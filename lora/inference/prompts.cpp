@@ -27,7 +27,7 @@ void switch_to(AdapterSet& set, const std::string& adapter) {
 void generate_side_by_side(AdapterSet& set, const std::vector<std::vector<int64_t>>& ids,
                            const std::vector<Prompt>& prompts, const GenerationConfig& config,
                            const OnToken& on_token) {
-  BatchDecoder decoder(*set.model());
+  BatchDecoder decoder(*set.model(), config.kv_dtype);
   std::map<std::string, std::shared_ptr<const ModelSnapshot>> models;
   std::vector<Asked> asked;
   for (size_t i = 0; i < prompts.size(); ++i) {
@@ -102,8 +102,9 @@ std::vector<PromptAnswer> answer_prompts(AdapterSet& set, const Tokenizer& token
     made[i].text += texts[i].add(id);
     return !texts[i].is_stopped();
   };
-  const bool in_batches = !BatchDecoder::problem(*set.model());
-  (in_batches ? generate_side_by_side : generate_in_turn)(set, ids, prompts, config, on_token);
+  const auto problem = BatchDecoder::problem(*set.model());
+  if (problem) expect_model_dtype(config.kv_dtype, *problem);
+  (problem ? generate_in_turn : generate_side_by_side)(set, ids, prompts, config, on_token);
   set.deactivate();
   for (size_t i = 0; i < prompts.size(); ++i) made[i].text += texts[i].rest();
   return made;

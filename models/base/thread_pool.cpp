@@ -3,9 +3,9 @@
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
 #include <pthread.h>
-#include <sys/resource.h>
 
 #include <algorithm>
+#include <ctime>
 #include <thread>
 
 #if defined(__x86_64__)
@@ -18,11 +18,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
 
-constexpr microseconds kSpin{60};        // before who waits sleeps: longer than the steps between two loops take
-constexpr microseconds kLongWait{250};   // of the caller for others' pieces: more than a healthy machine needs
-constexpr microseconds kLongPiece{150};  // from which a thread asks whether it lost its core
-constexpr milliseconds kFirstPause{40}, kLongestPause{640};
+constexpr microseconds kSpin{60};       // before who waits sleeps: longer than the steps between two loops take
+constexpr microseconds kLostCore{150};  // without a core, from which a worker counts as one that lost it
+constexpr milliseconds kMostCredit{10}, kFirstPause{40}, kLongestPause{640};
 
 // The word next_: pieces and the next piece have 20 bits each, the round the rest.
 constexpr int kBits = 20;
@@ -56,15 +56,14 @@ bool spins_until(Done done) {
   return false;
 }
 
-int64_t times_preempted() {
-  rusage usage{};
-  ::getrusage(RUSAGE_THREAD, &usage);
-  return usage.ru_nivcsw;
+// What this thread has had of a core.
+nanoseconds core_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 
-// Whether this thread is in a loop, and how often it had lost its core when it last looked.
 thread_local bool in_loop = false;
-thread_local int64_t seen_preempted = 0;
 
 // LibTorch's operations inside a loop run on the loop's threads alone: each would start threads of its own.
 class LibTorchAlone {
@@ -121,13 +120,25 @@ void ThreadPool::work_as(int64_t thread, Worker& worker) {
   }
 }
 
-// Works until no piece of that round is left.
+// Works until no piece of that round is left. A worker tells how long it had a core for that, and whether it lost it.
 void ThreadPool::take_pieces(int64_t thread, uint64_t round) {
+  const auto begin = Clock::now();
+  const nanoseconds core_before = thread > 0 ? core_time() : nanoseconds(0);
+  nanoseconds told{0};
+  const auto tell = [&] {
+    nanoseconds worked = Clock::now() - begin;
+    if (worked > kLostCore) {
+      const nanoseconds had = core_time() - core_before;
+      if (worked - had > kLostCore) lost_core_.store(true, std::memory_order_relaxed);
+      worked = had;
+    }
+    worked_.fetch_add((worked - told).count(), std::memory_order_relaxed);
+    told = worked;
+  };
   uint64_t word = next_.load(std::memory_order_acquire);
   while (round_of(word) == round && piece_of(word) < pieces_of(word)) {
     if (!next_.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel)) continue;
     // The round lasts until this piece is done, so what run() wrote for it is still there.
-    const auto begin = Clock::now();
     try {
       if (!failed_.load(std::memory_order_relaxed)) (*work_)(static_cast<int64_t>(piece_of(word)), thread);
     } catch (...) {
@@ -135,11 +146,7 @@ void ThreadPool::take_pieces(int64_t thread, uint64_t round) {
       if (!problem_) problem_ = std::current_exception();
       failed_ = true;
     }
-    if (thread > 0 && Clock::now() - begin > kLongPiece) {
-      const int64_t times = times_preempted();
-      if (times != seen_preempted) preempted_.store(true, std::memory_order_relaxed);
-      seen_preempted = times;
-    }
+    if (thread > 0) tell();
     if (left_.fetch_sub(1) == 1) left_.notify_one();
     word = next_.load(std::memory_order_acquire);
   }
@@ -147,17 +154,20 @@ void ThreadPool::take_pieces(int64_t thread, uint64_t round) {
 
 void ThreadPool::wait_for_pieces() {
   const auto done = [&] { return left_.load(std::memory_order_acquire) == 0; };
-  if (done()) return;
   const auto begin = Clock::now();
   if (!spins_until(done)) {
     for (int32_t left = left_.load(); left != 0; left = left_.load()) left_.wait(left);
   }
-  note_wait(Clock::now() - begin > kLongWait);
+  note_wait(Clock::now() - begin);
 }
 
-// A worker that lost its core keeps all waiting: better without it, for longer each time that it happens again.
-void ThreadPool::note_wait(bool long_wait) {
-  if (!long_wait || !preempted_.exchange(false, std::memory_order_relaxed)) return;
+// A worker that lost its core keeps all waiting. Where they wait longer than workers work, it is better to work without
+// one, for longer each time that it happens again.
+void ThreadPool::note_wait(nanoseconds wait) {
+  credit_ = std::min<nanoseconds>(credit_ + nanoseconds(worked_.exchange(0, std::memory_order_relaxed)), kMostCredit);
+  if (lost_core_.exchange(false, std::memory_order_relaxed)) credit_ -= wait;
+  if (credit_ >= nanoseconds(0)) return;
+  credit_ = nanoseconds(0);
   missing_ = std::min(missing_ + 1, static_cast<int64_t>(workers_.size()));
   pause_ = std::clamp(2 * pause_, kFirstPause, kLongestPause);
   try_again_ = Clock::now() + pause_;
@@ -167,7 +177,6 @@ int64_t ThreadPool::workers_now(int64_t threads) {
   if (missing_ > 0 && Clock::now() > try_again_) {
     --missing_;
     try_again_ = Clock::now() + pause_;  // the next one, if this one does well
-    preempted_.store(false, std::memory_order_relaxed);
   }
   if (missing_ == 0 && pause_ > milliseconds(0) && Clock::now() > try_again_) pause_ = milliseconds(0);
   return std::max<int64_t>(threads - 1 - missing_, 0);

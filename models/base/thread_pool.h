@@ -34,7 +34,7 @@ class ThreadPool {
   void work_as(int64_t thread, Worker& worker);
   void take_pieces(int64_t thread, uint64_t round);
   void wait_for_pieces();
-  void note_wait(bool long_wait);
+  void note_wait(std::chrono::nanoseconds wait);
   int64_t workers_now(int64_t threads);
 
   std::mutex busy_;  // held by the caller of run()
@@ -48,8 +48,12 @@ class ThreadPool {
   std::exception_ptr problem_;
   std::atomic<bool> failed_{false};
 
+  // What workers tell of a round.
+  std::atomic<int64_t> worked_{0};      // nanoseconds on a core
+  std::atomic<bool> lost_core_{false};  // one lost its core in the middle of a piece
+
   // How many workers may work, and until when. Only the caller reads and writes these.
-  std::atomic<bool> preempted_{false};  // a worker lost its core in the middle of a piece
+  std::chrono::nanoseconds credit_{0};  // how much longer workers worked than all waited for those without a core
   int64_t missing_ = 0;                 // workers left out
   std::chrono::steady_clock::time_point try_again_{};
   std::chrono::milliseconds pause_{0};

@@ -2,7 +2,17 @@
 
 #include <ATen/ops/zeros.h>
 
+#include "models/engine/cpu/paged_attention.h"
+
 namespace lora {
+
+static_assert(kernels::kPage == kPageTokens);
+
+int64_t KvLayout::head_elements() const {
+  const auto elements =
+      dtype == at::kChar ? kernels::page_elements<int8_t>(as_size(dim)) : kernels::page_elements<float>(as_size(dim));
+  return static_cast<int64_t>(elements);
+}
 
 int64_t KvLayout::page_bytes() const {
   return layers * layer_elements() * static_cast<int64_t>(c10::elementSize(dtype));

@@ -2,6 +2,9 @@
 // Keys and values of many sequences in pages, for decoding. A page holds kPageTokens tokens of one sequence, of all
 // layers. A sequence grows page by page; a full page does not change again, so sequences with the same beginning may
 // share its pages.
+//
+// Keys and values have the model's dtype, or 8 bits: half of bfloat16's memory. Each token of each head is rounded with a
+// scale of its own then, the largest of its numbers / 127, as llama.cpp's q8_0 does in blocks of 32.
 
 #include <ATen/core/Tensor.h>
 
@@ -15,18 +18,21 @@ namespace lora {
 
 inline constexpr int64_t kPageTokens = 32;
 
+enum class KvDtype { kModel, kInt8 };
+
 // Memory of one page: [layer][keys, values][kv head]. Keys of a head are (dim, kPageTokens), so that a product with a
-// query gives the scores of neighbouring tokens in neighbouring lanes; values are (kPageTokens, dim).
+// query gives the scores of neighbouring tokens in neighbouring lanes; values are (kPageTokens, dim). Of 8 bits, the
+// scales follow, (kPageTokens) float32.
 struct KvPage {
-  at::Tensor memory;  // float32 or bfloat16
+  at::Tensor memory;  // float32, bfloat16 or int8
 };
 
 // What all pages of a model have in common.
 struct KvLayout {
   int64_t layers, kv_heads, dim;
-  at::ScalarType dtype;
+  at::ScalarType dtype;  // kFloat, kBFloat16 or kChar
 
-  int64_t head_elements() const { return kPageTokens * dim; }
+  int64_t head_elements() const;
   int64_t layer_elements() const { return 2 * kv_heads * head_elements(); }
   int64_t page_bytes() const;
   // Where the keys, or the values, of a head begin in a page.

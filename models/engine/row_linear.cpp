@@ -25,6 +25,16 @@ at::Tensor as_floats(const at::Tensor& t) {
 
 const float* floats(const at::Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
 
+// What finish() will read of an adapter arrives while the product is computed: its rows are too short for the
+// processor to foresee them.
+void fetch(const kernels::RowFinish& finish, size_t first, size_t count) {
+  const size_t bytes = finish.half ? sizeof(at::BFloat16) : sizeof(float);
+  for (size_t k = 0; k < finish.rank; ++k) {
+    const char* const row = static_cast<const char*>(finish.up) + (k * finish.out + first) * bytes;
+    for (size_t i = 0; i < count * bytes; i += 64) __builtin_prefetch(row + i);
+  }
+}
+
 RowWeight dense_rows(const at::Tensor& matrix) {
   const bool half = matrix.scalar_type() == at::kBFloat16;
   return {half ? RowEncoding::kBf16 : RowEncoding::kFloat, matrix.const_data_ptr(), nullptr, as_size(matrix.size(0)),
@@ -149,6 +159,7 @@ void RowProducts::run(std::span<const RowRun> runs, kernels::Matrix<const float>
     for (; piece >= pieces_of(index); ++index) piece -= pieces_of(index);
     const size_t out = shape.all_[index].weight.out, first = as_size(piece * each);
     const size_t count = std::min(as_size(each), out - first);
+    for (const RowRun& run : runs) fetch(run.linear->all_[index].finish, first, count);
     const auto results = y.column_range(as_size(shape.all_[index].column), out);
     for (size_t i = 0; i < runs.size();) {
       const RowWeight& weight = runs[i].linear->all_[index].weight;

@@ -10,6 +10,7 @@
 #include "models/base/numbers.h"
 #include "models/base/threads.h"
 #include "models/engine/cpu/dispatch.h"
+#include "models/engine/cpu/paged_attention.h"
 #include "models/engine/cpu/scratch.h"
 #include "models/engine/operations.h"
 #include "models/engine/row_counts.h"
@@ -93,10 +94,11 @@ std::optional<std::string> BatchDecoder::problem(const LlamaForCausalLM& model) 
   return std::nullopt;
 }
 
-BatchDecoder::BatchDecoder(const LlamaForCausalLM& model)
+BatchDecoder::BatchDecoder(const LlamaForCausalLM& model, KvDtype kv_dtype)
     : config_(model.config()),
       dtype_(model.dtype()),
-      layout_{config_.num_hidden_layers, config_.num_key_value_heads, config_.head_dim, dtype_},
+      layout_{config_.num_hidden_layers, config_.num_key_value_heads, config_.head_dim,
+              kv_dtype == KvDtype::kInt8 ? at::kChar : dtype_},
       positions_(config_.rope, config_.head_dim, config_.max_position_embeddings),
       local_positions_(config_.local_rope, config_.head_dim, config_.max_position_embeddings),
       is_classifier_(!config_.labels.empty()),
@@ -256,7 +258,7 @@ void BatchDecoder::attend(const Pass& pass, size_t index) {
   const auto [heads, kv_heads, dim] = structure.heads;
   const int64_t group = heads / kv_heads;
   const auto layer = static_cast<int64_t>(index);
-  const auto& k = kernels::table<T>().paged_attention;
+  const auto& k = kernels::paged_attention_kernels<T>();
   const Matrix<float> qkv = rows_of(buffers_->qkv, pass.rows), out = rows_of(buffers_->attended, pass.rows);
   const auto page = [&](const Pass::Span& span, int64_t position) {
     return static_cast<T*>(pass.pages[span.pages + as_size(position / kPageTokens)]);
@@ -324,7 +326,11 @@ void BatchDecoder::layer(const Pass& pass, size_t index) {
                          kernels::view<const float>(rope.sin).row_range(first, count), 1.0f);
     });
   }
-  kernels::for_type(dtype_, [&]<class T>(T) { attend<T>(pass, index); });
+  if (layout_.dtype == at::kChar) {
+    attend<int8_t>(pass, index);
+  } else {
+    kernels::for_type(dtype_, [&]<class T>(T) { attend<T>(pass, index); });
+  }
   project(pass, index, ProjectionGroup::kO, all.attended, all.out);
   add_to_stream(pass, index, NormPlace::kAfterAttention);
 

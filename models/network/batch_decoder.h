@@ -3,8 +3,8 @@
 // several that share most of their weights (adapters of one base). It computes what LlamaForCausalLM computes with a
 // cache, for every family, from the same description of a layer; that path is the reference, on any device.
 //
-// Weights are read as they are held (RowLinear), activations are float32, keys and values have the model's dtype. Memory
-// is made when a pass has more rows than any before it, and as sequences grow. A pass of one sequence that has at least
+// Weights are read as they are held (RowLinear), activations are float32, keys and values are as KvDtype says. Memory is
+// made when a pass has more rows than any before it, and as sequences grow. A pass of one sequence that has at least
 // kRowStep rows is computed by the products of training (LinearGroup), in the model's dtype.
 
 #include <cstdint>
@@ -40,7 +40,7 @@ class BatchDecoder {
   static std::optional<std::string> problem(const LlamaForCausalLM& model);
 
   // For models of this shape. Throws ModelError where there is a problem().
-  explicit BatchDecoder(const LlamaForCausalLM& model);
+  explicit BatchDecoder(const LlamaForCausalLM& model, KvDtype kv_dtype = KvDtype::kModel);
   ~BatchDecoder();
   BatchDecoder(const BatchDecoder&) = delete;
   BatchDecoder& operator=(const BatchDecoder&) = delete;

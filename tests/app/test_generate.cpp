@@ -147,6 +147,50 @@ TEST_CASE("lora-generate loads several adapters by name and answers each prompt 
   check_refused({"lora-generate", model, "--adapter", (one / "none").string(), "--prompt", "x"}, 5, {"neither a run"});
 }
 
+TEST_CASE("lora-generate tells log-probabilities, shifts logits, ends at a text and keeps keys in 8 bits") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "prompts.jsonl", R"({"prompt": "Anna keeps"})");
+  const std::string model = (quickstart() / "model").string();
+  const auto row = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"lora-generate", model, "--prompts", (directory / "prompts.jsonl").string(),
+                               "--max-new-tokens", "5", "--logprobs", "2"});
+    const Outcome outcome = run(more);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    return json::parse(outcome.out);
+  };
+  const json plain = row({});
+  REQUIRE(plain["tokens"].size() == 5);
+  std::string text;
+  for (const json& token : plain["tokens"]) {
+    const json& likeliest = token["top_logprobs"];
+    REQUIRE(likeliest.size() == 2);
+    CHECK(likeliest[0]["id"] == token["id"]);  // the likeliest is taken
+    CHECK(likeliest[0]["logprob"] == token["logprob"]);
+    CHECK(likeliest[1]["logprob"].get<double>() <= token["logprob"].get<double>());
+    CHECK(std::exp(token["logprob"].get<double>()) + std::exp(likeliest[1]["logprob"].get<double>()) <= 1 + 1e-6);
+    text += token["token"].get<std::string>();
+  }
+  CHECK_THAT(text, Contains(plain["answer"].get<std::string>()));
+
+  const json& first = plain["tokens"][0];
+  const json biased = row({"--logit-bias", std::to_string(first["id"].get<int64_t>()) + "=-100"});
+  CHECK(biased["tokens"][0]["id"] == first["top_logprobs"][1]["id"]);
+  CHECK(biased["tokens"][0]["top_logprobs"][0]["id"] == first["id"]);  // of the model, before the bias
+
+  const std::string answer = plain["answer"];
+  const std::string end = answer.substr(answer.size() / 2, 2);
+  CHECK(row({"--stop", end})["answer"] == answer.substr(0, answer.find(end)));
+
+  const json kept = row({"--kv-cache-dtype", "int8"});
+  CHECK(kept["tokens"][0]["logprob"].get<double>() == Approx(first["logprob"].get<double>()).margin(0.05));
+  CHECK(kept["tokens"][0]["logprob"] != first["logprob"]);
+
+  check_refused({"lora-generate", model, "--prompt", "x", "--logprobs", "1"}, 2, {"--prompts"});
+  check_refused({"lora-generate", model, "--prompt", "x", "--logit-bias", "a=1"}, 2, {"a=1"});
+  check_refused({"lora-generate", model, "--prompt", "x", "--kv-cache-dtype", "int4"}, 2, {"int4"});
+}
+
 TEST_CASE("an adapter of another shape is refused by its tensor, one of another name with a warning") {
   const TemporaryDirectory directory;
   REQUIRE(run({"lora-train", quickstart_recipe(directory, "export: [peft]\n")}).exit_code == 0);

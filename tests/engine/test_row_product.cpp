@@ -2,10 +2,13 @@
 
 #include <ATen/ATen.h>
 
+#include <bit>
 #include <cmath>
 #include <random>
+#include <type_traits>
 
 #include "models/engine/cpu/dispatch.h"
+#include "models/engine/cpu/paged_attention.h"
 #include "models/engine/cpu/table.h"
 #include "tests/catch.h"
 #include "tests/engine/every_target.h"
@@ -83,7 +86,7 @@ TEST_CASE("products of few rows with every encoding are exact up to float32's ro
                                                                  {RowEncoding::kNf4, {64, 576}}};
   for (const auto& [encoding, all] : widths) {
     for (const int64_t in : all) {
-      for (const int64_t out : {7, 32, 83}) {
+      for (const int64_t out : {7, 83, 150}) {
         const Encoded w = encode(encoding, out, in);
         for (const int64_t rows : {1, 2, 5, 16, 35}) {
           const at::Tensor x = at::randn({rows, in});
@@ -93,7 +96,7 @@ TEST_CASE("products of few rows with every encoding are exact up to float32's ro
             INFO("encoding " << static_cast<int>(encoding) << ", " << rows << " rows, " << out << " x " << in);
             const at::Tensor found = product(w, x);
             // AMX has 16 bits of each number of x.
-            const bool tiles = amx() && (encoding == RowEncoding::kBf16 || encoding == RowEncoding::kInt8);
+            const bool tiles = amx() && encoding != RowEncoding::kFloat;
             CHECK((found.to(at::kDouble) - wanted).abs().max().item<double>() < (tiles ? 8e-6 : 2e-6) * unit);
           });
         }
@@ -105,12 +108,12 @@ TEST_CASE("products of few rows with every encoding are exact up to float32's ro
 TEST_CASE("a row's product has the same bits whatever rows are beside it") {
   at::manual_seed(2);
   for (const RowEncoding encoding : {RowEncoding::kFloat, RowEncoding::kBf16, RowEncoding::kInt8, RowEncoding::kNf4}) {
-    const Encoded w = encode(encoding, 83, 128);
+    const Encoded w = encode(encoding, 150, 128);
     const at::Tensor x = at::randn({21, 128});
     on_every_target([&] {
       const at::Tensor all = product(w, x);
       CHECK(product(w, x, 18).equal(all.slice(0, 18)));
-      if (encoding == RowEncoding::kInt8 && amx()) return;
+      if (amx() && (encoding == RowEncoding::kInt8 || encoding == RowEncoding::kNf4)) return;
       for (const int64_t row : {0, 7, 20}) CHECK(product(w, x.narrow(0, row, 1))[0].equal(all[row]));
     });
   }
@@ -141,23 +144,47 @@ TEST_CASE("a product is finished with what an adapter adds, a gain and a bias") 
 
 namespace {
 
+// A token of a head in a page, `apart` elements from one number to the next, takes the place of x (dim), which it is
+// near to.
+template <class T>
+void read_back(const T* head, size_t first, size_t apart, size_t slot, const at::Tensor& x) {
+  float* const to = x.data_ptr<float>();
+  const auto dim = static_cast<size_t>(x.numel());
+  for (size_t i = 0; i < dim; ++i) {
+    const T kept = head[first + i * apart];
+    float value = 0, most = 0;
+    if constexpr (std::is_same_v<T, float>) {
+      value = kept;
+    } else if constexpr (std::is_same_v<T, Bf16>) {
+      value = std::bit_cast<float>(uint32_t{std::bit_cast<uint16_t>(kept)} << 16);
+      most = std::abs(to[i]) / 256;
+    } else {
+      const float scale = reinterpret_cast<const float*>(head + kPage * dim)[slot];
+      value = kept * scale;
+      most = 0.501f * scale;
+    }
+    if (std::abs(value - to[i]) > most) FAIL("kept as " << value << ", not as " << to[i]);
+    to[i] = value;
+  }
+}
+
 // Attention of queries over pages, for one head of keys, beside the same in double.
 template <class T>
 void check_attention(size_t dim, size_t tokens, size_t count, size_t window, float softcap) {
-  const size_t head = 32 * dim, pages = ceil_div<size_t>(tokens, 32);
-  const auto dtype = std::is_same_v<T, float> ? at::kFloat : at::kBFloat16;
+  const size_t head = page_elements<T>(dim), pages = ceil_div<size_t>(tokens, 32), begin = 4;
   const auto n = static_cast<int64_t>(tokens), width = static_cast<int64_t>(dim);
   const at::Tensor q = at::randn({static_cast<int64_t>(count), width});
-  const at::Tensor k = at::randn({n, width}).to(dtype).to(at::kFloat),
-                   v = at::randn({n, width}).to(dtype).to(at::kFloat);
-  std::vector<std::vector<T>> memory(pages, std::vector<T>(1 + 2 * head));
+  const at::Tensor k = at::randn({n, width}), v = at::randn({n, width});
+  std::vector<std::vector<T>> memory(pages, std::vector<T>(begin + 2 * head));
   std::vector<const T*> places;
-  const auto& kernel = table<T>().paged_attention;
+  const auto& kernel = paged_attention_kernels<T>();
   for (auto& page : memory) places.push_back(page.data());
   for (size_t t = 0; t < tokens; ++t) {
-    T* const page = memory[t / 32].data() + 1;
+    T* const page = memory[t / 32].data() + begin;
     kernel.store(k[static_cast<int64_t>(t)].template const_data_ptr<float>(),
                  v[static_cast<int64_t>(t)].template const_data_ptr<float>(), dim, t % 32, page, page + head);
+    read_back(page, t % 32, kPage, t % 32, k[static_cast<int64_t>(t)]);
+    read_back(page + head, t % 32 * dim, 1, t % 32, v[static_cast<int64_t>(t)]);
   }
   at::Tensor out = at::empty_like(q);
   std::vector<float> scratch(paged_scratch_floats(tokens));
@@ -165,8 +192,8 @@ void check_attention(size_t dim, size_t tokens, size_t count, size_t window, flo
   queries.count = count;
   queries.dim = dim;
   queries.pages = places;
-  queries.keys = 1;
-  queries.values = 1 + head;
+  queries.keys = begin;
+  queries.values = begin + head;
   queries.scale = 0.3f;
   queries.softcap = softcap;
   queries.window = window;
@@ -201,6 +228,7 @@ TEST_CASE("attention over pages is that over all tokens, with windows and soft c
               CAPTURE(dim, tokens, count, window, softcap);
               check_attention<float>(dim, tokens, count, window, softcap);
               check_attention<Bf16>(dim, tokens, count, window, softcap);
+              check_attention<int8_t>(dim, tokens, count, window, softcap);
             }
           }
         }

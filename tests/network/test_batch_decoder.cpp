@@ -72,10 +72,11 @@ TEST_CASE("every family's logits in batches are those of transformers, token by 
 }
 
 TEST_CASE("sequences decoded together have the bits of each alone, whatever their order") {
-  for (const char* dtype : {"float32", "bfloat16"}) {
-    DYNAMIC_SECTION(dtype) {
-      const auto model = load_pretrained(golden_model("default"), dtype);
-      BatchDecoder decoder(*model);
+  for (const std::string name : {"float32", "bfloat16", "int8 keys and values"}) {
+    DYNAMIC_SECTION(name) {
+      const bool int8 = name.starts_with("int8");
+      const auto model = load_pretrained(golden_model("default"), int8 ? "bfloat16" : name);
+      BatchDecoder decoder(*model, int8 ? KvDtype::kInt8 : KvDtype::kModel);
       const auto snapshot = decoder.snapshot(*model);
       const int64_t lengths[] = {3, 30, 1, 9, 17, 2, 5, 4, 11, 6, 8, 13};
       const int64_t n = std::size(lengths);
@@ -110,6 +111,25 @@ TEST_CASE("sequences decoded together have the bits of each alone, whatever thei
           CHECK(logits_of(decoder, {{&alone, next, snapshot.get(), 1}})[0].equal(found[static_cast<size_t>(i)][t]));
         }
       }
+    }
+  }
+}
+
+TEST_CASE("keys and values of 8 bits take half of bfloat16's memory and are about as near to float32") {
+  for (const std::string& name : golden_families()) {
+    DYNAMIC_SECTION(name) {
+      const GoldenFamily golden(name);
+      const auto model = load_pretrained(golden_family(name), "float32");
+      BatchDecoder decoder(*model, KvDtype::kInt8);
+      const auto snapshot = decoder.snapshot(*model);
+      const auto dim = static_cast<double>(model->config().head_dim);
+      const auto half =
+          static_cast<double>(BatchDecoder(*load_pretrained(golden_family(name), "bfloat16")).layout().page_bytes());
+      CHECK(static_cast<double>(decoder.layout().page_bytes()) == Approx(half / 2 * (dim + 4) / dim));
+      const std::vector<int64_t> ids = ids_of(golden["input_ids"][0]);
+      const at::Tensor wanted = golden["logits"][0], found = read_by(decoder, *snapshot, ids, ids.size());
+      const double bfloat16 = (golden["logits_bfloat16"][0].to(at::kFloat) - wanted).norm().item<double>();
+      CHECK((found - wanted).norm().item<double>() <= 1.3 * bfloat16);
     }
   }
 }

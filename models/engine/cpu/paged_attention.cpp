@@ -1,6 +1,8 @@
 #include "models/engine/cpu/paged_attention.h"
 
 #include <algorithm>
+#include <cmath>
+#include <tuple>
 
 #include "models/engine/cpu/targets.h"
 
@@ -19,6 +21,18 @@ namespace lora::kernels::HWY_NAMESPACE {
 
 // Vectors of neighbouring tokens, or of neighbouring dimensions, that are summed together.
 constexpr size_t kAcross = 2;
+
+template <class D>
+HWY_INLINE hn::Vec<D> LoadFloats(D d, const int8_t* from) {
+  const hn::Rebind<int8_t, D> codes;
+  const hn::RebindToSigned<D> whole;
+  return hn::ConvertTo(d, hn::PromoteTo(whole, hn::LoadU(codes, from)));
+}
+
+// The scales of the tokens of a head in a page.
+HWY_INLINE const float* ScalesOf(const int8_t* head, size_t dim) {
+  return reinterpret_cast<const float*>(head + kPage * dim);
+}
 
 // The tokens of a call: all that one of its queries sees.
 struct SeenTokens {
@@ -53,6 +67,12 @@ HWY_INLINE void PageScores(const PagedQueries<T>& all, size_t first, SeenTokens 
         for (size_t r = 0; r < R; ++r) {
           const Wide q = hn::Set(d, all.q[first + r][i]);
           for (size_t v = 0; v < kAcross; ++v) sums[r][v] = hn::MulAdd(q, k[v], sums[r][v]);
+        }
+      }
+      if constexpr (std::is_same_v<T, int8_t>) {
+        for (size_t v = 0; v < kAcross; ++v) {
+          const Wide scales = hn::LoadU(d, ScalesOf(keys, all.dim) + token + v * lanes);
+          for (size_t r = 0; r < R; ++r) sums[r][v] = hn::Mul(sums[r][v], scales);
         }
       }
       for (size_t r = 0; r < R; ++r) {
@@ -92,6 +112,17 @@ float SoftmaxOfRow(const PagedQueries<T>& all, size_t query, SeenTokens seen, fl
   return 1.0f / hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
+// Probabilities of a row become those of the values' codes.
+void ScaleProbabilities(const PagedQueries<int8_t>& all, SeenTokens seen, float* row) {
+  const Lanes d;
+  for (size_t page = seen.first_page; page < seen.pages; ++page, row += kPage) {
+    const float* const scales = ScalesOf(all.pages[page] + all.values, all.dim);
+    for (size_t t = 0; t < kPage; t += hn::Lanes(d)) {
+      hn::StoreU(hn::Mul(hn::LoadU(d, row + t), hn::LoadU(d, scales + t)), d, row + t);
+    }
+  }
+}
+
 // V vectors of the results of R queries, from dimension i on.
 template <size_t R, size_t V, class T>
 HWY_INLINE void MixValues(const PagedQueries<T>& all, size_t first, SeenTokens seen, const float* p, size_t p_row,
@@ -127,7 +158,10 @@ HWY_NOINLINE void AttendRows(const PagedQueries<T>& all, size_t first, SeenToken
   float* const scores = all.scratch + first * width;
   PageScores<R>(all, first, seen, scores, width);
   float inverse[R];
-  for (size_t r = 0; r < R; ++r) inverse[r] = SoftmaxOfRow(all, first + r, seen, scores + r * width);
+  for (size_t r = 0; r < R; ++r) {
+    inverse[r] = SoftmaxOfRow(all, first + r, seen, scores + r * width);
+    if constexpr (std::is_same_v<T, int8_t>) ScaleProbabilities(all, seen, scores + r * width);
+  }
   size_t i = 0;
   for (; i + kAcross * lanes <= all.dim; i += kAcross * lanes) {
     MixValues<R, kAcross>(all, first, seen, scores, width, inverse, i);
@@ -170,12 +204,45 @@ void StoreToken(const float* key, const float* value, size_t dim, size_t slot, T
   ForEach(dim, [&](auto d, size_t i) HWY_ATTR { StoreFloats(d, LoadFloats(d, value + i), to + i); });
 }
 
-template <class T>
-PagedAttentionKernels<T> PagedAttention() {
-  return {.attend = Attend<T>, .store = StoreToken<T>};
+// Codes of the numbers of a token, `apart` elements from one to the next; returns their scale.
+float StoreCodes(const float* from, size_t dim, int8_t* to, size_t apart) {
+  float most = 0;
+  for (size_t i = 0; i < dim; ++i) most = std::max(most, std::abs(from[i]));
+  const float inverse = most > 0 ? 127 / most : 0;
+  for (size_t i = 0; i < dim; ++i) to[i * apart] = static_cast<int8_t>(std::lrint(from[i] * inverse));
+  return most / 127;
 }
-template PagedAttentionKernels<float> PagedAttention();
-template PagedAttentionKernels<Bf16> PagedAttention();
+
+void StoreTokenCodes(const float* key, const float* value, size_t dim, size_t slot, int8_t* keys, int8_t* values) {
+  const auto scales = [&](int8_t* head) { return reinterpret_cast<float*>(head + kPage * dim); };
+  scales(keys)[slot] = StoreCodes(key, dim, keys + slot, kPage);
+  scales(values)[slot] = StoreCodes(value, dim, values + slot * dim, 1);
+}
+
+using PagedKernels =
+    std::tuple<PagedAttentionKernels<float>, PagedAttentionKernels<Bf16>, PagedAttentionKernels<int8_t>>;
+
+const PagedKernels& PagedTable() {
+  static const PagedKernels all = {{.attend = Attend<float>, .store = StoreToken<float>},
+                                   {.attend = Attend<Bf16>, .store = StoreToken<Bf16>},
+                                   {.attend = Attend<int8_t>, .store = StoreTokenCodes}};
+  return all;
+}
 
 }  // namespace lora::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lora::kernels {
+
+HWY_EXPORT(PagedTable);
+template <class T>
+const PagedAttentionKernels<T>& paged_attention_kernels() {
+  return std::get<PagedAttentionKernels<T>>(HWY_DYNAMIC_DISPATCH(PagedTable)());
+}
+template const PagedAttentionKernels<float>& paged_attention_kernels();
+template const PagedAttentionKernels<Bf16>& paged_attention_kernels();
+template const PagedAttentionKernels<int8_t>& paged_attention_kernels();
+
+}  // namespace lora::kernels
+#endif

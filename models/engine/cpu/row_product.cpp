@@ -95,8 +95,9 @@ RowOrder OrderOf(const RowWeight& w, [[maybe_unused]] size_t rows) {
 void RowsRun(const RowWeight& w, const LaidRows& laid, size_t first_row, size_t first, size_t count, Matrix<float> y) {
 #if LORA_AVX512
   if (laid.order == RowOrder::kTiles) {
-    const auto run =
-        w.encoding == RowEncoding::kBf16 ? row_tiles::Run<row_tiles::Bf16Rows> : row_tiles::Run<row_tiles::Int8Rows>;
+    const auto run = w.encoding == RowEncoding::kBf16   ? row_tiles::Run<row_tiles::Bf16Rows>
+                     : w.encoding == RowEncoding::kInt8 ? row_tiles::Run<row_tiles::Int8Rows>
+                                                        : row_tiles::Run<row_tiles::Nf4Rows>;
     return run(w, laid.data, first_row, first, count, y);
   }
 #endif

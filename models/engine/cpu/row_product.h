@@ -2,9 +2,9 @@
 // y = x · Wᵀ for few rows: the products of decoding, where a weight is read from memory for a handful of tokens. Each
 // weight is read once, in the encoding it is stored in, at the memory's speed.
 //
-// x and y are float32 whatever the weight is, and sums are float32. (On AMX a number of x is the sum of two bfloat16: 16
-// bits of it count.) A row's result has the same bits whichever rows are computed beside it and however the outputs are
-// divided among threads; except int8 on AMX, which takes more than a few rows in another way.
+// x and y are float32 whatever the weight is, and sums are float32. (On AMX a number of x, or of NF4, is the sum of two
+// bfloat16: 16 bits of it count.) A row's result has the same bits whichever rows are computed beside it and however the
+// outputs are divided among threads; except int8 and NF4 on AMX, which take more than a few rows in another way.
 
 #include <cstddef>
 #include <cstdint>

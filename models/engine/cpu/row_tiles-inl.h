@@ -1,6 +1,6 @@
 // Products of few rows on AMX (see row_product.h, tiles-inl.h): rows of a weight are A tiles where they lie, x is laid
 // out as B tiles of 16 rows. A float32 of x is the sum of two bfloat16, high and low, whose products have sums of their
-// own. int8 codes are bfloat16 without rounding.
+// own. int8 codes are bfloat16 without rounding; a value of NF4 is such a sum of two itself.
 
 #if defined(LORA_ROW_TILES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LORA_ROW_TILES_INL_H_
@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "models/base/numbers.h"
+#include "models/engine/cpu/quantized.h"
 #include "models/engine/cpu/row_product.h"
 #include "models/engine/cpu/tiles-inl.h"
 
@@ -49,6 +50,7 @@ inline void LayTiles(Matrix<const float> x, float* to) {
 
 // The A tiles of 32 outputs as they lie.
 struct Bf16Rows {
+  static constexpr bool kTwoParts = false;
   const Bf16* at;
   size_t row;
   Bf16Rows(const RowWeight& w, size_t output) : at(static_cast<const Bf16*>(w.values) + output * w.in), row(w.in) {}
@@ -64,6 +66,7 @@ struct Bf16Rows {
 
 // The same of codes, through memory.
 struct Int8Rows {
+  static constexpr bool kTwoParts = false;
   const int8_t* at;
   size_t row;
   alignas(64) Bf16 first_tile[kRows * kDepth], second_tile[kRows * kDepth];
@@ -96,6 +99,48 @@ struct Int8Rows {
   static float Step(const RowWeight& w, size_t output) { return w.scales[output]; }
 };
 
+// High and low parts of values. The products of low parts with each other are left out: they are below 16 bits.
+struct Nf4Rows {
+  static constexpr bool kTwoParts = true;
+  const uint8_t* at;
+  const float* scales;
+  size_t row;
+  alignas(64) uint32_t high[kFloats], low[kFloats];
+  Nf4Rows(const RowWeight& w, size_t output)
+      : at(static_cast<const uint8_t*>(w.values) + output * w.in / 2),
+        scales(w.scales + output * (w.in / kNf4Block)),
+        row(w.in) {}
+  HWY_INLINE void Decode(size_t first, size_t k) {
+    const D d;
+    const hn::Rebind<uint8_t, D> bytes;
+    const auto of = [](Word table, Word code) { return Word{_mm512_permutexvar_epi32(code.raw, table.raw)}; };
+    const uint8_t* codes = at + (first * row + k) / 2;
+    const float* scale = scales + (first * row + k) / kNf4Block;
+    for (size_t r = 0; r < kRows; ++r, codes += row / 2, scale += row / kNf4Block) {
+      const Split levels = SplitFloats(hn::Mul(hn::LoadU(d, kNf4Levels.data()), hn::Set(d, *scale)));
+      const Word odd = hn::PromoteTo(W(), hn::LoadU(bytes, codes)), even = hn::ShiftRight<4>(odd);  // four bits count
+      hn::Store(Pair(of(levels.high, even), of(levels.high, odd)), W(), high + r * 16);
+      hn::Store(Pair(of(levels.low, even), of(levels.low, odd)), W(), low + r * 16);
+    }
+  }
+  HWY_INLINE void LoadFirst(size_t k) {
+    Decode(0, k);
+    Load<4>(high, 64);
+  }
+  HWY_INLINE void LoadSecond(size_t k) {
+    Decode(kRows, k);
+    Load<5>(high, 64);
+  }
+  HWY_INLINE void LoadFirstLow() { Load<4>(low, 64); }
+  HWY_INLINE void LoadSecondLow() { Load<5>(low, 64); }
+  HWY_INLINE void Prefetch(size_t k) const {
+    if (k % 128 != 0) return;
+    const uint8_t* next = at + (kOutputs * row + k) / 2;
+    for (size_t r = 0; r < kOutputs; ++r, next += row / 2) hwy::Prefetch(next);
+  }
+  static float Step(const RowWeight&, size_t) { return 1.0f; }
+};
+
 // 32 outputs, those of [first, end) stored, of 16 rows of x, those of [row, row_end) stored.
 template <class Rows, bool kAhead>
 HWY_INLINE void Unit(const RowWeight& w, size_t output, size_t first, size_t end, const float* x, size_t group,
@@ -112,9 +157,17 @@ HWY_INLINE void Unit(const RowWeight& w, size_t output, size_t first, size_t end
     weights.LoadFirst(k);
     Dot<0, 4, 6>();
     Dot<1, 4, 7>();
+    if constexpr (Rows::kTwoParts) {
+      weights.LoadFirstLow();
+      Dot<1, 4, 6>();
+    }
     weights.LoadSecond(k);
     Dot<2, 5, 6>();
     Dot<3, 5, 7>();
+    if constexpr (Rows::kTwoParts) {
+      weights.LoadSecondLow();
+      Dot<3, 5, 6>();
+    }
     if (kAhead) weights.Prefetch(k);
   }
   alignas(64) float sums[4 * kFloats], rows[kFloats];
@@ -161,11 +214,13 @@ HWY_NOINLINE void Run(const RowWeight& w, const float* x, size_t first_row, size
   }
 }
 
-// Whether so many rows are multiplied so. Codes take time to become tiles, which a few rows do not pay for.
+// Whether so many rows are multiplied so. Codes take time to become tiles, which a few rows do not pay for. A matrix of
+// an adapter is too short for its lines to be fetched in time.
 inline bool Takes(const RowWeight& w, size_t rows) {
-  constexpr size_t kRowsOfCodes = 6;
-  const bool worth = w.encoding == RowEncoding::kBf16 || (w.encoding == RowEncoding::kInt8 && rows >= kRowsOfCodes);
-  return worth && w.in % kDepth == 0 && w.out >= kOutputs && amx();
+  constexpr size_t kRowsOfCodes = 6, kLeastOutputs = 4 * kOutputs;
+  const bool codes = w.encoding == RowEncoding::kInt8 || w.encoding == RowEncoding::kNf4;
+  const bool worth = w.encoding == RowEncoding::kBf16 || (codes && rows >= kRowsOfCodes);
+  return worth && w.in % kDepth == 0 && w.out >= kLeastOutputs && amx();
 }
 
 }  // namespace lora::kernels::HWY_NAMESPACE::row_tiles

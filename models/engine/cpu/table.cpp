@@ -19,8 +19,6 @@ ElementwiseKernels<T> Elementwise();
 template <class T>
 LowRankKernels<T> LowRank();
 template <class T>
-PagedAttentionKernels<T> PagedAttention();
-template <class T>
 QuantizedKernels<T> Quantized();
 RowProductKernels RowProduct();
 template <class T>
@@ -28,7 +26,7 @@ WeightProductKernels<T> WeightProduct();
 
 template <class T>
 Kernels<T> All() {
-  return {Attention<T>(), Elementwise<T>(), LowRank<T>(), PagedAttention<T>(), Quantized<T>(), WeightProduct<T>()};
+  return {Attention<T>(), Elementwise<T>(), LowRank<T>(), Quantized<T>(), WeightProduct<T>()};
 }
 
 const Kernels<float>& FloatTable() {

@@ -7,7 +7,6 @@
 #include "models/engine/cpu/attention.h"
 #include "models/engine/cpu/elementwise.h"
 #include "models/engine/cpu/low_rank.h"
-#include "models/engine/cpu/paged_attention.h"
 #include "models/engine/cpu/quantized.h"
 #include "models/engine/cpu/row_product.h"
 #include "models/engine/cpu/weight_product.h"
@@ -20,7 +19,6 @@ struct Kernels {
   AttentionKernels<T> attention;
   ElementwiseKernels<T> elementwise;
   LowRankKernels<T> low_rank;
-  PagedAttentionKernels<T> paged_attention;
   QuantizedKernels<T> quantized;
   WeightProductKernels<T> weight_product;
 };
