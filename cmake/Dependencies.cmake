@@ -14,11 +14,15 @@ if(NOT Torch_DIR)
     endif()
   endforeach()
 endif()
-set(lora_log_level ${CMAKE_MESSAGE_LOG_LEVEL})
-set(CMAKE_MESSAGE_LOG_LEVEL ERROR)  # LibTorch warns of profilers that it was built without
-find_package(Torch 2.6 QUIET HINTS ${lora_torch_hints})  # tensors, kernels, autograd, TorchScript
-set(CMAKE_MESSAGE_LOG_LEVEL ${lora_log_level})
+include(${CMAKE_CURRENT_LIST_DIR}/CudaTorch.cmake)
+lora_find_cuda_torch(${Torch_DIR} ${CMAKE_PREFIX_PATH} ${lora_torch_hints})
 if(NOT Torch_FOUND)
+  set(lora_log_level ${CMAKE_MESSAGE_LOG_LEVEL})
+  set(CMAKE_MESSAGE_LOG_LEVEL ERROR)  # LibTorch warns of profilers that it was built without
+  find_package(Torch 2.6 QUIET HINTS ${lora_torch_hints})  # tensors, kernels, autograd, TorchScript
+  set(CMAKE_MESSAGE_LOG_LEVEL ${lora_log_level})
+endif()
+if(NOT Torch_FOUND OR Torch_VERSION VERSION_LESS 2.6)
   message(FATAL_ERROR "LibTorch 2.6 or later not found: run scripts/setup, or set Torch_DIR to its share/cmake/Torch")
 endif()
 if(TORCH_CXX_FLAGS MATCHES "_GLIBCXX_USE_CXX11_ABI=0")
@@ -35,6 +39,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)  # Perl-compatible regexes, as target_modules needs
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)  # Unicode categories and NFC, for tokenizers
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)  # data files packed with it
+pkg_check_modules(EDIT QUIET IMPORTED_TARGET libedit)  # editing and history in a chat, where it is there
 find_package(ZLIB REQUIRED)                       # data files packed with gzip, and the cache's checksums
 find_package(hwy 1.0 REQUIRED)                   # SIMD kernels for every instruction set, chosen at run time
 find_package(SentencePiece REQUIRED)              # tokenizer.model

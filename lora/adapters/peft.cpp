@@ -88,7 +88,7 @@ bool is_second_copy_of_rows(const AdaptedModel& adapted, const std::string& name
 bool same_weight(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes()) return false;
   const at::ScalarType narrow = a.element_size() <= b.element_size() ? a.scalar_type() : b.scalar_type();
-  return a.to(narrow).equal(b.to(narrow));
+  return a.cpu().to(narrow).equal(b.cpu().to(narrow));
 }
 
 // A file's scaling, its rows and what is tied in it are part of what its weights mean; tensors alone would not show a
@@ -161,7 +161,7 @@ void load_tensors(const fs::path& path, const AdaptedModel& adapted, const std::
     const at::Tensor own = file.tensor(names.at(name));
     const auto half = halves.find(name);
     if (half == halves.end() || own.sizes() != half->second.tensor.sizes()) return own;
-    return at::cat({own.to(at::kFloat), half->second.tensor}, half->second.dim);
+    return at::cat({own.to(at::kFloat), half->second.tensor.cpu()}, half->second.dim);
   };
   std::set<std::string> expected;
   std::vector<std::string> missing, extra;

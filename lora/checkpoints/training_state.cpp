@@ -27,7 +27,7 @@ fs::path weights_file(const fs::path& directory, const AdaptedModel& adapted) {
 }
 
 std::string to_text(const Progress& progress) {
-  const ordered_json state = {
+  ordered_json state = {
       {"step", progress.step},
       {"epoch", progress.place.epoch},
       {"row", progress.place.row},
@@ -39,6 +39,10 @@ std::string to_text(const Progress& progress) {
       {"skipped_steps", progress.skipped_steps},
       {"skipped_in_row", progress.skipped_in_row},
   };
+  if (progress.loss_scale > 0) {
+    state["loss_scale"] = progress.loss_scale;
+    state["steps_at_scale"] = progress.steps_at_scale;
+  }
   return state.dump(2) + "\n";
 }
 
@@ -57,6 +61,10 @@ Progress read_progress(const fs::path& path) {
     // Not in the checkpoints of earlier versions, which skipped nothing.
     progress.skipped_steps = integer_of(state.value("skipped_steps", json(0)));
     progress.skipped_in_row = integer_of(state.value("skipped_in_row", json(0)));
+    if (state.contains("loss_scale")) {
+      state.at("loss_scale").get_to(progress.loss_scale);
+      progress.steps_at_scale = integer_of(state.at("steps_at_scale"));
+    }
     return progress;
   } catch (const json::exception& e) {
     throw StorageError(path.string() + ": not a checkpoint's state: " + e.what());

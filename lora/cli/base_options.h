@@ -27,6 +27,7 @@ inline void add_base_options(CLI::App& app, AdaptedBaseOptions& options, KvDtype
       ->transform(
           CLI::CheckedTransformer(std::map<std::string, KvDtype>{{"auto", KvDtype::kModel}, {"int8", KvDtype::kInt8}}))
       ->default_str("auto");
+  add_device_option(app, options.device, "auto");
   app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
 }
 

@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kTextsAtOnce = 256;
 
 struct Options {
-  std::string source, model, input, column = "text", dtype = "auto";
+  std::string source, model, input, column = "text", dtype = "auto", device;
   std::vector<std::string> texts, ignored_options;
   int64_t max_length = 512, threads = 0;
 };
@@ -49,8 +49,8 @@ class Printer {
 
 TrainedModel load(const Options& options) {
   TrainedModel classifier = is_model(options.source)
-                                ? load_plain(options.source, options.dtype)
-                                : load_trained(options.source, options.model, options.ignored_options);
+                                ? load_plain(options.source, options.dtype, options.device)
+                                : load_trained(options.source, options.model, options.ignored_options, options.device);
   if (classifier.adapted.model->score) return classifier;
   throw ModelError(options.source + ": is a language model; expected a classifier (lora-generate continues texts)");
 }
@@ -74,8 +74,8 @@ int classify_all(const Options& options) {
 }  // namespace lora
 
 int main(int argc, char** argv) {
-  CLI::App app("Says which label each text has: the label, its probability and the text, a line each.",
-               "lora-classify");
+  lora::Program app("Says which label each text has: the label, its probability and the text, a line each.",
+                    "lora-classify");
   lora::Options options;
   app.add_option("MODEL_OR_RUN", options.source,
                  "A classifier: a run directory, one of its checkpoints, a PEFT adapter or a Hugging Face directory")
@@ -89,6 +89,7 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--dtype", options.dtype, "Of a Hugging Face directory: float32, bfloat16 or auto")
       ->check(CLI::IsMember(lora::dtype_names().known));
+  lora::add_device_option(app, options.device, "auto");
   app.add_option("--threads", options.threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] { return lora::classify_all(options); });
 }

@@ -6,8 +6,8 @@
 #include "lora/cli/program.h"
 
 int main(int argc, char** argv) {
-  CLI::App app("Writes a trained model, or several adapters as one, in another program's format.", "lora-export");
-  std::string source, format, output, model, merge_into = "original", majority_sign = "total";
+  lora::Program app("Writes a trained model, or several adapters as one, in another program's format.", "lora-export");
+  std::string source, format, output, model, device, merge_into = "original", majority_sign = "total";
   int64_t threads = 0;
   std::vector<std::string> combined, ignored_options;
   lora::CombineOptions combine;
@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--model", model, "The base model's directory, where it is not where the run found it");
   lora::add_ignore_option(app, ignored_options);
+  lora::add_device_option(app, device, "cpu");
   app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
     if (source.empty() && combined.empty()) {
@@ -81,9 +82,10 @@ int main(int argc, char** argv) {
     lora::set_threads(threads);
     std::vector<lora::WeightedPath> paths;
     for (const std::string& argument : combined) paths.push_back(lora::weighted_path(argument));
-    const lora::TrainedModel trained = plain           ? lora::load_plain(source)
-                                       : paths.empty() ? lora::load_trained(source, model, ignored_options)
-                                                       : lora::load_combined(paths, combine, model, ignored_options);
+    const lora::TrainedModel trained = plain ? lora::load_plain(source, "auto", device)
+                                       : paths.empty()
+                                           ? lora::load_trained(source, model, ignored_options, device)
+                                           : lora::load_combined(paths, combine, model, ignored_options, device);
     const std::string line = lora::write_export(format, lora::export_source(trained, options),
                                                 {trained.section, trained.seed}, into.at(merge_into), output);
     std::printf("%s -> %s: %s\n", trained.line.c_str(), output.c_str(), line.c_str());

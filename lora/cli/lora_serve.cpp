@@ -60,6 +60,12 @@ int run(Options options) {
   expect_safe(options, server);
   rules.is_loopback = server.is_loopback();
 
+  if (options.base.device != "auto" && options.base.device != "cpu") {
+    throw ServingError("--device " + options.base.device +
+                       ": answers of several models at once are computed on the CPU alone; expected cpu "
+                       "(lora-generate answers on a GPU)");
+  }
+  options.base.device = "cpu";
   AdaptedBase base = load_adapted_base(options.base);
   const ModelConfig& config = base.set.model()->config();
   options.service.context = settle_context(options.service.context, config);
@@ -85,7 +91,7 @@ int run(Options options) {
 }  // namespace lora
 
 int main(int argc, char** argv) {
-  CLI::App app("Answers requests over HTTP as OpenAI's API does, for a model and adapters on it.", "lora-serve");
+  lora::Program app("Answers requests over HTTP as OpenAI's API does, for a model and adapters on it.", "lora-serve");
   lora::Options options;
   lora::add_base_options(app, options.base, options.kv_dtype, options.threads);
   app.add_option("--host", options.host, "The address to listen at; 0.0.0.0: all of this machine")

@@ -1,4 +1,5 @@
-// lora-train RECIPE.yaml [key.path=value …] [--resume] [--dry-run], alone or under mpirun and srun
+// lora-train RECIPE.yaml [key.path=value …] [--resume] [--dry-run], alone or under mpirun and srun; and what helps to
+// write a recipe
 
 #include <algorithm>
 #include <cstdio>
@@ -12,12 +13,19 @@
 #include "lora/app/training/machine.h"
 #include "lora/app/training/machine_share.h"
 #include "lora/app/training/quantization_report.h"
+#include "lora/app/training/run_device.h"
 #include "lora/app/training/run_report.h"
 #include "lora/app/training/signals.h"
 #include "lora/app/training/start_notes.h"
 #include "lora/cli/program.h"
 #include "lora/distributed/team.h"
 #include "lora/log/log.h"
+#include "lora/recipe/convert.h"
+#include "lora/recipe/schema.h"
+#include "lora/recipe/starting.h"
+#include "lora/terminal/busy.h"
+#include "lora/terminal/text.h"
+#include "models/base/atomic_file.h"
 #include "models/base/numbers.h"
 #include "models/network/model_directory.h"
 
@@ -47,13 +55,14 @@ bool is_large(const std::string& model_directory) {
 }
 
 // What a person reads before the first step.
-void show(const std::vector<PlannedRun>& runs, bool dry_run) {
+void show(const std::vector<PlannedRun>& runs, const RunDevice& chosen, bool dry_run) {
   for (const PlannedRun& run : runs) {
     for (const std::string& warning : run.prepared.warnings) log_warning(warning);
     for (const std::string& note : start_notes(run)) log_warning(run.name().empty() ? note : run.name() + ": " + note);
     if (dry_run) say(titled(run.name(), to_yaml(run.recipe())));
   }
   say(base_report(runs.front().model(), runs.front().recipe().model.path, dry_run));
+  if (!chosen.line.empty()) say("Device      " + chosen.line);
   for (const PlannedRun& run : runs) {
     say(titled(run.name(), run_report(run)));
     if (dry_run) say(preview(run));
@@ -139,16 +148,22 @@ int run(Team& team, const std::string& recipe_file, const std::vector<std::strin
   }
   const auto tokenizer = load_tokenizer(shared.model.path, shared.model.new_tokens);
   std::vector<PreparedRun> prepared = prepare_runs(recipes, options, *tokenizer);
-  const auto model =
-      load_model(shared.model, *tokenizer, shared.training.seed, head_names(shared, prepared.front().labels));
+  const RunDevice chosen = choose_run_device(prepared, share.rank, memory);
+  auto busy = std::make_unique<Busy>("loading the model", console(!options.together));
+  const auto model = load_model(shared.model, *tokenizer, shared.training.seed,
+                                head_names(shared, prepared.front().labels), {}, chosen.device);
+  busy.reset();
   AdapterSet adapters(model);
   std::vector<PlannedRun> planned;
   for (PreparedRun& run : prepared) {
     say(titled(run.name, long_work(run)));
     planned.push_back(adapt(std::move(run), adapters));
   }
-  plan_memory_of(planned, memory);
-  show(planned, options.dry_run);
+  plan_memory_of(planned, chosen.room);
+  int64_t largest = 0;
+  for (const PlannedRun& run : planned) largest = std::max(largest, run.plan.total());
+  expect_room(chosen, largest);
+  show(planned, chosen, options.dry_run);
   say(processes_of(planned, share));
   if (options.dry_run) return 0;
 
@@ -178,15 +193,36 @@ int run(Team& team, const std::string& recipe_file, const std::vector<std::strin
   return stopped_by == 0 ? 0 : 128 + stopped_by;
 }
 
+int list_recipes() {
+  const std::filesystem::path directory = starting_recipes_directory();
+  std::vector<std::vector<std::string>> rows;
+  for (const StartingRecipe& recipe : starting_recipes(directory)) rows.push_back({recipe.name, recipe.about});
+  say(table(rows, {false, false}) + "They are in " + directory.string() +
+      "; lora-train --new NAME writes one to edit.");
+  return 0;
+}
+
+// `path`: where it is written; empty: NAME.yaml here.
+int write_new_recipe(const std::string& name, const std::string& path) {
+  const std::filesystem::path file = path.empty() ? name + ".yaml" : path;
+  const std::string text = starting_recipe(starting_recipes_directory(), name);
+  if (std::filesystem::exists(file)) {
+    throw RecipeError("--new: " + file.string() + " is there already; expected the name of a file that is not");
+  }
+  write_file_atomically(file, text);
+  say("wrote " + file.string() + "; edit it, then: lora-train " + file.string() + " --dry-run");
+  return 0;
+}
+
 }  // namespace
 }  // namespace lora
 
 int main(int argc, char** argv) {
-  CLI::App app("Fine-tunes a LLaMA-style model with LoRA as a recipe says.", "lora-train");
+  lora::Program app("Fine-tunes a LLaMA-style model with LoRA as a recipe says.", "lora-train");
   std::string recipe;
   std::vector<std::string> overrides;
   lora::RunOptions options;
-  app.add_option("RECIPE", recipe, "The recipe, a YAML file")->required();
+  app.add_option("RECIPE", recipe, "The recipe, a YAML file");
   app.add_option("OVERRIDES", overrides, "key.path=value, in place of what the recipe says; value is YAML");
   bool resume = false, restart = false;
   app.add_flag("--resume", resume, "Continue from the newest whole checkpoint in output_dir; anew where there is none");
@@ -196,8 +232,28 @@ int main(int argc, char** argv) {
   app.add_flag("--dry-run", options.dry_run,
                "Show the resolved recipe, what is adapted and the first rows; train nothing");
   app.add_flag("--profile", options.profile, "Show at the end where the time of the steps went");
+  bool list = false, schema = false;
+  std::string name, foreign;
+  app.add_flag("--list-recipes", list, "List the recipes to start from");
+  app.add_option("--new", name, "Write the recipe of this name to start from, to NAME.yaml or to RECIPE")
+      ->type_name("NAME");
+  app.add_option("--convert", foreign,
+                 "Print the recipe that does what this file of axolotl, LLaMA-Factory or TRL does")
+      ->type_name("FILE");
+  app.add_flag("--schema", schema, "Print the recipe's JSON Schema, by which editors complete and check");
   return lora::run_program(app, argc, argv, [&] {
+    if (schema) return std::fputs(lora::recipe_schema().c_str(), stdout) < 0 ? 5 : 0;
+    if (list) return lora::list_recipes();
+    if (!foreign.empty()) return std::fputs(lora::converted_recipe(foreign).c_str(), stdout) < 0 ? 5 : 0;
+    if (!name.empty()) return lora::write_new_recipe(name, recipe);
+    if (recipe.empty()) {
+      throw lora::RecipeError(
+          "RECIPE: none is given; expected lora-train RECIPE.yaml. --list-recipes shows some to "
+          "start from");
+    }
     lora::wait_passively(argv);
+    const std::string program = argv[0];
+    options.programs = program.substr(0, program.rfind('/') + 1);
     options.start = resume ? lora::Start::kResume : restart ? lora::Start::kRestart : lora::Start::kUnused;
     // Whoever reads the output may leave; the run still ends with its checkpoint and exports.
     std::signal(SIGPIPE, SIG_IGN);

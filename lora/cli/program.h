@@ -16,9 +16,12 @@
 #include <string>
 #include <vector>
 
+#include "lora/app/about.h"
+#include "lora/cli/help_texts.h"
 #include "models/base/error.h"
 #include "models/base/mapped_file.h"
 #include "models/base/out_of_memory.h"
+#include "models/engine/devices.h"
 
 namespace lora {
 
@@ -26,12 +29,57 @@ constexpr const char* kExitCodes =
     "Exit codes: 0 done, 2 usage or recipe, 3 data, 4 model or tokenizer, 5 storage, 6 numerics (non-finite),\n"
     "7 distributed, 130/143 stopped by SIGINT/SIGTERM after a checkpoint.";
 
+// A command line whose --help tells the default of each option that has one.
+struct Program : CLI::App {
+  Program(const std::string& about_it, const std::string& name) : CLI::App(about_it, name) {
+    option_defaults()->always_capture_default();
+  }
+};
+
+// Adds --version, --completion and --man, which are the same in all programs.
+inline void add_common_options(CLI::App& app) {
+  app.footer(kExitCodes);
+  app.set_version_flag(
+      "--version", [&app] { return about(app.get_name()); }, "Version, LibTorch, instruction sets");
+  app.add_option_function<std::string>(
+         "--completion",
+         [&app](const std::string& shell) {
+           std::fputs(shell_completion(app, shell).c_str(), stdout);
+           throw CLI::Success();
+         },
+         "Print completions: source <(" + app.get_name() + " --completion bash)")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->type_name("SHELL");
+  app.add_flag_callback(
+      "--man",
+      [&app] {
+        std::fputs(manual_page(app, about(app.get_name()), kExitCodes).c_str(), stdout);
+        throw CLI::Success();
+      },
+      "Print the manual page: " + app.get_name() + " --man | man -l -");
+  std::vector<CLI::App*> all = app.get_subcommands([](const CLI::App*) { return true; });
+  all.push_back(&app);
+  for (CLI::App* one : all) {
+    for (CLI::Option* option : one->get_options()) {
+      if (option->get_default_str() == "[]") option->default_str("");  // of a list that is empty
+    }
+  }
+}
+
 // For programs that read adapters: see read_peft_config() in lora/adapters/peft.h.
 inline void add_ignore_option(CLI::App& app, std::vector<std::string>& keys) {
   app.add_option("--ignore-option", keys,
                  "A key of adapter_config.json that is not known and that changes nothing; may be given several times")
       ->take_all()
       ->allow_extra_args(false);
+}
+
+// For programs that load a model; lora-train reads model.device.
+inline void add_device_option(CLI::App& app, std::string& device, const std::string& otherwise) {
+  device = otherwise;
+  app.add_option("--device", device, "auto, cpu, cuda or cuda:N; auto: a GPU with room for the model, else the CPU")
+      ->check([](const std::string& name) { return device_name_problem(name); })
+      ->capture_default_str();
 }
 
 // What a run needs is planned: training.memory_limit is the one key that every plan follows.
@@ -76,6 +124,12 @@ inline Failure failure_of_exception(const std::string& program) {
   } catch (const std::ios_base::failure&) {  // a stream that the system stops in the middle
     return of(StorageError("a file cannot be read to its end"));
   } catch (const std::exception& e) {
+    if (is_out_of_device_memory(e)) {
+      return {static_cast<int>(ExitCode::kModel),
+              "[memory] the GPU has no more memory for " + program +
+                  "; a lower training.memory_limit plans a run that needs less, and "
+                  "other programs may use the GPU too (nvidia-smi)"};
+    }
     if (is_out_of_memory(e)) return no_memory(program);
     return {1, "[internal] " + program + ": " + e.what()};
   }
@@ -83,8 +137,7 @@ inline Failure failure_of_exception(const std::string& program) {
 
 // Parses the command line, then runs `body` and turns what it throws into one message on stderr and an exit code.
 inline int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
-  app.footer(kExitCodes);
-  app.set_version_flag("--version", std::string(app.get_name()) + " " + LORA_VERSION);
+  add_common_options(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -95,7 +95,8 @@ std::string write_huggingface(const ExportSource& source, const fs::path& output
     copy_companions(source, directory);
     write_chat_template(source, directory);
     write_generation_ends(source, directory);
-    const auto written = load_pretrained(directory, "auto", {source.model().config().labels});
+    const auto written =
+        load_pretrained(directory, dtype_name(source.model().dtype()), {source.model().config().labels});
     written->eval();
     line = verify_logits(
         source, [&](const at::Tensor& ids) { return written->forward(ids); }, merged_bound(source.model()),
@@ -112,7 +113,7 @@ std::string merged_config(const ExportSource& source) {
   std::ifstream in(source.model_directory / "config.json", std::ios::binary);
   auto config = parse_json<ordered_json>(in);
   // The stored dtype may differ from the base model's. transformers 5 renamed the key.
-  const std::string dtype = source.model().dtype() == at::kBFloat16 ? "bfloat16" : "float32";
+  const std::string dtype = dtype_name(source.model().dtype());
   config.erase("dtype");
   config["torch_dtype"] = dtype;
   config["vocab_size"] = source.model().config().vocab_size;  // more where there are new tokens

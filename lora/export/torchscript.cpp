@@ -165,8 +165,8 @@ std::shared_ptr<LlamaForCausalLM> rounded_twin(const LlamaForCausalLM& model) {
     if (!linear || !item.key().starts_with("model.layers.") || item.key().ends_with(".base_layer")) continue;
     const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(linear);
     const at::Tensor weight = (adapter ? adapter->merged_weight() : linear->weight_matrix()).to(model.dtype());
-    twin->replace(item.key(), std::make_shared<QuantizedLinear>(std::make_shared<Int8Weight>(weight, model.dtype()),
-                                                                linear->bias_vector()));
+    const auto rounded = std::make_shared<Int8Weight>(weight.cpu(), model.dtype(), model.device());
+    twin->replace(item.key(), std::make_shared<QuantizedLinear>(rounded, linear->bias_vector()));
   }
   twin->eval();
   return twin;

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "models/base/error.h"
+#include "models/network/pretrained.h"
 
 namespace lora {
 namespace {
@@ -36,8 +37,8 @@ at::Tensor ids_of(const ExportSource& source) {
 }  // namespace
 
 LogitDifference logit_difference(const at::Tensor& found, const at::Tensor& expected) {
-  const at::Tensor right = expected.to(at::kFloat);
-  const at::Tensor difference = (found.to(at::kFloat) - right).abs();
+  const at::Tensor right = expected.cpu().to(at::kFloat);
+  const at::Tensor difference = (found.cpu().to(at::kFloat) - right).abs();
   return {difference.max().item<double>(), difference.mean().item<double>(),
           std::max(1.0, right.abs().max().item<double>())};
 }
@@ -58,7 +59,7 @@ std::string verify_logits(const ExportSource& source, const Logits& written, dou
   const at::NoGradGuard no_grad;
   source.model().eval();
   const at::Tensor ids = ids_of(source);
-  const at::Tensor found = written(ids), all = source.model().forward(ids);
+  const at::Tensor found = written(ids).cpu(), all = source.model().forward(ids).cpu();
   const at::Tensor expected = found.dim() == 2 ? all.select(1, -1) : all;
   const LogitDifference difference = logit_difference(found, expected);
   const std::string line = "logits of " + std::to_string(ids.size(1)) + " tokens " + difference_text(difference) +
@@ -124,10 +125,10 @@ std::shared_ptr<LlamaForCausalLM> bare_twin(const LlamaForCausalLM& model) {
       [&](const std::string& path, int64_t, int64_t, bool) { return linears.at(path); });
 }
 
-std::string merged_rounding(const LlamaForCausalLM& model) {
-  return model.dtype() == at::kBFloat16 ? "bfloat16" : "float32";
-}
+std::string merged_rounding(const LlamaForCausalLM& model) { return dtype_name(model.dtype()); }
 
-double merged_bound(const LlamaForCausalLM& model) { return model.dtype() == at::kBFloat16 ? 0.1 : 1e-4; }
+double merged_bound(const LlamaForCausalLM& model) {
+  return model.dtype() == at::kBFloat16 ? 0.1 : model.dtype() == at::kHalf ? 0.02 : 1e-4;
+}
 
 }  // namespace lora

@@ -6,6 +6,7 @@
 
 #include "lora/data/sample.h"
 #include "models/base/error.h"
+#include "models/engine/devices.h"
 
 namespace lora {
 namespace {
@@ -25,8 +26,11 @@ class Pass {
 
   void run(LlamaForCausalLM& model, std::vector<Classification>& found) {
     if (ids_.empty()) return;
-    const TokenBatch batch{at::tensor(ids_, at::kLong), std::move(lengths_)};
-    const at::Tensor logits = model.logits_at(batch, at::tensor(ends_, at::kLong));
+    const auto there = [&](const std::vector<int64_t>& list) {
+      return on_device(at::tensor(list, at::kLong), model.device());
+    };
+    const TokenBatch batch{there(ids_), std::move(lengths_)};
+    const at::Tensor logits = model.logits_at(batch, there(ends_)).cpu();
     const auto [probability, label] = (logits.size(1) == 1 ? logits : logits.softmax(1)).max(1);
     for (int64_t i = 0; i < label.size(0); ++i) {
       found.push_back({label[i].item<int64_t>(), probability[i].item<double>()});

@@ -32,7 +32,7 @@ Generated generate_plainly(LlamaForCausalLM& model, const std::vector<std::vecto
     samplers.emplace_back(config.sampling, prompt);
   }
   made.read = static_cast<int64_t>(next.size());
-  const at::Device device = model.model->embed_tokens->weight_matrix().device();
+  const at::Device device = model.device();
   KvCache cache(shape.num_hidden_layers, static_cast<int64_t>(prompts.size()), longest + config.max_new_tokens,
                 shape.num_key_value_heads, shape.head_dim, at::TensorOptions(model.dtype()).device(device));
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <limits>
 
+#include "lora/quantization/device_unpacking.h"
 #include "lora/quantization/pieces.h"
 #include "lora/quantization/quantizer.h"
 #include "models/base/numbers.h"
@@ -13,7 +14,7 @@
 
 namespace lora {
 
-Int8Weight::Int8Weight(const at::Tensor& weight, at::ScalarType dtype)
+Int8Weight::Int8Weight(const at::Tensor& weight, at::ScalarType dtype, at::Device device)
     : dtype_(dtype),
       codes_(at::empty(weight.sizes(), at::TensorOptions(at::kChar).device(weight.device()))),
       scales_(at::empty({weight.size(0)}, at::TensorOptions(at::kFloat).device(weight.device()))) {
@@ -33,10 +34,13 @@ Int8Weight::Int8Weight(const at::Tensor& weight, at::ScalarType dtype)
   error_ = relative_difference(weight, in, [&](int64_t first, float* to, int64_t count) {
     k.int8_decode(codes + first, scales[first / in], to, as_size(count));
   });
+  codes_ = codes_.to(device);
+  scales_ = scales_.to(device);
 }
 
 void Int8Weight::unpack(at::Tensor& to) const {
   if (to.is_meta()) return;
+  if (!unpacked_by_kernels(to)) return unpack_int8(codes_, scales_, to);
   constexpr int64_t kRowGrain = 16;
   const int64_t in = in_features();
   const auto* const codes = codes_.const_data_ptr<int8_t>();
@@ -51,6 +55,7 @@ void Int8Weight::unpack(at::Tensor& to) const {
 }
 
 std::optional<EncodedRows> Int8Weight::encoded_rows() const {
+  if (!codes_.is_cpu()) return std::nullopt;
   return EncodedRows{kernels::RowEncoding::kInt8, codes_, steps()};
 }
 
@@ -61,9 +66,9 @@ std::vector<std::pair<std::string, at::Tensor>> Int8Weight::tensors() const {
 at::Tensor Int8Weight::steps() const { return scales_ / std::numeric_limits<int8_t>::max(); }
 
 Encoding int8_encoding() {
-  const auto pack = [](const at::Tensor& weight, at::ScalarType dtype,
+  const auto pack = [](const at::Tensor& weight, const ModelForm& model,
                        const QuantizationConfig&) -> std::shared_ptr<const QuantizedWeight> {
-    return std::make_shared<Int8Weight>(weight, dtype);
+    return std::make_shared<Int8Weight>(weight, model.dtype, model.device);
   };
   return {Int8Weight::kName, pack, {"8bit"}};
 }

@@ -13,7 +13,7 @@ class Int8Weight final : public QuantizedWeight {
   static constexpr const char* kName = "int8";  // the value of model.quantization
 
   // The same contract as Nf4Weight's constructor.
-  Int8Weight(const at::Tensor& weight, at::ScalarType dtype);
+  Int8Weight(const at::Tensor& weight, at::ScalarType dtype, at::Device device = at::kCPU);
 
   int64_t out_features() const override { return codes_.size(0); }
   int64_t in_features() const override { return codes_.size(1); }

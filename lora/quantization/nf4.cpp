@@ -7,6 +7,7 @@
 #include <atomic>
 #include <limits>
 
+#include "lora/quantization/device_unpacking.h"
 #include "lora/quantization/pieces.h"
 #include "lora/quantization/quantizer.h"
 #include "models/base/numbers.h"
@@ -21,7 +22,7 @@ constexpr int64_t kPiece = kBlock * kNestedBlock;  // values per nested block
 
 }  // namespace
 
-Nf4Weight::Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double_quantization)
+Nf4Weight::Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double_quantization, at::Device device)
     : out_(weight.size(0)), in_(weight.size(1)), dtype_(dtype) {
   const int64_t n = weight.numel(), blocks = ceil_div(n, kBlock);
   const auto options = at::TensorOptions().device(weight.device());
@@ -52,6 +53,13 @@ Nf4Weight::Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double
     decode_scales(first / kBlock, ceil_div(first + count, kBlock), block_scales.data());
     k.nf4_decode(codes + first / 2, block_scales.data(), to, as_size(count));
   });
+  codes_ = codes_.to(device);
+  if (nested_) {
+    nested_->codes = nested_->codes.to(device);
+    nested_->absmax = nested_->absmax.to(device);
+  } else {
+    scales_ = scales_.to(device);
+  }
 }
 
 void Nf4Weight::decode_scales(int64_t begin, int64_t end, float* scales) const {
@@ -61,6 +69,7 @@ void Nf4Weight::decode_scales(int64_t begin, int64_t end, float* scales) const {
 
 void Nf4Weight::unpack(at::Tensor& to) const {
   if (to.is_meta()) return;
+  if (!unpacked_by_kernels(to)) return unpack_nf4(codes_, nested_ ? decoded_scales(*nested_) : scales_, to);
   const int64_t n = out_ * in_;
   const auto* const codes = codes_.const_data_ptr<uint8_t>();
   kernels::with_kernels(to, [&]<class T>(const kernels::Kernels<T>& k) {
@@ -76,7 +85,7 @@ void Nf4Weight::unpack(at::Tensor& to) const {
 }
 
 std::optional<EncodedRows> Nf4Weight::encoded_rows() const {
-  if (in_ % kBlock != 0) return std::nullopt;
+  if (in_ % kBlock != 0 || !codes_.is_cpu()) return std::nullopt;
   if (!nested_) return EncodedRows{kernels::RowEncoding::kNf4, codes_, scales_};
   const int64_t blocks = out_ * in_ / kBlock;
   const at::Tensor scales = at::empty({blocks}, at::kFloat);
@@ -93,9 +102,9 @@ std::vector<std::pair<std::string, at::Tensor>> Nf4Weight::tensors() const {
 }
 
 Encoding nf4_encoding() {
-  const auto pack = [](const at::Tensor& weight, at::ScalarType dtype,
+  const auto pack = [](const at::Tensor& weight, const ModelForm& model,
                        const QuantizationConfig& config) -> std::shared_ptr<const QuantizedWeight> {
-    return std::make_shared<Nf4Weight>(weight, dtype, config.double_quantization);
+    return std::make_shared<Nf4Weight>(weight, model.dtype, config.double_quantization, model.device);
   };
   return {Nf4Weight::kName, pack, {"4bit", "fp4"}};
 }

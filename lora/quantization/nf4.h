@@ -14,9 +14,10 @@ class Nf4Weight final : public QuantizedWeight {
  public:
   static constexpr const char* kName = "nf4";  // the value of model.quantization
 
-  // weight: (out, in) float32, float16 or bfloat16, contiguous. It is read once, in pieces, and not kept. A meta tensor
-  // gives a result on the meta device. `dtype`: of the model. Throws NotFinite.
-  Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double_quantization);
+  // weight: (out, in) float32, float16 or bfloat16, contiguous, on the CPU. It is read once, in pieces, and not kept. A
+  // meta tensor gives a result on the meta device. `dtype`: of the model. `device`: where the codes are kept. Throws
+  // NotFinite.
+  Nf4Weight(const at::Tensor& weight, at::ScalarType dtype, bool double_quantization, at::Device device = at::kCPU);
 
   int64_t out_features() const override { return out_; }
   int64_t in_features() const override { return in_; }

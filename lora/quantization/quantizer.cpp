@@ -26,10 +26,10 @@ Quantizer make_quantizer(const QuantizationConfig& config) {
                      joined(quantization_names().known) + name_hint(quantization_names(), config.encoding));
   }
   return [config, encoding](const std::string& path, const at::Tensor& weight, const at::Tensor& bias,
-                            at::ScalarType dtype) -> std::shared_ptr<Linear> {
+                            const ModelForm& model) -> std::shared_ptr<Linear> {
     std::shared_ptr<const QuantizedWeight> packed;
     try {
-      packed = encoding->pack(weight, dtype, config);
+      packed = encoding->pack(weight, model, config);
     } catch (const NotFinite&) {
       throw ModelError("tensor '" + path + ".weight' has a value that is infinite or not a number, and " +
                        config.encoding +

@@ -19,8 +19,8 @@ struct QuantizationConfig {
 
 struct Encoding {
   std::string name;
-  // Packs a weight (out, in) of a model of `dtype`. Throws NotFinite.
-  std::shared_ptr<const QuantizedWeight> (*pack)(const at::Tensor& weight, at::ScalarType dtype,
+  // Packs a weight (out, in) of the CPU for a model. Throws NotFinite.
+  std::shared_ptr<const QuantizedWeight> (*pack)(const at::Tensor& weight, const ModelForm& model,
                                                  const QuantizationConfig& config);
   std::vector<std::string> elsewhere = {};  // other tools' names for it
 };

@@ -59,7 +59,7 @@ bool decides_what_is_trained(const std::string& key) {
   static constexpr std::array<std::string_view, 7> training = {
       "training.seed",    "training.objective", "training.batch_size", "training.max_length",
       "training.packing", "training.optimizer", "training.best_by"};
-  if (key == "data.cache_dir" || key == "data.max_errors") return false;
+  if (key == "data.cache_dir" || key == "data.max_errors" || key == "model.device") return false;
   return key.starts_with("model.") || key.starts_with("adapter.") || key.starts_with("data.") ||
          key.starts_with("training.preference.") || std::ranges::find(training, key) != training.end();
 }
@@ -84,6 +84,8 @@ bool decides_use_alone(const std::string& key) {
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> values_of(const Recipe& recipe) { return flatten(recipe); }
 
 std::string preparation_text(const DataConfig& data) {
   DataConfig config = data;
@@ -110,11 +112,12 @@ std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b) {
 
 std::vector<std::string> allowed_changes(const Recipe& before, const Recipe& now) {
   std::vector<std::string> changes;
-  for_each_difference(before, now,
-                      [&](const std::string& key, const std::string& old, const std::string& fresh, bool decisive) {
-                        if (decisive || !(key.starts_with("training.") || key.starts_with("evaluation."))) return;
-                        changes.push_back(key + ": " + old + " -> " + fresh);
-                      });
+  for_each_difference(
+      before, now, [&](const std::string& key, const std::string& old, const std::string& fresh, bool decisive) {
+        const bool has_part = key.starts_with("training.") || key.starts_with("evaluation.") || key == "model.device";
+        if (decisive || !has_part) return;
+        changes.push_back(key + ": " + old + " -> " + fresh);
+      });
   return changes;
 }
 

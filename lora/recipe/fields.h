@@ -35,6 +35,7 @@ void describe(Fields& fields, ModelSection& model) {
   fields.value("dtype", model.dtype, dtype_names());
   fields.value("quantization", model.quantization, quantization_names());
   fields.value("double_quantization", model.double_quantization, Any{});
+  fields.value("device", model.device, DeviceName{});
   fields.value("head", model.head, Any{});
   fields.value("init", model.init, Any{});
   fields.value("new_tokens", model.new_tokens, Any{});
@@ -239,6 +240,7 @@ void describe(Fields& fields, Recipe& recipe) {
   fields.section("distributed", recipe.distributed);
   fields.required("output_dir", recipe.output_dir, Any{});
   fields.value("export", recipe.exports, export_names());
+  fields.value("logging", recipe.logging, logging_names());
 }
 
 }  // namespace lora

@@ -71,6 +71,7 @@ std::string print_value(double value, Seconds) { return print_number(value); }
 std::string print_value(const std::string& value, Any) { return print_text(value); }
 std::string print_value(const std::string& value, OrNull) { return value.empty() ? "null" : print_text(value); }
 std::string print_value(const std::string& value, const Names&) { return print_text(value); }
+std::string print_value(const std::string& value, DeviceName) { return print_text(value); }
 std::string print_value(const std::string& value, Template) { return print_text(value); }
 std::string print_value(const std::string& value, TemplateOrNull) { return print_value(value, OrNull{}); }
 

@@ -7,6 +7,7 @@
 #include "lora/recipe/keys.h"
 #include "lora/recipe/values.h"
 #include "models/base/did_you_mean.h"
+#include "models/engine/devices.h"
 
 namespace lora {
 namespace {
@@ -218,6 +219,14 @@ void read_value(const YamlNode& node, const std::string& path, std::string& valu
                   hint.empty() && node.is(Kind::kScalar) ? name_hint(rule, node.text) : hint);
   }
   value = node.text;
+}
+
+void read_value(const YamlNode& node, const std::string& path, std::string& value, DeviceName) {
+  read_value(node, path, value, Any{});
+  if (device_name_problem(value).empty()) return;
+  const Names names = {device_names(), {{"gpu", "cuda"}, {"none", "cpu"}}};
+  const std::string hint = value_hint(path, value);
+  fail_expected(node, path, "one of " + joined(names.known), hint.empty() ? name_hint(names, value) : hint);
 }
 
 void read_value(const YamlNode& node, const std::string& path, std::string& value, Template) {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lora/adapters/config.h"
@@ -38,6 +39,7 @@ struct ModelSection {
   ModelInit init = ModelInit::kPretrained;
   std::vector<std::string> new_tokens = {};  // special tokens that tokenizer and vocabulary are to have besides
   NewRowsInit new_tokens_init = NewRowsInit::kCovariance;
+  std::string device = "auto";  // one of device_names() in models/engine/devices.h
   bool operator==(const ModelSection&) const = default;
 };
 
@@ -62,6 +64,12 @@ inline AdapterConfig recipe_adapter() {
   return adapter;
 }
 
+// What is written of a run's metrics beside metrics.jsonl and report.html.
+inline const Names& logging_names() {
+  static const Names names = {{"tensorboard"}, {{"tb", "tensorboard"}}};
+  return names;
+}
+
 struct Recipe {
   ModelSection model;
   AdapterConfig adapter = recipe_adapter();
@@ -72,6 +80,7 @@ struct Recipe {
   std::string output_dir;
   // Key `export`: names of export_formats(). Where the whole network is trained, the default is huggingface.
   std::vector<std::string> exports = {"peft"};
+  std::vector<std::string> logging = {};  // of logging_names()
   bool operator==(const Recipe&) const = default;
 };
 
@@ -102,13 +111,16 @@ std::string to_yaml(const Recipe& recipe);
 // Its section `adapter` alone, without that name.
 std::string to_yaml(const AdapterConfig& adapter);
 
+// Every key, from the top ("training.learning_rate"), with its value as to_yaml prints it; a list of sources is one value.
+std::vector<std::pair<std::string, std::string>> values_of(const Recipe& recipe);
+
 // The keys that decide what a run trains and whose values differ: a run of one recipe cannot continue from a checkpoint
-// of the other. These keys are all of model, adapter and data; seed, objective, preference, batch_size, max_length,
+// of the other. These keys are all of model but device, adapter and data; seed, objective, preference, batch_size, max_length,
 // packing, optimizer and best_by of training; and, with method adalora, the length of the run. Other keys, such as
 // rates and exports, may change. Two names of one file are equal.
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b);
 
-// What differs of the keys that may change, of training and evaluation, for a person to see:
+// What differs of the keys that may change, of training, evaluation and device, for a person to see:
 // "training.learning_rate: 0.0002 -> 0.0001".
 std::vector<std::string> allowed_changes(const Recipe& before, const Recipe& now);
 

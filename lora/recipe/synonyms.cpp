@@ -25,6 +25,7 @@ const std::vector<Group>& groups() {
       {"model.quantization",
        "",
        {"load_in_4bit", "load_in_8bit", "quantization_bit", "quantization_config", "bnb_4bit_quant_type"}},
+      {"model.device", "", {"device_map", "accelerator", "use_cpu", "no_cuda", "gpu"}},
       {"model.double_quantization", "", {"bnb_4bit_use_double_quant", "double_quant", "use_double_quant"}},
       {"model.head", "", {"task_type", "task", "num_labels", "reward_model"}},
       {"adapter.method", "", {"peft_type", "adapter_type", "finetuning_type", "lora_method", "use_dora"}},
@@ -149,6 +150,9 @@ const std::vector<Group>& groups() {
       {"training", "", {"trainer", "training_args", "training_arguments"}},
       {"evaluation", "", {"eval", "evaluate"}},
       {"output_dir", "", {"output", "out_dir", "output_directory", "output_path", "save_dir", "run_dir"}},
+      {"logging",
+       "metrics.jsonl and report.html are always written; logging: [tensorboard] adds event files",
+       {"report_to", "log_with", "loggers", "metric_logger", "use_tensorboard", "tensorboard", "logging_dir"}},
       {"export", "", {"exports", "export_format", "export_formats", "formats"}},
   };
   return table;
@@ -181,9 +185,6 @@ const std::vector<ValueNote>& value_notes() {
        "the rows are those of embed_tokens, and of a head that is tied to it; rows of lm_head alone are not supported, "
        "modules_to_save: [lm_head] trains them all"},
       {"training.warmup_steps", {}, "a share of the run's steps is training.warmup_ratio"},
-      {"model.dtype",
-       {"float16", "fp16", "f16", "half"},
-       "float16 files are computed in float32: leave dtype out, or take bfloat16"},
   };
   return table;
 }

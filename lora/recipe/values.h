@@ -35,6 +35,7 @@ struct ShareOrCount {};       // a share of rows below 1, or a number of rows; 0
 struct Bytes {};              // a number of bytes, alone or with a unit: 2GiB, 1.5 GB
 struct Seconds {};            // a time of at least a second, alone in seconds or with a unit: 90, 90s, 10m, 1h
 struct OrNull {};             // null is the empty string
+struct DeviceName {};         // auto, cpu, cuda or cuda:N
 struct Template {};           // one of template_names(), a path that ends in .jinja, or text with {{ or {%
 struct TemplateOrNull {};     // null is the empty string
 
@@ -47,6 +48,7 @@ void read_value(const YamlNode& node, const std::string& path, double& value, Se
 void read_value(const YamlNode& node, const std::string& path, std::string& value, Any);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, OrNull);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, const Names& rule);
+void read_value(const YamlNode& node, const std::string& path, std::string& value, DeviceName);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, Template);
 void read_value(const YamlNode& node, const std::string& path, std::string& value, TemplateOrNull);
 // null is not a value.
@@ -74,6 +76,7 @@ std::string print_value(double value, Seconds);
 std::string print_value(const std::string& value, Any);
 std::string print_value(const std::string& value, OrNull);
 std::string print_value(const std::string& value, const Names&);
+std::string print_value(const std::string& value, DeviceName);
 std::string print_value(const std::string& value, Template);
 std::string print_value(const std::string& value, TemplateOrNull);
 std::string print_value(const std::optional<int64_t>& value, const Integers&);

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "models/base/numbers.h"
+#include "models/engine/devices.h"
 #include "models/engine/row_counts.h"
 
 namespace lora {
@@ -46,12 +47,14 @@ class Builder {
       ids_.resize(ids_.size() + as_size(filler));
       end_sample();
     }
-    const auto tensor = [&](const std::vector<int64_t>& list) { return at::tensor(list, at::kLong).to(device); };
+    const auto tensor = [&](const std::vector<int64_t>& list) {
+      return on_device(at::tensor(list, at::kLong), device);
+    };
     batch_.tokens.input_ids = tensor(ids_);
     batch_.rows = tensor(rows_);
     batch_.targets = tensor(targets_);
     batch_.answers = tensor(answers_);
-    batch_.lengths = at::tensor(lengths_, at::kDouble).to(device);
+    batch_.lengths = on_device(at::tensor(lengths_, at::kDouble), device);
     batch_.ends = tensor(ends_);
     return std::move(batch_);
   }
@@ -63,8 +66,6 @@ class Builder {
   std::vector<double> lengths_;
   std::vector<int64_t> ends_;
 };
-
-at::Device device_of(const LlamaForCausalLM& model) { return model.model->embed_tokens->weight_matrix().device(); }
 
 // Whether all positions of both texts turn by the same angles.
 bool turns_alike(const RopeConfig& rope, const SampleView& sample) {
@@ -114,7 +115,7 @@ AnswerBatch answer_batch(const LlamaForCausalLM& model, const Dataset& data, con
     builder.end_answer(n + i);
     builder.end_sample();
   }
-  return builder.finish(device_of(model));
+  return builder.finish(model.device());
 }
 
 AnswerBatch exchanged_batch(const LlamaForCausalLM& model, const Dataset& data, const Pass& prompts,
@@ -133,7 +134,7 @@ AnswerBatch exchanged_batch(const LlamaForCausalLM& model, const Dataset& data, 
     builder.end_answer(at);
     builder.end_sample();
   }
-  return builder.finish(device_of(model));
+  return builder.finish(model.device());
 }
 
 at::Tensor answer_log_probabilities(LlamaForCausalLM& model, const AnswerBatch& batch, ExecutionPlan plan) {

@@ -6,8 +6,10 @@
 #include "lora/training/gradient_sums.h"
 #include "models/base/error.h"
 #include "models/base/numbers.h"
+#include "models/engine/aten/flash_attention.h"
 #include "models/engine/conventions.h"
 #include "models/engine/linear_cross_entropy.h"
+#include "models/engine/row_counts.h"
 #include "models/io/file_view.h"
 
 namespace lora {
@@ -22,6 +24,11 @@ constexpr double kSlack = 1.25;
 constexpr int64_t kCompiledBytes = 45'000'000;
 
 constexpr int64_t kManyTokens = 512, kFewTokens = 256;  // fewer make products slower, more make them no faster
+
+// Of cuBLAS and of the allocator's own, on a GPU.
+constexpr int64_t kDeviceBytes = 100'000'000;
+constexpr int64_t kDeviceTokens[] = {8192, 4096, 2048, 1024};
+constexpr int64_t kFewDeviceTokens = 512;
 
 int64_t rank_width(const at::Tensor& a) { return a.defined() ? padded_rank(a.size(0)) : 0; }
 
@@ -48,6 +55,7 @@ struct Shapes {
   int64_t norms, mlp_norm;                 // and for norms: of q, k and attention's output; of the MLP's output
   int64_t capped_scores;                   // bytes of a token and layer, where soft-capped scores are kept whole
   int64_t step_tokens, sum_bytes;          // of a step; of one partial sum of its gradients
+  bool is_device, holds_scores;            // whose operations are ATen's; whether attention holds a sample's scores
 };
 
 Shapes shapes_of(const LlamaForCausalLM& model) {
@@ -119,17 +127,27 @@ int64_t activation_bytes(const Shapes& s, int64_t tokens, Recompute level, bool 
   return tokens * (s.layers * token + s.element * s.hidden);
 }
 
+// What ATen's operations (models/engine/aten/) make at once beside their results: wide copies of activations, of which
+// those of the gated activation's gradient are the most; and of attention the scores of one sample, several times over.
+int64_t aten_bytes(const Shapes& s, int64_t tokens, int64_t longest) {
+  const int64_t widest = std::max({10 * s.inner, 3 * s.qkv, 6 * s.hidden});
+  const int64_t scores = s.holds_scores ? s.head_count * longest * longest : 0;
+  return 4 * std::max(tokens * widest, (s.capped_scores > 0 ? 8 : 6) * scores);
+}
+
 // The larger of what the backward pass of one layer and what the head hold beside the kept activations.
-int64_t workspace_bytes(const Shapes& s, int64_t tokens, Recompute level) {
+int64_t workspace_bytes(const Shapes& s, int64_t tokens, int64_t longest, Recompute level) {
   const int64_t again = kept_beyond_input(s, Recompute::kNone) - kept_beyond_input(s, level);
   const int64_t gradients = s.element * (again + s.inner + 3 * s.hidden + s.qkv + s.heads + s.gate_up_magnitudes);
   const int64_t attention = 4 * (2 * s.head_count * s.padded_dim) + 4 * 3 * (s.kv + 16);
   const int64_t layer = tokens * (gradients + attention);
   // An adapted head holds all logits: the base's and the adapter's, their sum, its softmax and gradient.
   const int64_t rows = s.unadapted_head ? linear_cross_entropy_chunk(tokens, s.vocab) : tokens;
-  const int64_t logits = rows * s.vocab * (s.unadapted_head ? s.element : 2 * s.element + 4 * 4);
+  // ATen's loss makes log-probabilities and what goes into them beside the logits.
+  const int64_t chunk_element = s.element + (s.is_device ? 2 * 4 : 0);
+  const int64_t logits = rows * s.vocab * (s.unadapted_head ? chunk_element : 2 * s.element + 4 * 4);
   const int64_t head = logits + 3 * tokens * s.hidden * 4;
-  return std::max(layer, head);
+  return std::max(layer + (s.is_device ? aten_bytes(s, tokens, longest) : 0), head);
 }
 
 // Bytes of weights that a run which releases weights need not hold: the file's weights of fused layers and of a plain
@@ -166,7 +184,7 @@ MemoryPlan with(MemoryPlan plan, const Shapes& s, int64_t tokens, int64_t longes
   plan.optimizer += held_sums(ceil_div(s.step_tokens, tokens)) * s.sum_bytes;
   const int64_t most = std::max(tokens, longest);
   plan.activations = static_cast<int64_t>(kSlack * static_cast<double>(activation_bytes(s, most, level, fused)));
-  plan.workspace += static_cast<int64_t>(kSlack * static_cast<double>(workspace_bytes(s, most, level)));
+  plan.workspace += static_cast<int64_t>(kSlack * static_cast<double>(workspace_bytes(s, most, longest, level)));
   return plan;
 }
 
@@ -221,19 +239,28 @@ DataNeed data_need(const Dataset& train, const Dataset& validation) {
 }
 
 MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
-                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes, int64_t beside) {
+                       const TrainingConfig& config, const DataNeed& data, const MemoryRoom& room, int64_t beside) {
   Shapes s = shapes_of(model);
+  s.is_device = room.is_device();
+  if (room.is_device()) {
+    s.holds_scores = std::ranges::any_of(model.model->layers, [&](const auto& layer) {
+      const LayerStructure& one = layer->structure();
+      return !aten::flash_attention_problem(room.device, model.dtype(), one.heads, one.scores).empty();
+    });
+  }
   const ModelConfig& shape = model.config();
   const bool fused = config.fused;
   // Of the plain path: the tanh's result and the probabilities, in both dtypes where there are two.
   if (shape.attention_softcap != 0) s.capped_scores = 8 * s.head_count * data.longest;
   MemoryPlan base;
   base.optimizer = beside;
-  base.process = kProcessBytes + (s.element < 4 ? kCompiledBytes : 0) + 5 * data.tokens + 40 * data.samples;
+  base.process = room.is_device()
+                     ? kDeviceBytes
+                     : kProcessBytes + (s.element < 4 ? kCompiledBytes : 0) + 5 * data.tokens + 40 * data.samples;
   for (const auto& parameter : model.named_parameters()) {
     const at::Tensor& p = parameter.value();
-    const bool read_in_part =
-        !model.has_tied_head() && parameter.key().starts_with("model.embed_tokens.") && !p.requires_grad();
+    const bool read_in_part = !room.is_device() && !model.has_tied_head() &&
+                              parameter.key().starts_with("model.embed_tokens.") && !p.requires_grad();
     base.weights += read_in_part ? data.distinct * s.hidden * static_cast<int64_t>(p.element_size())
                                  : p.numel() * static_cast<int64_t>(p.element_size());
   }
@@ -244,7 +271,8 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
     base.workspace = std::max<int64_t>(base.workspace, p.numel() * (4 + 4 + (s.element < 4 ? s.element : 0)));
   }
   for (const auto& buffer : model.named_buffers()) base.weights += static_cast<int64_t>(buffer.value().nbytes());
-  base.workspace = std::max(base.workspace, unpacked_bytes(model, s.element));
+  // On a GPU the backward pass is another thread's, which unpacks into memory of its own.
+  base.workspace = std::max(base.workspace, (room.is_device() ? 2 : 1) * unpacked_bytes(model, s.element));
   int64_t trained_bytes = 0;
   for (const ParameterGroup& group : groups) {
     for (const auto& [path, p] : group.parameters) trained_bytes += 4 * p.numel();
@@ -255,24 +283,49 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
   const int64_t mean_length = ceil_div(data.tokens, std::max<int64_t>(1, data.samples));
   s.step_tokens = config.batch_size * (whole_rows ? config.max_length : std::min(config.max_length, mean_length));
   if (sum_order_of(model) == SumOrder::kTree) s.sum_bytes = trained_bytes;
-  const MemoryPlan leaner = fused ? with_released_weights(base, releasable_bytes(model)) : base;
+  const bool releases = fused && !room.is_device();
+  const MemoryPlan leaner = releases ? with_released_weights(base, releasable_bytes(model)) : base;
+  const int64_t of_room = room.is_device() ? room.bytes : room.bytes / 5 * 4;
+  const int64_t limit = room.is_device() ? std::min(config.memory_limit.value_or(of_room), of_room)
+                                         : config.memory_limit.value_or(of_room);
+  const auto within = [&](const MemoryPlan& plan) {
+    if (plan.total() <= limit || !(config.memory_limit || room.is_device())) return plan;
+    const bool by_recipe = config.memory_limit == limit;
+    const std::string found =
+        "this run needs " + megabytes(plan.total()) + " (weights " + megabytes(plan.weights) + ", optimizer " +
+        megabytes(plan.optimizer) + ", activations " + megabytes(plan.activations + plan.workspace) + ", " +
+        (room.is_device() ? "libraries " : "program and data ") + megabytes(plan.process) + "), which is more than " +
+        megabytes(limit) + "; " + memory_advice(plan, config, s.element);
+    if (by_recipe) throw RecipeError("training.memory_limit: " + found);
+    throw Error(ExitCode::kModel, "memory", "the GPU is too small: " + found + "; model.device: cpu takes none of it");
+  };
   if (config.micro_batch_size) {
     const bool low = config.memory == MemoryMode::kLow;
-    return with(low ? leaner : base, s, *config.micro_batch_size * config.max_length, data.longest,
-                low ? Recompute::kLayer : Recompute::kNone, fused);
+    const MemoryPlan plan = with(low ? leaner : base, s, *config.micro_batch_size * config.max_length, data.longest,
+                                 low ? Recompute::kLayer : Recompute::kNone, fused);
+    return room.is_device() ? within(plan) : plan;
+  }
+  if (room.is_device()) {
+    // A pass of more tokens than a step has would only reserve memory.
+    const int64_t most = std::max(rounded_rows(s.step_tokens), kFewDeviceTokens);
+    const auto plan = [&](int64_t tokens, Recompute level) {
+      return with(base, s, std::min(tokens, most), data.longest, level, fused);
+    };
+    std::vector<MemoryPlan> by_speed;
+    for (const int64_t tokens : kDeviceTokens) by_speed.push_back(plan(tokens, Recompute::kNone));
+    const MemoryPlan low = plan(kFewDeviceTokens, Recompute::kLayer);
+    if (config.memory == MemoryMode::kFast) return within(by_speed.front());
+    if (config.memory == MemoryMode::kLow && fused) return within(low);
+    if (fused) {
+      for (const Recompute level : {Recompute::kGateUp, Recompute::kLayer}) by_speed.push_back(plan(1024, level));
+    }
+    for (const MemoryPlan& one : by_speed) {
+      if (one.total() <= limit) return one;
+    }
+    return within(fused ? low : by_speed.back());
   }
   const MemoryPlan fast = with(base, s, kManyTokens, data.longest, Recompute::kNone, fused);
   const MemoryPlan low = with(leaner, s, kFewTokens, data.longest, Recompute::kLayer, fused);
-  const int64_t limit = config.memory_limit.value_or(machine_bytes / 5 * 4);
-  const auto within = [&](const MemoryPlan& plan) {
-    if (config.memory_limit && plan.total() > limit) {
-      throw RecipeError("training.memory_limit: this run needs " + megabytes(plan.total()) + " (weights " +
-                        megabytes(plan.weights) + ", optimizer " + megabytes(plan.optimizer) + ", activations " +
-                        megabytes(plan.activations + plan.workspace) + ", program and data " + megabytes(plan.process) +
-                        "), which is more than " + megabytes(limit) + "; " + memory_advice(plan, config, s.element));
-    }
-    return plan;
-  };
   if (config.memory == MemoryMode::kFast || !fused) return within(fast);
   if (config.memory == MemoryMode::kLow) return within(low);
   const MemoryPlan by_speed[] = {fast, with(leaner, s, kManyTokens, data.longest, Recompute::kNone, true),

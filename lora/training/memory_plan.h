@@ -23,10 +23,18 @@ struct DataNeed {
 
 DataNeed data_need(const Dataset& train, const Dataset& validation);
 
+// The memory that a plan is for.
+struct MemoryRoom {
+  int64_t bytes;  // of the machine; of a GPU what a run may take of it
+  // A GPU has nothing of the program and its data, and ATen's operations hold more than the CPU's.
+  at::Device device = at::kCPU;
+  bool is_device() const { return !device.is_cpu(); }
+};
+
 // How the run computes its passes, and the bytes that it holds then at the peak.
 struct MemoryPlan {
   ExecutionPlan execution;
-  int64_t process = 0;      // the program, its libraries and the data set
+  int64_t process = 0;      // the program, its libraries and the data set; on a GPU what libraries hold there
   int64_t weights = 0;      // the model's, frozen and trained, as far as the steps read them
   int64_t optimizer = 0;    // gradients with their partial sums, moments and the method's own state
   int64_t activations = 0;  // kept from the forward pass for the backward pass
@@ -35,14 +43,21 @@ struct MemoryPlan {
 };
 
 // The plan of `training.memory`:
+// On the CPU:
 //   fast  512 tokens a pass; keeps all activations and weights
 //   low   256 tokens a pass; recomputes whole layers, releases weights that are the model file's
 //   auto  the first that stays within the limit of: fast; with weights released; with 256 tokens; with gate and up
 //         recomputed; with whole layers recomputed. The limit is memory_limit, or else four fifths of `machine_bytes`.
+// On a GPU, whose passes are quicker the longer they are, and whose weights are never released:
+//   fast  8,192 tokens a pass; keeps all activations
+//   low   512 tokens a pass; recomputes whole layers
+//   auto  the first that stays within the limit of: 8,192, 4,096, 2,048 and 1,024 tokens; 1,024 with gate and up
+//         recomputed; 1,024 with layers recomputed; low. The limit is the GPU's memory, or memory_limit where it is less.
+//         A GPU that even low is too large for is an Error (exit code 4).
 // A micro_batch_size sets the tokens instead. Without `fused` only the tokens are chosen, and activations are a rough
 // guess. `beside`: bytes of the method's own state (Trainer::method_bytes), and of the weights, gradients and moments
 // of other adapters on the same base. Throws RecipeError where even the least is more than memory_limit.
 MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
-                       const TrainingConfig& config, const DataNeed& data, int64_t machine_bytes, int64_t beside = 0);
+                       const TrainingConfig& config, const DataNeed& data, const MemoryRoom& room, int64_t beside = 0);
 
 }  // namespace lora

@@ -1,6 +1,7 @@
 #include "lora/training/passes.h"
 
 #include "lora/training/objective.h"
+#include "models/engine/devices.h"
 #include "models/engine/row_counts.h"
 
 namespace lora {
@@ -33,9 +34,7 @@ std::vector<Pass> split_into_passes(const EpochPlan& plan, int64_t first, int64_
 
 TrainBatch pass_batch(const LlamaForCausalLM& model, const Dataset& data, const Pass& pass) {
   TrainBatch batch = make_batch(data, pass, kRowStep);
-  const at::Device device = model.model->embed_tokens->weight_matrix().device();
-  batch.tokens.input_ids = batch.tokens.input_ids.to(device);
-  batch.targets = batch.targets.to(device);
+  batch.tokens.input_ids = on_device(batch.tokens.input_ids, model.device());
   return batch;
 }
 

@@ -28,8 +28,8 @@ std::vector<Pass> split_into_passes(const EpochPlan& plan, int64_t first, int64_
                                     const std::vector<int64_t>& lengths, std::optional<int64_t> rows_per_pass,
                                     int64_t tokens);
 
-// The samples of a pass as one batch on the model's device, filled up to a row count that kernels are compiled for
-// (engine/row_counts.h).
+// The samples of a pass as one batch, filled up to a row count that kernels are compiled for (engine/row_counts.h). The
+// tokens are on the model's device, the targets on the CPU.
 TrainBatch pass_batch(const LlamaForCausalLM& model, const Dataset& data, const Pass& pass);
 
 }  // namespace lora

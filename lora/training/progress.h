@@ -18,6 +18,8 @@ struct Progress {
   int64_t evaluations_without_gain = 0;                        // since best_step
   int64_t skipped_steps = 0;                                   // of `step`, those without an update
   int64_t skipped_in_row = 0;                                  // up to the last step
+  double loss_scale = 0;                                       // see loss_scale.h; 0: losses are not scaled
+  int64_t steps_at_scale = 0;                                  // updates since it last changed
 };
 
 }  // namespace lora

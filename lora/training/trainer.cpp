@@ -1,4 +1,5 @@
 #include "lora/training/trainer.h"
+#include "lora/training/loss_scale.h"
 
 #include <ATen/ATen.h>
 
@@ -49,7 +50,9 @@ Trainer::Trainer(LlamaForCausalLM& model, const TrainingConfig& config, RowCurso
       sum_order_(sum_order_of(model)),
       total_steps_(config.max_steps ? *config.max_steps : rows_.steps_in(*config.epochs)),
       schedule_(config, total_steps_),
-      plan_{.fused = config.fused} {}
+      plan_{.fused = config.fused} {
+  if (model.dtype() == at::kHalf) progress_.loss_scale = kFirstLossScale;
+}
 
 void Trainer::set_hooks(std::unique_ptr<TrainingHooks> hooks) {
   hooks_ = hooks ? std::move(hooks) : std::make_unique<TrainingHooks>();
@@ -64,7 +67,9 @@ int64_t Trainer::method_bytes() const {
 }
 
 void Trainer::resume(const Progress& progress) {
+  const double scale = progress_.loss_scale;
   progress_ = progress;
+  if (progress.loss_scale == 0) progress_.loss_scale = scale;
   optimizer_.set_steps(progress.step - progress.skipped_steps);
   hooks_->resume(progress.step);
   if (!rows_.seek(progress.place)) {
@@ -93,15 +98,18 @@ StepMetrics Trainer::step() {
   auto [loss, measures] = compute_passes(rows);
   hooks_->after_backward();
   const double norm = optimizer_.grad_norm();
-  const double factor = schedule_(progress_.step);
-  const bool finite = is_finite(loss, norm);
+  const double factor = schedule_(progress_.step), scale = progress_.loss_scale;
+  const bool overflowed = overflows(loss, norm), finite = !overflowed && is_finite(loss, norm);
   if (finite) update(norm, factor);
+  if (scale > 0 && (finite || overflowed)) adjust_loss_scale(progress_, overflowed);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   return finish(rows, {.loss = loss,
                        .grad_norm = norm,
                        .lr = config_.learning_rate * factor,
                        .seconds = seconds.count(),
                        .skipped = !finite,
+                       .overflowed = overflowed,
+                       .loss_scale = scale,
                        .measures = std::move(measures)});
 }
 
@@ -121,8 +129,8 @@ LossSum Trainer::compute_passes(const StepRows& rows) {
       seed_dropout(i);
       Measures measures;
       const at::Tensor part = objective_->loss(model_, {rows_.data(), reference_, pass, plan_}, whole, measures);
-      part.backward();
-      losses.add(part.item<double>(), std::move(measures));
+      (progress_.loss_scale > 0 ? part * progress_.loss_scale : part).backward();
+      losses.add(part, std::move(measures));  // a device is not waited for
     }
     if (sum_order_ == SumOrder::kPlain) continue;  // autograd has added it to those before
     sums.add({i, i + 1, has_terms ? gradients : std::vector<at::Tensor>()});
@@ -131,9 +139,12 @@ LossSum Trainer::compute_passes(const StepRows& rows) {
     optimizer_.zero_grad();
   }
   if (sum_order_ == SumOrder::kPlain) sums.add({own.first, own.end, gradients});
+  sum_over(*replicas_, sums, gradients);
+  if (progress_.loss_scale > 0) {
+    for (at::Tensor gradient : gradients) gradient.div_(progress_.loss_scale);
+  }
   LossSum sum = losses.sum_over(*replicas_);
   objective_->complete(sum.measures);
-  sum_over(*replicas_, sums, gradients);
   return sum;
 }
 
@@ -150,6 +161,11 @@ Whole Trainer::whole_of_step(const StepRows& rows, Block own) {
   const auto passes = std::span(rows.passes).subspan(as_size(own.first), as_size(own.end - own.first));
   return whole_of(*objective_, model_, rows_.data(), reference_, terms, passes, plan_, *replicas_,
                   [&](size_t i) { seed_dropout(std::ssize(rows.passes) + own.first + static_cast<int64_t>(i)); });
+}
+
+// Whether a smaller loss scale may help.
+bool Trainer::overflows(double loss, double norm) const {
+  return progress_.loss_scale > 1 && std::isfinite(loss) && !std::isfinite(norm);
 }
 
 // False for a step to skip. Throws for one that ends the run.
@@ -194,7 +210,7 @@ StepMetrics Trainer::finish(const StepRows& rows, StepMetrics metrics) {
   }
   ++progress_.step;
   progress_.skipped_steps += metrics.skipped;
-  progress_.skipped_in_row = metrics.skipped ? progress_.skipped_in_row + 1 : 0;
+  if (!metrics.overflowed) progress_.skipped_in_row = metrics.skipped ? progress_.skipped_in_row + 1 : 0;
   progress_.place = rows_.place();
   progress_.tokens += metrics.tokens;
   progress_.supervised_tokens += metrics.supervised_tokens;

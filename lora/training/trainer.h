@@ -34,6 +34,8 @@ struct StepMetrics {
   double flops = 0;  // see flops.h
   double seconds = 0;
   bool skipped = false;                // loss or gradient is not finite: nothing was updated
+  bool overflowed = false;             // skipped, since the gradient was too large for float16 at this loss scale
+  double loss_scale = 0;               // that the step was computed with; 0: losses are not scaled
   Measures measures = {};              // of the objective, beside the loss
   nlohmann::ordered_json method = {};  // the adapter method's own columns
 };
@@ -61,6 +63,9 @@ class Trainer {
   // In which a step's gradients are added.
   SumOrder sum_order() const { return sum_order_; }
 
+  // A model in float16 has its losses scaled (loss_scale.h). A step whose gradient overflows is skipped, and does not count
+  // among those in a row.
+  //
   // One optimizer step over batch_size rows (fewer at an epoch's end). The loss and its gradient are exact over all of
   // the step's terms, however its rows are split into passes. Where the loss or the gradient is not finite, the step is
   // counted and updates nothing. Throws NumericsError where that happens max_nonfinite_steps + 1 times in a row, and at
@@ -72,8 +77,9 @@ class Trainer {
   void expect_finite_weights() const;
 
   // Of the validation set; see evaluation.h.
-  Evaluation evaluate() {
-    return lora::evaluate(model_, *objective_, *validation_, validation_reference_, config_, plan_, *replicas_);
+  Evaluation evaluate(const OnPass& on_pass = {}) {
+    return lora::evaluate(model_, *objective_, *validation_, validation_reference_, config_, plan_, *replicas_,
+                          on_pass);
   }
 
   const Progress& progress() const { return progress_; }
@@ -105,6 +111,7 @@ class Trainer {
   Whole whole_of_step(const StepRows& rows, Block own);
   LossSum compute_passes(const StepRows& rows);
   bool is_finite(double loss, double norm);
+  bool overflows(double loss, double norm) const;
   void update(double norm, double factor);
   StepMetrics finish(const StepRows& rows, StepMetrics metrics);
 

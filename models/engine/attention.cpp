@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "models/engine/devices.h"
 #include "models/engine/soft_cap.h"
 
 namespace lora {
@@ -45,6 +46,11 @@ Sequences make_sequences(const std::vector<int64_t>& lengths, const std::vector<
   Sequences sequences;
   if (std::ranges::none_of(forks, [](const Fork& fork) { return fork.second != 0; })) {
     sequences.lengths = lengths;
+    if (!device.is_cpu()) {
+      std::vector<int32_t> bounds = {0};
+      for (const int64_t length : lengths) bounds.push_back(bounds.back() + static_cast<int32_t>(length));
+      sequences.bounds = on_device(at::tensor(bounds, at::kInt), device);
+    }
     return sequences;
   }
   std::vector<int64_t> rows, places;
@@ -74,15 +80,17 @@ Sequences make_sequences(const std::vector<int64_t>& lengths, const std::vector<
     }
     begin = end;
   }
-  sequences.rows = at::tensor(rows, at::kLong).to(device);
-  sequences.places = at::tensor(places, at::kLong).to(device);
+  sequences.rows = on_device(at::tensor(rows, at::kLong), device);
+  sequences.places = on_device(at::tensor(places, at::kLong), device);
   return sequences;
 }
 
 AttentionPlan make_attention_plan(const Sequences& sequences, const at::Device& device) {
   const std::vector<int64_t>& lengths = sequences.lengths;
   AttentionPlan plan;
-  const auto on_device = [&](const std::vector<int64_t>& values) { return at::tensor(values, at::kLong).to(device); };
+  const auto there = [&](const std::vector<int64_t>& values) {
+    return on_device(at::tensor(values, at::kLong), device);
+  };
   if (lengths.size() == 1) {
     plan.groups.push_back({1, lengths[0], at::Tensor()});
     return plan;
@@ -107,12 +115,12 @@ AttentionPlan make_attention_plan(const Sequences& sequences, const at::Device& 
       }
       place += longest;
     }
-    const at::Tensor of_sequences = on_device(tokens);
+    const at::Tensor of_sequences = there(tokens);
     plan.groups.push_back({static_cast<int64_t>(next - first), longest,
                            sequences.rows.defined() ? sequences.rows.index_select(0, of_sequences) : of_sequences});
     first = next;
   }
-  const at::Tensor all = on_device(places);
+  const at::Tensor all = there(places);
   plan.places = sequences.places.defined() ? all.index_select(0, sequences.places) : all;
   return plan;
 }

@@ -26,6 +26,8 @@ struct Sequences {
   std::vector<Repeat> repeats = {};
   at::Tensor rows = {};    // (S) int64, S = the sum of lengths: each place's row in the batch; undefined: none forks
   at::Tensor places = {};  // (N) int64: each row's (first) place; undefined likewise
+  // (sequences + 1) int32: where each begins, and the last one ends. Undefined on the CPU, which reads `lengths`.
+  at::Tensor bounds = {};
 
   int64_t known_of(size_t sequence) const { return known.empty() ? 0 : known[sequence]; }
 };

@@ -15,7 +15,7 @@ struct LogitScale {
 
 // x (M, H), weight (V, H), targets (M) int64 in [0, V). The forward pass computes the gradient of x, chunk by chunk,
 // while the chunk's logits are in memory. The softmax is wide (operations.h) whatever the dtype of x. Differentiable
-// once. By default the operations are those of x's device, or ATen's where it has none.
+// once. By default the operations are some_operations_for(x).
 
 // Sum over tokens of −log softmax(logits)[target], float32 scalar. The forward pass computes the weight's gradient too.
 at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets,

@@ -6,8 +6,9 @@
 namespace lora {
 
 const Operations* operations_for(c10::Device device, at::ScalarType dtype) {
-  const bool cpu = device.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16);
-  return cpu ? &cpu::kOperations : nullptr;
+  if (device.is_meta()) return nullptr;
+  if (!device.is_cpu()) return &aten::kOperations;
+  return dtype == at::kFloat || dtype == at::kBFloat16 ? &cpu::kOperations : nullptr;
 }
 
 const Operations* operations_for(const at::Tensor& activations) {

@@ -3,7 +3,8 @@
 // dropout.h) is written once, in terms of a table of operations on tensors and of ATen's own operations.
 //
 //   cpu/    SIMD kernels: the CPU, float32 and bfloat16
-//   aten/   ATen's operations alone: any device; float32, bfloat16 and float64. Tests hold the kernels to it.
+//   aten/   ATen's operations alone: any device, which is how a GPU is reached; float32, bfloat16, float16 and float64.
+//           Tests hold the kernels to it.
 //
 // The tensors of a call are on one device. N is a number of tokens: rows. The activations of a call have one dtype.
 // Sums are of its wide dtype (wide_dtype), and a result is rounded once, when it is stored. The columns of a matrix are
@@ -25,8 +26,9 @@ namespace lora {
 constexpr at::ScalarType wide_dtype(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
 
 struct AttentionResult {
-  at::Tensor out;      // (N, heads·dim), qkv's dtype
-  at::Tensor log_sum;  // (heads, N), wide: the log of the sum of the exponentials of a query's scores, for the backward
+  at::Tensor out;  // (N, heads·dim), qkv's dtype
+  // (heads, N), wide: the log of the sum of the exponentials of a query's scores. For the backward of the same table alone.
+  at::Tensor log_sum;
 };
 
 // A matrix of an adapter (depth, columns): scale · m, or scale · mᵀ. m is wide and contiguous.
@@ -115,14 +117,15 @@ struct Operations {
 
 // Tables live as long as the program.
 
-// The device's own table for activations of that dtype; null where it has none.
+// The table that a device computes layers by, for activations of that dtype: of the CPU its kernels, of another device
+// ATen's. Null for what the CPU has no kernels for, and on the meta device.
 const Operations* operations_for(c10::Device device, at::ScalarType dtype);
 const Operations* operations_for(const at::Tensor& activations);
 
 // The table in ATen's operations.
 const Operations& aten_operations();
 
-// The device's own table, or ATen's where it has none.
+// The same, or ATen's table where that is null.
 const Operations& some_operations_for(const at::Tensor& activations);
 
 }  // namespace lora

@@ -28,8 +28,8 @@ class PackedWeight {
   virtual int64_t in_features() const = 0;
   virtual at::ScalarType dtype() const = 0;  // of the model that it is part of
   virtual at::Device device() const = 0;
-  // Writes the whole matrix to `to` (out, in): contiguous, float32 or bfloat16, on this device. Does nothing on the
-  // meta device.
+  // Writes the whole matrix to `to` (out, in): contiguous, float32, bfloat16 or float16, on this device. Does nothing on
+  // the meta device.
   virtual void unpack(at::Tensor& to) const = 0;
   // The weight as it is held, on the CPU. Nothing where no product reads it so: then it is unpacked.
   virtual std::optional<EncodedRows> encoded_rows() const { return std::nullopt; }

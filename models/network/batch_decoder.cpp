@@ -85,7 +85,7 @@ struct BatchDecoder::Pass {
 };
 
 std::optional<std::string> BatchDecoder::problem(const LlamaForCausalLM& model) {
-  if (!model.model->embed_tokens->weight_matrix().device().is_cpu()) return "it is not on the CPU";
+  if (!model.device().is_cpu()) return "it is not on the CPU";
   if (model.dtype() != at::kFloat && model.dtype() != at::kBFloat16) return "it is neither float32 nor bfloat16";
   for (const auto& layer : model.model->layers) {
     const auto form = layer->fused_form(model.dtype());

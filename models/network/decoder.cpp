@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "models/base/error.h"
+#include "models/engine/devices.h"
 #include "models/engine/linear_cross_entropy.h"
 #include "models/engine/soft_cap.h"
 #include "models/engine/vector_math.h"
@@ -118,7 +119,8 @@ LlamaForCausalLM::LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, con
 
 at::Tensor LlamaForCausalLM::forward(const at::Tensor& input_ids, ExecutionPlan plan) {
   const int64_t b = input_ids.size(0), t = input_ids.size(1);
-  const TokenBatch batch{input_ids.reshape({b * t}), std::vector<int64_t>(static_cast<size_t>(b), t)};
+  const TokenBatch batch{on_device(input_ids.reshape({b * t}), device()),
+                         std::vector<int64_t>(static_cast<size_t>(b), t)};
   return logits(model->forward(batch, plan)).view({b, t, -1});
 }
 
@@ -136,8 +138,8 @@ at::Tensor LlamaForCausalLM::logits_at(const TokenBatch& batch, const at::Tensor
 
 at::Tensor LlamaForCausalLM::loss_sum(const TokenBatch& batch, const at::Tensor& targets, ExecutionPlan plan) {
   const at::Tensor supervised = (targets != kIgnoredTarget).nonzero().squeeze(1);
-  const at::Tensor hidden = model->forward(batch, plan).index_select(0, supervised);
-  const at::Tensor expected = targets.index_select(0, supervised);
+  const at::Tensor expected = on_device(targets.index_select(0, supervised), device());
+  const at::Tensor hidden = model->forward(batch, plan).index_select(0, on_device(supervised, device()));
   if (const at::Tensor weight = unadapted_head_weight(); weight.defined()) {
     const LogitScale scale = score ? LogitScale{} : LogitScale{config_.logit_divisor, config_.logit_softcap};
     const at::Tensor loss = linear_cross_entropy(hidden, weight, expected, scale);

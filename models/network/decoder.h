@@ -69,10 +69,11 @@ class LlamaForCausalLM final : public LinearHost {
   LlamaForCausalLM(ModelConfig config, at::ScalarType dtype, const WeightSource& weights, LinearSource linears = {});
 
   // In a classifier V is the number of labels.
-  // (B, T) int64 -> logits (B, T, V), the model's dtype
+  // (B, T) int64, on any device -> logits (B, T, V), the model's dtype
   at::Tensor forward(const at::Tensor& input_ids, ExecutionPlan plan = {});
   at::Tensor logits(const at::Tensor& hidden);  // (…, H) -> (…, V), scaled and capped as the family has it
-  // Logits of the tokens at `positions` (M) int64 of a batch: (M, V) float32.
+  // Logits of the tokens at `positions` (M) int64 of a batch: (M, V) float32. Batches, positions and targets are on the
+  // model's device; those of loss_sum may be on the CPU, whose targets are counted without waiting for the device.
   at::Tensor logits_at(const TokenBatch& batch, const at::Tensor& positions, ExecutionPlan plan = {});
   // The log-probability of targets (M) int64, each after the token at its position (M) int64: (M) float32. A position
   // may stand for several targets.
@@ -83,6 +84,7 @@ class LlamaForCausalLM final : public LinearHost {
 
   const ModelConfig& config() const { return config_; }
   at::ScalarType dtype() const { return dtype_; }
+  at::Device device() const { return model->embed_tokens->weight_matrix().device(); }
   // Replaces the Linear of a module's whole path. Throws ModelError where there is none.
   void replace(const std::string& path, const std::shared_ptr<Linear>& replacement);
 

@@ -26,6 +26,7 @@ at::ScalarType compute_dtype(const std::string& requested, const ModelConfig& co
   const std::string name = requested == "auto" ? config.dtype : requested;
   // All float8 values are bfloat16 ones too.
   if (name == "bfloat16" || (requested == "auto" && name.starts_with("float8_"))) return at::kBFloat16;
+  if (requested == "float16") return at::kHalf;
   if (name == "float32" || name == "float16") return at::kFloat;
   throw ModelError("dtype '" + name + "' is not supported; expected one of " + joined(dtype_names().known));
 }
@@ -178,12 +179,12 @@ class PretrainedWeights {
 };
 
 // The network of raw tensors; `release` is told which of them is not needed any more.
-std::shared_ptr<LlamaForCausalLM> build(const ModelConfig& config, at::ScalarType dtype, const WeightSource& raw,
+std::shared_ptr<LlamaForCausalLM> build(const ModelConfig& config, const ModelForm& options, const WeightSource& raw,
                                         const std::function<void(const std::string& name)>& release,
                                         const Quantizer& quantizer) {
   const WeightSource weights = [&](const std::string& name, at::IntArrayRef shape) {
     const at::Tensor found = raw(name, shape);
-    at::Tensor tensor = found.to(dtype);
+    at::Tensor tensor = found.to(options.device, options.dtype);
     if (!tensor.is_same(found)) release(name);
     return tensor;
   };
@@ -191,12 +192,12 @@ std::shared_ptr<LlamaForCausalLM> build(const ModelConfig& config, at::ScalarTyp
   if (quantizer) {
     linears = [&](const std::string& path, int64_t out, int64_t in, bool bias) {
       const auto linear = quantizer(path, raw(path + ".weight", {out, in}),
-                                    bias ? weights(path + ".bias", {out}) : at::Tensor(), dtype);
+                                    bias ? weights(path + ".bias", {out}) : at::Tensor(), options);
       release(path + ".weight");
       return linear;
     };
   }
-  return std::make_shared<LlamaForCausalLM>(config, dtype, weights, linears);
+  return std::make_shared<LlamaForCausalLM>(config, options.dtype, weights, linears);
 }
 
 // A classifier's directory holds no language model.
@@ -227,13 +228,24 @@ bool has_weights(const fs::path& directory) {
 }
 
 const Names& dtype_names() {
-  static const Names names = {{"auto", "float32", "bfloat16"},
-                              {{"fp32", "float32"}, {"f32", "float32"}, {"float", "float32"}, {"bf16", "bfloat16"}}};
+  static const Names names = {{"auto", "float32", "bfloat16", "float16"},
+                              {{"fp32", "float32"},
+                               {"f32", "float32"},
+                               {"float", "float32"},
+                               {"bf16", "bfloat16"},
+                               {"fp16", "float16"},
+                               {"f16", "float16"},
+                               {"half", "float16"}}};
   return names;
 }
 
+std::string dtype_name(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kHalf ? "float16" : "float32";
+}
+
 std::shared_ptr<LlamaForCausalLM> load_pretrained(const fs::path& directory, const std::string& dtype,
-                                                  const HeadOptions& head, const Quantizer& quantizer) {
+                                                  const HeadOptions& head, const Quantizer& quantizer,
+                                                  at::Device device) {
   ModelConfig config = read_model_config(directory);
   const bool classifier = !config.labels.empty();
   config.labels = chosen_labels(config, head.labels, directory);
@@ -257,13 +269,14 @@ std::shared_ptr<LlamaForCausalLM> load_pretrained(const fs::path& directory, con
     return at::empty(shape, at::kFloat).normal_(0.0, config.initializer_range, generator);
   };
   auto model = build(
-      config, compute_dtype(dtype, config), raw, [&](const std::string& name) { weights.release(name); }, quantizer);
+      config, {compute_dtype(dtype, config), device}, raw, [&](const std::string& name) { weights.release(name); },
+      quantizer);
   weights.expect_all_taken(/*ignore_lm_head=*/config.tie_word_embeddings || !head.labels.empty());
   return model;
 }
 
 std::shared_ptr<LlamaForCausalLM> make_random(const fs::path& directory, const std::string& dtype, uint64_t seed,
-                                              const LabelNames& labels, const Quantizer& quantizer) {
+                                              const LabelNames& labels, const Quantizer& quantizer, at::Device device) {
   ModelConfig config = read_model_config(directory);
   config.labels = labels;
   at::Generator generator = at::detail::createCPUGenerator(seed);
@@ -274,7 +287,7 @@ std::shared_ptr<LlamaForCausalLM> make_random(const fs::path& directory, const s
     return tensor.normal_(0.0, config.initializer_range, generator);
   };
   return build(
-      config, compute_dtype(dtype, config), draw, [](const std::string&) {}, quantizer);
+      config, {compute_dtype(dtype, config), device}, draw, [](const std::string&) {}, quantizer);
 }
 
 std::shared_ptr<LlamaForCausalLM> make_meta(const fs::path& directory, const std::string& dtype,
@@ -285,7 +298,7 @@ std::shared_ptr<LlamaForCausalLM> make_meta(const fs::path& directory, const std
     return at::empty(shape, at::TensorOptions(at::kFloat).device(at::kMeta));
   };
   return build(
-      config, compute_dtype(dtype, config), shape_only, [](const std::string&) {}, quantizer);
+      config, {compute_dtype(dtype, config), at::kMeta}, shape_only, [](const std::string&) {}, quantizer);
 }
 
 }  // namespace lora

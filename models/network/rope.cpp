@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "models/base/error.h"
+#include "models/engine/devices.h"
 
 namespace lora {
 namespace {
@@ -111,7 +112,7 @@ RopeTable RopePositions::of(const std::vector<int64_t>& starts, const std::vecto
   const auto grow = [&](RopeTable& held, bool long_context) {
     if (held.cos.defined() && held.cos.size(0) >= longest && held.cos.device() == device) return;
     held = table(std::max(longest, std::min<int64_t>(max_positions_, 4096)), long_context);
-    held = {held.cos.to(device), held.sin.to(device)};
+    held = {on_device(held.cos, device), on_device(held.sin, device)};
   };
   grow(short_, false);
   if (two) grow(long_, true);
@@ -129,7 +130,7 @@ RopeTable RopePositions::of(const std::vector<int64_t>& starts, const std::vecto
     const int64_t first = starts[i] + (is_long ? after_short : 0);
     spans.push_back(at::arange(first, first + lengths[i], at::kLong));
   }
-  const at::Tensor rows = at::cat(spans).to(device);
+  const at::Tensor rows = on_device(at::cat(spans), device);
   const auto pick = [&](const at::Tensor& small, const at::Tensor& large) {
     return (two ? at::cat({small, large}) : small).index_select(0, rows);
   };

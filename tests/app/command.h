@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/paths.h"
@@ -20,10 +21,14 @@ struct Outcome {
   std::string out, err;
 };
 
+// Variables beside those of this process.
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
 // Starts `arguments[0]` (a program of this build), which reads `input`; wait() collects it.
 class Command {
  public:
-  explicit Command(std::vector<std::string> arguments, const std::string& input = "") {
+  explicit Command(std::vector<std::string> arguments, const std::string& input = "",
+                   const Environment& environment = {}) {
     write_bytes(files_ / "in", input);
     const std::string in = (files_ / "in").string();
     arguments[0] = program(arguments[0]).string();
@@ -35,6 +40,7 @@ class Command {
     pid_ = ::fork();
     if (pid_ == 0) {
       ::setenv("XDG_CACHE_HOME", cache.c_str(), 1);
+      for (const auto& [name, value] : environment) ::setenv(name.c_str(), value.c_str(), 1);
       if (!std::freopen(in.c_str(), "r", stdin)) ::_exit(126);
       if (!std::freopen(out.c_str(), "w", stdout) || !std::freopen(err.c_str(), "w", stderr)) ::_exit(126);
       ::execv(argv[0], argv.data());
@@ -56,8 +62,9 @@ class Command {
   pid_t pid_;
 };
 
-inline Outcome run(std::vector<std::string> arguments, const std::string& input = "") {
-  return Command(std::move(arguments), input).wait();
+inline Outcome run(std::vector<std::string> arguments, const std::string& input = "",
+                   const Environment& environment = {}) {
+  return Command(std::move(arguments), input, environment).wait();
 }
 
 }  // namespace lora::test

@@ -20,8 +20,8 @@ struct Planned {
     adapted = inject(model, adapter, 1);
     training.max_steps = 1;
     training.memory = MemoryMode::kFast;
-    plan =
-        plan_memory(*model, make_parameter_groups(trainable_parameters(*model), training), training, need, 24LL << 30);
+    plan = plan_memory(*model, make_parameter_groups(trainable_parameters(*model), training), training, need,
+                       {24LL << 30});
   }
   std::vector<MethodNeed> others() const { return baselines(adapted, training, need, plan); }
 

@@ -34,9 +34,10 @@ std::shared_ptr<LlamaForCausalLM> random_model(const std::string& dtype, const Q
 
 // The same values in a dense weight.
 Quantizer dequantized(const Quantizer& quantizer) {
-  return [quantizer](const std::string& path, const at::Tensor& weight, const at::Tensor& bias, at::ScalarType dtype) {
-    return std::make_shared<DenseLinear>(quantizer(path, weight, bias, dtype)->weight_matrix(), bias);
-  };
+  return
+      [quantizer](const std::string& path, const at::Tensor& weight, const at::Tensor& bias, const ModelForm& model) {
+        return std::make_shared<DenseLinear>(quantizer(path, weight, bias, model)->weight_matrix(), bias);
+      };
 }
 
 void adapt(const std::shared_ptr<LlamaForCausalLM>& model, double dropout, const std::string& method = "lora",

@@ -23,6 +23,7 @@ class RandomRecipes {
                     coin(),
                     Head::kNone,
                     pick<ModelInit>({ModelInit::kPretrained, ModelInit::kRandom})};
+    recipe.model.device = pick<std::string>({"auto", "cpu", "cuda", "cuda:0", "cuda:12"});
     AdapterConfig& adapter = recipe.adapter;
     adapter.rank = integer(1);
     adapter.alpha = positive();
@@ -269,6 +270,7 @@ TEST_CASE("a printed recipe has every default written out") {
   dtype: auto
   quantization: none
   double_quantization: true
+  device: auto
   head: none
   init: pretrained
   new_tokens: []
@@ -408,6 +410,7 @@ distributed:
   timeout: 600.0
 output_dir: runs/example
 export: [peft]
+logging: []
 )");
 }
 

@@ -34,7 +34,7 @@ struct Planned {
   }
   MemoryPlan plan() const {
     return plan_memory(*model, groups, config, {.longest = 100, .samples = 10, .tokens = 900, .distinct = 50},
-                       24LL << 30);
+                       {24LL << 30});
   }
   std::shared_ptr<LlamaForCausalLM> model;
   TrainingConfig config;
@@ -73,7 +73,7 @@ TEST_CASE("weights of a file go before anything is given up, and losses and grad
   TrainingConfig config;
   config.max_steps = 1;
   const auto groups = make_parameter_groups(trainable_parameters(*model), config);
-  const auto plan = [&] { return plan_memory(*model, groups, config, {.longest = 100}, 24LL << 30); };
+  const auto plan = [&] { return plan_memory(*model, groups, config, {.longest = 100}, {24LL << 30}); };
   const MemoryPlan fast = plan();
   CHECK_FALSE(fast.execution.release_weights);
   config.memory_limit = fast.total() - 1;
@@ -121,14 +121,14 @@ TEST_CASE("fast and low are taken at their word, and micro_batch_size fixes the 
 TEST_CASE("a longer sample than a pass has tokens is planned for") {
   Planned p;
   const int64_t short_samples = p.plan().activations;
-  const MemoryPlan plan = plan_memory(*p.model, p.groups, p.config, {.longest = 2048}, 24LL << 30);
+  const MemoryPlan plan = plan_memory(*p.model, p.groups, p.config, {.longest = 2048}, {24LL << 30});
   CHECK(std::abs(plan.activations - 4 * short_samples) <= 4);
 }
 
 TEST_CASE("the state of a method counts") {
   Planned p;
   const auto plan = [&](int64_t method_bytes) {
-    return plan_memory(*p.model, p.groups, p.config, {.longest = 100}, 24LL << 30, method_bytes);
+    return plan_memory(*p.model, p.groups, p.config, {.longest = 100}, {24LL << 30}, method_bytes);
   };
   CHECK(plan(1000).optimizer == plan(0).optimizer + 1000);
   CHECK(plan(1000).total() == plan(0).total() + 1000);
@@ -141,7 +141,7 @@ TEST_CASE("plain layers are planned with the capped scores that they keep, fused
     config.max_steps = 1;
     const auto model = load_pretrained(golden_family(name), "float32");
     return plan_memory(*model, {}, config, {.longest = longest, .samples = 1, .tokens = longest, .distinct = 9},
-                       24LL << 30)
+                       {24LL << 30})
         .activations;
   };
   CHECK(activations("qwen3_window", 8) == activations("qwen3_window", 7));
@@ -149,4 +149,48 @@ TEST_CASE("plain layers are planned with the capped scores that they keep, fused
   // Two float32 numbers of each of 4 heads, 3 layers and 512 tokens for every token that is seen, and the slack.
   const auto difference = static_cast<double>(activations("gemma2", 400, false) - activations("gemma2", 100, false));
   CHECK(difference == Approx(1.25 * 512 * 3 * 4 * 8 * 300).epsilon(1e-3));
+}
+
+TEST_CASE("on a GPU auto takes the longest passes that fit, then recomputes, and refuses one that is too small") {
+  Planned p;
+  p.config.batch_size = 64;
+  p.config.max_length = 1024;
+  const at::Device gpu(at::kCUDA, 0);
+  const auto plan = [&](int64_t bytes) {
+    return plan_memory(*p.model, p.groups, p.config, {.longest = 100, .samples = 10, .tokens = 900, .distinct = 50},
+                       {bytes, gpu});
+  };
+  std::vector<std::pair<int64_t, int>> choices;
+  MemoryPlan found = plan(int64_t{1} << 40);
+  const MemoryPlan fast = found;
+  for (bool fits = true; fits;) {
+    choices.emplace_back(found.execution.tokens, static_cast<int>(found.execution.recompute));
+    CHECK_FALSE(found.execution.release_weights);
+    try {
+      const int64_t less = found.total() - 1;
+      found = plan(less);
+      CHECK(found.total() <= less);
+    } catch (const Error& error) {
+      fits = false;
+      CHECK(error.code() == ExitCode::kModel);
+      CHECK_THAT(error.what(),
+                 Contains("[memory] the GPU is too small: this run needs") && Contains("model.device: cpu"));
+    }
+  }
+  const auto none = static_cast<int>(Recompute::kNone), layer = static_cast<int>(Recompute::kLayer);
+  CHECK(choices == std::vector<std::pair<int64_t, int>>{{8192, none},
+                                                        {4096, none},
+                                                        {2048, none},
+                                                        {1024, none},
+                                                        {1024, static_cast<int>(Recompute::kGateUp)},
+                                                        {1024, layer},
+                                                        {512, layer}});
+  p.config.memory_limit = fast.total() - 1;
+  CHECK(plan(int64_t{1} << 40).execution.tokens == 4096);
+  p.config.memory_limit = 1'000'000;
+  CHECK_THROWS_WITH(plan(int64_t{1} << 40), Contains("training.memory_limit: this run needs"));
+  // A step of few tokens is one pass of these.
+  p.config.memory_limit.reset();
+  p.config.batch_size = 1;
+  CHECK(plan(int64_t{1} << 40).execution.tokens == 1024);
 }

@@ -355,7 +355,8 @@ AdaptedModel adalora_as_lora(const AdaptedModel& adapted) {
   std::vector<std::string> targets;
   for (const AdaptedModule& module : adapted.modules) {
     const AdaLoraLinear& layer = adalora_layer(module);
-    const at::Tensor rows = whole ? at::arange(layer.rank()) : kept_rows(layer);
+    const auto options = at::TensorOptions(at::kLong).device(layer.lora_A.device());
+    const at::Tensor rows = whole ? at::arange(layer.rank(), options) : kept_rows(layer);
     if (rows.numel() == 0) continue;
     const double alpha = layer.scaling() * static_cast<double>(rows.numel());
     const auto plain = std::make_shared<LoraLinear>(

@@ -67,7 +67,7 @@ std::vector<NamedSource> find_adapters(const AdaptedBaseOptions& options, const 
 // The model that they share, with the tokens that one of them adds.
 TrainedModel load_shared(const AdaptedBaseOptions& options, const std::optional<TrainedSource>& first,
                          const std::vector<NamedSource>& adapters) {
-  if (first && is_whole_run(*first)) return load_trained(*first, "");
+  if (first && is_whole_run(*first)) return load_trained(*first, "", options.device);
   const NamedSource* adding = nullptr;
   auto tokenizer = load_tokenizer(options.model);
   const int64_t rows = read_model_config(options.model).vocab_size;
@@ -89,11 +89,11 @@ TrainedModel load_shared(const AdaptedBaseOptions& options, const std::optional<
   }
   if (adding) {
     const uint64_t seed = adding->source.recipe ? adding->source.recipe->training.seed : 0;
-    return load_base(options.model, adding->source, section, seed);
+    return load_base(options.model, adding->source, section, seed, {}, options.device);
   }
   TrainedModel base;
   base.tokenizer = std::move(tokenizer);
-  base.adapted.model = load_model(section, *base.tokenizer, 0);
+  base.adapted.model = load_model(section, *base.tokenizer, 0, {}, {}, device_for(options.device, options.model));
   return base;
 }
 

@@ -11,10 +11,10 @@
 namespace lora {
 
 struct AdaptedBaseOptions {
-  std::string model;                         // a model's directory, or a run or adapter on its own base
-  std::vector<std::string> adapters;         // PATH or NAME=PATH
-  std::vector<std::string> ignored_options;  // see read_peft_config()
-  std::string dtype = "auto";
+  std::string model;                           // a model's directory, or a run or adapter on its own base
+  std::vector<std::string> adapters;           // PATH or NAME=PATH
+  std::vector<std::string> ignored_options;    // see read_peft_config()
+  std::string dtype = "auto", device = "cpu";  // device: see device_for() in trained_model.h
 };
 
 struct AdaptedBase {

@@ -44,7 +44,8 @@ WeightedPath weighted_path(const std::string& argument) {
 }
 
 TrainedModel load_combined(const std::vector<WeightedPath>& paths, const CombineOptions& options,
-                           const std::string& model_path, const std::vector<std::string>& ignored_options) {
+                           const std::string& model_path, const std::vector<std::string>& ignored_options,
+                           const std::string& device) {
   std::vector<TrainedSource> sources;
   for (const WeightedPath& one : paths) sources.push_back(find_trained(one.path, ignored_options));
   const TrainedSource& first = sources.front();
@@ -56,7 +57,7 @@ TrainedModel load_combined(const std::vector<WeightedPath>& paths, const Combine
     }
   }
   const std::string base = model_path.empty() ? first.base_model : model_path;
-  TrainedModel trained = load_base(base, first, {}, 0, labels_of(first, base));
+  TrainedModel trained = load_base(base, first, {}, 0, labels_of(first, base), device);
   AdapterSet set(trained.adapted.model);
   WeightedNames weighted;
   for (size_t i = 0; i < paths.size(); ++i) {

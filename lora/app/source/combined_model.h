@@ -21,6 +21,7 @@ WeightedPath weighted_path(const std::string& argument);
 // names both, unless `model_path` says which base is meant; one that does not fit the base's shapes is refused in any
 // case. The line ends with a table of what each module lost.
 TrainedModel load_combined(const std::vector<WeightedPath>& paths, const CombineOptions& options,
-                           const std::string& model_path, const std::vector<std::string>& ignored_options = {});
+                           const std::string& model_path, const std::vector<std::string>& ignored_options = {},
+                           const std::string& device = "cpu");
 
 }  // namespace lora

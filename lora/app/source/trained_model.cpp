@@ -9,6 +9,7 @@
 #include "models/base/error.h"
 #include "models/base/thread_count.h"
 #include "models/base/threads.h"
+#include "models/engine/devices.h"
 #include "models/io/safetensors.h"
 #include "models/network/model_directory.h"
 #include "models/network/pretrained.h"
@@ -39,7 +40,7 @@ LabelNames head_names(const Recipe& recipe, const Labels& labels) {
 }
 
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
-                                             const LabelNames& labels, const NewRows& new_rows) {
+                                             const LabelNames& labels, const NewRows& new_rows, at::Device device) {
   const Quantizer quantizer = make_quantizer({section.quantization, section.double_quantization});
   HeadOptions head{labels, seed, new_rows};
   if (!section.new_tokens.empty()) {
@@ -51,8 +52,20 @@ std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const 
     head.new_rows = drawn_rows(tokenizer.vocab_size(), section.new_tokens_init, seed);
     for (const std::string& name : section.new_tokens) head.new_tokens.push_back(tokenizer.id_of(name).value());
   }
-  return section.init == ModelInit::kRandom ? make_random(section.path, section.dtype, seed, labels, quantizer)
-                                            : load_pretrained(section.path, section.dtype, head, quantizer);
+  return section.init == ModelInit::kRandom ? make_random(section.path, section.dtype, seed, labels, quantizer, device)
+                                            : load_pretrained(section.path, section.dtype, head, quantizer, device);
+}
+
+at::Device device_for(const std::string& name, const std::string& model_directory) {
+  if (name != "auto") return named_device(name);
+  constexpr int64_t kBeside = 1'000'000'000;  // bytes
+  int64_t weights = 0;
+  for (const fs::path& file : weight_files(model_directory)) weights += static_cast<int64_t>(fs::file_size(file));
+  for (const at::Device device : accelerators()) {
+    const auto memory = device_memory(device);
+    if (memory && memory->free >= weights / 4 * 5 + kBeside) return device;
+  }
+  return at::kCPU;
 }
 
 std::string model_line(const LlamaForCausalLM& model) {
@@ -62,7 +75,7 @@ std::string model_line(const LlamaForCausalLM& model) {
   return config.model_type + ", " + std::to_string(config.num_hidden_layers) + " layers, hidden " +
          std::to_string(config.hidden_size) + ", vocabulary " + std::to_string(config.vocab_size) + ", " +
          (config.labels.empty() ? "" : "classifier of " + std::to_string(config.labels.size()) + " labels, ") +
-         (model.dtype() == at::kBFloat16 ? "bfloat16" : "float32") + notes;
+         dtype_name(model.dtype()) + (model.device().is_cpu() ? "" : ", on " + model.device().str()) + notes;
 }
 
 void set_threads(int64_t count) {
@@ -81,7 +94,7 @@ ExportSource export_source(const TrainedModel& trained, const ExportOptions& opt
 }
 
 TrainedModel load_base(const std::string& model_directory, const TrainedSource& source, const ModelSection& section,
-                       uint64_t seed, const LabelNames& labels) {
+                       uint64_t seed, const LabelNames& labels, const std::string& device) {
   if (model_directory.empty() || !fs::is_directory(model_directory)) {
     throw ModelError(source.directory.string() + ": its base model '" + model_directory +
                      "' is not a directory here; name the base model's directory with --model");
@@ -94,29 +107,31 @@ TrainedModel load_base(const std::string& model_directory, const TrainedSource& 
   trained.seed = seed;
   trained.tokenizer = tokenizer_of(source, model_directory);
   trained.chat = chat_of(source, *trained.tokenizer);
-  trained.adapted.model = load_model(base, *trained.tokenizer, seed, labels, new_rows_of(source));
+  trained.adapted.model =
+      load_model(base, *trained.tokenizer, seed, labels, new_rows_of(source), device_for(device, model_directory));
   return trained;
 }
 
-TrainedModel load_plain(const std::string& model_directory, const std::string& dtype) {
+TrainedModel load_plain(const std::string& model_directory, const std::string& dtype, const std::string& device) {
   expect_model_directory(model_directory);
   TrainedModel plain;
   plain.section = {.path = model_directory, .dtype = dtype};
   plain.tokenizer = load_tokenizer(model_directory);
-  plain.adapted.model = load_model(plain.section, *plain.tokenizer, 0, read_model_config(model_directory).labels);
+  plain.adapted.model = load_model(plain.section, *plain.tokenizer, 0, read_model_config(model_directory).labels, {},
+                                   device_for(device, model_directory));
   plain.line = "model " + model_directory;
   return plain;
 }
 
 TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path,
-                          const std::vector<std::string>& ignored_options) {
-  return load_trained(find_trained(run_or_adapter, ignored_options), model_path);
+                          const std::vector<std::string>& ignored_options, const std::string& device) {
+  return load_trained(find_trained(run_or_adapter, ignored_options), model_path, device);
 }
 
-TrainedModel load_trained(const TrainedSource& source, const std::string& model_path) {
+TrainedModel load_trained(const TrainedSource& source, const std::string& model_path, const std::string& device) {
   const std::string base = model_path.empty() ? source.base_model : model_path;
   TrainedModel trained = load_base(base, source, source.recipe ? source.recipe->model : ModelSection{},
-                                   source.recipe ? source.recipe->training.seed : 0, labels_of(source, base));
+                                   source.recipe ? source.recipe->training.seed : 0, labels_of(source, base), device);
   trained.adapted = load_trained_into(source, trained.adapted.model);
   trained.line = (source.recipe ? "checkpoint " : "adapter ") + source.directory.string();
   return trained;

@@ -25,9 +25,14 @@ LabelNames head_names(const Recipe& recipe, const Labels& labels);
 
 // Loads the network of a `model` section. The tokenizer may have ids for which it has no row. With labels it is a
 // classifier, whose head is fresh unless the directory has one. A section with new_tokens gets rows for those of
-// `tokenizer`; else `new_rows` says which rows are added.
+// `tokenizer`; else `new_rows` says which rows are added. The device is the caller's choice, not the section's.
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
-                                             const LabelNames& labels = {}, const NewRows& new_rows = {});
+                                             const LabelNames& labels = {}, const NewRows& new_rows = {},
+                                             at::Device device = at::kCPU);
+
+// The device of such a name for the model of a directory. auto: the first GPU whose free memory has room for its weights
+// and for what an answer takes beside them, else the CPU. Throws as named_device does.
+at::Device device_for(const std::string& name, const std::string& model_directory);
 
 // "llama, 5 layers, hidden 64, vocabulary 512, float32"
 std::string model_line(const LlamaForCausalLM& model);
@@ -50,17 +55,20 @@ ExportSource export_source(const TrainedModel& trained, const ExportOptions& opt
 // The base of `source` in that directory, with the tokens and rows that it adds: no adapter yet. ModelError where it is
 // not a directory.
 TrainedModel load_base(const std::string& model_directory, const TrainedSource& source,
-                       const ModelSection& section = {}, uint64_t seed = 0, const LabelNames& labels = {});
+                       const ModelSection& section = {}, uint64_t seed = 0, const LabelNames& labels = {},
+                       const std::string& device = "cpu");
 
-// A model's directory as it is, without an adapter: a language model or a classifier.
-TrainedModel load_plain(const std::string& model_directory, const std::string& dtype = "auto");
+// A model's directory as it is, without an adapter: a language model or a classifier. `device`: see device_for().
+TrainedModel load_plain(const std::string& model_directory, const std::string& dtype = "auto",
+                        const std::string& device = "cpu");
 
 // From what a person names as RUN_OR_ADAPTER: a run directory (its newest whole checkpoint, or the best one where the
 // recipe says keep_best), one of its checkpoints, or a PEFT adapter directory. `model_path` overrides where the base
-// is; `ignored_options`: see read_peft_config().
+// is; `ignored_options`: see read_peft_config(). The device is not the one that the run was trained on.
 TrainedModel load_trained(const std::string& run_or_adapter, const std::string& model_path,
-                          const std::vector<std::string>& ignored_options = {});
+                          const std::vector<std::string>& ignored_options = {}, const std::string& device = "cpu");
 // The same, of a source that find_trained() returned.
-TrainedModel load_trained(const TrainedSource& source, const std::string& model_path);
+TrainedModel load_trained(const TrainedSource& source, const std::string& model_path,
+                          const std::string& device = "cpu");
 
 }  // namespace lora

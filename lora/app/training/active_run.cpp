@@ -1,6 +1,7 @@
 #include "lora/app/training/active_run.h"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "lora/app/data/prepared_data.h"
@@ -9,12 +10,14 @@
 #include "lora/app/training/data_record.h"
 #include "lora/app/training/machine.h"
 #include "lora/app/training/reference_cache.h"
+#include "lora/app/training/run_page.h"
 #include "lora/app/training/signals.h"
 #include "lora/checkpoints/training_state.h"
 #include "lora/data/chat_template.h"
 #include "lora/data/template_files.h"
 #include "lora/inference/generation.h"
 #include "lora/log/log.h"
+#include "lora/terminal/busy.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "models/base/numbers.h"
@@ -34,6 +37,25 @@ void save_others(std::vector<ActiveRun>& runs, const ActiveRun& failed) {
   }
 }
 
+// The seconds that `work` takes, while a line says that it goes on.
+template <typename Work>
+double timed(const std::string& title, const RunOptions& options, const Work& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  Busy busy(title, console(!options.together));
+  work(busy);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+std::string named(const std::string& adapter, const std::string& work) {
+  return adapter.empty() ? work : adapter + ": " + work;
+}
+
+// How often something is due in the steps after `done`, every so many of them and after the last.
+int64_t times_due(int64_t done, int64_t total, int64_t every) {
+  if (done >= total) return 0;
+  return every == 0 ? 1 : total / every - done / every + (total % every != 0 ? 1 : 0);
+}
+
 [[noreturn]] void throw_named(const NumericsError& error, const std::string& name) {
   throw NumericsError("adapter '" + name + "': " + without_component(error));
 }
@@ -51,7 +73,7 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
     questions_ = load_questions(recipe().data, prepared.data->config.validation, *prepared.tokenizer,
                                 recipe().evaluation.exact_match);
   }
-  reference_report_ = prepare_references(planned_);
+  timed(named(name(), "reference"), prepared.options, [&](Busy&) { reference_report_ = prepare_references(planned_); });
   if (const auto& checkpoint = directory().resume_from()) {
     read_training_state(checkpoint->directory, planned_.adapted, trainer());
     if (prepared.streams()) {
@@ -61,15 +83,50 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
     resumed_step_ = saved_step_ = trainer().progress().step;
     epoch_ = trainer().rows().epochs_done();
   }
-  if (!directory().resume_from() && !questions_.empty()) before_ = generate_answers();
+  if (!directory().resume_from() && !questions_.empty()) {
+    answer_seconds_ =
+        timed(named(name(), "answers before training"), prepared.options, [&](Busy&) { before_ = generate_answers(); });
+  }
+  RunRecord record;  // made before begin(), while the checkpoint that the run continues from is there
+  if (directory().writes()) record = record_of_start(planned_, directory().path().lexically_normal().string());
   directory().begin(recipe());
+  begin_page(std::move(record));
   if (directory().resume_from()) prune();  // the run may have been killed before it did
   if (before_) write_answers(*before_, 0, 0.0);
-  peak_flops_ = measured_peak(planned_.model().dtype());
+  peak_flops_ = measured_peak(planned_.model().device(), planned_.model().dtype());
+}
+
+void ActiveRun::begin_page(RunRecord record) {
+  LivePage* page = directory().page();
+  if (!page) return;
+  page->record() = std::move(record);
+  if (before_) page->record().samples = report_samples(questions_, &*before_, nullptr);
+  if (directory().resume_from()) page->record().samples = page->earlier_samples();
+  page->record().labels = planned_.prepared.labels.names();
+  page->write();
+}
+
+void ActiveRun::write_page(const std::string& state, const Answers* after, const Evaluation* classified) {
+  LivePage* page = directory().page();
+  if (!page) return;
+  RunRecord& record = page->record();
+  record.state = state;
+  if (after) {
+    // A resumed run has the answers from before training from its earlier page.
+    const std::vector<ReportSample> earlier = std::move(record.samples);
+    record.samples = report_samples(questions_, before_ ? &*before_ : nullptr, after);
+    for (size_t i = 0; !before_ && i < std::min(earlier.size(), record.samples.size()); ++i) {
+      if (earlier[i].prompt == record.samples[i].prompt) record.samples[i].before = earlier[i].before;
+    }
+  }
+  if (classified) record.confusion = report_confusion(classified->confusion);
+  page->write();
 }
 
 Answers ActiveRun::answer(int64_t step, double epoch) {
-  Answers answers = generate_answers();
+  Answers answers;
+  timed(named(name(), "answers after training"), planned_.prepared.options,
+        [&](Busy&) { answers = generate_answers(); });
   write_answers(answers, step, epoch);
   return answers;
 }
@@ -102,13 +159,24 @@ void ActiveRun::write_answers(const Answers& answers, int64_t step, double epoch
                                 static_cast<int64_t>(questions_.size()));
 }
 
+void ActiveRun::expect_work(ProgressDisplay& display) const {
+  const TrainingConfig& training = recipe().training;
+  const int64_t done = trainer().progress().step, total = trainer().total_steps();
+  if (trainer().has_validation())
+    display.expect(named(name(), "validation"), times_due(done, total, training.eval_every));
+  display.expect(named(name(), "checkpoint"), times_due(done, total, training.checkpoint_every));
+  if (questions_.empty()) return;
+  display.expect(named(name(), "answers"), before_ ? 2 : 1);
+  if (before_) display.spent(named(name(), "answers"), answer_seconds_);
+}
+
 void ActiveRun::step(ProgressDisplay& display) {
   planned_.activate();
   LoopEvents events;
   events.on_step = [&](const StepMetrics& metrics) {
     epoch_ = metrics.epoch;
-    directory().write_step(metrics, peak_flops_);
-    display.step(progress_step(metrics, name()));
+    directory().write_step(metrics, peak_flops_, planned_.model().device());
+    display.step(progress_step(metrics, planned_.model().device(), name()));
     if (!planned_.prepared.options.profile) return;
     // The first step also touches every weight for the first time.
     if (profile_->steps++ == 0) {
@@ -122,7 +190,21 @@ void ActiveRun::step(ProgressDisplay& display) {
     directory().write_evaluation(trainer().progress(), epoch_, evaluation);
     display.note(evaluation_line(evaluation, best, name()));
   };
-  events.save = [&] { save(); };
+  const RunOptions& options = planned_.prepared.options;
+  events.evaluate = [&] {
+    display.clear();
+    Evaluation evaluation;
+    const std::string work = named(name(), "validation");
+    display.spent(work, timed(work, options, [&](Busy& busy) {
+                    evaluation = trainer().evaluate([&](int64_t done, int64_t all) { busy.at(done, all); });
+                  }));
+    return evaluation;
+  };
+  events.save = [&] {
+    display.clear();
+    const std::string work = named(name(), "checkpoint");
+    display.spent(work, timed(work, options, [&](Busy&) { save(); }));
+  };
   events.stop_requested = [&] {
     stop_signal_ = agree_on_signal(trainer().replicas(), stop_signal());
     return stop_signal_ != 0;
@@ -170,7 +252,8 @@ void train(std::vector<ActiveRun>& runs) {
     total += run.trainer().total_steps();
   }
   const bool launched = runs.front().planned().prepared.options.together;
-  ProgressDisplay display(done, total, /*redraws=*/!launched);
+  ProgressDisplay display(done, total, console(!launched));
+  for (const ActiveRun& run : runs) run.expect_work(display);
   const auto unfinished = [](const ActiveRun& run) { return !run.end(); };
   while (std::ranges::any_of(runs, unfinished)) {
     for (ActiveRun& run : runs) {

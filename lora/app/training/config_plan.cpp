@@ -48,7 +48,7 @@ std::string config_plan(const Recipe& recipe) {
             with_commas(training.max_length) + " tokens that use every id\n";
   }
   const int64_t machine = machine_memory_bytes();
-  const MemoryPlan plan = plan_memory(*model, groups, training, need, machine);
+  const MemoryPlan plan = plan_memory(*model, groups, training, need, {machine});
 
   text += "Model       " + directory.string() + ": " + model_line(*model) + "\n";
   if (const auto quantized = quantized_modules(*model); !quantized.empty()) {

@@ -1,11 +1,15 @@
 #include "lora/app/training/finish.h"
 
+#include <algorithm>
+
+#include "lora/adapters/registry.h"
 #include "lora/app/data/cleaning_report.h"
 #include "lora/app/data/data_report.h"
 #include "lora/app/source/merging.h"
 #include "lora/app/training/confusion_report.h"
 #include "lora/app/training/report.h"
 #include "lora/checkpoints/training_state.h"
+#include "lora/terminal/busy.h"
 #include "lora/terminal/text.h"
 
 namespace lora {
@@ -23,6 +27,9 @@ std::string stream_report(const PreparedRun& run) {
 std::string profile_report(const ActiveRun& run) {
   const StepProfile& profile = run.profile();
   if (profile.steps < 2) return "";
+  if (!run.planned().model().device().is_cpu()) {
+    return "\nNo profile   --profile measures the CPU's work; a GPU computes while the CPU goes on\n";
+  }
   return "\n" + profile_table(profile.times, profile.steps - 1, profile.seconds, run.peak_flops()) + "\n";
 }
 
@@ -58,6 +65,35 @@ std::string take_best_weights(ActiveRun& run) {
          " of " + fixed(by == "loss" || progress.best_loss > 0 ? progress.best_loss : -progress.best_loss, 4) + "\n";
 }
 
+// A text as one word of a shell's command line (bash, zsh, fish's strings apart); empty where it is long.
+std::string shell_word(const std::string& text) {
+  constexpr size_t kMost = 90;
+  if (text.empty() || text.size() > kMost) return "";
+  std::string word = "$'";
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 && c != '\n') return "";
+    word += c == '\n' ? "\\n" : c == '\'' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+  }
+  return word + "'";
+}
+
+// The command that a person tries the result with, the last line of a run. Empty where no program answers with it.
+std::string try_line(const ActiveRun& run) {
+  const Recipe& recipe = run.recipe();
+  const PreparedRun& prepared = run.planned().prepared;
+  if (!run.directory().writes() || recipe.training.objective == "reward") return "";
+  std::string model = run.directory().path().string();
+  if (find_method(recipe.adapter.method).trains_network) {
+    if (std::ranges::count(recipe.exports, "huggingface") == 0) return "";
+    model += "/" + export_format("huggingface").default_name;
+  }
+  const std::string command = "Try it: " + prepared.options.programs;
+  if (recipe.model.head != Head::kNone) return command + "lora-classify " + model + " 'A text'";
+  if (prepared.chat) return command + "lora-generate " + model + " --chat --interactive";
+  const std::string prompt = run.questions().empty() ? "" : shell_word(strip(run.questions().front().text));
+  return command + "lora-generate " + model + (prompt.empty() ? " --interactive" : " --prompt " + prompt);
+}
+
 std::string write_exports(const ActiveRun& run) {
   if (!run.directory().writes()) return "";
   const Recipe& recipe = run.recipe();
@@ -65,6 +101,8 @@ std::string write_exports(const ActiveRun& run) {
   for (const std::string& name : recipe.exports) {
     const auto output = run.directory().path() / export_format(name).default_name;
     const BaseSource base{recipe.model, recipe.training.seed};
+    const Busy busy((run.name().empty() ? "" : run.name() + ": ") + "writing " + output.filename().string(),
+                    console(!run.planned().prepared.options.together));
     written.push_back({"wrote", output.string(),
                        write_export(name, run.planned().export_source(), base, MergeInto::kOriginal, output)});
   }
@@ -79,7 +117,10 @@ std::string write_exports(const ActiveRun& run) {
 std::string finish(ActiveRun& run) {
   run.planned().activate();
   std::string text = profile_report(run) + end_report(run);
-  if (run.end() == LoopEnd::kStopped) return text;
+  if (run.end() == LoopEnd::kStopped) {
+    run.write_page("stopped", nullptr, nullptr);
+    return text;
+  }
   const PreparedRun& prepared = run.planned().prepared;
   if (const int64_t skipped = run.trainer().progress().skipped_steps; skipped > 0) {
     text += std::to_string(skipped) + " of " + std::to_string(run.trainer().progress().step) +
@@ -88,19 +129,24 @@ std::string finish(ActiveRun& run) {
   if (prepared.streams()) text += stream_report(prepared) + "\n";
   const std::string best = take_best_weights(run);
   text += best;
+  std::optional<Answers> after;
+  std::optional<Evaluation> classified;
   if (!run.questions().empty()) {
-    const Answers after = run.answer(run.trainer().progress().step, run.epoch());
+    after = run.answer(run.trainer().progress().step, run.epoch());
     const auto& before = run.answers_before();
-    text +=
-        "\n" + answers_report(run.questions(), before ? &*before : nullptr, after, run.recipe().evaluation.show) + "\n";
+    text += "\n" + answers_report(run.questions(), before ? &*before : nullptr, *after, run.recipe().evaluation.show) +
+            "\n";
   }
   if (run.trainer().has_validation() && !prepared.labels.empty()) {
     // There is no evaluation of these weights where they are the best ones, or a finished run was resumed.
     const bool known = best.empty() && run.evaluation();
-    const Evaluation evaluation = known ? *run.evaluation() : run.trainer().evaluate();
-    text += "\n" + confusion_report(evaluation.confusion, prepared.labels.names()) + "\n";
+    classified = known ? *run.evaluation() : run.trainer().evaluate();
+    text += "\n" + confusion_report(classified->confusion, prepared.labels.names()) + "\n";
   }
-  return text + write_exports(run);
+  text += write_exports(run);
+  run.write_page(run.end() == LoopEnd::kDone ? "done" : "ended early", after ? &*after : nullptr,
+                 classified ? &*classified : nullptr);
+  return text + try_line(run);
 }
 
 }  // namespace lora

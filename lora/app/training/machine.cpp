@@ -17,6 +17,7 @@
 #include <map>
 #include <string>
 
+#include "models/engine/devices.h"
 #include "models/engine/operations.h"
 
 namespace lora {
@@ -71,7 +72,8 @@ std::string machine_name() {
 
 std::string instruction_set() { return at::get_cpu_capability(); }
 
-int64_t peak_memory_bytes() {
+int64_t peak_memory_bytes(at::Device device) {
+  if (const auto bytes = peak_device_bytes(device)) return *bytes;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;
@@ -110,17 +112,24 @@ void keep_freed_memory() {
 #endif
 }
 
-double measured_peak(at::ScalarType dtype) {
-  const int64_t n = 512, in = 768, out = 2048;
-  const at::Tensor x = at::ones({n, in}, dtype), w = at::ones({out, in}, dtype);
-  at::Tensor y = at::empty({n, out}, dtype);
+double measured_peak(at::Device device, at::ScalarType dtype) {
+  const bool large = device.is_cuda();  // a small product ends before a GPU is busy
+  const int64_t n = large ? 4096 : 512, in = large ? 4096 : 768, out = large ? 4096 : 2048;
+  const auto options = at::TensorOptions(dtype).device(device);
+  const at::Tensor x = at::ones({n, in}, options), w = at::ones({out, in}, options);
+  at::Tensor y = at::empty({n, out}, options);
   const WeightProduct own{.terms = {{x, w, /*transposed=*/true}}, .y = y};
   const Operations* const operations = operations_for(x);
-  const bool takes_own = operations && operations->takes_product(dtype, n, w.sizes());
+  const bool takes_own = device.is_cpu() && operations && operations->takes_product(dtype, n, w.sizes());
+  const auto wait = [&] {
+    if (!device.is_cpu()) y[0][0].item<double>();
+  };
   double best = 0;
   const auto measure = [&](const auto& multiply) {
+    wait();
     const auto start = std::chrono::steady_clock::now();
     multiply();
+    wait();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     best = std::max(best, 2.0 * static_cast<double>(n * in * out) / seconds);
   };

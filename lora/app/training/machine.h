@@ -1,6 +1,7 @@
 #pragma once
 // Facts about the machine and this process.
 
+#include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
@@ -25,8 +26,8 @@ std::string machine_name();
 // The instruction set that LibTorch's kernels take: "AVX512".
 std::string instruction_set();
 
-// The largest resident memory of this process so far, in bytes.
-int64_t peak_memory_bytes();
+// The largest resident memory of this process so far, in bytes; of a GPU what tensors held there at the most.
+int64_t peak_memory_bytes(at::Device device = at::kCPU);
 
 // The memory that this process may use: the machine's, or its control group's limit where that is less; in bytes.
 int64_t machine_memory_bytes();
@@ -46,8 +47,8 @@ void wait_passively(char** argv);
 // pass, and the system clears the same pages for the next one: 2 % of a step, and a higher peak.
 void keep_freed_memory();
 
-// The FLOP/s of the fastest of a few matrix products of the size that training has, LibTorch's and our own: what a step
-// could reach.
-double measured_peak(at::ScalarType dtype);
+// The FLOP/s of the fastest of a few matrix products of the size that training has on that device, LibTorch's and our own:
+// what a step could reach.
+double measured_peak(at::Device device, at::ScalarType dtype);
 
 }  // namespace lora

@@ -9,15 +9,6 @@
 namespace lora {
 namespace {
 
-DataNeed data_need_of(const PlannedRun& run) {
-  DataNeed need = data_need(run.prepared.train(), run.prepared.data->validation);
-  if (run.prepared.streams()) {  // samples that are still to come
-    need.longest = run.recipe().training.max_length;
-    need.distinct = run.model().config().vocab_size;
-  }
-  return need;
-}
-
 // Bytes of the adapter's weights, gradients and two moments, in float32.
 int64_t held_bytes(const PlannedRun& run) {
   int64_t numbers = 0;
@@ -28,6 +19,15 @@ int64_t held_bytes(const PlannedRun& run) {
 }
 
 }  // namespace
+
+DataNeed data_need_of(const PreparedRun& run, int64_t vocabulary) {
+  DataNeed need = data_need(run.train(), run.data->validation);
+  if (run.streams()) {  // samples that are still to come
+    need.longest = run.recipe.training.max_length;
+    need.distinct = vocabulary;
+  }
+  return need;
+}
 
 void PlannedRun::activate() const {
   if (!name().empty()) set->activate(name());
@@ -70,12 +70,12 @@ PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
   return run;
 }
 
-void plan_memory_of(std::vector<PlannedRun>& runs, int64_t machine_bytes) {
+void plan_memory_of(std::vector<PlannedRun>& runs, const MemoryRoom& room) {
   DataNeed all;
   int64_t held = 0;
   std::vector<int64_t> longest;
   for (const PlannedRun& run : runs) {
-    const DataNeed need = data_need_of(run);  // reads all tokens
+    const DataNeed need = data_need_of(run.prepared, run.model().config().vocab_size);
     longest.push_back(need.longest);
     all.samples += need.samples;
     all.tokens += need.tokens;
@@ -87,7 +87,7 @@ void plan_memory_of(std::vector<PlannedRun>& runs, int64_t machine_bytes) {
     run.need = all;
     run.need.longest = longest[i];
     run.activate();
-    run.plan = plan_memory(run.model(), run.trainer->groups(), run.recipe().training, run.need, machine_bytes,
+    run.plan = plan_memory(run.model(), run.trainer->groups(), run.recipe().training, run.need, room,
                            held - held_bytes(run) + run.trainer->method_bytes());
     run.trainer->set_plan(run.plan.execution);
   }

@@ -31,11 +31,14 @@ struct PlannedRun {
   ExportSource export_source() const;
 };
 
+// What a run's data asks for; reads all of its tokens.
+DataNeed data_need_of(const PreparedRun& run, int64_t vocabulary);
+
 // Injects the run's adapter: under its name into the set, or into the set's model where it has no name. Throws as
 // inject does, and where an export of the recipe cannot be written of such a model.
 PlannedRun adapt(PreparedRun prepared, AdapterSet& set);
 
 // Plans each run's passes beside what the other runs hold. The largest plan is the process's peak.
-void plan_memory_of(std::vector<PlannedRun>& runs, int64_t machine_bytes);
+void plan_memory_of(std::vector<PlannedRun>& runs, const MemoryRoom& room);
 
 }  // namespace lora

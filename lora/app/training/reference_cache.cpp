@@ -46,7 +46,8 @@ std::string start_of(const PlannedRun& run) {
                 std::to_string(recipe.training.preference.share_prompt) + " " +
                 std::to_string(static_cast<int>(recipe.training.preference.loss)) + " " + std::to_string(plan.tokens) +
                 " " + std::to_string(plan.fused) + " " + recipe.adapter.method + " " + recipe.adapter.init + " " +
-                std::to_string(recipe.adapter.use_rslora));
+                std::to_string(recipe.adapter.use_rslora) +
+                (run.model().device().is_cpu() ? "" : " on " + run.model().device().str()));
   // Of an adapter also what is not trained: its scale, and a frozen A.
   for (const AdaptedModule& module : run.adapted.modules) {
     add(hash, module.path + " " + std::to_string(module.layer->rank()) + " " + std::to_string(module.layer->alpha()));

@@ -9,6 +9,7 @@
 #include "lora/app/training/confusion_report.h"
 #include "lora/app/training/machine.h"
 #include "lora/terminal/text.h"
+#include "models/engine/aten/flash_attention.h"
 
 namespace lora {
 namespace {
@@ -24,7 +25,7 @@ std::string labelled(const std::string& adapter) { return adapter.empty() ? "" :
 
 }  // namespace
 
-std::string adaptation_table(const AdaptedModel& adapted) {
+TextTable adapted_kinds(const AdaptedModel& adapted) {
   struct Kind {
     std::string name, rank, alpha, shape;
     int64_t modules = 0, parameters = 0;
@@ -41,13 +42,24 @@ std::string adaptation_table(const AdaptedModel& adapted) {
     ++same->modules;
     for (const at::Tensor& tensor : layer.parameters()) same->parameters += tensor.requires_grad() ? tensor.numel() : 0;
   }
-  std::vector<std::vector<std::string>> rows;
-  if (!kinds.empty()) rows.push_back({"adapted", "modules", "rank", "alpha", "shape", "trained"});
+  TextTable content{{}, {false, true, true, true, true, true}};
+  if (!kinds.empty()) content.rows.push_back({"adapted", "modules", "rank", "alpha", "shape", "trained"});
   for (const Kind& kind : kinds) {
-    rows.push_back(
+    content.rows.push_back(
         {kind.name, std::to_string(kind.modules), kind.rank, kind.alpha, kind.shape, with_commas(kind.parameters)});
   }
-  std::string text = table(rows, {false, true, true, true, true, true});
+  return content;
+}
+
+std::string trained_line(const AdaptedModel& adapted) {
+  const double share =
+      100.0 * static_cast<double>(adapted.trainable_parameters) / static_cast<double>(adapted.total_parameters);
+  return with_commas(adapted.trainable_parameters) + " of " + with_commas(adapted.total_parameters) +
+         " parameters are trained (" + fixed(share, share < 1 ? 3 : 1) + " %)";
+}
+
+std::string adaptation_table(const AdaptedModel& adapted) {
+  std::string text = table(adapted_kinds(adapted));
   if (adapted.embedding) {
     text += "  " + std::string(kEmbeddingPath) + ": " + adapted.embedding->description() +
             (adapted.tied_head ? ", for the head too, which is tied to it" : "") + "\n";
@@ -58,11 +70,7 @@ std::string adaptation_table(const AdaptedModel& adapted) {
   std::vector<std::vector<std::string>> saved_rows;
   if (!saved.empty()) saved_rows.push_back({"trained whole", "modules"});
   for (const auto& [name, count] : saved) saved_rows.push_back({name, std::to_string(count)});
-  text += table(saved_rows, {false, true});
-  const double share =
-      100.0 * static_cast<double>(adapted.trainable_parameters) / static_cast<double>(adapted.total_parameters);
-  return text + "  " + with_commas(adapted.trainable_parameters) + " of " + with_commas(adapted.total_parameters) +
-         " parameters are trained (" + fixed(share, share < 1 ? 3 : 1) + " %)\n";
+  return text + table(saved_rows, {false, true}) + "  " + trained_line(adapted) + "\n";
 }
 
 std::string dataset_line(const Dataset& dataset) {
@@ -124,6 +132,21 @@ std::string profile_table(const WorkTimes& times, int64_t steps, double seconds,
          " GFLOP/s, measured on a product of this machine's and this dtype\n";
 }
 
+namespace {
+
+// On a GPU: what computes attention.
+std::string attention_note(const LlamaForCausalLM& model) {
+  if (model.device().is_cpu()) return "";
+  for (const auto& layer : model.model->layers) {
+    const std::string problem = aten::flash_attention_problem(model.device(), model.dtype(), layer->structure().heads,
+                                                              layer->structure().scores);
+    if (!problem.empty()) return "; attention without flash attention, as " + problem;
+  }
+  return "; flash attention";
+}
+
+}  // namespace
+
 std::string layers_line(const LlamaForCausalLM& model, ExecutionPlan plan) {
   std::map<std::string, std::vector<size_t>> plain;  // why -> layers
   const auto& layers = model.model->layers;
@@ -145,6 +168,7 @@ std::string layers_line(const LlamaForCausalLM& model, ExecutionPlan plan) {
     if (which.size() > 1) range += run ? " to " + std::to_string(which.back()) : " and others";
     reasons += "; plain: " + (which.size() == layers.size() ? "all" : range) + ", as " + why;
   }
+  reasons += attention_note(model);
   if (!model.unadapted_head_weight().defined()) reasons += "; the head is adapted: plain, with all logits at once";
   return std::to_string(layers.size() - count) + " of " + std::to_string(layers.size()) + " fused" + reasons;
 }
@@ -210,13 +234,17 @@ std::string preference_text(const Measures& measures) {
 
 }  // namespace
 
-ProgressStep progress_step(const StepMetrics& metrics, const std::string& adapter) {
+ProgressStep progress_step(const StepMetrics& metrics, at::Device device, const std::string& adapter) {
   return {.number = metrics.step,
           .tokens = metrics.tokens,
           .seconds = metrics.seconds,
-          .before = labelled(adapter) + "loss " + fixed(metrics.loss, 4) + preference_text(metrics.measures) + "  lr " +
-                    as_scientific(metrics.lr) + (metrics.skipped ? "  skipped: not finite" : ""),
-          .after = as_bytes(peak_memory_bytes())};
+          .before = labelled(adapter) + "loss " + fixed(metrics.loss, 4) + preference_text(metrics.measures),
+          .after = as_bytes(peak_memory_bytes(device)),
+          .loss = metrics.loss,
+          .detail = "lr " + as_scientific(metrics.lr) +
+                    (metrics.overflowed ? "  skipped: loss scale halved"
+                     : metrics.skipped  ? "  skipped: not finite"
+                                        : "")};
 }
 
 std::string evaluation_line(const Evaluation& evaluation, bool best, const std::string& adapter) {

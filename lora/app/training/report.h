@@ -8,14 +8,20 @@
 #include "lora/data/dataset.h"
 #include "lora/inference/exact_match.h"
 #include "lora/terminal/progress.h"
+#include "lora/terminal/text.h"
 #include "lora/training/memory_plan.h"
 #include "lora/training/trainer.h"
 
 namespace lora {
 
-// One line a kind of module, layers counted together: what was adapted, rank, α, shape and parameters; then the
-// trainable share.
+// One row a kind of module, layers counted together: what was adapted, rank, α, shape and parameters. Empty where
+// no module is adapted.
+TextTable adapted_kinds(const AdaptedModel& adapted);
+
+// The same as text, with what is trained besides, and the trainable share.
 std::string adaptation_table(const AdaptedModel& adapted);
+// "49,152 of 623,488 parameters are trained (7.9 %)"
+std::string trained_line(const AdaptedModel& adapted);
 
 // "7,473 samples, 1,204,113 tokens, 901,113 of them trained; 3 cut at max_length, 1 dropped"
 std::string dataset_line(const Dataset& dataset);
@@ -44,7 +50,7 @@ std::string answers_report(const std::vector<Question>& questions, const Answers
 
 // A step as the progress display shows it. Where several adapters are trained, `adapter` is the name of the one that
 // the step was for; otherwise it is empty.
-ProgressStep progress_step(const StepMetrics& metrics, const std::string& adapter = "");
+ProgressStep progress_step(const StepMetrics& metrics, at::Device device, const std::string& adapter = "");
 
 // "validation loss 1.2345  perplexity 3.437  (best so far)"
 std::string evaluation_line(const Evaluation& evaluation, bool best, const std::string& adapter = "");

@@ -17,10 +17,12 @@ namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 // What a run writes while it trains. Its exports stay in place: each is replaced when the new one is whole.
-constexpr std::array kFilesOfRun = {"recipe.yaml", "metrics.jsonl", "checkpoints"};
+constexpr std::array kFilesOfRun = {"recipe.yaml", "metrics.jsonl", kReportFile, "tensorboard", "checkpoints"};
+// Of these the ones that tell of a run: a page alone may be someone's copy.
+constexpr std::array kSignsOfRun = {"recipe.yaml", "metrics.jsonl", "checkpoints"};
 
 bool holds_run(const fs::path& path) {
-  return std::ranges::any_of(kFilesOfRun, [&](const char* name) { return fs::exists(path / name); });
+  return std::ranges::any_of(kSignsOfRun, [&](const char* name) { return fs::exists(path / name); });
 }
 
 // The checkpoints last: until they are moved, --resume finds them.
@@ -41,8 +43,8 @@ void remove_leftovers_of(const fs::path& path) {
   std::vector<fs::path> leftovers;
   for (const auto& item : fs::directory_iterator(path)) {
     const std::string name = item.path().filename().string();
-    if (name.starts_with(".recipe.yaml.tmp-") || name.starts_with(".metrics.jsonl.tmp-")) {
-      leftovers.push_back(item.path());
+    for (const char* file : kFilesOfRun) {
+      if (name.starts_with("." + std::string(file) + ".tmp-")) leftovers.push_back(item.path());
     }
   }
   for (const fs::path& leftover : leftovers) fs::remove(leftover);
@@ -114,9 +116,13 @@ void RunDirectory::begin(const Recipe& recipe) {
   write_file_atomically(path_ / "recipe.yaml", to_yaml(recipe));
   drop_rows_after(path_ / "metrics.jsonl", resume_from_ ? resume_from_->step : -1);
   metrics_ = std::make_unique<MetricsFile>(path_ / "metrics.jsonl");
+  page_ = std::make_unique<LivePage>(path_);
+  if (std::ranges::count(recipe.logging, "tensorboard") > 0) {
+    events_ = std::make_unique<EventFile>(path_ / "tensorboard", resume_from_ ? resume_from_->step : 0);
+  }
 }
 
-void RunDirectory::write_step(const StepMetrics& metrics, double peak_flops) {
+void RunDirectory::write_step(const StepMetrics& metrics, double peak_flops, at::Device device) {
   ordered_json row = {
       {"step", metrics.step},
       {"epoch", metrics.epoch},
@@ -127,8 +133,9 @@ void RunDirectory::write_step(const StepMetrics& metrics, double peak_flops) {
       {"supervised_tokens", metrics.supervised_tokens},
       {"tokens_per_second", static_cast<double>(metrics.tokens) / metrics.seconds},
       {"mfu", metrics.flops / metrics.seconds / peak_flops},
-      {"peak_memory_bytes", peak_memory_bytes()},
+      {"peak_memory_bytes", peak_memory_bytes(device)},
   };
+  if (metrics.loss_scale > 0) row["loss_scale"] = metrics.loss_scale;
   if (metrics.skipped) row["skipped"] = true;
   for (const Measures::Mean& mean : metrics.measures.means()) row[mean.name] = mean.value();
   row.update(metrics.method);
@@ -155,7 +162,10 @@ void RunDirectory::write_exact_match(int64_t step, double epoch, double loss, in
 }
 
 void RunDirectory::append(const ordered_json& row) {
-  if (writes_) metrics_->append(row.dump());
+  if (!writes_) return;
+  metrics_->append(row.dump());
+  page_->add(row);
+  if (events_) events_->add(row);
 }
 
 void RunDirectory::write_checkpoint(int64_t step, const std::function<void(const fs::path&)>& fill) {

@@ -13,6 +13,8 @@
 #include "lora/checkpoints/run_lock.h"
 #include "lora/checkpoints/store.h"
 #include "lora/recipe/recipe.h"
+#include "lora/report/event_file.h"
+#include "lora/report/live_page.h"
 #include "lora/training/trainer.h"
 
 namespace lora {
@@ -48,10 +50,14 @@ class RunDirectory {
   // of another key that has a part in training is reported in `warnings`.
   void expect_same_run(const Recipe& recipe);
   // Removes what a killed process left, moves an earlier run aside (kRestart), writes recipe.yaml and opens
-  // metrics.jsonl, without the rows after the checkpoint's step. A copy of the checkpoint is gone afterwards.
+  // metrics.jsonl, without the rows after the checkpoint's step, report.html and what recipe.logging asks for. A copy of the checkpoint is gone
+  // afterwards.
   void begin(const Recipe& recipe);
 
-  void write_step(const StepMetrics& metrics, double peak_flops);
+  // report.html, which follows the metrics. Null before begin() and where this process does not write.
+  LivePage* page() { return page_.get(); }
+
+  void write_step(const StepMetrics& metrics, double peak_flops, at::Device device);
   // With accuracy and macro-F1 for a classifier, perplexity for a language model.
   void write_evaluation(const Progress& progress, double epoch, const Evaluation& evaluation);
   // An evaluation row that also says how many held-out rows were answered exactly.
@@ -73,6 +79,8 @@ class RunDirectory {
   std::optional<Checkpoint> resume_from_;
   std::vector<std::string> warnings_;
   std::unique_ptr<MetricsFile> metrics_;
+  std::unique_ptr<LivePage> page_;
+  std::unique_ptr<EventFile> events_;  // null where the recipe does not ask for them
 };
 
 }  // namespace lora

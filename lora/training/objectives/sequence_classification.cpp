@@ -2,6 +2,7 @@
 
 #include "lora/training/evaluation.h"
 #include "lora/training/objectives/objectives.h"
+#include "models/engine/devices.h"
 
 namespace lora {
 namespace {
@@ -20,10 +21,10 @@ class SequenceClassification final : public Objective {
     const TrainBatch batch = pass_batch(model, input.data, input.pass);
     const at::Tensor ends = (batch.targets != kIgnoredTarget).nonzero().squeeze(1);
     const at::Tensor expected = batch.targets.index_select(0, ends);
-    const at::Tensor logits = model.logits_at(batch.tokens, ends, input.plan);
-    const at::Tensor labels = expected.cpu(), predicted = logits.argmax(1).cpu();
-    for (int64_t i = 0; i < labels.size(0); ++i) {
-      evaluation.confusion.add(labels.const_data_ptr<int64_t>()[i], predicted.const_data_ptr<int64_t>()[i]);
+    const at::Tensor logits = model.logits_at(batch.tokens, on_device(ends, model.device()), input.plan).cpu();
+    const at::Tensor predicted = logits.argmax(1);
+    for (int64_t i = 0; i < expected.size(0); ++i) {
+      evaluation.confusion.add(expected.const_data_ptr<int64_t>()[i], predicted.const_data_ptr<int64_t>()[i]);
     }
     evaluation.loss += at::cross_entropy_loss(logits, expected, /*weight=*/{}, at::Reduction::Sum).item<double>() /
                        static_cast<double>(whole.terms.tokens);

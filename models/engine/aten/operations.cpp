@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "models/engine/aten/flash_attention.h"
 #include "models/engine/conventions.h"
 
 namespace lora::aten {
@@ -124,6 +125,19 @@ at::Tensor dropout(const at::Tensor& x, double p, uint64_t key) {
   const auto threshold = static_cast<int64_t>(dropout_threshold(static_cast<float>(p)));
   return (from.flatten() * (at::bitwise_right_shift(h, 1) >= threshold).to(from.scalar_type()) / (1 - p))
       .view(x.sizes());
+}
+
+AttentionResult packed_attention(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+                                 const AttentionScores& scores) {
+  return (flash_attends(qkv, sequences, layout, scores) ? flash_attention : plain_attention)(qkv, sequences, layout,
+                                                                                             scores);
+}
+
+at::Tensor packed_attention_backward(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+                                     const AttentionScores& scores, const AttentionResult& result,
+                                     const at::Tensor& dout) {
+  const bool flash = flash_attends(qkv, sequences, layout, scores);
+  return (flash ? flash_attention_backward : plain_attention_backward)(qkv, sequences, layout, scores, result, dout);
 }
 
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets, bool gradient) {

@@ -55,8 +55,8 @@ void for_sequences(const Sequences& sequences, F f) {
 
 }  // namespace
 
-AttentionResult packed_attention(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
-                                 const AttentionScores& scores) {
+AttentionResult plain_attention(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+                                const AttentionScores& scores) {
   AttentionResult result{at::empty({qkv.size(0), layout.heads * layout.dim}, qkv.options()),
                          at::empty({layout.heads, qkv.size(0)}, qkv.options().dtype(wide_dtype(qkv.scalar_type())))};
   for_sequences(sequences, [&](int64_t begin, int64_t length, int64_t known) {
@@ -71,9 +71,9 @@ AttentionResult packed_attention(const at::Tensor& qkv, const Sequences& sequenc
 }
 
 // With P = softmax(S), O = P V: dV = Pᵀ dO and dS = P ⊙ (dO Vᵀ − rowsum(dO ⊙ O)).
-at::Tensor packed_attention_backward(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
-                                     const AttentionScores& scores, const AttentionResult& result,
-                                     const at::Tensor& dout) {
+at::Tensor plain_attention_backward(const at::Tensor& qkv, const Sequences& sequences, const HeadLayout& layout,
+                                    const AttentionScores& scores, const AttentionResult& result,
+                                    const at::Tensor& dout) {
   at::Tensor dqkv = at::empty_like(qkv);
   const int64_t queries = layout.heads * layout.dim;
   for_sequences(sequences, [&](int64_t begin, int64_t length, int64_t known) {
