@@ -11,6 +11,7 @@ function(add_room name)
   add_library(lora::${name} ALIAS ${name})
   set_target_properties(${name} PROPERTIES OUTPUT_NAME lora_${name})
   target_sources(${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${headers})
+  target_compile_features(${name} PUBLIC cxx_std_20)
   target_link_libraries(${name} PUBLIC ${ROOM_LINKS} PRIVATE ${ROOM_PRIVATE})
   lora_compile_options(${name})
   lora_join_sources(${name})
@@ -23,8 +24,13 @@ endfunction()
 
 # add_program(NAME LINKS target...): an executable from NAME.cpp (dashes as underscores) beside it, at the top of the
 # build folder, installed into bin. The target `programs` is all of them.
+#
+# An installed program looks for libraries beside itself (those of a tarball), in the torch of the Python environment that
+# it was installed into (a wheel), in /opt/libtorch (a package), and last where this build has them.
 add_custom_target(programs)
-set(lora_rpath $<TARGET_FILE_DIR:torch>)
+include(GNUInstallDirs)
+set(lora_rpath "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/lora-train" "$ORIGIN/../../torch/lib" /opt/libtorch/lib
+  $<TARGET_FILE_DIR:torch>)
 if(IS_DIRECTORY "${LORA_PARQUET}")
   list(APPEND lora_rpath ${LORA_PARQUET})
 endif()
@@ -38,7 +44,7 @@ function(add_program name)
   lora_compile_options(${name})
   lora_use_pch(${name})
   add_dependencies(programs ${name})
-  install(TARGETS ${name} RUNTIME)
+  install(TARGETS ${name} RUNTIME COMPONENT programs)
 endfunction()
 
 # LORA_JOIN: sources that are compiled as one, since each of them alone reads the same headers first. 0: every source

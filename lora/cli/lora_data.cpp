@@ -1,7 +1,6 @@
 // lora-data report|preview|prepare RECIPE.yaml [key.path=value …]
 
 #include <ATen/Parallel.h>
-#include <unistd.h>
 
 #include "lora/app/data/data_page.h"
 #include "lora/app/data/data_prepare.h"
@@ -70,7 +69,7 @@ int report(const Options& options) {
 }
 
 int preview_rows(Options options) {
-  options.preview.colour = isatty(STDOUT_FILENO) != 0;
+  options.preview.colour = console().colour;
   for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
     say(data_preview(named.recipe, tokenizer, options.preview));
   });
@@ -90,8 +89,8 @@ int prepare(const Options& options) {
 }  // namespace lora
 
 int main(int argc, char** argv) {
-  CLI::App app("Shows, checks and prepares a recipe's data; needs the model's tokenizer, not its weights.",
-               "lora-data");
+  lora::Program app("Shows, checks and prepares a recipe's data; needs the model's tokenizer, not its weights.",
+                    "lora-data");
   app.require_subcommand(1);
   lora::Options options;
   const auto add = [&](const char* name, const char* what) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <csignal>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "lora/adapters/adapter_name.h"
 #include "lora/app/training/machine.h"
 #include "lora/cli/base_options.h"
+#include "lora/cli/line_reader.h"
 #include "lora/cli/program.h"
 #include "lora/data/sample.h"
 #include "lora/data/spelled_tokens.h"
@@ -62,9 +64,20 @@ void use(AdapterSet& set, const std::string& name) {
   }
 }
 
-void print_piece(std::string_view text) {
+volatile std::sig_atomic_t interrupted = 0;
+
+// Ctrl-C ends the answer that is being written. At the prompt it says how the program is left.
+void interrupt_answers() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+}
+
+bool print_piece(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
+  return interrupted == 0;
 }
 
 // Says which prompts have names of special tokens, which are text in them.
@@ -95,6 +108,7 @@ class Answerer {
         tokenizer_(tokenizer),
         config_(config),
         speed_(options.stats || options.chat),
+        system_(!options.system.empty()),
         allow_special_tokens_(options.allow_special_tokens) {
     if (!options.chat) return;
     const auto chat_template = find_chat_template(options.chat_template, tokenizer);
@@ -106,17 +120,23 @@ class Answerer {
   void answer(const std::string& text) {
     if (!allow_special_tokens_) report_spelled(tokenizer_, {text}, conversation_.has_value());
     const StreamedAnswer made = conversation_ ? conversation_->say(*set_.model(), text, print_piece) : continued(text);
-    std::fputs("\n", stdout);
+    std::fputs(interrupted != 0 ? " …\n" : "\n", stdout);
     std::fflush(stdout);
     if (speed_) std::fprintf(stderr, "%s\n", speed_line(made).c_str());
   }
 
   void converse() {
-    for (std::string line; std::getline(std::cin, line);) {
-      if (line.empty()) continue;
-      if (line == "/quit") return;
+    LineReader lines;
+    if (lines.at_terminal()) {
+      interrupt_answers();
+      std::fprintf(stderr, "%s; Ctrl-C stops an answer, /quit or Ctrl-D ends\n", commands().c_str());
+    }
+    while (const auto line = lines.next()) {
+      if (line->empty()) continue;
+      if (*line == "/quit") return;
+      interrupted = 0;
       try {
-        obey(line);
+        obey(*line);
       } catch (const Error& e) {
         std::fprintf(stderr, "%s\n", e.what());
       }
@@ -130,21 +150,32 @@ class Answerer {
                          print_piece);
   }
 
+  std::string commands() const {
+    return std::string("commands are /adapter NAME (or /use), /adapters, ") + (conversation_ ? "/reset, " : "") +
+           "/quit";
+  }
+
+  void say_active() const {
+    std::fprintf(stderr, "%s answers\n", set_.active().empty() ? "the base alone" : set_.active().c_str());
+  }
+
   void obey(const std::string& line) {
     if (line.starts_with("/use ") || line.starts_with("/adapter ")) {
       use(set_, line.substr(line.find(' ') + 1));
       generator_.reset();
       if (conversation_) conversation_->model_changed();
+      say_active();
+    } else if (line == "/adapter" || line == "/use") {
+      say_active();
     } else if (line == "/adapters") {
       for (const std::string& name : set_.names()) std::puts((name + (name == set_.active() ? " *" : "")).c_str());
       std::puts(set_.active().empty() ? "none *" : "none");
       std::fflush(stdout);
     } else if (line == "/reset" && conversation_) {
       conversation_->reset();
+      std::fprintf(stderr, "forgotten%s\n", system_ ? ", but for what the system says" : "");
     } else if (line[0] == '/') {
-      std::fprintf(stderr,
-                   "commands are /adapter NAME (or /use), /adapters, %s/quit; a prompt may begin with a space\n",
-                   conversation_ ? "/reset, " : "");
+      std::fprintf(stderr, "%s; a prompt may begin with a space\n", commands().c_str());
     } else {
       answer(line);
     }
@@ -153,7 +184,7 @@ class Answerer {
   AdapterSet& set_;
   const Tokenizer& tokenizer_;
   const GenerationConfig config_;
-  const bool speed_, allow_special_tokens_;
+  const bool speed_, system_, allow_special_tokens_;
   std::optional<Conversation> conversation_;
   std::optional<Generator> generator_;
 };
@@ -226,7 +257,7 @@ int run(Options options) {
 }  // namespace lora
 
 int main(int argc, char** argv) {
-  CLI::App app("Continues a text with a model, and with adapters on it.", "lora-generate");
+  lora::Program app("Continues a text with a model, and with adapters on it.", "lora-generate");
   lora::Options options;
   lora::add_base_options(app, options.base, options.generation.kv_dtype, options.threads);
   app.add_option("--use", options.use, "Which of the adapters answers, by name; none: the model alone");
@@ -280,6 +311,7 @@ int main(int argc, char** argv) {
   app.add_option(
          "--logprobs", options.log_probabilities,
          "Each row of answers has its tokens with their log-probabilities, and so many of the likeliest instead")
+      ->default_str("")
       ->needs(prompts)
       ->check(CLI::Range(int64_t{0}, int64_t{1000}));
   app.add_option("--seed", sampling.seed, "The same seed, the same text");

@@ -16,8 +16,7 @@ Conversation::Conversation(const Tokenizer& tokenizer, std::shared_ptr<const Cha
   reset();
 }
 
-StreamedAnswer Conversation::say(LlamaForCausalLM& model, const std::string& text,
-                                 const std::function<void(std::string_view text)>& on_text) {
+StreamedAnswer Conversation::say(LlamaForCausalLM& model, const std::string& text, const OnText& on_text) {
   Chat chat = chat_;
   chat.messages.push_back(chat_message("user", text));
   const std::vector<int64_t> prompt = chat_prompt(tokenizer_, *template_, chat);

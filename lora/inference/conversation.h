@@ -17,9 +17,9 @@ class Conversation {
                GenerationConfig config);
 
   // Answers in the context of the whole conversation, and adds the answer to it. The model, the same each time, reads
-  // only the tokens that it does not know yet. If it throws, the conversation is unchanged.
-  StreamedAnswer say(LlamaForCausalLM& model, const std::string& text,
-                     const std::function<void(std::string_view text)>& on_text);
+  // only the tokens that it does not know yet. An answer that on_text ends is part of the conversation as far as it came.
+  // If it throws, the conversation is unchanged.
+  StreamedAnswer say(LlamaForCausalLM& model, const std::string& text, const OnText& on_text);
   // Forgets the conversation, except for the system message.
   void reset();
   // Call this after the model's adapter changes: the next answer reads the whole conversation again.

@@ -22,26 +22,26 @@ std::string rate(int64_t tokens, double time) {
 }  // namespace
 
 StreamedAnswer stream_answer(Generator& generator, const Tokenizer& tokenizer, const std::vector<int64_t>& prompt,
-                             const GenerationConfig& config,
-                             const std::function<void(std::string_view text)>& on_text) {
+                             const GenerationConfig& config, const OnText& on_text) {
   if (prompt.empty()) throw DataError("the prompt is empty; expected at least one token");
   StreamedAnswer answer;
   AnswerText text(tokenizer, prompt, config.stop_texts);
+  bool ended = false;
   const auto show = [&](const std::string& piece) {
-    if (!piece.empty()) on_text(piece);
     answer.text += piece;
+    if (!piece.empty() && !on_text(piece)) ended = true;
   };
   const auto begin = Clock::now();
   auto first = begin;
   const auto on_token = [&](size_t, int64_t id, std::span<const float>) {
     if (answer.written++ == 0) first = Clock::now();
     show(text.add(id));
-    return !text.is_stopped();
+    return !ended && !text.is_stopped();
   };
   answer.read = generator.generate({prompt}, config, on_token).read;
   const auto end = Clock::now();
   if (answer.written == 0) first = end;
-  show(text.rest());
+  if (!ended) show(text.rest());
   answer.read_seconds = seconds(begin, first);
   answer.written_seconds = seconds(first, end);
   return answer;

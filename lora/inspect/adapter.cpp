@@ -102,7 +102,7 @@ class Adapter {
   at::Tensor matrix(const std::string& name) {
     const TensorEntry& entry = file_.entries().at(name);
     if (entry.shape.size() != 2 || !at::isFloatingType(entry.dtype) || entry.begin == entry.end) {
-      odd("'" + name + "' is " + dtype_name(entry.dtype) + " " + c10::str(at::IntArrayRef(entry.shape)) +
+      odd("'" + name + "' is " + written_dtype_name(entry.dtype) + " " + c10::str(at::IntArrayRef(entry.shape)) +
           "; expected a matrix of floating-point numbers");
       return {};
     }
@@ -184,7 +184,7 @@ class Adapter {
     if (zero_b_ > 0) odd("B is zero in " + some(zero_b_) + " pairs: they were not trained and add nothing");
     if (zero_a_ > 0) odd("A is zero in " + some(zero_a_) + " pairs: they add nothing");
     std::set<std::string> dtypes;
-    for (const auto& [name, entry] : file_.entries()) dtypes.insert(dtype_name(entry.dtype));
+    for (const auto& [name, entry] : file_.entries()) dtypes.insert(written_dtype_name(entry.dtype));
     if (dtypes.size() > 1) {
       std::string list;
       for (const std::string& dtype : dtypes) list += (list.empty() ? "" : ", ") + dtype;

@@ -1,8 +1,6 @@
 #include "lora/inspect/inspection.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstdio>
 
 #include "lora/terminal/text.h"
@@ -79,38 +77,6 @@ std::string to_json(const Inspection& inspection) {
   }
   json["odd"] = inspection.odd;
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-std::string sparkline(const std::vector<double>& values, size_t width) {
-  static constexpr std::array<const char*, 8> kBars = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-  const size_t bars = std::min(width, values.size());
-  std::vector<double> means;
-  for (size_t i = 0; i < bars; ++i) {
-    double sum = 0;
-    size_t count = 0;
-    for (size_t j = i * values.size() / bars; j < (i + 1) * values.size() / bars; ++j) {
-      if (!std::isfinite(values[j])) continue;
-      sum += values[j];
-      ++count;
-    }
-    means.push_back(count ? sum / static_cast<double>(count) : std::nan(""));
-  }
-  double low = INFINITY, high = -INFINITY;
-  for (const double mean : means) {
-    if (std::isnan(mean)) continue;
-    low = std::min(low, mean);
-    high = std::max(high, mean);
-  }
-  std::string line;
-  for (const double mean : means) {
-    if (std::isnan(mean)) {
-      line += "!";
-      continue;
-    }
-    const double share = high > low ? (mean - low) / (high - low) : 0;
-    line += kBars[std::min<size_t>(7, static_cast<size_t>(share * 8))];
-  }
-  return line;
 }
 
 }  // namespace lora

@@ -36,7 +36,4 @@ std::string to_text(const Inspection& inspection, size_t most_rows);
 // {"path", "kind", each fact under its key, each table under its key as a list of objects, "odd"}
 std::string to_json(const Inspection& inspection);
 
-// Draws the values as a row of at most `width` bars. Each bar is the mean of its section of the values.
-std::string sparkline(const std::vector<double>& values, size_t width);
-
 }  // namespace lora

@@ -29,7 +29,7 @@ std::string odd_values(const std::string& name, const ValueStats& stats) {
 
 }  // namespace
 
-std::string dtype_name(at::ScalarType dtype) { return std::string(dtype_to_safetensors(dtype)); }
+std::string written_dtype_name(at::ScalarType dtype) { return std::string(dtype_to_safetensors(dtype)); }
 
 int64_t numel(const TensorEntry& entry) {
   int64_t count = 1;
@@ -47,7 +47,7 @@ void describe_tensors(const SafetensorsFiles& files, bool each, bool read_values
   for (const auto& file : files) {
     for (const auto& [name, entry] : file->entries()) {
       if (!names.insert(name).second) inspection.odd.push_back("'" + name + "' stands in two files");
-      const Kind kind{each ? name : kind_of(name), dtype_name(entry.dtype), entry.shape};
+      const Kind kind{each ? name : kind_of(name), written_dtype_name(entry.dtype), entry.shape};
       const std::string key = kind.name + "\n" + kind.dtype + "\n" + c10::str(at::IntArrayRef(kind.shape));
       const auto [row, is_new] = place.emplace(key, kinds.size());
       if (is_new) kinds.push_back(kind);

@@ -13,7 +13,7 @@ namespace lora {
 
 using SafetensorsFiles = std::vector<std::shared_ptr<SafetensorsFile>>;
 
-std::string dtype_name(at::ScalarType dtype);  // "BF16", as the files write it
+std::string written_dtype_name(at::ScalarType dtype);  // "BF16", as the files write it
 int64_t numel(const TensorEntry& entry);
 
 // Adds the parameters, bytes and dtypes as facts, and a table of the tensors. Tensors of one kind share a row

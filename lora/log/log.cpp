@@ -5,6 +5,7 @@
 #include <spdlog/sinks/dist_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
+#include <cstdlib>
 #include <memory>
 
 #include "models/base/error.h"
@@ -18,6 +19,8 @@ struct Log {
     const auto terminal = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
     terminal->set_color(spdlog::level::info, terminal->reset);
     terminal->set_pattern("%T %^%v%$");
+    const char* const no_colour = std::getenv("NO_COLOR");
+    if (no_colour && *no_colour) terminal->set_color_mode(spdlog::color_mode::never);
     outputs->add_sink(terminal);
     logger.flush_on(spdlog::level::info);
   }

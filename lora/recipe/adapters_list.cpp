@@ -15,9 +15,6 @@ namespace {
 
 using Kind = YamlNode::Kind;
 
-constexpr std::array<std::string_view, 5> kOwnSections = {"adapter", "data", "training", "evaluation", "export"};
-// Keys of training that one process, and one base, have only once.
-constexpr std::array<std::string_view, 4> kShared = {"threads", "memory", "memory_limit", "fused"};
 // Keys of one section that take each other's place.
 constexpr std::array<std::pair<const char*, const char*>, 3> kEitherOr = {
     {{"max_steps", "epochs"}, {"warmup_steps", "warmup_ratio"}, {"validation", "validation_split"}}};
@@ -73,7 +70,7 @@ void check_keys(YamlNode& item, const std::string& path, Problems& problems) {
   YamlEntry* training = entry_of(item, "training");
   if (!training) return;
   std::erase_if(training->value.entries, [&](const YamlEntry& entry) {
-    return is_among(kShared, entry.key) &&
+    return is_among(kSharedTraining, entry.key) &&
            refuse(entry, "'" + entry.key + "' in '" + path +
                              ".training' is one for the whole run; expected it in 'training' at the top level");
   });

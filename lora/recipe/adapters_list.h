@@ -13,13 +13,20 @@
 // whole. max_steps and epochs replace each other, and so do warmup_steps and warmup_ratio, and validation and
 // validation_split.
 
+#include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lora/recipe/document.h"
 #include "lora/recipe/problems.h"
 
 namespace lora {
+
+// The sections that an entry may have.
+inline constexpr std::array<std::string_view, 5> kOwnSections = {"adapter", "data", "training", "evaluation", "export"};
+// Keys of training that one process, and one base, have only once.
+inline constexpr std::array<std::string_view, 4> kSharedTraining = {"threads", "memory", "memory_limit", "fused"};
 
 struct NamedTree {
   std::string name;

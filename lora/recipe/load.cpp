@@ -7,6 +7,7 @@
 #include "lora/adapters/registry.h"
 #include "lora/recipe/adapters_list.h"
 #include "lora/recipe/checks.h"
+#include "lora/recipe/convert.h"
 #include "lora/recipe/document.h"
 #include "lora/recipe/fields.h"
 #include "lora/recipe/idle_keys.h"
@@ -15,6 +16,7 @@
 #include "lora/recipe/modules.h"
 #include "lora/recipe/paths.h"
 #include "lora/recipe/problems.h"
+#include "lora/recipe/recipe_text.h"
 #include "lora/training/objective.h"
 #include "models/base/error.h"
 
@@ -138,33 +140,16 @@ class Reader {
   Problems& problems_;
 };
 
-std::string read_text(const std::filesystem::path& file) {
-  constexpr size_t kMost = size_t{1} << 20;
-  std::error_code ignored;
-  if (std::filesystem::is_directory(file, ignored)) {
-    throw RecipeError(file.string() + ": a directory; expected a recipe file");
-  }
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    const bool exists = std::filesystem::exists(file, ignored);
-    throw RecipeError(file.string() + ": " + (exists ? "cannot be read" : "no such file") + "; expected a recipe");
-  }
-  std::string text;
-  for (char part[4096]; stream && text.size() <= kMost;) {
-    stream.read(part, sizeof part);
-    text.append(part, static_cast<size_t>(stream.gcount()));
-  }
-  if (stream.bad()) throw RecipeError(file.string() + ": cannot be read; expected a recipe");
-  if (text.size() > kMost) throw RecipeError(file.string() + ": larger than 1 MiB; expected a recipe");
-  return text;
-}
-
 YamlNode read_tree(const std::filesystem::path& file, const std::vector<std::string>& overrides, Problems& problems) {
-  YamlNode root = parse_document(read_text(file), {file.string(), true}, problems);
+  YamlNode root = parse_document(read_recipe_bytes(file), {file.string(), true}, problems);
   if (!root.is(YamlNode::Kind::kMap)) {
     throw RecipeError(root.is(YamlNode::Kind::kNull)
                           ? file.string() + ": empty; expected a recipe, with model, adapter, data and training"
                           : root.where + ": expected a map with model, adapter, data, training; found " + found(root));
+  }
+  if (const std::string tool = foreign_tool(root); !tool.empty()) {
+    throw RecipeError(file.string() + ": written for " + tool + "; expected a recipe. lora-train --convert " +
+                      file.string() + " prints the one that does the same");
   }
   for (const std::string& override_text : overrides) {
     problems.note([&] { apply_override(root, override_text); });
@@ -242,6 +227,52 @@ std::vector<NamedRecipe> load_all(const std::filesystem::path& file, const std::
 }
 
 }  // namespace
+
+std::string read_recipe_bytes(const std::filesystem::path& file) {
+  constexpr size_t kMost = size_t{1} << 20;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored)) {
+    throw RecipeError(file.string() + ": a directory; expected a recipe file");
+  }
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) {
+    const bool exists = std::filesystem::exists(file, ignored);
+    throw RecipeError(file.string() + ": " + (exists ? "cannot be read" : "no such file") + "; expected a recipe");
+  }
+  std::string text;
+  for (char part[4096]; stream && text.size() <= kMost;) {
+    stream.read(part, sizeof part);
+    text.append(part, static_cast<size_t>(stream.gcount()));
+  }
+  if (stream.bad()) throw RecipeError(file.string() + ": cannot be read; expected a recipe");
+  if (text.size() > kMost) throw RecipeError(file.string() + ": larger than 1 MiB; expected a recipe");
+  return text;
+}
+
+std::string value_problem(const std::string& path, const std::string& value) {
+  YamlNode root;
+  root.kind = YamlNode::Kind::kMap;
+  try {
+    apply_override(root, path + "=" + value);
+  } catch (const RecipeError& error) {
+    return without_component(error);
+  }
+  Problems problems;
+  Recipe recipe;
+  Reader reader(&root, "", "", "", problems);
+  describe(reader, recipe);
+  // What is missing is no fault of this value.
+  const std::string mark = "override '" + path + "=" + value + "': ";
+  try {
+    problems.throw_any();
+  } catch (const RecipeError& error) {
+    const std::string text = error.what();
+    const size_t at = text.find(mark);
+    if (at == std::string::npos) return "";
+    return text.substr(at + mark.size(), text.find('\n', at) - at - mark.size());
+  }
+  return "";
+}
 
 Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
   Problems problems;

@@ -44,7 +44,8 @@ Confusion gathered(const Confusion& own, Replicas& replicas) {
 }  // namespace
 
 Evaluation evaluate(LlamaForCausalLM& model, const Objective& objective, const Dataset& data,
-                    const Reference& reference, const TrainingConfig& config, ExecutionPlan plan, Replicas& replicas) {
+                    const Reference& reference, const TrainingConfig& config, ExecutionPlan plan, Replicas& replicas,
+                    const OnPass& on_pass) {
   const at::NoGradGuard no_grad;
   model.eval();
   const std::vector<Pass> passes = passes_over(objective, data, config, plan);
@@ -55,11 +56,13 @@ Evaluation evaluate(LlamaForCausalLM& model, const Objective& objective, const D
   const auto labels = static_cast<int64_t>(model.config().labels.size());
   Evaluation evaluation{0, Confusion(labels > 1 ? labels : 0)};  // a reward model has one output, and no labels
   PassLosses losses;
+  int64_t done = 0;
   for (const Pass& pass : own) {
     evaluation.loss = 0;
     evaluation.measures = {};
     objective.evaluate(model, {data, reference, pass, plan}, whole, evaluation);
     losses.add(evaluation.loss, std::move(evaluation.measures));
+    if (on_pass) on_pass(++done, std::ssize(own));
   }
   LossSum sum = losses.sum_over(replicas);
   objective.complete(sum.measures);

@@ -2,6 +2,7 @@
 // The loss of a validation set.
 
 #include <cstdint>
+#include <functional>
 
 #include "lora/data/dataset.h"
 #include "lora/training/config.h"
@@ -20,9 +21,12 @@ struct Evaluation {
 
 // Evaluates all samples of `data`, packed. `reference`: of data. `config`: seed and max_length. `plan`: of the passes.
 // Leaves the model in evaluation mode and changes nothing else. The passes are dealt out to the replicas; each gets the
-// evaluation of the whole set, whose bits do not depend on how many replicas there are.
+// evaluation of the whole set, whose bits do not depend on how many replicas there are. `on_pass`: called after each of
+// this replica's passes.
+using OnPass = std::function<void(int64_t done, int64_t total)>;
 Evaluation evaluate(LlamaForCausalLM& model, const Objective& objective, const Dataset& data,
-                    const Reference& reference, const TrainingConfig& config, ExecutionPlan plan, Replicas& replicas);
+                    const Reference& reference, const TrainingConfig& config, ExecutionPlan plan, Replicas& replicas,
+                    const OnPass& on_pass = {});
 
 // The reference of `data` by the model as it is, in evaluation mode; see objective.h. Leaves the model in that mode.
 // Dealt out likewise.

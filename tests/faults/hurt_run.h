@@ -37,7 +37,8 @@ class LoadedProgram {
   pid_t server_ = -1;
 };
 
-// What two runs have to have in common: every file but the lock; of metrics.jsonl all but times and memory.
+// What two runs have to have in common: every file but the lock and report.html; of metrics.jsonl all but times and
+// memory.
 Files comparable_files(const std::filesystem::path& run);
 
 // Says in a line what differs; empty: nothing.

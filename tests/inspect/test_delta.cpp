@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "lora/inspect/inspection.h"
+#include "lora/terminal/text.h"
 #include "tests/catch.h"
 
 using namespace lora;

@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <thread>
 
+#include "lora/terminal/busy.h"
+#include "lora/terminal/text.h"
 #include "tests/catch.h"
 #include "tests/temporary_directory.h"
 
@@ -46,6 +49,68 @@ TEST_CASE("a resumed run counts from its first step") {
     display.step({31, 1000, 0.5, "loss 1.5", "1.2 GB"});
   });
   CHECK(text == "step 31/40  loss 1.5  2,000 tok/s  1.2 GB  ETA 0:05\n");
+}
+
+// The lines as a terminal shows them in turn, without the sequence that clears one.
+std::vector<std::string> drawn_lines(const std::string& text) {
+  std::vector<std::string> lines(1);
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\r' || text[i] == '\n') {
+      lines.emplace_back();
+      if (text.compare(i, 4, "\r\x1b[K") == 0) i += 3;
+    } else {
+      lines.back() += text[i];
+    }
+  }
+  return lines;
+}
+
+TEST_CASE("on a terminal a step is one line that fits it, and tells the more the wider it is") {
+  for (const int width : {20, 40, 60, 80, 200}) {
+    const std::string text = printed([&] {
+      ProgressDisplay display(0, 2000, {.redraws = true, .colour = true, .width = width});
+      for (int64_t step = 1; step <= 700; ++step) {
+        display.step({step, 1000, 0.5, "loss 1.5", "1.2 GB", 1.0 / static_cast<double>(step), "lr 2.00e-04"});
+      }
+    });
+    const auto lines = drawn_lines(text);
+    CHECK(lines.size() > 700);
+    for (const std::string& line : lines) CHECK(width_of(line) < static_cast<size_t>(width));
+    const std::string& last = lines[lines.size() - 2];
+    CAPTURE(width, last);
+    CHECK((last.find("loss 1.5") != std::string::npos) == (width >= 20));
+    CHECK((last.find("ETA 10:50") != std::string::npos) == (width >= 40));
+    CHECK((last.find("▁▁▁") != std::string::npos) == (width >= 40));
+    CHECK((last.find("2,000 tok/s") != std::string::npos) == (width >= 60));
+    CHECK((last.find("1.2 GB") != std::string::npos) == (width >= 80));
+    CHECK((last.find("░░░") != std::string::npos) == (width >= 200));
+  }
+}
+
+TEST_CASE("the remaining time has what is to come beside the steps") {
+  const std::string text = printed([] {
+    ProgressDisplay display(0, 10);
+    display.expect("validation", 2);
+    display.step({1, 1000, 1.0, "loss 1", "1 GB"});
+    display.spent("validation", 30);
+    display.step({10, 1000, 1.0, "loss 1", "1 GB"});
+  });
+  CHECK_THAT(text, Catch::Matchers::Contains("step 1/10  loss 1  1,000 tok/s  1 GB  ETA 0:09+\n"));
+  CHECK_THAT(text, Catch::Matchers::Contains("step 2/10  loss 1  1,000 tok/s  1 GB  ETA 0:38\n"));
+  CHECK(as_remaining(59) == "0:59");
+  CHECK_THAT(as_remaining(90'000), Catch::Matchers::StartsWith("25:00:00 (") && Catch::Matchers::EndsWith(")"));
+}
+
+TEST_CASE("what is busy says so on a terminal, and takes its line away") {
+  const std::string quiet = printed([] { Busy busy("reading", {}); });
+  CHECK(quiet.empty());
+  const std::string text = printed([] {
+    Busy busy("reading", {.redraws = true, .colour = true, .width = 60});
+    busy.at(12, 40);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+  });
+  CHECK(text.starts_with("\r\x1b[Kreading  12/40  0:0"));
+  CHECK(text.ends_with("\r\x1b[K"));
 }
 
 }  // namespace

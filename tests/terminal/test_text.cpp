@@ -29,3 +29,18 @@ TEST_CASE("a long or many-lined text becomes one line") {
 TEST_CASE("columns align, also with characters of several bytes") {
   CHECK(table({{"name", "n"}, {"ä", "1,000"}}, {false, true}) == "  name      n\n  ä     1,000\n");
 }
+
+TEST_CASE("a table that is too wide for its terminal goes on in lines below") {
+  const std::vector<std::vector<std::string>> rows = {{"name", "n", "what it is"},
+                                                      {"a", "1,000", "several words that need more than one line"}};
+  const std::string text = table(rows, {false, true, false}, 36);
+  CHECK(text ==
+        "  name      n  what it is\n"
+        "  a     1,000  several words that\n"
+        "               need more than one\n"
+        "               line\n");
+  CHECK(table(rows, {false, true, false}, 0) == table(rows, {false, true, false}, 500));
+  // A word without spaces is cut; no byte of a character is lost.
+  const std::string cut = table({{std::string("ä") + std::string(30, 'x') + "ö"}}, {false}, 20);
+  CHECK(cut == "  ä" + std::string(17, 'x') + "\n  " + std::string(13, 'x') + "ö\n");
+}

@@ -69,7 +69,7 @@ std::string lost_lines(const std::string& path, const SourceCounts& counts) {
   return text;
 }
 
-std::string sources_table(const NamedDatasets& sets) {
+TextTable sources_rows(const NamedDatasets& sets) {
   std::vector<Column> columns;
   for (const Column& column : kColumns) {
     const bool any = std::ranges::any_of(sets, [&](const auto& set) {
@@ -90,8 +90,10 @@ std::string sources_table(const NamedDatasets& sets) {
       for (const Column& column : columns) row.push_back(with_commas(column.value(source)));
     }
   }
-  return table(rows, right);
+  return {std::move(rows), std::move(right)};
 }
+
+std::string sources_table(const NamedDatasets& sets) { return table(sources_rows(sets)); }
 
 std::string sources_notes(const NamedDatasets& sets) {
   std::string text;

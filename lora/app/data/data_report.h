@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "lora/data/load.h"
+#include "lora/terminal/text.h"
 
 namespace lora {
 
 using NamedDatasets = std::vector<std::pair<std::string, const LoadedDataset*>>;  // "train", "validation"
 
 // One row per source: rows read, rows left out and why, samples, tokens. Omits columns that are zero in every row.
+TextTable sources_rows(const NamedDatasets& sets);
 std::string sources_table(const NamedDatasets& sets);
 
 // "Lost        FILE: the chat template writes nothing of the tool calls of 3 messages", "Only end    FILE: …" and

@@ -5,11 +5,13 @@
 #include <vector>
 
 #include "lora/data/mixing.h"
+#include "lora/terminal/text.h"
 
 namespace lora {
 
 // One line per source: the configured share, the share in the epoch, its samples and tokens there, and passes per
 // epoch.
+TextTable mixing_rows(const std::vector<Mixture::Share>& shares, const MixingConfig& config);
 std::string mixing_table(const std::vector<Mixture::Share>& shares, const MixingConfig& config);
 
 }  // namespace lora

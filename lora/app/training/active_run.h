@@ -8,6 +8,7 @@
 #include "lora/app/training/planned_run.h"
 #include "lora/app/training/report.h"
 #include "lora/inference/exact_match.h"
+#include "lora/report/run_record.h"
 #include "lora/training/loop.h"
 
 namespace lora {
@@ -24,6 +25,8 @@ class ActiveRun {
   // Reads the newest checkpoint, or answers the held-out rows for comparison; then opens the run's files.
   explicit ActiveRun(PlannedRun planned);
 
+  // Tells the display what takes time beside the steps that are to come.
+  void expect_work(ProgressDisplay& display) const;
   // One optimizer step with what is due after it. Sets end() where nothing is left to do.
   void step(ProgressDisplay& display);
   // Why the run ended; none: it continues.
@@ -54,10 +57,13 @@ class ActiveRun {
 
   // Answers the held-out rows, and writes how many are exact to the metrics.
   Answers answer(int64_t step, double epoch);
+  // Writes report.html with how the run ended and what was found at its end; either may be null.
+  void write_page(const std::string& state, const Answers* after, const Evaluation* classified);
   // The epoch of the last step.
   double epoch() const { return epoch_; }
 
  private:
+  void begin_page(RunRecord record);
   void expect_same_stream() const;
   // Removes the checkpoints that the recipe does not keep.
   void prune();
@@ -70,7 +76,7 @@ class ActiveRun {
   std::optional<Answers> before_;
   std::optional<Evaluation> evaluation_;
   std::unique_ptr<StepProfile> profile_ = std::make_unique<StepProfile>();  // the trainer refers to it
-  double peak_flops_ = 0, epoch_ = 0;
+  double peak_flops_ = 0, epoch_ = 0, answer_seconds_ = 0;
   int64_t resumed_step_ = 0, saved_step_ = 0;
   int stop_signal_ = 0;
   std::optional<LoopEnd> end_;

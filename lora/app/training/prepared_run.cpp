@@ -10,6 +10,7 @@
 #include "lora/app/training/data_record.h"
 #include "lora/app/training/sample_hash.h"
 #include "lora/data/encode_options.h"
+#include "lora/terminal/busy.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -68,11 +69,14 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
     }
   }
   CacheOptions cache{.directory = cache_directory(run.recipe.data.cache_dir), .keep = !options.dry_run};
+  auto busy = std::make_unique<Busy>(named.name.empty() ? "reading the data" : named.name + ": reading the data",
+                                     console(!options.together));
   first_then_others(*options.replicas, [&] {
     run.labels = choose_labels(run.recipe, cache);
     cache.beside = template_files(run.recipe.data);
     run.data = std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache));
   });
+  busy.reset();
   if (!run.streams()) expect_both_marks(run);
   expect_same_start(run);
   const std::vector<DataSource>& sources = run.recipe.data.train;

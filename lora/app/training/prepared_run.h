@@ -24,7 +24,8 @@ struct RunOptions {
   Start start = Start::kUnused;
   bool dry_run = false, profile = false;
   std::shared_ptr<Replicas> replicas = std::make_shared<Replicas>();  // that train these runs together
-  bool together = false;  // a launcher started more processes than this one, for these runs or for others
+  bool together = false;      // a launcher started more processes than this one, for these runs or for others
+  std::string programs = {};  // the folder of the programs as the command line has it: "build/"; empty: PATH
 };
 
 // Nothing is written yet but the lock, which is removed if the run does not begin. Move-only. Addresses stay the same.

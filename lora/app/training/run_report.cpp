@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <torch/version.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -115,7 +114,7 @@ std::string run_report(const PlannedRun& run) {
 }
 
 std::string preview(const PlannedRun& run) {
-  const bool colour = isatty(STDOUT_FILENO) != 0;
+  const bool colour = console().colour;
   const EpochPlan& rows = run.trainer->rows().epoch_rows();
   const int64_t shown = std::min<int64_t>({run.recipe().training.batch_size, 4, rows.size()});
   std::string text = "First rows (" + std::string(colour ? "dim" : "in ⟦ ⟧") + ": read, not trained on)";

@@ -43,6 +43,8 @@ const RowProductKernels& RowTable() {
   return all;
 }
 
+const char* TargetOfTable() { return hwy::TargetName(HWY_TARGET); }
+
 }  // namespace lora::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -52,6 +54,7 @@ namespace lora::kernels {
 HWY_EXPORT(FloatTable);
 HWY_EXPORT(Bf16Table);
 HWY_EXPORT(RowTable);
+HWY_EXPORT(TargetOfTable);
 template <>
 const Kernels<float>& table() {
   return HWY_DYNAMIC_DISPATCH(FloatTable)();
@@ -62,6 +65,8 @@ const Kernels<Bf16>& table() {
 }
 
 const RowProductKernels& row_product_kernels() { return HWY_DYNAMIC_DISPATCH(RowTable)(); }
+
+const char* table_target() { return HWY_DYNAMIC_DISPATCH(TargetOfTable)(); }
 
 }  // namespace lora::kernels
 #endif

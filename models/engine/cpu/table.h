@@ -30,4 +30,7 @@ const RowProductKernels& row_product_kernels();
 template <class T>
 const Kernels<T>& table();
 
+// Highway's name of that instruction set: "AVX3_ZEN4", "NEON".
+const char* table_target();
+
 }  // namespace lora::kernels

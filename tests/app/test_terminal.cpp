@@ -1,0 +1,100 @@
+// The programs at a terminal: lines that fit it, and a chat.
+
+#include "lora/app/source/trained_model.h"
+#include "lora/inference/streamed_answer.h"
+#include "lora/terminal/text.h"
+#include "tests/app/runs.h"
+#include "tests/app/terminal.h"
+
+using namespace lora::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+// The lines as they stand in turn: one that is drawn again begins anew.
+std::vector<std::string> lines_of(const std::string& output) {
+  std::vector<std::string> lines(1);
+  for (size_t i = 0; i < output.size(); ++i) {
+    if (output[i] == '\r' || output[i] == '\n') {
+      lines.emplace_back();
+    } else if (output[i] == '\x1b') {
+      while (i < output.size() && std::isalpha(static_cast<unsigned char>(output[i])) == 0) ++i;
+    } else {
+      lines.back() += output[i];
+    }
+  }
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("a run at a terminal of 60 columns draws one line that fits, and tables that fit too") {
+  const TemporaryDirectory directory;
+  Terminal terminal({"lora-train", quickstart_recipe(directory), "training.max_steps=30", "export=[peft]"}, 60);
+  CHECK(terminal.wait() == 0);
+  size_t drawn = 0;
+  bool after_tables = false;
+  for (const std::string& line : lines_of(terminal.output())) {
+    CAPTURE(line);
+    const bool is_step = line.find("/30  ") != std::string::npos;
+    if (is_step && line.find("validation") == std::string::npos) {
+      CHECK(lora::width_of(line) < 60);
+      drawn += line.find("ETA ") != std::string::npos;
+    }
+    after_tables |= line.starts_with("  adapted");
+    if (line.starts_with("  model.layers") || line.starts_with("  wrote") || line.starts_with("  adapted")) {
+      CHECK(lora::width_of(line) <= 60);
+    }
+  }
+  CHECK(after_tables);
+  CHECK(drawn >= 30);
+  CHECK_THAT(terminal.output(), Contains("\x1b[K") && Contains("Try it: "));
+}
+
+TEST_CASE("a dumb terminal gets no escape sequence, and one of NO_COLOR no colour") {
+  const TemporaryDirectory directory;
+  const std::string recipe = quickstart_recipe(directory);
+  Terminal dumb({"lora-train", recipe, "training.max_steps=3"}, 80, {{"TERM", "dumb"}});
+  CHECK(dumb.wait() == 0);
+  CHECK_THAT(dumb.output(), !Contains("\x1b") && Contains("step 3/3  loss"));
+  Terminal plain({"lora-train", recipe, "--dry-run"}, 80, {{"NO_COLOR", "1"}});
+  CHECK(plain.wait() == 0);
+  CHECK_THAT(plain.output(), !Contains("\x1b[2m") && Contains("⟦"));
+  Terminal coloured({"lora-train", recipe, "--dry-run"}, 80);
+  CHECK(coloured.wait() == 0);
+  CHECK_THAT(coloured.output(), Contains("\x1b[2m"));
+}
+
+TEST_CASE("a chat at a terminal has a prompt sign, and Ctrl-C does not end it") {
+  Terminal chat(
+      {"lora-generate", (quickstart() / "model").string(), "--chat", "--interactive", "--max-new-tokens", "4"}, 80);
+  REQUIRE(chat.wait_for("> "));
+  chat.type("\x03");
+  chat.type("Where is Johan?\r");
+  CHECK(chat.wait_for("written"));
+  chat.type("/reset\r");
+  CHECK(chat.wait_for("forgotten"));
+  chat.type("/adapter none\r");
+  CHECK(chat.wait_for("the base alone answers"));
+  chat.type("/quit\r");
+  CHECK(chat.wait() == 0);
+}
+
+TEST_CASE("an answer ends where its reader says so, and is what was read") {
+  const auto tokenizer = lora::load_tokenizer(quickstart() / "model", {});
+  const auto model = lora::load_model({.path = (quickstart() / "model").string()}, *tokenizer, 1, {});
+  lora::Generator generator(*model);
+  const lora::GenerationConfig config{.max_new_tokens = 40};
+  const auto prompt = lora::encode_prompt(*tokenizer, "The house of", false);
+  const auto whole = lora::stream_answer(generator, *tokenizer, prompt, config, [](std::string_view) { return true; });
+  std::string read;
+  int pieces = 0;
+  const auto part = lora::stream_answer(generator, *tokenizer, prompt, config, [&](std::string_view text) {
+    read += text;
+    return ++pieces < 3;
+  });
+  CHECK(whole.written > 8);
+  CHECK(part.written == 3);
+  CHECK(part.text == read);
+  CHECK(whole.text.starts_with(part.text));
+}

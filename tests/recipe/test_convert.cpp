@@ -1,0 +1,187 @@
+// Files of axolotl, LLaMA-Factory and TRL, as recipes.
+
+#include "lora/recipe/convert.h"
+
+#include "lora/recipe/recipe_text.h"
+#include "tests/catch.h"
+#include "tests/recipe/recipe_file.h"
+
+namespace lora::test {
+namespace {
+
+using Catch::Matchers::Contains;
+
+std::string converted(const std::string& yaml) {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "a.yaml", yaml);
+  return converted_recipe(directory / "a.yaml");
+}
+
+}  // namespace
+
+TEST_CASE("a file of axolotl becomes the recipe that trains the same, and says what it leaves out") {
+  const std::string text = converted(R"(base_model: meta-llama/Llama-3.2-1B
+model_type: LlamaForCausalLM
+load_in_8bit: false
+load_in_4bit: true
+strict: false
+datasets:
+  - path: mhenrichsen/alpaca_2k_test
+    type: alpaca
+  - path: chats.jsonl
+    type: chat_template
+    roles_to_train: [assistant]
+dataset_prepared_path: last_run_prepared
+val_set_size: 0.1
+output_dir: ./outputs/qlora-out
+adapter: qlora
+lora_model_dir:
+sequence_len: 2048
+sample_packing: true
+pad_to_sequence_len: true
+lora_r: 32
+lora_alpha: 16
+lora_dropout: 0.05
+lora_target_modules:
+lora_target_linear: true
+wandb_project:
+wandb_name: mine
+gradient_accumulation_steps: 4
+micro_batch_size: 2
+num_epochs: 4
+optimizer: paged_adamw_32bit
+lr_scheduler: cosine
+learning_rate: 0.0002
+bf16: auto
+tf32: false
+gradient_checkpointing: true
+flash_attention: true
+warmup_ratio: 0.1
+evals_per_epoch: 4
+saves_per_epoch: 1
+weight_decay: 0.0
+special_tokens:
+  pad_token: "<|end_of_text|>"
+)");
+  INFO(text);
+  const Recipe recipe = load_text(text);
+  CHECK(recipe.model.path == "meta-llama/Llama-3.2-1B");
+  CHECK(recipe.model.quantization == "nf4");
+  CHECK(recipe.model.dtype == "bfloat16");
+  CHECK(recipe.adapter.method == "lora");
+  CHECK(recipe.adapter.rank == 32);
+  CHECK(recipe.adapter.alpha == 16);
+  CHECK(recipe.adapter.dropout == 0.05);
+  CHECK(std::holds_alternative<AllLinear>(recipe.adapter.target_modules));
+  REQUIRE(recipe.data.train.size() == 2);
+  CHECK(recipe.data.train[0].format == "alpaca");
+  CHECK(recipe.data.train[1].path == "chats.jsonl");
+  CHECK(recipe.data.train[1].format == "chat");
+  CHECK(recipe.data.validation_split == 0.1);
+  CHECK(recipe.training.max_length == 2048);
+  CHECK(recipe.training.batch_size == 8);
+  CHECK(recipe.training.epochs == 4.0);
+  CHECK(recipe.training.lr_schedule == "cosine");
+  CHECK(recipe.training.learning_rate == 2e-4);
+  CHECK(recipe.training.warmup_ratio == 0.1);
+  CHECK(recipe.output_dir == "./outputs/qlora-out");
+  // What is left out is named, with the reason.
+  for (const char* part :
+       {"hf download meta-llama/Llama-3.2-1B", "optimizer: paged_adamw_32bit", "evals_per_epoch: 4",
+        "special_tokens: {pad_token:", "flash_attention: true", "wandb_name: mine", "gradient_checkpointing: true",
+        "model_type: LlamaForCausalLM", "datasets.1.roles_to_train: [assistant]"}) {
+    CHECK_THAT(text, Contains(part));
+  }
+  // What says nothing is not.
+  for (const char* part : {"tf32", "wandb_project", "lora_model_dir", "load_in_8bit"})
+    CHECK_THAT(text, !Contains(part));
+}
+
+TEST_CASE("a file of LLaMA-Factory becomes a recipe") {
+  const std::string text = converted(R"(model_name_or_path: meta-llama/Meta-Llama-3-8B-Instruct
+stage: dpo
+do_train: true
+finetuning_type: lora
+lora_rank: 8
+lora_target: q_proj,v_proj
+pref_beta: 0.2
+pref_loss: hinge
+dataset: dpo_en_demo, other
+template: llama3
+cutoff_len: 2048
+max_samples: 1000
+output_dir: saves/llama3-8b/lora/dpo
+per_device_train_batch_size: 1
+gradient_accumulation_steps: 8
+learning_rate: 5.0e-6
+num_train_epochs: 3.0
+lr_scheduler_type: constant_with_warmup
+report_to: [tensorboard, wandb]
+save_steps: 500
+)");
+  INFO(text);
+  const Recipe recipe = load_text(text);
+  CHECK(recipe.training.objective == "dpo");
+  CHECK(recipe.training.preference.loss == PairLoss::kHinge);
+  CHECK(recipe.training.preference.beta == 0.2);
+  CHECK(recipe.adapter.rank == 8);
+  CHECK(recipe.adapter.alpha == 16);  // twice the rank is its default
+  CHECK(std::get<std::vector<std::string>>(recipe.adapter.target_modules) ==
+        std::vector<std::string>{"q_proj", "v_proj"});
+  CHECK(recipe.data.train[1].path == "data/other.json");
+  CHECK(recipe.data.chat_template == "llama-3");
+  CHECK(recipe.training.lr_schedule == "constant");
+  CHECK(recipe.training.checkpoint_every == 500);
+  CHECK(recipe.training.batch_size == 8);
+  CHECK(recipe.logging == std::vector<std::string>{"tensorboard"});
+  CHECK_THAT(text, Contains("max_samples: 1000") && Contains("do_train: true") && Contains("wandb"));
+}
+
+TEST_CASE("a file of TRL becomes a recipe, of the whole network where it does not ask for an adapter") {
+  const std::string head = R"(model_name_or_path: Qwen/Qwen2-0.5B
+dataset_name: trl-lib/Capybara
+learning_rate: 2.0e-4
+num_train_epochs: 1
+max_steps: -1
+packing: true
+per_device_train_batch_size: 2
+gradient_accumulation_steps: 8
+eos_token: <|im_end|>
+)";
+  const Recipe lora = load_text(converted(head + "use_peft: true\nlora_r: 32\nload_in_4bit: true\n"));
+  CHECK(lora.adapter.method == "lora");
+  CHECK(lora.adapter.rank == 32);
+  CHECK(lora.adapter.alpha == 32);
+  CHECK(lora.model.quantization == "nf4");
+  CHECK(lora.training.batch_size == 16);
+  CHECK(lora.training.epochs == 1.0);
+  const std::string whole = converted(head);
+  CHECK(load_text(whole).adapter.method == "full");
+  CHECK_THAT(whole, Contains("eos_token: ") && Contains("no counterpart"));
+}
+
+TEST_CASE("a file of another trainer is recognised where a recipe is expected") {
+  CHECK(error_of("base_model: m\ndatasets: []\n") ==
+        "[recipe] a.yaml: written for axolotl; expected a recipe. lora-train --convert a.yaml prints the one that does "
+        "the "
+        "same");
+  CHECK_THAT(error_of("model_name_or_path: m\ncutoff_len: 3\n"), Contains("written for LLaMA-Factory"));
+  CHECK_THAT(error_of("model_name_or_path: m\nuse_peft: true\n"), Contains("written for TRL"));
+  CHECK_THROWS_AS(converted(kMinimal), RecipeError);
+  CHECK_THROWS_AS(converted("- a\n"), RecipeError);
+  // No text of the file leaves its comment, and none is taken that the recipe would refuse.
+  const std::string odd =
+      converted("base_model: \"a\\nb: c\"\nlearning_rate: -1\nzz: \"x\\ny: z\"\ndatasets: [{path: d}]\n");
+  INFO(odd);
+  CHECK(load_text(odd).model.path == "a\nb: c");
+  CHECK_THAT(odd, Contains("learning_rate: -1  (expected a finite number > 0") && Contains("zz: \"x\\x0Ay: z\""));
+}
+
+TEST_CASE("a value is judged by itself") {
+  CHECK(value_problem("training.learning_rate", "1e-4").empty());
+  CHECK_THAT(value_problem("training.learning_rate", "fast"), Contains("expected a number"));
+  CHECK_THAT(value_problem("training.lr_schedule", "constant_with_warmup"), Contains("did you mean 'constant'?"));
+  CHECK_THAT(value_problem("adapter.init", "x"), Contains("expected one of"));
+}
+
+}  // namespace lora::test
