@@ -1,7 +1,6 @@
 #pragma once
 // The options of programs that answer: a base, and adapters on it.
 
-#include <map>
 #include <string>
 
 #include "lora/app/source/adapted_base.h"
@@ -22,10 +21,11 @@ inline void add_base_options(CLI::App& app, AdaptedBaseOptions& options, KvDtype
       ->allow_extra_args(false);
   add_ignore_option(app, options.ignored_options);
   app.add_option("--dtype", options.dtype, "float32, bfloat16 or auto")->check(CLI::IsMember(dtype_names().known));
-  app.add_option("--kv-cache-dtype", kv_dtype,
-                 "Keys and values of texts: auto (the model's dtype), or int8 for less memory")
-      ->transform(
-          CLI::CheckedTransformer(std::map<std::string, KvDtype>{{"auto", KvDtype::kModel}, {"int8", KvDtype::kInt8}}))
+  app.add_option_function<std::string>(
+         "--kv-cache-dtype",
+         [&kv_dtype](const std::string& name) { kv_dtype = name == "int8" ? KvDtype::kInt8 : KvDtype::kModel; },
+         "Keys and values of texts: auto (the model's dtype), or int8 for less memory")
+      ->check(CLI::IsMember({"auto", "int8"}))
       ->default_str("auto");
   add_device_option(app, options.device, "auto");
   app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);

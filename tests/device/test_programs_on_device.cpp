@@ -125,7 +125,7 @@ TEST_CASE("quantized, AdaLoRA and full runs on a device have the CPU's losses") 
   };
   for (const Case& one :
        {Case{"nf4", {"model.quantization=nf4", "model.dtype=bfloat16"}},
-        Case{"adalora", {"adapter.method=adalora", "adapter.adalora={target_r: 2, tinit: 1, tfinal: 2}"}},
+        Case{"adalora", {"adapter.method=adalora", "adapter.adalora={target_r: 2, tinit: 0, tfinal: 1}"}},
         Case{"full", {"adapter={method: full}", "training.learning_rate=1.0e-4"}}}) {
     INFO(one.name);
     const TemporaryDirectory directory;
@@ -163,7 +163,7 @@ TEST_CASE("devices that are not there, or too small, end a program with one mess
   check_refused({"lora-train", recipe, "model.device=cuda"}, 2,
                 {"[device] cuda: ", "is built without it", "expected cpu", "scripts/setup --cuda"});
   check_refused({"lora-train", recipe, "model.device=gpu"}, 2,
-                {"model.device: expected one of auto, cpu, cuda, cuda:N, found 'gpu' (did you mean 'cuda'?)"});
+                {"model.device=gpu", "expected one of auto, cpu, cuda, cuda:N, found 'gpu' (did you mean 'cuda'?)"});
   check_refused({"lora-train", recipe, "model.dtype=float16"}, 2,
                 {"model.dtype: float16 is trained on a GPU alone", "bfloat16"});
   check_refused({"lora-generate", (quickstart() / "model").string(), "--device", "cuda:0", "--prompt", "x"}, 2,

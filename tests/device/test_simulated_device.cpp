@@ -79,7 +79,8 @@ TEST_CASE("operations on the simulated device have the bits of the CPU's") {
   });
 }
 
-TEST_CASE("gradients on the simulated device have the bits of the CPU's") {
+// Some of LibTorch's gradients are one operation on the CPU, and several elsewhere.
+TEST_CASE("gradients on the simulated device are the CPU's, but for their last bits") {
   at::manual_seed(4);
   const at::Tensor x = at::randn({6, 8}), w = at::randn({8, 8});
   const auto gradients = [&](at::Device where) {
@@ -89,8 +90,8 @@ TEST_CASE("gradients on the simulated device have the bits of the CPU's") {
   };
   const auto [du, dv] = gradients(simulated_one);
   const auto [expected_du, expected_dv] = gradients(at::kCPU);
-  CHECK(du.equal(expected_du));
-  CHECK(dv.equal(expected_dv));
+  CHECK((du - expected_du).abs().max().item<double>() < 1e-6);
+  CHECK((dv - expected_dv).abs().max().item<double>() < 1e-6);
 }
 
 TEST_CASE("memory of the simulated device is counted, bounded and given back") {
