@@ -1,5 +1,4 @@
 #include "lora/training/trainer.h"
-#include "lora/training/loss_scale.h"
 
 #include <ATen/ATen.h>
 
@@ -11,6 +10,7 @@
 #include "lora/data/shuffle.h"
 #include "lora/training/early_stopping.h"
 #include "lora/training/flops.h"
+#include "lora/training/loss_scale.h"
 #include "models/base/error.h"
 #include "models/base/numbers.h"
 

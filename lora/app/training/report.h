@@ -20,6 +20,7 @@ TextTable adapted_kinds(const AdaptedModel& adapted);
 
 // The same as text, with what is trained besides, and the trainable share.
 std::string adaptation_table(const AdaptedModel& adapted);
+
 // "49,152 of 623,488 parameters are trained (7.9 %)"
 std::string trained_line(const AdaptedModel& adapted);
 

@@ -50,8 +50,8 @@ class RunDirectory {
   // of another key that has a part in training is reported in `warnings`.
   void expect_same_run(const Recipe& recipe);
   // Removes what a killed process left, moves an earlier run aside (kRestart), writes recipe.yaml and opens
-  // metrics.jsonl, without the rows after the checkpoint's step, report.html and what recipe.logging asks for. A copy of the checkpoint is gone
-  // afterwards.
+  // metrics.jsonl, without the rows after the checkpoint's step, report.html and what recipe.logging asks for.
+  // A copy of the checkpoint is gone afterwards.
   void begin(const Recipe& recipe);
 
   // report.html, which follows the metrics. Null before begin() and where this process does not write.
