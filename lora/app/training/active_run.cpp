@@ -46,10 +46,6 @@ double timed(const std::string& title, const RunOptions& options, const Work& wo
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-std::string named(const std::string& adapter, const std::string& work) {
-  return adapter.empty() ? work : adapter + ": " + work;
-}
-
 // How often something is due in the steps after `done`, every so many of them and after the last.
 int64_t times_due(int64_t done, int64_t total, int64_t every) {
   if (done >= total) return 0;
@@ -73,7 +69,8 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
     questions_ = load_questions(recipe().data, prepared.data->config.validation, *prepared.tokenizer,
                                 recipe().evaluation.exact_match);
   }
-  timed(named(name(), "reference"), prepared.options, [&](Busy&) { reference_report_ = prepare_references(planned_); });
+  timed(work_of(name(), "reference"), prepared.options,
+        [&](Busy&) { reference_report_ = prepare_references(planned_); });
   if (const auto& checkpoint = directory().resume_from()) {
     read_training_state(checkpoint->directory, planned_.adapted, trainer());
     if (prepared.streams()) {
@@ -84,8 +81,8 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
     epoch_ = trainer().rows().epochs_done();
   }
   if (!directory().resume_from() && !questions_.empty()) {
-    answer_seconds_ =
-        timed(named(name(), "answers before training"), prepared.options, [&](Busy&) { before_ = generate_answers(); });
+    answer_seconds_ = timed(work_of(name(), "answers before training"), prepared.options,
+                            [&](Busy&) { before_ = generate_answers(); });
   }
   RunRecord record;  // made before begin(), while the checkpoint that the run continues from is there
   if (directory().writes()) record = record_of_start(planned_, directory().path().lexically_normal().string());
@@ -125,7 +122,7 @@ void ActiveRun::write_page(const std::string& state, const Answers* after, const
 
 Answers ActiveRun::answer(int64_t step, double epoch) {
   Answers answers;
-  timed(named(name(), "answers after training"), planned_.prepared.options,
+  timed(work_of(name(), "answers after training"), planned_.prepared.options,
         [&](Busy&) { answers = generate_answers(); });
   write_answers(answers, step, epoch);
   return answers;
@@ -163,11 +160,11 @@ void ActiveRun::expect_work(ProgressDisplay& display) const {
   const TrainingConfig& training = recipe().training;
   const int64_t done = trainer().progress().step, total = trainer().total_steps();
   if (trainer().has_validation())
-    display.expect(named(name(), "validation"), times_due(done, total, training.eval_every));
-  display.expect(named(name(), "checkpoint"), times_due(done, total, training.checkpoint_every));
+    display.expect(work_of(name(), "validation"), times_due(done, total, training.eval_every));
+  display.expect(work_of(name(), "checkpoint"), times_due(done, total, training.checkpoint_every));
   if (questions_.empty()) return;
-  display.expect(named(name(), "answers"), before_ ? 2 : 1);
-  if (before_) display.spent(named(name(), "answers"), answer_seconds_);
+  display.expect(work_of(name(), "answers"), before_ ? 2 : 1);
+  if (before_) display.spent(work_of(name(), "answers"), answer_seconds_);
 }
 
 void ActiveRun::step(ProgressDisplay& display) {
@@ -194,7 +191,7 @@ void ActiveRun::step(ProgressDisplay& display) {
   events.evaluate = [&] {
     display.clear();
     Evaluation evaluation;
-    const std::string work = named(name(), "validation");
+    const std::string work = work_of(name(), "validation");
     display.spent(work, timed(work, options, [&](Busy& busy) {
                     evaluation = trainer().evaluate([&](int64_t done, int64_t all) { busy.at(done, all); });
                   }));
@@ -202,7 +199,7 @@ void ActiveRun::step(ProgressDisplay& display) {
   };
   events.save = [&] {
     display.clear();
-    const std::string work = named(name(), "checkpoint");
+    const std::string work = work_of(name(), "checkpoint");
     display.spent(work, timed(work, options, [&](Busy&) { save(); }));
   };
   events.stop_requested = [&] {

@@ -101,7 +101,7 @@ std::string write_exports(const ActiveRun& run) {
   for (const std::string& name : recipe.exports) {
     const auto output = run.directory().path() / export_format(name).default_name;
     const BaseSource base{recipe.model, recipe.training.seed};
-    const Busy busy((run.name().empty() ? "" : run.name() + ": ") + "writing " + output.filename().string(),
+    const Busy busy(work_of(run.name(), "writing " + output.filename().string()),
                     console(!run.planned().prepared.options.together));
     written.push_back({"wrote", output.string(),
                        write_export(name, run.planned().export_source(), base, MergeInto::kOriginal, output)});

@@ -8,6 +8,7 @@
 #include "lora/app/training/agreement.h"
 #include "lora/app/training/base_record.h"
 #include "lora/app/training/data_record.h"
+#include "lora/app/training/report.h"
 #include "lora/app/training/sample_hash.h"
 #include "lora/data/encode_options.h"
 #include "lora/terminal/busy.h"
@@ -69,8 +70,7 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
     }
   }
   CacheOptions cache{.directory = cache_directory(run.recipe.data.cache_dir), .keep = !options.dry_run};
-  auto busy = std::make_unique<Busy>(named.name.empty() ? "reading the data" : named.name + ": reading the data",
-                                     console(!options.together));
+  auto busy = std::make_unique<Busy>(work_of(named.name, "reading the data"), console(!options.together));
   first_then_others(*options.replicas, [&] {
     run.labels = choose_labels(run.recipe, cache);
     cache.beside = template_files(run.recipe.data);

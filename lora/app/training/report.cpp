@@ -25,6 +25,10 @@ std::string labelled(const std::string& adapter) { return adapter.empty() ? "" :
 
 }  // namespace
 
+std::string work_of(const std::string& adapter, const std::string& work) {
+  return adapter.empty() ? work : adapter + ": " + work;
+}
+
 TextTable adapted_kinds(const AdaptedModel& adapted) {
   struct Kind {
     std::string name, rank, alpha, shape;

@@ -49,6 +49,9 @@ std::string groups_table(const std::vector<ParameterGroup>& groups);
 std::string answers_report(const std::vector<Question>& questions, const Answers* before, const Answers& after,
                            int64_t show);
 
+// "fr: validation", or the work alone where the run has no name.
+std::string work_of(const std::string& adapter, const std::string& work);
+
 // A step as the progress display shows it. Where several adapters are trained, `adapter` is the name of the one that
 // the step was for; otherwise it is empty.
 ProgressStep progress_step(const StepMetrics& metrics, at::Device device, const std::string& adapter = "");
