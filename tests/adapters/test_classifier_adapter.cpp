@@ -51,7 +51,7 @@ TEST_CASE("a classifier's adapter that PEFT wrote gives PEFT's logits, and is wr
       const auto peft = golden_model(name) / "adapter";
       const auto model = load_classifier(name);
       const AdaptedModel adapted = inject(model, from(peft), 1);
-      CHECK((logits(*model, texts) - texts.logits("adapted")).abs().max().item<double>() < 1e-5);
+      CHECK((logits(*model, texts) - texts.logits("adapted")).abs().max().item<double>() < 3e-5);
 
       const TemporaryDirectory directory;
       write_peft(directory.path(), adapted, "base");
@@ -91,7 +91,7 @@ TEST_CASE("a classifier's merged weights alone give the adapted model's logits")
   CHECK_FALSE(merged.contains("lm_head.weight"));
   LlamaForCausalLM plain(model->config(), at::kFloat,
                          [&](const std::string& key, at::IntArrayRef) { return merged.at(key); });
-  CHECK((logits(plain, texts) - texts.logits("adapted")).abs().max().item<double>() < 1e-5);
+  CHECK((logits(plain, texts) - texts.logits("adapted")).abs().max().item<double>() < 3e-5);
 }
 
 TEST_CASE("a classifier's adapter does not fit a language model, nor another number of labels") {

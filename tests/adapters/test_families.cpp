@@ -93,7 +93,7 @@ TEST_CASE("in every family fused layers give the plain path's gradients, whateve
         for (size_t i = 0; i < plain.size(); ++i) {
           INFO(plain[i].first);
           const double size = plain[i].second.norm().item<double>();
-          CHECK((found[i].second - plain[i].second).norm().item<double>() <= 2e-5 * size + 1e-6);
+          CHECK((found[i].second - plain[i].second).norm().item<double>() <= 5e-5 * size + 1e-6);
         }
       }
     }

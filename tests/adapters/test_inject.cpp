@@ -143,7 +143,8 @@ TEST_CASE("merged weights alone give the adapted model's logits") {
     for_each_merged_tensor(*model, [&](const std::string& key, const at::Tensor& tensor) { merged[key] = tensor; });
     LlamaForCausalLM plain(model->config(), at::kFloat,
                            [&](const std::string& key, at::IntArrayRef) { return merged.at(key); });
-    CHECK(largest(logits(plain) - expected) < 1e-5 * largest(expected));
+    // What rounding does to PiSSA and OLoRA differs between processors.
+    CHECK(largest(logits(plain) - expected) < 5e-5 * largest(expected));
   }
 }
 

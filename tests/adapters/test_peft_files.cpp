@@ -91,7 +91,7 @@ TEST_CASE("whatever the start and the scaling, overlapping patterns come back fr
       write_peft(directory.path(), adapted, "default");
       const AdaptedModel again = loaded(directory.path(), "default");
       const at::Tensor expected = last_logits(*adapted.model);
-      CHECK(largest(last_logits(*again.model) - expected) < 1e-5 * (1 + largest(expected)));
+      CHECK(largest(last_logits(*again.model) - expected) < 3e-5 * (1 + largest(expected)));
     }
   }
 }

@@ -90,7 +90,7 @@ TEST_CASE("what is merged has the logits of the adapter, with a head of its own 
     INFO(name);
     GoldenAdapter loaded(name);
     const auto alone = merged(*loaded.model);
-    CHECK(largest(last_logits(*alone) - last_logits(*loaded.model)) < 1e-5);
+    CHECK(largest(last_logits(*alone) - last_logits(*loaded.model)) < 3e-5);
     const bool tied = read_model_config(golden_model(read_peft_config(golden(name)).base_model)).tie_word_embeddings;
     CHECK(alone->has_tied_head() == (tied && !name.starts_with("parted")));
   }

@@ -75,7 +75,7 @@ TEST_CASE("every built-in template trains the answers and what ends them") {
          "⟦d«</s>»⟧\n\n");
 }
 
-TEST_CASE("train_on takes all, the answers or the last answer; a weight of 0 takes one out") {
+TEST_CASE("train_on takes all, the answers or the last answer, and a weight of 0 takes one out") {
   CHECK(masks(two_turns(), "mistral", TrainOn::kLastTurn) == "«<s>»[INST] a [/INST] b«</s>»[INST] c [/INST]⟦ d«</s>»⟧");
   CHECK(masks(two_turns(), "mistral", TrainOn::kAll) == "«<s>»⟦[INST] a [/INST] b«</s>»[INST] c [/INST] d«</s>»⟧");
   Chat chat = two_turns();

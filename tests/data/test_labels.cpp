@@ -95,7 +95,7 @@ TEST_CASE("an unknown label is named with its place and the nearest known ones")
                         Contains("the 3 labels are 'card_arrival'"));
 }
 
-TEST_CASE("a text is BOS and its tokens, its label read at the last one; the right end is cut") {
+TEST_CASE("a text is BOS and its tokens, its label read at the last one, the right end is cut") {
   const LabelledFiles files;
   const Labels labels({"no", "yes"});
   const DataSource source = files.add("a.csv", "text,label\nabc,yes\n\"\",no\nabcdefgh,no\n<s>ab,yes\n");

@@ -196,7 +196,7 @@ TEST_CASE("C: SIGTERM to one process: all finish the same step, one checkpoint, 
   check_resumes(directory, recipe, 2, unhurt);
 }
 
-TEST_CASE("C: SIGUSR1 to mpirun, which passes it on: the same as SIGTERM to all; SIGTERM to mpirun: a checkpoint") {
+TEST_CASE("C: SIGUSR1 to mpirun, which passes it on: the same as SIGTERM to all, and SIGTERM to mpirun: a checkpoint") {
   if (!has_mpi()) return;
   const Unhurt unhurt;
   for (const int signal : {SIGUSR1, SIGTERM}) {

@@ -52,9 +52,9 @@ TEST_CASE("every family's logits are those of transformers, token by token") {
       const at::NoGradGuard no_grad;
       const GoldenFamily golden(name);
       const auto model = load_pretrained(golden_family(name), "auto");
-      CHECK(largest(model->forward(golden["input_ids"]) - golden["logits"]) < 1e-5);
+      CHECK(largest(model->forward(golden["input_ids"]) - golden["logits"]) < 3e-5);
       // LongRoPE has other frequencies for a short text.
-      CHECK(largest(model->forward(golden["input_ids"].slice(1, 0, 9)) - golden["logits_short"]) < 1e-5);
+      CHECK(largest(model->forward(golden["input_ids"].slice(1, 0, 9)) - golden["logits_short"]) < 3e-5);
     }
   }
 }
@@ -96,9 +96,9 @@ TEST_CASE("every family computes the same with a cache as without") {
       const auto model = load_pretrained(golden_family(name), "float32");
       // A prompt beyond the window, and beyond LongRoPE's original context.
       const at::Tensor ids = golden["input_ids"][1];
-      CHECK(largest(logits_with_cache(*model, ids, 21) - golden["logits"][1]) < 1e-5);
+      CHECK(largest(logits_with_cache(*model, ids, 21) - golden["logits"][1]) < 3e-5);
       if (name == "phi3_longrope") continue;
-      CHECK(largest(logits_with_cache(*model, ids, 1) - golden["logits"][1]) < 1e-5);
+      CHECK(largest(logits_with_cache(*model, ids, 1) - golden["logits"][1]) < 3e-5);
     }
   }
 }
@@ -142,7 +142,7 @@ TEST_CASE("classifiers of families that transformers has one of give its logits"
       const at::NoGradGuard no_grad;
       const GoldenFamily golden(name);
       const auto model = load_pretrained(golden_family(name), "auto", {{"a", "b", "c"}});
-      CHECK(largest(model->forward(golden["input_ids"]).select(1, -1) - golden["logits"]) < 1e-5);
+      CHECK(largest(model->forward(golden["input_ids"]).select(1, -1) - golden["logits"]) < 3e-5);
     }
   }
   CHECK_THROWS_WITH(make_random(golden_family("granite"), "auto", 1, {"a", "b"}),
