@@ -61,7 +61,9 @@ summary { cursor: pointer; padding: .15rem 0; }
 .sample { margin-bottom: .75rem; display: grid; gap: 0 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(13rem, 100%), 1fr)); } .sample pre { margin: .1rem 0 .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media print { :root { --back: #fff; --fore: #000; --dim: #444; --line: #bbb; --card: #fff; } body { padding: 0; max-width: none;
-  font-size: 12px; } .box, .card, .chart { break-inside: avoid; } .scroll { overflow: visible; } h2, h3 { break-after: avoid; } }
+  font-size: 12px; } code, pre { font-size: 11px; } .box, .card, .chart { break-inside: avoid; } .scroll { overflow: visible; }
+  h2, h3 { break-after: avoid; } .charts { grid-template-columns: 1fr 1fr; } .sample { grid-template-columns: repeat(4, 1fr); }
+  th, td { padding: .15rem .5rem; } .sample pre { margin-bottom: 0; } details:not([open]) { display: none; } }
 )";
 
 }  // namespace

@@ -168,7 +168,8 @@ TEST_CASE("C: SIGKILL of each of four ranks: the same", "[.long]") {
   for (int rank = 0; rank < 4; ++rank) kill_rank(4, rank, unhurt);
 }
 
-TEST_CASE("C: SIGSTOP of a rank: all end within distributed.timeout, exit code 7, and its host and rank are named") {
+TEST_CASE("C: SIGSTOP of a rank: all end within distributed.timeout, exit code 7, and its host and rank are named",
+          "[.long]") {
   if (!has_mpi()) return;
   stop_rank(2, 1, Unhurt());
 }
@@ -196,7 +197,8 @@ TEST_CASE("C: SIGTERM to one process: all finish the same step, one checkpoint, 
   check_resumes(directory, recipe, 2, unhurt);
 }
 
-TEST_CASE("C: SIGUSR1 to mpirun, which passes it on: the same as SIGTERM to all, and SIGTERM to mpirun: a checkpoint") {
+TEST_CASE("C: SIGUSR1 to mpirun, which passes it on: the same as SIGTERM to all, and SIGTERM to mpirun: a checkpoint",
+          "[.long]") {
   if (!has_mpi()) return;
   const Unhurt unhurt;
   for (const int signal : {SIGUSR1, SIGTERM}) {

@@ -164,7 +164,9 @@ TEST_CASE("A: kill during the export of a complete run, at every system call", "
   hurt_all(complete, kills(complete()->calls(kResume), kResume));
 }
 
-TEST_CASE("A: system calls that fail once, a sample") { hurt_all(fresh, sample(errors(fresh()->calls(), "fail"), 20)); }
+TEST_CASE("A: system calls that fail once, a sample", "[.long]") {
+  hurt_all(fresh, sample(errors(fresh()->calls(), "fail"), 20));
+}
 
 // Some ten minutes each.
 TEST_CASE("A: every system call fails once with EIO", "[.sweep]") {
