@@ -190,7 +190,7 @@ class Answerer {
 };
 
 nlohmann::ordered_json json_of(const Tokenizer& tokenizer, int64_t id, double log_probability) {
-  return {{"id", id}, {"token", tokenizer.decode({id})}, {"logprob", log_probability}};
+  return {{"id", id}, {"token", tokenizer.piece(id)}, {"logprob", log_probability}};
 }
 
 nlohmann::ordered_json json_of(const Tokenizer& tokenizer, const PromptAnswer::Token& token) {

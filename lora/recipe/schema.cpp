@@ -1,11 +1,13 @@
 #include "lora/recipe/schema.h"
 
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "lora/data/chat_template.h"
 #include "lora/recipe/adapters_list.h"
 #include "lora/recipe/fields.h"
+#include "lora/recipe/key_descriptions.h"
 
 namespace lora {
 namespace {
@@ -116,45 +118,58 @@ Schema default_of(const T&) {
   return {};
 }
 
+using Descriptions = std::map<std::string, std::string>;
+
+// Of the map at `path`, which is empty or ends with a dot.
 class SchemaMaker {
  public:
+  SchemaMaker(std::string path, const Descriptions& descriptions)
+      : path_(std::move(path)), descriptions_(descriptions) {}
+
   template <typename T, typename Rule>
   void value(const std::string& key, T& member, const Rule& rule) {
     Schema schema = schema_of(member, rule);
     if (Schema preset = default_of(member); !preset.is_null()) schema["default"] = std::move(preset);
-    properties_[key] = std::move(schema);
+    put(key, std::move(schema));
   }
   template <typename T, typename Rule>
   void required(const std::string& key, T& member, const Rule& rule) {
-    properties_[key] = schema_of(member, rule);
+    put(key, schema_of(member, rule));
     required_.push_back(key);
   }
   template <typename Section>
   void section(const std::string& key, Section& member) {
-    Schema schema = object_of(member);
+    Schema schema = object_of(member, path_ + key + ".", descriptions_);
     if (schema.contains("required")) required_.push_back(key);
     if constexpr (requires { member.action; }) {
       // A rule's action alone stands for the rule with its other defaults.
       schema = any_of({names_schema(names_of(member.action)), std::move(schema)});
     }
-    properties_[key] = std::move(schema);
+    put(key, std::move(schema));
   }
   template <typename Section>
   void sections(const std::string& key, std::vector<Section>&) {
     Section one;
-    Schema schema = object_of(one);
+    Schema schema = object_of(one, path_ + key + ".", descriptions_);
     schema["type"] = "object";
-    properties_[key] = list_schema(std::move(schema));
+    put(key, list_schema(std::move(schema)));
   }
 
   template <typename Section>
-  static Schema object_of(Section& member) {
-    SchemaMaker maker;
+  static Schema object_of(Section& member, const std::string& path, const Descriptions& descriptions) {
+    SchemaMaker maker(path, descriptions);
     describe(maker, member);
     return maker.object();
   }
 
  private:
+  void put(const std::string& key, Schema schema) {
+    if (const auto found = descriptions_.find(path_ + key); found != descriptions_.end()) {
+      schema["description"] = found->second;
+    }
+    properties_[key] = std::move(schema);
+  }
+
   // A map without keys may be left empty, which is null, unless it needs one.
   Schema object() {
     Schema type = required_.empty() ? Schema::array({"object", "null"}) : Schema("object");
@@ -164,6 +179,8 @@ class SchemaMaker {
     return schema;
   }
 
+  const std::string path_;
+  const Descriptions& descriptions_;
   Schema properties_ = Schema::object(), required_ = Schema::array();
 };
 
@@ -189,7 +206,7 @@ Schema entry_schema(const Schema& recipe) {
 std::string recipe_schema() {
   Recipe recipe;
   Schema schema = {{"$schema", "http://json-schema.org/draft-07/schema#"}, {"title", "A recipe of lora-train"}};
-  schema.update(SchemaMaker::object_of(recipe));
+  schema.update(SchemaMaker::object_of(recipe, "", key_descriptions()));
   schema["properties"]["adapters"] = {
       {"type", Schema::array({"array", "null"})}, {"minItems", 1}, {"items", entry_schema(schema["properties"])}};
   return schema.dump(2) + "\n";

@@ -161,6 +161,9 @@ TEST_CASE("lora-generate tells log-probabilities, shifts logits, ends at a text 
   };
   const json plain = row({});
   REQUIRE(plain["tokens"].size() >= 2);
+  std::string text;
+  for (const json& token : plain["tokens"]) text += token["token"].get<std::string>();
+  CHECK(text == plain["answer"]);
   for (const json& token : plain["tokens"]) {
     const json& likeliest = token["top_logprobs"];
     REQUIRE(likeliest.size() == 2);

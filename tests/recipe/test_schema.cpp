@@ -5,6 +5,7 @@
 #include <set>
 
 #include "lora/recipe/document.h"
+#include "lora/recipe/key_descriptions.h"
 #include "lora/recipe/keys.h"
 #include "lora/recipe/starting.h"
 #include "lora/recipe/values.h"
@@ -32,7 +33,7 @@ bool is_of_type(const json& value, const std::string& type) {
 bool accepts_value(const json& schema, const json& value) {
   for (const auto& [word, rule] : schema.items()) {
     const auto holds = [&, &word = word, &rule = rule] {
-      if (word == "default" || word == "title" || word == "$schema") return true;
+      if (word == "default" || word == "description" || word == "title" || word == "$schema") return true;
       if (word == "anyOf") {
         return std::ranges::any_of(rule, [&](const json& form) { return accepts_value(form, value); });
       }
@@ -222,6 +223,33 @@ TEST_CASE("The schema knows every key of every section, and allows no other") {
     CHECK(part->at("properties").size() == keys.size());
     for (const std::string& key : keys) CHECK(part->at("properties").contains(key));
   }
+}
+
+TEST_CASE("docs/recipe.md has every key that is read and no other, and the schema has its words") {
+  const auto words = key_descriptions();
+  const auto& sections = known_keys();
+  for (const auto& [section, keys] : sections) {
+    // docs/preferences.md has the options of objectives; a rule's bounds stand in the rule's row.
+    if (section == "training.preference" || section.starts_with("data.cleaning.")) continue;
+    for (const std::string& key : keys) {
+      const std::string path = section.empty() ? key : section + "." + key;
+      CAPTURE(path);
+      CHECK((words.contains(path) || sections.contains(path) || path == "adapters"));
+    }
+  }
+  for (const auto& [path, text] : words) {
+    CAPTURE(path);
+    const size_t dot = path.rfind('.');
+    const auto section = sections.find(dot == path.npos ? "" : path.substr(0, dot));
+    REQUIRE(section != sections.end());
+    CHECK(std::ranges::count(section->second, path.substr(dot == path.npos ? 0 : dot + 1)) == 1);
+  }
+
+  const json training = json::parse(recipe_schema())["properties"]["training"]["properties"];
+  CHECK(training["batch_size"]["description"] == "rows an optimizer step");
+  CHECK(training["warmup_steps"]["description"] == training["warmup_ratio"]["description"]);
+  CHECK(training["objective"]["description"].get<std::string>().find("](") == std::string::npos);
+  CHECK(training["preference"].contains("description"));
 }
 
 TEST_CASE("A value that the schema refuses is refused when the recipe is read, and the other way round, a sample") {
