@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include <filesystem>
 #include <functional>
 #include <ios>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -95,18 +97,26 @@ inline Failure no_memory(const std::string& program) {
 // Where memory runs out in a function that cannot throw, a destructor of a library, the process ends by the same message.
 inline void report_memory_at_the_end(const std::string& program) {
   static std::string name;
+  static std::atomic<bool> new_has_failed{false};
   name = program;
+  std::set_new_handler([] {
+    new_has_failed = true;
+    throw std::bad_alloc();
+  });
   std::set_terminate([] {
+    // An exception that has left a destructor is under way, but not yet handled, so that nobody can ask which it is.
+    bool ends_memory = !std::current_exception() && std::uncaught_exceptions() > 0 && new_has_failed;
     try {
       if (const auto error = std::current_exception()) std::rethrow_exception(error);
     } catch (const std::exception& e) {
-      if (is_out_of_memory(e)) {
-        const Failure failure = no_memory(name);
-        std::fprintf(stderr, "%s\n", failure.message.c_str());
-        std::fflush(stderr);
-        ::_exit(failure.code);
-      }
+      ends_memory = is_out_of_memory(e);
     } catch (...) {  // what terminates otherwise, aborts as it does without this
+    }
+    if (ends_memory) {
+      const Failure failure = no_memory(name);
+      std::fprintf(stderr, "%s\n", failure.message.c_str());
+      std::fflush(stderr);
+      ::_exit(failure.code);
     }
     std::abort();
   });
