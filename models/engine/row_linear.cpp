@@ -18,6 +18,7 @@ using kernels::RowWeight;
 
 // Outputs that a kernel computes together.
 constexpr int64_t kOutputStep = 32;
+static_assert(kOutputStep % kernels::kUpPanel == 0);
 
 at::Tensor as_floats(const at::Tensor& t) {
   return t.defined() ? t.detach().to(at::kFloat).contiguous() : at::Tensor();
@@ -25,14 +26,14 @@ at::Tensor as_floats(const at::Tensor& t) {
 
 const float* floats(const at::Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
 
-// What finish() will read of an adapter arrives while the product is computed: its rows are too short for the
-// processor to foresee them.
-void fetch(const kernels::RowFinish& finish, size_t first, size_t count) {
-  const size_t bytes = finish.half ? sizeof(at::BFloat16) : sizeof(float);
-  for (size_t k = 0; k < finish.rank; ++k) {
-    const char* const row = static_cast<const char*>(finish.up) + (k * finish.out + first) * bytes;
-    for (size_t i = 0; i < count * bytes; i += 64) __builtin_prefetch(row + i);
-  }
+// (rank, out) as RowFinish has it.
+at::Tensor up_panels(const at::Tensor& up) {
+  constexpr auto panel = static_cast<int64_t>(kernels::kUpPanel);
+  const int64_t out = up.size(1), panels = ceil_div(out, panel);
+  return at::constant_pad_nd(up, {0, panels * panel - out})
+      .view({up.size(0), panels, panel})
+      .transpose(0, 1)
+      .contiguous();
 }
 
 RowWeight dense_rows(const at::Tensor& matrix) {
@@ -65,7 +66,6 @@ RowLinear::RowLinear(const std::vector<LinearParts>& parts, at::ScalarType dtype
   std::vector<at::Tensor> downs;
   for (const LinearParts& part : parts) {
     One one{.weight = rows_of_weight(part.weight, kept_), .finish = {}, .column = out_, .low = rank_};
-    one.finish.out = one.weight.out;
     one.finish.bias = floats(keep(as_floats(part.bias)));
     if (part.magnitude.defined()) one.finish.gain = floats(keep(as_floats(part.magnitude / part.row_norm)));
     std::vector<at::Tensor> ups;
@@ -77,8 +77,8 @@ RowLinear::RowLinear(const std::vector<LinearParts>& parts, at::ScalarType dtype
     add_pair(part.lora_A, part.lora_B, part.scaling);
     add_pair(part.start_A, part.start_B, -part.scaling);
     if (!ups.empty()) {
-      const at::Tensor up = keep(at::cat(ups).to(dtype).contiguous());
-      one.finish.up = up.const_data_ptr();
+      const at::Tensor up = at::cat(ups).to(dtype);
+      one.finish.up = keep(up_panels(up)).const_data_ptr();
       one.finish.half = dtype == at::kBFloat16;
       one.finish.rank = as_size(up.size(0));
       rank_ += up.size(0);
@@ -159,7 +159,6 @@ void RowProducts::run(std::span<const RowRun> runs, kernels::Matrix<const float>
     for (; piece >= pieces_of(index); ++index) piece -= pieces_of(index);
     const size_t out = shape.all_[index].weight.out, first = as_size(piece * each);
     const size_t count = std::min(as_size(each), out - first);
-    for (const RowRun& run : runs) fetch(run.linear->all_[index].finish, first, count);
     const auto results = y.column_range(as_size(shape.all_[index].column), out);
     for (size_t i = 0; i < runs.size();) {
       const RowWeight& weight = runs[i].linear->all_[index].weight;

@@ -121,22 +121,22 @@ TEST_CASE("a row's product has the same bits whatever rows are beside it") {
 
 TEST_CASE("a product is finished with what an adapter adds, a gain and a bias") {
   at::manual_seed(3);
-  const at::Tensor y = at::randn({3, 50}), up = at::randn({5, 50}), low = at::randn({3, 8}), gain = at::randn({50}),
+  const at::Tensor y = at::randn({11, 50}), up = at::randn({5, 50}), low = at::randn({11, 8}), gain = at::randn({50}),
                    bias = at::randn({50});
   for (const bool half : {false, true}) {
     const at::Tensor held = half ? up.to(at::kBFloat16) : up;
     const at::Tensor wanted = (y + at::mm(low.narrow(1, 2, 5), held.to(at::kFloat))) * gain + bias;
+    const at::Tensor panels = at::constant_pad_nd(held, {0, 14}).view({5, 4, 16}).transpose(0, 1).contiguous();
     on_every_target([&] {
-      const RowFinish finish{.up = held.const_data_ptr(),
+      const RowFinish finish{.up = panels.const_data_ptr(),
                              .half = half,
                              .rank = 5,
-                             .out = 50,
                              .low = view<const float>(low).column_range(2, 5),
                              .gain = gain.const_data_ptr<float>(),
                              .bias = bias.const_data_ptr<float>()};
       at::Tensor found = y.clone();
-      row_product_kernels().finish(finish, 0, 33, view<float>(found));
-      row_product_kernels().finish(finish, 33, 17, view<float>(found));
+      row_product_kernels().finish(finish, 0, 32, view<float>(found));
+      row_product_kernels().finish(finish, 32, 18, view<float>(found));
       CHECK((found - wanted).abs().max().item<double>() < 1e-5);
     });
   }

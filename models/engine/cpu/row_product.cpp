@@ -135,23 +135,57 @@ void LayRows(RowOrder order, Matrix<const float> x, float* to) {
   }
 }
 
+// 16 outputs of R rows, with the panel of up, and the gain and bias, that are theirs. low (R, rank), y (R, 16).
+template <class T, size_t R>
+HWY_INLINE void FinishTile(const T* up, Matrix<const float> low, const float* gain, const float* bias,
+                           Matrix<float> y) {
+  const Lanes d;
+  constexpr size_t kLanes = hn::MaxLanes(Lanes()), kParts = kUpPanel / kLanes;
+  Wide sums[R][kParts];
+  for (size_t r = 0; r < R; ++r) {
+    for (size_t p = 0; p < kParts; ++p) sums[r][p] = hn::LoadU(d, y.row(r) + p * kLanes);
+  }
+  for (size_t k = 0; k < low.columns; ++k, up += kUpPanel) {
+    for (size_t p = 0; p < kParts; ++p) {
+      const Wide column = LoadFloats(d, up + p * kLanes);
+      for (size_t r = 0; r < R; ++r) sums[r][p] = hn::MulAdd(hn::Set(d, low.row(r)[k]), column, sums[r][p]);
+    }
+  }
+  for (size_t r = 0; r < R; ++r) {
+    for (size_t p = 0; p < kParts; ++p) {
+      if (gain) sums[r][p] = hn::Mul(sums[r][p], hn::LoadU(d, gain + p * kLanes));
+      if (bias) sums[r][p] = hn::Add(sums[r][p], hn::LoadU(d, bias + p * kLanes));
+      hn::StoreU(sums[r][p], d, y.row(r) + p * kLanes);
+    }
+  }
+}
+
+// n outputs of R rows: 16, or in memory of its own what is left of a panel.
+template <class T, size_t R>
+HWY_INLINE void FinishPanel(const RowFinish& finish, size_t output, size_t n, size_t row, Matrix<float> y) {
+  const T* const up = static_cast<const T*>(finish.up) + output * finish.rank;
+  const Matrix<const float> low{finish.rank > 0 ? finish.low.row(row) : nullptr, R, finish.rank, finish.low.stride};
+  const float* gain = finish.gain ? finish.gain + output : nullptr;
+  const float* bias = finish.bias ? finish.bias + output : nullptr;
+  const Matrix<float> to = y.row_range(row, R).column_range(output, n);
+  if (n == kUpPanel) return FinishTile<T, R>(up, low, gain, bias, to);
+  float rows[R * kUpPanel] = {}, gains[kUpPanel] = {}, biases[kUpPanel] = {};
+  for (size_t r = 0; r < R; ++r) std::copy_n(to.row(r), n, rows + r * kUpPanel);
+  if (gain) gain = (std::copy_n(gain, n, gains), gains);
+  if (bias) bias = (std::copy_n(bias, n, biases), biases);
+  FinishTile<T, R>(up, low, gain, bias, {rows, R, kUpPanel, kUpPanel});
+  for (size_t r = 0; r < R; ++r) std::copy_n(rows + r * kUpPanel, n, to.row(r));
+}
+
 template <class T>
-void FinishAs(const RowFinish& finish, size_t first, size_t count, Matrix<float> y) {
-  const T* const up = static_cast<const T*>(finish.up) + first;
-  const float* const gain = finish.gain ? finish.gain + first : nullptr;
-  const float* const bias = finish.bias ? finish.bias + first : nullptr;
-  for (size_t r = 0; r < y.rows; ++r) {
-    const float* const low = finish.rank > 0 ? finish.low.row(r) : nullptr;
-    float* const to = y.row(r) + first;
-    ForEach(count, [&](auto d, size_t i) HWY_ATTR {
-      auto sum = hn::LoadU(d, to + i);
-      for (size_t k = 0; k < finish.rank; ++k) {
-        sum = hn::MulAdd(hn::Set(d, low[k]), LoadFloats(d, up + k * finish.out + i), sum);
-      }
-      if (gain) sum = hn::Mul(sum, hn::LoadU(d, gain + i));
-      if (bias) sum = hn::Add(sum, hn::LoadU(d, bias + i));
-      hn::StoreU(sum, d, to + i);
-    });
+HWY_NOINLINE void FinishAs(const RowFinish& finish, size_t first, size_t count, Matrix<float> y) {
+  constexpr size_t kRows = HWY_MAX_BYTES >= 64 ? 8 : 2;  // as many sums as there are registers for
+  for (size_t o = first; o < first + count; o += kUpPanel) {
+    const size_t n = HWY_MIN(kUpPanel, first + count - o);
+    size_t r = 0;
+    for (; r + kRows <= y.rows; r += kRows) FinishPanel<T, kRows>(finish, o, n, r, y);
+    for (; r + 2 <= y.rows; r += 2) FinishPanel<T, 2>(finish, o, n, r, y);
+    for (; r < y.rows; ++r) FinishPanel<T, 1>(finish, o, n, r, y);
   }
 }
 

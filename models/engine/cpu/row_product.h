@@ -39,11 +39,14 @@ constexpr size_t laid_floats(RowOrder order, size_t rows, size_t columns) {
   return (order == RowOrder::kTiles ? round_up<size_t>(rows, 16) : rows) * columns;
 }
 
+// Columns of up that lie together, so that a processor reads them one after another.
+constexpr size_t kUpPanel = 16;
+
 // What is added to products: y = gain ⊙ (y + low · up) + bias. Each part may be missing.
 struct RowFinish {
-  const void* up = nullptr;  // (rank, out), float32 or with `half` bfloat16
+  const void* up = nullptr;  // [panel of 16 columns][rank][16], zeros behind the last; float32 or with `half` bfloat16
   bool half = false;
-  size_t rank = 0, out = 0;
+  size_t rank = 0;
   Matrix<const float> low = {};                  // (rows, rank)
   const float *gain = nullptr, *bias = nullptr;  // (out)
 
@@ -59,7 +62,7 @@ struct RowProductKernels {
   // call are best a multiple of 32.
   void (*run)(const RowWeight& weight, const LaidRows& x, size_t first_row, size_t first, size_t count,
               Matrix<float> y);
-  // The same columns of y (rows, out).
+  // The same columns of y (rows, out); `first` is a multiple of kUpPanel.
   void (*finish)(const RowFinish& finish, size_t first, size_t count, Matrix<float> y);
 };
 

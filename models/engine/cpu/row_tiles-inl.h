@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "models/base/numbers.h"
 #include "models/engine/cpu/quantized.h"
@@ -48,14 +49,20 @@ inline void LayTiles(Matrix<const float> x, float* to) {
   }
 }
 
-// The A tiles of 32 outputs as they lie.
+// The A tiles of 32 outputs. Ready(k) prepares those of the columns [k, k + kReady); LoadTile<tile>(half, k) loads the
+// tile of 16 outputs and 32 columns. What was just stored cannot be loaded as a tile before it is in the cache, so that
+// the tiles of some columns are prepared while those before them are multiplied.
+
+// Of bfloat16, as they lie.
 struct Bf16Rows {
-  static constexpr bool kTwoParts = false;
+  static constexpr size_t kReady = 0;
   const Bf16* at;
   size_t row;
   Bf16Rows(const RowWeight& w, size_t output) : at(static_cast<const Bf16*>(w.values) + output * w.in), row(w.in) {}
-  HWY_INLINE void LoadFirst(size_t k) { Load<4>(at + k, row * sizeof(Bf16)); }
-  HWY_INLINE void LoadSecond(size_t k) { Load<5>(at + kRows * row + k, row * sizeof(Bf16)); }
+  template <int kTile>
+  HWY_INLINE void LoadTile(size_t half, size_t k) {
+    Load<kTile>(at + half * kRows * row + k, row * sizeof(Bf16));
+  }
   // The lines of the 32 outputs behind these.
   HWY_INLINE void Prefetch(size_t k) const {
     const Bf16* next = at + kOutputs * row + k;
@@ -64,32 +71,29 @@ struct Bf16Rows {
   static float Step(const RowWeight&, size_t) { return 1.0f; }
 };
 
-// The same of codes, through memory.
 struct Int8Rows {
-  static constexpr bool kTwoParts = false;
+  static constexpr size_t kReady = kDepth;
   const int8_t* at;
   size_t row;
-  alignas(64) Bf16 first_tile[kRows * kDepth], second_tile[kRows * kDepth];
+  alignas(64) Bf16 ready[2][kOutputs * kDepth];  // of even and of odd k / kReady
   Int8Rows(const RowWeight& w, size_t output) : at(static_cast<const int8_t*>(w.values) + output * w.in), row(w.in) {}
-  HWY_INLINE void Decode(const int8_t* codes, Bf16* tile) {
+  HWY_INLINE void Ready(size_t k) {
     const D d;
     const hn::Rebind<int8_t, D> narrow;
     const hn::RebindToSigned<D> whole;
-    for (size_t r = 0; r < kRows; ++r, codes += row) {
+    const int8_t* codes = at + k;
+    Bf16* to = ready[k / kReady % 2];
+    for (size_t r = 0; r < kOutputs; ++r, codes += row, to += kDepth) {
       const auto low = hn::ConvertTo(d, hn::PromoteTo(whole, hn::LoadU(narrow, codes)));
       const auto high = hn::ConvertTo(d, hn::PromoteTo(whole, hn::LoadU(narrow, codes + 16)));
       __m512i both;
       asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(both) : "v"(low.raw), "v"(high.raw));
-      _mm512_store_si512(tile + r * kDepth, both);
+      _mm512_store_si512(to, both);
     }
   }
-  HWY_INLINE void LoadFirst(size_t k) {
-    Decode(at + k, first_tile);
-    Load<4>(first_tile, 64);
-  }
-  HWY_INLINE void LoadSecond(size_t k) {
-    Decode(at + kRows * row + k, second_tile);
-    Load<5>(second_tile, 64);
+  template <int kTile>
+  HWY_INLINE void LoadTile(size_t half, size_t k) {
+    Load<kTile>(ready[k / kReady % 2] + half * kRows * kDepth, 64);
   }
   HWY_INLINE void Prefetch(size_t k) const {
     if (k % 64 != 0) return;
@@ -99,90 +103,151 @@ struct Int8Rows {
   static float Step(const RowWeight& w, size_t output) { return w.scales[output]; }
 };
 
-// High and low parts of values. The products of low parts with each other are left out: they are below 16 bits.
+// High and low parts of NF4's levels; their scales multiply the sums of each block. The products of low parts with each
+// other are left out: they are below 16 bits.
 struct Nf4Rows {
-  static constexpr bool kTwoParts = true;
+  static constexpr size_t kReady = kNf4Block;
   const uint8_t* at;
   const float* scales;
   size_t row;
-  alignas(64) uint32_t high[kFloats], low[kFloats];
+  Word table;  // the low part of level i in the 16 bits at 2 i, its high part at 2 i + 1
+  struct Tiles {
+    uint32_t high[kOutputs * 16], low[kOutputs * 16];
+  };
+  alignas(64) Tiles ready[2][kReady / kDepth];  // of even and of odd k / kReady
   Nf4Rows(const RowWeight& w, size_t output)
       : at(static_cast<const uint8_t*>(w.values) + output * w.in / 2),
         scales(w.scales + output * (w.in / kNf4Block)),
-        row(w.in) {}
-  HWY_INLINE void Decode(size_t first, size_t k) {
-    const D d;
+        row(w.in) {
+    const Split levels = SplitFloats(hn::LoadU(D(), kNf4Levels.data()));
+    table = Pair(levels.low, levels.high);
+  }
+  // A part of Ready: 16 outputs and 32 columns. Words of two values: the even column's in the lower half, and the odd
+  // one's.
+  HWY_INLINE void Prepare(size_t half, size_t k) {
     const hn::Rebind<uint8_t, D> bytes;
-    const auto of = [](Word table, Word code) { return Word{_mm512_permutexvar_epi32(code.raw, table.raw)}; };
-    const uint8_t* codes = at + (first * row + k) / 2;
-    const float* scale = scales + (first * row + k) / kNf4Block;
-    for (size_t r = 0; r < kRows; ++r, codes += row / 2, scale += row / kNf4Block) {
-      const Split levels = SplitFloats(hn::Mul(hn::LoadU(d, kNf4Levels.data()), hn::Set(d, *scale)));
-      const Word odd = hn::PromoteTo(W(), hn::LoadU(bytes, codes)), even = hn::ShiftRight<4>(odd);  // four bits count
-      hn::Store(Pair(of(levels.high, even), of(levels.high, odd)), W(), high + r * 16);
-      hn::Store(Pair(of(levels.low, even), of(levels.low, odd)), W(), low + r * 16);
+    const Word ones = hn::Set(W(), 0x00010001u);
+    const uint8_t* codes = at + (half * kRows * row + k) / 2;
+    Tiles& to = ready[k / kReady % 2][k % kReady / kDepth];
+    for (size_t r = half * kRows; r < (half + 1) * kRows; ++r, codes += row / 2) {
+      const Word pair = hn::PromoteTo(W(), hn::LoadU(bytes, codes));
+      // Twice each code, and one. An index has five bits, and those above do not count.
+      const Word at_high = hn::Or3(hn::ShiftRight<3>(pair), hn::ShiftLeft<17>(pair), ones);
+      const Word at_low = hn::Xor(at_high, ones);
+      hn::Store(Word{_mm512_permutexvar_epi16(at_high.raw, table.raw)}, W(), to.high + r * 16);
+      hn::Store(Word{_mm512_permutexvar_epi16(at_low.raw, table.raw)}, W(), to.low + r * 16);
     }
   }
-  HWY_INLINE void LoadFirst(size_t k) {
-    Decode(0, k);
-    Load<4>(high, 64);
+  const Tiles& tiles(size_t k) const { return ready[k / kReady % 2][k % kReady / kDepth]; }
+  template <int kTile>
+  HWY_INLINE void LoadTile(size_t half, size_t k) {
+    Load<kTile>(tiles(k).high + half * kFloats, 64);
   }
-  HWY_INLINE void LoadSecond(size_t k) {
-    Decode(kRows, k);
-    Load<5>(high, 64);
+  template <int kTile>
+  HWY_INLINE void LoadLowTile(size_t half, size_t k) {
+    Load<kTile>(tiles(k).low + half * kFloats, 64);
   }
-  HWY_INLINE void LoadFirstLow() { Load<4>(low, 64); }
-  HWY_INLINE void LoadSecondLow() { Load<5>(low, 64); }
   HWY_INLINE void Prefetch(size_t k) const {
     if (k % 128 != 0) return;
     const uint8_t* next = at + (kOutputs * row + k) / 2;
     for (size_t r = 0; r < kOutputs; ++r, next += row / 2) hwy::Prefetch(next);
   }
-  static float Step(const RowWeight&, size_t) { return 1.0f; }
 };
 
-// 32 outputs, those of [first, end) stored, of 16 rows of x, those of [row, row_end) stored.
+// sums (32 outputs, 16 rows) = 32 outputs times 16 rows of x.
 template <class Rows, bool kAhead>
-HWY_INLINE void Unit(const RowWeight& w, size_t output, size_t first, size_t end, const float* x, size_t group,
-                     size_t row, size_t row_end, Matrix<float> y) {
+HWY_INLINE void Sums(const RowWeight& w, size_t output, const float* x, float* sums) {
   const D d;
   Rows weights(w, output);
   Zero<0>();
   Zero<1>();
   Zero<2>();
   Zero<3>();
+  if constexpr (Rows::kReady > 0) weights.Ready(0);
   for (size_t k = 0; k < w.in; k += kDepth, x += kStepFloats) {
+    if constexpr (Rows::kReady > 0) {
+      if (k % Rows::kReady == 0 && k + Rows::kReady < w.in) weights.Ready(k + Rows::kReady);
+    }
     Load<6>(x, 64);
     Load<7>(x + kFloats, 64);
-    weights.LoadFirst(k);
+    weights.template LoadTile<4>(0, k);
     Dot<0, 4, 6>();
     Dot<1, 4, 7>();
-    if constexpr (Rows::kTwoParts) {
-      weights.LoadFirstLow();
-      Dot<1, 4, 6>();
-    }
-    weights.LoadSecond(k);
+    weights.template LoadTile<5>(1, k);
     Dot<2, 5, 6>();
     Dot<3, 5, 7>();
-    if constexpr (Rows::kTwoParts) {
-      weights.LoadSecondLow();
-      Dot<3, 5, 6>();
-    }
     if (kAhead) weights.Prefetch(k);
   }
-  alignas(64) float sums[4 * kFloats], rows[kFloats];
+  alignas(64) float low[2 * kFloats];
   Store<0>(sums, 64);
-  Store<1>(sums + kFloats, 64);
-  Store<2>(sums + 2 * kFloats, 64);
-  Store<3>(sums + 3 * kFloats, 64);
-  for (size_t half = 0; half < 2; ++half) {
-    float* const high = sums + 2 * half * kFloats;
-    for (size_t o = 0; o < kRows; ++o) {
-      const float step = Rows::Step(w, output + half * kRows + o);
-      const auto sum = hn::Add(hn::Load(d, high + o * 16), hn::Load(d, high + kFloats + o * 16));
-      hn::Store(hn::Mul(sum, hn::Set(d, step)), d, high + o * 16);
+  Store<1>(low, 64);
+  Store<2>(sums + kFloats, 64);
+  Store<3>(low + kFloats, 64);
+  for (size_t o = 0; o < kOutputs; ++o) {
+    const auto sum = hn::Add(hn::Load(d, sums + o * 16), hn::Load(d, low + o * 16));
+    hn::Store(hn::Mul(sum, hn::Set(d, Rows::Step(w, output + o))), d, sums + o * 16);
+  }
+}
+
+// The same of NF4, a block of columns at a time: its sums are scaled while the next block's are computed.
+template <bool kAhead>
+HWY_INLINE void Nf4Sums(const RowWeight& w, size_t output, const float* x, float* sums) {
+  const D d;
+  const size_t blocks = w.in / kNf4Block;
+  Nf4Rows weights(w, output);
+  alignas(64) float found[2][2 * kFloats];  // of even and of odd blocks
+  const auto add = [&](size_t block) HWY_ATTR {
+    const float* from = found[block % 2];
+    const float* scale = weights.scales + block;
+    for (size_t o = 0; o < kOutputs; ++o, scale += blocks) {
+      const auto before = block == 0 ? hn::Zero(d) : hn::Load(d, sums + o * 16);
+      hn::Store(hn::MulAdd(hn::Load(d, from + o * 16), hn::Set(d, *scale), before), d, sums + o * 16);
     }
-    TransposeBlock(high, 16, rows);
+  };
+  for (size_t k = 0; k < kNf4Block; k += kDepth) {
+    weights.Prepare(0, k);
+    weights.Prepare(1, k);
+  }
+  for (size_t block = 0; block < blocks; ++block) {
+    Zero<0>();
+    Zero<1>();
+    for (size_t k = block * kNf4Block; k < (block + 1) * kNf4Block; k += kDepth, x += kStepFloats) {
+      const size_t next = HWY_MIN(k + kNf4Block, w.in - kDepth);
+      Load<6>(x, 64);
+      Load<7>(x + kFloats, 64);
+      weights.LoadTile<2>(0, k);
+      Dot<0, 2, 6>();
+      weights.LoadTile<3>(1, k);
+      Dot<1, 3, 6>();
+      if (block + 1 < blocks) weights.Prepare(0, next);
+      Dot<0, 2, 7>();
+      Dot<1, 3, 7>();
+      if (block + 1 < blocks) weights.Prepare(1, next);
+      weights.LoadLowTile<4>(0, k);
+      Dot<0, 4, 6>();
+      weights.LoadLowTile<5>(1, k);
+      Dot<1, 5, 6>();
+      if (kAhead) weights.Prefetch(k);
+    }
+    Store<0>(found[block % 2], 64);
+    Store<1>(found[block % 2] + kFloats, 64);
+    if (block > 0) add(block - 1);
+  }
+  add(blocks - 1);
+}
+
+// 32 outputs, those of [first, end) stored, of 16 rows of x, those of [row, row_end) stored.
+template <class Rows, bool kAhead>
+HWY_INLINE void Unit(const RowWeight& w, size_t output, size_t first, size_t end, const float* x, size_t group,
+                     size_t row, size_t row_end, Matrix<float> y) {
+  alignas(64) float sums[2 * kFloats], rows[kFloats];
+  if constexpr (std::is_same_v<Rows, Nf4Rows>) {
+    Nf4Sums<kAhead>(w, output, x, sums);
+  } else {
+    Sums<Rows, kAhead>(w, output, x, sums);
+  }
+  for (size_t half = 0; half < 2; ++half) {
+    TransposeBlock(sums + half * kFloats, 16, rows);
     const size_t begin = output + half * kRows, from = HWY_MAX(first, begin), to = HWY_MIN(end, begin + kRows);
     for (size_t r = row; from < to && r < row_end; ++r) {
       const float* const found = rows + (r - group) * 16 + (from - begin);
