@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "models/base/may_be_empty.h"
 #include "models/base/names.h"
 
 namespace lora {
@@ -21,7 +22,7 @@ inline const Names& names_of(Bias) {
 }
 
 // `all-linear`: every Linear but the output head.
-struct AllLinear {
+struct AllLinear : MayBeEmpty {
   bool operator==(const AllLinear&) const = default;
 };
 // A list matches a module's whole path or a dotted suffix of it; a string is a regular expression over the whole path.

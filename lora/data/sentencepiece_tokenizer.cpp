@@ -3,6 +3,8 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
+#include <memory>
+#include <new>
 #include <stdexcept>
 #include <utility>
 
@@ -63,9 +65,8 @@ class SentencePieceTokenizer : public Tokenizer {
     std::vector<int> known;
     bool first = true;
     const auto flush = [&] {
-      std::string stretch;
-      require((first || prefix_everywhere_ ? first_ : later_).Decode(known, &stretch), "cannot decode ids");
-      text += stretch;
+      const auto& processor = first || prefix_everywhere_ ? first_ : later_;
+      text += filled([&](auto* to) { return processor.Decode(known, to); }, "cannot decode ids")->text();
       first = first && known.empty();
       known.clear();
     };
@@ -121,6 +122,20 @@ class SentencePieceTokenizer : public Tokenizer {
 
   void require(const sentencepiece::util::Status& status, const char* what) const {
     if (!status.ok()) throw ModelError(name_ + ": " + what + ": " + status.message());
+  }
+
+  // What `fill` writes. protobuf, which holds it, does not survive an allocation that fails: its destructor would read
+  // what was never written. It is left to the system then.
+  template <class Fill>
+  std::unique_ptr<sentencepiece::ImmutableSentencePieceText> filled(Fill fill, const char* what) const {
+    auto text = std::make_unique<sentencepiece::ImmutableSentencePieceText>();
+    try {
+      require(fill(text->mutable_proto()), what);
+    } catch (const std::bad_alloc&) {
+      static_cast<void>(text.release());
+      throw;
+    }
+    return text;
   }
 
   // The model's control and unknown symbols are special. `config` adds tokens and marks pieces as special.
@@ -220,11 +235,10 @@ class SentencePieceTokenizer : public Tokenizer {
 
   void encode_part(const sentencepiece::SentencePieceProcessor& processor, std::string_view text, size_t offset,
                    std::vector<Token>& tokens) const {
-    sentencepiece::ImmutableSentencePieceText encoded;
-    require(processor.Encode(text, encoded.mutable_proto()), "cannot encode a text");
-    tokens.reserve(tokens.size() + encoded.pieces_size());
-    for (size_t i = 0; i < encoded.pieces_size(); ++i) {
-      const auto piece = encoded.pieces(static_cast<int>(i));
+    const auto encoded = filled([&](auto* to) { return processor.Encode(text, to); }, "cannot encode a text");
+    tokens.reserve(tokens.size() + encoded->pieces_size());
+    for (size_t i = 0; i < encoded->pieces_size(); ++i) {
+      const auto piece = encoded->pieces(static_cast<int>(i));
       tokens.push_back({static_cast<int64_t>(piece.id()), offset + piece.begin(), offset + piece.end()});
     }
   }

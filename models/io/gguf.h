@@ -16,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include "models/base/may_be_empty.h"
 #include "models/io/ggml_types.h"
 #include "models/io/lazy_tensor.h"
 
@@ -27,7 +28,7 @@ class MappedFile;
 // not supported.
 using GgufArray = std::variant<std::vector<uint8_t>, std::vector<int8_t>, std::vector<uint16_t>, std::vector<int16_t>,
                                std::vector<uint32_t>, std::vector<int32_t>, std::vector<float>, std::vector<bool>,
-                               std::vector<std::string>, std::monostate, std::vector<uint64_t>, std::vector<int64_t>,
+                               std::vector<std::string>, MayBeEmpty, std::vector<uint64_t>, std::vector<int64_t>,
                                std::vector<double>>;
 using GgufValue = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool, std::string,
                                GgufArray, uint64_t, int64_t, double>;

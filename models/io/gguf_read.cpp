@@ -80,7 +80,7 @@ struct ReadElements {
     for (uint64_t i = 0; i < count; ++i) values.push_back(read_one<T>(reader));
     return values;
   }
-  std::monostate operator()(std::in_place_type_t<std::monostate>) const {
+  MayBeEmpty operator()(std::in_place_type_t<MayBeEmpty>) const {
     throw Damaged{"has an array of arrays, which is not read here"};
   }
 };
@@ -139,7 +139,7 @@ std::string value_text(const GgufValue& value) {
         } else if constexpr (std::is_same_v<T, GgufArray>) {
           const size_t count = std::visit(
               [](const auto& values) -> size_t {
-                if constexpr (std::is_same_v<std::decay_t<decltype(values)>, std::monostate>) {
+                if constexpr (std::is_same_v<std::decay_t<decltype(values)>, MayBeEmpty>) {
                   return 0;
                 } else {
                   return values.size();

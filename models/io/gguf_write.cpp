@@ -41,7 +41,7 @@ struct PutValue {
     put<uint64_t>(out, values.size());
     for (const auto& value : values) put(out, T(value));
   }
-  void put_all(const std::monostate&) const { throw ModelError("a GGUF array has elements; found none of any type"); }
+  void put_all(const MayBeEmpty&) const { throw ModelError("a GGUF array has elements; found none of any type"); }
 };
 
 uint64_t padded(uint64_t size) { return round_up<uint64_t>(size, kGgufAlignment); }
