@@ -160,20 +160,20 @@ HWY_INLINE void FinishTile(const T* up, Matrix<const float> low, const float* ga
   }
 }
 
-// n outputs of R rows: 16, or in memory of its own what is left of a panel.
+// The first n outputs of a panel, of R rows. Fewer than 16 are computed in a copy.
 template <class T, size_t R>
 HWY_INLINE void FinishPanel(const RowFinish& finish, size_t output, size_t n, size_t row, Matrix<float> y) {
   const T* const up = static_cast<const T*>(finish.up) + output * finish.rank;
   const Matrix<const float> low{finish.rank > 0 ? finish.low.row(row) : nullptr, R, finish.rank, finish.low.stride};
-  const float* gain = finish.gain ? finish.gain + output : nullptr;
-  const float* bias = finish.bias ? finish.bias + output : nullptr;
+  const float* const gain = finish.gain ? finish.gain + output : nullptr;
+  const float* const bias = finish.bias ? finish.bias + output : nullptr;
   const Matrix<float> to = y.row_range(row, R).column_range(output, n);
   if (n == kUpPanel) return FinishTile<T, R>(up, low, gain, bias, to);
   float rows[R * kUpPanel] = {}, gains[kUpPanel] = {}, biases[kUpPanel] = {};
   for (size_t r = 0; r < R; ++r) std::copy_n(to.row(r), n, rows + r * kUpPanel);
-  if (gain) gain = (std::copy_n(gain, n, gains), gains);
-  if (bias) bias = (std::copy_n(bias, n, biases), biases);
-  FinishTile<T, R>(up, low, gain, bias, {rows, R, kUpPanel, kUpPanel});
+  if (gain) std::copy_n(gain, n, gains);
+  if (bias) std::copy_n(bias, n, biases);
+  FinishTile<T, R>(up, low, gain ? gains : nullptr, bias ? biases : nullptr, {rows, R, kUpPanel, kUpPanel});
   for (size_t r = 0; r < R; ++r) std::copy_n(rows + r * kUpPanel, n, to.row(r));
 }
 

@@ -1,6 +1,6 @@
 // Products of few rows on AMX (see row_product.h, tiles-inl.h): rows of a weight are A tiles where they lie, x is laid
 // out as B tiles of 16 rows. A float32 of x is the sum of two bfloat16, high and low, whose products have sums of their
-// own. int8 codes are bfloat16 without rounding; a value of NF4 is such a sum of two itself.
+// own. int8 codes are bfloat16 without rounding; a level of NF4 is such a sum of two itself.
 
 #if defined(LORA_ROW_TILES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LORA_ROW_TILES_INL_H_
@@ -49,13 +49,10 @@ inline void LayTiles(Matrix<const float> x, float* to) {
   }
 }
 
-// The A tiles of 32 outputs. Ready(k) prepares those of the columns [k, k + kReady); LoadTile<tile>(half, k) loads the
-// tile of 16 outputs and 32 columns. What was just stored cannot be loaded as a tile before it is in the cache, so that
-// the tiles of some columns are prepared while those before them are multiplied.
+// The A tiles of 32 outputs: LoadTile<tile>(half, k) loads that of 16 of them and of the columns [k, k + 32).
 
 // Of bfloat16, as they lie.
 struct Bf16Rows {
-  static constexpr size_t kReady = 0;
   const Bf16* at;
   size_t row;
   Bf16Rows(const RowWeight& w, size_t output) : at(static_cast<const Bf16*>(w.values) + output * w.in), row(w.in) {}
@@ -71,29 +68,26 @@ struct Bf16Rows {
   static float Step(const RowWeight&, size_t) { return 1.0f; }
 };
 
+// The same of codes, through memory.
 struct Int8Rows {
-  static constexpr size_t kReady = kDepth;
   const int8_t* at;
   size_t row;
-  alignas(64) Bf16 ready[2][kOutputs * kDepth];  // of even and of odd k / kReady
+  alignas(64) Bf16 ready[2][kRows * kDepth];  // of each half
   Int8Rows(const RowWeight& w, size_t output) : at(static_cast<const int8_t*>(w.values) + output * w.in), row(w.in) {}
-  HWY_INLINE void Ready(size_t k) {
+  template <int kTile>
+  HWY_INLINE void LoadTile(size_t half, size_t k) {
     const D d;
     const hn::Rebind<int8_t, D> narrow;
     const hn::RebindToSigned<D> whole;
-    const int8_t* codes = at + k;
-    Bf16* to = ready[k / kReady % 2];
-    for (size_t r = 0; r < kOutputs; ++r, codes += row, to += kDepth) {
+    const int8_t* codes = at + half * kRows * row + k;
+    for (size_t r = 0; r < kRows; ++r, codes += row) {
       const auto low = hn::ConvertTo(d, hn::PromoteTo(whole, hn::LoadU(narrow, codes)));
       const auto high = hn::ConvertTo(d, hn::PromoteTo(whole, hn::LoadU(narrow, codes + 16)));
       __m512i both;
       asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(both) : "v"(low.raw), "v"(high.raw));
-      _mm512_store_si512(to, both);
+      _mm512_store_si512(ready[half] + r * kDepth, both);
     }
-  }
-  template <int kTile>
-  HWY_INLINE void LoadTile(size_t half, size_t k) {
-    Load<kTile>(ready[k / kReady % 2] + half * kRows * kDepth, 64);
+    Load<kTile>(ready[half], 64);
   }
   HWY_INLINE void Prefetch(size_t k) const {
     if (k % 64 != 0) return;
@@ -103,10 +97,9 @@ struct Int8Rows {
   static float Step(const RowWeight& w, size_t output) { return w.scales[output]; }
 };
 
-// High and low parts of NF4's levels; their scales multiply the sums of each block. The products of low parts with each
+// Of high and low parts of NF4's levels, which Prepare stores before they are loaded; their scales multiply the sums of each block. The products of low parts with each
 // other are left out: they are below 16 bits.
 struct Nf4Rows {
-  static constexpr size_t kReady = kNf4Block;
   const uint8_t* at;
   const float* scales;
   size_t row;
@@ -114,7 +107,7 @@ struct Nf4Rows {
   struct Tiles {
     uint32_t high[kOutputs * 16], low[kOutputs * 16];
   };
-  alignas(64) Tiles ready[2][kReady / kDepth];  // of even and of odd k / kReady
+  alignas(64) Tiles ready[2][kNf4Block / kDepth];  // of even and of odd blocks
   Nf4Rows(const RowWeight& w, size_t output)
       : at(static_cast<const uint8_t*>(w.values) + output * w.in / 2),
         scales(w.scales + output * (w.in / kNf4Block)),
@@ -122,13 +115,13 @@ struct Nf4Rows {
     const Split levels = SplitFloats(hn::LoadU(D(), kNf4Levels.data()));
     table = Pair(levels.low, levels.high);
   }
-  // A part of Ready: 16 outputs and 32 columns. Words of two values: the even column's in the lower half, and the odd
-  // one's.
+  // The tiles of 16 outputs and 32 columns. Their words hold two values: the even column's in the lower half, and the
+  // odd one's.
   HWY_INLINE void Prepare(size_t half, size_t k) {
     const hn::Rebind<uint8_t, D> bytes;
     const Word ones = hn::Set(W(), 0x00010001u);
     const uint8_t* codes = at + (half * kRows * row + k) / 2;
-    Tiles& to = ready[k / kReady % 2][k % kReady / kDepth];
+    Tiles& to = tiles(k);
     for (size_t r = half * kRows; r < (half + 1) * kRows; ++r, codes += row / 2) {
       const Word pair = hn::PromoteTo(W(), hn::LoadU(bytes, codes));
       // Twice each code, and one. An index has five bits, and those above do not count.
@@ -138,7 +131,7 @@ struct Nf4Rows {
       hn::Store(Word{_mm512_permutexvar_epi16(at_low.raw, table.raw)}, W(), to.low + r * 16);
     }
   }
-  const Tiles& tiles(size_t k) const { return ready[k / kReady % 2][k % kReady / kDepth]; }
+  Tiles& tiles(size_t k) { return ready[k / kNf4Block % 2][k % kNf4Block / kDepth]; }
   template <int kTile>
   HWY_INLINE void LoadTile(size_t half, size_t k) {
     Load<kTile>(tiles(k).high + half * kFloats, 64);
@@ -163,11 +156,7 @@ HWY_INLINE void Sums(const RowWeight& w, size_t output, const float* x, float* s
   Zero<1>();
   Zero<2>();
   Zero<3>();
-  if constexpr (Rows::kReady > 0) weights.Ready(0);
   for (size_t k = 0; k < w.in; k += kDepth, x += kStepFloats) {
-    if constexpr (Rows::kReady > 0) {
-      if (k % Rows::kReady == 0 && k + Rows::kReady < w.in) weights.Ready(k + Rows::kReady);
-    }
     Load<6>(x, 64);
     Load<7>(x + kFloats, 64);
     weights.template LoadTile<4>(0, k);
@@ -189,7 +178,8 @@ HWY_INLINE void Sums(const RowWeight& w, size_t output, const float* x, float* s
   }
 }
 
-// The same of NF4, a block of columns at a time: its sums are scaled while the next block's are computed.
+// The same of NF4, a block of columns at a time. The next block's tiles are prepared between the products of this one, and
+// the last block's sums are scaled behind them, so that neither waits for the other.
 template <bool kAhead>
 HWY_INLINE void Nf4Sums(const RowWeight& w, size_t output, const float* x, float* sums) {
   const D d;
@@ -212,17 +202,16 @@ HWY_INLINE void Nf4Sums(const RowWeight& w, size_t output, const float* x, float
     Zero<0>();
     Zero<1>();
     for (size_t k = block * kNf4Block; k < (block + 1) * kNf4Block; k += kDepth, x += kStepFloats) {
-      const size_t next = HWY_MIN(k + kNf4Block, w.in - kDepth);
       Load<6>(x, 64);
       Load<7>(x + kFloats, 64);
       weights.LoadTile<2>(0, k);
       Dot<0, 2, 6>();
       weights.LoadTile<3>(1, k);
       Dot<1, 3, 6>();
-      if (block + 1 < blocks) weights.Prepare(0, next);
+      if (block + 1 < blocks) weights.Prepare(0, k + kNf4Block);
       Dot<0, 2, 7>();
       Dot<1, 3, 7>();
-      if (block + 1 < blocks) weights.Prepare(1, next);
+      if (block + 1 < blocks) weights.Prepare(1, k + kNf4Block);
       weights.LoadLowTile<4>(0, k);
       Dot<0, 4, 6>();
       weights.LoadLowTile<5>(1, k);
