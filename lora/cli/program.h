@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -94,11 +95,10 @@ inline Failure no_memory(const std::string& program) {
                                                   " MB at its peak" + hint};
 }
 
-// Where memory runs out in a function that cannot throw, a destructor of a library, the process ends by the same message.
-inline void report_memory_at_the_end(const std::string& program) {
-  static std::string name;
+// Where memory runs out in a function that cannot throw, a destructor of a library, or before there is anybody to catch
+// it, the process ends by the same message.
+inline void report_memory_at_the_end() {
   static std::atomic<bool> new_has_failed{false};
-  name = program;
   std::set_new_handler([] {
     new_has_failed = true;
     throw std::bad_alloc();
@@ -113,7 +113,7 @@ inline void report_memory_at_the_end(const std::string& program) {
     } catch (...) {  // what terminates otherwise, aborts as it does without this
     }
     if (ends_memory) {
-      const Failure failure = no_memory(name);
+      const Failure failure = no_memory(program_invocation_short_name);
       std::fprintf(stderr, "%s\n", failure.message.c_str());
       std::fflush(stderr);
       ::_exit(failure.code);
@@ -121,6 +121,9 @@ inline void report_memory_at_the_end(const std::string& program) {
     std::abort();
   });
 }
+
+// Before main: its command line takes memory too.
+inline const bool kMemoryIsReported = (report_memory_at_the_end(), true);
 
 // The exception that is being handled, as one message and an exit code.
 inline Failure failure_of_exception(const std::string& program) {
@@ -156,7 +159,6 @@ inline int run_program(CLI::App& app, int argc, char** argv, const std::function
   // A file-size limit is an error like any other failed write, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   report_lost_pages();
-  report_memory_at_the_end(app.get_name());
   ::umask(::umask(0) | S_IWOTH);  // no file that everyone may write
   try {
     return body();

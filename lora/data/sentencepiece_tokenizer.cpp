@@ -14,6 +14,7 @@
 #include "lora/data/tokenizers/vocabulary.h"
 #include "models/base/error.h"
 #include "models/base/file_kind.h"
+#include "models/base/memory_reserve.h"
 #include "models/base/out_of_memory.h"
 #include "models/base/read_file.h"
 
@@ -31,8 +32,11 @@ class SentencePieceTokenizer : public Tokenizer {
   SentencePieceTokenizer(const std::string& bytes, std::string name, const TokenizerConfig& config,
                          std::vector<std::filesystem::path> files, const std::optional<SettledSurroundings>& said)
       : name_(std::move(name)), files_(std::move(files)), prefix_everywhere_(config.legacy.value_or(false)) {
-    require(first_.LoadFromSerializedProto(bytes), "cannot be loaded");
-    require(later_.LoadFromSerializedProto(bytes + std::string(kNoDummyPrefix)), "cannot be loaded");
+    {
+      const MemoryReserve reserve(16 * bytes.size() + (size_t{1} << 20));  // see filled()
+      require(first_.LoadFromSerializedProto(bytes), "cannot be loaded");
+      require(later_.LoadFromSerializedProto(bytes + std::string(kNoDummyPrefix)), "cannot be loaded");
+    }
     cuts_behind_lines_ = finds_independent_lines();
     take_added(config);
     bos_ = config.bos ? named("bos_token", *config.bos) : if_present(first_.bos_id());

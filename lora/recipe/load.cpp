@@ -1,7 +1,9 @@
 // load_recipe, load_recipes: file -> tree -> overrides -> structs -> checks.
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
+#include <new>
 #include <system_error>
 
 #include "lora/adapters/registry.h"
@@ -236,6 +238,7 @@ std::string read_recipe_bytes(const std::filesystem::path& file) {
   }
   std::ifstream stream(file, std::ios::binary);
   if (!stream) {
+    if (errno == ENOMEM) throw std::bad_alloc();  // a stream takes some
     const bool exists = std::filesystem::exists(file, ignored);
     throw RecipeError(file.string() + ": " + (exists ? "cannot be read" : "no such file") + "; expected a recipe");
   }

@@ -1,7 +1,10 @@
 #include "models/base/sha256.h"
 
+// The functions that OpenSSL calls deprecated take no memory. EVP's load providers and read openssl.cnf first, and crash
+// where memory runs out meanwhile.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,10 +18,6 @@
 namespace lora {
 namespace {
 
-void require(bool good) {
-  if (!good) throw StorageError("SHA-256 is not available in the system's OpenSSL");
-}
-
 FileDescriptor open_to_read(const std::filesystem::path& path) {
   FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) throw_storage_error(path, "read", errno);
@@ -27,25 +26,20 @@ FileDescriptor open_to_read(const std::filesystem::path& path) {
 
 }  // namespace
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-  if (context_ != nullptr && EVP_DigestInit_ex(context_, EVP_sha256(), nullptr) == 1) return;
-  EVP_MD_CTX_free(context_);
-  require(false);
-}
+Sha256::Sha256() : state_(std::make_unique<SHA256state_st>()) { SHA256_Init(state_.get()); }
 
-Sha256::~Sha256() { EVP_MD_CTX_free(context_); }
+Sha256::~Sha256() = default;
 
-void Sha256::update(const void* data, size_t size) { require(EVP_DigestUpdate(context_, data, size) == 1); }
+void Sha256::update(const void* data, size_t size) { SHA256_Update(state_.get(), data, size); }
 
 std::string Sha256::digest() {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned length = 0;
-  require(EVP_DigestFinal_ex(context_, digest, &length) == 1);
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256_Final(digest, state_.get());
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  for (unsigned i = 0; i < length; ++i) {
-    text += kDigits[digest[i] >> 4];
-    text += kDigits[digest[i] & 15];
+  for (const unsigned char byte : digest) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
   }
   return text;
 }

@@ -3,14 +3,15 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
-struct evp_md_ctx_st;
+struct SHA256state_st;
 
 namespace lora {
 
-// Digests are 64 lower-case hexadecimal digits. Throws StorageError if the system's OpenSSL has no SHA-256.
+// Digests are 64 lower-case hexadecimal digits.
 class Sha256 {
  public:
   Sha256();
@@ -21,7 +22,7 @@ class Sha256 {
   std::string digest();  // call once, at the end
 
  private:
-  evp_md_ctx_st* context_;
+  std::unique_ptr<SHA256state_st> state_;
 };
 
 std::string sha256_of(std::string_view bytes);

@@ -26,7 +26,7 @@ class LoadedProgram {
   LoadedProgram(const LoadedProgram&) = delete;
   LoadedProgram& operator=(const LoadedProgram&) = delete;
 
-  // `faults` are NAME=VALUE of its environment; see tests/faults/interposed/faults.cpp. An exit code over 1000 is a
+  // `faults` are NAME=VALUE of its environment; see tests/faults/interposed/parts.h. An exit code over 1000 is a
   // signal's number.
   Outcome run(const std::vector<std::string>& faults, const std::vector<std::string>& arguments);
 

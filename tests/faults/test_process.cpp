@@ -135,7 +135,16 @@ TEST_CASE("B: RLIMIT_AS: memory that is not there is one message, and a checkpoi
 
 namespace {
 
-// The n-th allocation of a run fails, for `count` random n: one message and exit code 4, or no harm; then the same
+// One message, ours or that of a library which ends the process by itself.
+bool ends_by_memory(const Outcome& outcome) {
+  const auto says = [&](const char* text) { return outcome.err.find(text) != std::string::npos; };
+  if (outcome.exit_code == 4) return says("[memory] ") || says("Cannot allocate memory");
+  if (outcome.exit_code == 5) return says("Cannot allocate memory");
+  if (outcome.exit_code == 1) return says("libgomp: Out of memory");
+  return outcome.exit_code == 1000 + SIGABRT && says("failed to register TLS destructor: out of memory");  // glibc
+}
+
+// The n-th allocation of a run fails, for `count` random n: one message and its exit code, or no harm; then the same
 // bits.
 void fail_allocations(size_t count, unsigned seed) {
   HurtRun run("export: [peft]\n");
@@ -148,19 +157,20 @@ void fail_allocations(size_t count, unsigned seed) {
   for (size_t i = 0; i < count; ++i) {
     const auto n = static_cast<long long>(generator() % static_cast<uint64_t>(allocations)) + 1;
     run.reset();
-    Outcome outcome = run.start({"LORA_FAULT_ALLOCATION=" + std::to_string(n)});
-    const std::string said =
-        "allocation " + std::to_string(n) + ": exit code " + std::to_string(outcome.exit_code) + ": " + outcome.err;
-    // protobuf's destructor, in sentencepiece, does not survive an allocation that fails while a tokenizer is read.
-    // Nothing is written then.
-    if (outcome.exit_code == 1000 + SIGSEGV && !fs::exists(run.run() / "recipe.yaml")) continue;
-    if (outcome.exit_code != 0 && (outcome.exit_code != 4 || outcome.err.find("[memory] ") == std::string::npos)) {
+    fs::remove(files / "stack");
+    Outcome outcome =
+        run.start({"LORA_FAULT_ALLOCATION=" + std::to_string(n), "LORA_FAULT_STACK=" + (files / "stack").string()});
+    const std::string said = "allocation " + std::to_string(n) + ": exit code " + std::to_string(outcome.exit_code) +
+                             ": " + outcome.err + read_bytes(files / "stack");
+    if (outcome.exit_code != 0 && !ends_by_memory(outcome)) {
       wrong.push_back(said);
       continue;
     }
     if (const std::string broken = what_is_wrong(run.run(), run.whole()); !broken.empty()) wrong.push_back(broken);
     const Outcome resumed = run.start({}, {"--resume"});
     if (resumed.exit_code != 0) wrong.push_back(said + ", then " + resumed.err);
+    // LibTorch goes on without knowing the processor, where it cannot keep what it finds out.
+    if (outcome.err.find("LibTorch does not use the AVX2") != std::string::npos) continue;
     const std::string differs = difference(run.whole(), comparable_files(run.run()));
     if (!differs.empty()) wrong.push_back(said + ", then " + differs);
   }
@@ -171,10 +181,7 @@ void fail_allocations(size_t count, unsigned seed) {
 
 }  // namespace
 
-// Not among the quick ones: which allocations are drawn differs from machine to machine, and of 300 three are known to end
-// wrong: one by SIGBUS, one by an abort without a word, and one with other bits, since LibTorch's cpuinfo goes on without
-// knowing the processor.
-TEST_CASE("B: n-th malloc fails, a sample", "[.sweep]") { fail_allocations(8, 1); }
+TEST_CASE("B: n-th malloc fails, a sample", "[.long]") { fail_allocations(8, 1); }
 
 TEST_CASE("B: n-th malloc fails, 300 of them", "[.sweep]") { fail_allocations(300, 2); }
 

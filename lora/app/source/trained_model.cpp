@@ -5,6 +5,7 @@
 #include "lora/app/data/prepared_data.h"
 #include "lora/app/source/trained_source.h"
 #include "lora/app/training/machine.h"
+#include "lora/log/log.h"
 #include "lora/quantization/quantizer.h"
 #include "models/base/error.h"
 #include "models/base/thread_count.h"
@@ -86,6 +87,7 @@ void set_threads(int64_t count) {
   for (auto* const function : {at::cos, at::sin, at::tanh, at::exp, at::log}) function(x);
   at::set_num_threads(static_cast<int>(count > 0 ? count : physical_cores()));
   parallel_for(at::get_num_threads(), 1, [](int64_t, int64_t) {});  // starts them
+  if (const std::string warning = slow_kernels(); !warning.empty()) log_warning(warning);
 }
 
 ExportSource export_source(const TrainedModel& trained, const ExportOptions& options) {

@@ -37,7 +37,7 @@ at::Device device_for(const std::string& name, const std::string& model_director
 // "llama, 5 layers, hidden 64, vocabulary 512, float32"
 std::string model_line(const LlamaForCausalLM& model);
 
-// The threads of ATen: as asked for, or the physical cores.
+// The threads of ATen: as asked for, or the physical cores. Warns where LibTorch does not know the processor.
 void set_threads(int64_t count);
 
 struct TrainedModel {

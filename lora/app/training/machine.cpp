@@ -72,6 +72,16 @@ std::string machine_name() {
 
 std::string instruction_set() { return at::get_cpu_capability(); }
 
+std::string slow_kernels() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !instruction_set().starts_with("AVX")) {
+    return "LibTorch does not use the AVX2 that this processor has: its steps are slow, and their bits are other ones. "
+           "Either ATEN_CPU_CAPABILITY says so, or memory ran out, or /proc and /sys cannot be read";
+  }
+#endif
+  return "";
+}
+
 int64_t peak_memory_bytes(at::Device device) {
   if (const auto bytes = peak_device_bytes(device)) return *bytes;
   rusage usage{};

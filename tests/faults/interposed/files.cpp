@@ -1,25 +1,6 @@
-// A library that takes the place of libc's file functions in a program (LD_PRELOAD), and makes one of them fail, or
-// kills the program at it, or records them all. Only calls on paths under LORA_FAULT_DIRECTORY count, from 1 on, in the
-// order in which the program makes them. All is set by environment variables:
-//   LORA_FAULT_DIRECTORY=DIR   calls on files under DIR count
-//   LORA_FAULT_TRACE=FILE      one line a counted call: its name, a space, and its path
-//   LORA_FAULT_CALL=K          the fault happens at the K-th counted call
-//   LORA_FAULT=kill            SIGKILL instead of the call
-//   LORA_FAULT=kill-after      SIGKILL when the call has been made
-//   LORA_FAULT=short           a write writes half of its bytes
-//   LORA_FAULT=fail:E          the call fails with errno E
-//   LORA_FAULT=fail-on:E       that call and all later ones of its kind fail with errno E
-//   LORA_FAULT_RECORD=FILE     appends what changes the disk to FILE, for a replay; the format is in recording.h
-//   LORA_FAULT_NO_SYNC=1       fsync does nothing, and is not recorded: the fault that a replay has to find
-//   LORA_FAULT_ALLOCATION=N    the N-th allocation of memory fails
-//   LORA_FAULT_ALLOCATIONS=FILE  the number of allocations is written there at exit
-//   LORA_FAULT_CLOCK=1         the time of day jumps by hours, forwards and back, at every look
-//   LORA_FAULT_SERVE=1         a program that waits: see serve()
-// A fault applies to calls that change the disk where LORA_FAULT is kill or kill-after: between two of those a kill
-// leaves the same. LORA_FAULT_CALL then counts these alone.
+// The part of the library that takes the place of libc's file functions: parts.h says how it is told what to do.
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -34,22 +15,17 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
 
+#include "tests/faults/interposed/parts.h"
 #include "tests/faults/interposed/recording.h"
 
-extern "C" {
-void* __libc_malloc(size_t);
-void* __libc_calloc(size_t, size_t);
-void* __libc_realloc(void*, size_t);
-void* __libc_memalign(size_t, size_t);
-}
+using interposed::number;
+using interposed::open_for_append;
+using interposed::real;
 
 namespace {
 
@@ -62,40 +38,18 @@ struct Settings {
   Fault fault = Fault::kNone;
   int error = 0;
   long call = 0;
-  bool no_sync = false, clock = false;
-  long allocation = 0;
-  char allocations[PATH_MAX] = "";
+  bool no_sync = false;
 };
 
 Settings settings;
-std::atomic<long> calls{0}, changes{0}, allocations{0}, looks{0};
+std::atomic<long> calls{0}, changes{0};
 std::atomic<const char*> failing_kind{nullptr};  // fail-on: the kind that fails from now on
 
-template <typename F>
-F* real(const char* name) {
-  return reinterpret_cast<F*>(::dlsym(RTLD_NEXT, name));
-}
-// The next library's function of the same name.
-#define REAL(name)                                         \
-  static auto* const next = real<decltype(::name)>(#name); \
-  const auto call_next = next
+}  // namespace
 
-long number(const char* name) {
-  const char* text = ::getenv(name);
-  return text ? ::strtol(text, nullptr, 10) : 0;
-}
-
-int open_for_append(const char* name) {
-  const char* path = ::getenv(name);
-  if (!path) return -1;
-  const long file = ::syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (file < 0) return -1;
-  return static_cast<int>(::syscall(SYS_fcntl, file, F_DUPFD_CLOEXEC, 900));  // out of the program's way
-}
-
-void read_settings() {
+void interposed::begin_files() {
   settings = Settings();
-  calls = changes = allocations = looks = 0;
+  calls = changes = 0;
   failing_kind = nullptr;
   if (const char* directory = ::getenv("LORA_FAULT_DIRECTORY")) {
     ::snprintf(settings.directory, sizeof(settings.directory), "%s", directory);
@@ -105,11 +59,6 @@ void read_settings() {
   settings.record = open_for_append("LORA_FAULT_RECORD");
   settings.call = number("LORA_FAULT_CALL");
   settings.no_sync = number("LORA_FAULT_NO_SYNC") != 0;
-  settings.clock = number("LORA_FAULT_CLOCK") != 0;
-  settings.allocation = number("LORA_FAULT_ALLOCATION");
-  if (const char* file = ::getenv("LORA_FAULT_ALLOCATIONS")) {
-    ::snprintf(settings.allocations, sizeof(settings.allocations), "%s", file);
-  }
   const char* fault = ::getenv("LORA_FAULT");
   if (!fault) return;
   if (::strcmp(fault, "kill") == 0) settings.fault = Fault::kKill;
@@ -119,16 +68,7 @@ void read_settings() {
   if (::strncmp(fault, "fail-on:", 8) == 0) settings.fault = Fault::kFailOn, settings.error = ::atoi(fault + 8);
 }
 
-__attribute__((constructor)) void start() { read_settings(); }
-
-__attribute__((destructor)) void end() {
-  if (!*settings.allocations) return;
-  char text[32];
-  const int length = ::snprintf(text, sizeof(text), "%ld\n", allocations.load());
-  const long file = ::syscall(SYS_openat, AT_FDCWD, settings.allocations, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  ::syscall(SYS_write, file, text, length);
-  ::syscall(SYS_close, file);
-}
+namespace {
 
 struct Path {
   char text[PATH_MAX] = "";
@@ -368,17 +308,6 @@ int renamed(int from_directory, const char* from, int to_directory, const char* 
   return result;
 }
 
-bool allocation_fails() { return settings.allocation != 0 && ++allocations == settings.allocation; }
-void count_allocation() {
-  if (*settings.allocations) ++allocations;
-}
-
-// Jumps of up to 40 hours, the next in the other direction.
-time_t jump() {
-  const long look = ++looks;
-  return static_cast<time_t>((look % 2 ? 1 : -1) * ((look * 7919) % 144'000));
-}
-
 }  // namespace
 
 extern "C" {
@@ -546,105 +475,5 @@ int __xstat(int, const char* name, struct stat* status) { return stat(name, stat
 int __xstat64(int, const char* name, struct stat64* status) { return stat64(name, status); }
 int __lxstat(int, const char* name, struct stat* status) { return lstat(name, status); }
 int __lxstat64(int, const char* name, struct stat64* status) { return lstat64(name, status); }
-
-void* malloc(size_t size) {
-  count_allocation();
-  if (allocation_fails()) return errno = ENOMEM, nullptr;
-  return __libc_malloc(size);
-}
-void* calloc(size_t count, size_t size) {
-  count_allocation();
-  if (allocation_fails()) return errno = ENOMEM, nullptr;
-  return __libc_calloc(count, size);
-}
-void* realloc(void* old, size_t size) {
-  count_allocation();
-  if (allocation_fails()) return errno = ENOMEM, nullptr;
-  return __libc_realloc(old, size);
-}
-int posix_memalign(void** to, size_t alignment, size_t size) {
-  count_allocation();
-  if (allocation_fails()) return ENOMEM;
-  *to = __libc_memalign(alignment, size);
-  return *to ? 0 : ENOMEM;
-}
-void* aligned_alloc(size_t alignment, size_t size) {
-  count_allocation();
-  if (allocation_fails()) return errno = ENOMEM, nullptr;
-  return __libc_memalign(alignment, size);
-}
-void* memalign(size_t alignment, size_t size) { return aligned_alloc(alignment, size); }
-
-int clock_gettime(clockid_t clock, timespec* now) {
-  static auto* const next = real<decltype(::clock_gettime)>("clock_gettime");
-  const int result = next(clock, now);
-  if (settings.clock && clock == CLOCK_REALTIME) now->tv_sec += jump();
-  return result;
-}
-time_t time(time_t* to) {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  if (to) *to = now.tv_sec;
-  return now.tv_sec;
-}
-int gettimeofday(timeval* to, void*) {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  to->tv_sec = now.tv_sec;
-  to->tv_usec = now.tv_nsec / 1000;
-  return 0;
-}
-
-// With LORA_FAULT_SERVE, the program is loaded once and runs many times: each line on stdin is a run. Its fields,
-// separated by tabs: a file for its stdout, one for its stderr, NAME=VALUE of its environment (any number), "--", and
-// its arguments. The process is forked from this one where main would begin. Two lines on stdout answer: its process
-// id, and when it has ended, its status as waitpid has it. A run that hangs ends by SIGALRM.
-static constexpr unsigned kMostSeconds = 120;
-using Main = int (*)(int, char**, char**);
-static Main program_main;
-
-static int serve(int argc, char** argv, char** environment) {
-  char* line = nullptr;
-  size_t room = 0;
-  for (ssize_t length; (length = ::getline(&line, &room, stdin)) > 0;) {
-    if (line[length - 1] == '\n') line[length - 1] = 0;
-    const pid_t child = ::fork();
-    if (child == 0) {
-      char* rest = line;
-      const char* out = ::strsep(&rest, "\t");
-      const char* err = ::strsep(&rest, "\t");
-      ::unsetenv("LORA_FAULT_SERVE");
-      char* field = nullptr;
-      while ((field = ::strsep(&rest, "\t")) && ::strcmp(field, "--") != 0) ::putenv(field);
-      static char* arguments[256];
-      int count = 0;
-      arguments[count++] = argv[0];
-      while (rest && count < 255) arguments[count++] = ::strsep(&rest, "\t");
-      if (!::freopen("/dev/null", "r", stdin) || !::freopen(out, "w", stdout) || !::freopen(err, "w", stderr)) {
-        ::_exit(126);
-      }
-      ::alarm(kMostSeconds);
-      read_settings();
-      ::exit(program_main(count, arguments, environ));
-    }
-    ::printf("%d\n", child);
-    ::fflush(stdout);
-    int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    ::printf("%d\n", status);
-    ::fflush(stdout);
-  }
-  (void)argc, (void)environment;
-  return 0;
-}
-
-int __libc_start_main(Main main, int argc, char** argv, void (*init)(), void (*fini)(), void (*rtld_fini)(),
-                      void* stack_end) {
-  using Start = int (*)(Main, int, char**, void (*)(), void (*)(), void (*)(), void*);
-  const auto next = reinterpret_cast<Start>(::dlsym(RTLD_NEXT, "__libc_start_main"));
-  program_main = main;
-  return next(number("LORA_FAULT_SERVE") ? serve : main, argc, argv, init, fini, rtld_fini, stack_end);
-}
 
 }  // extern "C"
