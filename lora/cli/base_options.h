@@ -5,12 +5,13 @@
 
 #include "lora/app/source/adapted_base.h"
 #include "lora/cli/program.h"
+#include "lora/quantization/quantizer.h"
 #include "models/engine/kv_pages.h"
 #include "models/network/pretrained.h"
 
 namespace lora {
 
-// MODEL, --adapter, --ignore-option, --dtype, --kv-cache-dtype and --threads.
+// MODEL, --adapter, --ignore-option, --dtype, --quantization, --kv-cache-dtype and --threads.
 inline void add_base_options(CLI::App& app, AdaptedBaseOptions& options, KvDtype& kv_dtype, int64_t& threads) {
   app.add_option("MODEL", options.model,
                  "A Hugging Face model directory; or a run or a PEFT adapter directory, whose base is found by itself")
@@ -20,7 +21,11 @@ inline void add_base_options(CLI::App& app, AdaptedBaseOptions& options, KvDtype
       ->take_all()
       ->allow_extra_args(false);
   add_ignore_option(app, options.ignored_options);
-  app.add_option("--dtype", options.dtype, "float32, bfloat16 or auto")->check(CLI::IsMember(dtype_names().known));
+  app.add_option("--dtype", options.dtype, "auto: as the run was trained, else as config.json says")
+      ->check(CLI::IsMember(dtype_names().known));
+  app.add_option("--quantization", options.quantization,
+                 "The layers' projections in fewer bits; auto: as the run was trained, else none")
+      ->check(CLI::IsMember(with_rows({{"auto", "none"}, {}}, encodings()).known));
   app.add_option_function<std::string>(
          "--kv-cache-dtype",
          [&kv_dtype](const std::string& name) { kv_dtype = name == "int8" ? KvDtype::kInt8 : KvDtype::kModel; },

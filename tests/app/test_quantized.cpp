@@ -129,6 +129,44 @@ TEST_CASE("merging goes into the original weights or the dequantized ones, and s
   CHECK(((original.tensor(name) - w).norm() / w.norm()).item<double>() > 1e-4);
 }
 
+TEST_CASE("lora-generate answers a run on a base quantized as it was trained on, or as told") {
+  const TemporaryDirectory directory;
+  const std::string recipe =
+      nf4_recipe(directory, quickstart() / "model", "max_steps: 20, batch_size: 4, max_length: 128");
+  REQUIRE(run({"lora-train", recipe, "model.dtype=float32", "export=[peft]"}).exit_code == 0);
+  REQUIRE(run({"lora-export", (directory / "run").string(), "--format", "huggingface", "--output",
+               (directory / "merged").string(), "--merge-into", "dequantized"})
+              .exit_code == 0);
+  write_bytes(directory / "prompts.jsonl", R"({"prompt": "Seven of"})");  // unlike the rows: no answer is certain
+  const auto logprobs = [&](std::vector<std::string> model) {
+    model.insert(model.begin(), "lora-generate");
+    model.insert(model.end(), {"--prompts", (directory / "prompts.jsonl").string(), "--max-new-tokens", "4",
+                               "--logprobs", "1", "--dtype", "float32"});
+    const Outcome outcome = run(model);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    std::vector<double> found;
+    const json row = json::parse(outcome.out);
+    for (const json& token : row["tokens"]) found.push_back(token["logprob"]);
+    return std::pair(found, outcome.err);
+  };
+  const std::string trained = (directory / "run").string();
+  const auto [merged, merged_said] = logprobs({(directory / "merged").string()});
+  const auto [same, same_said] = logprobs({trained});
+  const auto [told, told_said] =
+      logprobs({(quickstart() / "model").string(), "--adapter", trained, "--quantization", "nf4"});
+  const auto [other, other_said] = logprobs({trained, "--quantization", "none"});
+  CHECK(told == same);
+  REQUIRE(same.size() == merged.size());
+  for (size_t i = 0; i < same.size(); ++i) CHECK(same[i] == Approx(merged[i]).margin(1e-3));
+  REQUIRE(!other.empty());
+  CHECK(std::abs(other[0] - merged[0]) > 1e-2);
+  CHECK_THAT(same_said + told_said, !Contains("--quantization"));
+  CHECK_THAT(other_said, Contains("was trained with quantization: nf4, and answers with none (--quantization)"));
+  check_refused({"lora-generate", trained, "--prompt", "x", "--quantization", "int4"}, 2,
+                {"int4 not in {auto,none,int8,nf4}"}, 2);
+}
+
 TEST_CASE("a dry run of a config.json alone prints what the model would need, and says what was not read") {
   const TemporaryDirectory directory;
   fs::create_directories(directory / "llama-65b");

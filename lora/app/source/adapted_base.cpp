@@ -37,7 +37,10 @@ std::optional<TrainedSource> settle_model(AdaptedBaseOptions& options) {
   TrainedSource source = find_trained(options.model, options.ignored_options);
   if (is_whole_run(source)) {
     expect_writes_text(options.model, source);
-    if (options.dtype != "auto") throw RecipeError("--dtype: a run of method full has its recipe's; leave it out");
+    for (const auto& [name, given] :
+         {std::pair("--dtype", options.dtype != "auto"), std::pair("--quantization", options.quantization != "auto")}) {
+      if (given) throw RecipeError(std::string(name) + ": a run of method full has its recipe's; leave it out");
+    }
     return source;
   }
   if (!std::filesystem::is_directory(source.base_model)) {
@@ -64,6 +67,16 @@ std::vector<NamedSource> find_adapters(const AdaptedBaseOptions& options, const 
   return found;
 }
 
+// How the base is loaded. float16 is for training on GPUs alone.
+ModelSection section_of(const AdaptedBaseOptions& options, const std::optional<TrainedSource>& first) {
+  ModelSection section{.path = options.model, .dtype = options.dtype, .quantization = options.quantization};
+  const ModelSection trained = first && first->recipe ? first->recipe->model : ModelSection{};
+  if (section.dtype == "auto" && trained.dtype != "float16") section.dtype = trained.dtype;
+  if (section.quantization == "auto") section.quantization = trained.quantization;
+  section.double_quantization = trained.double_quantization;
+  return section;
+}
+
 // The model that they share, with the tokens that one of them adds.
 TrainedModel load_shared(const AdaptedBaseOptions& options, const std::optional<TrainedSource>& first,
                          const std::vector<NamedSource>& adapters) {
@@ -82,7 +95,7 @@ TrainedModel load_shared(const AdaptedBaseOptions& options, const std::optional<
     }
     adding = &one;
   }
-  ModelSection section{.path = options.model, .dtype = options.dtype};
+  ModelSection section = section_of(options, first);
   if (adding && adding->source.recipe) {
     section.new_tokens = adding->source.recipe->model.new_tokens;
     section.new_tokens_init = adding->source.recipe->model.new_tokens_init;
@@ -92,6 +105,7 @@ TrainedModel load_shared(const AdaptedBaseOptions& options, const std::optional<
     return load_base(options.model, adding->source, section, seed, {}, options.device);
   }
   TrainedModel base;
+  base.section = section;
   base.tokenizer = std::move(tokenizer);
   base.adapted.model = load_model(section, *base.tokenizer, 0, {}, {}, device_for(options.device, options.model));
   return base;
@@ -101,6 +115,11 @@ void add_source(AdaptedBase& base, const NamedSource& one) {
   const auto& [adapter, source] = one;
   if (!may_be_same_base(source.base_model, base.model)) {
     log_warning(adapter.path + " was trained on '" + source.base_model + "', and this is '" + base.model + "'");
+  }
+  const std::string& quantization = base.shared.section.quantization;
+  if (source.recipe && source.recipe->model.quantization != quantization && !is_whole_run(source)) {
+    log_info(adapter.path + " was trained with quantization: " + source.recipe->model.quantization +
+             ", and answers with " + quantization + " (--quantization)");
   }
   load_trained_into(source, base.set, adapter.name);
   base.set.deactivate();

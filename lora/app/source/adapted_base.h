@@ -15,6 +15,7 @@ struct AdaptedBaseOptions {
   std::vector<std::string> adapters;           // PATH or NAME=PATH
   std::vector<std::string> ignored_options;    // see read_peft_config()
   std::string dtype = "auto", device = "cpu";  // device: see device_for() in trained_model.h
+  std::string quantization = "auto";           // auto, or one of quantization_names()
 };
 
 struct AdaptedBase {
@@ -26,7 +27,7 @@ struct AdaptedBase {
 };
 
 // A run or adapter as `model` becomes the first adapter, on its own base; a run that trained the whole network is a
-// model of its own. Throws ModelError for what is not there or is a classifier, AdapterError for two adapters of one
+// model of its own. `auto` is then as the run's recipe says, else config.json's dtype and no quantization. Throws ModelError for what is not there or is a classifier, AdapterError for two adapters of one
 // name, or two that add tokens.
 AdaptedBase load_adapted_base(const AdaptedBaseOptions& options);
 
