@@ -185,8 +185,9 @@ class SchemaMaker {
 };
 
 // An entry of the list `adapters`, from the properties of a recipe.
-Schema entry_schema(const Schema& recipe) {
+Schema entry_schema(const Schema& recipe, const std::string& about_name) {
   Schema properties = {{"name", text_schema()}};
+  properties["name"]["description"] = about_name;
   for (const std::string_view section : kOwnSections) {
     const std::string name(section);
     Schema own = recipe.at(name);
@@ -206,9 +207,12 @@ Schema entry_schema(const Schema& recipe) {
 std::string recipe_schema() {
   Recipe recipe;
   Schema schema = {{"$schema", "http://json-schema.org/draft-07/schema#"}, {"title", "A recipe of lora-train"}};
-  schema.update(SchemaMaker::object_of(recipe, "", key_descriptions()));
-  schema["properties"]["adapters"] = {
-      {"type", Schema::array({"array", "null"})}, {"minItems", 1}, {"items", entry_schema(schema["properties"])}};
+  const Descriptions descriptions = key_descriptions();
+  schema.update(SchemaMaker::object_of(recipe, "", descriptions));
+  schema["properties"]["adapters"] = {{"type", Schema::array({"array", "null"})},
+                                      {"minItems", 1},
+                                      {"items", entry_schema(schema["properties"], descriptions.at("adapters.name"))},
+                                      {"description", descriptions.at("adapters")}};
   return schema.dump(2) + "\n";
 }
 
