@@ -209,7 +209,7 @@ class Checker {
       refuse("data.streaming", "objective " + objective + " computes a reference of all rows before the first step");
     }
     for (size_t i = 0; i < recipe_.exports.size(); ++i) {
-      if (objective != "reward" || recipe_.exports[i] != "gguf") continue;
+      if (!find_objective(objective).rewards || recipe_.exports[i] != "gguf") continue;
       const std::string place = "export." + std::to_string(i);
       fail(place, "export: gguf holds a language model; a reward model is exported as peft or huggingface",
            {place, "training.objective"});

@@ -84,6 +84,7 @@ class Objective {
 struct ObjectiveRow {
   std::string_view name;
   Trains trains = Trains::kText;  // what it learns from a row
+  bool rewards = false;           // the head has one output, a text's reward, and no labels
   // The names of Measures that it fills in, which training.best_by may name.
   std::vector<std::string_view> measures = {};
   std::unique_ptr<Objective> (*make)(const TrainingConfig& config);

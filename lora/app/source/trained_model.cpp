@@ -7,6 +7,7 @@
 #include "lora/app/training/machine.h"
 #include "lora/log/log.h"
 #include "lora/quantization/quantizer.h"
+#include "lora/training/objective.h"
 #include "models/base/error.h"
 #include "models/base/thread_count.h"
 #include "models/base/threads.h"
@@ -37,7 +38,7 @@ Labels choose_labels(const Recipe& recipe, const CacheOptions& cache) {
 }
 
 LabelNames head_names(const Recipe& recipe, const Labels& labels) {
-  return recipe.training.objective == "reward" ? LabelNames{"LABEL_0"} : labels.names();
+  return find_objective(recipe.training.objective).rewards ? LabelNames{"LABEL_0"} : labels.names();
 }
 
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,

@@ -11,6 +11,7 @@
 #include "lora/data/encode_options.h"
 #include "lora/data/template_files.h"
 #include "lora/log/log.h"
+#include "lora/training/objective.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
@@ -124,7 +125,7 @@ TrainedSource find_trained(const std::string& run_or_adapter, const std::vector<
 
 bool is_classifier(const TrainedSource& source) {
   if (source.recipe) {
-    return source.recipe->model.head != Head::kNone || source.recipe->training.objective == "reward";
+    return source.recipe->model.head != Head::kNone || find_objective(source.recipe->training.objective).rewards;
   }
   return read_peft_config(source.directory, source.adapter.ignored_options).task_type == "SEQ_CLS";
 }

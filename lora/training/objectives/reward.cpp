@@ -44,6 +44,7 @@ class Reward final : public Objective {
 ObjectiveRow reward_objective() {
   return {.name = "reward",
           .trains = Trains::kPair,
+          .rewards = true,
           .measures = {"accuracy", "margin", "mean_reward"},
           .make = [](const TrainingConfig& config) -> std::unique_ptr<Objective> {
             return std::make_unique<Reward>(config.preference);
