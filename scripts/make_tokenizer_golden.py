@@ -14,6 +14,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peer"))
 import compare_tokenizers as peer  # noqa: E402
+import tokenizer_kinds as kinds  # noqa: E402
+import tokenizer_texts as texts_of  # noqa: E402
 
 TARGET = pathlib.Path(__file__).resolve().parents[1] / "tests/golden/tokenizers"
 
@@ -21,17 +23,17 @@ TARGET = pathlib.Path(__file__).resolve().parents[1] / "tests/golden/tokenizers"
 def byte_fallback(data):
     """A small tokenizer as they are converted from SentencePiece: no pre-tokenizer, bytes for unknown characters."""
     made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.Metaspace(peer.SPACE, prepend_scheme="always")
-    made.train_from_iterator(peer.real_lines(data)[:3000], trainers.BpeTrainer(vocab_size=500, show_progress=False))
+    made.pre_tokenizer = pre_tokenizers.Metaspace(kinds.SPACE, prepend_scheme="always")
+    made.train_from_iterator(texts_of.real_lines(data)[:3000], trainers.BpeTrainer(vocab_size=500, show_progress=False))
     document = json.loads(made.to_str())
     first = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     words = sorted(document["model"]["vocab"], key=document["model"]["vocab"].get)
     vocab = {word: i for i, word in enumerate([*first, *words])}
     merges = [tuple(merge) for merge in document["model"]["merges"]]
     made = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    made.normalizer = normalizers.Sequence([normalizers.Prepend(peer.SPACE), normalizers.Replace(" ", peer.SPACE)])
-    made.decoder = peer.strip_decoder()
-    made.add_special_tokens([peer.special("<unk>"), peer.special("<s>"), peer.special("</s>", rstrip=True)])
+    made.normalizer = normalizers.Sequence([normalizers.Prepend(kinds.SPACE), normalizers.Replace(" ", kinds.SPACE)])
+    made.decoder = kinds.strip_decoder()
+    made.add_special_tokens([kinds.special("<unk>"), kinds.special("<s>"), kinds.special("</s>", rstrip=True)])
     return made
 
 
@@ -41,22 +43,22 @@ RULES = "\n".join([*(f"{0xFF21 + i:X}\t{0x41 + i:X}" for i in range(26)), "FB01\
 
 
 def unigram(data, **options):
-    return peer.unigram(data, rules=RULES, size=500, **options)
+    return kinds.unigram(data, rules=RULES, size=500, **options)
 
 
 def llama3(data):
-    made = peer.trained(data, peer.split_words(peer.LLAMA3_WORDS), 500, ignore_merges=True)
-    made.add_special_tokens([peer.special("<|begin_of_text|>"), peer.special("<|eot_id|>")])
-    made.post_processor = peer.processors.TemplateProcessing(
+    made = kinds.trained(data, kinds.split_words(kinds.LLAMA3_WORDS), 500, ignore_merges=True)
+    made.add_special_tokens([kinds.special("<|begin_of_text|>"), kinds.special("<|eot_id|>")])
+    made.post_processor = kinds.processors.TemplateProcessing(
         single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", made.token_to_id("<|begin_of_text|>"))]
     )
     return made
 
 
 def nfc(data):
-    made = peer.trained(data, peer.split_words(peer.QWEN2_WORDS), 400)
+    made = kinds.trained(data, kinds.split_words(kinds.QWEN2_WORDS), 400)
     made.normalizer = normalizers.NFC()
-    made.add_special_tokens([peer.special("<|im_start|>"), peer.special("<|im_end|>")])
+    made.add_special_tokens([kinds.special("<|im_start|>"), kinds.special("<|im_end|>")])
     made.add_tokens([AddedToken("<tool_call>", normalized=False)])
     return made
 
@@ -90,14 +92,14 @@ def main():
     arguments = parser.parse_args()
     data = arguments.data
     TARGET.mkdir(parents=True, exist_ok=True)
-    makers = {"byte_fallback": byte_fallback, "llama3": llama3, "nfc": nfc, "added": peer.with_added, "falcon": peer.falcon,
-              "word_end": peer.word_end, "word_end_lower": lambda data: peer.word_end(data, lowercase=True)}
+    makers = {"byte_fallback": byte_fallback, "llama3": llama3, "nfc": nfc, "added": kinds.with_added, "falcon": kinds.falcon,
+              "word_end": kinds.word_end, "word_end_lower": lambda data: kinds.word_end(data, lowercase=True)}
     makers |= {"unigram": unigram, "unigram_unknown": lambda data: unigram(data, fallback=False),
                "unigram_whole": lambda data: unigram(data, split=False)}
     split = lambda regex: pre_tokenizers.Split(Regex(regex), "isolated")  # noqa: E731
     makers["newer_digits"] = lambda _: newer(pre_tokenizers.Digits(individual_digits=True))
     makers["newer_words"] = lambda _: newer(split(r"\w+|[^\s\w]+"), split(r"\W|\d+"))
-    makers["newer_letters"] = lambda _: newer(split(peer.GPT4O_WORDS), split(r"\P{L}+"))
+    makers["newer_letters"] = lambda _: newer(split(kinds.GPT4O_WORDS), split(r"\P{L}+"))
     makers["newer_whitespace"] = lambda _: newer(pre_tokenizers.Whitespace())
     for name, make in makers.items():
         if arguments.only not in (None, name):
@@ -105,9 +107,9 @@ def main():
         tokenizer = make(data)
         specials = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
         cases = []
-        texts = newer_texts() if name.startswith("newer") else peer.make_texts(data, 120, specials, random.Random(3))
+        texts = newer_texts() if name.startswith("newer") else texts_of.make_texts(data, 120, specials, random.Random(3))
         if name.startswith("unigram"):
-            texts = peer.make_texts(data, 120, [], random.Random(3))  # see peer.main
+            texts = texts_of.make_texts(data, 120, [], random.Random(3))  # see peer.main
             texts += ["ＡＢＣ ﬁne cafe\u0301 o\u0308 o\u0308\u0301", "so\u00adft … 😀 😀\u200d👩", "e\u0301\u0302", "\u0301", "a  b"]
         for text in texts:
             text = text if isinstance(text, str) else text.decode("utf-8", errors="replace")[:200]

@@ -25,12 +25,13 @@ import types
 import unicodedata
 
 import common
-import compare_tokenizers
 import gguf
 import numpy
 import peft
 import safetensors.torch
 import sentencepiece
+import tokenizer_kinds
+import tokenizer_texts
 import torch
 import transformers
 
@@ -242,7 +243,7 @@ def main():
             llama.close()
 
         # Byte-level vocabularies: llama.cpp splits and merges as `tokenizers` does. (It composes no characters: all are.)
-        large, small = compare_tokenizers.all_tokenizers()
+        large, small = tokenizer_kinds.all_tokenizers()
         draw = random.Random(3)
         for name in ("gpt2", "llama3", "qwen2", "smollm"):
             tokenizer = (large | small)[name](data)
@@ -254,7 +255,7 @@ def main():
             tokenizer.save(str(folder / "base" / "tokenizer.json"))
             peft.get_peft_model(model, peft.LoraConfig(r=1, target_modules=["q_proj"])).save_pretrained(folder / "adapter")
             llama = Llama(lib, export(folder / "adapter", "gguf", folder / "model.gguf", "--model", str(folder / "base")))
-            texts = [text.decode() for text in compare_tokenizers.make_texts(data, 3000, [], draw)
+            texts = [text.decode() for text in tokenizer_texts.make_texts(data, 3000, [], draw)
                      if text == text.decode(errors="replace").encode()]
             texts = [text for text in texts if text == unicodedata.normalize("NFC", text)]
             wanted = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
