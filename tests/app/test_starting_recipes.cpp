@@ -10,48 +10,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// config.json of the models that recipes name, as far as their shape goes.
-const std::map<std::string, std::string>& model_configs() {
-  static const std::map<std::string, std::string> configs = {
-      {"Llama-3.1-8B-Instruct", R"({"model_type": "llama", "vocab_size": 128256, "hidden_size": 4096,
-        "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
-        "max_position_embeddings": 131072, "rms_norm_eps": 1e-05, "rope_theta": 500000.0, "rope_scaling": {"factor": 8.0,
-        "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192, "rope_type": "llama3"},
-        "hidden_act": "silu", "tie_word_embeddings": false, "bos_token_id": 128000, "eos_token_id": [128001, 128009],
-        "torch_dtype": "bfloat16"})"},
-      {"Qwen3-4B", R"({"model_type": "qwen3", "vocab_size": 151936, "hidden_size": 2560, "intermediate_size": 9728,
-        "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
-        "max_position_embeddings": 40960, "rms_norm_eps": 1e-06, "rope_theta": 1000000, "rope_scaling": null,
-        "attention_bias": false, "hidden_act": "silu", "tie_word_embeddings": true, "use_sliding_window": false,
-        "sliding_window": null, "max_window_layers": 36, "bos_token_id": 151643, "eos_token_id": 151645,
-        "torch_dtype": "bfloat16"})"},
-      {"Qwen3-0.6B", R"({"model_type": "qwen3", "vocab_size": 151936, "hidden_size": 1024, "intermediate_size": 3072,
-        "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128,
-        "max_position_embeddings": 40960, "rms_norm_eps": 1e-06, "rope_theta": 1000000, "rope_scaling": null,
-        "attention_bias": false, "hidden_act": "silu", "tie_word_embeddings": true, "use_sliding_window": false,
-        "sliding_window": null, "max_window_layers": 28, "bos_token_id": 151643, "eos_token_id": 151645,
-        "torch_dtype": "bfloat16"})"},
-      {"gemma-3-1b-it", R"({"model_type": "gemma3_text", "vocab_size": 262144, "hidden_size": 1152,
-        "intermediate_size": 6912, "num_hidden_layers": 26, "num_attention_heads": 4, "num_key_value_heads": 1,
-        "head_dim": 256, "max_position_embeddings": 32768, "rms_norm_eps": 1e-06, "rope_theta": 1000000,
-        "rope_local_base_freq": 10000, "rope_scaling": null, "sliding_window": 512, "sliding_window_pattern": 6,
-        "query_pre_attn_scalar": 256, "hidden_activation": "gelu_pytorch_tanh", "attention_bias": false,
-        "attn_logit_softcapping": null, "final_logit_softcapping": null, "bos_token_id": 2, "eos_token_id": [1, 106],
-        "torch_dtype": "bfloat16"})"},
-      {"Mistral-7B-Instruct-v0.3", R"({"model_type": "mistral", "vocab_size": 32768, "hidden_size": 4096,
-        "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
-        "head_dim": 128, "max_position_embeddings": 32768, "rms_norm_eps": 1e-05, "rope_theta": 1000000.0,
-        "sliding_window": null, "hidden_act": "silu", "tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": 2,
-        "torch_dtype": "bfloat16"})"}};
-  return configs;
-}
-
-// A folder with every model's config.json and files of the names that recipes read.
+// A folder with config.json of the models that recipes name, as far as their shape goes, and files of the names that
+// recipes read.
 void write_surroundings(const fs::path& directory) {
-  for (const auto& [name, config] : model_configs()) {
-    fs::create_directories(directory / "models" / name);
-    write_bytes(directory / "models" / name / "config.json", config);
-  }
+  fs::copy(source_dir() / "tests/golden/shapes", directory / "models", fs::copy_options::recursive);
   fs::create_directories(directory / "data");
   const std::string chat = R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})";
   for (const char* name : {"train.jsonl", "validation.jsonl"}) write_bytes(directory / "data" / name, chat + "\n");
