@@ -15,7 +15,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peer"))
 import compare_tokenizers as peer  # noqa: E402
 import tokenizer_kinds as kinds  # noqa: E402
-import tokenizer_texts as texts_of  # noqa: E402
+import tokenizer_texts as samples  # noqa: E402
 
 TARGET = pathlib.Path(__file__).resolve().parents[1] / "tests/golden/tokenizers"
 
@@ -24,7 +24,7 @@ def byte_fallback(data):
     """A small tokenizer as they are converted from SentencePiece: no pre-tokenizer, bytes for unknown characters."""
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.Metaspace(kinds.SPACE, prepend_scheme="always")
-    made.train_from_iterator(texts_of.real_lines(data)[:3000], trainers.BpeTrainer(vocab_size=500, show_progress=False))
+    made.train_from_iterator(samples.real_lines(data)[:3000], trainers.BpeTrainer(vocab_size=500, show_progress=False))
     document = json.loads(made.to_str())
     first = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     words = sorted(document["model"]["vocab"], key=document["model"]["vocab"].get)
@@ -92,8 +92,9 @@ def main():
     arguments = parser.parse_args()
     data = arguments.data
     TARGET.mkdir(parents=True, exist_ok=True)
-    makers = {"byte_fallback": byte_fallback, "llama3": llama3, "nfc": nfc, "added": kinds.with_added, "falcon": kinds.falcon,
-              "word_end": kinds.word_end, "word_end_lower": lambda data: kinds.word_end(data, lowercase=True)}
+    makers = {"byte_fallback": byte_fallback, "llama3": llama3, "nfc": nfc, "added": kinds.with_added,
+              "falcon": kinds.falcon, "word_end": kinds.word_end,
+              "word_end_lower": lambda data: kinds.word_end(data, lowercase=True)}
     makers |= {"unigram": unigram, "unigram_unknown": lambda data: unigram(data, fallback=False),
                "unigram_whole": lambda data: unigram(data, split=False)}
     split = lambda regex: pre_tokenizers.Split(Regex(regex), "isolated")  # noqa: E731
@@ -107,9 +108,9 @@ def main():
         tokenizer = make(data)
         specials = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
         cases = []
-        texts = newer_texts() if name.startswith("newer") else texts_of.make_texts(data, 120, specials, random.Random(3))
+        texts = newer_texts() if name.startswith("newer") else samples.make_texts(data, 120, specials, random.Random(3))
         if name.startswith("unigram"):
-            texts = texts_of.make_texts(data, 120, [], random.Random(3))  # see peer.main
+            texts = samples.make_texts(data, 120, [], random.Random(3))  # see compare_tokenizers.main
             texts += ["ＡＢＣ ﬁne cafe\u0301 o\u0308 o\u0308\u0301", "so\u00adft … 😀 😀\u200d👩", "e\u0301\u0302", "\u0301", "a  b"]
         for text in texts:
             text = text if isinstance(text, str) else text.decode("utf-8", errors="replace")[:200]

@@ -1,12 +1,15 @@
 // lora-classify MODEL_OR_RUN [TEXT …] [--input FILE]
 
+#include <algorithm>
 #include <iostream>
 
 #include "lora/app/source/trained_model.h"
 #include "lora/cli/program.h"
 #include "lora/data/rows.h"
 #include "lora/inference/classify.h"
+#include "lora/terminal/console.h"
 #include "lora/terminal/text.h"
+#include "models/base/numbers.h"
 #include "models/network/pretrained.h"
 
 namespace lora {
@@ -19,6 +22,18 @@ struct Options {
   std::vector<std::string> texts, ignored_options;
   int64_t max_length = 512, threads = 0;
 };
+
+// "LABEL\tPROBABILITY\tTEXT", no wider than `width` columns where that is a terminal's; 0: it is none.
+std::string line_of(const std::string& label, double probability, const std::string& text, int width) {
+  constexpr size_t kLongest = 100;  // of the text, in columns
+  const std::string number = fixed(probability, 4);
+  if (width == 0) return label + "\t" + number + "\t" + one_line(text, kLongest);
+  const auto behind_tab = [](size_t column) { return (column / 8 + 1) * 8; };
+  const std::string shown = one_line(label, as_size(std::max(width / 3, 8)));
+  const size_t begin = behind_tab(behind_tab(width_of(shown)) + number.size());
+  const size_t room = as_size(width) > begin + 3 ? as_size(width) - begin - 2 : 1;  // for the … and without wrapping
+  return shown + "\t" + number + "\t" + one_line(text, std::min(kLongest, room));
+}
 
 // One line a text: its label, the label's probability and the text, between tabs.
 class Printer {
@@ -34,8 +49,7 @@ class Printer {
     const auto found = classify(*classifier_.adapted.model, *classifier_.tokenizer, texts_, max_length_);
     for (size_t i = 0; i < texts_.size(); ++i) {
       const std::string& name = classifier_.adapted.model->config().labels[static_cast<size_t>(found[i].label)];
-      std::printf("%s\t%s\t%s\n", name.c_str(), fixed(found[i].probability, 4).c_str(),
-                  one_line(texts_[i], 100).c_str());
+      std::puts(line_of(name, found[i].probability, texts_[i], width_).c_str());
     }
     std::fflush(stdout);
     texts_.clear();
@@ -44,6 +58,7 @@ class Printer {
  private:
   TrainedModel classifier_;
   int64_t max_length_;
+  int width_ = console().width;
   std::vector<std::string> texts_;
 };
 

@@ -51,9 +51,14 @@ std::string seconds_line(const StudySeconds& seconds, int threads) {
          std::to_string(threads) + (threads == 1 ? " thread\n" : " threads\n");
 }
 
+StudiedData studied(const Recipe& recipe, const Tokenizer& tokenizer) {
+  Busy busy("reading the data");
+  return study_data(recipe, tokenizer, shown_by(busy));
+}
+
 int report(const Options& options) {
   for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
-    const DataStudy study = study_data(named.recipe, tokenizer).study;
+    const DataStudy study = studied(named.recipe, tokenizer).study;
     say(data_report(study));
     const auto html = named_file(options.html, named.name);
     const std::string title = "Data of " + options.recipe + (named.name.empty() ? "" : ", " + named.name);
@@ -78,7 +83,7 @@ int preview_rows(Options options) {
 
 int prepare(const Options& options) {
   for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
-    const StudiedData data = study_data(named.recipe, tokenizer);
+    const StudiedData data = studied(named.recipe, tokenizer);
     say(data_report(data.study) + "\n");
     say(write_prepared(data, tokenizer, std::filesystem::path(options.output) / named.name));
   });

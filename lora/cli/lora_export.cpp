@@ -86,8 +86,9 @@ int main(int argc, char** argv) {
                                        : paths.empty()
                                            ? lora::load_trained(source, model, ignored_options, device)
                                            : lora::load_combined(paths, combine, model, ignored_options, device);
-    const std::string line = lora::write_export(format, lora::export_source(trained, options),
-                                                {trained.section, trained.seed}, into.at(merge_into), output);
+    const std::string line =
+        lora::write_export(format, lora::export_source(trained, options), {trained.section, trained.seed},
+                           into.at(merge_into), output, lora::console());
     std::printf("%s -> %s: %s\n", trained.line.c_str(), output.c_str(), line.c_str());
     return 0;
   });

@@ -24,6 +24,7 @@
 #include "lora/recipe/schema.h"
 #include "lora/recipe/starting.h"
 #include "lora/terminal/busy.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
 #include "models/base/numbers.h"
@@ -156,8 +157,11 @@ int run(Team& team, const std::string& recipe_file, const std::vector<std::strin
   AdapterSet adapters(model);
   std::vector<PlannedRun> planned;
   for (PreparedRun& run : prepared) {
-    say(titled(run.name, long_work(run)));
+    const std::string work = long_work(run);
+    say(titled(run.name, work));
+    if (!work.empty()) busy = std::make_unique<Busy>("decomposing the weights", console(!options.together));
     planned.push_back(adapt(std::move(run), adapters));
+    busy.reset();
   }
   plan_memory_of(planned, chosen.room);
   int64_t largest = 0;
@@ -197,7 +201,7 @@ int list_recipes() {
   const std::filesystem::path directory = starting_recipes_directory();
   std::vector<std::vector<std::string>> rows;
   for (const StartingRecipe& recipe : starting_recipes(directory)) rows.push_back({recipe.name, recipe.about});
-  say(table(rows, {false, false}) + "They are in " + directory.string() +
+  say(plain_table(rows, {false, false}) + "They are in " + directory.string() +
       "; lora-train --new NAME writes one to edit.");
   return 0;
 }

@@ -88,6 +88,12 @@ bool ExampleReader::open_next_file() {
   return true;
 }
 
+int64_t ExampleReader::bytes_read() const {
+  int64_t bytes = reader_ ? reader_->bytes_read() : 0;
+  for (const SourceFile& file : files_) bytes += file.bytes;
+  return bytes;
+}
+
 bool ExampleReader::next(ExampleBlock& block) {
   block.rows.clear();
   block.unread.clear();

@@ -77,6 +77,8 @@ class ExampleReader {
   const std::string& ground(size_t source) const { return grounds_.at(source); }
   // All files that were read to their end.
   const std::vector<SourceFile>& files() const { return files_; }
+  // About how many bytes of all files the rows so far took: see RowReader::bytes_read().
+  int64_t bytes_read() const;
 
  private:
   bool open_next_file();

@@ -69,6 +69,8 @@ class HashedFile : public ByteSource {
     return count;
   }
 
+  int64_t bytes_read() const { return bytes_; }
+
   SourceFile finish() {
     std::vector<char> rest(kBuffer);
     while (read_file(rest.data(), rest.size()) > 0) continue;
@@ -172,6 +174,8 @@ Input::Line Input::read_line(std::string& line) {
   if (line.ends_with('\r')) line.pop_back();
   return too_long ? Line::kTooLong : Line::kWhole;
 }
+
+int64_t Input::bytes_read() const { return file_->bytes_read(); }
 
 SourceFile Input::finish() {
   while (underflow() != traits_type::eof()) continue;

@@ -55,6 +55,9 @@ class Input : public std::streambuf {
   // Reads the rest and returns the description of the file.
   SourceFile finish();
 
+  // Of the file, packed or not: up to a buffer more than was asked for.
+  int64_t bytes_read() const;
+
  private:
   int_type underflow() override;
   size_t fill(size_t count, size_t least);

@@ -14,10 +14,13 @@ Dataset load(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
              TokenFileWriter* file) {
   Dataset dataset;
   SampleReader reader(sources, tokenizer, options);
+  int64_t rows = 0;
   for (SampleBlock block; reader.next(block);) {
+    rows += block.counts.rows;
     reader.note(block, dataset);
     for (const Sample& sample : block.samples) dataset.add(sample);
     if (file) file->take(dataset);
+    if (options.on_rows) options.on_rows(rows, reader.bytes_read());
   }
   expect_rows_left(dataset.sources());
   try {

@@ -20,6 +20,9 @@ namespace lora {
 struct LoadOptions : SampleOptions {
   CacheOptions cache = {};
   std::function<std::string()> notes = {};  // called after the last row: notes to store with the dataset
+  // Called after each block of rows that is tokenised, with the rows so far and the bytes of files that they took. Not
+  // called for samples that the cache has.
+  std::function<void(int64_t rows, int64_t bytes)> on_rows = {};
 };
 
 struct LoadedDataset : Dataset {

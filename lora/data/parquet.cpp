@@ -154,6 +154,11 @@ ParquetRows::ParquetRows(const std::string& path) : state_(std::make_unique<Stat
 ParquetRows::~ParquetRows() = default;
 ParquetRows::ParquetRows(ParquetRows&&) noexcept = default;
 
+double ParquetRows::share_read() const {
+  const int64_t all = state_->file->parquet_reader()->metadata()->num_rows();
+  return all > 0 ? static_cast<double>(state_->rows) / static_cast<double>(all) : 1;
+}
+
 bool ParquetRows::next(std::string& json, std::string& error) {
   State& state = *state_;
   try {
@@ -214,6 +219,7 @@ ParquetRows::ParquetRows(const std::string& path) {
 ParquetRows::~ParquetRows() = default;
 ParquetRows::ParquetRows(ParquetRows&&) noexcept = default;
 bool ParquetRows::next(std::string&, std::string&) { return false; }  // never called
+double ParquetRows::share_read() const { return 0; }                  // neither
 
 }  // namespace lora
 

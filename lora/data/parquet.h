@@ -22,6 +22,9 @@ class ParquetRows {
   // DataError if the rest of the file cannot be read.
   bool next(std::string& json, std::string& error);
 
+  // The share of the file's rows that next() has returned.
+  double share_read() const;
+
  private:
   struct State;
   std::unique_ptr<State> state_;

@@ -296,6 +296,11 @@ SourceFile RowReader::finish() {
   return input_->finish();
 }
 
+int64_t RowReader::bytes_read() const {
+  if (!parquet_) return input_->bytes_read();
+  return static_cast<int64_t>(parquet_->share_read() * static_cast<double>(std::filesystem::file_size(path_)));
+}
+
 std::string RowReader::where(const RawRow& row) const {
   std::string place = path_ + ":" + std::to_string(row.line);
   return row.index < 0 ? place : place + "[" + std::to_string(row.index) + "]";

@@ -92,6 +92,9 @@ class RowReader {
   // Call it after the last row. Returns the description of the file.
   SourceFile finish();
 
+  // About how many bytes of the file, packed or not, the rows so far took.
+  int64_t bytes_read() const;
+
  private:
   bool next_line(RawRow& row);
   bool next_element(RawRow& row);

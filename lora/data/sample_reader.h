@@ -55,6 +55,8 @@ class SampleReader {
   // All files that were read to their end, and the problems of the first few skipped rows.
   const std::vector<SourceFile>& files() const { return reader_.files(); }
   const std::vector<std::string>& bad_rows() const { return bad_.first(); }
+  // About how many bytes of all files the rows so far took.
+  int64_t bytes_read() const { return reader_.bytes_read(); }
 
  private:
   void encode(const ExampleBlock& rows, SampleBlock& block);

@@ -103,6 +103,20 @@ std::string export_as(const std::string& name, const ExportSource& source, const
   return format.write(source, output);
 }
 
+void count_bytes(const std::vector<LazyTensor*>& tensors, const ExportSource& source) {
+  if (!source.on_bytes) return;
+  size_t total = 0;
+  for (const LazyTensor* tensor : tensors) total += tensor->bytes();
+  const auto done = std::make_shared<size_t>(0);
+  for (LazyTensor* tensor : tensors) {
+    tensor->make = [make = tensor->make, bytes = tensor->bytes(), done, total, tell = source.on_bytes] {
+      at::Tensor values = make();
+      tell(static_cast<int64_t>(*done += bytes), static_cast<int64_t>(total));
+      return values;
+    };
+  }
+}
+
 void write_file(const fs::path& output, const std::function<void(const fs::path&)>& fill) {
   const fs::path target = fs::absolute(output).lexically_normal();
   if (!target.has_filename() || fs::is_directory(target)) {

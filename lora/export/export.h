@@ -10,6 +10,7 @@
 #include "lora/adapters/adapted_model.h"
 #include "lora/data/tokenizer.h"
 #include "models/base/names.h"
+#include "models/io/lazy_tensor.h"
 #include "models/network/decoder.h"
 
 namespace lora {
@@ -30,6 +31,10 @@ struct ExportSource {
   const Tokenizer* tokenizer = nullptr;                // gguf writes it; verification compares logits on a text of its
   ExportOptions options = {};
   std::shared_ptr<const ChatTemplate> chat = {};  // that conversations were trained with; null: none were
+  // Called again and again while the tensors of a file are written, with their bytes so far and in all; not by formats
+  // of the adapter alone, which is small.
+  std::function<void(int64_t done, int64_t total)> on_bytes = {};
+  std::function<void()> on_check = {};  // called before what was written is compared with the trained model
 
   LlamaForCausalLM& model() const { return *adapted.model; }
   // Where the tokenizer's files are: in the model's directory, or elsewhere where it has new tokens.
@@ -73,6 +78,9 @@ void check_export(const std::string& name, const ExportSource& source);
 // Writes `output` in the format of that name and returns a line for the person. Throws ExportError (exit code 2) for
 // what the format has no place for, StorageError where it cannot write.
 std::string export_as(const std::string& name, const ExportSource& source, const std::filesystem::path& output);
+
+// Makes each of the tensors tell `source` when it is made for a file, which is written from them.
+void count_bytes(const std::vector<LazyTensor*>& tensors, const ExportSource& source);
 
 // config.json of the merged model: the base's, with the merged dtype. A classifier's also has its architecture, labels
 // and a pad_token_id (eos where the base has none), without which transformers cannot classify a batch.

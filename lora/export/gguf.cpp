@@ -83,7 +83,10 @@ std::string write_gguf_model(const ExportSource& source, const std::filesystem::
                                     turn_ends(source))) {
     metadata.push_back(std::move(item));
   }
-  const std::vector<GgufTensor> tensors = gguf_tensors(source.model(), type);
+  std::vector<GgufTensor> tensors = gguf_tensors(source.model(), type);
+  std::vector<LazyTensor*> all;
+  for (GgufTensor& tensor : tensors) all.push_back(&tensor.source);
+  count_bytes(all, source);
   std::string line;
   write_file(output, [&](const std::filesystem::path& file) {
     write_gguf(file, metadata, tensors);

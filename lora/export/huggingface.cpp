@@ -87,7 +87,10 @@ std::string write_huggingface(const ExportSource& source, const fs::path& output
     throw StorageError(output.string() +
                        ": is the base model's directory, which is read while the merged one is written");
   }
-  const std::vector<LazyTensor> tensors = merged_tensors(source.model());
+  std::vector<LazyTensor> tensors = merged_tensors(source.model());
+  std::vector<LazyTensor*> all;
+  for (LazyTensor& tensor : tensors) all.push_back(&tensor);
+  count_bytes(all, source);
   std::string line;
   write_directory(output, [&](const fs::path& directory) {
     write_weights(directory, tensors, source.options.max_shard_size);

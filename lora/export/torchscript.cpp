@@ -20,6 +20,7 @@
 #include <torch/csrc/jit/serialization/export.h>
 #include <torch/script.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 #include <optional>
@@ -186,13 +187,19 @@ std::string verify_int8(const ExportSource& source, const Logits& written) {
 
 // Writes the module. LibTorch writes the end of the archive in a destructor, and a failed write there would end the
 // process. So LibTorch hears of no failure, and what failed first is thrown afterwards.
-void save(const jit::Module& module, const fs::path& path, const jit::ExtraFilesMap& extra) {
+void save(const jit::Module& module, const fs::path& path, const jit::ExtraFilesMap& extra,
+          const ExportSource& source) {
+  size_t total = 0, done = 0;
+  for (const at::Tensor& tensor : module.parameters()) total += tensor.nbytes();
+  for (const at::Tensor& tensor : module.buffers()) total += tensor.nbytes();
   const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (file.get() < 0) throw_storage_error(path, "write", errno);
   std::optional<StorageError> failed;
   const auto write = [&](const void* data, size_t size) {
     try {
       if (!failed) write_all(file.get(), data, size, path);
+      done = std::min(done + size, total);  // a little more is written
+      if (source.on_bytes) source.on_bytes(static_cast<int64_t>(done), static_cast<int64_t>(total));
     } catch (const StorageError& error) {
       failed = error;
     }
@@ -221,7 +228,7 @@ std::string write_torchscript(const ExportSource& source, const fs::path& output
   std::string line;
   write_file(output, [&](const fs::path& file) {
     try {
-      save(module, file, extra);
+      save(module, file, extra, source);
       jit::Module written = jit::load(file.string());
       const Logits logits = [&](const at::Tensor& ids) { return written.forward({ids}).toTensor(); };
       line = int8 ? verify_int8(source, logits)

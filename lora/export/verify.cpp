@@ -56,6 +56,7 @@ std::string difference_verdict(const LogitDifference& difference, const std::str
 
 std::string verify_logits(const ExportSource& source, const Logits& written, double bound,
                           const std::string& rounding) {
+  if (source.on_check) source.on_check();
   const at::NoGradGuard no_grad;
   source.model().eval();
   const at::Tensor ids = ids_of(source);

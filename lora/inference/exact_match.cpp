@@ -78,10 +78,15 @@ std::vector<Question> load_questions(const DataConfig& data, const std::vector<D
 }
 
 Answers answer_questions(LlamaForCausalLM& model, const Tokenizer& tokenizer, const std::vector<Question>& questions,
-                         const std::vector<int64_t>& ends, int64_t max_new_tokens) {
+                         const std::vector<int64_t>& ends, int64_t max_new_tokens,
+                         const std::function<void(int64_t answered)>& on_answer) {
   GenerationConfig config;
   config.max_new_tokens = max_new_tokens;
   config.eos_ids = ends;
+  int64_t answered = 0;
+  config.on_end = [&] {
+    if (on_answer) on_answer(++answered);
+  };
   const bool training = model.is_training();
   model.eval();
   Answers answers;

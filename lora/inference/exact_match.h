@@ -1,6 +1,7 @@
 #pragma once
 // Lets the model answer held-out rows, to show the effect of training.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,11 @@ std::vector<Question> load_questions(const DataConfig& data, const std::vector<D
 std::vector<int64_t> end_ids(const LlamaForCausalLM& model, const Tokenizer& tokenizer, const DataConfig& data,
                              const std::vector<DataSource>& sources);
 
-// Answers every question greedily with at most max_new_tokens tokens.
+// Answers every question greedily with at most max_new_tokens tokens. `on_answer`: called as each answer ends, with
+// their number so far.
 Answers answer_questions(LlamaForCausalLM& model, const Tokenizer& tokenizer, const std::vector<Question>& questions,
-                         const std::vector<int64_t>& ends, int64_t max_new_tokens);
+                         const std::vector<int64_t>& ends, int64_t max_new_tokens,
+                         const std::function<void(int64_t answered)>& on_answer = {});
 
 // Removes white space at both ends.
 std::string strip(const std::string& text);

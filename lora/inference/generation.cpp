@@ -17,10 +17,15 @@ Generated generate_batch(BatchDecoder& decoder, PrefixCache* cache, const std::v
                .sampling = config.sampling,
                .max_new_tokens = config.max_new_tokens,
                .end_ids = config.eos_ids,
-               .on_token = [&, i](int64_t id, std::span<const float> logits) {
-                 made.answers[i].push_back(id);
-                 return !on_token || on_token(i, id, logits);
-               }});
+               .on_token =
+                   [&, i](int64_t id, std::span<const float> logits) {
+                     made.answers[i].push_back(id);
+                     return !on_token || on_token(i, id, logits);
+                   },
+               .on_end =
+                   [&](AnswerEnd, int64_t) {
+                     if (config.on_end) config.on_end();
+                   }});
   }
   while (!batch.is_empty()) batch.pass();
   made.read = batch.tokens_read();

@@ -21,6 +21,7 @@ struct GenerationConfig {
   std::vector<int64_t> eos_ids = {};
   std::vector<std::string> stop_texts = {};  // see stop_text.h; of those who know a tokenizer
   KvDtype kv_dtype = KvDtype::kModel;        // of those who make a decoder
+  std::function<void()> on_end = {};         // called as each answer ends
 };
 
 inline constexpr size_t kPromptsAtOnce = 32;  // answers written side by side; the others wait

@@ -45,6 +45,7 @@ Generated generate_plainly(LlamaForCausalLM& model, const std::vector<std::vecto
 
     next.clear();
     std::vector<int64_t> going_on;
+    const bool last_step = step + 1 == config.max_new_tokens;
     for (size_t i = 0; i < cache.active.size(); ++i) {
       const auto prompt = static_cast<size_t>(cache.active[i]);
       const auto columns = static_cast<size_t>(logits.size(1));
@@ -55,6 +56,9 @@ Generated generate_plainly(LlamaForCausalLM& model, const std::vector<std::vecto
       if (on_token && !on_token(prompt, id, row)) continue;
       next.push_back(id);
       going_on.push_back(cache.active[i]);
+    }
+    if (config.on_end) {
+      for (size_t ended = last_step ? 0 : going_on.size(); ended < cache.active.size(); ++ended) config.on_end();
     }
     cache.active = going_on;
     batch.lengths.assign(going_on.size(), 1);

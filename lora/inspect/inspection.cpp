@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 
 namespace lora {
@@ -42,7 +43,8 @@ std::string table_text(const Table& content, size_t most_rows) {
   }
   std::string text = "\n" + content.title + "\n" + table(rows, right);
   if (shown < content.rows.size()) {
-    text += "  … and " + with_commas(static_cast<int64_t>(content.rows.size() - shown)) + " more; --all shows them\n";
+    text += indented(
+        "… and " + with_commas(std::ssize(content.rows) - static_cast<int64_t>(shown)) + " more; --all shows them", 2);
   }
   return text;
 }
@@ -54,12 +56,12 @@ std::string to_text(const Inspection& inspection, size_t most_rows) {
   for (const Fact& fact : inspection.facts) {
     facts.push_back({fact.title, fact.text.empty() ? cell(fact.value) : printable(fact.text)});
   }
-  std::string text = printable(inspection.path) + ": " + inspection.kind + "\n" + table(facts, {false, false});
+  std::string text = printable(inspection.path) + ": " + inspection.kind + "\n" + plain_table(facts, {false, false});
   for (const Table& content : inspection.tables) {
     if (!content.rows.empty()) text += table_text(content, most_rows);
   }
   text += inspection.odd.empty() ? "\nNothing odd.\n" : "\nOdd:\n";
-  for (const std::string& sentence : inspection.odd) text += "  " + one_line(sentence, 400) + "\n";
+  for (const std::string& sentence : inspection.odd) text += indented(one_line(sentence, 400), 2);
   return text;
 }
 

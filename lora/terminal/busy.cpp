@@ -1,57 +1,68 @@
 #include "lora/terminal/busy.h"
 
-#include <chrono>
-#include <csignal>
+#include <algorithm>
 #include <cstdio>
-#include <system_error>
+#include <utility>
 
+#include "lora/terminal/fitted_line.h"
 #include "lora/terminal/text.h"
+#include "models/base/numbers.h"
 
 namespace lora {
 
-Busy::Busy(std::string title, Console console) : title_(std::move(title)), console_(console) {
+Busy::Busy(std::string title, Console console) : console_(console), title_(std::move(title)) {
   std::fflush(stdout);
-  // Signals are for the thread that works.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const auto tell = [this] {
-    const auto begin = std::chrono::steady_clock::now();
-    const auto every = console_.redraws ? std::chrono::milliseconds(500) : std::chrono::milliseconds(10'000);
-    std::unique_lock lock(mutex_);
-    while (!end_.wait_for(lock, every, [&] { return ended_; })) {
-      show(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-    }
-  };
-  try {
-    thread_ = std::thread(tell);
-  } catch (const std::system_error&) {
-    // A system that gives no more threads: the work goes on without a line.
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const std::chrono::milliseconds every(console_.redraws ? 500 : 10'000);
+  ticker_ = std::make_unique<Ticker>(every, [this] { show(); });
 }
 
 Busy::~Busy() {
-  {
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-  }
-  end_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  ticker_.reset();
   if (!drawn_) return;
   std::fputs("\r\x1b[K", stdout);
   std::fflush(stdout);
 }
 
-void Busy::show(double seconds) {
-  const int64_t done = done_, total = total_;
-  std::string line = title_;
-  if (total > 0) line += "  " + with_commas(done) + "/" + with_commas(total);
-  line += "  " + as_duration(seconds);
+void Busy::at(int64_t done, int64_t total, const std::string& counted) {
+  const std::lock_guard lock(mutex_);
+  if (total_ == 0) counted_since_ = Clock::now();
+  done_ = done;
+  total_ = total;
+  counted_ = counted;
+}
+
+void Busy::next(const std::string& title) {
+  const std::lock_guard lock(mutex_);
+  title_ = title;
+  counted_.clear();
+  done_ = total_ = 0;
+}
+
+void Busy::show() {
+  const std::lock_guard lock(mutex_);
+  const Clock::time_point now = Clock::now();
+  const auto seconds_since = [&](Clock::time_point start) {
+    return std::chrono::duration<double>(now - start).count();
+  };
+  const double share = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 0;
+  std::string counted = counted_;
+  if (counted.empty() && total_ > 0) counted = with_commas(done_) + "/" + with_commas(total_);
+  const std::string time = as_duration(seconds_since(begin_));
+  const std::string left =
+      share > 0 && share < 1 ? "ETA " + as_remaining(seconds_since(counted_since_) * (1 - share) / share) : "";
   if (console_.redraws) {
-    std::fputs(("\r\x1b[K" + one_line(line, static_cast<size_t>(console_.width - 2))).c_str(), stdout);
+    FittedLine line(console_.width);
+    const int title = line.room() - static_cast<int>(width_of(counted)) - 2;
+    line.put(0, one_line(title_, as_size(std::max(title, 8) - 1)));
+    line.put(1, counted);
+    line.put(4, left);
+    line.put(3, time);
+    if (total_ > 0) line.put_bar(2, share);
+    std::fputs(("\r\x1b[K" + line.text()).c_str(), stdout);
     drawn_ = true;
   } else {
+    std::string line = title_;
+    for (const std::string& part : {counted, time, left}) line += part.empty() ? "" : "  " + part;
     std::fputs((line + "\n").c_str(), stdout);
   }
   std::fflush(stdout);

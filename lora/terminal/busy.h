@@ -1,19 +1,20 @@
 #pragma once
 // Says that a program is at work where nothing else would be said for a while.
 
-#include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 
 #include "lora/terminal/console.h"
+#include "lora/terminal/ticker.h"
 
 namespace lora {
 
-// While it exists: on a terminal a line "TITLE  12/40  0:07" that is drawn again, from the first half second on, and is
-// gone at the end; elsewhere a line like it every ten seconds. Meanwhile nobody else writes to standard output.
+// While it exists: on a terminal a line "TITLE  12/40  ████░░░░  0:07  ETA 0:16" that is drawn again, from the first
+// half second on, and is gone at the end; elsewhere a line like it, without the bar, every ten seconds. Meanwhile nobody
+// else writes to standard output.
 class Busy {
  public:
   explicit Busy(std::string title, Console console = lora::console());
@@ -21,22 +22,24 @@ class Busy {
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
 
-  // So much of it is done. From any thread.
-  void at(int64_t done, int64_t total) {
-    total_ = total;
-    done_ = done;
-  }
+  // So much of it is done, which a person reads as `counted`; empty: as "12/40". Before the first call, and with a
+  // total of 0, there is no bar. From any thread.
+  void at(int64_t done, int64_t total, const std::string& counted = "");
+  // What is done from now on is something else, and counted anew. From any thread.
+  void next(const std::string& title);
 
  private:
-  void show(double seconds);
+  using Clock = std::chrono::steady_clock;
 
-  std::string title_;
-  Console console_;
-  std::atomic<int64_t> done_{0}, total_{0};
-  bool drawn_ = false, ended_ = false;  // the second under mutex_
-  std::mutex mutex_;
-  std::condition_variable end_;
-  std::thread thread_;
+  void show();
+
+  const Console console_;
+  std::mutex mutex_;  // of all below
+  std::string title_, counted_;
+  int64_t done_ = 0, total_ = 0;
+  Clock::time_point begin_ = Clock::now(), counted_since_ = begin_;
+  bool drawn_ = false;
+  std::unique_ptr<Ticker> ticker_;
 };
 
 }  // namespace lora

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "lora/terminal/html.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/base/numbers.h"
 
@@ -46,6 +47,8 @@ Histogram share_histogram(const std::vector<double>& shares, int bins) {
 std::string bars(const Histogram& histogram, int columns) {
   const int64_t most =
       histogram.counts.empty() ? 0 : *std::max_element(histogram.counts.begin(), histogram.counts.end());
+  constexpr int kBeside = 26, kLeast = 6;  // columns of the numbers on both sides
+  columns = std::clamp(table_width() - kBeside, kLeast, std::max(columns, kLeast));
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < histogram.counts.size(); ++i) {
     std::string bar;
@@ -59,7 +62,7 @@ std::string bars(const Histogram& histogram, int columns) {
     rows.push_back({with_commas(std::llround(static_cast<double>(i) * histogram.width)), bar,
                     histogram.counts[i] > 0 ? with_commas(histogram.counts[i]) : ""});
   }
-  return table(rows, {true, false, false});
+  return plain_table(rows, {true, false, false});
 }
 
 std::string svg_histogram(const Histogram& histogram, const std::string& label, bool percent) {

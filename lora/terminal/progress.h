@@ -6,10 +6,14 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lora/terminal/console.h"
+#include "lora/terminal/ticker.h"
 
 namespace lora {
 
@@ -23,7 +27,7 @@ struct ProgressStep {
   std::string detail = "";                                 // behind `before` where there is room: "lr 2.00e-04"
 };
 
-// The rate and the remaining time are computed from what this object is told. Not thread-safe.
+// The rate and the remaining time are computed from what this object is told, by one thread.
 class ProgressDisplay {
  public:
   // `first_step` steps of `total_steps` are done already.
@@ -32,6 +36,9 @@ class ProgressDisplay {
   ProgressDisplay(const ProgressDisplay&) = delete;
   ProgressDisplay& operator=(const ProgressDisplay&) = delete;
 
+  // So many passes of the next step are computed. From the first call until step(), a step that takes long is shown
+  // with its passes and its time.
+  void pass(int64_t done, int64_t total);
   void step(const ProgressStep& step);
   // A line above the bar: "step 3/10  TEXT", with the number of the last step.
   void note(const std::string& text);
@@ -42,31 +49,52 @@ class ProgressDisplay {
 
   // Work beside the steps, such as evaluations, is still to come so many times more.
   void expect(const std::string& work, int64_t times);
+  // What it probably takes each time, until it has taken place.
+  void guess(const std::string& work, double seconds);
   // It took place once and so many seconds. What it is expected to take is in the remaining time from then on; before, a
-  // + behind the time says that something is missing in it.
+  // + behind the time says that something is missing in it, unless there is a guess.
   void spent(const std::string& work, double seconds);
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   struct Work {
     int64_t expected = 0, done = 0;
     double seconds = 0;
+    std::optional<double> guess = {};
+    // What it takes each time.
+    std::optional<double> each() const { return done > 0 ? seconds / static_cast<double>(done) : guess; }
+  };
+  // The step that is being computed.
+  struct UnderWay {
+    Clock::time_point begin;
+    int64_t passes = 0, total = 0;
   };
 
+  // All of these under mutex_.
+  void show_under_way();
+  void put_line(const std::string& text);
+  void erase();
+  void draw();
   std::string count() const;
   std::string eta() const;
-  std::string fitted(const ProgressStep& step, const std::string& rate) const;
+  std::string rate() const;
+  std::string fitted() const;
+  std::string under_way_text() const;
+  void add_loss(double loss);
 
   Console console_;
+  std::mutex mutex_;  // of all below
   bool drawn_ = false;
   int64_t first_step_, step_, total_steps_;
+  std::optional<ProgressStep> last_;
+  std::optional<UnderWay> under_way_;
   double seconds_ = 0, rate_seconds_ = 0, rate_tokens_ = 0;
   std::vector<double> losses_;  // at most 512, each of `losses_a_mean_` steps
   int64_t losses_a_mean_ = 1, losses_in_last_ = 0;
   std::map<std::string, Work> work_;
-  std::chrono::steady_clock::time_point last_line_ = std::chrono::steady_clock::now();
+  Clock::time_point last_line_ = Clock::now();
+  std::unique_ptr<Ticker> ticker_;
 };
-
-// "0:42"; of more than a day with when that is: "30:05:00 (Tue 14:20)".
-std::string as_remaining(double seconds);
 
 }  // namespace lora

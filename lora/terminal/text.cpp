@@ -5,29 +5,12 @@
 #include <cctype>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
+#include <ctime>
+
+#include "models/base/utf8.h"
 
 namespace lora {
 namespace {
-
-bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
-
-// The text in pieces of at most `width` columns, cut at a space where there is one in the last two thirds.
-std::vector<std::string> folded(const std::string& text, size_t width) {
-  std::vector<std::string> lines;
-  for (size_t begin = 0; begin < text.size() || lines.empty();) {
-    size_t end = begin, used = 0, space = 0;
-    for (; end < text.size() && (used < width || !begins_character(text[end])); ++end) {
-      used += begins_character(text[end]);
-      if (text[end] == ' ' && used > width / 3) space = end;
-    }
-    if (end < text.size() && text[end] != ' ' && space > begin) end = space;
-    lines.push_back(text.substr(begin, end - begin));
-    begin = end;
-    while (begin < text.size() && text[begin] == ' ') ++begin;
-  }
-  return lines;
-}
 
 template <typename... Args>
 std::string format(const char* pattern, Args... args) {
@@ -63,6 +46,17 @@ std::string as_duration(double seconds) {
   return format("%lld:%02lld", s / 60, s % 60);
 }
 
+std::string as_remaining(double seconds) {
+  constexpr double kDay = 86'400, kFarAway = 1e9;
+  if (seconds < kDay || seconds > kFarAway) return as_duration(seconds);
+  const std::time_t then = std::time(nullptr) + static_cast<std::time_t>(seconds);
+  std::tm local{};
+  ::localtime_r(&then, &local);
+  char when[64];
+  const char* pattern = seconds < 6 * kDay ? "%a %H:%M" : "%Y-%m-%d";
+  return as_duration(seconds) + " (" + std::string(when, std::strftime(when, sizeof when, pattern, &local)) + ")";
+}
+
 std::string as_scientific(double value) { return format("%.2e", value); }
 
 std::string fixed(double value, int digits) { return format("%.*f", digits, value); }
@@ -84,20 +78,38 @@ std::string percent(double share, int digits) { return fixed(100 * share, digits
 std::string one_line(const std::string& text, size_t width) {
   std::string line;
   size_t used = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (begins_character(text[i]) && ++used > width) return line + "…";
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c == '\n') {
-      line += "↵";
-    } else {
-      line += c < 0x20 || c == 0x7F ? ' ' : text[i];
-    }
+  for (size_t at = 0; at < text.size();) {
+    const CodePoint character = code_point_at(text, at);
+    const bool acts = character.value < 0x20 || (character.value >= 0x7F && character.value < 0xA0);
+    used += acts ? 1 : columns_of(character.value);
+    if (used > width) return line + "…";
+    line += character.value == '\n' ? "↵" : acts ? " " : text.substr(at, character.length);
+    at += character.length;
   }
   return line;
 }
 
-size_t width_of(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), begins_character));
+std::vector<std::string> folded(const std::string& text, size_t width) {
+  static constexpr std::string_view kJoints = "/._-:,;";
+  const auto is_digit = [&](size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
+  std::vector<std::string> lines;
+  for (size_t begin = 0; begin < text.size() || lines.empty();) {
+    size_t end = begin, used = 0, space = begin, joint = begin;
+    while (end < text.size()) {
+      const CodePoint character = code_point_at(text, end);
+      const size_t columns = columns_of(character.value);
+      if (end > begin && used + columns > width) break;
+      used += columns;
+      if (used > width / 3 && text[end] == ' ') space = end;
+      end += character.length;
+      if (used > width / 3 && kJoints.find(text[end - 1]) != kJoints.npos && !is_digit(end)) joint = end;
+    }
+    if (end < text.size() && text[end] != ' ') end = space > begin ? space : joint > begin ? joint : end;
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end;
+    while (begin < text.size() && text[begin] == ' ') ++begin;
+  }
+  return lines;
 }
 
 std::string sparkline(const std::vector<double>& values, size_t width) {
@@ -130,44 +142,6 @@ std::string sparkline(const std::vector<double>& values, size_t width) {
     line += kBars[std::min<size_t>(7, static_cast<size_t>(share * 8))];
   }
   return line;
-}
-
-std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right, int width) {
-  std::vector<size_t> widths(right.size(), 0);
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
-  }
-  // A column of text gives way, the widest first, as far as it stays legible.
-  constexpr size_t kLegible = 12;
-  const auto whole = [&] { return std::accumulate(widths.begin(), widths.end(), 2 * widths.size()); };
-  while (width > 0 && whole() > static_cast<size_t>(width)) {
-    size_t widest = widths.size();
-    for (size_t i = 0; i < widths.size(); ++i) {
-      if (!right[i] && widths[i] > kLegible && (widest == widths.size() || widths[i] > widths[widest])) widest = i;
-    }
-    if (widest == widths.size()) break;
-    --widths[widest];
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    std::vector<std::vector<std::string>> cells;
-    size_t height = 1;
-    for (size_t i = 0; i < row.size(); ++i) {
-      cells.push_back(folded(row[i], widths[i]));
-      height = std::max(height, cells.back().size());
-    }
-    for (size_t part = 0; part < height; ++part) {
-      std::string line;
-      for (size_t i = 0; i < row.size(); ++i) {
-        const std::string cell = part < cells[i].size() ? cells[i][part] : "";
-        const std::string padding(widths[i] - std::min(widths[i], width_of(cell)), ' ');
-        line += "  " + (right[i] ? padding + cell : cell + padding);
-      }
-      line.erase(line.find_last_not_of(' ') + 1);
-      text += line + "\n";
-    }
-  }
-  return text;
 }
 
 }  // namespace lora

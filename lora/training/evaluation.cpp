@@ -70,17 +70,21 @@ Evaluation evaluate(LlamaForCausalLM& model, const Objective& objective, const D
 }
 
 Reference compute_reference(LlamaForCausalLM& model, const Objective& objective, const Dataset& data,
-                            const TrainingConfig& config, ExecutionPlan plan, Replicas& replicas) {
+                            const TrainingConfig& config, ExecutionPlan plan, Replicas& replicas,
+                            const OnPass& on_pass) {
   const at::NoGradGuard no_grad;
   model.eval();
   const std::vector<Pass> passes = passes_over(objective, data, config, plan);
   nlohmann::json own = nlohmann::json::array();  // sample, first and second value
-  for (const Pass& pass : own_passes(passes, replicas)) {
+  const std::span<const Pass> to_do = own_passes(passes, replicas);
+  int64_t done = 0;
+  for (const Pass& pass : to_do) {
     const auto [first, second] = objective.reference_of(model, data, pass, plan);
     const at::Tensor a = first.cpu(), b = second.cpu();
     for (size_t i = 0; i < pass.size(); ++i) {
       own.push_back({pass[i], a.const_data_ptr<double>()[i], b.const_data_ptr<double>()[i]});
     }
+    if (on_pass) on_pass(++done, std::ssize(to_do));
   }
   Reference reference{std::vector<double>(as_size(data.size())), std::vector<double>(as_size(data.size()))};
   for (const nlohmann::json& values : gather_values(replicas, own)) {

@@ -31,6 +31,7 @@ Evaluation evaluate(LlamaForCausalLM& model, const Objective& objective, const D
 // The reference of `data` by the model as it is, in evaluation mode; see objective.h. Leaves the model in that mode.
 // Dealt out likewise.
 Reference compute_reference(LlamaForCausalLM& model, const Objective& objective, const Dataset& data,
-                            const TrainingConfig& config, ExecutionPlan plan, Replicas& replicas = alone());
+                            const TrainingConfig& config, ExecutionPlan plan, Replicas& replicas = alone(),
+                            const OnPass& on_pass = {});
 
 }  // namespace lora

@@ -22,7 +22,7 @@ std::optional<LoopEnd> loop_turn(Trainer& trainer, const TrainingConfig& config,
   if (trainer.progress().step >= trainer.total_steps()) return LoopEnd::kDone;
   if (!trainer.has_rows()) return LoopEnd::kOutOfData;
 
-  events.on_step(trainer.step());
+  events.on_step(trainer.step(events.on_pass));
   const bool last = trainer.progress().step == trainer.total_steps() || !trainer.has_rows();
   bool best = false;
   if (trainer.has_validation() && (last || due(config.eval_every))) {

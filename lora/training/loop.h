@@ -15,6 +15,7 @@ struct LoopEvents {
   std::function<bool()> stop_requested;  // called once a step; the same answer for all replicas
   // Calls trainer.evaluate(), for who shows that it goes on; none: it is called directly.
   std::function<Evaluation()> evaluate = {};
+  OnPass on_pass = {};  // of each step: see Trainer::step
 };
 
 enum class LoopEnd { kDone, kEarlyStopping, kOutOfData, kStopped };

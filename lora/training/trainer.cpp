@@ -91,11 +91,11 @@ void Trainer::set_references(Reference training, Reference validation) {
   validation_reference_ = std::move(validation);
 }
 
-StepMetrics Trainer::step() {
+StepMetrics Trainer::step(const OnPass& on_pass) {
   const auto start = std::chrono::steady_clock::now();
   const ProfileTo profile(profile_);
   const StepRows rows = rows_.next(plan_.tokens);
-  auto [loss, measures] = compute_passes(rows);
+  auto [loss, measures] = compute_passes(rows, on_pass);
   hooks_->after_backward();
   const double norm = optimizer_.grad_norm();
   const double factor = schedule_(progress_.step), scale = progress_.loss_scale;
@@ -114,7 +114,7 @@ StepMetrics Trainer::step() {
 }
 
 // Makes the optimizer's gradients those of the whole step.
-LossSum Trainer::compute_passes(const StepRows& rows) {
+LossSum Trainer::compute_passes(const StepRows& rows, const OnPass& on_pass) {
   const Block own = own_block(std::ssize(rows.passes), *replicas_);
   const std::vector<at::Tensor> gradients = optimizer_.gradients();
   model_.train();
@@ -123,6 +123,7 @@ LossSum Trainer::compute_passes(const StepRows& rows) {
   PassLosses losses;
   optimizer_.zero_grad();
   for (int64_t i = own.first; i < own.end; ++i) {
+    if (on_pass) on_pass(i - own.first, own.end - own.first);
     const Pass& pass = rows.passes[as_size(i)];
     const bool has_terms = count_terms(*objective_, rows_.data(), pass).tokens > 0;
     if (has_terms) {

@@ -70,8 +70,8 @@ class Trainer {
   // the step's terms, however its rows are split into passes. Where the loss or the gradient is not finite, the step is
   // counted and updates nothing. Throws NumericsError where that happens max_nonfinite_steps + 1 times in a row, and at
   // once where a weight is not finite; DataError where there is no row. Weights and progress then stay as they
-  // were before the call.
-  StepMetrics step();
+  // were before the call. `on_pass`: called before each of this replica's passes, with those that are done.
+  StepMetrics step(const OnPass& on_pass = {});
 
   // Throws NumericsError where a trained weight is not finite. For what writes weights: steps notice it one step later.
   void expect_finite_weights() const;
@@ -109,7 +109,7 @@ class Trainer {
  private:
   void seed_dropout(int64_t draw) const;
   Whole whole_of_step(const StepRows& rows, Block own);
-  LossSum compute_passes(const StepRows& rows);
+  LossSum compute_passes(const StepRows& rows, const OnPass& on_pass);
   bool is_finite(double loss, double norm);
   bool overflows(double loss, double norm) const;
   void update(double norm, double factor);

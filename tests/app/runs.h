@@ -45,6 +45,16 @@ inline std::string counting_rows(int count, const std::string& prompt = "prompt"
   return text;
 }
 
+// With a single space for each run of white space: a cell of a table goes on in lines below.
+inline std::string unfolded(const std::string& text) {
+  std::string words;
+  for (const char c : text) {
+    const bool space = c == ' ' || c == '\n';
+    if (!space || !words.ends_with(' ')) words += space ? ' ' : c;
+  }
+  return words;
+}
+
 inline std::vector<nlohmann::json> metrics(const std::filesystem::path& run) {
   std::vector<nlohmann::json> rows;
   std::ifstream in(run / "metrics.jsonl");

@@ -6,6 +6,7 @@
 
 #include "lora/checkpoints/store.h"
 #include "tests/app/runs.h"
+#include "tests/app/terminal.h"
 #include "tests/catch.h"
 #include "tests/golden.h"
 
@@ -76,6 +77,10 @@ TEST_CASE("a classifier is trained from CSV, evaluated, exported and asked") {
     CHECK(asked.exit_code == 0);
     CHECK_THAT(asked.out, Contains("trade\t") && Contains("\tVillager 7:↵baker.\nanimal\t"));
   }
+  Terminal narrow({"lora-classify", out.string(), "Villager 7 is a 面包师, and this text goes on for many columns"},
+                  40);
+  CHECK(narrow.wait() == 0);
+  CHECK_THAT(narrow.output(), Contains("\tVillager 7 is a 面包师…"));
   const Outcome file =
       run({"lora-classify", out.string(), "--input", (directory / "valid.csv").string(), "--column", "body"});
   CHECK(std::ranges::count(file.out, '\n') == 9);

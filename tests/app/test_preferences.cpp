@@ -55,7 +55,7 @@ TEST_CASE("a preference run writes rewards under TRL's names, and the best evalu
   const Outcome outcome = run({"lora-train", recipe});
   CAPTURE(outcome.err);
   REQUIRE(outcome.exit_code == 0);
-  CHECK_THAT(outcome.out, Contains("6 steps of 2 pairs") && Contains("margin ") && Contains("Reference   "));
+  CHECK_THAT(outcome.out, Contains("Steps       6 of 2 pairs") && Contains("margin ") && Contains("Reference   "));
   const std::vector<nlohmann::json> rows = metrics(directory / "run");
   for (const char* name : {"rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies",
                            "logps/chosen", "logps/rejected"}) {

@@ -51,6 +51,35 @@ TEST_CASE("a run at a terminal of 60 columns draws one line that fits, and table
   CHECK_THAT(terminal.output(), Contains("\x1b[K") && Contains("Try it: "));
 }
 
+TEST_CASE("tables fit a terminal of any width, with names that are wide") {
+  const TemporaryDirectory directory;
+  const std::string data = (directory / "数据集/训练样本的第一部分.jsonl").string();
+  std::filesystem::create_directories(directory / "数据集");
+  write_bytes(data, counting_rows(40));
+  const std::string recipe = quickstart_recipe(directory);
+  for (const int width : {40, 60, 80, 200}) {
+    const std::string out = (directory / std::to_string(width)).string();
+    Terminal run({"lora-train", recipe, "data.train=[{path: " + data + "}]", "training.max_steps=2",
+                  "output_dir=" + out, "evaluation.exact_match=2"},
+                 width);
+    REQUIRE(run.wait() == 0);
+    Terminal inspected({"lora-inspect", out}, width);
+    REQUIRE(inspected.wait() == 0);
+    Terminal model({"lora-inspect", (quickstart() / "model").string()}, width);
+    REQUIRE(model.wait() == 0);
+    size_t tables = 0;
+    for (const Terminal* terminal : {&run, &inspected, &model}) {
+      for (const std::string& line : lines_of(terminal->output())) {
+        if (!line.starts_with("  ")) continue;
+        ++tables;
+        CAPTURE(width, line);
+        CHECK(lora::width_of(line) <= static_cast<size_t>(width));
+      }
+    }
+    CHECK(tables > 30);
+  }
+}
+
 TEST_CASE("a dumb terminal gets no escape sequence, and one of NO_COLOR no colour") {
   const TemporaryDirectory directory;
   const std::string recipe = quickstart_recipe(directory);

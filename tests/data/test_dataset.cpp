@@ -41,6 +41,22 @@ TEST_CASE("sources and rows keep their order") {
   CHECK(load_examples(sources, {}, 2).size() == 2);
 }
 
+TEST_CASE("reading tells its rows and how much of the files they took") {
+  DataFiles files;
+  const std::vector<DataSource> sources = {files.add("a.jsonl", numbered_rows(9000), "completion"),
+                                           files.add("b.json", "[{\"text\": \"xyz\"}, {\"text\": \"v\"}]", "text")};
+  std::vector<std::pair<int64_t, int64_t>> told;
+  LoadOptions options{{.max_length = 100}};
+  options.on_rows = [&](int64_t rows, int64_t bytes) { told.emplace_back(rows, bytes); };
+  load_dataset(sources, PieceTokenizer(), options);
+  REQUIRE(told.size() >= 4);  // blocks of at most 4,096 rows
+  CHECK(std::ranges::is_sorted(told));
+  CHECK(told.front().first < 9000);
+  CHECK(told.back().first == 9002);
+  CHECK(static_cast<uintmax_t>(told.back().second) ==
+        std::filesystem::file_size(files.path("a.jsonl")) + std::filesystem::file_size(files.path("b.json")));
+}
+
 TEST_CASE("samples do not depend on the number of threads") {
   DataFiles files;
   std::string lines;

@@ -49,6 +49,30 @@ TEST_CASE("a Hugging Face directory above max_shard_size is files of that size w
   CHECK(relative_to_largest(again->forward(ids), trained.logits(ids)) < 1e-5);
 }
 
+TEST_CASE("an export tells the bytes that are written, and then that it is checked") {
+  const TemporaryDirectory directory;
+  const Trained trained("default");
+  for (const char* format : {"huggingface", "torchscript", "torchscript-int8"}) {
+    CAPTURE(format);
+    ExportSource source = trained.source();
+    source.options.huggingface_beside = false;
+    std::vector<std::pair<int64_t, int64_t>> told;
+    int checks = 0;
+    source.on_bytes = [&](int64_t done, int64_t total) {
+      CHECK(checks == 0);
+      told.emplace_back(done, total);
+    };
+    source.on_check = [&] {
+      ++checks;
+      CHECK(told.back().first == told.back().second);
+    };
+    export_as(format, source, directory / format);
+    CHECK(checks == 1);
+    CHECK(told.size() > 5);
+    CHECK(std::ranges::is_sorted(told));
+  }
+}
+
 TEST_CASE("what Hugging Face's tools read beside the weights is carried along") {
   const TemporaryDirectory directory;
   Trained trained("default");

@@ -77,6 +77,25 @@ TEST_CASE("answers by adapters of every method in one batch are those of each ad
   CHECK(generate_batch(*all.decoder, nullptr, asked, config).answers == expected);
 }
 
+TEST_CASE("each answer tells its end, in the batch and on the plain path") {
+  Several all;
+  int64_t ended = 0;
+  GenerationConfig config{.max_new_tokens = 12};
+  config.on_end = [&] { ++ended; };
+  std::vector<Asked> asked;
+  std::vector<std::vector<int64_t>> prompts;
+  for (int64_t i = 0; i < 40; ++i) prompts.push_back(text(i, 5));
+  for (const auto& prompt : prompts) asked.push_back({all.snapshots.back(), prompt});
+  const auto answers = generate_batch(*all.decoder, nullptr, asked, config).answers;
+  CHECK(ended == 40);
+  // Some end before the others: by a token, or because the caller has enough.
+  config.eos_ids = {answers[3][2]};
+  ended = 0;
+  generate_plainly(*all.model, prompts, config,
+                   [](size_t prompt, int64_t, std::span<const float>) { return prompt != 5; });
+  CHECK(ended == 40);
+}
+
 TEST_CASE("with a quantised base too") {
   for (const char* encoding : {"int8", "nf4"}) {
     for (const bool nested : {true, false}) {

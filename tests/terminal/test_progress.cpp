@@ -101,15 +101,61 @@ TEST_CASE("the remaining time has what is to come beside the steps") {
   CHECK_THAT(as_remaining(90'000), Catch::Matchers::StartsWith("25:00:00 (") && Catch::Matchers::EndsWith(")"));
 }
 
+TEST_CASE("what has not taken place yet is in the remaining time by a guess") {
+  const std::string text = printed([] {
+    ProgressDisplay display(0, 10);
+    display.expect("exports", 1);
+    display.step({1, 1000, 1.0, "loss 1", "1 GB"});
+    display.guess("exports", 50);
+    display.step({10, 1000, 1.0, "loss 1", "1 GB"});
+    display.spent("exports", 20);
+    display.expect("exports", 1);
+    display.step({10, 1000, 1.0, "loss 1", "1 GB"});
+  });
+  CHECK_THAT(text, Catch::Matchers::Contains("step 1/10  loss 1  1,000 tok/s  1 GB  ETA 0:09+\n"));
+  CHECK_THAT(text, Catch::Matchers::Contains("step 2/10  loss 1  1,000 tok/s  1 GB  ETA 0:58\n"));
+  CHECK_THAT(text, Catch::Matchers::Contains("step 3/10  loss 1  1,000 tok/s  1 GB  ETA 0:27\n"));
+}
+
+TEST_CASE("off a terminal a line comes before the silence would be of ten seconds") {
+  const std::string text = printed([] {
+    ProgressDisplay display(0, 1000);
+    for (int64_t step = 1; step <= 7; ++step) display.step({step, 1000, 11.0, "loss 1", "1 GB"});
+  });
+  CHECK(std::count(text.begin(), text.end(), '\n') == 7);
+}
+
+TEST_CASE("a step that takes long is shown with its passes, and its line goes when the step is done") {
+  const std::string text = printed([] {
+    ProgressDisplay display(3, 10, {.redraws = true, .colour = true, .width = 60});
+    display.pass(0, 8);
+    display.pass(2, 8);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1600));
+    display.step({4, 1000, 1.6, "loss 1.5", "1.2 GB"});
+  });
+  const auto lines = drawn_lines(text);
+  CHECK(lines.front().starts_with("3/10  pass 2/8  0:0"));
+  CHECK(lines[lines.size() - 2].starts_with("4/10  "));
+  CHECK(lines[lines.size() - 2].find("pass") == std::string::npos);
+  for (const std::string& line : lines) CHECK(width_of(line) < 60);
+}
+
 TEST_CASE("what is busy says so on a terminal, and takes its line away") {
   const std::string quiet = printed([] { Busy busy("reading", {}); });
   CHECK(quiet.empty());
   const std::string text = printed([] {
     Busy busy("reading", {.redraws = true, .colour = true, .width = 60});
     busy.at(12, 40);
-    std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    busy.at(13, 40, "1,300 rows");
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    busy.next("checking");
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
   });
-  CHECK(text.starts_with("\r\x1b[Kreading  12/40  0:0"));
+  CHECK(text.starts_with("\r\x1b[Kreading  12/40  ██"));
+  CHECK_THAT(text, Catch::Matchers::Contains("reading  1,300 rows  ██") && Catch::Matchers::Contains("  ETA 0:0") &&
+                       Catch::Matchers::Contains("checking  0:0"));
+  for (const std::string& line : drawn_lines(text)) CHECK(width_of(line) < 60);
   CHECK(text.ends_with("\r\x1b[K"));
 }
 

@@ -1,4 +1,4 @@
-// Numbers and tables as a person reads them.
+// Numbers and short texts as a person reads them.
 
 #include "lora/terminal/text.h"
 
@@ -26,21 +26,25 @@ TEST_CASE("a long or many-lined text becomes one line") {
   CHECK(one_line("\x1b[31m", 10) == " [31m");
 }
 
-TEST_CASE("columns align, also with characters of several bytes") {
-  CHECK(table({{"name", "n"}, {"ä", "1,000"}}, {false, true}) == "  name      n\n  ä     1,000\n");
+TEST_CASE("characters have the columns that a terminal gives them") {
+  CHECK(width_of("model") == 5);
+  CHECK(width_of("äöü") == 3);
+  CHECK(width_of("模型") == 4);
+  CHECK(width_of("ﾓﾃﾞﾙ") == 4);  // half-width
+  CHECK(width_of("한국어") == 6);
+  CHECK(width_of("e\u0301") == 1);  // a mark on its letter
+  CHECK(width_of("🌊") == 2);
+  CHECK(width_of("\xff\xfe") == 2);  // not text
+  CHECK(one_line("数据集", 4) == "数据…");
+  CHECK(one_line("数据集", 5) == "数据…");
+  CHECK(one_line("a\u009bb", 9) == "a b");
 }
 
-TEST_CASE("a table that is too wide for its terminal goes on in lines below") {
-  const std::vector<std::vector<std::string>> rows = {{"name", "n", "what it is"},
-                                                      {"a", "1,000", "several words that need more than one line"}};
-  const std::string text = table(rows, {false, true, false}, 36);
-  CHECK(text ==
-        "  name      n  what it is\n"
-        "  a     1,000  several words that\n"
-        "               need more than one\n"
-        "               line\n");
-  CHECK(table(rows, {false, true, false}, 0) == table(rows, {false, true, false}, 500));
-  // A word without spaces is cut; no byte of a character is lost.
-  const std::string cut = table({{std::string("ä") + std::string(30, 'x') + "ö"}}, {false}, 20);
-  CHECK(cut == "  ä" + std::string(17, 'x') + "\n  " + std::string(13, 'x') + "ö\n");
+TEST_CASE("text is folded at spaces, behind marks between words, or where it has to be, and nothing is lost") {
+  using Lines = std::vector<std::string>;
+  CHECK(folded("", 9) == Lines{""});
+  CHECK(folded("one two three", 9) == Lines{"one two", "three"});
+  CHECK(folded("model.layers.self_attn", 14) == Lines{"model.layers.", "self_attn"});
+  CHECK(folded("about 12,345.678", 13) == Lines{"about", "12,345.678"});
+  CHECK(folded("训练数据的名字", 5) == Lines{"训练", "数据", "的名", "字"});
 }

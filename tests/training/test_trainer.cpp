@@ -240,6 +240,20 @@ TEST_CASE("the loop evaluates, saves and stops when it should") {
   CHECK(saved == std::vector<int64_t>{3, 5, 6, 7});
 }
 
+TEST_CASE("a step and an evaluation tell how many of their passes are done") {
+  TrainingConfig config = base_config();
+  config.micro_batch_size = 2;
+  Fixture run(config);
+  std::vector<std::pair<int64_t, int64_t>> told;
+  const OnPass tell = [&](int64_t done, int64_t total) { told.emplace_back(done, total); };
+  run.trainer->step(tell);
+  CHECK(told == std::vector<std::pair<int64_t, int64_t>>{{0, 3}, {1, 3}, {2, 3}});
+  told.clear();
+  run.trainer->evaluate(tell);
+  REQUIRE_FALSE(told.empty());
+  CHECK(told.back().first == told.back().second);
+}
+
 TEST_CASE("early stopping ends a run that no longer improves") {
   TrainingConfig config = base_config();
   config.max_steps = 50;

@@ -1,5 +1,6 @@
 #include "lora/app/data/cleaning_report.h"
 
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 
 namespace lora {
@@ -46,8 +47,9 @@ std::string rules_table(const CleaningReport& report, const CleaningConfig& conf
     for (const Finding& finding : report.findings) {
       if (finding.rule != rule || shown == examples) continue;
       if (shown++ == 0) below += "\n  " + std::string(info(rule).key) + "\n";
-      below += "    " + finding.where + (finding.validation ? " (validation)" : "") + ": " +
-               (finding.other >= 0 ? compared(finding) : finding.detail) + "\n";
+      below += indented(finding.where + (finding.validation ? " (validation)" : "") + ": " +
+                            (finding.other >= 0 ? compared(finding) : finding.detail),
+                        4);
     }
   }
   return table(rows, {false, false, true, true, false}) + below;

@@ -9,6 +9,7 @@
 #include "lora/data/chat_template.h"
 #include "lora/data/encode_options.h"
 #include "lora/data/template_files.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
@@ -91,7 +92,7 @@ std::string write_prepared(const StudiedData& data, const Tokenizer& tokenizer, 
   write_file_atomically(directory / "findings.jsonl", findings_jsonl(data.study.cleaning));
   note("findings.jsonl", with_commas(static_cast<int64_t>(data.study.cleaning.findings.size())) + " findings");
   write_file_atomically(manifest_path, manifest.dump(2) + "\n");
-  return table(written, {false, false, true, false});
+  return plain_table(written, {false, false, true, false});
 }
 
 }  // namespace lora

@@ -5,6 +5,7 @@
 #include "lora/data/load.h"
 #include "lora/data/render.h"
 #include "lora/data/row_part.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/base/error.h"
 
@@ -30,7 +31,7 @@ std::string token_lines(const SampleView& sample, const Tokenizer& tokenizer) {
     rows.push_back({std::to_string(sample.ids[i]), sample.supervised[i] ? "trained" : "",
                     visible(tokenizer.piece(sample.ids[i]))});
   }
-  return table(rows, {true, false, false});
+  return plain_table(rows, {true, false, false});
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 
 namespace lora {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "lora/data/load.h"
-#include "lora/terminal/text.h"
+#include "lora/terminal/table.h"
 
 namespace lora {
 

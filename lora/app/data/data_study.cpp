@@ -7,10 +7,10 @@
 #include "lora/app/data/cleaning_report.h"
 #include "lora/app/data/data_report.h"
 #include "lora/app/data/mixing_report.h"
-#include "lora/app/data/recipe_data.h"
 #include "lora/app/source/trained_model.h"
 #include "lora/data/batch.h"
 #include "lora/data/examples.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "lora/training/passes.h"
 #include "models/base/numbers.h"
@@ -97,7 +97,7 @@ void collect_texts(DataStudy& study) {
 
 }  // namespace
 
-StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer) {
+StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer, const OnRows& on_rows) {
   using Clock = std::chrono::steady_clock;
   const auto seconds_since = [](Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
@@ -106,7 +106,7 @@ StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer) {
   Recipe whole = recipe;
   whole.data.streaming = false;  // the study reads all of the data
   const Labels labels = choose_labels(recipe);
-  RecipeData data = load_recipe_data(whole, tokenizer, labels, {}, SIZE_MAX);
+  RecipeData data = load_recipe_data(whole, tokenizer, labels, {}, on_rows, SIZE_MAX);
   StudiedData studied;
   studied.labels = labels.names();
   DataStudy& study = studied.study;
@@ -189,8 +189,8 @@ std::string data_report(const DataStudy& study) {
   std::string text = table(rows, right);
   for (const SourceStudy& source : study.sources) text += lost_lines(source.path, source.counts);
   text += "\n" + mixing_table(study.shares, study.recipe.data.mixing);
-  text +=
-      "  " + with_commas(study.epoch_rows) + " sequences an epoch, " + percent(study.fill) + " of their room filled\n";
+  text += indented(
+      with_commas(study.epoch_rows) + " sequences an epoch, " + percent(study.fill) + " of their room filled", 2);
   text += "\n" + rules_table(study.cleaning, study.recipe.data.cleaning, kShownFindings);
   for (const SourceStudy& source : study.sources) {
     if (source.validation || source.counts.samples == 0) continue;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "lora/app/data/recipe_data.h"
 #include "lora/data/cleaning/cleaner.h"
 #include "lora/data/load.h"
 #include "lora/data/mixing.h"
@@ -61,7 +62,7 @@ struct StudiedData {
   LoadedDataset train, validation;
   LabelNames labels = {};  // of a classifier
 };
-StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer);
+StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer, const OnRows& on_rows = {});
 
 // A column about sources, next to their names. Columns that are empty for all sources are omitted, except the main
 // ones.

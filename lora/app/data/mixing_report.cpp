@@ -1,5 +1,7 @@
 #include "lora/app/data/mixing_report.h"
 
+#include "lora/terminal/text.h"
+
 namespace lora {
 
 TextTable mixing_rows(const std::vector<Mixture::Share>& shares, const MixingConfig& config) {

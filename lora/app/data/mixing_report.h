@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lora/data/mixing.h"
-#include "lora/terminal/text.h"
+#include "lora/terminal/table.h"
 
 namespace lora {
 

@@ -1,15 +1,45 @@
 #include "lora/app/data/recipe_data.h"
 
+#include <filesystem>
+
 #include "lora/app/data/prepared_data.h"
 #include "lora/data/cleaning/load_filter.h"
 #include "lora/data/cleaning/notes.h"
+#include "lora/data/input.h"
 #include "lora/data/row_part.h"
+#include "lora/terminal/text.h"
 #include "models/base/error.h"
 
 namespace lora {
+namespace {
+
+// Of the sources' files. Files that are missing are reported where they are read.
+int64_t bytes_on_disk(const std::vector<DataSource>& sources) {
+  int64_t bytes = 0;
+  for (const DataSource& source : sources) {
+    if (source.path == "-" || is_prepared(source.path)) continue;
+    try {
+      for (const std::string& file : matching_files(source.path)) {
+        std::error_code error;
+        const uintmax_t size = std::filesystem::file_size(file, error);
+        if (!error) bytes += static_cast<int64_t>(size);
+      }
+    } catch (const DataError&) {
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
+
+OnRows shown_by(Busy& busy) {
+  return [&busy](const RowsRead& read) {
+    busy.at(read.bytes, read.all_bytes, with_commas(read.rows) + (read.rows == 1 ? " row" : " rows"));
+  };
+}
 
 RecipeData load_recipe_data(const Recipe& recipe, const Tokenizer& tokenizer, const Labels& labels,
-                            const CacheOptions& cache, size_t examples) {
+                            const CacheOptions& cache, const OnRows& on_rows, size_t examples) {
   RecipeData data;
   data.prepared = trains_on_prepared(recipe.data);
   if (data.prepared && learns_preferences(recipe.data.trains)) {
@@ -22,6 +52,14 @@ RecipeData load_recipe_data(const Recipe& recipe, const Tokenizer& tokenizer, co
   load.cache = cache;
   load.cache.options = preparation_text(recipe.data);
   load.filter = filters->validation();
+  const int64_t validation_bytes = bytes_on_disk(data.config.validation);
+  const int64_t train_bytes = recipe.data.streaming ? 0 : bytes_on_disk(data.config.train);
+  RowsRead before;  // the current list of sources
+  if (on_rows) {
+    load.on_rows = [&](int64_t rows, int64_t bytes) {
+      on_rows({before.rows + rows, before.bytes + bytes, validation_bytes + train_bytes});
+    };
+  }
   const auto load_list = [&](const std::vector<DataSource>& sources, bool validation) -> LoadedDataset {
     if (sources.empty() || !is_prepared(sources.front().path)) return load_dataset(sources, tokenizer, load);
     return {load_prepared(sources.front().path, validation, tokenizer, load.max_length, labels), ""};
@@ -30,6 +68,7 @@ RecipeData load_recipe_data(const Recipe& recipe, const Tokenizer& tokenizer, co
   if (recipe.data.validation_split > 0 && data.validation.counts().rows == 0) {
     throw DataError("data.validation_split: of the few rows of data.train this share is none; expected a larger share");
   }
+  before = {data.validation.counts().rows, validation_bytes};
   if (recipe.data.streaming) {
     load.filter = filters->stream();
     data.stream.samples =

@@ -4,6 +4,7 @@
 
 #include "lora/app/source/named_path.h"
 #include "lora/app/source/trained_source.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/base/error.h"
 
@@ -27,7 +28,8 @@ std::string error_table(const CombinedAdapter& combined) {
     rows.push_back({module.path, std::to_string(module.rank), fixed(100 * module.error, 3) + " %"});
   }
   rows.push_back({"all", "", fixed(100 * combined.error, 3) + " %"});
-  return table(rows, {false, true, true}) + "  error: the distance from the weighted sum of the updates, of its norm";
+  return table(rows, {false, true, true}) +
+         indented("error: the distance from the weighted sum of the updates, of its norm", 2);
 }
 
 }  // namespace
@@ -67,7 +69,7 @@ TrainedModel load_combined(const std::vector<WeightedPath>& paths, const Combine
   const CombinedAdapter combined = combine(set, weighted, options);
   attach(combined.adapted);
   trained.adapted = combined.adapted;
-  trained.line = std::to_string(paths.size()) + " adapters by " + options.type + "\n" + error_table(combined) + "\n";
+  trained.line = std::to_string(paths.size()) + " adapters by " + options.type + "\n" + error_table(combined);
   return trained;
 }
 

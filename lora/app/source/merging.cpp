@@ -3,12 +3,15 @@
 #include <ATen/ATen.h>
 
 #include <map>
+#include <utility>
 
 #include "lora/adapters/inject.h"
 #include "lora/adapters/merged.h"
 #include "lora/adapters/peft.h"
 #include "lora/export/verify.h"
 #include "lora/quantization/quantizer.h"
+#include "lora/terminal/busy.h"
+#include "lora/terminal/text.h"
 
 namespace lora {
 namespace {
@@ -50,10 +53,29 @@ TrainedModel on_original_base(const ExportSource& source, const BaseSource& base
   return original;
 }
 
-std::string write_export(const std::string& format, const ExportSource& source, const BaseSource& base, MergeInto into,
-                         const std::filesystem::path& output) {
+std::string write_export(const std::string& format, const ExportSource& trained, const BaseSource& base, MergeInto into,
+                         const std::filesystem::path& output, const Console& shown, const std::string& owner) {
+  const ExportFormat& chosen = export_format(format);
+  const auto title = [&](const std::string& work, const std::filesystem::path& path) {
+    return owner + work + " " + path.filename().string();
+  };
+  Busy busy(title("writing", output), shown);
+  std::filesystem::path written = output;
+  bool checked = false;
+  ExportSource source = trained;
+  source.on_check = [&] {
+    busy.next(title("checking", written));
+    checked = true;
+  };
+  source.on_bytes = [&](int64_t done, int64_t total) {
+    if (std::exchange(checked, false)) {  // what follows is the second place
+      if (chosen.beside) written = chosen.beside(trained.options, output);
+      busy.next(title("writing", written));
+    }
+    busy.at(done, total, as_bytes(done) + " of " + as_bytes(total));
+  };
   const auto quantized = quantized_modules(source.model());
-  if (!export_format(format).merges || quantized.empty()) {
+  if (!chosen.merges || quantized.empty()) {
     return export_as(format, source, output);
   }
   const std::string encoding = quantized.front().layer->quantized_weight().encoding();
@@ -65,7 +87,10 @@ std::string write_export(const std::string& format, const ExportSource& source, 
            difference_verdict(difference, merged_rounding(source.model()));
   }
   const TrainedModel original = on_original_base(source, base);
-  const std::string line = export_as(format, export_source(original, source.options), output);
+  ExportSource merged = export_source(original, source.options);
+  merged.on_bytes = source.on_bytes;
+  merged.on_check = source.on_check;
+  const std::string line = export_as(format, merged, output);
   const LogitDifference difference = difference_of(*original.adapted.model, source.model());
   return line + "; merged into the original weights, whose logits " + difference_text(difference) +
          " from those trained on " + encoding + ": what " + encoding +

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "lora/app/source/trained_model.h"
+#include "lora/terminal/console.h"
 
 namespace lora {
 
@@ -19,8 +20,9 @@ struct BaseSource {
 
 // Writes `source` as `format` says (one of export_names()). On a quantized base a merged format is of the base
 // that `into` names, and the line for the person ends with the difference of its logits from the trained model's.
+// Meanwhile `shown` has a line of what is written, with `owner` in front, where it is one of several.
 std::string write_export(const std::string& format, const ExportSource& source, const BaseSource& base, MergeInto into,
-                         const std::filesystem::path& output);
+                         const std::filesystem::path& output, const Console& shown, const std::string& owner = "");
 
 // The adapters of `source` on the base as its files have it.
 TrainedModel on_original_base(const ExportSource& source, const BaseSource& base);

@@ -8,6 +8,7 @@
 #include "lora/app/training/agreement.h"
 #include "lora/app/training/base_record.h"
 #include "lora/app/training/data_record.h"
+#include "lora/app/training/export_time.h"
 #include "lora/app/training/machine.h"
 #include "lora/app/training/reference_cache.h"
 #include "lora/app/training/run_page.h"
@@ -37,19 +38,39 @@ void save_others(std::vector<ActiveRun>& runs, const ActiveRun& failed) {
   }
 }
 
+double elapsed_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
 // The seconds that `work` takes, while a line says that it goes on.
 template <typename Work>
 double timed(const std::string& title, const RunOptions& options, const Work& work) {
   const auto begin = std::chrono::steady_clock::now();
   Busy busy(title, console(!options.together));
   work(busy);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return elapsed_since(begin);
 }
 
 // How often something is due in the steps after `done`, every so many of them and after the last.
 int64_t times_due(int64_t done, int64_t total, int64_t every) {
   if (done >= total) return 0;
   return every == 0 ? 1 : total / every - done / every + (total % every != 0 ? 1 : 0);
+}
+
+// 0 where they cannot be read, which ends no run.
+int64_t bytes_of_files(const std::filesystem::path& directory) {
+  uintmax_t bytes = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator file(directory, error), end; !error && file != end; file.increment(error)) {
+    std::error_code no_file;
+    const uintmax_t size = file->file_size(no_file);
+    if (!no_file) bytes += size;
+  }
+  return error ? 0 : static_cast<int64_t>(bytes);
+}
+
+OnPass counted_by(Busy& busy) {
+  return [&busy](int64_t done, int64_t total) { busy.at(done, total); };
 }
 
 [[noreturn]] void throw_named(const NumericsError& error, const std::string& name) {
@@ -70,9 +91,11 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
                                 recipe().evaluation.exact_match);
   }
   timed(work_of(name(), "reference"), prepared.options,
-        [&](Busy&) { reference_report_ = prepare_references(planned_); });
+        [&](Busy& busy) { reference_report_ = prepare_references(planned_, counted_by(busy)); });
   if (const auto& checkpoint = directory().resume_from()) {
-    read_training_state(checkpoint->directory, planned_.adapted, trainer());
+    // Of a stream, it reads the rows again that were trained on.
+    timed(work_of(name(), "continuing after step " + std::to_string(checkpoint->step)), prepared.options,
+          [&](Busy&) { read_training_state(checkpoint->directory, planned_.adapted, trainer()); });
     if (prepared.streams()) {
       expect_same_data(checkpoint->directory, prepared.train(), prepared.data->stream.samples.get(),
                        prepared.data->validation);
@@ -82,7 +105,7 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
   }
   if (!directory().resume_from() && !questions_.empty()) {
     answer_seconds_ = timed(work_of(name(), "answers before training"), prepared.options,
-                            [&](Busy&) { before_ = generate_answers(); });
+                            [&](Busy& busy) { before_ = generate_answers(counted_by(busy)); });
   }
   RunRecord record;  // made before begin(), while the checkpoint that the run continues from is there
   if (directory().writes()) record = record_of_start(planned_, directory().path().lexically_normal().string());
@@ -123,12 +146,19 @@ void ActiveRun::write_page(const std::string& state, const Answers* after, const
 Answers ActiveRun::answer(int64_t step, double epoch) {
   Answers answers;
   timed(work_of(name(), "answers after training"), planned_.prepared.options,
-        [&](Busy&) { answers = generate_answers(); });
+        [&](Busy& busy) { answers = generate_answers(counted_by(busy)); });
   write_answers(answers, step, epoch);
   return answers;
 }
 
-Answers ActiveRun::generate_answers() const {
+Evaluation ActiveRun::evaluate() const {
+  Evaluation evaluation;
+  timed(work_of(name(), "validation"), planned_.prepared.options,
+        [&](Busy& busy) { evaluation = trainer().evaluate(counted_by(busy)); });
+  return evaluation;
+}
+
+Answers ActiveRun::generate_answers(const OnPass& on_answer) const {
   constexpr auto kBatch = static_cast<int64_t>(kPromptsAtOnce);
   const std::vector<DataSource> sources =
       sources_as_found(planned_.prepared.data->config.validation, planned_.prepared.data->validation);
@@ -139,10 +169,10 @@ Answers ActiveRun::generate_answers() const {
     return questions_.begin() + std::min(std::ssize(questions_), batch * kBatch);
   };
   const std::vector<Question> own(question(batches.first), question(batches.end));
-  const Answers given =
-      answer_questions(planned_.model(), *planned_.prepared.tokenizer, own,
-                       end_ids(planned_.model(), *planned_.prepared.tokenizer, recipe().data, sources),
-                       recipe().evaluation.max_new_tokens);
+  const Answers given = answer_questions(
+      planned_.model(), *planned_.prepared.tokenizer, own,
+      end_ids(planned_.model(), *planned_.prepared.tokenizer, recipe().data, sources),
+      recipe().evaluation.max_new_tokens, [&](int64_t answered) { on_answer(answered, std::ssize(own)); });
   Answers all;
   for (const nlohmann::json& one : gather_values(replicas, {given.exact, given.texts})) {
     all.exact += one[0].get<int64_t>();
@@ -152,8 +182,7 @@ Answers ActiveRun::generate_answers() const {
 }
 
 void ActiveRun::write_answers(const Answers& answers, int64_t step, double epoch) {
-  directory().write_exact_match(step, epoch, trainer().evaluate().loss, answers.exact,
-                                static_cast<int64_t>(questions_.size()));
+  directory().write_exact_match(step, epoch, evaluate().loss, answers.exact, static_cast<int64_t>(questions_.size()));
 }
 
 void ActiveRun::expect_work(ProgressDisplay& display) const {
@@ -162,14 +191,24 @@ void ActiveRun::expect_work(ProgressDisplay& display) const {
   if (trainer().has_validation())
     display.expect(work_of(name(), "validation"), times_due(done, total, training.eval_every));
   display.expect(work_of(name(), "checkpoint"), times_due(done, total, training.checkpoint_every));
+  if (directory().writes() && !recipe().exports.empty()) display.expect(work_of(name(), "exports"), 1);
   if (questions_.empty()) return;
   display.expect(work_of(name(), "answers"), before_ ? 2 : 1);
   if (before_) display.spent(work_of(name(), "answers"), answer_seconds_);
 }
 
+void ActiveRun::guess_exports(ProgressDisplay& display, double checkpoint_seconds) const {
+  if (!directory().writes() || recipe().exports.empty()) return;
+  const int64_t bytes = bytes_of_files(directory().checkpoints().directory(trainer().progress().step));
+  if (bytes == 0) return;
+  display.guess(work_of(name(), "exports"),
+                guessed_export_seconds(recipe(), planned_.export_source(), bytes, checkpoint_seconds));
+}
+
 void ActiveRun::step(ProgressDisplay& display) {
   planned_.activate();
   LoopEvents events;
+  events.on_pass = [&](int64_t done, int64_t total) { display.pass(done, total); };
   events.on_step = [&](const StepMetrics& metrics) {
     epoch_ = metrics.epoch;
     directory().write_step(metrics, peak_flops_, planned_.model().device());
@@ -187,20 +226,19 @@ void ActiveRun::step(ProgressDisplay& display) {
     directory().write_evaluation(trainer().progress(), epoch_, evaluation);
     display.note(evaluation_line(evaluation, best, name()));
   };
-  const RunOptions& options = planned_.prepared.options;
   events.evaluate = [&] {
     display.clear();
-    Evaluation evaluation;
-    const std::string work = work_of(name(), "validation");
-    display.spent(work, timed(work, options, [&](Busy& busy) {
-                    evaluation = trainer().evaluate([&](int64_t done, int64_t all) { busy.at(done, all); });
-                  }));
+    const auto begin = std::chrono::steady_clock::now();
+    Evaluation evaluation = evaluate();
+    display.spent(work_of(name(), "validation"), elapsed_since(begin));
     return evaluation;
   };
   events.save = [&] {
     display.clear();
     const std::string work = work_of(name(), "checkpoint");
-    display.spent(work, timed(work, options, [&](Busy&) { save(); }));
+    const double seconds = timed(work, planned_.prepared.options, [&](Busy&) { save(); });
+    display.spent(work, seconds);
+    guess_exports(display, seconds);
   };
   events.stop_requested = [&] {
     stop_signal_ = agree_on_signal(trainer().replicas(), stop_signal());

@@ -55,6 +55,8 @@ class ActiveRun {
   const StepProfile& profile() const { return *profile_; }
   double peak_flops() const { return peak_flops_; }
 
+  // Evaluates the validation data, while a line at the terminal says how far it is.
+  Evaluation evaluate() const;
   // Answers the held-out rows, and writes how many are exact to the metrics.
   Answers answer(int64_t step, double epoch);
   // Writes report.html with how the run ended and what was found at its end; either may be null.
@@ -67,7 +69,8 @@ class ActiveRun {
   void expect_same_stream() const;
   // Removes the checkpoints that the recipe does not keep.
   void prune();
-  Answers generate_answers() const;
+  Answers generate_answers(const OnPass& on_answer) const;
+  void guess_exports(ProgressDisplay& display, double checkpoint_seconds) const;
   void write_answers(const Answers& answers, int64_t step, double epoch);
 
   PlannedRun planned_;

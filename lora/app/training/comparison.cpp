@@ -7,6 +7,7 @@
 
 #include "lora/adapters/inject.h"
 #include "lora/adapters/registry.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/base/error.h"
 

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <vector>
 
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 
 namespace lora {

@@ -9,7 +9,7 @@
 #include "lora/app/training/confusion_report.h"
 #include "lora/app/training/report.h"
 #include "lora/checkpoints/training_state.h"
-#include "lora/terminal/busy.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 
 namespace lora {
@@ -81,7 +81,7 @@ std::string shell_word(const std::string& text) {
 std::string try_line(const ActiveRun& run) {
   const Recipe& recipe = run.recipe();
   const PreparedRun& prepared = run.planned().prepared;
-  if (!run.directory().writes() || recipe.training.objective == "reward") return "";
+  if (!run.directory().writes() || find_objective(recipe.training.objective).rewards) return "";
   std::string model = run.directory().path().string();
   if (find_method(recipe.adapter.method).trains_network) {
     if (std::ranges::count(recipe.exports, "huggingface") == 0) return "";
@@ -101,15 +101,14 @@ std::string write_exports(const ActiveRun& run) {
   for (const std::string& name : recipe.exports) {
     const auto output = run.directory().path() / export_format(name).default_name;
     const BaseSource base{recipe.model, recipe.training.seed};
-    const Busy busy(work_of(run.name(), "writing " + output.filename().string()),
-                    console(!run.planned().prepared.options.together));
     written.push_back({"wrote", output.string(),
-                       write_export(name, run.planned().export_source(), base, MergeInto::kOriginal, output)});
+                       write_export(name, run.planned().export_source(), base, MergeInto::kOriginal, output,
+                                    console(!run.planned().prepared.options.together), work_of(run.name(), ""))});
   }
   const int64_t step = run.trainer().progress().step;
   written.push_back(
       {"wrote", run.directory().checkpoints().directory(step).string(), "continue from here with --resume"});
-  return table(written, {false, false, false});
+  return plain_table(written, {false, false, false});
 }
 
 }  // namespace
@@ -140,7 +139,7 @@ std::string finish(ActiveRun& run) {
   if (run.trainer().has_validation() && !prepared.labels.empty()) {
     // There is no evaluation of these weights where they are the best ones, or a finished run was resumed.
     const bool known = best.empty() && run.evaluation();
-    classified = known ? *run.evaluation() : run.trainer().evaluate();
+    classified = known ? *run.evaluation() : run.evaluate();
     text += "\n" + confusion_report(classified->confusion, prepared.labels.names()) + "\n";
   }
   text += write_exports(run);

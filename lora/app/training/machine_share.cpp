@@ -7,6 +7,7 @@
 #include <set>
 
 #include "lora/app/training/machine.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/base/error.h"
 #include "models/base/numbers.h"
@@ -99,7 +100,7 @@ std::string processes_report(Replicas& replicas, const MachineShare& share, int6
                     "cores " + one[3].get<std::string>(),
                     "about " + as_bytes(bytes * one[4].get<int64_t>()) + " on its machine"});
   }
-  text += "\n" + table(rows, {false, false, true, false, false});
+  text += "\n" + plain_table(rows, {false, false, true, false, false});
   if (all.size() > kShown) text += "  and " + std::to_string(all.size() - kShown) + " more\n";
   text.pop_back();
   return text;

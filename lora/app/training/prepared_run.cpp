@@ -74,7 +74,8 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
   first_then_others(*options.replicas, [&] {
     run.labels = choose_labels(run.recipe, cache);
     cache.beside = template_files(run.recipe.data);
-    run.data = std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache));
+    run.data =
+        std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache, shown_by(*busy)));
   });
   busy.reset();
   if (!run.streams()) expect_both_marks(run);

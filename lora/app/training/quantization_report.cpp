@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 
 namespace lora {

@@ -96,7 +96,7 @@ struct Found {
 };
 
 // `start`: of start_of(); empty: there is no cache.
-Found find_reference(const PlannedRun& run, const std::string& start, const Dataset& data) {
+Found find_reference(const PlannedRun& run, const std::string& start, const Dataset& data, const OnPass& on_pass) {
   const fs::path directory = cache_directory(run.recipe().data.cache_dir);
   const fs::path path = start.empty() ? fs::path() : directory / (key_of(start, data) + ".reference");
   Found found;
@@ -113,7 +113,7 @@ Found find_reference(const PlannedRun& run, const std::string& start, const Data
   for (const nlohmann::json& one : gather_values(replicas, kept.has_value())) all_have = all_have && one.get<bool>();
   if (all_have) return {*std::move(kept), true, ""};
   found.reference = compute_reference(run.model(), run.trainer->objective(), data, run.recipe().training,
-                                      run.plan.execution, replicas);
+                                      run.plan.execution, replicas, on_pass);
   if (path.empty() || !found.problem.empty()) return found;
   try {
     write_reference(path, found.reference);
@@ -125,12 +125,14 @@ Found find_reference(const PlannedRun& run, const std::string& start, const Data
 
 }  // namespace
 
-std::string prepare_references(const PlannedRun& run) {
+std::string prepare_references(const PlannedRun& run, const OnPass& on_pass) {
   if (!run.trainer->objective().needs_reference()) return "";
   const auto start = std::chrono::steady_clock::now();
   const std::string of_start = cache_directory(run.recipe().data.cache_dir).empty() ? "" : start_of(run);
-  Found training = find_reference(run, of_start, run.prepared.train()), validation;
-  if (run.trainer->has_validation()) validation = find_reference(run, of_start, run.prepared.data->validation);
+  Found training = find_reference(run, of_start, run.prepared.train(), on_pass), validation;
+  if (run.trainer->has_validation()) {
+    validation = find_reference(run, of_start, run.prepared.data->validation, on_pass);
+  }
   const bool cached = training.cached && (validation.cached || !run.trainer->has_validation());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   const std::string problem = training.problem.empty() ? validation.problem : training.problem;

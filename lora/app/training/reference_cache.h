@@ -10,7 +10,7 @@ namespace lora {
 
 // Gives the trainer what its objective needs. The run's adapter must be active and as it is at the start. Returns a
 // line for a person: how the reference was had; empty where none is needed. A cache that cannot be written is not an
-// error.
-std::string prepare_references(const PlannedRun& run);
+// error. `on_pass`: as of evaluate(), of the training data and then of the validation data.
+std::string prepare_references(const PlannedRun& run, const OnPass& on_pass = {});
 
 }  // namespace lora

@@ -8,6 +8,7 @@
 
 #include "lora/app/training/confusion_report.h"
 #include "lora/app/training/machine.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/engine/aten/flash_attention.h"
 
@@ -65,8 +66,9 @@ std::string trained_line(const AdaptedModel& adapted) {
 std::string adaptation_table(const AdaptedModel& adapted) {
   std::string text = table(adapted_kinds(adapted));
   if (adapted.embedding) {
-    text += "  " + std::string(kEmbeddingPath) + ": " + adapted.embedding->description() +
-            (adapted.tied_head ? ", for the head too, which is tied to it" : "") + "\n";
+    text += indented(std::string(kEmbeddingPath) + ": " + adapted.embedding->description() +
+                         (adapted.tied_head ? ", for the head too, which is tied to it" : ""),
+                     2);
   }
   std::map<std::string, int64_t> saved;
   for (const std::string& path : adapted.saved_modules) ++saved[kind_of(path)];
@@ -74,7 +76,7 @@ std::string adaptation_table(const AdaptedModel& adapted) {
   std::vector<std::vector<std::string>> saved_rows;
   if (!saved.empty()) saved_rows.push_back({"trained whole", "modules"});
   for (const auto& [name, count] : saved) saved_rows.push_back({name, std::to_string(count)});
-  return text + table(saved_rows, {false, true}) + "  " + trained_line(adapted) + "\n";
+  return text + table(saved_rows, {false, true}) + indented(trained_line(adapted), 2);
 }
 
 std::string dataset_line(const Dataset& dataset) {
@@ -132,8 +134,10 @@ std::string profile_table(const WorkTimes& times, int64_t steps, double seconds,
   }
   add("everything else", rest, 0);
   add("all", seconds, flops);
-  return table(rows, {false, true, true, true, true}) + "  the peak is " + fixed(peak / 1e9, 0) +
-         " GFLOP/s, measured on a product of this machine's and this dtype\n";
+  return table(rows, {false, true, true, true, true}) +
+         indented(
+             "the peak is " + fixed(peak / 1e9, 0) + " GFLOP/s, measured on a product of this machine's and this dtype",
+             2);
 }
 
 namespace {
@@ -216,7 +220,7 @@ std::string answers_report(const std::vector<Question>& questions, const Answers
                                                   {"expected", one_line(strip(questions[i].expected), 100)}};
     if (before) rows.push_back({"before", one_line(before->texts[i], 100)});
     rows.push_back({before ? "after" : "answer", one_line(after.texts[i], 100)});
-    text += "\n" + table(rows, {false, false});
+    text += "\n" + plain_table(rows, {false, false});
   }
   return text;
 }

@@ -8,7 +8,7 @@
 #include "lora/data/dataset.h"
 #include "lora/inference/exact_match.h"
 #include "lora/terminal/progress.h"
-#include "lora/terminal/text.h"
+#include "lora/terminal/table.h"
 #include "lora/training/memory_plan.h"
 #include "lora/training/trainer.h"
 

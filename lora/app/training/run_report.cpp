@@ -97,8 +97,6 @@ std::string run_report(const PlannedRun& run) {
   NamedDatasets sets = {{"train", &run.prepared.train()}};
   if (run.trainer->has_validation()) sets.emplace_back("validation", &data.validation);
   std::string text = data_lines(run, sets);
-  text += "Memory      " + memory_line(run.plan) + "\n";
-  text += "Passes      " + passes_line(run.plan.execution) + "\n";
   text += "Layers      " + layers_line(run.model(), run.plan.execution) + "\n";
   text += "Adapter     " + recipe.adapter.method;
   if (starts_from_base(recipe.adapter)) text += ", from the base's weights (" + recipe.adapter.init + ")";
@@ -107,10 +105,13 @@ std::string run_report(const PlannedRun& run) {
   text += "\n" + adaptation_table(run.adapted) + "\n";
   text += comparison_table(run.adapted, run.plan, baselines(run.adapted, recipe.training, run.need, run.plan)) + "\n";
   if (run.trainer->groups().size() > 1) text += groups_table(run.trainer->groups()) + "\n";
-  return text + std::to_string(run.trainer->total_steps()) + " steps of " + std::to_string(recipe.training.batch_size) +
-         (recipe.data.trains == Trains::kPair ? " pairs, " : " rows, ") +
-         std::to_string(run.trainer->rows().steps_per_epoch()) + " steps " +
-         (run.prepared.streams() ? "a window of the stream\n" : "an epoch\n");
+  // Last, where they are seen: what the run will take.
+  text += "Memory      " + memory_line(run.plan) + "\n";
+  text += "Passes      " + passes_line(run.plan.execution) + "\n";
+  return text + "Steps       " + with_commas(run.trainer->total_steps()) + " of " +
+         with_commas(recipe.training.batch_size) + (recipe.data.trains == Trains::kPair ? " pairs, " : " rows, ") +
+         with_commas(run.trainer->rows().steps_per_epoch()) +
+         (run.prepared.streams() ? " a window of the stream\n" : " an epoch\n");
 }
 
 std::string preview(const PlannedRun& run) {

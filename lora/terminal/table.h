@@ -1,0 +1,36 @@
+#pragma once
+// Tables for people, which fit the terminal.
+
+#include <string>
+#include <vector>
+
+namespace lora {
+
+struct TextTable {
+  std::vector<std::vector<std::string>> rows;
+  std::vector<bool> right;  // the right-aligned columns: numbers, which are never cut
+  bool head = true;         // the first row is the titles of the columns
+};
+
+// How wide a table may be: as the terminal, or 100 columns where there is none.
+int table_width();
+
+// Pads the columns to equal width, with two spaces between them and two in front. Where the table would be wider than
+// `width` columns, cells of its widest left-aligned columns go on in lines below, as long as they stay legible. Where
+// that is not enough, each row is a block: its name, and below it the titles with their values. 0: it may be as wide as
+// it is.
+std::string table(const TextTable& content, int width = table_width());
+inline std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right,
+                         int width = table_width()) {
+  return table({rows, right}, width);
+}
+// The same without titles.
+inline std::string plain_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right,
+                               int width = table_width()) {
+  return table({rows, right, /*head=*/false}, width);
+}
+
+// The text in lines of at most `width` columns, each ended, with `indent` spaces in front.
+std::string indented(const std::string& text, size_t indent, int width = table_width());
+
+}  // namespace lora
