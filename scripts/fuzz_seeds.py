@@ -40,6 +40,7 @@ SOURCES = {
     "manifest": ["lora/checkpoints/manifest.cpp"],
     "training_state": ["lora/checkpoints/training_state.cpp"],
     "completion_request": ["lora/serving/completion_request.cpp", "lora/serving/api_error.cpp"],
+    "json_answer": ["lora/inference/json_grammar.cpp", "lora/inference/json_places.cpp"],
 }
 # Headers with names that a recipe may have.
 RECIPE_NAMES = ["lora/recipe/*.h", "lora/*/config.h", "lora/data/*/config.h", "lora/data/mixing_config.h"]
@@ -63,7 +64,7 @@ KINDS = {
     "tokenizer_directory": ["json"], "tokenizer_pattern": ["regex"], "adapter_config": ["json", "regex"], "module_pattern":
     ["regex"], "chat_template": ["jinja"], "recipe": ["yaml", "regex"], "rows": ["json"], "csv": ["csv"], "token_file":
     ["json"], "manifest": ["json"], "training_state": ["json"], "completion_request":
-    ["json"], "gguf": [],
+    ["json"], "json_answer": ["json"], "gguf": [],
 }
 
 
@@ -380,7 +381,8 @@ def completion_request_seeds():
     keys = dict(model="m", max_tokens=5, max_completion_tokens=5, temperature=0.5, top_p=0.9, min_p=0.1, top_k=40,
                 repetition_penalty=1.1, frequency_penalty=-1, presence_penalty=1, logit_bias={"12": -100, "3": 1.5}, seed=7,
                 stop=["a", "é"], n=2, stream=True, stream_options={"include_usage": True}, user="u", best_of=1, echo=False,
-                response_format={"type": "text"}, tool_choice="auto", parallel_tool_calls=True, store=False, metadata={"a": "b"})
+                response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True}},
+                tool_choice="auto", parallel_tool_calls=True, store=False, metadata={"a": "b"})
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     chat = dict(messages=[{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "hi"}]},
@@ -390,6 +392,21 @@ def completion_request_seeds():
         yield as_json(begin)
         yield as_json(begin | keys)
         yield from (as_json(begin | {key: value}) for key, value in keys.items())
+
+
+def json_answer_seeds():
+    """Schemas with texts that keep to them."""
+    kinds = {"k": {"const": "a"}, "l": {"enum": ["b", 1, 12, None]}}
+    node = {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
+            "required": ["next"], "additionalProperties": False}
+    for schema, text in ((True, '{"a": [1.5e3, null, "\\u00e9\\n"]}'), ({"type": "string", "minLength": 1, "maxLength": 3}, '"é€"'),
+                         ({"type": ["integer", "boolean"]}, "-12"), ({"type": "array", "items": {"type": "number"}, "minItems": 1,
+                         "maxItems": 3}, "[0.5, -1e9]"), ({"properties": kinds, "required": ["l"]}, '{"k": "a", "l": 12}'),
+                         ({"type": "object", "properties": {"a": {}}, "additionalProperties": {"type": "null"}}, '{"a":{},"é":null}'),
+                         ({"$defs": {"node": node}, "$ref": "#/$defs/node"}, '{"next":{"next": null}}'),
+                         ({"oneOf": [{"type": "object", "properties": {"k": {"const": i}}, "required": ["k"]} for i in (1, 2)]},
+                          '{"k":2}'), ({"allOf": [{"type": "null", "title": "t"}]}, "null")):
+        yield as_json(schema) + b"\0" + text.encode()
 
 
 SEEDS = {
@@ -411,6 +428,7 @@ SEEDS = {
     "manifest": manifest_seeds,
     "training_state": training_state_seeds,
     "completion_request": completion_request_seeds,
+    "json_answer": json_answer_seeds,
 }
 
 

@@ -19,18 +19,22 @@
 #include "lora/data/spelled_tokens.h"
 #include "lora/inference/conversation.h"
 #include "lora/inference/exact_match.h"
+#include "lora/inference/json_answer.h"
 #include "lora/inference/prompts.h"
 #include "lora/log/log.h"
 #include "models/base/did_you_mean.h"
+#include "models/base/json.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 namespace {
 
 struct Options {
   AdaptedBaseOptions base;
-  std::string prompt, prompts, use, system, chat_template;
+  std::string prompt, prompts, use, system, chat_template, json_schema;
   std::vector<std::string> logit_bias;
-  bool prompt_given = false, interactive = false, chat = false, stats = false, allow_special_tokens = false;
+  bool prompt_given = false, interactive = false, chat = false, stats = false, allow_special_tokens = false,
+       json = false;
   GenerationConfig generation;
   int64_t threads = 0, log_probabilities = -1;
 };
@@ -53,6 +57,19 @@ std::map<int64_t, double> read_logit_bias(const std::vector<std::string>& given)
     biases[id] = bias;
   }
   return biases;
+}
+
+// The form of answers, where one is asked for.
+std::optional<JsonGrammar> read_json_form(const Options& options) {
+  if (options.json) return any_json_object();
+  if (options.json_schema.empty()) return std::nullopt;
+  nlohmann::ordered_json schema;
+  try {
+    schema = parse_json<nlohmann::ordered_json>(read_file(options.json_schema));
+  } catch (const nlohmann::detail::exception& error) {
+    throw RecipeError("--json-schema " + options.json_schema + ": not JSON: " + error.what());
+  }
+  return read_json_schema(schema);
 }
 
 // "none" is the bare base.
@@ -222,6 +239,7 @@ void print_answers(AdapterSet& set, const Tokenizer& tokenizer, const std::vecto
 
 int run(Options options) {
   options.generation.sampling.logit_bias = read_logit_bias(options.logit_bias);
+  std::optional<JsonGrammar> json = read_json_form(options);
   set_threads(options.threads);
   AdaptedBase base = load_adapted_base(options.base);
   const auto& tokenizer = base.shared.tokenizer;
@@ -229,6 +247,10 @@ int run(Options options) {
   AdapterSet& set = base.set;
   GenerationConfig config = options.generation;
   config.eos_ids = end_ids(*model, *tokenizer);
+  if (json) {
+    auto tokens = std::make_shared<const TokenTexts>(*tokenizer, model->config().vocab_size);
+    config.sampling.json = std::make_shared<const JsonForm>(*std::move(json), std::move(tokens));
+  }
 
   // One adapter is meant; of several, one has to be said.
   const std::vector<std::string> names = set.names();
@@ -308,6 +330,12 @@ int main(int argc, char** argv) {
                  "A text that ends the answer, and is no part of it; may be given several times")
       ->take_all()
       ->allow_extra_args(false);
+  auto* json = app.add_flag("--json", options.json, "Answers are JSON objects");
+  app.add_option("--json-schema", options.json_schema,
+                 "Answers are JSON values that keep to the JSON Schema in this file; what it may have is in "
+                 "docs/generation.md")
+      ->check(CLI::ExistingFile)
+      ->excludes(json);
   app.add_option(
          "--logprobs", options.log_probabilities,
          "Each row of answers has its tokens with their log-probabilities, and so many of the likeliest instead")

@@ -35,7 +35,7 @@ void ContinuousBatch::take_waiting() {
   while (!waiting_.empty() && running_.size() < limits_.at_once) {
     TokenRequest request = std::move(waiting_.front());
     waiting_.pop_front();
-    Sampler sampler(request.sampling, request.prompt);
+    Sampler sampler(request.sampling, request.prompt, request.end_ids);
     running_.push_back({std::move(request), std::move(sampler), {}, 0, {}});
   }
 }
@@ -93,6 +93,7 @@ void ContinuousBatch::accept(Place one, std::span<const float> logits) {
   if (std::ranges::find(request.end_ids, id) != request.end_ids.end()) return end(one, AnswerEnd::kEndToken);
   one->answer.push_back(id);
   if (request.on_token && !request.on_token(id, logits)) return end(one, AnswerEnd::kStopped);
+  if (one->sampler.is_over()) return end(one, AnswerEnd::kWhole);
   if (static_cast<int64_t>(one->answer.size()) >= request.max_new_tokens) end(one, AnswerEnd::kLength);
 }
 

@@ -19,7 +19,7 @@
 
 namespace lora {
 
-enum class AnswerEnd { kEndToken, kLength, kStopped };
+enum class AnswerEnd { kEndToken, kLength, kStopped, kWhole };  // kWhole: sampling.json's value
 
 struct TokenRequest {
   std::shared_ptr<const ModelSnapshot> model;

@@ -29,7 +29,7 @@ Generated generate_plainly(LlamaForCausalLM& model, const std::vector<std::vecto
     longest = std::max(longest, static_cast<int64_t>(prompt.size()));
     next.insert(next.end(), prompt.begin(), prompt.end());
     batch.lengths.push_back(static_cast<int64_t>(prompt.size()));
-    samplers.emplace_back(config.sampling, prompt);
+    samplers.emplace_back(config.sampling, prompt, config.eos_ids);
   }
   made.read = static_cast<int64_t>(next.size());
   const at::Device device = model.device();
@@ -54,6 +54,7 @@ Generated generate_plainly(LlamaForCausalLM& model, const std::vector<std::vecto
       if (std::ranges::find(config.eos_ids, id) != config.eos_ids.end()) continue;
       made.answers[prompt].push_back(id);
       if (on_token && !on_token(prompt, id, row)) continue;
+      if (samplers[prompt].is_over()) continue;
       next.push_back(id);
       going_on.push_back(cache.active[i]);
     }

@@ -22,8 +22,9 @@ double log_sum(std::span<const float> logits) {
 
 }  // namespace
 
-Sampler::Sampler(const SamplingConfig& config, std::span<const int64_t> prompt)
+Sampler::Sampler(const SamplingConfig& config, std::span<const int64_t> prompt, std::span<const int64_t> end_ids)
     : config_(config), random_(config.seed) {
+  if (config_.json) json_.emplace(config_.json, end_ids);
   if (config_.repetition_penalty != 1) {
     for (const int64_t id : prompt) counts_.emplace(id, 0);
   }
@@ -50,14 +51,16 @@ void Sampler::penalize(std::span<float> logits) const {
 }
 
 int64_t Sampler::next(std::span<const float> logits) {
-  if (changes_logits()) {
+  if (json_ || changes_logits()) {
     changed_.assign(logits.begin(), logits.end());
     penalize(changed_);
+    if (json_) json_->mask(changed_);
     logits = changed_;
   }
   const int64_t id =
       config_.temperature > 0 && config_.top_k != 1 ? draw(logits) : std::ranges::max_element(logits) - logits.begin();
   ++counts_[id];
+  if (json_) json_->take(id);
   return id;
 }
 
@@ -75,7 +78,8 @@ int64_t Sampler::draw(std::span<const float> logits) {
   }
   kept_.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
-    if (weight(logits[i]) >= std::min(least, 1.0)) kept_.emplace_back(logits[i], static_cast<int64_t>(i));
+    if (std::isfinite(logits[i]) && weight(logits[i]) >= std::min(least, 1.0))
+      kept_.emplace_back(logits[i], static_cast<int64_t>(i));
   }
   if (config_.top_k > 0 && config_.top_k < static_cast<int64_t>(kept_.size())) {
     const auto end = kept_.begin() + static_cast<std::ptrdiff_t>(config_.top_k);

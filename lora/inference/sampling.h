@@ -1,15 +1,18 @@
 #pragma once
-// The next token from a row of logits: penalties and biases, then temperature, then cuts, in transformers' order. The
-// same seed gives the same tokens, whatever else is answered beside them.
+// The next token from a row of logits: penalties and biases, then the form of the answer, temperature, and cuts, in
+// transformers' order. The same seed gives the same tokens, whatever else is answered beside them.
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "lora/data/shuffle.h"
+#include "lora/inference/json_answer.h"
 
 namespace lora {
 
@@ -24,16 +27,20 @@ struct SamplingConfig {
   double presence_penalty = 0;    // taken from it once, where the answer has it (OpenAI's)
   std::map<int64_t, double> logit_bias = {};  // token -> added to its logit
   uint64_t seed = 0;
+  std::shared_ptr<const JsonForm> json = {};  // the answer is a JSON value of this form; null: any text
 };
 
 // Draws the tokens of one answer. Cheap to make, and to move.
 class Sampler {
  public:
-  Sampler(const SamplingConfig& config, std::span<const int64_t> prompt);
+  // `end_ids`: the tokens that end an answer; of JSON they come only where the value is whole.
+  Sampler(const SamplingConfig& config, std::span<const int64_t> prompt, std::span<const int64_t> end_ids = {});
 
   // The next token, which the answer then has. logits (V), finite. The likeliest token is never cut off. Ids of the
   // configuration that are outside of [0, V) mean nothing.
   int64_t next(std::span<const float> logits);
+  // Nothing may follow: the answer is a whole JSON value.
+  bool is_over() const { return json_ && json_->is_over(); }
 
  private:
   bool changes_logits() const;
@@ -42,6 +49,7 @@ class Sampler {
 
   SamplingConfig config_;
   SplitMix64 random_;
+  std::optional<JsonAnswer> json_;
   std::unordered_map<int64_t, int64_t> counts_;  // token -> how often the answer has it; 0: only the prompt
   std::vector<float> changed_;
   std::vector<std::pair<float, int64_t>> kept_;  // logit, token

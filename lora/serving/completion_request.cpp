@@ -97,6 +97,42 @@ void read_stream_options(const Json& value, CompletionRequest& request) {
   }
 }
 
+void expect_keys(const std::string& param, const Json& object, const std::vector<std::string>& keys) {
+  if (!object.is_object()) refuse_value(param, "an object", object);
+  for (const auto& item : object.items()) {
+    if (std::ranges::find(keys, item.key()) != keys.end()) continue;
+    throw ApiError(400, "'" + param + "': '" + item.key() + "' is not a key of it" + did_you_mean(item.key(), keys), param);
+  }
+}
+
+// Answers keep to the schema whatever `strict` says.
+void read_response_format(const Json& value, CompletionRequest& request) {
+  const std::string param = "response_format";
+  expect_keys(param, value, {"type", "json_schema"});
+  const auto type = value.find("type");
+  const auto schema = value.find("json_schema");
+  if (type == value.end() || (*type != "text" && *type != "json_object" && *type != "json_schema")) {
+    refuse_value(param, R"({"type": "text"}, "json_object" or "json_schema")", value);
+  }
+  if ((*type == "json_schema") != (schema != value.end())) {
+    throw ApiError(400, "'response_format': \"type\": \"json_schema\" and the key 'json_schema' go together", param);
+  }
+  if (*type == "text") return;
+  if (*type == "json_object") {
+    request.json = any_json_object();
+    return;
+  }
+  expect_keys("response_format.json_schema", *schema, {"name", "description", "schema", "strict"});
+  for (const char* key : {"name", "schema"}) {
+    if (!schema->contains(key)) throw ApiError(400, std::string("'response_format': 'json_schema' has no '") + key + "'", param);
+  }
+  text("response_format.json_schema.name", (*schema)["name"]);
+  if (const auto strict = schema->find("strict"); strict != schema->end() && !strict->is_null()) {
+    flag("response_format.json_schema.strict", *strict);
+  }
+  request.json = read_json_schema((*schema)["schema"]);
+}
+
 using Reader = std::function<void(const Json& value, CompletionRequest& request)>;
 using Readers = std::vector<std::pair<std::string, Reader>>;
 
@@ -141,6 +177,7 @@ const Readers& shared_readers() {
        }},
       {"stop", [](const Json& v, CompletionRequest& r) { r.stop = stops(v); }},
       {"n", [](const Json& v, CompletionRequest& r) { r.count = integer_in("n", v, 1, kMostAnswers); }},
+      {"response_format", read_response_format},
       {"stream", [](const Json& v, CompletionRequest& r) { r.stream = flag("stream", v); }},
       {"stream_options", [](const Json& v, CompletionRequest& r) { read_stream_options(v, r); }},
       {"user", ignored()},
@@ -207,7 +244,6 @@ const Readers& chat_readers() {
     all.emplace_back("top_logprobs", [](const Json& v, CompletionRequest& r) {
       r.top_logprobs = integer_in("top_logprobs", v, 0, kMostLogprobs);
     });
-    all.emplace_back("response_format", only("response_format", {Json{{"type", "text"}}}));
     all.emplace_back("modalities", only("modalities", {Json{"text"}}));
     for (const char* missing :
          {"functions", "function_call", "audio", "prediction", "web_search_options", "reasoning_effort", "verbosity"}) {
@@ -244,7 +280,7 @@ CompletionRequest read_with(const Readers& readers, const Json& object) {
     if (item.value().is_null()) continue;  // as if it were not there
     try {
       reader->second(item.value(), request);
-    } catch (const Error& error) {  // of a conversation
+    } catch (const Error& error) {  // of a conversation, or a schema
       throw ApiError(400, without_component(error), item.key());
     }
   }

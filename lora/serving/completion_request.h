@@ -4,7 +4,7 @@
 //
 // A key that is not known is refused with the nearest one that is, as OpenAI's own API does. Keys that only describe
 // the request (user, metadata, store: false, service_tier, …) are accepted. Keys that ask for what is not there (best_of
-// above 1, suffix, audio, a response_format other than text, …) are refused.
+// above 1, suffix, audio, …) are refused.
 
 #include <cstdint>
 #include <map>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "lora/data/chat.h"
+#include "lora/inference/json_grammar.h"
 
 namespace lora {
 
@@ -33,6 +34,7 @@ struct CompletionRequest {
   std::vector<std::string> stop;        // at most 16 texts, none empty
   int64_t count = 1;                    // `n`: answers to each prompt
   std::optional<int64_t> top_logprobs;  // asked for, with so many of the likeliest tokens, 0 … 20
+  std::optional<JsonGrammar> json;      // the answers are JSON values of this, by `response_format`
   bool stream = false, stream_usage = false;
 };
 

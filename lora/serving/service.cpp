@@ -9,6 +9,7 @@
 #include "lora/adapters/adapter_name.h"
 #include "lora/data/sample.h"
 #include "lora/inference/chat_prompt.h"
+#include "lora/inference/json_answer.h"
 #include "lora/log/log.h"
 #include "lora/serving/api_error.h"
 #include "lora/serving/exchange.h"
@@ -79,7 +80,7 @@ fs::path below(const fs::path& directory, const std::string& path) {
   return found;
 }
 
-SamplingConfig sampling_of(const CompletionRequest& request, uint64_t seed) {
+SamplingConfig sampling_of(const CompletionRequest& request, uint64_t seed, std::shared_ptr<const JsonForm> json) {
   return {.temperature = request.temperature,
           .top_k = request.top_k,
           .top_p = request.top_p,
@@ -88,7 +89,8 @@ SamplingConfig sampling_of(const CompletionRequest& request, uint64_t seed) {
           .frequency_penalty = request.frequency_penalty,
           .presence_penalty = request.presence_penalty,
           .logit_bias = request.logit_bias,
-          .seed = seed};
+          .seed = seed,
+          .json = std::move(json)};
 }
 
 }  // namespace
@@ -106,12 +108,14 @@ struct Service::State {
   std::vector<std::vector<int64_t>> prompts_of(const CompletionRequest& request, const ServedModel& model);
   std::vector<int64_t> tokens_of(const PromptInput& prompt);
   int64_t room_for(const CompletionRequest& request, const std::vector<int64_t>& prompt) const;
+  std::shared_ptr<const JsonForm> form_of(const CompletionRequest& request);
   void forget(const std::shared_ptr<const ServedModel>& model);
 
   ServedModels& models;
   Scheduler& scheduler;
   const ServiceOptions options;
   ServingMetrics metrics;
+  std::shared_ptr<const TokenTexts> token_texts;  // made for the first answer of JSON, on the reader's thread
   boost::asio::thread_pool reader{1};
 };
 
@@ -257,11 +261,20 @@ int64_t Service::State::room_for(const CompletionRequest& request, const std::ve
   return std::min(room, request.max_tokens.value_or(request.is_chat ? room : 16));  // 16 is OpenAI's for texts
 }
 
+std::shared_ptr<const JsonForm> Service::State::form_of(const CompletionRequest& request) {
+  if (!request.json) return nullptr;
+  if (!token_texts) {
+    token_texts = std::make_shared<const TokenTexts>(models.tokenizer(), models.network().config().vocab_size);
+  }
+  return std::make_shared<const JsonForm>(*request.json, token_texts);
+}
+
 void Service::State::complete(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   const CompletionRequest asked =
       request.path == "/v1/chat/completions" ? read_chat_request(request.body) : read_completion_request(request.body);
   const auto model = model_of(asked);
   const auto prompts = prompts_of(asked, *model);
+  const auto json = form_of(asked);
   const uint64_t seed = asked.seed ? *asked.seed : std::random_device{}();
   const size_t answers = prompts.size() * static_cast<size_t>(asked.count);
   const auto exchange = std::make_shared<Exchange>(asked, model, models.tokenizer(), metrics, reply, answers);
@@ -272,7 +285,7 @@ void Service::State::complete(const HttpRequest& request, const std::shared_ptr<
       const size_t index = jobs.size();
       jobs.push_back({.model = model->snapshot,
                       .prompt = prompt,
-                      .sampling = sampling_of(asked, seed + index),
+                      .sampling = sampling_of(asked, seed + index, json),
                       .max_tokens = room,
                       .end_ids = asked.is_chat ? model->chat_end_ids : model->end_ids,
                       .stop = asked.stop,

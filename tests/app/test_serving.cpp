@@ -235,6 +235,59 @@ TEST_CASE("stop texts, seeds, several answers and log-probabilities") {
   CHECK(scores["token_logprobs"][0].get<double>() == Approx(most));  // greedy
 }
 
+TEST_CASE("an answer by a schema is JSON that keeps to it, whole or streamed, and what lora-generate says") {
+  const TemporaryDirectory directory;
+  const std::string schema =
+      R"({"type": "object", "properties": {"n": {"type": "integer"}, "why": {"type": "string", "maxLength": 6}},
+          "required": ["n", "why"], "additionalProperties": false})";
+  write_bytes(directory / "schema.json", schema);
+  const std::string prompt = "What comes after 3?";
+  const Outcome outcome =
+      run({"lora-generate", (quickstart() / "model").string(), "--adapter", adapter_argument("a"), "--prompt", prompt,
+           "--json-schema", (directory / "schema.json").string(), "--max-new-tokens", "60", "--threads", "1"});
+  CAPTURE(outcome.err, outcome.out);
+  REQUIRE(outcome.exit_code == 0);
+  const json value = json::parse(outcome.out);
+  CHECK(value["n"].is_number_integer());
+  CHECK(value["why"].is_string());
+  CHECK(value.size() == 2);
+
+  const Server server;
+  json asked = request("a", prompt);
+  asked["max_tokens"] = 60;
+  asked["logprobs"] = 1;
+  asked["response_format"] = {{"type", "json_schema"}, {"json_schema", {{"name", "x"}, {"schema", json::parse(schema)}}}};
+  const json choice = ask(server, "/v1/completions", asked).object()["choices"][0];
+  CHECK(choice["text"].get<std::string>() + "\n" == outcome.out);
+  CHECK(choice["finish_reason"] == "stop");
+  asked["stream"] = true;
+  std::string text;
+  for (const json& piece : events(ask(server, "/v1/completions", asked))) text += piece["choices"][0]["text"].get<std::string>();
+  CHECK(text == choice["text"]);
+
+  json chat = {{"model", "model"},
+               {"messages", json::array({{{"role", "user"}, {"content", prompt}}})},
+               {"max_tokens", 3},
+               {"seed", 1},
+               {"response_format", {{"type", "json_object"}}}};
+  const json cut = ask(server, "/v1/chat/completions", chat).object()["choices"][0];
+  CHECK(cut["message"]["content"].get<std::string>().front() == '{');
+  if (cut["finish_reason"] == "stop") {
+    CHECK(json::parse(cut["message"]["content"].get<std::string>()).is_object());
+  } else {
+    CHECK(cut["finish_reason"] == "length");
+  }
+  chat["response_format"] = {{"type", "json_schema"}, {"json_schema", {{"name", "x"}, {"schema", {{"pattern", "a"}}}}}};
+  const Answer refused = ask(server, "/v1/chat/completions", chat);
+  CHECK(refused.status == 400);
+  CHECK_THAT(refused.body, Contains("'pattern'"));
+
+  write_bytes(directory / "schema.json", R"({"type": "string", "pattern": "a"})");
+  check_refused({"lora-generate", (quickstart() / "model").string(), "--prompt", "x", "--json-schema",
+                 (directory / "schema.json").string()},
+                2, {"schema at #: 'pattern'"});
+}
+
 TEST_CASE("what cannot be done is one answer each, and the server lives") {
   const Server server({"--context", "40", "--queue", "4"});
   const auto refused = [&](const std::string& path, const json& body, int status, const std::string& part) {

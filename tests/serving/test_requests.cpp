@@ -88,7 +88,6 @@ TEST_CASE("what cannot be is refused with its parameter") {
   check_refused([] { chat(R"(, "stream": "yes")"); }, "stream", "true or false");
   check_refused([] { chat(R"(, "stream_options": {"include_usage": true})"); }, "stream_options", "\"stream\": true");
   check_refused([] { chat(R"(, "top_logprobs": 2)"); }, "top_logprobs", "\"logprobs\": true");
-  check_refused([] { chat(R"(, "response_format": {"type": "json_object"})"); }, "response_format", "no such thing");
   check_refused([] { chat(R"(, "tool_choice": "required")"); }, "tool_choice", "no such thing");
   check_refused([] { chat(R"(, "store": true)"); }, "store", "no such thing");
   check_refused([] { chat(R"(, "functions": [])"); }, "functions", "no such thing");
@@ -100,6 +99,34 @@ TEST_CASE("what cannot be is refused with its parameter") {
   check_refused([] { read_completion_request(R"({"prompt": []})"); }, "prompt", "a list of tokens");
   check_refused([] { read_completion_request(R"({"prompt": [-1]})"); }, "prompt", "at least 0");
   check_refused([] { read_completion_request("{}"); }, "prompt", "missing");
+}
+
+TEST_CASE("the form of an answer is text, any object of JSON, or a schema") {
+  const auto format = [](const std::string& value) { return chat(R"(, "response_format": )" + value).json; };
+  CHECK_FALSE(format(R"({"type": "text"})"));
+  CHECK(format(R"({"type": "json_object"})").value().front().kind == JsonNode::Kind::kObject);
+  const auto json = format(R"({"type": "json_schema", "json_schema": {"name": "n", "strict": true, "description": "d",
+                              "schema": {"type": "object", "properties": {"a": {"type": "string"}}}}})");
+  CHECK(json.value().front().properties.at(0).key == "\"a\"");
+  CHECK(text(R"(, "response_format": {"type": "json_object"})").json);
+
+  const std::vector<std::pair<std::string, std::string>> bad = {
+      {R"("json")", "an object"},
+      {R"({"type": "xml"})", "json_schema"},
+      {R"({})", "json_schema"},
+      {R"({"type": "json_object", "schema": {}})", "'schema' is not a key of it"},
+      {R"({"type": "json_schema"})", "go together"},
+      {R"({"type": "json_object", "json_schema": {}})", "go together"},
+      {R"({"type": "json_schema", "json_schema": {"name": "n"}})", "has no 'schema'"},
+      {R"({"type": "json_schema", "json_schema": {"schema": {}}})", "has no 'name'"},
+      {R"({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "string", "pattern": "a"}}})",
+       "schema at #: 'pattern'"},
+  };
+  for (const auto& [value, part] : bad) {
+    check_refused([&, &value = value] { format(value); }, "response_format", part);
+  }
+  check_refused([&] { format(R"({"type": "json_schema", "json_schema": {"name": "n", "strict": 1, "schema": {}}})"); },
+                "response_format.json_schema.strict", "true or false");
 }
 
 TEST_CASE("a body that is no object of JSON is refused") {
