@@ -36,7 +36,8 @@ void ContinuousBatch::take_waiting() {
     TokenRequest request = std::move(waiting_.front());
     waiting_.pop_front();
     Sampler sampler(request.sampling, request.prompt, request.end_ids);
-    running_.push_back({std::move(request), std::move(sampler), {}, 0, {}});
+    std::vector<double> hidden(request.on_mean ? as_size(decoder_.hidden_size()) : 0);
+    running_.push_back({std::move(request), std::move(sampler), {}, 0, {}, std::move(hidden)});
   }
 }
 
@@ -68,19 +69,26 @@ void ContinuousBatch::read() {
 int64_t ContinuousBatch::read_piece(Place one, int64_t most) {
   const std::span<const int64_t> prompt = one->request.prompt;
   // Looked for here, since an answer that was added before may have left the same beginning by now.
-  if (one->sequence.length == 0 && cache_) {
+  // For a mean all tokens are read.
+  const bool is_read_only = !one->hidden.empty();
+  if (one->sequence.length == 0 && cache_ && !is_read_only) {
     one->sequence = cache_->find(one->request.model, prompt);
     one->known = one->sequence.length;
   }
   const auto rest = prompt.subspan(as_size(one->sequence.length));
   const auto piece = decoder_.reads_in_pieces() ? rest.first(std::min(rest.size(), as_size(most))) : rest;
   const bool is_last = piece.size() == rest.size();
-  const DecoderSpan span{&one->sequence, piece, one->request.model.get(), is_last ? 1 : 0};
+  const DecoderSpan span{&one->sequence, piece, one->request.model.get(), is_last && !is_read_only ? 1 : 0,
+                         one->hidden};
   const auto logits = decoder_.pass({&span, 1});
   ++passes_;
   const auto count = static_cast<int64_t>(piece.size());
   tokens_read_ += count;
-  if (is_last) {
+  if (is_last && is_read_only) {
+    for (double& sum : one->hidden) sum /= static_cast<double>(prompt.size());
+    one->request.on_mean(one->hidden);
+    end(one, AnswerEnd::kWhole);
+  } else if (is_last) {
     if (cache_) cache_->keep(one->request.model, prompt, one->sequence);
     accept(one, row_of(logits, 0));
   }

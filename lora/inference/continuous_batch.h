@@ -19,7 +19,7 @@
 
 namespace lora {
 
-enum class AnswerEnd { kEndToken, kLength, kStopped, kWhole };  // kWhole: sampling.json's value
+enum class AnswerEnd { kEndToken, kLength, kStopped, kWhole };  // kWhole: JSON, or a prompt that is only read
 
 struct TokenRequest {
   std::shared_ptr<const ModelSnapshot> model;
@@ -29,6 +29,9 @@ struct TokenRequest {
   std::vector<int64_t> end_ids = {};
   // Called for each new token but one of end_ids, with its row of logits (V), before penalties. False: the answer ends.
   std::function<bool(int64_t id, std::span<const float> logits)> on_token = {};
+  // Where set, the prompt is read whole and nothing is written: called once with the mean of its tokens' hidden states
+  // (H), behind the last norm. on_end follows, with kWhole.
+  std::function<void(std::span<const double> mean)> on_mean = {};
   // Called once, unless pass() throws. known_tokens: of the prompt, which were not read again.
   std::function<void(AnswerEnd end, int64_t known_tokens)> on_end = {};
   // Asked before each pass. True: nobody wants the answer; on_end is not called.
@@ -66,6 +69,7 @@ class ContinuousBatch {
     KvSequence sequence;
     int64_t known;                // tokens of the prompt that the cache had
     std::vector<int64_t> answer;  // the last one is not in the sequence yet
+    std::vector<double> hidden;   // for on_mean: the sum so far
     bool reads_prompt() const { return sequence.length < static_cast<int64_t>(request.prompt.size()); }
   };
   using Place = std::list<Running>::iterator;

@@ -1,13 +1,12 @@
 #include "lora/serving/completion_request.h"
 
-#include <cmath>
+#include <algorithm>
 #include <functional>
 #include <limits>
 
 #include "lora/serving/api_error.h"
-#include "models/base/did_you_mean.h"
+#include "lora/serving/request_values.h"
 #include "models/base/error.h"
-#include "models/base/json.h"
 
 namespace lora {
 namespace {
@@ -17,51 +16,10 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMostStops = 16, kMostPrompts = 64;
 constexpr int64_t kMostAnswers = 16, kMostLogprobs = 20;
 
-[[noreturn]] void refuse_value(const std::string& param, const std::string& expected, const Json& found) {
-  std::string shown = found.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (shown.size() > 60) shown = shown.substr(0, 60) + "…";
-  throw ApiError(400, "'" + param + "': found " + shown + ", expected " + expected, param);
-}
-
-double number_in(const std::string& param, const Json& value, double least, double most) {
-  const auto said = [&] {
-    std::string text = "a number";
-    if (std::isfinite(most)) return text + " from " + Json(least).dump() + " to " + Json(most).dump();
-    return text + " of at least " + Json(least).dump();
-  };
-  if (!value.is_number()) refuse_value(param, said(), value);
-  const auto number = value.get<double>();
-  if (!std::isfinite(number) || number < least || number > most) refuse_value(param, said(), value);
-  return number;
-}
-
-int64_t integer_in(const std::string& param, const Json& value, int64_t least, int64_t most) {
-  const std::string expected = most == std::numeric_limits<int64_t>::max()
-                                   ? "an integer of at least " + std::to_string(least)
-                                   : "an integer from " + std::to_string(least) + " to " + std::to_string(most);
-  if (!value.is_number_integer()) refuse_value(param, expected, value);
-  if (value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(most)) {
-    refuse_value(param, expected, value);
-  }
-  const auto integer = value.get<int64_t>();
-  if (integer < least || integer > most) refuse_value(param, expected, value);
-  return integer;
-}
-
-bool flag(const std::string& param, const Json& value) {
-  if (!value.is_boolean()) refuse_value(param, "true or false", value);
-  return value.get<bool>();
-}
-
-std::string text(const std::string& param, const Json& value) {
-  if (!value.is_string()) refuse_value(param, "a text", value);
-  return value.get<std::string>();
-}
-
 std::vector<std::string> stops(const Json& value) {
   std::vector<std::string> found;
   const auto add = [&](const Json& one) {
-    found.push_back(text("stop", one));
+    found.push_back(text_in("stop", one));
     if (found.back().empty()) refuse_value("stop", "texts that are not empty", value);
   };
   if (value.is_array()) {
@@ -90,18 +48,10 @@ void read_stream_options(const Json& value, CompletionRequest& request) {
   if (!value.is_object()) refuse_value("stream_options", "an object", value);
   for (const auto& item : value.items()) {
     if (item.key() == "include_usage") {
-      request.stream_usage = flag("stream_options.include_usage", item.value());
+      request.stream_usage = flag_in("stream_options.include_usage", item.value());
     } else if (item.key() != "include_obfuscation") {
       throw ApiError(400, "'stream_options." + item.key() + "' is not a parameter", "stream_options");
     }
-  }
-}
-
-void expect_keys(const std::string& param, const Json& object, const std::vector<std::string>& keys) {
-  if (!object.is_object()) refuse_value(param, "an object", object);
-  for (const auto& item : object.items()) {
-    if (std::ranges::find(keys, item.key()) != keys.end()) continue;
-    throw ApiError(400, "'" + param + "': '" + item.key() + "' is not a key of it" + did_you_mean(item.key(), keys), param);
   }
 }
 
@@ -124,11 +74,12 @@ void read_response_format(const Json& value, CompletionRequest& request) {
   }
   expect_keys("response_format.json_schema", *schema, {"name", "description", "schema", "strict"});
   for (const char* key : {"name", "schema"}) {
-    if (!schema->contains(key)) throw ApiError(400, std::string("'response_format': 'json_schema' has no '") + key + "'", param);
+    if (!schema->contains(key))
+      throw ApiError(400, std::string("'response_format': 'json_schema' has no '") + key + "'", param);
   }
-  text("response_format.json_schema.name", (*schema)["name"]);
+  text_in("response_format.json_schema.name", (*schema)["name"]);
   if (const auto strict = schema->find("strict"); strict != schema->end() && !strict->is_null()) {
-    flag("response_format.json_schema.strict", *strict);
+    flag_in("response_format.json_schema.strict", *strict);
   }
   request.json = read_json_schema((*schema)["schema"]);
 }
@@ -148,13 +99,10 @@ Reader only(const std::string& param, std::initializer_list<Json> harmless) {
   };
 }
 
-constexpr int64_t kAnyInteger = std::numeric_limits<int64_t>::max();
-constexpr double kAnyNumber = std::numeric_limits<double>::infinity();
-
 // What both kinds have in common.
 const Readers& shared_readers() {
   static const Readers readers = {
-      {"model", [](const Json& v, CompletionRequest& r) { r.model = text("model", v); }},
+      {"model", [](const Json& v, CompletionRequest& r) { r.model = text_in("model", v); }},
       {"max_tokens",
        [](const Json& v, CompletionRequest& r) { r.max_tokens = integer_in("max_tokens", v, 1, kAnyInteger); }},
       {"temperature", [](const Json& v, CompletionRequest& r) { r.temperature = number_in("temperature", v, 0, 100); }},
@@ -178,7 +126,7 @@ const Readers& shared_readers() {
       {"stop", [](const Json& v, CompletionRequest& r) { r.stop = stops(v); }},
       {"n", [](const Json& v, CompletionRequest& r) { r.count = integer_in("n", v, 1, kMostAnswers); }},
       {"response_format", read_response_format},
-      {"stream", [](const Json& v, CompletionRequest& r) { r.stream = flag("stream", v); }},
+      {"stream", [](const Json& v, CompletionRequest& r) { r.stream = flag_in("stream", v); }},
       {"stream_options", [](const Json& v, CompletionRequest& r) { read_stream_options(v, r); }},
       {"user", ignored()},
       {"metadata", ignored()},
@@ -193,26 +141,8 @@ const Readers& shared_readers() {
 const Readers& completion_readers() {
   static const Readers readers = [] {
     Readers all = shared_readers();
-    all.emplace_back("prompt", [](const Json& v, CompletionRequest& r) {
-      const auto tokens = [&](const Json& list) {
-        std::vector<int64_t> ids;
-        for (const Json& id : list) ids.push_back(integer_in("prompt", id, 0, kAnyInteger));
-        return ids;
-      };
-      if (v.is_string()) {
-        r.prompts.emplace_back(text("prompt", v));
-      } else if (v.is_array() && !v.empty() && v.front().is_number()) {
-        r.prompts.emplace_back(tokens(v));
-      } else if (v.is_array() && !v.empty() && v.size() <= kMostPrompts) {
-        for (const Json& one : v) {
-          one.is_array() ? r.prompts.emplace_back(tokens(one)) : r.prompts.emplace_back(text("prompt", one));
-        }
-      } else {
-        refuse_value("prompt",
-                     "a text, a list of tokens, or a list of at most " + std::to_string(kMostPrompts) + " of either",
-                     v);
-      }
-    });
+    all.emplace_back("prompt",
+                     [](const Json& v, CompletionRequest& r) { r.prompts = prompts_in("prompt", v, kMostPrompts); });
     all.emplace_back("logprobs", [](const Json& v, CompletionRequest& r) {
       r.top_logprobs = integer_in("logprobs", v, 0, kMostLogprobs);
     });
@@ -239,7 +169,7 @@ const Readers& chat_readers() {
       r.max_tokens = integer_in("max_completion_tokens", v, 1, kAnyInteger);
     });
     all.emplace_back("logprobs", [](const Json& v, CompletionRequest& r) {
-      if (flag("logprobs", v) && !r.top_logprobs) r.top_logprobs = 0;
+      if (flag_in("logprobs", v) && !r.top_logprobs) r.top_logprobs = 0;
     });
     all.emplace_back("top_logprobs", [](const Json& v, CompletionRequest& r) {
       r.top_logprobs = integer_in("top_logprobs", v, 0, kMostLogprobs);
@@ -254,19 +184,6 @@ const Readers& chat_readers() {
   return readers;
 }
 
-Json object_of(const std::string& body) {
-  Json object;
-  try {
-    object = parse_json<Json>(body);
-  } catch (const nlohmann::json::other_error& error) {
-    throw ApiError(400, "the body's JSON: " + json_problem(error));
-  } catch (const nlohmann::detail::exception&) {
-    throw ApiError(400, "the body is not JSON; expected an object, in UTF-8");
-  }
-  if (!object.is_object()) throw ApiError(400, "the body is not an object of JSON");
-  return object;
-}
-
 CompletionRequest read_with(const Readers& readers, const Json& object) {
   CompletionRequest request;
   for (const auto& item : object.items()) {
@@ -274,8 +191,7 @@ CompletionRequest read_with(const Readers& readers, const Json& object) {
     if (reader == readers.end()) {
       std::vector<std::string> known;
       for (const auto& one : readers) known.push_back(one.first);
-      throw ApiError(400, "'" + item.key() + "' is not a parameter" + did_you_mean(item.key(), known), item.key(),
-                     "unknown_parameter");
+      refuse_key(item.key(), known);
     }
     if (item.value().is_null()) continue;  // as if it were not there
     try {
@@ -293,7 +209,7 @@ CompletionRequest read_with(const Readers& readers, const Json& object) {
 }  // namespace
 
 CompletionRequest read_chat_request(const std::string& body) {
-  const Json object = object_of(body);
+  const Json object = body_object(body);
   CompletionRequest request = read_with(chat_readers(), object);
   request.is_chat = true;
   if (request.chat.messages.empty()) throw ApiError(400, "'messages' is missing", "messages");
@@ -306,7 +222,7 @@ CompletionRequest read_chat_request(const std::string& body) {
 }
 
 CompletionRequest read_completion_request(const std::string& body) {
-  CompletionRequest request = read_with(completion_readers(), object_of(body));
+  CompletionRequest request = read_with(completion_readers(), body_object(body));
   if (request.prompts.empty()) throw ApiError(400, "'prompt' is missing", "prompt");
   return request;
 }

@@ -10,15 +10,13 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "lora/data/chat.h"
 #include "lora/inference/json_grammar.h"
+#include "lora/serving/request_values.h"
 
 namespace lora {
-
-using PromptInput = std::variant<std::string, std::vector<int64_t>>;  // text, or tokens
 
 struct CompletionRequest {
   bool is_chat = false;

@@ -187,6 +187,7 @@ void Scheduler::State::take_new() {
                          .sampling = job.sampling,
                          .max_new_tokens = job.max_tokens,
                          .end_ids = job.end_ids,
+                         .on_mean = job.on_mean,
                          .is_unwanted = job.gone};
     const auto writing = std::make_shared<AnswerWriting>(std::move(job), tokenizer);
     request.on_token = [writing](int64_t id, std::span<const float> logits) { return writing->add(id, logits); };

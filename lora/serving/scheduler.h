@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ struct AnswerJob {
   std::vector<int64_t> end_ids;
   std::vector<std::string> stop;  // texts that end the answer, which does not have them
   std::optional<int64_t> top_logprobs;
+  // Where set, nothing is written: see TokenRequest. The last piece, without text, follows.
+  std::function<void(std::span<const double> mean)> on_mean = {};
   // Called on the scheduler's thread, which waits for it.
   std::function<void(AnswerPiece piece)> on_piece;
   std::function<bool()> gone;

@@ -12,6 +12,7 @@
 #include "lora/inference/json_answer.h"
 #include "lora/log/log.h"
 #include "lora/serving/api_error.h"
+#include "lora/serving/embedding_exchange.h"
 #include "lora/serving/exchange.h"
 #include "lora/serving/page.h"
 #include "lora/terminal/text.h"
@@ -34,6 +35,7 @@ const std::map<std::string, std::string>& routes() {
                                                          {kModels, "GET"},
                                                          {"/v1/completions", "POST"},
                                                          {"/v1/chat/completions", "POST"},
+                                                         {"/v1/embeddings", "POST"},
                                                          {"/v1/load_lora_adapter", "POST"},
                                                          {"/v1/unload_lora_adapter", "POST"}};
   return all;
@@ -104,9 +106,12 @@ struct Service::State {
   HttpResponse load_adapter(const std::string& body);
   HttpResponse unload_adapter(const std::string& body);
   void complete(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
-  std::shared_ptr<const ServedModel> model_of(const CompletionRequest& request);
+  void embed(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  void submit(std::vector<AnswerJob> jobs);
+  std::shared_ptr<const ServedModel> model_of(const std::string& name);
   std::vector<std::vector<int64_t>> prompts_of(const CompletionRequest& request, const ServedModel& model);
-  std::vector<int64_t> tokens_of(const PromptInput& prompt);
+  std::vector<int64_t> tokens_of(const PromptInput& prompt, const std::string& param);
+  ApiError too_long(size_t length, const std::string& param, const char* whole) const;
   int64_t room_for(const CompletionRequest& request, const std::vector<int64_t>& prompt) const;
   std::shared_ptr<const JsonForm> form_of(const CompletionRequest& request);
   void forget(const std::shared_ptr<const ServedModel>& model);
@@ -131,6 +136,7 @@ void Service::answer(HttpRequest request, std::shared_ptr<HttpReply> reply) {
       if (request.path == "/v1/chat/completions" || request.path == "/v1/completions") {
         if (request.method == "POST") return state_->complete(request, reply);
       }
+      if (request.path == "/v1/embeddings" && request.method == "POST") return state_->embed(request, reply);
       reply->send(state_->respond(request));
     } catch (const ApiError& error) {
       reply->send(error_response(error));
@@ -178,9 +184,7 @@ HttpResponse Service::State::list_models(const std::string& path) {
     for (const auto& model : models.all()) list.push_back(model_object(*model));
     return json_response({{"object", "list"}, {"data", list}});
   }
-  CompletionRequest named;
-  named.model = path.substr(std::string(kModels).size() + 1);
-  return json_response(model_object(*model_of(named)));
+  return json_response(model_object(*model_of(path.substr(std::string(kModels).size() + 1))));
 }
 
 HttpResponse Service::State::load_adapter(const std::string& body) {
@@ -210,25 +214,25 @@ void Service::State::forget(const std::shared_ptr<const ServedModel>& model) {
   scheduler.between_passes([&] { scheduler.forget(model->snapshot); });
 }
 
-std::shared_ptr<const ServedModel> Service::State::model_of(const CompletionRequest& request) {
-  if (auto model = models.find(request.model)) return model;
+std::shared_ptr<const ServedModel> Service::State::model_of(const std::string& name) {
+  if (auto model = models.find(name)) return model;
   std::vector<std::string> names;
   for (const auto& model : models.all()) names.push_back(model->name);
   throw ApiError(404,
-                 "there is no model '" + request.model.substr(0, 200) + "'" + did_you_mean(request.model, names) +
-                     "; expected one of " + listed(names),
+                 "there is no model '" + name.substr(0, 200) + "'" + did_you_mean(name, names) + "; expected one of " +
+                     listed(names),
                  "model", "model_not_found");
 }
 
-std::vector<int64_t> Service::State::tokens_of(const PromptInput& prompt) {
+std::vector<int64_t> Service::State::tokens_of(const PromptInput& prompt, const std::string& param) {
   if (const auto* text = std::get_if<std::string>(&prompt)) return encode_prompt(models.tokenizer(), *text);
   const auto& ids = std::get<std::vector<int64_t>>(prompt);
   const int64_t rows = models.network().config().vocab_size;
   for (const int64_t id : ids) {
     if (id >= rows) {
-      throw ApiError(400,
-                     "'prompt': found the token " + std::to_string(id) + ", and the model has " + std::to_string(rows),
-                     "prompt");
+      throw ApiError(
+          400, "'" + param + "': found the token " + std::to_string(id) + ", and the model has " + std::to_string(rows),
+          param);
     }
   }
   return ids;
@@ -241,8 +245,15 @@ std::vector<std::vector<int64_t>> Service::State::prompts_of(const CompletionReq
     if (!model.chat) throw ApiError(400, "the model has no chat template: " + model.chat_problem, "messages");
     prompts.push_back(chat_prompt(models.tokenizer(), *model.chat, request.chat));
   }
-  for (const PromptInput& prompt : request.prompts) prompts.push_back(tokens_of(prompt));
+  for (const PromptInput& prompt : request.prompts) prompts.push_back(tokens_of(prompt, "prompt"));
   return prompts;
+}
+
+ApiError Service::State::too_long(size_t length, const std::string& param, const char* whole) const {
+  return {400,
+          "'" + param + "' has " + std::to_string(length) + " tokens, and " + whole + " may have " +
+              std::to_string(options.context),
+          param, "context_length_exceeded"};
 }
 
 // How many tokens an answer to the prompt may have.
@@ -251,10 +262,7 @@ int64_t Service::State::room_for(const CompletionRequest& request, const std::ve
   if (prompt.empty()) throw ApiError(400, "the prompt has no token", param);
   const auto length = static_cast<int64_t>(prompt.size());
   if (length >= options.context) {
-    throw ApiError(400,
-                   "the prompt has " + std::to_string(length) + " tokens, and prompt and answer together may have " +
-                       std::to_string(options.context),
-                   param, "context_length_exceeded");
+    throw too_long(prompt.size(), param, "prompt and answer together");
   }
   int64_t room = options.context - length;
   if (options.max_tokens > 0) room = std::min(room, options.max_tokens);
@@ -272,7 +280,7 @@ std::shared_ptr<const JsonForm> Service::State::form_of(const CompletionRequest&
 void Service::State::complete(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   const CompletionRequest asked =
       request.path == "/v1/chat/completions" ? read_chat_request(request.body) : read_completion_request(request.body);
-  const auto model = model_of(asked);
+  const auto model = model_of(asked.model);
   const auto prompts = prompts_of(asked, *model);
   const auto json = form_of(asked);
   const uint64_t seed = asked.seed ? *asked.seed : std::random_device{}();
@@ -294,6 +302,41 @@ void Service::State::complete(const HttpRequest& request, const std::shared_ptr<
                       .gone = [exchange] { return exchange->is_over(); }});
     }
   }
+  submit(std::move(jobs));
+}
+
+void Service::State::embed(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+  const EmbeddingRequest asked = read_embedding_request(request.body);
+  const auto model = model_of(asked.model);
+  const int64_t hidden = models.network().config().hidden_size;
+  if (asked.dimensions.value_or(1) > hidden) {
+    throw ApiError(
+        400,
+        "'dimensions': found " + std::to_string(*asked.dimensions) + ", and the model has " + std::to_string(hidden),
+        "dimensions");
+  }
+  const auto exchange = std::make_shared<EmbeddingExchange>(asked, model->name, reply);
+  std::vector<AnswerJob> jobs;
+  for (const PromptInput& input : asked.inputs) {
+    const size_t index = jobs.size();
+    AnswerJob job{.model = model->snapshot,
+                  .prompt = tokens_of(input, "input"),
+                  .sampling = {},
+                  .max_tokens = 1,
+                  .end_ids = {},
+                  .stop = {},
+                  .top_logprobs = {},
+                  .on_mean = [exchange, index](std::span<const double> mean) { exchange->take_mean(index, mean); },
+                  .on_piece = [exchange](const AnswerPiece& piece) { exchange->take(piece); },
+                  .gone = [exchange] { return exchange->is_over(); }};
+    if (job.prompt.empty()) throw ApiError(400, "a text has no token", "input");
+    if (std::ssize(job.prompt) > options.context) throw too_long(job.prompt.size(), "input", "a text");
+    jobs.push_back(std::move(job));
+  }
+  submit(std::move(jobs));
+}
+
+void Service::State::submit(std::vector<AnswerJob> jobs) {
   if (!scheduler.submit(std::move(jobs))) {
     throw ApiError(429, "too many requests wait already; try again", "", "overloaded");
   }

@@ -5,7 +5,7 @@
 //   GET  /health                  {"status": "ok"}
 //   GET  /metrics                 Prometheus
 //   GET  /v1/models[/NAME]
-//   POST /v1/chat/completions, /v1/completions
+//   POST /v1/chat/completions, /v1/completions, /v1/embeddings
 //   POST /v1/load_lora_adapter    {"lora_name", "lora_path"}: below the adapters' directory, where one is given
 //   POST /v1/unload_lora_adapter  {"lora_name"}
 

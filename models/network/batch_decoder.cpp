@@ -345,6 +345,22 @@ void BatchDecoder::layer(const Pass& pass, size_t index) {
   add_to_stream(pass, index, NormPlace::kAfterMlp);
 }
 
+// The hidden states that are asked for.
+void BatchDecoder::add_hidden(const Pass& pass) {
+  for (const Pass::Span& span : pass.spans) {
+    const std::span<double> sum = span.asked->hidden;
+    if (sum.empty()) continue;
+    const Matrix<float> normed = rows_of(buffers_->normed, pass.rows).row_range(as_size(span.row), as_size(span.count));
+    const at::Tensor& weight = span.asked->model->final_norm;
+    elementwise().rms_norm(rows_of(buffers_->stream, pass.rows).row_range(as_size(span.row), as_size(span.count)),
+                           {weight.const_data_ptr<float>(), as_size(weight.numel())}, normed,
+                           static_cast<float>(config_.rms_norm_eps));
+    for (size_t row = 0; row < normed.rows; ++row) {
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += normed.row(row)[i];
+    }
+  }
+}
+
 // The logits wanted: the last norm and the head, for those rows alone.
 Matrix<const float> BatchDecoder::head(const Pass& pass, std::span<const DecoderSpan> asked) {
   Buffers& all = *buffers_;
@@ -415,6 +431,7 @@ Matrix<const float> BatchDecoder::pass(std::span<const DecoderSpan> spans) {
   embed(pass);
   for (size_t i = 0; i < structures_.size(); ++i) layer(pass, i);
   for (const Pass::Span& span : pass.spans) span.asked->sequence->length += span.count;
+  add_hidden(pass);
   return head(pass, spans);
 }
 

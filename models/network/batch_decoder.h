@@ -31,6 +31,8 @@ struct DecoderSpan {
   std::span<const int64_t> ids;  // at least one, in [0, vocab_size)
   const ModelSnapshot* model;
   int64_t logits;  // how many of the last tokens' logits are wanted
+  // (H), or empty: the tokens' hidden states behind the last norm are added to it.
+  std::span<double> hidden = {};
 };
 
 // Used by one thread, without gradients. Its passes work on all threads.
@@ -48,6 +50,7 @@ class BatchDecoder {
   // The model, which has this decoder's shape, as it is now.
   std::shared_ptr<const ModelSnapshot> snapshot(LlamaForCausalLM& model) const;
   const KvLayout& layout() const { return layout_; }
+  int64_t hidden_size() const { return config_.hidden_size; }
   // Whether a text may be read in several passes. LongRoPE's angles depend on the length of all of it.
   bool reads_in_pieces() const { return config_.rope.type != RopeConfig::Type::kLongRope; }
 
@@ -68,6 +71,7 @@ class BatchDecoder {
   void project(const Pass& pass, size_t index, ProjectionGroup group, const at::Tensor& x, const at::Tensor& y);
   void norm_rows(const Pass& pass, size_t index, NormPlace place, kernels::Matrix<float> x,
                  kernels::Matrix<float> y) const;
+  void add_hidden(const Pass& pass);
   void add_to_stream(const Pass& pass, size_t index, NormPlace norm);
   kernels::Matrix<const float> head(const Pass& pass, std::span<const DecoderSpan> spans);
 

@@ -1,14 +1,17 @@
-"""lora-serve by PyPI's openai client: chats, texts, streams, log-probabilities and errors, as the client reads them."""
+"""lora-serve by PyPI's openai client: chats, texts, streams, JSON, embeddings and errors, as the client reads them."""
 
+import json
 import pathlib
 import re
 import subprocess
 import tempfile
 import time
+import typing
 
 from common import ROOT, Verdicts, parse
 
 import openai
+import pydantic
 
 RECIPE = """model: {{path: {quickstart}/model}}
 adapter: {{method: lora, rank: 4, alpha: 8}}
@@ -72,7 +75,33 @@ def compare(client, verdicts):
     ids = client.completions.create(**asked, prompt=[1, 5, 6], logprobs=1)
     verdicts.check("tokens as a prompt", len(ids.choices[0].logprobs.tokens) == ids.usage.completion_tokens)
 
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}, "why": {"enum": ["a", "b"]}},
+              "required": ["n", "why"], "additionalProperties": False}
+    formed = client.chat.completions.create(**{**chat, "max_tokens": 60}, response_format={
+        "type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}})
+    value = json.loads(formed.choices[0].message.content)
+    verdicts.check("an answer by a schema", list(value) == ["n", "why"] and isinstance(value["n"], int) and
+                   value["why"] in "ab", str(value))
+
+    class Answer(pydantic.BaseModel):
+        yes: bool
+        word: typing.Literal["red", "green"] | None
+
+    parsed = client.chat.completions.parse(**{**chat, "max_tokens": 100}, response_format=Answer, seed=1)
+    verdicts.check("a class as the schema", isinstance(parsed.choices[0].message.parsed, Answer),
+                   str(parsed.choices[0].message.parsed))
+
+    inputs = ["Where?", "There."]
+    vectors = client.embeddings.create(model="mine", input=inputs)  # the client asks for base64
+    numbers = client.embeddings.create(model="mine", input=inputs, encoding_format="float")
+    verdicts.report("embeddings in both encodings", max(abs(a - b) for one, other in zip(vectors.data, numbers.data)
+                    for a, b in zip(one.embedding, other.embedding, strict=True)), 1e-7)
+    verdicts.check("usage of embeddings", vectors.usage.prompt_tokens == vectors.usage.total_tokens > 0)
+
     for name, error, call in [
+            ("a keyword that is not held to", openai.BadRequestError, lambda: client.chat.completions.create(
+                **chat, response_format={"type": "json_schema", "json_schema": {
+                    "name": "answer", "schema": {"type": "string", "pattern": "a"}}})),
             ("an unknown model", openai.NotFoundError, lambda: client.models.retrieve("other")),
             ("an unknown parameter", openai.BadRequestError,
              lambda: client.chat.completions.create(**chat, extra_body={"temprature": 1})),

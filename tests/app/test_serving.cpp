@@ -256,13 +256,15 @@ TEST_CASE("an answer by a schema is JSON that keeps to it, whole or streamed, an
   json asked = request("a", prompt);
   asked["max_tokens"] = 60;
   asked["logprobs"] = 1;
-  asked["response_format"] = {{"type", "json_schema"}, {"json_schema", {{"name", "x"}, {"schema", json::parse(schema)}}}};
+  asked["response_format"] = {{"type", "json_schema"},
+                              {"json_schema", {{"name", "x"}, {"schema", json::parse(schema)}}}};
   const json choice = ask(server, "/v1/completions", asked).object()["choices"][0];
   CHECK(choice["text"].get<std::string>() + "\n" == outcome.out);
   CHECK(choice["finish_reason"] == "stop");
   asked["stream"] = true;
   std::string text;
-  for (const json& piece : events(ask(server, "/v1/completions", asked))) text += piece["choices"][0]["text"].get<std::string>();
+  for (const json& piece : events(ask(server, "/v1/completions", asked)))
+    text += piece["choices"][0]["text"].get<std::string>();
   CHECK(text == choice["text"]);
 
   json chat = {{"model", "model"},
@@ -286,6 +288,46 @@ TEST_CASE("an answer by a schema is JSON that keeps to it, whole or streamed, an
   check_refused({"lora-generate", (quickstart() / "model").string(), "--prompt", "x", "--json-schema",
                  (directory / "schema.json").string()},
                 2, {"schema at #: 'pattern'"});
+}
+
+TEST_CASE("embeddings have length 1, and are those of a text's tokens by one model") {
+  const Server server({"--prompt-piece", "3"});
+  const auto embed = [&](const json& body) { return ask(server, "/v1/embeddings", body); };
+  const json texts = {"What comes after 3?", "x", "What comes after 4?"};
+  const json all = embed({{"model", "a"}, {"input", texts}}).object();
+  CHECK(all["object"] == "list");
+  CHECK(all["model"] == "a");
+  REQUIRE(all["data"].size() == 3);
+  const auto numbers = [](const json& entry) { return entry["embedding"].get<std::vector<double>>(); };
+  for (const json& entry : all["data"]) {
+    CHECK(entry["object"] == "embedding");
+    REQUIRE(entry["embedding"].size() == 128);
+    double squares = 0;
+    for (const double x : numbers(entry)) squares += x * x;
+    CHECK(squares == Approx(1).epsilon(1e-5));
+  }
+  CHECK(all["data"][2]["index"] == 2);
+  CHECK(numbers(all["data"][0]) != numbers(all["data"][2]));
+
+  const json one = embed({{"model", "a"}, {"input", texts[0]}}).object();
+  CHECK(numbers(one["data"][0]) == numbers(all["data"][0]));
+  CHECK(one["usage"]["prompt_tokens"].get<int>() > 3);
+  CHECK(one["usage"]["total_tokens"] == one["usage"]["prompt_tokens"]);
+  CHECK(numbers(embed({{"model", "b"}, {"input", texts[0]}}).object()["data"][0]) != numbers(one["data"][0]));
+  CHECK(numbers(embed({{"model", "model"}, {"input", texts[0]}}).object()["data"][0]) != numbers(one["data"][0]));
+
+  const json tokens = embed({{"input", {1, 40, 41}}}).object();
+  CHECK(tokens["usage"]["prompt_tokens"] == 3);
+  CHECK(embed({{"input", {{1, 40, 41}, {1, 40, 41}}}}).object()["data"][1]["embedding"] ==
+        tokens["data"][0]["embedding"]);
+
+  const json cut =
+      embed({{"model", "a"}, {"input", texts[0]}, {"dimensions", 2}, {"encoding_format", "base64"}}).object();
+  CHECK(cut["data"][0]["embedding"].get<std::string>().size() == 12);  // 8 bytes
+  CHECK(embed({{"input", "x"}, {"dimensions", 129}}).status == 400);
+  CHECK(embed({{"input", {99999}}}).status == 400);
+  CHECK(embed({{"model", "c"}, {"input", "x"}}).status == 404);
+  CHECK_THAT(embed({{"input", std::string(3000, 'x')}}).body, Contains("context_length_exceeded"));
 }
 
 TEST_CASE("what cannot be done is one answer each, and the server lives") {

@@ -226,3 +226,47 @@ TEST_CASE("an answer nobody wants any more leaves, and the others stay") {
   CHECK(second == 6);
   CHECK(end == AnswerEnd::kStopped);
 }
+
+TEST_CASE("the mean of a text's hidden states is the network's, by every adapter, beside answers that are written") {
+  const at::NoGradGuard no_gradients;
+  Several all;
+  PrefixCache cache(all.decoder->layout(), all.model->config(), int64_t{1} << 30);
+  ContinuousBatch batch(*all.decoder, &cache, {.at_once = 6, .prompt_piece = 37});
+  std::vector<std::vector<int64_t>> prompts;
+  std::vector<std::vector<double>> means(2 * all.names.size());
+  std::vector<std::vector<int64_t>> written(means.size());
+  size_t ended = 0;
+  for (size_t i = 0; i < means.size(); ++i) {
+    prompts.push_back(text(static_cast<int64_t>(i % 3), 1 + static_cast<int64_t>(i * 29 % 120)));
+    const auto& model = all.snapshots[i % all.names.size()];
+    batch.add({.model = model,
+               .prompt = prompts[i],
+               .on_mean =
+                   [&, i](std::span<const double> mean) {
+                     CHECK(means[i].empty());
+                     means[i].assign(mean.begin(), mean.end());
+                   },
+               .on_end =
+                   [&](AnswerEnd how, int64_t known) {
+                     CHECK(how == AnswerEnd::kWhole);
+                     CHECK(known == 0);
+                     ++ended;
+                   }});
+    batch.add({.model = model,
+               .prompt = prompts[i],
+               .max_new_tokens = 5,
+               .on_token = [&, i](int64_t id, std::span<const float>) { return written[i].push_back(id), true; }});
+  }
+  while (!batch.is_empty()) batch.pass();
+  CHECK(ended == means.size());
+  for (size_t i = 0; i < means.size(); ++i) {
+    CAPTURE(i);
+    all.use(i % all.names.size());
+    TokenBatch one;
+    one.input_ids = at::tensor(prompts[i], at::kLong);
+    one.lengths = {static_cast<int64_t>(prompts[i].size())};
+    const at::Tensor expected = all.model->model->forward(one).to(at::kDouble).mean(0);
+    CHECK((at::tensor(means[i], at::kDouble) - expected).abs().max().item<double>() < 1e-5);
+    CHECK(written[i] == generate_plainly(*all.model, {prompts[i]}, {.max_new_tokens = 5}).answers[0]);
+  }
+}

@@ -1,5 +1,11 @@
-#include "lora/serving/api_error.h"
 #include "lora/serving/completion_request.h"
+
+#include <array>
+#include <cmath>
+
+#include "lora/serving/api_error.h"
+#include "lora/serving/embedding_exchange.h"
+#include "lora/serving/embedding_request.h"
 #include "tests/catch.h"
 
 using namespace lora;
@@ -127,6 +133,38 @@ TEST_CASE("the form of an answer is text, any object of JSON, or a schema") {
   }
   check_refused([&] { format(R"({"type": "json_schema", "json_schema": {"name": "n", "strict": 1, "schema": {}}})"); },
                 "response_format.json_schema.strict", "true or false");
+}
+
+TEST_CASE("a request for embeddings has texts or tokens, and says how they come") {
+  const EmbeddingRequest one = read_embedding_request(R"({"input": "a", "model": "fr", "user": "u"})");
+  CHECK(one.model == "fr");
+  CHECK(std::get<std::string>(one.inputs.at(0)) == "a");
+  CHECK_FALSE(one.is_base64);
+  CHECK_FALSE(one.dimensions);
+  const EmbeddingRequest r =
+      read_embedding_request(R"({"input": [[1, 2], "b"], "encoding_format": "base64", "dimensions": 3})");
+  CHECK(std::get<std::vector<int64_t>>(r.inputs.at(0)) == std::vector<int64_t>{1, 2});
+  CHECK(r.is_base64);
+  CHECK(r.dimensions == 3);
+  const std::vector<std::array<std::string, 3>> bad = {
+      {"{}", "input", "missing"},
+      {R"({"input": []})", "input", "a list of at most 2048"},
+      {R"({"input": [-1]})", "input", "at least 0"},
+      {R"({"input": "a", "dimensions": 0})", "dimensions", "at least 1"},
+      {R"({"input": "a", "encoding_format": "hex"})", "encoding_format", "float or base64"},
+      {R"({"inputs": "a"})", "inputs", "did you mean 'input'?"},
+  };
+  for (const auto& [body, param, part] : bad) {
+    check_refused([&, &body = body] { read_embedding_request(body); }, param, part);
+  }
+}
+
+TEST_CASE("an embedding is a mean cut to its dimensions, of length 1") {
+  const std::vector<double> mean = {3, 0, 4, -12};
+  CHECK(embedding_of(mean, 0) == std::vector<float>{3 / 13.f, 0, 4 / 13.f, -12 / 13.f});
+  CHECK(embedding_of(mean, 3) == std::vector<float>{0.6f, 0, 0.8f});
+  CHECK(embedding_of(mean, 9).size() == 4);
+  CHECK(embedding_of(std::vector<double>{0, 0}, 0) == std::vector<float>{0, 0});
 }
 
 TEST_CASE("a body that is no object of JSON is refused") {
