@@ -15,8 +15,12 @@ struct Classification {
 };
 
 // The most likely label of each text, in order. Tokenised as in training (sample.h). One pass holds texts of about 512
-// tokens in total. Throws DataError for a text without tokens.
+// tokens in total, without padding: of BatchDecoder, or where it has a problem() with the model, of the network. Throws
+// DataError for a text without tokens.
 std::vector<Classification> classify(LlamaForCausalLM& model, const Tokenizer& tokenizer,
                                      const std::vector<std::string>& texts, int64_t max_length);
+// The same by the network's own forward pass: the reference.
+std::vector<Classification> classify_plainly(LlamaForCausalLM& model, const Tokenizer& tokenizer,
+                                             const std::vector<std::string>& texts, int64_t max_length);
 
 }  // namespace lora

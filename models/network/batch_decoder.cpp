@@ -64,7 +64,7 @@ struct BatchDecoder::Pass {
   };
   std::vector<Span> spans;  // by model
   int64_t rows = 0;
-  bool many = false;  // computed by LinearGroup
+  bool many = false;  // texts that are read: computed by LinearGroup
   RopeTable global, local;
   std::vector<void*> pages;
   std::vector<Block> blocks;
@@ -146,7 +146,7 @@ BatchDecoder::Pass BatchDecoder::begin(std::span<const DecoderSpan> asked) {
     starts.push_back(span->sequence->length);
     lengths.push_back(count);
   }
-  pass.many = pass.spans.size() == 1 && pass.rows >= kRowStep;
+  pass.many = models.size() == 1 && pass.rows >= kRowStep && pass.rows > std::ssize(pass.spans);
   pass.global = positions_.of(starts, lengths, at::kCPU);
   if (has_local_) pass.local = local_positions_.of(starts, lengths, at::kCPU);
 

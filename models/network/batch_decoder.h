@@ -4,8 +4,9 @@
 // cache, for every family, from the same description of a layer; that path is the reference, on any device.
 //
 // Weights are read as they are held (RowLinear), activations are float32, keys and values are as KvDtype says. Memory is
-// made when a pass has more rows than any before it, and as sequences grow. A pass of one sequence that has at least
-// kRowStep rows is computed by the products of training (LinearGroup), in the model's dtype.
+// made when a pass has more rows than any before it, and as sequences grow. A pass that reads texts by one model (several
+// tokens of a sequence, at least kRowStep rows in all) is computed by the products of training (LinearGroup), in the
+// model's dtype.
 
 #include <cstdint>
 #include <memory>
