@@ -90,7 +90,7 @@ void JsonAnswer::follow(const TokenTrie& trie) {
 
 void JsonAnswer::allow_inner(const JsonPlace& place) {
   const bool is_name = place.stand == Stand::kOtherKey;
-  const int64_t room = is_name ? kMostJsonNameCharacters - place.at : place.node->most - place.count;
+  const int64_t room = is_name ? place.names->most - place.at : place.node->most - place.count;
   for (const InnerToken& token : form_->tokens->inner()) {
     if (token.characters > room) break;
     if (!is_name || !token.escapes) allow(token.id);

@@ -127,6 +127,7 @@ class SchemaReader {
 
   JsonNode any_object() {
     JsonNode object = leaf(Kind::kObject, kObjects);
+    object.most = kMostJsonNameCharacters;
     object.next_required = {0};
     object.others = any();
     return object;
@@ -391,7 +392,11 @@ class SchemaReader {
         node.properties[places[name]].required = true;
       }
     }
-    for (size_t i = 0; i < node.properties.size(); ++i) node.by_key.push_back(i);
+    node.most = kMostJsonNameCharacters;
+    for (size_t i = 0; i < node.properties.size(); ++i) {
+      node.by_key.push_back(i);
+      node.most = std::max(node.most, std::ssize(node.properties[i].key));  // more than its characters
+    }
     std::ranges::sort(node.by_key, {}, [&](size_t i) -> const std::string& { return node.properties[i].key; });
     node.next_required.assign(node.properties.size() + 1, node.properties.size());
     for (size_t i = node.properties.size(); i-- > 0;) {

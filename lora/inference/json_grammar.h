@@ -7,8 +7,8 @@
 //   - a keyword without `type` is about a value of its own type.
 //
 // Keywords: type, enum, const, properties, required, additionalProperties, items, minItems, maxItems, minLength,
-// maxLength, anyOf, oneOf (of alternatives that exclude each other), allOf of one schema, $ref within the schema, $defs.
-// Those that only describe (title, description, default, …) mean nothing here. Any other is refused.
+// maxLength, anyOf, oneOf (of alternatives that exclude each other), allOf of one schema, $ref within the schema,
+// $defs. Those that only describe (title, description, default, …) mean nothing here. Any other is refused.
 
 #include <cstdint>
 #include <limits>
@@ -23,6 +23,8 @@ namespace lora {
 inline constexpr size_t kMostJsonNodes = 20'000, kMostJsonProperties = 5'000, kMostJsonTexts = 5'000;
 inline constexpr size_t kMostJsonTextBytes = 1 << 20, kMostJsonAlternatives = 256, kMostJsonComparisons = 100'000;
 inline constexpr int kMostJsonLevels = 64;
+// Of an additional property, unless the object has longer names.
+inline constexpr int64_t kMostJsonNameCharacters = 64;
 
 struct JsonProperty {
   std::string key;  // as JSON, in quotes
@@ -36,10 +38,11 @@ struct JsonNode {
   unsigned types = 0;              // the types of JSON that the schema allows here, as bits
   int height = 0;                  // arrays and objects within one another that a value has at least
   std::vector<std::string> texts;  // kTexts: values as JSON, sorted
-  int64_t least = 0, most = std::numeric_limits<int64_t>::max();  // kString: characters; kArray: items
-  bool is_integer = false;                                        // kNumber
-  std::vector<JsonProperty> properties;                           // kObject
-  std::vector<size_t> by_key;                                     // kObject: its properties, sorted by key
+  int64_t least = 0,
+          most = std::numeric_limits<int64_t>::max();  // kString: characters; kArray: items; kObject: see JsonNames
+  bool is_integer = false;                             // kNumber
+  std::vector<JsonProperty> properties;                // kObject
+  std::vector<size_t> by_key;                          // kObject: its properties, sorted by key
   std::vector<size_t>
       next_required;             // kObject, for 0 … properties: the first required one from there on, or their count
   std::optional<size_t> others;  // nodes: an array's items; an object's additional properties

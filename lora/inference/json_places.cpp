@@ -64,6 +64,10 @@ void put(JsonPlace place, JsonPlaces& to) {
     to.push_back(std::move(place));
 }
 
+int64_t characters_in(const std::string& name) {  // its quotes apart
+  return std::ranges::count_if(name, [](char c) { return (c & 0xC0) != 0x80; }) - 2;
+}
+
 // The value at this place is written.
 void leave(const JsonPlace& place, JsonPlaces& to) { put(place.around ? *place.around : JsonPlace(), to); }
 
@@ -371,8 +375,12 @@ void JsonSteps::begin_key(const JsonPlace& from, JsonPlaces& to) const {
     JsonPlace place = at_stand(from, Stand::kOtherKey);
     place.character = At::kNone;
     place.at = 0;
-    place.names =
-        std::make_shared<const JsonNames>(JsonNames{"\"", from.names ? from.names->count + 1 : 1, from.names});
+    JsonNames name{"\"", from.node->most, 1, from.names};
+    if (const JsonNames* last = from.names.get()) {
+      name.most = std::max(last->most, characters_in(last->name) + 1);
+      name.count = last->count + 1;
+    }
+    place.names = std::make_shared<const JsonNames>(std::move(name));
     put(std::move(place), to);
   }
 }
@@ -396,7 +404,7 @@ void JsonSteps::in_other_key(JsonPlace place, unsigned char byte, JsonPlaces& to
   const bool begins = place.character == At::kNone && byte != '"';
   place.character = next_in_string(place.character, byte);
   if (place.character == At::kWrong || place.character == At::kEscape) return;
-  if (begins && ++place.at > kMostJsonNameCharacters) return;
+  if (begins && ++place.at > place.names->most) return;
   JsonNames written = *place.names;
   written.name += static_cast<char>(byte);
   if (place.character == At::kClosed) {

@@ -2,9 +2,10 @@
 // Where a JSON value stands that is written byte by byte: the places in a grammar that its text may have come to, each
 // with the arrays and objects around it. A text that is taken can always go on to a whole value.
 //
-// A space may follow a comma and a colon; there is no other white space. Numbers have at most 15 digits before the point
-// and after it, and two in the exponent, so that any reader takes them. Names of additional properties have at most 64
-// characters and no escapes, differ from each other, and are at most 256 in an object. Escapes are no surrogates.
+// A space may follow a comma and a colon; there is no other white space. Numbers have at most 15 digits before the
+// point and after it, and two in the exponent, so that any reader takes them. Names of additional properties have at
+// most 64 characters (one more than the longest name, where the object has longer ones) and no escapes, differ from the
+// others, and are at most 256 in an object. Escapes are no surrogates.
 
 #include <cstdint>
 #include <memory>
@@ -17,8 +18,7 @@ namespace lora {
 
 // Of more ways to read a text than this, the first go on.
 inline constexpr size_t kMostJsonPlaces = 256;
-// Of additional properties.
-inline constexpr int64_t kMostJsonNameCharacters = 64;
+// Additional properties of an object.
 inline constexpr size_t kMostJsonNames = 256;
 
 // Within a string, its quotes apart.
@@ -45,6 +45,7 @@ JsonCharacter next_in_string(JsonCharacter at, unsigned char byte);
 // The names of additional properties that an object has, the last first.
 struct JsonNames {
   std::string name;
+  int64_t most;  // characters of it: more than any other name has, so that its end is not refused for being one of them
   size_t count;  // with those before
   std::shared_ptr<const JsonNames> before;
 };

@@ -1,6 +1,6 @@
 #pragma once
-// Values in the bodies of requests, each checked. All throw ApiError (status 400) that names the parameter, what was found
-// and what was expected.
+// Values in the bodies of requests, each checked. All throw ApiError (status 400) that names the parameter, what was
+// found and what was expected.
 
 #include <cstdint>
 #include <limits>

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Answers that are drawn from a small model by JSON Schemas, checked by PyPI's jsonschema: each that came to its end is JSON
-that keeps to its schema."""
+"""Answers that are drawn from a small model by JSON Schemas, checked by PyPI's jsonschema: each that came to its end is
+JSON that keeps to its schema."""
 
 import json
 import pathlib

@@ -1,5 +1,6 @@
 #pragma once
-// Whether a value keeps to a JSON Schema, read straight from the specification: for the keywords that answers are held to.
+// Whether a value keeps to a JSON Schema, read straight from the specification: for the keywords that answers are held
+// to.
 
 #include <algorithm>
 #include <cmath>

@@ -82,7 +82,8 @@ const std::vector<std::string>& schemas() {
       R"({"enum": ["aa", "ab", "é", 1, 12, 1.5, null, true, {"a": [1]}, "a\"b\n"]})",
       R"({"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 4})",
       R"({"type": "array", "items": {"type": "array"}, "maxItems": 0})",
-      R"({"type": "object", "properties": {"name": {"type": "string"}, "na": {"type": "integer"}, "é": {"type": "null"}},
+      R"({"type": "object", "properties": {"name": {"type": "string"}, "na": {"type": "integer"},
+          "é": {"type": "null"}},
           "required": ["na"], "additionalProperties": false})",
       R"({"type": "object", "properties": {"name": {"type": "string"}}, "required": ["b"],
           "additionalProperties": {"type": "integer"}})",
@@ -97,7 +98,8 @@ const std::vector<std::string>& schemas() {
       R"({"$defs": {"node": {"type": "object", "properties": {"value": {"type": "integer"}, "next":
           {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}}, "required": ["value", "next"],
           "additionalProperties": false}}, "$ref": "#/$defs/node"})",
-      R"({"type": "object", "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}}, "additionalProperties": false})",
+      R"({"type": "object", "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}},
+          "additionalProperties": false})",
       R"({"allOf": [{"type": "string", "maxLength": 3}], "title": "t", "description": "d"})",
   };
   return all;
@@ -271,7 +273,8 @@ TEST_CASE("a schema without a bound, or beyond one, is refused by that bound") {
 TEST_CASE("ways to read a text that double at each byte stay bounded, and a value comes of them") {
   const JsonGrammar grammar = grammar_of(
       R"({"$defs": {"a": {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/a"}},
-                                    {"type": "array", "items": {"$ref": "#/$defs/a"}, "maxItems": 9}]}}, "$ref": "#/$defs/a"})");
+                                    {"type": "array", "items": {"$ref": "#/$defs/a"}, "maxItems": 9}]}},
+          "$ref": "#/$defs/a"})");
   const JsonSteps steps(grammar);
   JsonPlaces places = steps.begin(), next;
   for (const char c : std::string(40, '[') + std::string(40, ']')) {
@@ -289,13 +292,33 @@ TEST_CASE("values nest 64 deep, and no deeper than leaves them an end") {
   CHECK(taken(lists, std::string(65, '[')) == Taken::kNo);
   // An object at the last level would need one more for its list.
   const JsonGrammar pairs = grammar_of(
-      R"({"anyOf": [{"type": "object", "properties": {"a": {"type": "array", "items": {"$ref": "#"}}}, "required": ["a"]},
-                    {"type": "null"}]})");
+      R"({"anyOf": [{"type": "object", "properties": {"a": {"type": "array", "items": {"$ref": "#"}}},
+                     "required": ["a"]}, {"type": "null"}]})");
   std::string text;
   for (int i = 0; i < 32; ++i) text += R"({"a":[)";
   CHECK(taken(pairs, text) == Taken::kBegun);
   CHECK(taken(pairs, text + "{") == Taken::kNo);
   CHECK(taken(pairs, text + "n") == Taken::kBegun);
+}
+
+TEST_CASE("a name of an additional property can always end, whatever names the object has") {
+  const std::string name(64, 'x'), one_more = name + "x";
+  const auto begun = [](const JsonGrammar& grammar, const std::string& text) {
+    return taken(grammar, text) == Taken::kBegun;
+  };
+  const JsonGrammar any = grammar_of(R"({"type": "object"})");
+  CHECK(begun(any, "{\"" + name));
+  CHECK(taken(any, "{\"" + one_more) == Taken::kNo);
+  const std::string first = "{\"" + name + "\":1,\"";
+  CHECK(begun(any, first + name));
+  CHECK(taken(any, first + name + "\"") == Taken::kNo);
+  CHECK(begun(any, first + one_more + "\""));
+  CHECK(taken(any, first + one_more + "x") == Taken::kNo);
+  const JsonGrammar named = grammar_of(R"({"additionalProperties": {"type": "null"}, "properties": {")" + name +
+                                       R"(": {"type": "integer"}}})");
+  CHECK(is_taken(named, "{\"" + name + "\":1}"));
+  CHECK(taken(named, "{\"" + name + "\":n") == Taken::kNo);
+  CHECK(is_taken(named, "{\"" + one_more + "\":null}"));
 }
 
 TEST_CASE("a token may come where its bytes may, whatever it begins and ends") {
