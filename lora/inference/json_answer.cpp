@@ -58,8 +58,8 @@ void JsonAnswer::mask(std::span<float> logits) {
   ahead_.resize(tokens.all().depth() + 1);
   JsonPlaces inside, others;
   for (const JsonPlace& place : places_) (is_inside(place) ? inside : others).push_back(place);
-  for (const JsonPlace& place : inside) allow_inner(place);
   if (!inside.empty()) {
+    for (const bool names : {false, true}) allow_inner(inside, names);
     ahead_[0] = std::move(inside);
     follow(tokens.closing());
   }
@@ -88,12 +88,16 @@ void JsonAnswer::follow(const TokenTrie& trie) {
   }
 }
 
-void JsonAnswer::allow_inner(const JsonPlace& place) {
-  const bool is_name = place.stand == Stand::kOtherKey;
-  const int64_t room = is_name ? place.names->most - place.at : place.node->most - place.count;
+// Allows the tokens that stay within a string at one of the places: a name, which has no escapes, or any other.
+void JsonAnswer::allow_inner(const JsonPlaces& inside, bool names) {
+  int64_t room = 0;  // the most that one of them has
+  for (const JsonPlace& place : inside) {
+    if ((place.stand == Stand::kOtherKey) != names) continue;
+    room = std::max(room, names ? place.names->most - place.at : place.node->most - place.count);
+  }
   for (const InnerToken& token : form_->tokens->inner()) {
     if (token.characters > room) break;
-    if (!is_name || !token.escapes) allow(token.id);
+    if (!names || !token.escapes) allow(token.id);
   }
 }
 

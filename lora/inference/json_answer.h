@@ -45,7 +45,7 @@ class JsonAnswer {
     if (static_cast<size_t>(id) < allowed_.size()) allowed_[static_cast<size_t>(id)] = 1;
   }
   void follow(const TokenTrie& trie);
-  void allow_inner(const JsonPlace& place);
+  void allow_inner(const JsonPlaces& inside, bool names);
 
   std::shared_ptr<const JsonForm> form_;
   JsonSteps steps_;
