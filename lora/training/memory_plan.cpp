@@ -11,6 +11,7 @@
 #include "models/engine/linear_cross_entropy.h"
 #include "models/engine/row_counts.h"
 #include "models/io/file_view.h"
+#include "models/network/pretrained.h"
 
 namespace lora {
 namespace {
@@ -151,19 +152,22 @@ int64_t workspace_bytes(const Shapes& s, int64_t tokens, int64_t longest, Recomp
 }
 
 // Bytes of weights that a run which releases weights need not hold: the file's weights of fused layers and of a plain
-// head, less the most that are read at once.
+// head, less the most that are read at once. Weights on the meta device stand for a file's, in the dtype of config.json.
 int64_t releasable_bytes(const LlamaForCausalLM& model) {
-  const auto bytes = [](const at::Tensor& weight) {
-    return is_file_view(weight) && !weight.requires_grad() ? static_cast<int64_t>(weight.nbytes()) : 0;
+  const bool as_stored = model.config().dtype == dtype_name(model.dtype());
+  const auto bytes = [&](const at::Tensor& weight) -> int64_t {
+    if (!weight.defined() || weight.requires_grad()) return 0;
+    return is_file_view(weight) || (weight.is_meta() && as_stored) ? static_cast<int64_t>(weight.nbytes()) : 0;
   };
   int64_t at_once = bytes(model.unadapted_head_weight()), all = at_once;
   for (const auto& layer : model.model->layers) {
-    const auto form = layer->fused_form(model.dtype());
-    const auto* parts = std::get_if<FusedLayerParts>(&form);
-    if (!parts) continue;
+    const bool fused = std::holds_alternative<FusedLayerParts>(layer->fused_form(model.dtype()));
+    if (!fused && !model.device().is_meta()) continue;
     int64_t of_layer = 0;
-    for (const auto* group : {&parts->qkv, &parts->o, &parts->gate_up, &parts->down}) {
-      for (const LinearParts& linear : *group) of_layer += bytes(linear.weight.dense());
+    for (const ProjectionGroup group : kProjectionGroups) {
+      for (const auto& linear : layer->projections(group)) {
+        if (const auto parts = linear->parts()) of_layer += bytes(parts->weight.dense());
+      }
     }
     all += of_layer;
     at_once = std::max(at_once, of_layer);

@@ -43,6 +43,31 @@ struct Planned {
 
 }  // namespace
 
+TEST_CASE("a plan of a config.json alone releases the weights that its file would hold as they are") {
+  const TemporaryDirectory directory;
+  std::ofstream(directory.path() / "config.json")
+      << R"({"model_type": "llama", "vocab_size": 1000, "hidden_size": 1024, "intermediate_size": 4096,
+             "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 8, "torch_dtype": "bfloat16"})";
+  const auto weights = [&](const std::string& dtype, MemoryMode memory) {
+    const auto model = make_meta(directory.path(), dtype);
+    AdapterConfig adapter;
+    adapter.target_modules = AllLinear{};
+    inject(model, adapter, 1, /*fresh=*/false);
+    TrainingConfig config;
+    config.max_steps = 1;
+    config.memory = memory;
+    return plan_memory(*model, make_parameter_groups(trainable_parameters(*model), config), config,
+                       {.longest = 100, .samples = 10, .tokens = 900, .distinct = 50}, {24LL << 30})
+        .weights;
+  };
+  // A layer's projections at a time, of eight.
+  constexpr int64_t kLayer = (4 * 1024 * 1024 + 3 * 1024 * 4096) * 2;
+  CHECK(weights("bfloat16", MemoryMode::kFast) - weights("bfloat16", MemoryMode::kLow) >= 7 * kLayer);
+  CHECK(weights("bfloat16", MemoryMode::kLow) < 2 * kLayer);
+  // Converted weights are the process's own.
+  CHECK(weights("float32", MemoryMode::kLow) == weights("float32", MemoryMode::kFast));
+}
+
 TEST_CASE("auto is fast where there is room, and gives up tokens, then work, step by step") {
   Planned p;
   const MemoryPlan fast = p.plan();
