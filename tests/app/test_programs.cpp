@@ -129,7 +129,8 @@ TEST_CASE("an AdaLoRA run prunes to its budget, resumes in every phase with the 
 }
 
 TEST_CASE(
-    "DoRA, PiSSA, OLoRA, embeddings, heads and rows resume from a checkpoint with the same bits, and are exported") {
+    "DoRA, PiSSA, OLoRA, embeddings, heads and rows resume from a checkpoint with the same bits, and are exported",
+    "[.long]") {
   const std::vector<std::vector<std::string>> changes = {
       {"adapter.method=dora"},
       {"adapter.init=pissa_niter_2"},

@@ -91,7 +91,7 @@ TEST_CASE("full fine-tuning adds in plain order: the losses agree within 1e-6") 
   }
 }
 
-TEST_CASE("adapters that are dealt out to processes have the bits of one run of them all") {
+TEST_CASE("adapters that are dealt out to processes have the bits of one run of them all", "[.long]") {
   for (const int count : {3, 6}) {
     CAPTURE(count);
     check_on({count}, all_methods(), {"data.train=null", "distributed.by=adapters"}, kMethods);
