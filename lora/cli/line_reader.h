@@ -4,6 +4,9 @@
 
 #include <unistd.h>
 
+#include <clocale>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <optional>
@@ -18,18 +21,22 @@ namespace lora {
 class LineReader {
  public:
   // `at_terminal`: a person types; the prompt sign is for such a one alone.
-  LineReader() : at_terminal_(isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0) {}
+  LineReader() : at_terminal_(isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0) {
+    std::setlocale(LC_CTYPE, "C.UTF-8");  // libedit drops what its locale does not have; ours is text in UTF-8
+  }
 
   bool at_terminal() const { return at_terminal_; }
 
-  // The next line; none at the end of the input.
-  std::optional<std::string> next() {
+  // The next line; none at the end of the input. A signal that sets `interrupted` drops what was typed.
+  std::optional<std::string> next(volatile std::sig_atomic_t& interrupted) {
+    interrupted = 0;
 #ifdef LORA_EDIT
     if (at_terminal_) {
-      char* const typed = readline("> ");
-      if (!typed) {
+      char* typed = nullptr;
+      while (!(typed = readline("> "))) {
         std::puts("");
-        return std::nullopt;
+        if (interrupted == 0) return std::nullopt;
+        interrupted = 0;
       }
       const std::string line = typed;
       std::free(typed);

@@ -83,7 +83,7 @@ void use(AdapterSet& set, const std::string& name) {
 
 volatile std::sig_atomic_t interrupted = 0;
 
-// Ctrl-C ends the answer that is being written. At the prompt it says how the program is left.
+// Ctrl-C ends the answer that is being written, or drops the line that is being typed.
 void interrupt_answers() {
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = 1; };
@@ -146,9 +146,9 @@ class Answerer {
     LineReader lines;
     if (lines.at_terminal()) {
       interrupt_answers();
-      std::fprintf(stderr, "%s; Ctrl-C stops an answer, /quit or Ctrl-D ends\n", commands().c_str());
+      std::fprintf(stderr, "%s; Ctrl-C stops an answer or drops a line, /quit or Ctrl-D ends\n", commands().c_str());
     }
-    while (const auto line = lines.next()) {
+    while (const auto line = lines.next(interrupted)) {
       if (line->empty()) continue;
       if (*line == "/quit") return;
       interrupted = 0;

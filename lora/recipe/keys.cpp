@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lora/recipe/fields.h"
+#include "lora/recipe/needless_keys.h"
 #include "models/base/did_you_mean.h"
 
 namespace lora {
@@ -93,6 +94,8 @@ KeyHint key_hint(const std::string& section, const std::string& key) {
   if (const auto found = synonyms.find(key); found != synonyms.end()) {
     return suggestion(split(found->second.path), section, found->second.note);
   }
+
+  if (const std::string reason = needless_reason(key); !reason.empty()) return {" (leave it out: " + reason + ")", ""};
 
   // Of names equally near, those of the section itself come first.
   std::vector<std::string> names = known_keys().at(section);

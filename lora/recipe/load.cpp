@@ -270,9 +270,11 @@ std::string value_problem(const std::string& path, const std::string& value) {
     problems.throw_any();
   } catch (const RecipeError& error) {
     const std::string text = error.what();
-    const size_t at = text.find(mark);
-    if (at == std::string::npos) return "";
-    return text.substr(at + mark.size(), text.find('\n', at) - at - mark.size());
+    for (size_t at = 0; (at = text.find(mark, at)) != std::string::npos;) {
+      at += mark.size();
+      const std::string problem = text.substr(at, text.find('\n', at) - at);
+      if (!problem.starts_with("missing key ")) return problem;
+    }
   }
   return "";
 }

@@ -98,8 +98,12 @@ TEST_CASE("a chat at a terminal has a prompt sign, and Ctrl-C does not end it") 
   Terminal chat(
       {"lora-generate", (quickstart() / "model").string(), "--chat", "--interactive", "--max-new-tokens", "4"}, 80);
   REQUIRE(chat.wait_for("> "));
+  chat.type("half a line");
+  REQUIRE(chat.wait_for("half a line"));
   chat.type("\x03");
-  chat.type("Where is Johan?\r");
+  REQUIRE(chat.wait_for("> "));
+  chat.type("Grüße aus 北京\r");
+  CHECK(chat.wait_for("Grüße aus 北京"));
   CHECK(chat.wait_for("written"));
   chat.type("/reset\r");
   CHECK(chat.wait_for("forgotten"));

@@ -118,6 +118,8 @@ num_train_epochs: 3.0
 lr_scheduler_type: constant_with_warmup
 report_to: [tensorboard, wandb]
 save_steps: 500
+quantization_bit: 4
+overwrite_output_dir: true
 )");
   INFO(text);
   const Recipe recipe = load_text(text);
@@ -134,7 +136,10 @@ save_steps: 500
   CHECK(recipe.training.checkpoint_every == 500);
   CHECK(recipe.training.batch_size == 8);
   CHECK(recipe.logging == std::vector<std::string>{"tensorboard"});
-  CHECK_THAT(text, Contains("max_samples: 1000") && Contains("do_train: true") && Contains("wandb"));
+  CHECK(recipe.model.quantization == "nf4");
+  CHECK_THAT(text, Contains("max_samples: 1000") && Contains("do_train: true") && Contains("wandb") &&
+                       Contains("overwrite_output_dir: true  (it is an option: lora-train --restart") &&
+                       Contains("What the file leaves unsaid is a default of lora-train"));
 }
 
 TEST_CASE("a file of TRL becomes a recipe, of the whole network where it does not ask for an adapter") {
@@ -182,6 +187,8 @@ TEST_CASE("a value is judged by itself") {
   CHECK_THAT(value_problem("training.learning_rate", "fast"), Contains("expected a number"));
   CHECK_THAT(value_problem("training.lr_schedule", "constant_with_warmup"), Contains("did you mean 'constant'?"));
   CHECK_THAT(value_problem("adapter.init", "x"), Contains("expected one of"));
+  CHECK(value_problem("model.dtype", "bfloat16").empty());  // model.path is missing, which is no fault of it
+  CHECK_THAT(value_problem("model.dtype", "int3"), Contains("int3"));
 }
 
 }  // namespace lora::test

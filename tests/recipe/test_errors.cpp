@@ -15,6 +15,9 @@ TEST_CASE("an unknown key is refused with the nearest one") {
       adapter("aplha: 4", "3: unknown key 'aplha' in 'adapter' (did you mean 'alpha'?)"),
       training("bath_size: 4", "3: unknown key 'bath_size' in 'training' (did you mean 'batch_size'?)"),
       training("xyzzy: 4", "3: unknown key 'xyzzy' in 'training'"),
+      training("logging_steps: 4",
+               "3: unknown key 'logging_steps' in 'training' (leave it out: every step is logged, to metrics.jsonl and "
+               "report.html)"),
       {10, "ouput_dir: x", "10:1: unknown key 'ouput_dir' (did you mean 'output_dir'?)"},
       {7, "    - {path: train.jsonl, frmat: text}",
        "7:27: unknown key 'frmat' in 'data.train.0' (did you mean 'format'?)"},
