@@ -2,6 +2,7 @@
 // The options of programs that answer: a base, and adapters on it.
 
 #include <string>
+#include <vector>
 
 #include "lora/app/source/adapted_base.h"
 #include "lora/cli/program.h"
@@ -23,9 +24,11 @@ inline void add_base_options(CLI::App& app, AdaptedBaseOptions& options, KvDtype
   add_ignore_option(app, options.ignored_options);
   app.add_option("--dtype", options.dtype, "auto: as the run was trained, else as config.json says")
       ->check(CLI::IsMember(dtype_names().known));
+  std::vector<std::string> quantizations = quantization_names().known;
+  quantizations.insert(quantizations.begin(), "auto");
   app.add_option("--quantization", options.quantization,
                  "The layers' projections in fewer bits; auto: as the run was trained, else none")
-      ->check(CLI::IsMember(with_rows({{"auto", "none"}, {}}, encodings()).known));
+      ->check(CLI::IsMember(quantizations));
   app.add_option_function<std::string>(
          "--kv-cache-dtype",
          [&kv_dtype](const std::string& name) { kv_dtype = name == "int8" ? KvDtype::kInt8 : KvDtype::kModel; },

@@ -27,8 +27,8 @@ struct AdaptedBase {
 };
 
 // A run or adapter as `model` becomes the first adapter, on its own base; a run that trained the whole network is a
-// model of its own. `auto` is then as the run's recipe says, else config.json's dtype and no quantization. Throws ModelError for what is not there or is a classifier, AdapterError for two adapters of one
-// name, or two that add tokens.
+// model of its own. `auto` is then as the run's recipe says, else config.json's dtype and no quantization. Throws
+// ModelError for what is not there or is a classifier, AdapterError for two adapters of one name, or two that add tokens.
 AdaptedBase load_adapted_base(const AdaptedBaseOptions& options);
 
 // Adds one more, from NAME=PATH or PATH; returns its name. Leaves the bare base active.

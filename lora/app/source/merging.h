@@ -20,7 +20,7 @@ struct BaseSource {
 
 // Writes `source` as `format` says (one of export_names()). On a quantized base a merged format is of the base
 // that `into` names, and the line for the person ends with the difference of its logits from the trained model's.
-// Meanwhile `shown` has a line of what is written, with `owner` in front, where it is one of several.
+// `shown` shows the file that is being written, behind `owner`: the run's name, where there are several runs.
 std::string write_export(const std::string& format, const ExportSource& source, const BaseSource& base, MergeInto into,
                          const std::filesystem::path& output, const Console& shown, const std::string& owner = "");
 

@@ -25,8 +25,8 @@ std::string host_name();
 std::string machine_name();
 // The instruction set that LibTorch's kernels take: "AVX512".
 std::string instruction_set();
-// What to warn of where LibTorch computes without the processor's vectors; empty: it does not. Its cpuinfo goes on where
-// memory runs out or the system's files are not there, and the slow kernels have other bits.
+// A warning where LibTorch does not use the processor's AVX2; else empty. Its cpuinfo fails without an error where memory
+// runs out or /proc and /sys cannot be read. The slow kernels give other bits.
 std::string slow_kernels();
 
 // The largest resident memory of this process so far, in bytes; of a GPU what tensors held there at the most.
