@@ -5,19 +5,6 @@
 #include "models/base/utf8.h"
 
 namespace lora {
-namespace {
-
-bool is_utf8(const std::string& text) {
-  for (size_t at = 0; at < text.size();) {
-    const size_t length = utf8_length(text, at);
-    if (length == 0) return false;
-    at += length;
-  }
-  return true;
-}
-
-}  // namespace
-
 bool CsvReader::ends_field(int c) const { return c == separator_ || c == '\n' || c == kEndOfInput; }
 
 void CsvReader::fail(int64_t line, const std::string& message) {

@@ -12,15 +12,6 @@
 namespace lora {
 namespace {
 
-bool is_whole_utf8(const std::string& text) {
-  for (size_t at = 0; at < text.size();) {
-    const size_t length = utf8_length(text, at);
-    if (length == 0) return false;
-    at += length;
-  }
-  return true;
-}
-
 // A letter that is a token, to decode others behind it.
 std::optional<int64_t> find_letter(const Tokenizer& tokenizer, int64_t count) {
   for (int64_t id = 0; id < count; ++id) {
@@ -40,7 +31,7 @@ std::vector<std::string> added_texts(const Tokenizer& tokenizer, int64_t count) 
     if (tokenizer.is_special(id)) continue;
     std::string piece = tokenizer.piece(id);
     if (piece.size() > std::numeric_limits<uint16_t>::max()) continue;
-    if (!is_whole_utf8(piece) || tokenizer.decode({*letter, id}) == before + piece) {
+    if (!is_utf8(piece) || tokenizer.decode({*letter, id}) == before + piece) {
       texts[static_cast<size_t>(id)] = std::move(piece);
     }
   }
@@ -106,7 +97,7 @@ TokenTexts::TokenTexts(const Tokenizer& tokenizer, int64_t rows)
   for (size_t i = 0; i < texts_.size(); ++i) {
     std::string& text = texts_[i];
     const auto id = static_cast<int64_t>(i);
-    if (!has_all_bytes_ && !is_whole_utf8(text)) text.clear();
+    if (!has_all_bytes_ && !is_utf8(text)) text.clear();
     if (text.empty()) continue;
     all.emplace_back(text, id);
     bool closes = false;

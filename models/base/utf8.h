@@ -10,6 +10,9 @@ namespace lora {
 // (Unicode 15, table 3-7: no overlong forms, no surrogates, nothing beyond U+10FFFF).
 size_t utf8_length(std::string_view text, size_t at);
 
+// Whether the whole text is such characters.
+bool is_utf8(std::string_view text);
+
 inline constexpr char32_t kInvalid = 0xFFFFFFFF;
 
 struct CodePoint {
