@@ -405,7 +405,9 @@ def json_answer_seeds():
                          ({"type": "object", "properties": {"a": {}}, "additionalProperties": {"type": "null"}}, '{"a":{},"é":null}'),
                          ({"$defs": {"node": node}, "$ref": "#/$defs/node"}, '{"next":{"next": null}}'),
                          ({"oneOf": [{"type": "object", "properties": {"k": {"const": i}}, "required": ["k"]} for i in (1, 2)]},
-                          '{"k":2}'), ({"allOf": [{"type": "null", "title": "t"}]}, "null")):
+                          '{"k":2}'), ({"allOf": [{"type": "null", "title": "t"}]}, "null"),
+                         ({"type": "array", "items": {"type": "number", "exclusiveMinimum": -2.5, "maximum": 1200}}, "[-2.25, 1199]"),
+                         ({"anyOf": [{"type": "integer", "minimum": 7}, {"exclusiveMaximum": 0}]}, "12")):
         yield as_json(schema) + b"\0" + text.encode()
 
 

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <deque>
 #include <map>
-#include <set>
 
+#include "lora/inference/json_grammar_passes.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
@@ -17,22 +17,13 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Kind = JsonNode::Kind;
 
-enum JsonType : unsigned {
-  kNull = 1,
-  kBoolean = 2,
-  kNumbers = 4,
-  kStrings = 8,
-  kObjects = 16,
-  kArrays = 32,
-  kAll = 63
-};
-
 const std::vector<std::string> kDescribing = {"title",      "description", "default",   "examples",
                                               "$comment",   "$schema",     "$defs",     "definitions",
                                               "deprecated", "readOnly",    "writeOnly", "discriminator"};
 const std::vector<std::string> kObjectKeys = {"properties", "required", "additionalProperties"};
 const std::vector<std::string> kArrayKeys = {"items", "minItems", "maxItems"};
 const std::vector<std::string> kStringKeys = {"minLength", "maxLength"};
+const std::vector<std::string> kNumberKeys = {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"};
 const std::vector<std::string> kValueKeys = {"enum", "const"};
 const std::vector<std::string> kWholeKeys = {"anyOf", "oneOf", "allOf", "$ref"};  // stand alone
 
@@ -47,24 +38,6 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 // The place of a part of a schema, for errors: not longer than a person reads.
 std::string below(const std::string& path, const std::string& part) {
   return path.size() > 200 ? path : path + "/" + part.substr(0, 60);
-}
-
-unsigned type_of(const std::string& text) {
-  switch (text[0]) {
-    case 'n':
-      return kNull;
-    case 't':
-    case 'f':
-      return kBoolean;
-    case '"':
-      return kStrings;
-    case '{':
-      return kObjects;
-    case '[':
-      return kArrays;
-    default:
-      return kNumbers;
-  }
 }
 
 bool is_of(const Json& value, const std::string& type) {
@@ -100,9 +73,10 @@ class SchemaReader {
       JsonNode node = read_schema(resolved(pointer, pointer), pointer);
       nodes_[targets_.at(pointer)] = std::move(node);
     }
-    flatten_choices();
-    measure_heights();
-    for (const auto& [path, alternatives] : one_of_) expect_exclusive(path, alternatives);
+    flatten_choices(nodes_);
+    measure_heights(nodes_);
+    JsonExclusion exclusion(nodes_);
+    for (const auto& [path, alternatives] : one_of_) expect_exclusive(exclusion, path, alternatives);
     if (nodes_[0].height > kMostJsonLevels) {
       fail("#", "found no value of at most " + std::to_string(kMostJsonLevels) +
                     " levels that keeps to it; does it contain itself without an end?");
@@ -118,11 +92,6 @@ class SchemaReader {
     }
     nodes_.push_back(std::move(node));
     return nodes_.size() - 1;
-  }
-
-  static void count(size_t& so_far, size_t more, size_t most, const char* what) {
-    if ((so_far += more) <= most) return;
-    throw RecipeError("schema: found more than " + std::to_string(most) + " " + what + ", expected at most so many");
   }
 
   JsonNode any_object() {
@@ -231,7 +200,8 @@ class SchemaReader {
 
   static void expect_known(const Json& schema, const std::string& path) {
     std::vector<std::string> known = {"type"};
-    for (const auto* keys : {&kDescribing, &kObjectKeys, &kArrayKeys, &kStringKeys, &kValueKeys, &kWholeKeys}) {
+    for (const auto* keys :
+         {&kDescribing, &kObjectKeys, &kArrayKeys, &kStringKeys, &kNumberKeys, &kValueKeys, &kWholeKeys}) {
       known.insert(known.end(), keys->begin(), keys->end());
     }
     for (const auto& item : schema.items()) {
@@ -285,8 +255,8 @@ class SchemaReader {
       if (schema.contains("const") && value != schema["const"]) continue;
       texts.push_back(value.dump());
       found |= type_of(texts.back());
-      count(texts_, 1, kMostJsonTexts, "values");
-      count(text_bytes_, texts.back().size(), kMostJsonTextBytes, "bytes of names and values");
+      count_of_schema(texts_, 1, kMostJsonTexts, "values");
+      count_of_schema(text_bytes_, texts.back().size(), kMostJsonTextBytes, "bytes of names and values");
     }
     if (texts.empty()) fail(path, "no value keeps to 'type', 'enum' and 'const' together");
     return texts_node(std::move(texts), found);
@@ -318,6 +288,7 @@ class SchemaReader {
     imply(kObjectKeys, "object");
     imply(kArrayKeys, "array");
     imply(kStringKeys, "string");
+    imply(kNumberKeys, "number");
     return names;
   }
 
@@ -336,8 +307,31 @@ class SchemaReader {
       read_bounds(schema, "minLength", "maxLength", node, path);
       return node;
     }
+    return read_number(schema, type == "integer", path);
+  }
+
+  static JsonNode read_number(const Json& schema, bool is_integer, const std::string& path) {
     JsonNode node = leaf(Kind::kNumber, kNumbers);
-    node.is_integer = type == "integer";
+    node.is_integer = is_integer;
+    double least = -std::numeric_limits<double>::infinity(), most = -least;
+    bool is_bounded = false;
+    for (const std::string& key : kNumberKeys) {
+      const auto found = schema.find(key);
+      if (found == schema.end()) continue;
+      if (!found->is_number()) fail(path, "'" + key + "' is no number");
+      is_bounded = true;
+      const double bound = found->get<double>();
+      if (key == "minimum") least = std::max(least, bound);
+      if (key == "exclusiveMinimum") least = std::max(least, std::nextafter(bound, HUGE_VAL));
+      if (key == "maximum") most = std::min(most, bound);
+      if (key == "exclusiveMaximum") most = std::min(most, std::nextafter(bound, -HUGE_VAL));
+    }
+    if (!is_bounded) return node;
+    node.range = DecimalRange(least, most, is_integer);
+    if (node.range->is_empty()) {
+      fail(path, "no number of at most " + std::to_string(kMostDecimalDigits) +
+                     " digits before the point and behind it is within its bounds");
+    }
     return node;
   }
 
@@ -360,8 +354,8 @@ class SchemaReader {
   JsonNode read_object(const Json& schema, const std::string& path) {
     JsonNode node = leaf(Kind::kObject, kObjects);
     const auto add_property = [&](const std::string& name, size_t value) {
-      count(properties_, 1, kMostJsonProperties, "properties");
-      count(text_bytes_, name.size(), kMostJsonTextBytes, "bytes of names and values");
+      count_of_schema(properties_, 1, kMostJsonProperties, "properties");
+      count_of_schema(text_bytes_, name.size(), kMostJsonTextBytes, "bytes of names and values");
       node.properties.push_back({Json(name).dump(), value, false});
     };
     std::map<std::string, size_t> places;
@@ -405,125 +399,16 @@ class SchemaReader {
     return node;
   }
 
-  // Afterwards no choice is among the alternatives of another.
-  void flatten_choices() {
-    std::vector<size_t> seen(nodes_.size(), nodes_.size());
-    std::vector<std::vector<size_t>> flat(nodes_.size());
-    for (size_t i = 0; i < nodes_.size(); ++i) {
-      if (nodes_[i].kind != Kind::kChoice) continue;
-      std::vector<size_t> open = {i};
-      seen[i] = i;
-      while (!open.empty()) {
-        const size_t one = open.back();
-        open.pop_back();
-        if (nodes_[one].kind != Kind::kChoice) {
-          flat[i].push_back(one);
-          continue;
-        }
-        for (auto next = nodes_[one].alternatives.rbegin(); next != nodes_[one].alternatives.rend(); ++next) {
-          if (std::exchange(seen[*next], i) != i) open.push_back(*next);
-        }
-      }
-      if (flat[i].size() > kMostJsonAlternatives) {
-        throw RecipeError("schema: found a place with " + std::to_string(flat[i].size()) +
-                          " alternatives, expected at most " + std::to_string(kMostJsonAlternatives));
-      }
-      count(alternatives_, flat[i].size(), kMostJsonNodes, "alternatives in all");
-    }
-    for (size_t i = 0; i < nodes_.size(); ++i) {
-      if (nodes_[i].kind == Kind::kChoice) nodes_[i].alternatives = std::move(flat[i]);
-    }
-  }
-
-  // A height above kMostJsonLevels stands for a value that cannot be.
-  void measure_heights() {
-    for (JsonNode& node : nodes_) node.height = kMostJsonLevels + 1;
-    for (bool changed = true; std::exchange(changed, false);) {
-      for (JsonNode& node : nodes_) {
-        const int height = std::min(height_of(node), kMostJsonLevels + 1);
-        changed |= height != node.height;
-        node.height = height;
-      }
-    }
-  }
-
-  int height_of(const JsonNode& node) const {
-    int height = 0;
-    switch (node.kind) {
-      case Kind::kArray:
-        return node.least > 0 ? 1 + nodes_[*node.others].height : 1;
-      case Kind::kObject:
-        for (const JsonProperty& one : node.properties) {
-          if (one.required) height = std::max(height, nodes_[one.value].height);
-        }
-        return 1 + height;
-      case Kind::kChoice:
-        height = kMostJsonLevels + 1;
-        for (const size_t one : node.alternatives) height = std::min(height, nodes_[one].height);
-        return height;
-      default:
-        return 0;
-    }
-  }
-
-  std::vector<size_t> leaves(size_t node) const {
-    return nodes_[node].kind == Kind::kChoice ? nodes_[node].alternatives : std::vector<size_t>{node};
-  }
-
-  void expect_exclusive(const std::string& path, const std::vector<size_t>& alternatives) {
+  static void expect_exclusive(JsonExclusion& exclusion, const std::string& path,
+                               const std::vector<size_t>& alternatives) {
     for (size_t i = 0; i < alternatives.size(); ++i) {
       for (size_t j = i + 1; j < alternatives.size(); ++j) {
-        if (exclude(alternatives[i], alternatives[j], /*within=*/true)) continue;
+        if (exclusion.exclude(alternatives[i], alternatives[j])) continue;
         fail(path, "'oneOf': a value may keep to both its schemas " + std::to_string(i + 1) + " and " +
                        std::to_string(j + 1) +
                        "; expected types that differ or a required property that does, or 'anyOf'");
       }
     }
-  }
-
-  // Whether no value keeps to both. `within`: compare the properties of objects too.
-  bool exclude(size_t a, size_t b, bool within) {
-    for (const size_t x : leaves(a)) {
-      for (const size_t y : leaves(b)) {
-        count(comparisons_, 1, kMostJsonComparisons, "comparisons of the schemas of 'oneOf'");
-        if ((nodes_[x].types & nodes_[y].types) != 0 && !leaves_exclude(nodes_[x], nodes_[y], within)) return false;
-      }
-    }
-    return true;
-  }
-
-  bool leaves_exclude(const JsonNode& a, const JsonNode& b, bool within) {
-    if (a.kind == Kind::kTexts && b.kind == Kind::kTexts) {
-      count(comparisons_, a.texts.size() + b.texts.size(), kMostJsonComparisons,
-            "comparisons of the schemas of 'oneOf'");
-      const std::set<std::string> values = canonical(a.texts), others = canonical(b.texts);
-      return std::ranges::none_of(values, [&](const std::string& value) { return others.contains(value); });
-    }
-    // Both are objects and nothing else.
-    if (!within || a.types != kObjects || b.types != kObjects || a.kind != b.kind) return false;
-    const auto is_before = [](const JsonProperty& property, const std::string& key) { return property.key < key; };
-    return std::ranges::any_of(a.properties, [&](const JsonProperty& one) {
-      if (!one.required) return false;
-      const auto other =
-          std::lower_bound(b.by_key.begin(), b.by_key.end(), one.key,
-                           [&](size_t i, const std::string& key) { return is_before(b.properties[i], key); });
-      return other != b.by_key.end() && b.properties[*other].key == one.key && b.properties[*other].required &&
-             exclude(one.value, b.properties[*other].value, /*within=*/false);
-    });
-  }
-
-  // 1 and 1.0 are one value. Arrays and objects, within which such numbers may be, are taken for one.
-  static std::set<std::string> canonical(const std::vector<std::string>& texts) {
-    std::set<std::string> values;
-    for (const std::string& text : texts) {
-      const unsigned type = type_of(text);
-      if (type == kObjects || type == kArrays) {
-        values.insert("[{");
-      } else {
-        values.insert(type == kNumbers ? Json(parse_json<Json>(text).get<double>()).dump() : text);
-      }
-    }
-    return values;
   }
 
   const Json& schema_;
@@ -532,7 +417,7 @@ class SchemaReader {
   std::deque<std::string> open_;  // targets that are not read yet
   std::optional<size_t> any_;
   std::vector<std::pair<std::string, std::vector<size_t>>> one_of_;
-  size_t texts_ = 0, text_bytes_ = 0, properties_ = 0, alternatives_ = 0, comparisons_ = 0;
+  size_t texts_ = 0, text_bytes_ = 0, properties_ = 0;
 };
 
 }  // namespace

@@ -4,10 +4,11 @@
 //
 //   - properties come in the schema's order, additional ones after them;
 //   - additional properties come only where the schema has no properties, or `additionalProperties` asks for them;
-//   - a keyword without `type` is about a value of its own type.
+//   - a keyword without `type` is about a value of its own type;
+//   - a number with bounds has no exponent.
 //
 // Keywords: type, enum, const, properties, required, additionalProperties, items, minItems, maxItems, minLength,
-// maxLength, anyOf, oneOf (of alternatives that exclude each other), allOf of one schema, $ref within the schema,
+// maxLength, minimum, maximum, exclusiveMinimum, exclusiveMaximum, anyOf, oneOf (of alternatives that exclude each other), allOf of one schema, $ref within the schema,
 // $defs. Those that only describe (title, description, default, …) mean nothing here. Any other is refused.
 
 #include <cstdint>
@@ -16,6 +17,8 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "lora/inference/decimal_range.h"
 
 namespace lora {
 
@@ -41,6 +44,7 @@ struct JsonNode {
   int64_t least = 0,
           most = std::numeric_limits<int64_t>::max();  // kString: characters; kArray: items; kObject: see JsonNames
   bool is_integer = false;                             // kNumber
+  std::optional<DecimalRange> range;                   // kNumber: its bounds
   std::vector<JsonProperty> properties;                // kObject
   std::vector<size_t> by_key;                          // kObject: its properties, sorted by key
   std::vector<size_t>

@@ -13,7 +13,7 @@ using Kind = JsonNode::Kind;
 using Stand = JsonPlace::Stand;
 using At = JsonCharacter;
 
-constexpr int64_t kMostWholeDigits = 15, kMostFractionDigits = 15, kMostExponentDigits = 2;
+constexpr int64_t kMostExponentDigits = 2;
 
 // The parts of a number.
 enum NumberPart : uint8_t { kSign, kMinus, kZero, kDigits, kPoint, kFraction, kE, kExponentSign, kExponent };
@@ -33,6 +33,8 @@ uint64_t hash_of(const JsonPlace& place) {
   mix(hash, static_cast<uint64_t>(place.low) << 32 | place.high);
   mix(hash, static_cast<uint64_t>(place.at) << 32 | static_cast<uint64_t>(place.level));
   mix(hash, static_cast<uint64_t>(place.count));
+  mix(hash, static_cast<uint64_t>(place.decimal.whole));
+  mix(hash, static_cast<uint64_t>(place.decimal.fraction));
   mix(hash, place.around ? place.around->hash : 0);
   for (const JsonNames* one = place.names.get(); one; one = one->before.get())
     mix(hash, std::hash<std::string>()(one->name));
@@ -50,7 +52,7 @@ bool is_same(const JsonPlace* a, const JsonPlace* b) {
   for (; a != b; a = a->around.get(), b = b->around.get()) {
     if (!a || !b || a->hash != b->hash) return false;
     const auto values = [](const JsonPlace& p) {
-      return std::tuple(p.node, p.stand, p.character, p.number, p.level, p.low, p.high, p.at, p.count);
+      return std::tuple(p.node, p.stand, p.character, p.number, p.decimal, p.level, p.low, p.high, p.at, p.count);
     };
     if (values(*a) != values(*b) || !same_names(a->names.get(), b->names.get())) return false;
   }
@@ -228,6 +230,7 @@ void JsonSteps::in_string(JsonPlace place, unsigned char byte, JsonPlaces& to) c
 }
 
 void JsonSteps::in_number(JsonPlace place, unsigned char byte, JsonPlaces& to) const {
+  if (place.node->range) return in_bounded_number(std::move(place), byte, to);
   const auto go = [&](NumberPart part, int64_t most) {
     place.count = part == place.number ? place.count + 1 : 1;
     if (place.count > most) return false;
@@ -243,13 +246,13 @@ void JsonSteps::in_number(JsonPlace place, unsigned char byte, JsonPlaces& to) c
       if (byte == '-' && place.number == kSign) {
         taken = go(kMinus, 1);
       } else if (is_digit(byte)) {
-        taken = go(byte == '0' ? kZero : kDigits, kMostWholeDigits);
+        taken = go(byte == '0' ? kZero : kDigits, kMostDecimalDigits);
       }
       break;
     case kZero:
     case kDigits:
       if (is_digit(byte) && place.number == kDigits) {
-        taken = go(kDigits, kMostWholeDigits);
+        taken = go(kDigits, kMostDecimalDigits);
       } else if (byte == '.' && !whole) {
         taken = go(kPoint, 1);
       } else if (begins_exponent) {
@@ -259,7 +262,7 @@ void JsonSteps::in_number(JsonPlace place, unsigned char byte, JsonPlaces& to) c
     case kPoint:
     case kFraction:
       if (is_digit(byte)) {
-        taken = go(kFraction, kMostFractionDigits);
+        taken = go(kFraction, kMostDecimalDigits);
       } else if (begins_exponent && place.number == kFraction) {
         taken = go(kE, 1);
       }
@@ -277,9 +280,36 @@ void JsonSteps::in_number(JsonPlace place, unsigned char byte, JsonPlaces& to) c
   const bool is_number =
       place.number == kZero || place.number == kDigits || place.number == kFraction || place.number == kExponent;
   if (is_number) leave(place, to);
-  const bool is_full = place.number == kExponent ? place.count == kMostExponentDigits
-                                                 : whole && (place.number == kZero || place.count == kMostWholeDigits);
+  const bool is_full = place.number == kExponent
+                           ? place.count == kMostExponentDigits
+                           : whole && (place.number == kZero || place.count == kMostDecimalDigits);
   if (!is_full) put(std::move(place), to);
+}
+
+void JsonSteps::in_bounded_number(JsonPlace place, unsigned char byte, JsonPlaces& to) const {
+  const DecimalRange& range = *place.node->range;
+  DecimalStart& number = place.decimal;
+  const auto is_behind_point = [&] { return place.number == kPoint || place.number == kFraction; };
+  const bool is_zero = number.whole_digits > 0 && number.whole == 0;
+  if (byte == '-' && place.number == kSign) {
+    place.number = kMinus;
+    number.is_negative = true;
+  } else if (byte == '.' && place.number == kDigits) {
+    place.number = kPoint;
+  } else if (is_digit(byte) && is_behind_point() && number.fraction_digits < kMostDecimalDigits) {
+    place.number = kFraction;
+    number.take_fraction(byte - '0');
+  } else if (is_digit(byte) && !is_behind_point() && !is_zero && number.whole_digits < kMostDecimalDigits) {
+    place.number = kDigits;
+    number.take_whole(byte - '0');
+  } else {
+    return;
+  }
+  const bool is_number = place.number == kDigits || place.number == kFraction;
+  if (is_number && range.contains(number)) leave(place, to);
+  const bool goes_on =
+      (!is_behind_point() && range.more_whole(number)) || (place.number != kMinus && range.more_fraction(number));
+  if (goes_on) put(std::move(place), to);
 }
 
 void JsonSteps::in_array(const JsonPlace& from, unsigned char byte, JsonPlaces& to) const {

@@ -3,7 +3,7 @@
 // with the arrays and objects around it. A text that is taken can always go on to a whole value.
 //
 // A space may follow a comma and a colon; there is no other white space. Numbers have at most 15 digits before the
-// point and after it, and two in the exponent, so that any reader takes them. Names of additional properties have at
+// point and after it, and two in the exponent, so that any reader takes them; with bounds they have no exponent. Names of additional properties have at
 // most 64 characters (one more than the longest name, where the object has longer ones) and no escapes, differ from the
 // others, and are at most 256 in an object. Escapes are no surrogates.
 
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "lora/inference/decimal_range.h"
 #include "lora/inference/json_grammar.h"
 
 namespace lora {
@@ -71,6 +72,7 @@ struct JsonPlace {
   Stand stand = Stand::kWhole;
   JsonCharacter character = JsonCharacter::kNone;
   uint8_t number = 0;                  // the part of a number
+  DecimalStart decimal;                // a number with bounds, as far as it is written
   int16_t level = 0;                   // arrays and objects around it
   uint32_t low = 0, high = 0, at = 0;  // texts or keys that begin like what is written, and how much that is
   int64_t count = 0;                   // characters, digits, items; of an object, the first property that may come next
@@ -97,6 +99,7 @@ class JsonSteps {
   void in_text(JsonPlace place, unsigned char byte, JsonPlaces& to) const;
   void in_string(JsonPlace place, unsigned char byte, JsonPlaces& to) const;
   void in_number(JsonPlace place, unsigned char byte, JsonPlaces& to) const;
+  void in_bounded_number(JsonPlace place, unsigned char byte, JsonPlaces& to) const;
   void in_array(const JsonPlace& from, unsigned char byte, JsonPlaces& to) const;
   void in_object(const JsonPlace& from, unsigned char byte, JsonPlaces& to) const;
   void in_key(JsonPlace place, unsigned char byte, JsonPlaces& to) const;

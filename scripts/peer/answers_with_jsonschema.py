@@ -11,12 +11,13 @@ import jsonschema
 
 import common
 
-PERSON = {"type": "object", "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 8}, "age": {"type": "integer"},
+PERSON = {"type": "object", "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 8}, "age": {"type": "integer", "minimum": 1, "maximum": 120},
           "tags": {"type": "array", "items": {"enum": ["a", "ä", "日本"]}, "maxItems": 3}}, "required": ["name", "age"],
           "additionalProperties": False}
 SCHEMAS = [
     {"type": "object"},
     PERSON,
+    {"type": "array", "items": {"type": "number", "exclusiveMinimum": -0.25, "maximum": 12.5}, "minItems": 1, "maxItems": 4},
     {"type": "array", "items": {"type": ["number", "null", "boolean"]}, "minItems": 1, "maxItems": 4},
     {"anyOf": [{"type": "string", "maxLength": 5}, PERSON, {"type": "integer"}]},
     {"oneOf": [{"type": "object", "properties": {"kind": {"const": kind}, "value": {"type": type_}}, "required": ["kind", "value"],

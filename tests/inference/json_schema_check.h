@@ -40,6 +40,11 @@ inline bool keeps_to(const nlohmann::json& schema, const nlohmann::json& value, 
     const auto length = static_cast<double>(characters(value.get<std::string>()));
     if (length < number("minLength", 0) || length > number("maxLength", 1e18)) return false;
   }
+  if (value.is_number()) {
+    const double x = value.get<double>();
+    if (x < number("minimum", -1e300) || x > number("maximum", 1e300)) return false;
+    if (x <= number("exclusiveMinimum", -1e300) || x >= number("exclusiveMaximum", 1e300)) return false;
+  }
   if (value.is_array()) {
     const auto length = static_cast<double>(value.size());
     if (length < number("minItems", 0) || length > number("maxItems", 1e18)) return false;
