@@ -97,8 +97,8 @@ struct Int8Rows {
   static float Step(const RowWeight& w, size_t output) { return w.scales[output]; }
 };
 
-// Of high and low parts of NF4's levels, which Prepare stores before they are loaded; their scales multiply the sums of each block. The products of low parts with each
-// other are left out: they are below 16 bits.
+// Of high and low parts of NF4's levels, which Prepare stores before they are loaded; their scales multiply the sums of
+// each block. The products of low parts with each other are left out: they are below 16 bits.
 struct Nf4Rows {
   const uint8_t* at;
   const float* scales;
