@@ -41,7 +41,7 @@ const std::vector<Needless>& needless_keys() {
       {"lora-train sees to it by itself",
        {"strict", "do_train", "do_eval", "tf32", "local_files_only", "pure_bf16", "bfloat16", "upcast_layernorm",
         "per_device_eval_batch_size", "eval_batch_size", "save_safetensors", "use_peft", "save_only_model",
-        "bnb_4bit_compute_dtype", "bnb_4bit_quant_type", "double_quantization"}},
+        "bnb_4bit_compute_dtype", "bnb_4bit_quant_type"}},
   };
   return table;
 }
