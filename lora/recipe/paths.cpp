@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lora/data/chat_template.h"
+#include "lora/recipe/starting.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 #include "models/network/model_directory.h"
@@ -68,6 +69,16 @@ std::string maker_of(const std::string& path) {
 
 std::string beside(const fs::path& directory, const std::string& path) { return whole_path(directory / path); }
 
+// For the model of a recipe to start from.
+std::string download_hint(const std::string& path) {
+  try {
+    const std::string command = download_command(starting_recipes_directory(), path);
+    return command.empty() ? "" : "; nothing is downloaded here: run " + command;
+  } catch (const Error&) {  // a program without its recipes
+    return "";
+  }
+}
+
 // " (did you mean 'train.jsonl'?)": the nearest name in the folder of a path that is not there.
 std::string nearest_in_folder(const fs::path& path) {
   constexpr size_t kMostNames = 1000;
@@ -94,6 +105,7 @@ std::optional<Error> missing(const std::string& key, const std::string& path, Pa
                      : is_pattern(path)                                     ? "no file matches this pattern"
                                                                             : "no such file";
   if (const std::string made = maker_of(path); !made.empty()) hint = made;
+  if (hint.empty() && kind == PathKind::kModel) hint = download_hint(path);
   if (hint.empty() && kind == PathKind::kModel) hint = hub_hint(path, "");
   if (hint.empty() && kind == PathKind::kData) hint = hub_hint(path, "--repo-type dataset ");
   const std::string message = place + ": " + path + ": " + what + hint + "; looked for " + tried + " (" + key + ")";

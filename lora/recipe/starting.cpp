@@ -55,6 +55,17 @@ std::vector<StartingRecipe> starting_recipes(const fs::path& directory) {
   return recipes;
 }
 
+std::string download_command(const fs::path& directory, const std::string& model_path) {
+  const std::string begin = "hf download ", end = " --local-dir " + model_path + "\n";
+  for (const StartingRecipe& recipe : starting_recipes(directory)) {
+    const std::string text = read_stored_file(directory / (recipe.name + ".yaml"));
+    const size_t to = text.find(end), from = text.rfind(begin, to);
+    if (to == std::string::npos || from == std::string::npos) continue;
+    return text.substr(from, to - from) + end.substr(0, end.size() - 1);
+  }
+  return "";
+}
+
 std::string starting_recipe(const fs::path& directory, const std::string& name) {
   std::vector<std::string> names;
   for (const StartingRecipe& recipe : starting_recipes(directory)) names.push_back(recipe.name);

@@ -19,6 +19,10 @@ std::filesystem::path starting_recipes_directory();
 // Those of a directory, by name.
 std::vector<StartingRecipe> starting_recipes(const std::filesystem::path& directory);
 
+// How to download a model to where these recipes read it, as a comment of theirs has it: "hf download Qwen/Qwen3-4B
+// --local-dir models/Qwen3-4B"; empty for a path that no comment has.
+std::string download_command(const std::filesystem::path& directory, const std::string& model_path);
+
 // The recipe's text as a file anywhere else needs it: the schema and the quickstart's files are named by their whole
 // paths. Throws RecipeError, with the nearest name, where there is none of that name.
 std::string starting_recipe(const std::filesystem::path& directory, const std::string& name);

@@ -73,6 +73,8 @@ std::string hub_hint(const std::string& path, const std::string& options) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
            c == '.' || c == '/';
   };
+  // What folders are called, and owners on the Hub are not.
+  static constexpr std::array kFolders = {"models", "model", "data", "datasets", "runs", "checkpoints", "outputs"};
   static constexpr std::array kFiles = {".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz", ".zst", ".txt", ".yaml"};
   const fs::path whole = path;
   const size_t slash = path.find('/');
@@ -80,6 +82,7 @@ std::string hub_hint(const std::string& path, const std::string& options) {
   const bool is_name = !path.empty() && path[0] != '.' && path[0] != '/' && path.back() != '/' &&
                        std::ranges::count(path, '/') <= 1 && std::ranges::all_of(path, is_of_name) &&
                        std::ranges::count(kFiles, whole.extension().string()) == 0 &&
+                       std::ranges::count(kFolders, path.substr(0, slash)) == 0 &&
                        (slash == std::string::npos || !fs::exists(path.substr(0, slash), error));
   if (!is_name) return "";
   return "; nothing is downloaded here: for a name on the Hugging Face Hub, run hf download " + options + path +

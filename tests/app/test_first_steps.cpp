@@ -70,8 +70,13 @@ TEST_CASE("paths that lead nowhere are all in one answer, before anything is rea
   const Outcome both = run({"lora-train", recipe, "model.path=TinyLlama/TinyLlama-1.1B"});
   CHECK(both.exit_code == 3);  // of the first, by line; overrides follow
   CHECK_THAT(both.err, Contains("hf download TinyLlama/TinyLlama-1.1B --local-dir DIR") && Contains(missing[0]));
-  write_bytes(directory / "model.gguf", std::string("GGUF\x03\0\0\0", 8));
   write_bytes(directory / "rows.jsonl", counting_rows(12));
+  // The model of a recipe to start from, which no hub has by the name of its folder.
+  check_refused(
+      {"lora-train", recipe, "model.path=models/Qwen3-4B"}, 4,
+      {"; nothing is downloaded here: run hf download Qwen/Qwen3-4B --local-dir models/Qwen3-4B; looked for "});
+  CHECK_THAT(run({"lora-train", recipe, "model.path=models/mine"}).err, !Contains("hf download"));
+  write_bytes(directory / "model.gguf", std::string("GGUF\x03\0\0\0", 8));
   check_refused({"lora-train", recipe, "model.path=" + (directory / "model.gguf").string()}, 4,
                 {"is a GGUF file of llama.cpp; expected the directory of a model"});
   fs::create_directory(directory / "gpt2");

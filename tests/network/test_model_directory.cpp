@@ -29,7 +29,8 @@ TEST_CASE("a model's path that leads nowhere is named with the absolute path, an
   CHECK(hub_hint("tatsu-lab/alpaca", "--repo-type dataset ") ==
         "; nothing is downloaded here: for a name on the Hugging Face Hub, run hf download --repo-type dataset "
         "tatsu-lab/alpaca --local-dir DIR, and give DIR");
-  for (const char* path : {"", "./a", "/a/b", "a/b/c", "a b", "train.jsonl", "data/train.csv", "a/"}) {
+  for (const char* path :
+       {"", "./a", "/a/b", "a/b/c", "a b", "train.jsonl", "data/train.csv", "a/", "models/Qwen3-4B"}) {
     CHECK(hub_hint(path, "").empty());
   }
 }

@@ -275,6 +275,18 @@ TEST_CASE("A value that the schema refuses is refused when the recipe is read, a
   compare_verdicts(1);
 }
 
+TEST_CASE("A recipe to start from tells how its model is downloaded") {
+  const std::filesystem::path recipes = source_dir() / "recipes";
+  CHECK(download_command(recipes, "models/Qwen3-4B") == "hf download Qwen/Qwen3-4B --local-dir models/Qwen3-4B");
+  CHECK(download_command(recipes, "models/Qwen3").empty());
+  for (const StartingRecipe& recipe : starting_recipes(recipes)) {
+    CAPTURE(recipe.name);
+    const json model = read_recipe_file(recipes / (recipe.name + ".yaml")).at("model");
+    if (!model.at("path").get<std::string>().starts_with("models/")) continue;
+    CHECK_THAT(download_command(recipes, model.at("path")), Catch::Matchers::StartsWith("hf download "));
+  }
+}
+
 TEST_CASE("A recipe to start from can be written anywhere") {
   const std::filesystem::path recipes = source_dir() / "recipes";
   const std::string text = starting_recipe(recipes, "quickstart");
