@@ -13,7 +13,7 @@
 namespace lora {
 
 // MODEL, --adapter, --ignore-option, --dtype, --quantization, --kv-cache-dtype and --threads.
-inline void add_base_options(CLI::App& app, AdaptedBaseOptions& options, KvDtype& kv_dtype, int64_t& threads) {
+inline void add_base_options(Program& app, AdaptedBaseOptions& options, KvDtype& kv_dtype, int64_t& threads) {
   app.add_option("MODEL", options.model,
                  "A Hugging Face model directory; or a run or a PEFT adapter directory, whose base is found by itself")
       ->required();

@@ -7,6 +7,7 @@
 #include "lora/app/data/data_preview.h"
 #include "lora/app/data/data_study.h"
 #include "lora/app/source/trained_model.h"
+#include "lora/cli/override_keys.h"
 #include "lora/cli/program.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
@@ -98,10 +99,12 @@ int main(int argc, char** argv) {
                     "lora-data");
   app.require_subcommand(1);
   lora::Options options;
+  app.offers["OVERRIDES"] = lora::offer_override_keys;
   const auto add = [&](const char* name, const char* what) {
     CLI::App* command = app.add_subcommand(name, what);
     command->add_option("RECIPE", options.recipe, "The recipe, a YAML file")->required();
-    command->add_option("OVERRIDES", options.overrides, "key.path=value, in place of what the recipe says");
+    command->add_option("OVERRIDES", options.overrides, "key.path=value, in place of what the recipe says")
+        ->type_name("KEY=VALUE");
     return command;
   };
   CLI::App* report = add("report", "What the data are and what cleaning finds, as text and as one HTML page");

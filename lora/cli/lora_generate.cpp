@@ -15,6 +15,7 @@
 #include "lora/cli/base_options.h"
 #include "lora/cli/line_reader.h"
 #include "lora/cli/program.h"
+#include "lora/data/chat_template.h"
 #include "lora/data/sample.h"
 #include "lora/data/spelled_tokens.h"
 #include "lora/inference/conversation.h"
@@ -293,6 +294,7 @@ int main(int argc, char** argv) {
                             "Prompts are a user's words, by the model's chat template; with --interactive all that was "
                             "said counts, and /reset forgets it");
   app.add_option("--system", options.system, "What the system says at the beginning of a chat")->needs(chat);
+  app.offers["--template"] = [] { return lora::Offer{lora::template_names().known, /*files=*/true}; };
   app.add_option("--template", options.chat_template,
                  "The chat's template as in a recipe's data.template: auto, a name, a .jinja file or a template; else "
                  "the one that the adapter's run was trained with")

@@ -6,6 +6,7 @@
 #include "lora/app/training/machine.h"
 #include "lora/cli/base_options.h"
 #include "lora/cli/program.h"
+#include "lora/data/chat_template.h"
 #include "lora/log/log.h"
 #include "lora/serving/access_rules.h"
 #include "lora/serving/http_server.h"
@@ -104,6 +105,7 @@ int main(int argc, char** argv) {
   app.add_option("--adapters-from", options.service.adapters,
                  "Requests may load adapters from below this directory (/v1/load_lora_adapter), and unload them")
       ->check(CLI::ExistingDirectory);
+  app.offers["--template"] = [] { return lora::Offer{lora::template_names().known, /*files=*/true}; };
   app.add_option("--template", options.chat_template,
                  "The chat template as in a recipe's data.template; else each adapter's and the model's own");
   app.add_option("--context", options.service.context, "Tokens of prompt and answer at most; 0: the model's positions")

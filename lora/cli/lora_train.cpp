@@ -17,6 +17,7 @@
 #include "lora/app/training/run_report.h"
 #include "lora/app/training/signals.h"
 #include "lora/app/training/start_notes.h"
+#include "lora/cli/override_keys.h"
 #include "lora/cli/program.h"
 #include "lora/distributed/team.h"
 #include "lora/log/log.h"
@@ -206,6 +207,15 @@ int list_recipes() {
   return 0;
 }
 
+Offer offer_recipe_names() {
+  Offer offer;
+  try {
+    for (const auto& recipe : starting_recipes(starting_recipes_directory())) offer.words.push_back(recipe.name);
+  } catch (const RecipeError&) {  // a program that is built far from them offers none
+  }
+  return offer;
+}
+
 // `path`: where it is written; empty: NAME.yaml here.
 int write_new_recipe(const std::string& name, const std::string& path) {
   const std::filesystem::path file = path.empty() ? name + ".yaml" : path;
@@ -227,7 +237,9 @@ int main(int argc, char** argv) {
   std::vector<std::string> overrides;
   lora::RunOptions options;
   app.add_option("RECIPE", recipe, "The recipe, a YAML file");
-  app.add_option("OVERRIDES", overrides, "key.path=value, in place of what the recipe says; value is YAML");
+  app.add_option("OVERRIDES", overrides, "key.path=value, in place of what the recipe says; value is YAML")
+      ->type_name("KEY=VALUE");
+  app.offers["OVERRIDES"] = lora::offer_override_keys;
   bool resume = false, restart = false;
   app.add_flag("--resume", resume, "Continue from the newest whole checkpoint in output_dir; anew where there is none");
   app.add_flag("--restart", restart,
@@ -241,6 +253,7 @@ int main(int argc, char** argv) {
   app.add_flag("--list-recipes", list, "List the recipes to start from");
   app.add_option("--new", name, "Write the recipe of this name to start from, to NAME.yaml or to RECIPE")
       ->type_name("NAME");
+  app.offers["--new"] = lora::offer_recipe_names;
   app.add_option("--convert", foreign,
                  "Print the recipe that does what this file of axolotl, LLaMA-Factory or TRL does")
       ->type_name("FILE");

@@ -32,22 +32,23 @@ constexpr const char* kExitCodes =
     "Exit codes: 0 done, 2 usage or recipe, 3 data, 4 model or tokenizer, 5 storage, 6 numerics (non-finite),\n"
     "7 distributed, 130/143 stopped by SIGINT/SIGTERM after a checkpoint.";
 
-// A command line whose --help tells the default of each option that has one.
+// A command line whose --help tells the default of each option that has one, and what shells offer for its values.
 struct Program : CLI::App {
   Program(const std::string& about_it, const std::string& name) : CLI::App(about_it, name) {
     option_defaults()->always_capture_default();
   }
+  Offers offers;
 };
 
 // Adds --version, --completion and --man, which are the same in all programs.
-inline void add_common_options(CLI::App& app) {
+inline void add_common_options(Program& app) {
   app.footer(kExitCodes);
   app.set_version_flag(
       "--version", [&app] { return about(app.get_name()); }, "Version, LibTorch, instruction sets");
   app.add_option_function<std::string>(
          "--completion",
          [&app](const std::string& shell) {
-           std::fputs(shell_completion(app, shell).c_str(), stdout);
+           std::fputs(shell_completion(app, app.offers, shell).c_str(), stdout);
            throw CLI::Success();
          },
          "Print completions: source <(" + app.get_name() + " --completion bash)")
@@ -78,8 +79,9 @@ inline void add_ignore_option(CLI::App& app, std::vector<std::string>& keys) {
 }
 
 // For programs that load a model; lora-train reads model.device.
-inline void add_device_option(CLI::App& app, std::string& device, const std::string& otherwise) {
+inline void add_device_option(Program& app, std::string& device, const std::string& otherwise) {
   device = otherwise;
+  app.offers["--device"] = [] { return Offer{{"auto", "cpu", "cuda"}}; };
   app.add_option("--device", device, "auto, cpu, cuda or cuda:N; auto: a GPU with room for the model, else the CPU")
       ->check([](const std::string& name) { return device_name_problem(name); })
       ->capture_default_str();
@@ -149,7 +151,7 @@ inline Failure failure_of_exception(const std::string& program) {
 }
 
 // Parses the command line, then runs `body` and turns what it throws into one message on stderr and an exit code.
-inline int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
+inline int run_program(Program& app, int argc, char** argv, const std::function<int()>& body) {
   add_common_options(app);
   try {
     app.parse(argc, argv);

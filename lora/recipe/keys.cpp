@@ -1,6 +1,7 @@
 #include "lora/recipe/keys.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "lora/recipe/fields.h"
 #include "lora/recipe/needless_keys.h"
@@ -80,6 +81,25 @@ const KeyTable& known_keys() {
     return made;
   }();
   return table;
+}
+
+std::vector<std::string> override_paths() {
+  std::vector<std::string> paths;
+  // `shown`: the section with a place in its list of sources.
+  const std::function<void(const std::string&, const std::string&)> add = [&](const std::string& section,
+                                                                              const std::string& shown) {
+    for (const std::string& key : known_keys().at(section)) {
+      const std::string inner = section.empty() ? key : section + "." + key, path = shown + key;
+      if (!known_keys().contains(inner)) {
+        if (inner != "adapters") paths.push_back(path);
+      } else {
+        const bool is_list = inner == "data.train" || inner == "data.validation";
+        add(inner, path + (is_list ? ".0." : "."));
+      }
+    }
+  };
+  add("", "");
+  return paths;
 }
 
 KeyHint key_hint(const std::string& section, const std::string& key) {

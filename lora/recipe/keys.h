@@ -10,6 +10,10 @@ namespace lora {
 // Section ("" for the top, "data.train" for an entry of that list) -> its keys, in order.
 const std::map<std::string, std::vector<std::string>>& known_keys();
 
+// The path of every key that has a value of its own, as an override names it, in order; of a list of sources that of the
+// first: "training.batch_size", "data.train.0.path".
+std::vector<std::string> override_paths();
+
 // What a key that `section` does not have may stand for: it belongs in another section, is another tool's name for one
 // of ours, or is close to either. Both are empty where nothing is near.
 struct KeyHint {
