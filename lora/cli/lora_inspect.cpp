@@ -1,4 +1,4 @@
-// lora-inspect PATH [--json] [--all] [--model BASE] [--no-values], or RUN [RUN …] --html PAGE
+// lora-inspect PATH [--json] [--all] [--model BASE] [--no-values], or RUN [RUN …] --html [PAGE]
 
 #include "lora/app/source/trained_model.h"
 #include "lora/cli/program.h"
@@ -30,7 +30,12 @@ std::vector<ReportedRun> runs_at(const std::vector<std::string>& paths) {
   return runs;
 }
 
-int write_page(const std::vector<std::string>& paths, const std::string& file) {
+constexpr const char* kPage = "runs.html";
+
+int write_page(std::vector<std::string> paths, std::string file) {
+  if (fs::is_directory(file)) {  // --html RUN RUN
+    paths.insert(paths.begin(), std::exchange(file, kPage));
+  }
   const std::vector<ReportedRun> runs = runs_at(paths);
   std::vector<const ReportedRun*> shown;
   for (const ReportedRun& run : runs) shown.push_back(&run);
@@ -45,12 +50,15 @@ int write_page(const std::vector<std::string>& paths, const std::string& file) {
 int main(int argc, char** argv) {
   lora::Program app("Tells what is in a model, adapter, checkpoint, run, safetensors or GGUF file.", "lora-inspect");
   std::vector<std::string> paths;
-  std::string html;
+  std::string html = lora::kPage;
   lora::InspectOptions options;
   bool json = false, no_values = false;
   int64_t threads = 0;
   app.add_option("PATH", paths, "A directory or a file; with --html one run or several")->required();
-  app.add_option("--html", html, "Write a page of the runs, side by side, to this file")->type_name("PAGE");
+  auto* page = app.add_option("--html", html,
+                              "Write a page of the runs, side by side, to this file; without a name to runs.html")
+                   ->type_name("PAGE")
+                   ->expected(0, 1);
   app.add_flag("--json", json, "One JSON object, with every module and tensor")->excludes("--html");
   app.add_flag("--all", options.each, "Every module and tensor in a row of its own, not layers together");
   app.add_option("--model", options.base, "The base of an adapter, where it is not where the adapter says");
@@ -58,10 +66,10 @@ int main(int argc, char** argv) {
                "Headers alone: does not look for NaN, infinities and zeros in a model's weights");
   app.add_option("--threads", threads, "Threads; 0: the physical cores")->check(CLI::NonNegativeNumber);
   return lora::run_program(app, argc, argv, [&] {
-    if (!html.empty()) return lora::write_page(paths, html);
+    if (page->count() > 0) return lora::write_page(paths, html);
     if (paths.size() > 1) {
       throw lora::RecipeError("PATH: found " + std::to_string(paths.size()) +
-                              " paths, expected one; --html PAGE lays several runs side by side");
+                              " paths, expected one; --html lays several runs side by side");
     }
     lora::set_threads(threads);
     options.each = options.each || json;

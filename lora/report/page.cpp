@@ -1,6 +1,7 @@
 #include "lora/report/page.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -58,6 +59,20 @@ std::string number(double value) {
   return buffer;
 }
 
+// A name or a value that may go on in the next line behind its points, slashes and underscores, and not within a word or
+// a number.
+std::string html_breakable(const std::string& text) {
+  std::string out;
+  const std::string escaped = html_escaped(text);
+  for (size_t i = 0; i < escaped.size(); ++i) {
+    const char c = escaped[i], next = i + 1 < escaped.size() ? escaped[i + 1] : ' ';
+    const bool is_joint = c == '/' || c == '_' || (c == '.' && std::isalpha(static_cast<unsigned char>(next)));
+    out += c;
+    if (is_joint) out += "<wbr/>";
+  }
+  return out;
+}
+
 const Curve* first_of(const Curves& curves, const std::vector<const char*>& keys) {
   for (const char* key : keys) {
     if (const Curve* curve = curves.find(key)) return curve;
@@ -112,7 +127,7 @@ std::string table_of(const ReportTable& table) {
   std::string body;
   const auto row_of = [](const char* cell, const std::vector<std::string>& cells) {
     std::vector<std::string> escaped;
-    for (const std::string& one : cells) escaped.push_back(html_escaped(one));
+    for (const std::string& one : cells) escaped.push_back(html_breakable(one));
     return html_row(cell, escaped);
   };
   for (size_t i = 1; i < table.rows.size(); ++i) body += row_of("td", table.rows[i]);
@@ -124,7 +139,7 @@ std::string table_of(const ReportTable& table) {
 
 std::string pairs_table(const std::vector<std::pair<std::string, std::string>>& pairs) {
   std::string body;
-  for (const auto& [key, value] : pairs) body += html_row("td", {html_escaped(key), html_escaped(value)});
+  for (const auto& [key, value] : pairs) body += html_row("td", {html_breakable(key), html_breakable(value)});
   return html_table("", body, "keys");
 }
 
@@ -292,7 +307,7 @@ std::string comparison(const Runs& runs) {
     const Curve* held_out = curves.find("eval_loss");
     const std::string exact = exact_match(*runs[i]);
     body += html_row(
-        "td", {mark + html_escaped(runs[i]->record.name), html_escaped(runs[i]->record.state),
+        "td", {mark + html_breakable(runs[i]->record.name), html_escaped(runs[i]->record.state),
                with_commas(curves.last_step()), cell(curves.find("loss"), last),
                cell(held_out, [](const Curve& curve) { return number(curve.low()); }), exact.empty() ? "–" : exact,
                cell(curves.find("tokens_per_second"),
@@ -306,13 +321,13 @@ std::string comparison(const Runs& runs) {
   const std::vector<std::string> keys = differing_keys_of(runs);
   if (keys.empty()) return text;
   std::vector<std::string> head = {"key"};
-  for (const ReportedRun* run : runs) head.push_back(html_escaped(run->record.name));
+  for (const ReportedRun* run : runs) head.push_back(html_breakable(run->record.name));
   body.clear();
   for (const std::string& key : keys) {
-    std::vector<std::string> cells = {html_element("code", html_escaped(key))};
+    std::vector<std::string> cells = {html_element("code", html_breakable(key))};
     for (const ReportedRun* run : runs) {
       const auto found = std::ranges::find(run->record.recipe, key, &std::pair<std::string, std::string>::first);
-      cells.push_back(found == run->record.recipe.end() ? "–" : html_escaped(found->second));
+      cells.push_back(found == run->record.recipe.end() ? "–" : html_breakable(found->second));
     }
     body += html_row("td", cells);
   }

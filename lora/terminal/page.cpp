@@ -55,6 +55,7 @@ summary { cursor: pointer; padding: .15rem 0; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .8rem; color: var(--dim); overflow-wrap: anywhere; }
 .legend span { display: inline-flex; align-items: center; } .legend svg { width: 1.6em; height: .7em; margin-right: .3em; flex: none; }
 .keys td:nth-child(n+2), .keys th:nth-child(n+2), .words td, .words th { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.keys td:first-child, .keys td:nth-child(n+2), .keys th:nth-child(n+2) { min-width: 5rem; overflow-wrap: break-word; }
 .confusion td { text-align: center; } .confusion td:first-child, .confusion th:first-child { text-align: left; }
 .confusion .hit { background: color-mix(in srgb, var(--good) calc(var(--share) * 1%), transparent); }
 .confusion .miss { background: color-mix(in srgb, var(--drop) calc(var(--share) * 1%), transparent); }

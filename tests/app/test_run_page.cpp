@@ -51,8 +51,21 @@ TEST_CASE("a run writes a page of itself, which several runs are laid side by si
   REQUIRE(both.exit_code == 0);
   const std::string together = read_bytes(directory / "both.html");
   CHECK(well_formed(together));
-  CHECK_THAT(together, Contains("2 runs") && Contains("<code>training.learning_rate</code>") &&
-                           Contains("<td>0.002</td>") && !Contains("<code>training.batch_size</code>"));
+  CHECK_THAT(together, Contains("2 runs") && Contains("<code>training.<wbr/>learning_<wbr/>rate</code>") &&
+                           Contains("<td>0.002</td>") && !Contains("batch_<wbr/>size</code>"));
+  // Without a name the page is runs.html, here; a run in the name's place is a run.
+  const fs::path here = fs::current_path();
+  fs::current_path(directory.path());
+  for (const std::vector<std::string>& order : {std::vector<std::string>{"lora-inspect", "run", "other", "--html"},
+                                                {"lora-inspect", "--html", "run", "other"}}) {
+    fs::remove("runs.html");
+    const Outcome unnamed = run(order);
+    CAPTURE(unnamed.err);
+    CHECK(unnamed.exit_code == 0);
+    CHECK_THAT(unnamed.out, Contains("wrote runs.html: 2 runs"));
+    CHECK_THAT(read_bytes("runs.html"), Contains("2 runs") && Contains("<td>0.002</td>"));
+  }
+  fs::current_path(here);
   check_refused({"lora-inspect", (directory / "run").string(), (directory / "other").string()}, 2, {"--html"});
   check_refused({"lora-inspect", directory.path().string() + "/none", "--html", (directory / "n.html").string()}, 5,
                 {"expected the directory of a run"});
