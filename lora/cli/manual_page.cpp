@@ -18,12 +18,17 @@ std::string troff(const std::string& text) {
   return out;
 }
 
+// KEY=VALUE, where a positional says what it looks like.
+std::string shown_name(const ShownOption& positional) {
+  return positional.value == "TEXT" ? positional.names : positional.value;
+}
+
 std::string troff_options(const CLI::App& app) {
   std::string text;
   for (const bool positional : {true, false}) {
     for (const ShownOption& option : options_of(app)) {
       if (option.positional != positional) continue;
-      std::string names = positional ? option.names : "";
+      std::string names = positional ? shown_name(option) : "";
       for (const std::string& word : option.words) names += (names.empty() ? "" : ", ") + word;
       const bool has_value = !positional && !option.value.empty();
       text += ".TP\n\\fB" + troff(names) + "\\fR" + (has_value ? " \\fI" + troff(option.value) + "\\fR" : "") + "\n" +
@@ -38,7 +43,7 @@ std::string synopsis_words(const CLI::App& app) {
   std::string text;
   for (const ShownOption& option : options_of(app)) {
     if (!option.positional) continue;
-    const std::string name = "\\fI" + troff(option.value == "TEXT" ? option.names : option.value) + "\\fR";
+    const std::string name = "\\fI" + troff(shown_name(option)) + "\\fR";
     const std::string words = name + (option.several ? " ..." : "");
     text += " " + (option.required ? words : "[" + words + "]");
   }

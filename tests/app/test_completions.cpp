@@ -188,7 +188,8 @@ TEST_CASE("every path that is offered for an override is a key of a recipe") {
 TEST_CASE("the synopsis of a manual page has brackets around what may be left out") {
   const std::string train = run({"lora-train", "--man"}).out, data = run({"lora-data", "--man"}).out;
   CHECK_THAT(train, Contains(".SH SYNOPSIS\n\\fBlora\\-train\\fR [\\fIRECIPE\\fR] [\\fIKEY=VALUE\\fR ...] "
-                             "[\\fIOPTIONS\\fR]\n"));
+                             "[\\fIOPTIONS\\fR]\n") &&
+                        Contains("\\fBKEY=VALUE\\fR\n") && !Contains("OVERRIDES"));
   CHECK_THAT(data, Contains("\\fBlora\\-data\\fR \\fBreport\\fR \\fIRECIPE\\fR [\\fIKEY=VALUE\\fR ...] "
                             "[\\fIOPTIONS\\fR]\n.br\n"));
   CHECK_THAT(run({"lora-inspect", "--man"}).out, Contains("\\fBlora\\-inspect\\fR \\fIPATH\\fR ... [\\fIOPTIONS\\fR]"));
