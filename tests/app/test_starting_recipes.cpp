@@ -1,7 +1,13 @@
 // The recipes to start from: found beside the program, written by it, and fit for the models that they are made for.
 
+#include <set>
+
+#include "lora/adapters/initialise.h"
+#include "lora/adapters/registry.h"
 #include "lora/app/training/config_plan.h"
+#include "lora/quantization/quantizer.h"
 #include "lora/recipe/starting.h"
+#include "lora/training/objective.h"
 #include "tests/app/runs.h"
 
 using namespace lora::test;
@@ -51,6 +57,40 @@ TEST_CASE("every recipe to start from fits the model that it is made for, by its
     }
   }
   CHECK(planned >= 7);
+}
+
+TEST_CASE("every method, start, objective and encoding has a recipe to start from, and every loss is named in one") {
+  std::set<std::string> used;
+  std::string text;
+  const fs::path recipes = source_dir() / "recipes";
+  for (const auto& [name, about] : lora::starting_recipes(recipes)) {
+    text += read_bytes(recipes / (name + ".yaml"));
+    for (const lora::NamedRecipe& one : lora::load_recipes(recipes / (name + ".yaml"))) {
+      const lora::Recipe& recipe = one.recipe;
+      used.insert({"method " + recipe.adapter.method, "init " + recipe.adapter.init,
+                   "objective " + recipe.training.objective, "quantization " + recipe.model.quantization,
+                   "head " + lora::name_of(recipe.model.head)});
+      if (recipe.adapter.use_rslora) used.insert("method rslora");  // its other name
+      if (recipe.training.loraplus_lr_ratio > 1) used.insert("LoRA+");
+    }
+  }
+  const auto expect = [&](const std::string& kind, const lora::Names& names,
+                          const std::set<std::string>& without = {}) {
+    for (const std::string& name : names.known) {
+      CAPTURE(kind, name);
+      CHECK((without.contains(name) || used.contains(kind + " " + name)));
+    }
+  };
+  expect("method", lora::method_names());
+  expect("init", lora::init_names(), {"gaussian", "pissa_niter_N"});          // other forms of kaiming and pissa
+  expect("objective", lora::objective_names(), {"sequence_classification"});  // it follows from the head
+  expect("quantization", lora::quantization_names(), {"int8"});
+  expect("head", lora::names_of(lora::Head::kNone));
+  CHECK(used.contains("LoRA+"));
+  for (const std::string& loss : lora::names_of(lora::PairLoss::kSigmoid).known) {
+    CAPTURE(loss);
+    CHECK_THAT(text, Contains(loss));
+  }
 }
 
 TEST_CASE("every recipe to start from is dry-run by the program", "[.long]") {
