@@ -125,10 +125,10 @@ std::string all_charts(const Runs& runs) {
 
 std::string table_of(const ReportTable& table) {
   std::string body;
-  const auto row_of = [](const char* cell, const std::vector<std::string>& cells) {
+  const auto row_of = [&](const char* cell, const std::vector<std::string>& cells) {
     std::vector<std::string> escaped;
     for (const std::string& one : cells) escaped.push_back(html_breakable(one));
-    return html_row(cell, escaped);
+    return html_row(cell, escaped, table.right);
   };
   for (size_t i = 1; i < table.rows.size(); ++i) body += row_of("td", table.rows[i]);
   const bool words = std::ranges::count(table.right, true) == 0;
@@ -191,13 +191,16 @@ std::string confusion_of(const RunRecord& record) {
     }
     std::ranges::stable_sort(wrong, std::ranges::greater{}, [](const auto& one) { return one[2]; });
     wrong.resize(std::min<size_t>(wrong.size(), 30));
+    const std::vector<bool> right = {false, false, true, true};
     std::string body;
     for (const auto& [label, predicted, count] : wrong) {
-      body += html_row("td", {html_escaped(record.labels[static_cast<size_t>(label)]),
-                              html_escaped(record.labels[static_cast<size_t>(predicted)]), with_commas(count),
-                              with_commas(samples[static_cast<size_t>(label)])});
+      body += html_row("td",
+                       {html_escaped(record.labels[static_cast<size_t>(label)]),
+                        html_escaped(record.labels[static_cast<size_t>(predicted)]), with_commas(count),
+                        with_commas(samples[static_cast<size_t>(label)])},
+                       right);
     }
-    return text + html_table(html_row("th", {"label", "taken for", "samples", "of"}), body);
+    return text + html_table(html_row("th", {"label", "taken for", "samples", "of"}, right), body);
   }
   std::vector<std::string> head = {"label ↓ predicted →"};
   for (const std::string& label : record.labels) head.push_back(html_escaped(label));
@@ -296,6 +299,7 @@ std::vector<std::string> differing_keys_of(const Runs& runs) {
 }
 
 std::string comparison(const Runs& runs) {
+  const std::vector<bool> right = {false, false, true, true, true, false, true, true};
   std::string body;
   const auto cell = [](const Curve* curve, const auto& text) { return curve ? text(*curve) : std::string("–"); };
   const auto last = [](const Curve& curve) { return number(curve.last()); };
@@ -306,18 +310,20 @@ std::string comparison(const Runs& runs) {
         std::to_string(i % 8) + "\" cx=\"5\" cy=\"5\" r=\"4\"/></svg> ";
     const Curve* held_out = curves.find("eval_loss");
     const std::string exact = exact_match(*runs[i]);
-    body += html_row(
-        "td", {mark + html_breakable(runs[i]->record.name), html_escaped(runs[i]->record.state),
-               with_commas(curves.last_step()), cell(curves.find("loss"), last),
-               cell(held_out, [](const Curve& curve) { return number(curve.low()); }), exact.empty() ? "–" : exact,
-               cell(curves.find("tokens_per_second"),
-                    [](const Curve& curve) { return with_commas(std::llround(curve.last())); }),
-               cell(curves.find("peak_memory_bytes"),
-                    [](const Curve& curve) { return as_bytes(std::llround(curve.high())); })});
+    body +=
+        html_row("td",
+                 {mark + html_breakable(runs[i]->record.name), html_escaped(runs[i]->record.state),
+                  with_commas(curves.last_step()), cell(curves.find("loss"), last),
+                  cell(held_out, [](const Curve& curve) { return number(curve.low()); }), exact.empty() ? "–" : exact,
+                  cell(curves.find("tokens_per_second"),
+                       [](const Curve& curve) { return with_commas(std::llround(curve.last())); }),
+                  cell(curves.find("peak_memory_bytes"),
+                       [](const Curve& curve) { return as_bytes(std::llround(curve.high())); })},
+                 right);
   }
-  std::string text = html_table(
-      html_row("th", {"run", "state", "steps", "loss", "lowest validation loss", "exact match", "tokens/s", "memory"}),
-      body);
+  const std::vector<std::string> titles = {"run",         "state",    "steps", "loss", "lowest validation loss",
+                                           "exact match", "tokens/s", "memory"};
+  std::string text = html_table(html_row("th", titles, right), body);
   const std::vector<std::string> keys = differing_keys_of(runs);
   if (keys.empty()) return text;
   std::vector<std::string> head = {"key"};

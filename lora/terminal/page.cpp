@@ -26,7 +26,7 @@ p.lead, .dim { color: var(--dim); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--dim); font-weight: 500; }
-th:first-child, td:first-child, .rules th:last-child, .rules td:last-child { text-align: left; }
+th:first-child, td:first-child, .text, .rules th:last-child, .rules td:last-child { text-align: left; }
 td:first-child { white-space: normal; min-width: 10rem; overflow-wrap: anywhere; }
 .rules td:last-child { white-space: normal; min-width: 12rem; }
 tbody tr:last-child td { border-bottom: 0; }
@@ -73,9 +73,11 @@ std::string html_element(const std::string& name, const std::string& inside, con
   return "<" + name + (css.empty() ? "" : " class=\"" + css + "\"") + ">" + inside + "</" + name + ">";
 }
 
-std::string html_row(const char* cell, const std::vector<std::string>& cells) {
+std::string html_row(const char* cell, const std::vector<std::string>& cells, const std::vector<bool>& right) {
   std::string row;
-  for (const std::string& one : cells) row += html_element(cell, one);
+  for (size_t i = 0; i < cells.size(); ++i) {
+    row += html_element(cell, cells[i], i > 0 && i < right.size() && !right[i] ? "text" : "");
+  }
   return html_element("tr", row) + "\n";
 }
 

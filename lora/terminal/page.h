@@ -11,11 +11,11 @@ namespace lora {
 // <name class="css">inside</name>; without the class where `css` is empty.
 std::string html_element(const std::string& name, const std::string& inside, const std::string& css = "");
 
-// A row of cells "td" or "th".
-std::string html_row(const char* cell, const std::vector<std::string>& cells);
+// A row of cells "td" or "th". `right`: the right-aligned columns: numbers; empty: all but the first.
+std::string html_row(const char* cell, const std::vector<std::string>& cells, const std::vector<bool>& right = {});
 
-// A table in a box that scrolls sideways where it is too wide. `head` and `body` are rows. The first column is text,
-// the others are numbers; with the class "rules" the last one is text too.
+// A table in a box that scrolls sideways where it is too wide. `head` and `body` are rows. With the class "rules" the
+// last column is text that may go on in lines below.
 std::string html_table(const std::string& head, const std::string& body, const std::string& css = "");
 
 // A grid of numbers (HTML) with a label each.
