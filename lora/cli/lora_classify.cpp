@@ -7,7 +7,8 @@
 #include "lora/cli/program.h"
 #include "lora/data/rows.h"
 #include "lora/inference/classify.h"
-#include "lora/terminal/console.h"
+#include "lora/terminal/busy.h"
+#include "lora/terminal/output.h"
 #include "lora/terminal/text.h"
 #include "models/base/numbers.h"
 #include "models/network/pretrained.h"
@@ -46,12 +47,18 @@ class Printer {
   }
 
   void flush() {
-    const auto found = classify(*classifier_.adapted.model, *classifier_.tokenizer, texts_, max_length_);
+    const auto found = [&] {
+      Busy busy("classifying", error_console());
+      busy.at(0, 0, with_commas(printed_) + " texts done");
+      return classify(*classifier_.adapted.model, *classifier_.tokenizer, texts_, max_length_);
+    }();
+    printed_ += std::ssize(texts_);
+    std::string lines;
     for (size_t i = 0; i < texts_.size(); ++i) {
       const std::string& name = classifier_.adapted.model->config().labels[static_cast<size_t>(found[i].label)];
-      std::puts(line_of(name, found[i].probability, texts_[i], width_).c_str());
+      lines += line_of(name, found[i].probability, texts_[i], width_) + "\n";
     }
-    std::fflush(stdout);
+    say(lines);
     texts_.clear();
   }
 
@@ -59,10 +66,12 @@ class Printer {
   TrainedModel classifier_;
   int64_t max_length_;
   int width_ = console().width;
+  int64_t printed_ = 0;
   std::vector<std::string> texts_;
 };
 
 TrainedModel load(const Options& options) {
+  const Busy busy("reading the model", error_console());
   TrainedModel classifier = is_model(options.source)
                                 ? load_plain(options.source, options.dtype, options.device)
                                 : load_trained(options.source, options.model, options.ignored_options, options.device);

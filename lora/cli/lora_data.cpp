@@ -9,6 +9,8 @@
 #include "lora/app/source/trained_model.h"
 #include "lora/cli/override_keys.h"
 #include "lora/cli/program.h"
+#include "lora/terminal/output.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
 #include "models/network/model_directory.h"
@@ -22,18 +24,15 @@ struct Options {
   PreviewOptions preview;
 };
 
-void say(const std::string& text) {
-  std::fputs(text.c_str(), stdout);
-  std::fflush(stdout);
-}
-
 // Of a recipe with several adapters each has its data: one after the other, with its name in the names of files.
 void for_each_recipe(const Options& options,
                      const std::function<void(const NamedRecipe& named, const Tokenizer& tokenizer)>& work) {
   const std::vector<NamedRecipe> recipes = load_recipes_to_run(options.recipe, options.overrides);
   expect_directory(recipes.front().recipe.model.path);
   set_threads(recipes.front().recipe.training.threads);
+  auto busy = std::make_unique<Busy>("reading the tokenizer");
   const auto tokenizer = load_tokenizer(recipes.front().recipe.model.path, recipes.front().recipe.model.new_tokens);
+  busy.reset();
   for (const NamedRecipe& named : recipes) {
     if (!named.name.empty()) say(named.name + "\n");
     work(named, *tokenizer);
@@ -45,31 +44,34 @@ std::filesystem::path named_file(const std::filesystem::path& path, const std::s
   return path.parent_path() / (path.stem().string() + "-" + name + path.extension().string());
 }
 
-std::string seconds_line(const StudySeconds& seconds, int threads) {
-  return "  took   " + fixed(seconds.encoding, 2) + " s to read and tokenise, " + fixed(seconds.cleaning.texts, 2) +
+std::string seconds_text(const StudySeconds& seconds, int threads) {
+  return fixed(seconds.encoding, 2) + " s to read and tokenise, " + fixed(seconds.cleaning.texts, 2) +
          " s for rules on a row by itself, " + fixed(seconds.cleaning.duplicates, 2) +
          " s for duplicates and contamination, " + fixed(seconds.figures, 2) + " s for the figures, on " +
-         std::to_string(threads) + (threads == 1 ? " thread\n" : " threads\n");
+         std::to_string(threads) + (threads == 1 ? " thread" : " threads");
 }
 
 StudiedData studied(const Recipe& recipe, const Tokenizer& tokenizer) {
   Busy busy("reading the data");
-  return study_data(recipe, tokenizer, shown_by(busy));
+  return study_data(recipe, tokenizer, busy);
 }
 
 int report(const Options& options) {
   for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
     const DataStudy study = studied(named.recipe, tokenizer).study;
-    say(data_report(study));
+    say(data_report(study) + "\n");
+    const Busy busy("writing the page");
     const auto html = named_file(options.html, named.name);
     const std::string title = "Data of " + options.recipe + (named.name.empty() ? "" : ", " + named.name);
     write_file_atomically(html, data_page(study, title));
-    say("\n" + seconds_line(study.seconds, at::get_num_threads()));
-    say("  wrote  " + html.string() + "\n");
-    if (options.findings.empty()) return;
-    const auto findings = named_file(options.findings, named.name);
-    write_file_atomically(findings, findings_jsonl(study.cleaning));
-    say("  wrote  " + findings.string() + "\n");
+    std::vector<std::vector<std::string>> rows = {{"took", seconds_text(study.seconds, at::get_num_threads())},
+                                                  {"wrote", html.string()}};
+    if (!options.findings.empty()) {
+      const auto findings = named_file(options.findings, named.name);
+      write_file_atomically(findings, findings_jsonl(study.cleaning));
+      rows.push_back({"wrote", findings.string()});
+    }
+    say(named_rows(rows));
   });
   return 0;
 }
@@ -77,6 +79,7 @@ int report(const Options& options) {
 int preview_rows(Options options) {
   options.preview.colour = console().colour;
   for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
+    const Busy busy("reading the rows up to those");
     say(data_preview(named.recipe, tokenizer, options.preview));
   });
   return 0;
@@ -86,6 +89,7 @@ int prepare(const Options& options) {
   for_each_recipe(options, [&](const NamedRecipe& named, const Tokenizer& tokenizer) {
     const StudiedData data = studied(named.recipe, tokenizer);
     say(data_report(data.study) + "\n");
+    const Busy busy("writing the samples");
     say(write_prepared(data, tokenizer, std::filesystem::path(options.output) / named.name));
   });
   return 0;

@@ -4,6 +4,9 @@
 #include "lora/app/source/combined_model.h"
 #include "lora/app/source/merging.h"
 #include "lora/cli/program.h"
+#include "lora/terminal/busy.h"
+#include "lora/terminal/facts.h"
+#include "lora/terminal/output.h"
 
 int main(int argc, char** argv) {
   lora::Program app("Writes a trained model, or several adapters as one, in another program's format.", "lora-export");
@@ -82,6 +85,7 @@ int main(int argc, char** argv) {
     lora::set_threads(threads);
     std::vector<lora::WeightedPath> paths;
     for (const std::string& argument : combined) paths.push_back(lora::weighted_path(argument));
+    lora::Busy busy("reading the model");
     const lora::TrainedModel trained = plain ? lora::load_plain(source, "auto", device)
                                        : paths.empty()
                                            ? lora::load_trained(source, model, ignored_options, device)
@@ -89,7 +93,8 @@ int main(int argc, char** argv) {
     const std::string line =
         lora::write_export(format, lora::export_source(trained, options), {trained.section, trained.seed},
                            into.at(merge_into), output, lora::console());
-    std::printf("%s -> %s: %s\n", trained.line.c_str(), output.c_str(), line.c_str());
+    const size_t last = trained.line.rfind('\n') + 1;  // tables may stand before it
+    lora::say(trained.line.substr(0, last) + lora::sentence(trained.line.substr(last) + " -> " + output + ": " + line));
     return 0;
   });
 }

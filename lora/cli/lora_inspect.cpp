@@ -4,6 +4,7 @@
 #include "lora/cli/program.h"
 #include "lora/inspect/inspect.h"
 #include "lora/report/page.h"
+#include "lora/terminal/busy.h"
 #include "models/base/atomic_file.h"
 
 namespace lora {
@@ -74,7 +75,9 @@ int main(int argc, char** argv) {
     lora::set_threads(threads);
     options.each = options.each || json;
     options.read_values = !no_values;
+    auto busy = std::make_unique<lora::Busy>("reading", lora::error_console());
     const lora::Inspection inspection = lora::inspect(paths.front(), options);
+    busy.reset();
     constexpr size_t kRows = 64;
     std::fputs((json ? to_json(inspection) : to_text(inspection, options.each ? SIZE_MAX : kRows)).c_str(), stdout);
     return 0;

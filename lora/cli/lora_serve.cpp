@@ -14,6 +14,7 @@
 #include "lora/serving/served_models.h"
 #include "lora/serving/service.h"
 #include "lora/serving/serving_error.h"
+#include "lora/terminal/busy.h"
 #include "models/base/did_you_mean.h"
 
 namespace lora {
@@ -67,7 +68,9 @@ int run(Options options) {
                        "(lora-generate answers on a GPU)");
   }
   options.base.device = "cpu";
+  auto busy = std::make_unique<Busy>("reading the model", error_console());
   AdaptedBase base = load_adapted_base(options.base);
+  busy.reset();
   const ModelConfig& config = base.set.model()->config();
   options.service.context = settle_context(options.service.context, config);
   options.scheduler.cache_bytes = options.cache_mib << 20;

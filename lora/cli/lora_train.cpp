@@ -13,6 +13,7 @@
 #include "lora/app/training/machine.h"
 #include "lora/app/training/machine_share.h"
 #include "lora/app/training/quantization_report.h"
+#include "lora/app/training/report.h"
 #include "lora/app/training/run_device.h"
 #include "lora/app/training/run_report.h"
 #include "lora/app/training/signals.h"
@@ -25,6 +26,8 @@
 #include "lora/recipe/schema.h"
 #include "lora/recipe/starting.h"
 #include "lora/terminal/busy.h"
+#include "lora/terminal/facts.h"
+#include "lora/terminal/output.h"
 #include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
@@ -33,12 +36,6 @@
 
 namespace lora {
 namespace {
-
-void say(const std::string& text) {
-  if (text.empty()) return;
-  std::fputs((text + "\n").c_str(), stdout);
-  std::fflush(stdout);
-}
 
 // What is said of one of several adapters.
 std::string titled(const std::string& adapter, const std::string& text) {
@@ -61,10 +58,10 @@ void show(const std::vector<PlannedRun>& runs, const RunDevice& chosen, bool dry
   for (const PlannedRun& run : runs) {
     for (const std::string& warning : run.prepared.warnings) log_warning(warning);
     for (const std::string& note : start_notes(run)) log_warning(run.name().empty() ? note : run.name() + ": " + note);
-    if (dry_run) say(titled(run.name(), to_yaml(run.recipe())));
+    if (dry_run) say(titled(run.name(), to_yaml(run.recipe()) + "\n"));
   }
   say(base_report(runs.front().model(), runs.front().recipe().model.path, dry_run));
-  if (!chosen.line.empty()) say("Device      " + chosen.line);
+  if (!chosen.line.empty()) say(fact("Device", chosen.line));
   for (const PlannedRun& run : runs) {
     say(titled(run.name(), run_report(run)));
     if (dry_run) say(preview(run));
@@ -114,14 +111,16 @@ void deal_out_adapters(Team& team, std::vector<NamedRecipe>& recipes, RunOptions
   const int64_t adapters = std::ssize(recipes), groups = std::min(all.count(), adapters);
   int64_t group = 0;
   while ((group + 1) * all.count() / groups <= all.rank()) ++group;
-  std::string dealt = "Processes   " + std::to_string(all.count()) + ", dealt out by adapter:";
+  std::string dealt = fact("Processes", std::to_string(all.count()) + ", dealt out by adapter:");
   const auto first_of = [&](int64_t of) { return of * adapters / groups; };
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t first = g * all.count() / groups, last = (g + 1) * all.count() / groups - 1;
-    dealt += "\n  rank " + std::to_string(first) + (last > first ? " to " + std::to_string(last) : "") + ": ";
+    std::string names;
     for (int64_t i = first_of(g); i < first_of(g + 1); ++i) {
-      dealt += (i > first_of(g) ? ", " : "") + recipes[as_size(i)].name;
+      names += (i > first_of(g) ? ", " : "") + recipes[as_size(i)].name;
     }
+    dealt +=
+        "  rank " + std::to_string(first) + (last > first ? " to " + std::to_string(last) : "") + ": " + names + "\n";
   }
   say(dealt);
   recipes = {recipes.begin() + first_of(group), recipes.begin() + first_of(group + 1)};
@@ -135,6 +134,7 @@ int run(Team& team, const std::string& recipe_file, const std::vector<std::strin
     for (const std::string& note : one.notes) log_warning(one.name.empty() ? note : one.name + ": " + note);
   }
   const Recipe shared = recipes.front().recipe;  // what all share: the base and the process
+  auto busy = std::make_unique<Busy>("starting");
   expect_same_recipes(*options.replicas, recipes);
   team.set_timeout(shared.distributed.timeout);
   expect_model_directory(shared.model.path);
@@ -142,28 +142,30 @@ int run(Team& team, const std::string& recipe_file, const std::vector<std::strin
   set_threads(share.threads);
   const int64_t memory = shared_memory_bytes(*options.replicas, share, machine_memory_bytes());
   if (options.dry_run && has_config_alone(shared.model)) {
-    for (const NamedRecipe& one : recipes) say(to_yaml(one.recipe) + config_plan(one.recipe));
+    busy->next("planning");
+    for (const NamedRecipe& one : recipes) say(to_yaml(one.recipe) + config_plan(one.recipe) + "\n");
     return 0;
   }
   if (options.together && shared.distributed.by == DealtOut::kAdapters && recipes.size() > 1) {
     deal_out_adapters(team, recipes, options);
   }
+  busy->next("reading the tokenizer");
   const auto tokenizer = load_tokenizer(shared.model.path, shared.model.new_tokens);
   std::vector<PreparedRun> prepared = prepare_runs(recipes, options, *tokenizer);
+  busy->next("choosing the device");
   const RunDevice chosen = choose_run_device(prepared, share.rank, memory);
-  auto busy = std::make_unique<Busy>("loading the model", console(!options.together));
+  busy->next("loading the model");
   const auto model = load_model(shared.model, *tokenizer, shared.training.seed,
                                 head_names(shared, prepared.front().labels), {}, chosen.device);
-  busy.reset();
   AdapterSet adapters(model);
   std::vector<PlannedRun> planned;
   for (PreparedRun& run : prepared) {
     const std::string work = long_work(run);
     say(titled(run.name, work));
-    if (!work.empty()) busy = std::make_unique<Busy>("decomposing the weights", console(!options.together));
+    busy->next(work_of(run.name, work.empty() ? "preparing the adapter" : "decomposing the weights"));
     planned.push_back(adapt(std::move(run), adapters));
-    busy.reset();
   }
+  busy->next("planning");
   plan_memory_of(planned, chosen.room);
   int64_t largest = 0;
   for (const PlannedRun& run : planned) largest = std::max(largest, run.plan.total());
@@ -172,6 +174,7 @@ int run(Team& team, const std::string& recipe_file, const std::vector<std::strin
   say(processes_of(planned, share));
   if (options.dry_run) return 0;
 
+  busy->next("beginning");
   std::vector<ActiveRun> active;
   for (PlannedRun& run : planned) {
     active.emplace_back(std::move(run));
@@ -180,7 +183,9 @@ int run(Team& team, const std::string& recipe_file, const std::vector<std::strin
   }
   note_stop_signals(options.together);
   keep_freed_memory();
+  busy.reset();
   train(active);
+  busy = std::make_unique<Busy>("ending");
   int stopped_by = 0;
   std::optional<Error> failed;
   for (ActiveRun& run : active) {
@@ -202,8 +207,7 @@ int list_recipes() {
   const std::filesystem::path directory = starting_recipes_directory();
   std::vector<std::vector<std::string>> rows;
   for (const StartingRecipe& recipe : starting_recipes(directory)) rows.push_back({recipe.name, recipe.about});
-  say(plain_table(rows, {false, false}) + "They are in " + directory.string() +
-      "; lora-train --new NAME writes one to edit.");
+  say(named_rows(rows) + sentence("They are in " + directory.string() + "; lora-train --new NAME writes one to edit."));
   return 0;
 }
 
@@ -224,7 +228,8 @@ int write_new_recipe(const std::string& name, const std::string& path) {
     throw RecipeError("--new: " + file.string() + " is there already; expected the name of a file that is not");
   }
   write_file_atomically(file, text);
-  say("wrote " + file.string() + "; edit it, then: lora-train " + file.string() + " --dry-run");
+  say(sentence("wrote " + file.string()) +
+      command_to_copy("Edit it, then:", {"lora-train", file.string(), "--dry-run"}));
   return 0;
 }
 
@@ -278,6 +283,7 @@ int main(int argc, char** argv) {
     lora::Team team;
     options.replicas = team.replicas();
     options.together = options.replicas->count() > 1;
+    if (options.together) lora::expect_no_terminal();
     if (options.replicas->rank() > 0) lora::say_nothing();
     return team.run([&] { return lora::run(team, recipe, overrides, options); },
                     [] { return lora::failure_of_exception("lora-train"); });

@@ -56,7 +56,7 @@ std::string to_text(const Inspection& inspection, size_t most_rows) {
   for (const Fact& fact : inspection.facts) {
     facts.push_back({fact.title, fact.text.empty() ? cell(fact.value) : printable(fact.text)});
   }
-  std::string text = printable(inspection.path) + ": " + inspection.kind + "\n" + plain_table(facts, {false, false});
+  std::string text = printable(inspection.path) + ": " + inspection.kind + "\n" + named_rows(facts);
   for (const Table& content : inspection.tables) {
     if (!content.rows.empty()) text += table_text(content, most_rows);
   }

@@ -5,9 +5,9 @@
 #include <spdlog/sinks/dist_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
-#include <cstdlib>
 #include <memory>
 
+#include "lora/terminal/console.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -18,9 +18,10 @@ struct Log {
   Log() {
     const auto terminal = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
     terminal->set_color(spdlog::level::info, terminal->reset);
-    terminal->set_pattern("%T %^%v%$");
-    const char* const no_colour = std::getenv("NO_COLOR");
-    if (no_colour && *no_colour) terminal->set_color_mode(spdlog::color_mode::never);
+    const Console shown = error_console();
+    // A line that is drawn again may be there; it is drawn anew below.
+    terminal->set_pattern(shown.redraws ? "\r\x1b[K%T %^%v%$" : "%T %^%v%$");
+    if (!shown.colour) terminal->set_color_mode(spdlog::color_mode::never);
     outputs->add_sink(terminal);
     logger.flush_on(spdlog::level::info);
   }

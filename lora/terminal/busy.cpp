@@ -1,26 +1,40 @@
 #include "lora/terminal/busy.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <utility>
 
 #include "lora/terminal/fitted_line.h"
+#include "lora/terminal/output.h"
 #include "lora/terminal/text.h"
 #include "models/base/numbers.h"
 
 namespace lora {
+namespace {
 
-Busy::Busy(std::string title, Console console) : console_(console), title_(std::move(title)) {
+// A terminal has room for one: the last that was made.
+std::atomic<Busy*> innermost{nullptr};
+
+}  // namespace
+
+Busy::Busy(std::string title, Console console)
+    : console_(console), outer_(innermost.exchange(this)), title_(std::move(title)) {
   std::fflush(stdout);
-  const std::chrono::milliseconds every(console_.redraws ? 500 : 10'000);
-  ticker_ = std::make_unique<Ticker>(every, [this] { show(); });
+  if (!console_.redraws) show();
+  ticker_ = std::make_unique<Ticker>(kGlance, [this] { show(); });
 }
 
 Busy::~Busy() {
   ticker_.reset();
-  if (!drawn_) return;
-  std::fputs("\r\x1b[K", stdout);
-  std::fflush(stdout);
+  innermost = outer_;
+  if (drawn_) erase_drawn();
+}
+
+bool Busy::any() { return innermost != nullptr; }
+
+void Busy::tell(int64_t done, int64_t total, const std::string& counted) {
+  if (Busy* const shown = innermost) shown->at(done, total, counted);
 }
 
 void Busy::at(int64_t done, int64_t total, const std::string& counted) {
@@ -36,9 +50,11 @@ void Busy::next(const std::string& title) {
   title_ = title;
   counted_.clear();
   done_ = total_ = 0;
+  begin_ = Clock::now();
 }
 
 void Busy::show() {
+  if (innermost != this || (!console_.redraws && !is_silence_long())) return;
   const std::lock_guard lock(mutex_);
   const Clock::time_point now = Clock::now();
   const auto seconds_since = [&](Clock::time_point start) {
@@ -58,14 +74,13 @@ void Busy::show() {
     line.put(4, left);
     line.put(3, time);
     if (total_ > 0) line.put_bar(2, share);
-    std::fputs(("\r\x1b[K" + line.text()).c_str(), stdout);
+    draw(line.text(), console_.file);
     drawn_ = true;
   } else {
     std::string line = title_;
     for (const std::string& part : {counted, time, left}) line += part.empty() ? "" : "  " + part;
-    std::fputs((line + "\n").c_str(), stdout);
+    say(line + "\n", console_.file);
   }
-  std::fflush(stdout);
 }
 
 }  // namespace lora

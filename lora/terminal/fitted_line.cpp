@@ -12,10 +12,11 @@ int FittedLine::room() const {
   return width_ - used;
 }
 
-bool FittedLine::put(int place, const std::string& text) {
-  if (text.empty()) return true;
-  if (static_cast<int>(width_of(text)) > room()) return false;
-  parts_[place] = text;
+bool FittedLine::put(int place, const std::string& text, size_t columns) {
+  const size_t width = width_of(text), blank = columns - std::min(columns, width);
+  if (width + blank == 0) return true;
+  if (static_cast<int>(width + blank) > room()) return false;
+  parts_[place] = text + std::string(blank, ' ');
   return true;
 }
 

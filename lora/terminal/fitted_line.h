@@ -1,6 +1,7 @@
 #pragma once
 // One line of a terminal that tells as much as fits it.
 
+#include <cstddef>
 #include <map>
 #include <string>
 
@@ -14,8 +15,8 @@ class FittedLine {
 
   // The columns that another part may have.
   int room() const;
-  // Whether it fits. An empty text is no part.
-  bool put(int place, const std::string& text);
+  // Whether it fits, in `columns` at least, the rest of which is blank. What has no column is no part.
+  bool put(int place, const std::string& text, size_t columns = 0);
   // A bar that is filled by `share` (0 to 1), in the room that is left: of 6 columns at least, 24 at most.
   void put_bar(int place, double share);
   std::string text() const;

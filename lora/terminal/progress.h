@@ -1,6 +1,7 @@
 #pragma once
-// The progress of a long run. On a terminal it is one line that fits it, drawn again at every step; elsewhere some twenty
-// lines in all, and one at least every ten seconds.
+// The progress of a long run. On a terminal it is one line that fits it, drawn again at every step, in which what is
+// once shown keeps its place; elsewhere some twenty lines in all, and one at least every ten seconds. While a Busy
+// exists, that is shown.
 
 #include <chrono>
 #include <cstdint>
@@ -25,6 +26,7 @@ struct ProgressStep {
   std::string after;                                       // shown behind it: "1.2 GB"
   double loss = std::numeric_limits<double>::quiet_NaN();  // of the small curve on a terminal
   std::string detail = "";                                 // behind `before` where there is room: "lr 2.00e-04"
+  std::string note = "";                                   // of this step alone, behind `detail`: "skipped: not finite"
 };
 
 // The rate and the remaining time are computed from what this object is told, by one thread.
@@ -36,16 +38,13 @@ class ProgressDisplay {
   ProgressDisplay(const ProgressDisplay&) = delete;
   ProgressDisplay& operator=(const ProgressDisplay&) = delete;
 
-  // So many passes of the next step are computed. From the first call until step(), a step that takes long is shown
-  // with its passes and its time.
+  // So many passes of the next step are computed. A step that takes long is shown with its passes and its time.
   void pass(int64_t done, int64_t total);
   void step(const ProgressStep& step);
   // A line above the bar: "step 3/10  TEXT", with the number of the last step.
   void note(const std::string& text);
   // A line above the bar.
   void line(const std::string& text);
-  // Takes the bar away, for what draws in its place.
-  void clear();
 
   // Work beside the steps, such as evaluations, is still to come so many times more.
   void expect(const std::string& work, int64_t times);
@@ -74,26 +73,24 @@ class ProgressDisplay {
   // All of these under mutex_.
   void show_under_way();
   void put_line(const std::string& text);
-  void erase();
-  void draw();
-  std::string count() const;
+  void draw_line();
+  std::string count(int64_t step) const;
   std::string eta() const;
   std::string rate() const;
-  std::string fitted() const;
+  std::string fitted();
   std::string under_way_text() const;
   void add_loss(double loss);
 
   Console console_;
   std::mutex mutex_;  // of all below
-  bool drawn_ = false;
   int64_t first_step_, step_, total_steps_;
   std::optional<ProgressStep> last_;
-  std::optional<UnderWay> under_way_;
+  UnderWay under_way_ = {.begin = Clock::now()};
+  std::map<int, size_t> columns_;  // of what is shown, by place: those of its longest text so far
   double seconds_ = 0, rate_seconds_ = 0, rate_tokens_ = 0;
   std::vector<double> losses_;  // at most 512, each of `losses_a_mean_` steps
   int64_t losses_a_mean_ = 1, losses_in_last_ = 0;
   std::map<std::string, Work> work_;
-  Clock::time_point last_line_ = Clock::now();
   std::unique_ptr<Ticker> ticker_;
 };
 

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "lora/terminal/console.h"
+#include "lora/terminal/style.h"
 #include "lora/terminal/text.h"
 #include "models/base/numbers.h"
 
@@ -51,9 +52,11 @@ std::vector<size_t> column_widths(const TextTable& content, size_t width) {
   return widths;
 }
 
-std::string grid(const TextTable& content, const std::vector<size_t>& widths) {
+std::string grid(const TextTable& content, const std::vector<size_t>& widths, bool colour) {
   std::string text;
-  for (const Row& row : content.rows) {
+  for (size_t r = 0; r < content.rows.size(); ++r) {
+    const Row& row = content.rows[r];
+    const bool is_head = content.head && r == 0;
     std::vector<std::vector<std::string>> cells;
     size_t height = 1;
     for (size_t i = 0; i < row.size(); ++i) {
@@ -65,10 +68,11 @@ std::string grid(const TextTable& content, const std::vector<size_t>& widths) {
       for (size_t i = 0; i < row.size(); ++i) {
         const std::string cell = part < cells[i].size() ? cells[i][part] : "";
         const std::string padding(widths[i] - std::min(widths[i], width_of(cell)), ' ');
-        line += "  " + (content.right[i] ? padding + cell : cell + padding);
+        const std::string shown = styled(cell, Style::kDim, colour && content.names && !is_head && i == 0);
+        line += "  " + (content.right[i] ? padding + shown : shown + padding);
       }
       line.erase(line.find_last_not_of(' ') + 1);
-      text += line + "\n";
+      text += styled(line, Style::kDim, colour && is_head) + "\n";
     }
   }
   return text;
@@ -83,7 +87,18 @@ std::string joined_cells(const Row& row, size_t first, size_t end) {
   return text;
 }
 
-std::string blocks(const TextTable& content, int width) {
+// The lines of a text, each in that style.
+std::string styled_lines(const std::string& lines, Style style, bool colour) {
+  std::string text;
+  for (size_t begin = 0; begin < lines.size();) {
+    const size_t end = lines.find('\n', begin);
+    text += styled(lines.substr(begin, end - begin), style, colour) + "\n";
+    begin = end + 1;
+  }
+  return text;
+}
+
+std::string blocks(const TextTable& content, int width, bool colour) {
   constexpr size_t kIndent = 4;
   // A row's name is in the first column of text, with the number in front of it.
   const auto first_text = std::ranges::find(content.right, false);
@@ -91,8 +106,10 @@ std::string blocks(const TextTable& content, int width) {
   std::string text;
   for (size_t r = 0; r < content.rows.size(); ++r) {
     const Row& row = content.rows[r];
-    text += indented(joined_cells(row, 0, named), 2, width);
-    if (content.head && r == 0) continue;
+    const bool is_head = content.head && r == 0;
+    text += styled_lines(indented(joined_cells(row, 0, named), 2, width), Style::kDim,
+                         colour && (is_head || content.names));
+    if (is_head) continue;
     std::string line;
     const auto end_line = [&] {
       if (!line.empty()) text += indented(line, kIndent, width);
@@ -108,6 +125,11 @@ std::string blocks(const TextTable& content, int width) {
     end_line();
   }
   return text;
+}
+
+std::string table_of(const TextTable& content, int width, bool colour) {
+  const std::vector<size_t> widths = column_widths(content, width == 0 ? SIZE_MAX : as_size(width));
+  return widths.empty() && !content.right.empty() ? blocks(content, width, colour) : grid(content, widths, colour);
 }
 
 }  // namespace
@@ -126,9 +148,15 @@ std::string indented(const std::string& text, size_t indent, int width) {
   return lines;
 }
 
-std::string table(const TextTable& content, int width) {
-  const std::vector<size_t> widths = column_widths(content, width == 0 ? SIZE_MAX : as_size(width));
-  return widths.empty() && !content.right.empty() ? blocks(content, width) : grid(content, widths);
+std::string table(const TextTable& content, int width) { return table_of(content, width, /*colour=*/false); }
+
+std::string table(const TextTable& content) { return table_of(content, table_width(), console().colour); }
+
+std::string named_rows(const std::vector<std::vector<std::string>>& rows) {
+  if (rows.empty()) return "";
+  const Console shown = console();
+  return table_of({rows, std::vector<bool>(rows.front().size()), /*head=*/false, /*names=*/true},
+                  shown.width == 0 ? 0 : table_width(), shown.colour);
 }
 
 }  // namespace lora

@@ -10,6 +10,7 @@ struct TextTable {
   std::vector<std::vector<std::string>> rows;
   std::vector<bool> right;  // the right-aligned columns: numbers, which are never cut
   bool head = true;         // the first row is the titles of the columns
+  bool names = false;       // the first column is what the others are of
 };
 
 // How wide a table may be: as the terminal, or 100 columns where there is none.
@@ -19,16 +20,18 @@ int table_width();
 // `width` columns, cells of its widest left-aligned columns go on in lines below, as long as they stay legible. Where
 // that is not enough, each row is a block: its name, and below it the titles with their values. 0: it may be as wide as
 // it is.
-std::string table(const TextTable& content, int width = table_width());
-inline std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right,
-                         int width = table_width()) {
-  return table({rows, right}, width);
+std::string table(const TextTable& content, int width);
+// The same for standard output: as wide as that, with titles and names dim where it has colours.
+std::string table(const TextTable& content);
+inline std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right) {
+  return table({rows, right});
 }
 // The same without titles.
-inline std::string plain_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right,
-                               int width = table_width()) {
-  return table({rows, right, /*head=*/false}, width);
+inline std::string plain_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right) {
+  return table({rows, right, /*head=*/false});
 }
+// Rows of a name and texts about it. Off a terminal each is one line, for grep.
+std::string named_rows(const std::vector<std::vector<std::string>>& rows);
 
 // The text in lines of at most `width` columns, each ended, with `indent` spaces in front.
 std::string indented(const std::string& text, size_t indent, int width = table_width());

@@ -4,10 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <set>
 #include <thread>
 
 #include "lora/terminal/busy.h"
+#include "lora/terminal/output.h"
 #include "lora/terminal/text.h"
 #include "tests/catch.h"
 #include "tests/temporary_directory.h"
@@ -23,12 +26,14 @@ std::string printed(const Work& work) {
   std::fflush(stdout);
   const int before = ::dup(STDOUT_FILENO), file = ::open(path.c_str(), O_CREAT | O_WRONLY, 0600);
   ::dup2(file, STDOUT_FILENO);
+  const std::string_view begin = "begin\n";  // the silence before is none of this
+  say(begin);
   work();
   std::fflush(stdout);
   ::dup2(before, STDOUT_FILENO);
   ::close(file);
   ::close(before);
-  return read_bytes(path);
+  return read_bytes(path).substr(begin.size());
 }
 
 TEST_CASE("without a terminal, progress is its first and last step and every twentieth of the run, a line each") {
@@ -125,7 +130,7 @@ TEST_CASE("off a terminal a line comes before the silence would be of ten second
   CHECK(std::count(text.begin(), text.end(), '\n') == 7);
 }
 
-TEST_CASE("a step that takes long is shown with its passes, and its line goes when the step is done") {
+TEST_CASE("a step that takes long is shown with its passes, from then on") {
   const std::string text = printed([] {
     ProgressDisplay display(3, 10, {.redraws = true, .colour = true, .width = 60});
     display.pass(0, 8);
@@ -134,10 +139,93 @@ TEST_CASE("a step that takes long is shown with its passes, and its line goes wh
     display.step({4, 1000, 1.6, "loss 1.5", "1.2 GB"});
   });
   const auto lines = drawn_lines(text);
-  CHECK(lines.front().starts_with("3/10  pass 2/8  0:0"));
-  CHECK(lines[lines.size() - 2].starts_with("4/10  "));
-  CHECK(lines[lines.size() - 2].find("pass") == std::string::npos);
+  CHECK(lines[1].starts_with("3/10   pass 2/8  0:0"));
+  CHECK(lines[lines.size() - 2].starts_with("4/10   pass 0/8  0:00  "));
   for (const std::string& line : lines) CHECK(width_of(line) < 60);
+}
+
+// Where a text begins, in columns; -1: nowhere.
+int column_of_text(const std::string& line, const std::string& text) {
+  const size_t at = line.find(text);
+  return at == std::string::npos ? -1 : static_cast<int>(width_of(line.substr(0, at)));
+}
+
+TEST_CASE("what has a place on the line of a terminal keeps it") {
+  for (const int width : {50, 60, 80, 120}) {
+    const std::string text = printed([&] {
+      ProgressDisplay display(0, 12'000, {.redraws = true, .colour = true, .width = width});
+      for (int64_t step = 1; step <= 12'000; ++step) {
+        // Numbers and remaining times that get shorter and longer, and losses that are not finite.
+        const double seconds = step < 20 ? 0.9 : 0.2, loss = step % 7 == 0 ? NAN : 12.5 / static_cast<double>(step);
+        display.step({step, 1000, seconds, "loss " + fixed(loss, 4), "1.2 GB", loss, "lr 2.00e-04",
+                      step == 500 ? "skipped: not finite" : ""});
+      }
+    });
+    std::vector<std::string> lines = drawn_lines(text);
+    std::erase_if(lines, [](const std::string& line) { return line.empty(); });
+    REQUIRE(lines.size() == 12'000);
+    CHECK(lines.back().starts_with("12,000/12,000  "));
+    for (const std::string part : {"loss ", "lr ", "tok/s", "GB", "ETA "}) {
+      const bool is_shown = column_of_text(lines[30], part) >= 0;
+      std::set<int> columns;
+      for (size_t i = 30; i < lines.size(); ++i) {
+        if (i != 499) columns.insert(column_of_text(lines[i], part));  // but for the note of one step
+      }
+      CAPTURE(width, part, lines[30], lines.back());
+      CHECK(columns.size() == 1);
+      CHECK(is_shown == (*columns.begin() >= 0));
+    }
+    CHECK((text.find("skipped: not finite") != std::string::npos) == (width == 120));
+  }
+}
+
+TEST_CASE("off a terminal a note of a step stands in its line") {
+  const std::string text = printed([] {
+    ProgressDisplay display(1999, 2000);
+    display.step({2000, 1000, 0.5, "loss 1.5", "1.2 GB", 1.5, "lr 2.00e-04", "skipped: not finite"});
+  });
+  CHECK(text == "step 2,000/2,000  loss 1.5  lr 2.00e-04  skipped: not finite  2,000 tok/s  1.2 GB  ETA 0:00\n");
+}
+
+TEST_CASE("of two that are busy the inner one is shown, then the outer one again") {
+  const Console terminal = {.redraws = true, .colour = true, .width = 60};
+  const auto wait = [] { std::this_thread::sleep_for(std::chrono::milliseconds(700)); };
+  const std::string text = printed([&] {
+    Busy outer("loading", terminal);
+    Busy::tell(1, 2);
+    {
+      Busy inner("reading", terminal);
+      Busy::tell(3, 4);
+      wait();
+      say("a line of its own\n");
+      wait();
+    }
+    wait();
+    CHECK(Busy::any());
+  });
+  CHECK_FALSE(Busy::any());
+  const size_t inner = text.find("reading  3/4"), outer = text.find("loading  1/2");
+  CHECK(inner != std::string::npos);
+  CHECK(outer != std::string::npos);
+  CHECK(inner < outer);
+  CHECK(text.find("loading") == outer);
+  // What is said stands alone, whatever was drawn.
+  const std::vector<std::string> lines = drawn_lines(text);
+  CHECK(std::ranges::count(lines, "a line of its own") == 1);
+  CHECK(text.ends_with("\r\x1b[K"));
+}
+
+TEST_CASE("off a terminal what is busy says so before ten seconds are silent", "[.long]") {
+  const std::string text = printed([] {
+    Busy first("reading", {});
+    std::this_thread::sleep_for(std::chrono::seconds(5));
+    CHECK(silence() > std::chrono::seconds(4));
+    first.next("planning");
+    first.at(3, 4, "3 rows");
+    std::this_thread::sleep_for(std::chrono::seconds(16));
+  });
+  CHECK_THAT(text, Catch::Matchers::StartsWith("planning  3 rows  0:0") &&
+                       Catch::Matchers::Contains("\nplanning  3 rows  0:1"));
 }
 
 TEST_CASE("what is busy says so on a terminal, and takes its line away") {

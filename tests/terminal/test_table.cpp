@@ -33,15 +33,15 @@ TEST_CASE("columns align, also with characters of several bytes and of several c
 
 TEST_CASE("a table that is too wide for its terminal goes on in lines below") {
   const Rows rows = {{"name", "n", "what it is"}, {"a", "1,000", "several words that need more than one line"}};
-  const std::string text = table(rows, {false, true, false}, 36);
+  const std::string text = table({rows, {false, true, false}}, 36);
   CHECK(text ==
         "  name      n  what it is\n"
         "  a     1,000  several words that\n"
         "               need more than one\n"
         "               line\n");
-  CHECK(table(rows, {false, true, false}, 0) == table(rows, {false, true, false}, 500));
+  CHECK(table({rows, {false, true, false}}, 0) == table({rows, {false, true, false}}, 500));
   // A word without spaces is cut; no byte of a character is lost.
-  const std::string cut = table({{std::string("ä") + std::string(30, 'x') + "ö"}}, {false}, 20);
+  const std::string cut = table({Rows{{std::string("ä") + std::string(30, 'x') + "ö"}}, {false}}, 20);
   CHECK(cut == "  ä" + std::string(17, 'x') + "\n  " + std::string(13, 'x') + "ö\n");
 }
 
@@ -49,7 +49,7 @@ TEST_CASE("a table of too many numbers for its terminal is a block a row") {
   const Rows rows = {{"adapted", "modules", "rank", "trained"},
                      {"model.layers.*.self_attn.q_proj", "30", "16", "552,960"},
                      {"lm_head", "1", "8", "393,728"}};
-  CHECK(table(rows, {false, true, true, true}, 36) ==
+  CHECK(table({rows, {false, true, true, true}}, 36) ==
         "  adapted\n"
         "  model.layers.*.self_attn.q_proj\n"
         "    modules 30  rank 16\n"
@@ -58,13 +58,15 @@ TEST_CASE("a table of too many numbers for its terminal is a block a row") {
         "    modules 1  rank 8\n"
         "    trained 393,728\n");
   // With a number in front of the name.
-  CHECK(table({{"", "label \\ predicted", "0", "1"}, {"0", "animals of the village", "123,456", "123,456"}},
-              {true, false, true, true}, 32) ==
+  CHECK(table({Rows{{"", "label \\ predicted", "0", "1"}, {"0", "animals of the village", "123,456", "123,456"}},
+               {true, false, true, true}},
+              32) ==
         "  label \\ predicted\n"
         "  0  animals of the village\n"
         "    0 123,456  1 123,456\n");
-  CHECK(plain_table({{"wrote", "123,456,789", "123,456,789", "123,456,789"}}, {false, true, true, true}, 36) ==
-        "  wrote\n    123,456,789  123,456,789\n    123,456,789\n");
+  const TextTable plain = {
+      {{"wrote", "123,456,789", "123,456,789", "123,456,789"}}, {false, true, true, true}, /*head=*/false};
+  CHECK(table(plain, 36) == "  wrote\n    123,456,789  123,456,789\n    123,456,789\n");
 }
 
 TEST_CASE("at any width no line is wider, no number is cut and no word is lost") {
@@ -89,7 +91,7 @@ TEST_CASE("at any width no line is wider, no number is cut and no word is lost")
         }
       }
       // Of a single column the pieces below one another are the whole.
-      CHECK(without_spaces(table({{name}}, {false}, width)) == without_spaces(name));
+      CHECK(without_spaces(table({Rows{{name}}, {false}}, width)) == without_spaces(name));
     }
   }
 }

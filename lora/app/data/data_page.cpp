@@ -33,13 +33,17 @@ std::string sources(const DataStudy& study) {
   std::string body;
   const std::vector<SourceColumn> columns = source_columns(study);
   std::vector<std::string> head = {"source"};
-  for (const SourceColumn& column : columns) head.push_back(column.title);
+  std::vector<bool> right = {false};
+  for (const SourceColumn& column : columns) {
+    head.push_back(column.title);
+    right.push_back(!column.is_text);
+  }
   for (const SourceStudy& source : study.sources) {
     std::vector<std::string> cells = {source_name(source)};
     for (const SourceColumn& column : columns) cells.push_back(html_escaped(column.value(source)));
-    body += html_row("td", cells);
+    body += html_row("td", cells, right);
   }
-  return html_element("h2", "Sources") + html_table(html_row("th", head), body) +
+  return html_element("h2", "Sources") + html_table(html_row("th", head, right), body) +
          html_element("p", "Median, 95 % and longest are tokens a sample.", "dim");
 }
 
@@ -96,6 +100,7 @@ std::string findings_by_source(const DataStudy& study) {
 
 std::string rules(const DataStudy& study) {
   const SourceFindings total = study.cleaning.total();
+  const std::vector<bool> right = {false, false, true, true, true, false};
   std::string body;
   for (size_t i = 0; i < kRules; ++i) {
     const auto rule = static_cast<Rule>(i);
@@ -107,11 +112,11 @@ std::string rules(const DataStudy& study) {
                                       off ? "" : percent(ratio(total.hits[i], total.rows), 2),
                                       off ? "" : with_commas(total.dropped_by[i]),
                                       "rows that " + std::string(info(rule).description)};
-    body += html_row("td", cells);
+    body += html_row("td", cells, right);
   }
   std::string text =
       html_element("h2", "Rules of cleaning, on the training data") +
-      html_table(html_row("th", {"rule", "action", "rows", "share", "dropped", "counts"}), body, "rules") +
+      html_table(html_row("th", {"rule", "action", "rows", "share", "dropped", "counts"}, right), body, "rules") +
       findings_by_source(study);
   std::string kinds;
   for (size_t kind = 0; kind < total.pii.size(); ++kind) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
@@ -29,9 +30,9 @@ constexpr std::array<Column, 10> kColumns = {{
 }};
 
 // Names that every row has come without a number.
-std::string named_line(const std::string& what, const SourcePart& source, const std::vector<NamedRows>& named,
-                       const std::string& hint = "") {
-  if (named.empty()) return "";
+void add_named_fact(Facts& facts, const std::string& what, const SourcePart& source,
+                    const std::vector<NamedRows>& named, const std::string& hint = "") {
+  if (named.empty()) return;
   std::string text;
   for (const NamedRows& one : named) {
     text += (text.empty() ? "'" : ", '") + one_line(one.name, 60) + "'";
@@ -39,12 +40,12 @@ std::string named_line(const std::string& what, const SourcePart& source, const 
       text += " (in " + with_commas(one.rows) + " of " + with_commas(source.counts.rows) + " rows)";
   }
   if (named.size() == kMostNamed) text += " and perhaps others";
-  return what + source.path + ": " + text + hint + "\n";
+  facts.emplace_back(what, source.path + ": " + text + hint);
 }
 
 }  // namespace
 
-std::string lost_lines(const std::string& path, const SourceCounts& counts) {
+Facts lost_facts(const std::string& path, const SourceCounts& counts) {
   std::string lost;
   const auto add = [&](int64_t count, const std::string& part, const std::string& of) {
     if (count == 0) return;
@@ -54,20 +55,20 @@ std::string lost_lines(const std::string& path, const SourceCounts& counts) {
   add(counts.lost_calls, "the tool calls", "message");
   add(counts.lost_content, "the content", "message");
   add(counts.lost_reasoning, "the reasoning", "trained answer");
-  std::string text;
-  if (!lost.empty()) text += "Lost        " + path + ": the chat template writes nothing of " + lost + "\n";
+  Facts facts;
+  if (!lost.empty()) facts.emplace_back("Lost", path + ": the chat template writes nothing of " + lost);
   if (counts.only_end > 0) {
-    text += "Only end    " + path + ": of " + with_commas(counts.only_end) +
-            (counts.only_end == 1 ? " answer" : " answers") +
-            " the end alone is trained; the answer is empty, or its first token begins in the prompt\n";
+    facts.emplace_back("Only end",
+                       path + ": of " + with_commas(counts.only_end) + (counts.only_end == 1 ? " answer" : " answers") +
+                           " the end alone is trained; the answer is empty, or its first token begins in the prompt");
   }
   if (counts.open_answers > 0) {
     const bool one = counts.open_answers == 1;
-    text += "No end      " + path + ": " + with_commas(counts.open_answers) +
-            (one ? " trained answer has" : " trained answers have") +
-            " no text that ends the turn, before other messages\n";
+    facts.emplace_back("No end", path + ": " + with_commas(counts.open_answers) +
+                                     (one ? " trained answer has" : " trained answers have") +
+                                     " no text that ends the turn, before other messages");
   }
-  return text;
+  return facts;
 }
 
 TextTable sources_rows(const NamedDatasets& sets) {
@@ -96,25 +97,25 @@ TextTable sources_rows(const NamedDatasets& sets) {
 
 std::string sources_table(const NamedDatasets& sets) { return table(sources_rows(sets)); }
 
-std::string sources_notes(const NamedDatasets& sets) {
-  std::string text;
+Facts sources_notes(const NamedDatasets& sets) {
+  Facts facts;
   for (const auto& [name, set] : sets) {
     for (const SourcePart& source : set->sources()) {
-      if (!source.ground.empty())
-        text += "Format      " + source.path + ": " + source.format + ", " + source.ground + "\n";
+      if (!source.ground.empty()) {
+        facts.emplace_back("Format", source.path + ": " + source.format + ", " + source.ground);
+      }
     }
     for (const SourcePart& source : set->sources()) {
-      text += named_line("Not read    ", source, source.unread);
-      text += named_line("Spelled out ", source, source.spelled,
-                         ": special tokens that are text here; data.allow_special_tokens: true makes them tokens");
-      text += lost_lines(source.path, source.counts);
+      add_named_fact(facts, "Not read", source, source.unread);
+      add_named_fact(facts, "Spelled out", source, source.spelled,
+                     ": special tokens that are text here; data.allow_special_tokens: true makes them tokens");
+      std::ranges::move(lost_facts(source.path, source.counts), std::back_inserter(facts));
     }
     const std::vector<std::string>& bad = set->index().bad_rows;
-    for (size_t i = 0; i < bad.size(); ++i)
-      text += (i == 0 ? "Passed over " : "            ") + one_line(bad[i], 300) + "\n";
-    if (!set->cache.empty()) text += "Cache       " + name + ": " + set->cache + "\n";
+    for (size_t i = 0; i < bad.size(); ++i) facts.emplace_back(i == 0 ? "Passed over" : "", one_line(bad[i], 300));
+    if (!set->cache.empty()) facts.emplace_back("Cache", name + ": " + set->cache);
   }
-  return text;
+  return facts;
 }
 
 }  // namespace lora

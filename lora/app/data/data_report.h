@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lora/data/load.h"
+#include "lora/terminal/facts.h"
 #include "lora/terminal/table.h"
 
 namespace lora {
@@ -16,12 +17,12 @@ using NamedDatasets = std::vector<std::pair<std::string, const LoadedDataset*>>;
 TextTable sources_rows(const NamedDatasets& sets);
 std::string sources_table(const NamedDatasets& sets);
 
-// "Lost        FILE: the chat template writes nothing of the tool calls of 3 messages", "Only end    FILE: …" and
-// "No end      FILE: …": whole lines, each only if it applies.
-std::string lost_lines(const std::string& path, const SourceCounts& counts);
+// "Lost", "FILE: the chat template writes nothing of the tool calls of 3 messages"; "Only end", "FILE: …" and "No end",
+// "FILE: …": each only if it applies.
+Facts lost_facts(const std::string& path, const SourceCounts& counts);
 
-// "Format      FILE: alpaca, its columns are …", "Not read    FILE: 'id', …", "Spelled out FILE: '</s>', …", the lines
-// of lost_lines, "Passed over …", "Cache       …": whole lines, each only if it applies.
-std::string sources_notes(const NamedDatasets& sets);
+// "Format", "FILE: alpaca, its columns are …"; "Not read", "FILE: 'id', …"; "Spelled out", "FILE: '</s>', …"; those of
+// lost_facts; "Passed over", "…"; "Cache", "…": each only if it applies.
+Facts sources_notes(const NamedDatasets& sets);
 
 }  // namespace lora

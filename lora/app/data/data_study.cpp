@@ -97,7 +97,7 @@ void collect_texts(DataStudy& study) {
 
 }  // namespace
 
-StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer, const OnRows& on_rows) {
+StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer, Busy& busy) {
   using Clock = std::chrono::steady_clock;
   const auto seconds_since = [](Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
@@ -106,7 +106,8 @@ StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer, const O
   Recipe whole = recipe;
   whole.data.streaming = false;  // the study reads all of the data
   const Labels labels = choose_labels(recipe);
-  RecipeData data = load_recipe_data(whole, tokenizer, labels, {}, on_rows, SIZE_MAX);
+  RecipeData data = load_recipe_data(whole, tokenizer, labels, {}, shown_by(busy), SIZE_MAX);
+  busy.next("counting");
   StudiedData studied;
   studied.labels = labels.names();
   DataStudy& study = studied.study;
@@ -163,8 +164,8 @@ std::vector<SourceColumn> source_columns(const DataStudy& study) {
       {{"median", [](S s) { return with_commas(s.median); }}, true},
       {{"95 %", [](S s) { return with_commas(s.p95); }}, true},
       {{"longest", [](S s) { return with_commas(s.longest); }}, true},
-      {{"not read", [](S s) { return s.unread.empty() ? "0" : one_line(s.unread, 60); }}, false},
-      {{"spelled out", [](S s) { return s.spelled.empty() ? "0" : one_line(s.spelled, 60); }}, false},
+      {{"not read", [](S s) { return s.unread.empty() ? "0" : one_line(s.unread, 60); }, true}, false},
+      {{"spelled out", [](S s) { return s.spelled.empty() ? "0" : one_line(s.spelled, 60); }, true}, false},
   };
   std::vector<SourceColumn> columns;
   for (const auto& one : kColumns) {
@@ -179,22 +180,24 @@ std::vector<SourceColumn> source_columns(const DataStudy& study) {
 std::string data_report(const DataStudy& study) {
   const std::vector<SourceColumn> columns = source_columns(study);
   std::vector<std::vector<std::string>> rows(1, {"source"});
-  std::vector<bool> right(columns.size() + 1, true);
-  right[0] = false;
-  for (const SourceColumn& column : columns) rows[0].emplace_back(column.title);
+  std::vector<bool> right = {false};
+  for (const SourceColumn& column : columns) {
+    rows[0].emplace_back(column.title);
+    right.push_back(!column.is_text);
+  }
   for (const SourceStudy& source : study.sources) {
     rows.push_back({source.path + (source.validation ? " (validation)" : "")});
     for (const SourceColumn& column : columns) rows.back().push_back(column.value(source));
   }
   std::string text = table(rows, right);
-  for (const SourceStudy& source : study.sources) text += lost_lines(source.path, source.counts);
+  for (const SourceStudy& source : study.sources) text += facts_text(lost_facts(source.path, source.counts));
   text += "\n" + mixing_table(study.shares, study.recipe.data.mixing);
   text += indented(
       with_commas(study.epoch_rows) + " sequences an epoch, " + percent(study.fill) + " of their room filled", 2);
   text += "\n" + rules_table(study.cleaning, study.recipe.data.cleaning, kShownFindings);
   for (const SourceStudy& source : study.sources) {
     if (source.validation || source.counts.samples == 0) continue;
-    text += "\n  tokens a sample, " + source.path + "\n" + bars(source.lengths, 50);
+    text += "\n" + indented("tokens a sample, " + source.path, 2) + bars(source.lengths, 50);
   }
   return text;
 }

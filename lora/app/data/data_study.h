@@ -56,19 +56,20 @@ struct DataStudy {
 
 inline constexpr size_t kShownFindings = 5;
 
-// The caller owns the datasets. Throws the errors of load_dataset.
+// The caller owns the datasets. `busy` tells how far it is. Throws the errors of load_dataset.
 struct StudiedData {
   DataStudy study;
   LoadedDataset train, validation;
   LabelNames labels = {};  // of a classifier
 };
-StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer, const OnRows& on_rows = {});
+StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer, Busy& busy);
 
 // A column about sources, next to their names. Columns that are empty for all sources are omitted, except the main
 // ones.
 struct SourceColumn {
   const char* title;
   std::string (*value)(const SourceStudy& source);
+  bool is_text = false;  // not a number
 };
 std::vector<SourceColumn> source_columns(const DataStudy& study);
 

@@ -81,16 +81,20 @@ std::string write_export(const std::string& format, const ExportSource& trained,
   const std::string encoding = quantized.front().layer->quantized_weight().encoding();
   if (into == MergeInto::kDequantized) {
     const std::string line = export_as(format, source, output);
+    busy.next(owner + "comparing the merged model");
     const LogitDifference difference = difference_of(*merged_model(source.model()), source.model());
     return line + "; merged into the dequantized weights, whose logits " + difference_text(difference) +
            " from those trained on " + encoding + ": " +
            difference_verdict(difference, merged_rounding(source.model()));
   }
+  busy.next(owner + "reading the original weights");
   const TrainedModel original = on_original_base(source, base);
+  busy.next(title("writing", output));
   ExportSource merged = export_source(original, source.options);
   merged.on_bytes = source.on_bytes;
   merged.on_check = source.on_check;
   const std::string line = export_as(format, merged, output);
+  busy.next(owner + "comparing the merged model");
   const LogitDifference difference = difference_of(*original.adapted.model, source.model());
   return line + "; merged into the original weights, whose logits " + difference_text(difference) +
          " from those trained on " + encoding + ": what " + encoding +

@@ -2,11 +2,15 @@
 
 #include <ATen/Parallel.h>
 
+#include <cstdlib>
+#include <string_view>
+
 #include "lora/app/data/prepared_data.h"
 #include "lora/app/source/trained_source.h"
 #include "lora/app/training/machine.h"
 #include "lora/log/log.h"
 #include "lora/quantization/quantizer.h"
+#include "lora/terminal/busy.h"
 #include "lora/training/objective.h"
 #include "models/base/error.h"
 #include "models/base/thread_count.h"
@@ -41,9 +45,28 @@ LabelNames head_names(const Recipe& recipe, const Labels& labels) {
   return find_objective(recipe.training.objective).rewards ? LabelNames{"LABEL_0"} : labels.names();
 }
 
+namespace {
+
+// Who waits for the model is told how many of its layers are encoded.
+Quantizer told(const Quantizer& quantizer, int64_t layers) {
+  if (!quantizer) return {};
+  return [quantizer, layers](const std::string& path, const at::Tensor& weight, const at::Tensor& bias,
+                             const ModelForm& model) {
+    constexpr std::string_view kLayers = "model.layers.";
+    if (path.starts_with(kLayers)) {
+      const int64_t layer = std::atoll(path.c_str() + kLayers.size());
+      Busy::tell(layer, layers, "layer " + std::to_string(layer + 1) + " of " + std::to_string(layers));
+    }
+    return quantizer(path, weight, bias, model);
+  };
+}
+
+}  // namespace
+
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
                                              const LabelNames& labels, const NewRows& new_rows, at::Device device) {
-  const Quantizer quantizer = make_quantizer({section.quantization, section.double_quantization});
+  const Quantizer quantizer = told(make_quantizer({section.quantization, section.double_quantization}),
+                                   read_model_config(section.path).num_hidden_layers);
   HeadOptions head{labels, seed, new_rows};
   if (!section.new_tokens.empty()) {
     if (section.init == ModelInit::kRandom) {
@@ -73,7 +96,7 @@ at::Device device_for(const std::string& name, const std::string& model_director
 std::string model_line(const LlamaForCausalLM& model) {
   const ModelConfig& config = model.config();
   std::string notes;
-  for (const std::string& note : config.notes) notes += "\n            " + note;
+  for (const std::string& note : config.notes) notes += "\n" + note;
   return config.model_type + ", " + std::to_string(config.num_hidden_layers) + " layers, hidden " +
          std::to_string(config.hidden_size) + ", vocabulary " + std::to_string(config.vocab_size) + ", " +
          (config.labels.empty() ? "" : "classifier of " + std::to_string(config.labels.size()) + " labels, ") +

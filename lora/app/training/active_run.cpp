@@ -19,6 +19,7 @@
 #include "lora/inference/generation.h"
 #include "lora/log/log.h"
 #include "lora/terminal/busy.h"
+#include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "models/base/numbers.h"
@@ -44,9 +45,9 @@ double elapsed_since(std::chrono::steady_clock::time_point begin) {
 
 // The seconds that `work` takes, while a line says that it goes on.
 template <typename Work>
-double timed(const std::string& title, const RunOptions& options, const Work& work) {
+double timed(const std::string& title, const Work& work) {
   const auto begin = std::chrono::steady_clock::now();
-  Busy busy(title, console(!options.together));
+  Busy busy(title);
   work(busy);
   return elapsed_since(begin);
 }
@@ -90,11 +91,11 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
     questions_ = load_questions(recipe().data, prepared.data->config.validation, *prepared.tokenizer,
                                 recipe().evaluation.exact_match);
   }
-  timed(work_of(name(), "reference"), prepared.options,
+  timed(work_of(name(), "reference"),
         [&](Busy& busy) { reference_report_ = prepare_references(planned_, counted_by(busy)); });
   if (const auto& checkpoint = directory().resume_from()) {
     // Of a stream, it reads the rows again that were trained on.
-    timed(work_of(name(), "continuing after step " + std::to_string(checkpoint->step)), prepared.options,
+    timed(work_of(name(), "continuing after step " + with_commas(checkpoint->step)),
           [&](Busy&) { read_training_state(checkpoint->directory, planned_.adapted, trainer()); });
     if (prepared.streams()) {
       expect_same_data(checkpoint->directory, prepared.train(), prepared.data->stream.samples.get(),
@@ -104,7 +105,7 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
     epoch_ = trainer().rows().epochs_done();
   }
   if (!directory().resume_from() && !questions_.empty()) {
-    answer_seconds_ = timed(work_of(name(), "answers before training"), prepared.options,
+    answer_seconds_ = timed(work_of(name(), "answers before training"),
                             [&](Busy& busy) { before_ = generate_answers(counted_by(busy)); });
   }
   RunRecord record;  // made before begin(), while the checkpoint that the run continues from is there
@@ -145,16 +146,14 @@ void ActiveRun::write_page(const std::string& state, const Answers* after, const
 
 Answers ActiveRun::answer(int64_t step, double epoch) {
   Answers answers;
-  timed(work_of(name(), "answers after training"), planned_.prepared.options,
-        [&](Busy& busy) { answers = generate_answers(counted_by(busy)); });
+  timed(work_of(name(), "answers after training"), [&](Busy& busy) { answers = generate_answers(counted_by(busy)); });
   write_answers(answers, step, epoch);
   return answers;
 }
 
 Evaluation ActiveRun::evaluate() const {
   Evaluation evaluation;
-  timed(work_of(name(), "validation"), planned_.prepared.options,
-        [&](Busy& busy) { evaluation = trainer().evaluate(counted_by(busy)); });
+  timed(work_of(name(), "validation"), [&](Busy& busy) { evaluation = trainer().evaluate(counted_by(busy)); });
   return evaluation;
 }
 
@@ -227,16 +226,14 @@ void ActiveRun::step(ProgressDisplay& display) {
     display.note(evaluation_line(evaluation, best, name()));
   };
   events.evaluate = [&] {
-    display.clear();
     const auto begin = std::chrono::steady_clock::now();
     Evaluation evaluation = evaluate();
     display.spent(work_of(name(), "validation"), elapsed_since(begin));
     return evaluation;
   };
   events.save = [&] {
-    display.clear();
     const std::string work = work_of(name(), "checkpoint");
-    const double seconds = timed(work, planned_.prepared.options, [&](Busy&) { save(); });
+    const double seconds = timed(work, [&](Busy&) { save(); });
     display.spent(work, seconds);
     guess_exports(display, seconds);
   };
@@ -286,8 +283,7 @@ void train(std::vector<ActiveRun>& runs) {
     done += run.trainer().progress().step;
     total += run.trainer().total_steps();
   }
-  const bool launched = runs.front().planned().prepared.options.together;
-  ProgressDisplay display(done, total, console(!launched));
+  ProgressDisplay display(done, total);
   for (const ActiveRun& run : runs) run.expect_work(display);
   const auto unfinished = [](const ActiveRun& run) { return !run.end(); };
   while (std::ranges::any_of(runs, unfinished)) {

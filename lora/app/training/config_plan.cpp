@@ -11,6 +11,7 @@
 #include "lora/app/training/report.h"
 #include "lora/data/tokenizer.h"
 #include "lora/quantization/quantizer.h"
+#include "lora/terminal/facts.h"
 #include "lora/terminal/text.h"
 
 namespace lora {
@@ -33,31 +34,32 @@ std::string config_plan(const Recipe& recipe) {
   const AdaptedModel adapted = inject(model, adapter, training.seed, /*fresh=*/false);
   const auto groups = make_parameter_groups(trainable_parameters(*model), training);
 
-  std::string text = "Not read    weights: " + directory.string() + " has none; shapes are those of its config.json\n";
-  if (!recipe.model.new_tokens.empty()) text += "Not counted rows of model.new_tokens\n";
+  std::string text =
+      fact("Not read", "weights: " + directory.string() + " has none; shapes are those of its config.json");
+  if (!recipe.model.new_tokens.empty()) text += fact("Not counted", "rows of model.new_tokens");
   DataNeed need{.longest = training.max_length, .distinct = model->config().vocab_size};
   if (fs::exists(directory / "tokenizer.model")) {
     const auto tokenizer = load_tokenizer(directory, recipe.model.new_tokens);
     const RecipeData data = load_recipe_data(recipe, *tokenizer, labels);
     if (!recipe.data.streaming) need = data_need(data.train, data.validation);
     const bool streamed = data.stream.samples != nullptr;
-    text += std::string("Training    ") + (streamed ? "streamed; first " : "") +
-            dataset_line(streamed ? data.stream.samples->window() : data.train) + "\n";
+    text += fact("Training", (streamed ? "streamed; first " : "") +
+                                 dataset_line(streamed ? data.stream.samples->window() : data.train));
   } else {
-    text += "Not read    data: " + directory.string() + " has no tokenizer.model; supposed are samples of " +
-            with_commas(training.max_length) + " tokens that use every id\n";
+    text += fact("Not read", "data: " + directory.string() + " has no tokenizer.model; supposed are samples of " +
+                                 with_commas(training.max_length) + " tokens that use every id");
   }
   const int64_t machine = machine_memory_bytes();
   const MemoryPlan plan = plan_memory(*model, groups, training, need, {machine});
 
-  text += "Model       " + directory.string() + ": " + model_line(*model) + "\n";
+  text += fact("Model", directory.string() + ": " + model_line(*model));
   if (const auto quantized = quantized_modules(*model); !quantized.empty()) {
-    text += "Quantized   " + quantization_line(quantized) + "\n";
+    text += fact("Quantized", quantization_line(quantized));
   }
-  text += "Memory      " + memory_line(plan) + "\n";
-  if (plan.total() > machine) text += "            this machine has " + as_bytes(machine) + "\n";
-  text += "Passes      " + passes_line(plan.execution) + "\n";
-  return text + "Adapter     " + recipe.adapter.method + "\n\n" + adaptation_table(adapted) + "\n" +
+  text += fact("Memory", memory_line(plan) +
+                             (plan.total() > machine ? "\nthis machine has " + as_bytes(machine) : std::string()));
+  text += fact("Passes", passes_line(plan.execution));
+  return text + fact("Adapter", recipe.adapter.method) + "\n" + adaptation_table(adapted) + "\n" +
          comparison_table(adapted, plan, baselines(adapted, training, need, plan));
 }
 

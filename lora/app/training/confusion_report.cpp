@@ -4,6 +4,7 @@
 #include <numeric>
 #include <vector>
 
+#include "lora/terminal/facts.h"
 #include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 
@@ -86,7 +87,7 @@ std::string accuracy_line(const Confusion& confusion) {
 }
 
 std::string confusion_report(const Confusion& confusion, const LabelNames& names) {
-  std::string text = "Validation  " + accuracy_line(confusion) + "\n\n";
+  std::string text = fact("Validation", accuracy_line(confusion)) + "\n";
   if (confusion.labels() > kMostShownWhole) {
     return text + worst_labels(confusion, names) + most_confused(confusion, names);
   }

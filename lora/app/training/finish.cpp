@@ -9,6 +9,7 @@
 #include "lora/app/training/confusion_report.h"
 #include "lora/app/training/report.h"
 #include "lora/checkpoints/training_state.h"
+#include "lora/terminal/facts.h"
 #include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 
@@ -21,14 +22,14 @@ std::string stream_report(const PreparedRun& run) {
   all.edit_index().sources = run.data->stream.samples->sources();
   std::string text = sources_table({{"train", &all}});
   const std::string cleaned = cleaning_line(run.cleaning(), run.recipe.data.cleaning);
-  return cleaned.empty() ? text : text + "Cleaning    " + cleaned + "\n";
+  return cleaned.empty() ? text : text + fact("Cleaning", cleaned);
 }
 
 std::string profile_report(const ActiveRun& run) {
   const StepProfile& profile = run.profile();
   if (profile.steps < 2) return "";
   if (!run.planned().model().device().is_cpu()) {
-    return "\nNo profile   --profile measures the CPU's work; a GPU computes while the CPU goes on\n";
+    return "\n" + fact("No profile", "--profile measures the CPU's work; a GPU computes while the CPU goes on");
   }
   return "\n" + profile_table(profile.times, profile.steps - 1, profile.seconds, run.peak_flops()) + "\n";
 }
@@ -37,14 +38,15 @@ std::string end_report(const ActiveRun& run) {
   const Progress& progress = run.trainer().progress();
   switch (*run.end()) {
     case LoopEnd::kStopped:
-      return "Stopped after step " + std::to_string(progress.step) +
-             (progress.step > 0 ? "; the checkpoint is written, continue with --resume" : "; continue with --resume");
+      return sentence(
+          "Stopped after step " + with_commas(progress.step) +
+          (progress.step > 0 ? "; the checkpoint is written, continue with --resume" : "; continue with --resume"));
     case LoopEnd::kEarlyStopping:
-      return "Stopped early: no better validation " + run.recipe().training.best_by + " in " +
-             std::to_string(progress.evaluations_without_gain) + " evaluations\n";
+      return sentence("Stopped early: no better validation " + run.recipe().training.best_by + " in " +
+                      std::to_string(progress.evaluations_without_gain) + " evaluations");
     case LoopEnd::kOutOfData:
-      return "The training data ended after step " + std::to_string(progress.step) + " of " +
-             std::to_string(run.trainer().total_steps()) + "\n";
+      return sentence("The training data ended after step " + with_commas(progress.step) + " of " +
+                      with_commas(run.trainer().total_steps()));
     case LoopEnd::kDone:
       break;
   }
@@ -61,8 +63,9 @@ std::string take_best_weights(ActiveRun& run) {
                                                            : "");
   read_trained_weights(best.path(), run.planned().adapted);
   const std::string& by = run.recipe().training.best_by;
-  return "The best weights are those of step " + std::to_string(progress.best_step) + ", with a validation " + by +
-         " of " + fixed(by == "loss" || progress.best_loss > 0 ? progress.best_loss : -progress.best_loss, 4) + "\n";
+  return sentence("The best weights are those of step " + with_commas(progress.best_step) + ", with a validation " +
+                  by + " of " +
+                  fixed(by == "loss" || progress.best_loss > 0 ? progress.best_loss : -progress.best_loss, 4));
 }
 
 // A text as one word of a shell's command line (bash, zsh, fish's strings apart); empty where it is long.
@@ -87,11 +90,16 @@ std::string try_line(const ActiveRun& run) {
     if (std::ranges::count(recipe.exports, "huggingface") == 0) return "";
     model += "/" + export_format("huggingface").default_name;
   }
-  const std::string command = "Try it: " + prepared.options.programs;
-  if (recipe.model.head != Head::kNone) return command + "lora-classify " + model + " 'A text'";
-  if (prepared.chat) return command + "lora-generate " + model + " --chat --interactive";
+  const auto command = [&](const char* program, const std::vector<std::string>& words) {
+    std::vector<std::string> all = {prepared.options.programs + program, model};
+    all.insert(all.end(), words.begin(), words.end());
+    return command_to_copy("Try it:", all);
+  };
+  if (recipe.model.head != Head::kNone) return command("lora-classify", {"'A text'"});
+  if (prepared.chat) return command("lora-generate", {"--chat", "--interactive"});
   const std::string prompt = run.questions().empty() ? "" : shell_word(strip(run.questions().front().text));
-  return command + "lora-generate " + model + (prompt.empty() ? " --interactive" : " --prompt " + prompt);
+  if (prompt.empty()) return command("lora-generate", {"--interactive"});
+  return command("lora-generate", {"--prompt", prompt});
 }
 
 std::string write_exports(const ActiveRun& run) {
@@ -102,13 +110,13 @@ std::string write_exports(const ActiveRun& run) {
     const auto output = run.directory().path() / export_format(name).default_name;
     const BaseSource base{recipe.model, recipe.training.seed};
     written.push_back({"wrote", output.string(),
-                       write_export(name, run.planned().export_source(), base, MergeInto::kOriginal, output,
-                                    console(!run.planned().prepared.options.together), work_of(run.name(), ""))});
+                       write_export(name, run.planned().export_source(), base, MergeInto::kOriginal, output, console(),
+                                    work_of(run.name(), ""))});
   }
   const int64_t step = run.trainer().progress().step;
   written.push_back(
       {"wrote", run.directory().checkpoints().directory(step).string(), "continue from here with --resume"});
-  return plain_table(written, {false, false, false});
+  return named_rows(written);
 }
 
 }  // namespace
@@ -122,8 +130,8 @@ std::string finish(ActiveRun& run) {
   }
   const PreparedRun& prepared = run.planned().prepared;
   if (const int64_t skipped = run.trainer().progress().skipped_steps; skipped > 0) {
-    text += std::to_string(skipped) + " of " + std::to_string(run.trainer().progress().step) +
-            " steps were skipped: their loss or gradient was not finite\n";
+    text += sentence(with_commas(skipped) + " of " + with_commas(run.trainer().progress().step) +
+                     " steps were skipped: their loss or gradient was not finite");
   }
   if (prepared.streams()) text += stream_report(prepared) + "\n";
   const std::string best = take_best_weights(run);

@@ -8,7 +8,7 @@
 namespace lora {
 
 // Writes what the recipe asks for of a run that has its end; of a run that was stopped, nothing. Returns what a person
-// reads about it, whole lines without the last line end.
+// reads about it, whole lines.
 std::string finish(ActiveRun& run);
 
 }  // namespace lora

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "lora/app/training/machine.h"
+#include "lora/terminal/facts.h"
 #include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/base/error.h"
@@ -82,16 +83,16 @@ std::string processes_report(Replicas& replicas, const MachineShare& share, int6
     machines.insert(one[0].get<std::string>());
     kinds.insert(one[5].get<std::string>());
   }
-  std::string text = "Processes   " + std::to_string(replicas.count()) + " on " +
+  std::string line = std::to_string(replicas.count()) + " on " +
                      number_of(std::ssize(machines), "machine", "machines") + ", for " +
                      number_of(passes, "pass", "passes") + " a step";
   if (const int64_t most = ceil_div(passes, replicas.count()); most * replicas.count() != passes) {
-    text += ", at most " + with_commas(most) + " each";
+    line += ", at most " + with_commas(most) + " each";
   }
-  text += order == SumOrder::kTree
+  line += order == SumOrder::kTree
               ? "; the bits are those of one process with as many threads"
               : "; the network is trained whole: bits depend on their number, losses agree to 1e-6";
-  if (kinds.size() > 1) text += "\n            the processors differ, and with them the bits of passes";
+  if (kinds.size() > 1) line += "\nthe processors differ, and with them the bits of passes";
   std::vector<std::vector<std::string>> rows;
   constexpr size_t kShown = 16;
   for (size_t rank = 0; rank < std::min(kShown, all.size()); ++rank) {
@@ -100,9 +101,8 @@ std::string processes_report(Replicas& replicas, const MachineShare& share, int6
                     "cores " + one[3].get<std::string>(),
                     "about " + as_bytes(bytes * one[4].get<int64_t>()) + " on its machine"});
   }
-  text += "\n" + plain_table(rows, {false, false, true, false, false});
+  std::string text = fact("Processes", line) + plain_table(rows, {false, false, true, false, false});
   if (all.size() > kShown) text += "  and " + std::to_string(all.size() - kShown) + " more\n";
-  text.pop_back();
   return text;
 }
 

@@ -59,10 +59,12 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
                         const std::shared_ptr<MadeDirectories>& above) {
   PreparedRun run{
       .name = named.name, .recipe = named.recipe, .options = options, .tokenizer = &tokenizer, .above = above};
+  Busy busy(work_of(named.name, "looking for checkpoints"));
   if (!options.dry_run) {
     run.directory = std::make_unique<RunDirectory>(run.recipe.output_dir, options.start, *options.replicas);
     run.directory->expect_same_run(run.recipe);
     run.warnings = run.directory->warnings();
+    busy.next(work_of(named.name, "hashing the base model"));
     run.base = base_record(run.recipe.model.path);
     if (const auto& checkpoint = run.directory->resume_from()) {
       const auto differences = compare_base_record(checkpoint->directory, run.base, run.recipe.model.path);
@@ -70,14 +72,13 @@ PreparedRun prepare_run(const NamedRecipe& named, const RunOptions& options, con
     }
   }
   CacheOptions cache{.directory = cache_directory(run.recipe.data.cache_dir), .keep = !options.dry_run};
-  auto busy = std::make_unique<Busy>(work_of(named.name, "reading the data"), console(!options.together));
+  busy.next(work_of(named.name, "reading the data"));
   first_then_others(*options.replicas, [&] {
     run.labels = choose_labels(run.recipe, cache);
     cache.beside = template_files(run.recipe.data);
-    run.data =
-        std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache, shown_by(*busy)));
+    run.data = std::make_unique<RecipeData>(load_recipe_data(run.recipe, tokenizer, run.labels, cache, shown_by(busy)));
   });
-  busy.reset();
+  busy.next(work_of(named.name, "checking the data"));
   if (!run.streams()) expect_both_marks(run);
   expect_same_start(run);
   const std::vector<DataSource>& sources = run.recipe.data.train;

@@ -9,6 +9,7 @@
 
 #include "lora/app/training/sample_hash.h"
 #include "lora/data/cache.h"
+#include "lora/terminal/facts.h"
 #include "lora/terminal/text.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
@@ -137,9 +138,9 @@ std::string prepare_references(const PlannedRun& run, const OnPass& on_pass) {
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   const std::string problem = training.problem.empty() ? validation.problem : training.problem;
   run.trainer->set_references(std::move(training.reference), std::move(validation.reference));
-  return "Reference   log-probabilities under the model as it is at the start, " +
-         (cached ? "from the cache" : "computed in " + fixed(seconds.count(), 1) + " s") +
-         (problem.empty() ? "" : "; cache not used: " + problem);
+  return fact("Reference", "log-probabilities under the model as it is at the start, " +
+                               (cached ? "from the cache" : "computed in " + fixed(seconds.count(), 1) + " s") +
+                               (problem.empty() ? "" : "; cache not used: " + problem));
 }
 
 }  // namespace lora

@@ -8,6 +8,7 @@
 
 #include "lora/app/training/confusion_report.h"
 #include "lora/app/training/machine.h"
+#include "lora/terminal/facts.h"
 #include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/engine/aten/flash_attention.h"
@@ -98,18 +99,11 @@ std::string dataset_line(const Dataset& dataset) {
 std::string labels_line(const Dataset& dataset, const LabelNames& names) {
   std::vector<int64_t> counts(names.size(), 0);
   for (int64_t i = 0; i < dataset.size(); ++i) ++counts[static_cast<size_t>(dataset.label(i))];
-  constexpr size_t kWidth = 100;
-  std::string text, line = std::to_string(names.size()) + ": ";
+  std::string line = with_commas(std::ssize(names)) + ": ";
   for (size_t i = 0; i < names.size(); ++i) {
-    const std::string item =
-        one_line(names[i], 60) + " (" + with_commas(counts[i]) + ")" + (i + 1 < names.size() ? ", " : "");
-    if (line.size() + item.size() > kWidth) {
-      text += line + "\n            ";
-      line.clear();
-    }
-    line += item;
+    line += (i > 0 ? ", " : "") + one_line(names[i], 60) + " (" + with_commas(counts[i]) + ")";
   }
-  return text + line;
+  return line;
 }
 
 std::string profile_table(const WorkTimes& times, int64_t steps, double seconds, double peak) {
@@ -213,14 +207,14 @@ std::string answers_report(const std::vector<Question>& questions, const Answers
     return fixed(100.0 * static_cast<double>(answers.exact) / static_cast<double>(questions.size()), 1) + " %";
   };
   std::string text =
-      "Answers to " + with_commas(static_cast<int64_t>(questions.size())) + " held-out rows, exact match: ";
-  text += before ? percent(*before) + " before, " + percent(after) + " after training\n" : percent(after) + "\n";
+      sentence("Answers to " + with_commas(std::ssize(questions)) + " held-out rows, exact match: " +
+               (before ? percent(*before) + " before, " + percent(after) + " after training" : percent(after)));
   for (size_t i = 0; i < std::min(questions.size(), static_cast<size_t>(std::max<int64_t>(0, show))); ++i) {
     std::vector<std::vector<std::string>> rows = {{"prompt", one_line(strip(questions[i].text), 300)},
                                                   {"expected", one_line(strip(questions[i].expected), 100)}};
     if (before) rows.push_back({"before", one_line(before->texts[i], 100)});
     rows.push_back({before ? "after" : "answer", one_line(after.texts[i], 100)});
-    text += "\n" + plain_table(rows, {false, false});
+    text += "\n" + named_rows(rows);
   }
   return text;
 }
@@ -249,10 +243,10 @@ ProgressStep progress_step(const StepMetrics& metrics, at::Device device, const 
           .before = labelled(adapter) + "loss " + fixed(metrics.loss, 4) + preference_text(metrics.measures),
           .after = as_bytes(peak_memory_bytes(device)),
           .loss = metrics.loss,
-          .detail = "lr " + as_scientific(metrics.lr) +
-                    (metrics.overflowed ? "  skipped: loss scale halved"
-                     : metrics.skipped  ? "  skipped: not finite"
-                                        : "")};
+          .detail = "lr " + as_scientific(metrics.lr),
+          .note = metrics.overflowed ? "skipped: loss scale halved"
+                  : metrics.skipped  ? "skipped: not finite"
+                                     : ""};
 }
 
 std::string evaluation_line(const Evaluation& evaluation, bool best, const std::string& adapter) {

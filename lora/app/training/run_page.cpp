@@ -13,19 +13,6 @@
 #include "lora/app/training/start_notes.h"
 
 namespace lora {
-namespace {
-
-// Lines of a report, without the place of the cache, which says nothing of the data.
-void add_lines(std::vector<std::string>& findings, const std::string& text) {
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string line = text.substr(begin, end - begin);
-    if (!line.empty() && !line.starts_with("Cache ")) findings.push_back(line);
-    begin = end + 1;
-  }
-}
-
-}  // namespace
 
 RunRecord record_of_start(const PlannedRun& run, const std::string& name) {
   const PreparedRun& prepared = run.prepared;
@@ -58,7 +45,10 @@ RunRecord record_of_start(const PlannedRun& run, const std::string& name) {
 
   record.findings = prepared.warnings;
   for (const std::string& note : start_notes(run)) record.findings.push_back(note);
-  add_lines(record.findings, sources_notes(sets));
+  for (const auto& [title, text] : sources_notes(sets)) {
+    // The place of the cache says nothing of the data.
+    if (title != "Cache") record.findings.push_back(title.empty() ? text : title + ": " + text);
+  }
   if (const std::string cleaned = cleaning_line(prepared.cleaning(), recipe.data.cleaning); !cleaned.empty()) {
     record.findings.push_back("Cleaning: " + cleaned);
   }

@@ -15,6 +15,8 @@
 #include "lora/app/training/report.h"
 #include "lora/data/render.h"
 #include "lora/recipe/values.h"
+#include "lora/terminal/facts.h"
+#include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 
 namespace lora {
@@ -43,32 +45,31 @@ std::string data_lines(const PlannedRun& run, const NamedDatasets& sets) {
   const PreparedRun& prepared = run.prepared;
   const Recipe& recipe = run.recipe();
   const LoadedDataset& train = prepared.train();
-  std::string text = "Training    ";
+  std::string streamed;
   if (prepared.streams()) {
-    text += "streamed, " + with_commas(recipe.data.shuffle_buffer) + " samples at a time; first ";
+    streamed = "streamed, " + with_commas(recipe.data.shuffle_buffer) + " samples at a time; first ";
   }
-  text += dataset_line(train) + "\n";
-  if (run.trainer->has_validation()) text += "Validation  " + dataset_line(prepared.data->validation) + "\n";
-  if (recipe.data.validation_split > 0) text += "Split       " + split_line(prepared) + "\n";
-  text += sources_notes(sets);
-  if (recipe.training.packing && !learns_preferences(recipe.data.trains))
-    text += "Packing     " + packing_line(run) + "\n";
+  std::string text = fact("Training", streamed + dataset_line(train));
+  if (run.trainer->has_validation()) text += fact("Validation", dataset_line(prepared.data->validation));
+  if (recipe.data.validation_split > 0) text += fact("Split", split_line(prepared));
+  text += facts_text(sources_notes(sets));
+  if (recipe.training.packing && !learns_preferences(recipe.data.trains)) text += fact("Packing", packing_line(run));
+  const std::string labels = prepared.labels.empty() ? "" : fact("Labels", labels_line(train, prepared.labels.names()));
   if (prepared.data->prepared) {
     return text +
-           "Prepared    the samples are as lora-data prepare wrote them; cleaning, templates and masks are its\n" +
-           (prepared.labels.empty() ? "" : "Labels      " + labels_line(train, prepared.labels.names()) + "\n");
+           fact("Prepared", "the samples are as lora-data prepare wrote them; cleaning, templates and masks are its") +
+           labels;
   }
   std::vector<DataSource> sources = sources_as_found(prepared.data->config.train, train);
   const std::vector<DataSource> held_out =
       sources_as_found(prepared.data->config.validation, prepared.data->validation);
   sources.insert(sources.end(), held_out.begin(), held_out.end());
   const std::string templates = templates_line(recipe.data, sources, *prepared.tokenizer);
-  if (!templates.empty()) text += "Template    " + templates + "\n";
-  if (const std::string bos = prepared.tokenizer->bos_note(); !bos.empty()) text += "BOS         " + bos + "\n";
+  if (!templates.empty()) text += fact("Template", templates);
+  if (const std::string bos = prepared.tokenizer->bos_note(); !bos.empty()) text += fact("BOS", bos);
   const std::string cleaned = cleaning_line(prepared.cleaning(), recipe.data.cleaning);
-  if (!cleaned.empty()) text += "Cleaning    " + cleaned + " (lora-data report shows them)\n";
-  if (!prepared.labels.empty()) text += "Labels      " + labels_line(train, prepared.labels.names()) + "\n";
-  return text;
+  if (!cleaned.empty()) text += fact("Cleaning", cleaned + " (lora-data report shows them)");
+  return text + labels;
 }
 
 }  // namespace
@@ -77,17 +78,17 @@ std::string long_work(const PreparedRun& run) {
   const AdapterConfig& adapter = run.recipe.adapter;
   if (!run.starts_fresh() || !starts_from_base(adapter)) return "";
   const std::string hint = adapter.init == "pissa" ? "; pissa_niter_4 is many times faster" : "";
-  return "Start       decomposing the weights that are adapted (" + adapter.init + hint + ")";
+  return fact("Start", "decomposing the weights that are adapted (" + adapter.init + hint + ")");
 }
 
 std::string base_report(const LlamaForCausalLM& model, const std::string& path, bool dry_run) {
-  std::string text = std::string("lora-train ") + LORA_VERSION + ", LibTorch " + TORCH_VERSION + ", " +
-                     std::to_string(at::get_num_threads()) + " threads\n" + "Model       " + path + ": " +
-                     model_line(model);
+  std::string text = sentence(std::string("lora-train ") + LORA_VERSION + ", LibTorch " + TORCH_VERSION + ", " +
+                              std::to_string(at::get_num_threads()) + " threads") +
+                     fact("Model", path + ": " + model_line(model));
   const auto quantized = quantized_modules(model);
   if (quantized.empty()) return text;
-  text += "\nQuantized   " + quantization_line(quantized);
-  return dry_run ? text + "\n" + quantization_table(quantized) : text;
+  text += fact("Quantized", quantization_line(quantized));
+  return dry_run ? text + quantization_table(quantized) + "\n" : text;
 }
 
 std::string run_report(const PlannedRun& run) {
@@ -97,21 +98,21 @@ std::string run_report(const PlannedRun& run) {
   NamedDatasets sets = {{"train", &run.prepared.train()}};
   if (run.trainer->has_validation()) sets.emplace_back("validation", &data.validation);
   std::string text = data_lines(run, sets);
-  text += "Layers      " + layers_line(run.model(), run.plan.execution) + "\n";
-  text += "Adapter     " + recipe.adapter.method;
-  if (starts_from_base(recipe.adapter)) text += ", from the base's weights (" + recipe.adapter.init + ")";
-  text += "\n\n" + sources_table(sets);
+  text += fact("Layers", layers_line(run.model(), run.plan.execution));
+  const std::string start =
+      starts_from_base(recipe.adapter) ? ", from the base's weights (" + recipe.adapter.init + ")" : "";
+  text += fact("Adapter", recipe.adapter.method + start) + "\n" + sources_table(sets);
   if (!data.mixture.plain()) text += "\n" + mixing_table(data.mixture.shares(0), recipe.data.mixing);
   text += "\n" + adaptation_table(run.adapted) + "\n";
   text += comparison_table(run.adapted, run.plan, baselines(run.adapted, recipe.training, run.need, run.plan)) + "\n";
   if (run.trainer->groups().size() > 1) text += groups_table(run.trainer->groups()) + "\n";
   // Last, where they are seen: what the run will take.
-  text += "Memory      " + memory_line(run.plan) + "\n";
-  text += "Passes      " + passes_line(run.plan.execution) + "\n";
-  return text + "Steps       " + with_commas(run.trainer->total_steps()) + " of " +
-         with_commas(recipe.training.batch_size) + (recipe.data.trains == Trains::kPair ? " pairs, " : " rows, ") +
-         with_commas(run.trainer->rows().steps_per_epoch()) +
-         (run.prepared.streams() ? " a window of the stream\n" : " an epoch\n");
+  text += fact("Memory", memory_line(run.plan)) + fact("Passes", passes_line(run.plan.execution));
+  return text +
+         fact("Steps", with_commas(run.trainer->total_steps()) + " of " + with_commas(recipe.training.batch_size) +
+                           (recipe.data.trains == Trains::kPair ? " pairs, " : " rows, ") +
+                           with_commas(run.trainer->rows().steps_per_epoch()) +
+                           (run.prepared.streams() ? " a window of the stream" : " an epoch"));
 }
 
 std::string preview(const PlannedRun& run) {
@@ -127,12 +128,12 @@ std::string preview(const PlannedRun& run) {
       if (sample.label != kNoLabel) text += "  → " + run.prepared.labels.names()[static_cast<size_t>(sample.label)];
     }
   }
-  return text;
+  return text + "\n";
 }
 
 std::string resume_report(const ActiveRun& run) {
   if (!run.directory().resume_from()) return "";
-  return "Resuming after step " + std::to_string(run.resumed_step());
+  return "Resuming after step " + with_commas(run.resumed_step()) + "\n";
 }
 
 }  // namespace lora

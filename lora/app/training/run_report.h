@@ -1,5 +1,5 @@
 #pragma once
-// What a person reads before the first step. Every function returns whole lines without the last line end.
+// What a person reads before the first step. Every function returns whole lines.
 
 #include <string>
 #include <vector>
