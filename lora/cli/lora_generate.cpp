@@ -23,6 +23,8 @@
 #include "lora/inference/json_answer.h"
 #include "lora/inference/prompts.h"
 #include "lora/log/log.h"
+#include "lora/terminal/busy.h"
+#include "lora/terminal/text.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/json.h"
 #include "models/base/read_file.h"
@@ -137,7 +139,14 @@ class Answerer {
   // Prints the answer as it grows.
   void answer(const std::string& text) {
     if (!allow_special_tokens_) report_spelled(tokenizer_, {text}, conversation_.has_value());
-    const StreamedAnswer made = conversation_ ? conversation_->say(*set_.model(), text, print_piece) : continued(text);
+    auto reading = std::make_unique<Busy>("reading the prompt", error_console());
+    const OnText on_text = [&](std::string_view piece) {
+      reading.reset();
+      return print_piece(piece);
+    };
+    const StreamedAnswer made =
+        conversation_ ? conversation_->say(*set_.model(), text, on_text) : continued(text, on_text);
+    reading.reset();
     std::fputs(interrupted != 0 ? " …\n" : "\n", stdout);
     std::fflush(stdout);
     if (speed_) std::fprintf(stderr, "%s\n", speed_line(made).c_str());
@@ -156,16 +165,16 @@ class Answerer {
       try {
         obey(*line);
       } catch (const Error& e) {
-        std::fprintf(stderr, "%s\n", e.what());
+        report_failure({static_cast<int>(e.code()), e.what()});
       }
     }
   }
 
  private:
-  StreamedAnswer continued(const std::string& text) {
+  StreamedAnswer continued(const std::string& text, const OnText& on_text) {
     if (!generator_) generator_.emplace(*set_.model(), config_.kv_dtype);
     return stream_answer(*generator_, tokenizer_, encode_prompt(tokenizer_, text, allow_special_tokens_), config_,
-                         print_piece);
+                         on_text);
   }
 
   std::string commands() const {
@@ -225,8 +234,10 @@ void print_answers(AdapterSet& set, const Tokenizer& tokenizer, const std::vecto
     for (const Prompt& prompt : prompts) asked.push_back(prompt.text);
     report_spelled(tokenizer, asked, /*chat=*/false);
   }
+  auto busy = std::make_unique<Busy>("answering " + with_commas(std::ssize(prompts)) + " prompts", error_console());
   const std::vector<PromptAnswer> answers =
       answer_prompts(set, tokenizer, prompts, config, allow_special_tokens, log_probabilities);
+  busy.reset();
   for (size_t i = 0; i < prompts.size(); ++i) {
     const std::string adapter = prompts[i].adapter.empty() ? kNoAdapter : prompts[i].adapter;
     nlohmann::ordered_json row = {{"prompt", prompts[i].text}, {"adapter", adapter}, {"answer", answers[i].text}};
@@ -242,7 +253,9 @@ int run(Options options) {
   options.generation.sampling.logit_bias = read_logit_bias(options.logit_bias);
   std::optional<JsonGrammar> json = read_json_form(options);
   set_threads(options.threads);
+  auto busy = std::make_unique<Busy>("reading the model", error_console());
   AdaptedBase base = load_adapted_base(options.base);
+  busy.reset();
   const auto& tokenizer = base.shared.tokenizer;
   const auto& model = base.set.model();
   AdapterSet& set = base.set;

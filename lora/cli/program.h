@@ -20,7 +20,10 @@
 #include <vector>
 
 #include "lora/app/about.h"
+#include "lora/cli/command_line.h"
 #include "lora/cli/help_texts.h"
+#include "lora/terminal/console.h"
+#include "lora/terminal/style.h"
 #include "models/base/error.h"
 #include "models/base/mapped_file.h"
 #include "models/base/out_of_memory.h"
@@ -29,13 +32,14 @@
 namespace lora {
 
 constexpr const char* kExitCodes =
-    "Exit codes: 0 done, 2 usage or recipe, 3 data, 4 model or tokenizer, 5 storage, 6 numerics (non-finite),\n"
+    "Exit codes: 0 done, 2 usage or recipe, 3 data, 4 model or tokenizer, 5 storage, 6 numerics (non-finite), "
     "7 distributed, 130/143 stopped by SIGINT/SIGTERM after a checkpoint.";
 
 // A command line whose --help tells the default of each option that has one, and what shells offer for its values.
 struct Program : CLI::App {
   Program(const std::string& about_it, const std::string& name) : CLI::App(about_it, name) {
     option_defaults()->always_capture_default();
+    formatter(folding_help());
   }
   Offers offers;
 };
@@ -150,13 +154,20 @@ inline Failure failure_of_exception(const std::string& program) {
   }
 }
 
+// Says on stderr what is wrong, and returns the exit code.
+inline int report_failure(const Failure& failure) {
+  std::fprintf(stderr, "%s\n", styled_message(failure.message, error_console().colour).c_str());
+  return failure.code;
+}
+
 // Parses the command line, then runs `body` and turns what it throws into one message on stderr and an exit code.
 inline int run_program(Program& app, int argc, char** argv, const std::function<int()>& body) {
   add_common_options(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : static_cast<int>(ExitCode::kRecipe);
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help and the like
+    return report_failure({static_cast<int>(ExitCode::kRecipe), "[usage] " + usage_problem(app, e)});
   }
   // A file-size limit is an error like any other failed write, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
@@ -165,9 +176,7 @@ inline int run_program(Program& app, int argc, char** argv, const std::function<
   try {
     return body();
   } catch (...) {
-    const Failure failure = failure_of_exception(app.get_name());
-    std::fprintf(stderr, "%s\n", failure.message.c_str());
-    return failure.code;
+    return report_failure(failure_of_exception(app.get_name()));
   }
 }
 

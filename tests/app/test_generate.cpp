@@ -186,10 +186,10 @@ TEST_CASE("lora-generate tells log-probabilities, shifts logits, ends at a text 
   CHECK(kept["tokens"][0]["logprob"].get<double>() == Approx(first["logprob"].get<double>()).margin(0.05));
   CHECK(kept["tokens"][0]["logprob"] != first["logprob"]);
 
-  check_refused({"lora-generate", model, "--prompt", "x", "--logprobs", "1"}, 2, {"--prompts"}, 2);
+  check_refused({"lora-generate", model, "--prompt", "x", "--logprobs", "1"}, 2,
+                {"[usage] --logprobs requires --prompts"});
   check_refused({"lora-generate", model, "--prompt", "x", "--logit-bias", "a=1"}, 2, {"a=1"});
-  check_refused({"lora-generate", model, "--prompt", "x", "--kv-cache-dtype", "int4"}, 2, {"int4 not in {auto,int8}"},
-                2);
+  check_refused({"lora-generate", model, "--prompt", "x", "--kv-cache-dtype", "int4"}, 2, {"int4 not in {auto,int8}"});
 }
 
 TEST_CASE("an adapter of another shape is refused by its tensor, one of another name with a warning") {

@@ -1,7 +1,7 @@
 // The programs at a terminal: lines that fit it, and a chat.
 
-#include <chrono>
-#include <thread>
+#include <algorithm>
+#include <ranges>
 
 #include "lora/app/source/trained_model.h"
 #include "lora/inference/streamed_answer.h"
@@ -51,7 +51,7 @@ TEST_CASE("a run at a terminal of 60 columns draws one line that fits, and table
   }
   CHECK(after_tables);
   CHECK(drawn >= 30);
-  CHECK_THAT(terminal.output(), Contains("\x1b[K") && Contains("Try it: "));
+  CHECK_THAT(terminal.output(), Contains("\x1b[K") && Contains("Try it:"));
 }
 
 TEST_CASE("tables fit a terminal of any width, with names that are wide") {
@@ -72,7 +72,10 @@ TEST_CASE("tables fit a terminal of any width, with names that are wide") {
     REQUIRE(model.wait() == 0);
     size_t tables = 0;
     for (const Terminal* terminal : {&run, &inspected, &model}) {
-      for (const std::string& line : lines_of(terminal->output())) {
+      const std::vector<std::string> lines = lines_of(terminal->output());
+      // Words of the command at the end are never cut.
+      const auto command = std::ranges::find(lines, "Try it:");
+      for (const std::string& line : std::ranges::subrange(lines.begin(), command)) {
         if (!line.starts_with("  ")) continue;
         ++tables;
         CAPTURE(width, line);
@@ -81,6 +84,96 @@ TEST_CASE("tables fit a terminal of any width, with names that are wide") {
     }
     CHECK(tables > 30);
   }
+}
+
+TEST_CASE("at 60 columns no line of a run is wider, but for a word of a command to copy") {
+  const TemporaryDirectory directory;
+  const std::string recipe = quickstart_recipe(directory, "export: [peft]\nevaluation: {exact_match: 2}\n");
+  size_t facts = 0, commands = 0;
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"lora-train", recipe, "training.max_steps=2"},
+        {"lora-data", "report", recipe, "--html", (directory / "page.html").string()},
+        {"lora-export", (directory / "run").string(), "--format", "peft", "--output", (directory / "out").string()},
+        {"lora-train", "--list-recipes"}}) {
+    Terminal terminal(arguments, 60);
+    REQUIRE(terminal.wait() == 0);
+    bool is_command = false;
+    for (const std::string& line : lines_of(terminal.output())) {
+      CAPTURE(arguments[0], line);
+      is_command |= line.starts_with("Try it:");
+      facts += line.starts_with("Memory  ") || line.starts_with("            ");
+      commands += is_command && line.starts_with("  ");
+      const bool is_log = line.find(" warning: ") == 8;  // "12:34:56 warning: …", which is wrapped by the terminal
+      if (!is_command && !is_log) CHECK(lora::width_of(line) <= 60);
+    }
+  }
+  CHECK(facts > 6);
+  CHECK(commands >= 2);
+}
+
+TEST_CASE("--help fits the terminal, and 100 columns where there is none") {
+  for (const std::string program :
+       {"lora-train", "lora-export", "lora-generate", "lora-classify", "lora-data", "lora-serve", "lora-inspect"}) {
+    for (const int width : {40, 60, 80, 200}) {
+      Terminal terminal({program, "--help"}, width);
+      REQUIRE(terminal.wait() == 0);
+      for (const std::string& line : lines_of(terminal.output())) {
+        CAPTURE(program, width, line);
+        CHECK(lora::width_of(line) <= static_cast<size_t>(width));
+      }
+      CHECK_THAT(terminal.output(), Contains("Exit codes: 0 done") && Contains("--version") && !Contains("\x1b"));
+    }
+    const Outcome outcome = run({program, "--help"});
+    CHECK(outcome.exit_code == 0);
+    size_t widest = 0;
+    for (const std::string& line : lines_of(outcome.out)) widest = std::max(widest, lora::width_of(line));
+    CHECK(widest <= 100);
+    CHECK(widest > 80);
+  }
+  const Outcome command = run({"lora-data", "preview", "--help"});
+  CHECK_THAT(command.out, Contains("\n  --ids                       A line a token, with its id\n"));
+}
+
+TEST_CASE("a word that is no option is answered with the nearest one") {
+  for (const std::string program :
+       {"lora-train", "lora-export", "lora-generate", "lora-classify", "lora-data", "lora-serve", "lora-inspect"}) {
+    check_refused(
+        {program, "--versoin"}, 2,
+        {"[usage] --versoin: not an option of " + program, "(did you mean '--version'?)", program + " --help"});
+  }
+  check_refused({"lora-train", "--rsume", "x.yaml"}, 2, {"--rsume: not an option", "(did you mean '--resume'?)"});
+  check_refused({"lora-train", "-resume", "x.yaml"}, 2, {"-resume: not an option", "(did you mean '--resume'?)"});
+  // Before what is missing because of it.
+  check_refused({"lora-export", "run", "--formt=peft", "--output", "x"}, 2,
+                {"--formt: not an option of lora-export (did you mean '--format'?)"});
+  check_refused({"lora-data", "preview", "x.yaml", "--cuont", "2"}, 2, {"--cuont: not", "(did you mean '--count'?)"});
+  check_refused({"lora-data", "reprot", "x.yaml"}, 2, {"reprot: not a command of lora-data (did you mean 'report'?)"});
+  check_refused({"lora-data"}, 2, {"[usage] A subcommand is required; lora-data --help"});
+  check_refused({"lora-inspect", "--frobnicate"}, 2, {"--frobnicate: not an option of lora-inspect; lora-inspect"});
+  check_refused({"lora-export", "run", "--output", "x"}, 2, {"[usage] --format is required; lora-export --help"});
+}
+
+TEST_CASE("colour tells the place, the name and the hint of an error, and titles, where a terminal has it") {
+  const TemporaryDirectory directory;
+  const std::string recipe = quickstart_recipe(directory);
+  const std::vector<std::string> wrong = {"lora-train", recipe, "adapter.rnak=4"};
+  Terminal coloured(wrong, 80);
+  CHECK(coloured.wait() == 2);
+  CHECK_THAT(coloured.output(), Contains("\x1b[2m[recipe]\x1b[0m ") && Contains("\x1b[1m'") &&
+                                    Contains("\x1b[36m(did you mean 'rank'?)\x1b[0m"));
+  Terminal plain(wrong, 80, {{"NO_COLOR", "1"}});
+  CHECK(plain.wait() == 2);
+  Terminal dumb(wrong, 80, {{"TERM", "dumb"}});
+  CHECK(dumb.wait() == 2);
+  for (const Terminal* terminal : {&plain, &dumb}) {
+    CHECK_THAT(terminal->output(), Contains("did you mean 'rank'") && !Contains("\x1b"));
+  }
+  check_refused(wrong, 2, {"[recipe] ", " (did you mean 'rank'?)"});
+
+  Terminal trained({"lora-train", recipe, "training.max_steps=2", "export=[peft]"}, 80);
+  CHECK(trained.wait() == 0);
+  CHECK_THAT(trained.output(), Contains("\x1b[2mMemory\x1b[0m      about") && Contains("\x1b[2m  adapted ") &&
+                                   Contains("\x1b[2mwrote\x1b[0m") && Contains("\x1b[1mTry it:\x1b[0m"));
 }
 
 TEST_CASE("a dumb terminal gets no escape sequence, and one of NO_COLOR no colour") {
@@ -103,8 +196,6 @@ TEST_CASE("a chat at a terminal has a prompt sign, and Ctrl-C does not end it") 
   REQUIRE(chat.wait_for("> "));
   chat.type("half a line");
   REQUIRE(chat.wait_for("half a line"));
-  // As a person's: a signal that comes before libedit reads again waits for the next key.
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));
   chat.type("\x03");
   REQUIRE(chat.wait_for("> "));
   chat.type("Grüße aus 北京\r");
