@@ -186,7 +186,7 @@ class Layer {
     at::Tensor dqkv = all.index_select(0, s.places);
     const int64_t queries = layout_.heads * layout_.dim;
     for (const auto& [row, place, count] : s.repeats) {
-      const auto keys_and_values = [&](const at::Tensor& x, int64_t first) {
+      const auto keys_and_values = [&, count = count](const at::Tensor& x, int64_t first) {
         return x.narrow(0, first, count).narrow(1, queries, layout_.width() - queries);
       };
       keys_and_values(dqkv, row).add_(keys_and_values(all, place));

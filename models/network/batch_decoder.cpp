@@ -255,7 +255,7 @@ void BatchDecoder::norm_rows(const Pass& pass, size_t index, NormPlace place, Ma
 template <class T>
 void BatchDecoder::attend(const Pass& pass, size_t index) {
   const LayerStructure& structure = structures_[index];
-  const auto [heads, kv_heads, dim] = structure.heads;
+  const int64_t heads = structure.heads.heads, kv_heads = structure.heads.kv_heads, dim = structure.heads.dim;
   const int64_t group = heads / kv_heads;
   const auto layer = static_cast<int64_t>(index);
   const auto& k = kernels::paged_attention_kernels<T>();

@@ -92,7 +92,7 @@ TEST_CASE("products of few rows with every encoding are exact up to float32's ro
           const at::Tensor x = at::randn({rows, in});
           const at::Tensor wanted = at::mm(x.to(at::kDouble), w.exact.t());
           const double unit = std::sqrt(static_cast<double>(in)) * w.exact.abs().max().item<double>();
-          on_every_target([&] {
+          on_every_target([&, encoding = encoding] {
             INFO("encoding " << static_cast<int>(encoding) << ", " << rows << " rows, " << out << " x " << in);
             const at::Tensor found = product(w, x);
             // AMX has 16 bits of each number of x.
