@@ -15,6 +15,7 @@
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 #include "models/io/safetensors.h"
+#include "models/io/same_values.h"
 
 namespace lora {
 namespace {
@@ -88,7 +89,7 @@ bool is_second_copy_of_rows(const AdaptedModel& adapted, const std::string& name
 bool same_weight(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes()) return false;
   const at::ScalarType narrow = a.element_size() <= b.element_size() ? a.scalar_type() : b.scalar_type();
-  return a.cpu().to(narrow).equal(b.cpu().to(narrow));
+  return same_values(a.cpu().to(narrow), b.cpu().to(narrow));
 }
 
 // A file's scaling, its rows and what is tied in it are part of what its weights mean; tensors alone would not show a
@@ -158,7 +159,12 @@ void load_tensors(const fs::path& path, const AdaptedModel& adapted, const std::
   const SafetensorsFile file(path);
   const std::map<std::string, std::string> names = peft_names(file);
   const auto read = [&](const std::string& name) {
-    const at::Tensor own = file.tensor(names.at(name));
+    at::Tensor own = file.tensor(names.at(name));
+    if (!own.is_floating_point()) {
+      throw ModelError(path.string() + ": tensor '" + name + "' holds " + c10::toString(own.scalar_type()) +
+                       "; expected F32, F16, BF16 or F8");
+    }
+    if (own.element_size() == 1) own = own.to(at::kFloat);  // little is computed in F8
     const auto half = halves.find(name);
     if (half == halves.end() || own.sizes() != half->second.tensor.sizes()) return own;
     return at::cat({own.to(at::kFloat), half->second.tensor.cpu()}, half->second.dim);
@@ -174,7 +180,7 @@ void load_tensors(const fs::path& path, const AdaptedModel& adapted, const std::
     if (expected.contains(name)) continue;
     const at::Tensor found = file.tensor(own_name), own = base_weight(adapted, name);
     if (is_second_copy_of_rows(adapted, name) && names.contains(kRowsName)) {
-      if (found.equal(file.tensor(names.at(kRowsName)))) continue;
+      if (same_values(found, file.tensor(names.at(kRowsName)))) continue;
       throw ModelError(path.string() + ": '" + own_name +
                        "' differs from what embed_tokens has there, to which the "
                        "head is tied; expected the same rows");

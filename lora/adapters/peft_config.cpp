@@ -208,6 +208,13 @@ void expect_rank(const fs::path& path, const std::string& key, int64_t rank, int
                    std::to_string(least) + " to " + std::to_string(kMostRank));
 }
 
+void expect_token(const fs::path& path, int64_t id) {
+  constexpr int64_t kMostTokens = 1 << 24;  // config.json's, too
+  if (id >= 0 && id < kMostTokens) return;
+  throw ModelError(path.string() + ": 'trainable_token_indices' has " + std::to_string(id) +
+                   "; expected ids of tokens, below " + std::to_string(kMostTokens));
+}
+
 void expect_alpha(const fs::path& path, const std::string& key, double alpha) {
   if (std::isfinite(static_cast<float>(alpha))) return;
   throw ModelError(path.string() + ": '" + key + "' is " + ordered_json(alpha).dump() +
@@ -281,6 +288,7 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
     config.lora_bias = take("lora_bias") == true;
     config.ensure_weight_tying = take("ensure_weight_tying") == true;
     config.trainable_token_indices = token_indices(take("trainable_token_indices"), path);
+    for (const int64_t id : config.trainable_token_indices) expect_token(path, id);
     config.init = init_of(take("init_lora_weights"), path);
     if (starts_from_base(config) && !method.starts_from_base) {
       throw ModelError(path.string() + ": 'init_lora_weights' is " + config.init + " with method " + config.method +

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "models/base/error.h"
+#include "models/io/same_values.h"
 
 namespace lora {
 namespace {
@@ -31,7 +32,7 @@ std::map<std::string, std::string> peft_names(const SafetensorsFile& file) {
   std::map<std::string, std::string> names;
   for (const auto& [own, entry] : file.entries()) {
     const auto [found, is_new] = names.emplace(peft_name(own), own);
-    if (is_new || file.tensor(own).equal(file.tensor(found->second))) continue;
+    if (is_new || same_values(file.tensor(own), file.tensor(found->second))) continue;
     throw ModelError(file.path().string() + ": '" + own + "' and '" + found->second +
                      "' differ; expected the same values of '" + found->first + "' in both");
   }

@@ -47,7 +47,8 @@ NewRows peft_rows(const std::filesystem::path& directory, const AdapterConfig& c
     const std::string module = name.substr(0, name.rfind('.'));
     const int64_t first = stored.size(0), all = first + count;
     if (const at::Tensor weight = whole_weight(*file, names, module); weight.defined()) {
-      if (weight.dim() == 2 && weight.size(0) == all) return weight.narrow(0, first, count).to(at::kFloat);
+      if (weight.sizes() == at::IntArrayRef({all, stored.size(1)}))
+        return weight.narrow(0, first, count).to(at::kFloat);
     }
     for (int64_t id = first; id < all; ++id) {
       if (module == kEmbeddingPath && std::ranges::count(rows, id) > 0) continue;

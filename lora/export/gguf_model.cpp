@@ -6,6 +6,7 @@
 
 #include "lora/export/gguf_architecture.h"
 #include "models/base/error.h"
+#include "models/io/same_values.h"
 
 namespace lora {
 namespace {
@@ -81,7 +82,8 @@ std::shared_ptr<LlamaForCausalLM> load_gguf(const std::filesystem::path& path, c
   auto model = std::make_shared<LlamaForCausalLM>(*config, like.dtype(), weights, linears);
   if (const at::Tensor divisors = gguf_rope_divisors(*config); divisors.defined()) {
     expected.insert("rope_freqs.weight");
-    if (!file->tensor("rope_freqs.weight").equal(divisors)) fail("tensor 'rope_freqs.weight' is another than expected");
+    if (!same_values(file->tensor("rope_freqs.weight"), divisors))
+      fail("tensor 'rope_freqs.weight' is another than expected");
   }
   for (const auto& [name, entry] : file->entries()) {
     if (!expected.contains(name)) fail("tensor '" + name + "' is not expected");

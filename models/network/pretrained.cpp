@@ -7,9 +7,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <system_error>
 
+#include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 #include "models/io/safetensors.h"
+#include "models/io/same_values.h"
 
 namespace lora {
 namespace {
@@ -37,12 +40,6 @@ std::string shape_text(at::IntArrayRef shape) {
   return text + "]";
 }
 
-bool same_values(const at::Tensor& a, const at::Tensor& b) {
-  if (a.sizes() != b.sizes()) return false;
-  const bool comparable = a.scalar_type() == b.scalar_type() && a.element_size() > 1;  // float8 is not
-  return comparable ? a.equal(b) : a.to(at::kFloat).equal(b.to(at::kFloat));
-}
-
 // The names of the files in an index.
 std::set<std::string> shards(const fs::path& index) {
   try {
@@ -56,6 +53,12 @@ std::set<std::string> shards(const fs::path& index) {
   }
 }
 
+// Whether an index may name this file: one of the directory's own.
+bool is_shard(const fs::path& directory, const std::string& name) {
+  std::error_code error;  // of a name that no file system takes
+  return name.find('/') == name.npos && name.find('\0') == name.npos && fs::exists(directory / name, error);
+}
+
 // The files of a directory as one set of named tensors, which are ticked off as they are taken.
 class PretrainedWeights {
  public:
@@ -66,7 +69,7 @@ class PretrainedWeights {
       open(single);
       if (fs::exists(index)) expect_index_of_single(index);
     } else if (fs::exists(index)) {
-      open_index(index);
+      for (const fs::path& file : weight_files(directory)) open(file);
     } else {
       throw ModelError(directory.string() + ": no model.safetensors and no model.safetensors.index.json" +
                        (fs::exists(directory / "pytorch_model.bin")
@@ -115,14 +118,14 @@ class PretrainedWeights {
   }
 
   void expect_all_taken(bool ignore_lm_head) const {
-    std::string extra;
+    std::vector<std::string> extra;
     for (const auto& [name, place] : places_) {
       const bool buffer = name.ends_with(".rotary_emb.inv_freq");
       if (taken_.contains(name) || buffer || (ignore_lm_head && name == kHeadWeight)) continue;
-      extra += (extra.empty() ? "'" : ", '") + name + "'";
+      extra.push_back(name);
     }
     if (!extra.empty()) {
-      throw ModelError(directory_.string() + ": tensors that config.json has no place for: " + extra);
+      throw ModelError(directory_.string() + ": tensors that config.json has no place for: " + listed(extra));
     }
   }
 
@@ -158,18 +161,9 @@ class PretrainedWeights {
   // An index of files that are there as well would be a second set of weights.
   void expect_index_of_single(const fs::path& index) const {
     for (const std::string& name : shards(index)) {
-      if (name == kSingleFile || name.find('/') != std::string::npos || !fs::exists(directory_ / name)) continue;
+      if (name == kSingleFile || !is_shard(directory_, name)) continue;
       throw ModelError(directory_.string() + ": holds " + kSingleFile + " and, by " + kIndexFile + ", " + name +
                        "; expected one of the two sets of weights");
-    }
-  }
-
-  void open_index(const fs::path& index) {
-    for (const std::string& name : shards(index)) {
-      if (name.find('/') != std::string::npos || !fs::exists(directory_ / name)) {
-        throw ModelError(index.string() + ": shard '" + name + "' is not in the directory");
-      }
-      open(directory_ / name);
     }
   }
 
@@ -215,7 +209,7 @@ std::vector<fs::path> weight_files(const fs::path& directory) {
   std::vector<fs::path> files;
   if (!fs::exists(directory / kIndexFile)) return files;
   for (const std::string& name : shards(directory / kIndexFile)) {
-    if (name.find('/') != std::string::npos || !fs::exists(directory / name)) {
+    if (!is_shard(directory, name)) {
       throw ModelError((directory / kIndexFile).string() + ": shard '" + name + "' is not in the directory");
     }
     files.push_back(directory / name);

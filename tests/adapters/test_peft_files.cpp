@@ -226,6 +226,26 @@ TEST_CASE("an adapter that trained rows of the head alone is refused by that nam
                                            Contains("modules_to_save: [lm_head]"));
   }
   CHECK(with_rows(R"({"model.embed_tokens": [1, 2]})") == std::vector<int64_t>{1, 2});
+  for (const char* rows : {"[9223372036854775807]", "[-1]", "[16777216]"}) {
+    CHECK_THROWS_WITH(with_rows(rows),
+                      Contains("'trainable_token_indices' has ") && Contains("expected ids of tokens"));
+  }
+}
+
+TEST_CASE("tensors of any dtype are read or refused by name, also where one stands twice") {
+  using Tensors = std::map<std::string, at::Tensor>&;
+  const std::string layer = "base_model.model.model.layers.1.self_attn.q_proj.";
+  const std::string name = layer + "lora_A.weight", twin = layer + "lora_A.default.weight";
+  const auto load_changed = [](const std::function<void(Tensors)>& change) {
+    const ChangedAdapter adapter("layers", change);
+    loaded(adapter.directory.path(), "default");
+  };
+  CHECK_NOTHROW(load_changed([&](Tensors tensors) { tensors[name] = tensors[name].to(at::kFloat8_e4m3fn); }));
+  CHECK_THROWS_WITH(load_changed([&](Tensors tensors) { tensors[name] = tensors[name].to(at::kLong); }),
+                    Contains("'" + name + "' holds Long; expected F32, F16, BF16 or F8"));
+  CHECK_NOTHROW(load_changed([&](Tensors tensors) { tensors[twin] = tensors[name].to(at::kDouble); }));
+  CHECK_THROWS_WITH(load_changed([&](Tensors tensors) { tensors[twin] = tensors[name].to(at::kDouble) + 1; }),
+                    Contains("differ; expected the same values"));
 }
 
 TEST_CASE("an adapter of a model whose vocabulary was resized brings its rows, and PEFT's logits with them") {
@@ -254,6 +274,13 @@ TEST_CASE("an adapter of a model whose vocabulary was resized brings its rows, a
   const ChangedAdapter rows("rows_apart", unchanged, {{"trainable_token_indices", {49}}});
   const NewRows missing = peft_rows(rows.directory.path(), read_peft_config(rows.directory.path()).config);
   CHECK_THROWS_WITH(missing.make("model.embed_tokens.weight", at::zeros({48, 16}), missing.rows - 48),
+                    Contains("has no row 48 of 'model.embed_tokens'"));
+  // Rows without columns take no bytes of a file.
+  const ChangedAdapter empty("layers", [](std::map<std::string, at::Tensor>& tensors) {
+    tensors["base_model.model.model.embed_tokens.weight"] = at::empty({int64_t{1} << 40, 0});
+  });
+  const NewRows none = peft_rows(empty.directory.path(), read_peft_config(empty.directory.path()).config);
+  CHECK_THROWS_WITH(none.make("model.embed_tokens.weight", at::zeros({48, 16}), none.rows - 48),
                     Contains("has no row 48 of 'model.embed_tokens'"));
 }
 

@@ -219,6 +219,7 @@ TEST_CASE("F: tie contradicts") {
 
 TEST_CASE("F: shard ../") { refused_shard("../x.safetensors"); }
 TEST_CASE("F: shard absolute") { refused_shard("/etc/passwd"); }
+TEST_CASE("a shard whose name no file system takes is refused by name") { refused_shard(std::string(300, 'a')); }
 
 TEST_CASE("F: shard that is a symlink to a file elsewhere is read, as the Hub's cache has them") {
   const TemporaryDirectory directory;

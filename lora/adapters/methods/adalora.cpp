@@ -301,10 +301,11 @@ void take_adalora_config(nlohmann::ordered_json& file, AdapterConfig& config) {
   std::map<std::string, std::vector<bool>> masks;
   take("rank_pattern", masks);
   for (const auto& [name, mask] : masks) {
-    if (!name.ends_with(kRankSuffix)) throw ModelError("rank_pattern: '" + name + "' does not end in " + kRankSuffix);
+    const std::string where = config.file + ": 'rank_pattern': '" + name + "'";
+    if (!name.ends_with(kRankSuffix)) throw ModelError(where + " does not end in " + kRankSuffix);
     if (static_cast<int64_t>(mask.size()) != config.rank) {
-      throw ModelError("rank_pattern: '" + name + "' has " + std::to_string(mask.size()) +
-                       " entries; expected init_r, " + std::to_string(config.rank));
+      throw ModelError(where + " has " + std::to_string(mask.size()) + " entries; expected init_r, " +
+                       std::to_string(config.rank));
     }
     config.rank_pattern.emplace_back(name.substr(0, name.size() - std::string_view(kRankSuffix).size()),
                                      std::ranges::count(mask, true));
