@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
@@ -17,6 +18,12 @@ using Json = nlohmann::ordered_json;
 constexpr const char *kTemplateFile = "chat_template.jinja", *kTemplateFolder = "additional_chat_templates";
 constexpr const char *kTemplateConfig = "tokenizer_config.json", *kTemplateKey = "chat_template";
 constexpr const char* kToolsName = "tool_use";
+
+// An export and a checkpoint write each template to a file of its name.
+constexpr size_t kLongestName = 200;
+bool is_file_name(const std::string& name) {
+  return !name.empty() && name.size() <= kLongestName && name.find('/') == name.npos && name.find('\0') == name.npos;
+}
 
 // Sorted, so that the order does not depend on the file system.
 std::vector<fs::path> additional_paths(const fs::path& directory) {
@@ -48,13 +55,24 @@ TemplateFiles from_config(const Json& config, const fs::path& path) {
     return templates;
   }
   if (!found.is_array()) refuse();
+  std::set<std::string> names;
   for (const Json& one : found) {
     if (!one.is_object() || !one.value("name", Json()).is_string() || !one.value("template", Json()).is_string())
       refuse();
-    if (one["name"] == "default") {
+    const std::string name = one["name"];
+    if (!is_file_name(name)) {
+      throw ModelError(path.string() +
+                       ": the name of a chat template cannot be the name of a file; expected one such as "
+                       "tool_use, found '" +
+                       name.substr(0, kLongestName) + "'");
+    }
+    if (!names.insert(name).second) {
+      throw ModelError(path.string() + ": two chat templates are called '" + name + "', expected a name for each");
+    }
+    if (name == "default") {
       templates.text = one["template"];
     } else {
-      templates.others.emplace_back(one["name"], one["template"]);
+      templates.others.emplace_back(name, one["template"]);
     }
   }
   if (templates.text.empty()) throw ModelError(path.string() + ": of its chat templates none is called 'default'");
@@ -108,6 +126,11 @@ void write_template_files(const fs::path& directory, const TemplateFiles& templa
   if (read_template_files(directory).same_texts(templates)) return;
   const fs::path config_path = directory / kTemplateConfig, file = directory / kTemplateFile;
   const bool in_file = fs::exists(file) || !fs::exists(config_path);
+  for (const auto& [name, text] : templates.others) {  // before anything is written
+    if (in_file && !is_file_name(name)) {
+      throw StorageError(file.string() + ": '" + name + "' cannot be the name of a file");
+    }
+  }
   Json config = read_template_config(config_path);
   if (!in_file) config[kTemplateKey] = to_config_value(templates);
   if (!in_file || config.erase(kTemplateKey) > 0) {
@@ -117,8 +140,6 @@ void write_template_files(const fs::path& directory, const TemplateFiles& templa
   for (const fs::path& path : additional_paths(directory)) fs::remove(path);
   write_file_atomically(file, templates.text);
   for (const auto& [name, text] : templates.others) {
-    if (name.find('/') != name.npos)
-      throw StorageError(file.string() + ": '" + name + "' cannot be the name of a file");
     fs::create_directories(directory / kTemplateFolder);
     write_file_atomically(directory / kTemplateFolder / (name + ".jinja"), text);
   }

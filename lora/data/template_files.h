@@ -21,7 +21,7 @@ struct TemplateFiles {
 };
 
 // The directory's own. Throws ModelError for a file that cannot be read, a value that is not a template, and a list
-// without a "default".
+// without a "default", with a name twice, or with one that cannot be a file's.
 TemplateFiles read_template_files(const std::filesystem::path& directory);
 
 // The text of a file. Throws ModelError if it cannot be read or is larger than 4 MiB.

@@ -1,6 +1,8 @@
 // tokenizer.json against the ids, offsets and texts of `tokenizers` (scripts/make_tokenizer_golden.py), and damaged
 // ones.
 
+#include <sys/mman.h>
+
 #include <atomic>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -198,6 +200,25 @@ TEST_CASE("a unigram tokenizer.json alone is read, with and without a token for 
   CHECK(ids_of(*tokenizer_of(document), "zz abc") == std::vector<int64_t>{6, 4, 5, 7});
 }
 
+TEST_CASE("added tokens, normalizers and texts have bounds") {
+  json document = small();
+  document["added_tokens"].push_back({{"id", 8}, {"content", std::string(257, 'x')}});
+  CHECK_THROWS_WITH(tokenizer_of(document), Contains("has 257 bytes, expected at most 256"));
+
+  document = small();
+  document["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", std::string(33, 'b')}};
+  const auto tokenizer = tokenizer_of(document);
+  CHECK(tokenizer->encode("aa").size() == 66);
+  CHECK_THROWS_WITH(tokenizer->encode(std::string(100'000, 'a')), Contains("makes more than 32 bytes of one byte"));
+
+  // Memory that is never touched.
+  const size_t size = (size_t{1} << 30) + 1;
+  void* pages = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  REQUIRE(pages != MAP_FAILED);
+  CHECK_THROWS_WITH(tokenizer->encode({static_cast<const char*>(pages), size}), Contains("more than 1 GiB at once"));
+  ::munmap(pages, size);
+}
+
 TEST_CASE("a damaged unigram tokenizer.json is refused with the place") {
   const auto refused = [](const char* place, const json& value, const std::string& message) {
     json document = unigram();
@@ -207,6 +228,7 @@ TEST_CASE("a damaged unigram tokenizer.json is refused with the place") {
   refused("/model/vocab/3", json::array({"a"}), "model.vocab: piece 3: expected a text and its score");
   refused("/model/vocab/3", json::array({"b", -1}), "model.vocab: piece 5: 'b' is piece 3 too");
   refused("/model/unk_id", 8, "model.unk_id");
+  refused("/model/vocab", json::array(), "model.vocab: found 0 pieces, expected 1 to");
   refused("/pre_tokenizer", {{"type", "ByteLevel"}}, "model.type: Unigram together with ByteLevel is not supported");
   const auto normalizer = [](const std::string& charsmap) {
     return json{{"type", "Precompiled"}, {"precompiled_charsmap", charsmap}};
@@ -308,7 +330,9 @@ TEST_CASE("what is wrong or not supported is refused with its key") {
   json document = small();
   document["pre_tokenizer"] = split("(a+)+[bc]");
   const auto endless = tokenizer_of(document);
-  CHECK_THROWS_WITH(endless->encode(std::string(5000, 'a')), Contains("on a text of 5000 bytes"));
+  CHECK_THROWS_WITH(endless->encode(std::string(5000, 'a')),
+                    Contains("tokenizer.json: pre_tokenizer.pretokenizers[0].pattern.Regex: the regular expression ") &&
+                        Contains("on a text of 5000 bytes"));
 }
 
 // Every value in turn is left out or becomes something else.

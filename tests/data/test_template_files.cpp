@@ -54,10 +54,24 @@ TEST_CASE("a directory with the same templates stays byte for byte as it is") {
   CHECK(read_bytes(directory / "tokenizer_config.json") == config);
 }
 
-TEST_CASE("a template whose name is a path is not written") {
+TEST_CASE("a template whose name cannot be a file's is neither read nor written") {
+  using namespace std::string_literals;
   const TemporaryDirectory directory;
-  CHECK_THROWS_AS(write_template_files(directory.path(), {"", "a", {{"../b", "c"}}}), StorageError);
+  for (const std::string& name : {"../b"s, ""s, "a\0b"s, std::string(201, 'a')}) {
+    CHECK_THROWS_AS(write_template_files(directory.path(), {"", "a", {{name, "c"}}}), StorageError);
+    const json list = {{{"name", "default"}, {"template", "a"}}, {{"name", name}, {"template", "c"}}};
+    write_bytes(directory / "tokenizer_config.json", json{{"chat_template", list}}.dump());
+    CHECK_THROWS_WITH(read_template_files(directory.path()), Contains("cannot be the name of a file"));
+    std::filesystem::remove(directory / "tokenizer_config.json");
+  }
   CHECK_FALSE(std::filesystem::exists(directory.path().parent_path() / "b.jinja"));
+}
+
+TEST_CASE("two templates of one name are refused: readers disagree on which one counts") {
+  const TemporaryDirectory directory;
+  const json one = {{"name", "default"}, {"template", "a"}}, other = {{"name", "default"}, {"template", "b"}};
+  write_bytes(directory / "tokenizer_config.json", json{{"chat_template", {one, other}}}.dump());
+  CHECK_THROWS_WITH(read_template_files(directory.path()), Contains("two chat templates are called 'default'"));
 }
 
 TEST_CASE("new tokens keep the templates for tools") {

@@ -68,6 +68,13 @@ TEST_CASE("files beside the model are handed on to exports") {
   CHECK(load_tokenizer(directory.path())->files().size() == 2);
 }
 
+TEST_CASE("a text of more than 4 MiB is refused where it cannot be cut behind a line's end") {
+  TemporaryDirectory directory;
+  write_bytes(directory / "tokenizer.model", serialize(small_model()));
+  const auto tokenizer = load_tokenizer(directory.path());
+  CHECK_THROWS_WITH(tokenizer->encode(std::string((size_t{4} << 20) + 1, 'a')), Contains("at most 4 MiB at once"));
+}
+
 TEST_CASE("a file that is no SentencePiece model is refused") {
   CHECK_THAT(load_error(std::string()), Contains("tokenizer.model: not a whole SentencePiece model"));
   CHECK_THAT(load_error(std::string("hello, this is text")), Contains("not a whole SentencePiece model"));

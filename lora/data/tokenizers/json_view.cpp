@@ -23,9 +23,9 @@ json read_json(const std::filesystem::path& path) {
   }
 }
 
-void JsonView::fail(const std::string& problem) const {
-  throw ModelError(file_ + ": " + (where_.empty() ? "" : where_ + ": ") + problem);
-}
+std::string JsonView::place() const { return where_.empty() ? file_ : file_ + ": " + where_; }
+
+void JsonView::fail(const std::string& problem) const { throw ModelError(place() + ": " + problem); }
 
 void JsonView::expected(const char* type) const {
   fail(std::string("found ").append(value_->type_name()).append(", expected ").append(type));

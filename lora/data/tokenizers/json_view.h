@@ -40,6 +40,8 @@ class JsonView {
   const nlohmann::json& object() const;
   const nlohmann::json& array() const;
 
+  // "FILE: KEY", for messages that come later.
+  std::string place() const;
   // Throws ModelError: "FILE: KEY: problem".
   [[noreturn]] void fail(const std::string& problem) const;
 

@@ -263,7 +263,7 @@ Pattern Pattern::regex(const std::string& source, const JsonView& place) {
                     &offset, nullptr);
   if (!code) place.fail("the regular expression '" + source + "': " + error_text(error));
   Pattern pattern;
-  pattern.text_ = source;
+  pattern.text_ = place.place() + ": the regular expression '" + source + "'";
   pattern.code_ = std::shared_ptr<void>(code, [](void* c) { pcre2_code_free(static_cast<pcre2_code*>(c)); });
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // if it fails, matching is slower but the same
   return pattern;
@@ -288,8 +288,7 @@ std::optional<TextRange> Pattern::next(std::string_view text, size_t at, Pattern
   const int result = search(static_cast<pcre2_code*>(code_.get()), text, at, state.data, state.context);
   if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (result < 0) {
-    throw ModelError("tokenizer: the regular expression '" + text_ + "' on a text of " + std::to_string(text.size()) +
-                     " bytes: " + error_text(result));
+    throw ModelError(text_ + " on a text of " + std::to_string(text.size()) + " bytes: " + error_text(result));
   }
   const PCRE2_SIZE* range = pcre2_get_ovector_pointer(state.data);
   return TextRange{range[0], range[1]};

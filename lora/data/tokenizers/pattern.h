@@ -41,7 +41,7 @@ class Pattern {
   std::optional<TextRange> next(std::string_view text, size_t at, PatternScratch& scratch) const;
 
  private:
-  std::string text_;            // the literal, or the regex for messages
+  std::string text_;            // the literal; or the regex and its place, for messages
   std::shared_ptr<void> code_;  // pcre2_code
 };
 

@@ -13,8 +13,8 @@ namespace lora {
 Unigram read_unigram(const JsonView& object, const std::vector<AddedToken>& added) {
   const JsonView vocab = object.at("vocab");
   const nlohmann::json& entries = vocab.array();
-  if (entries.size() > static_cast<size_t>(kMostIds)) {
-    vocab.fail("found " + std::to_string(entries.size()) + " pieces, expected at most " + std::to_string(kMostIds));
+  if (entries.empty() || entries.size() > static_cast<size_t>(kMostIds)) {
+    vocab.fail("found " + std::to_string(entries.size()) + " pieces, expected 1 to " + std::to_string(kMostIds));
   }
   std::unordered_set<std::string_view> names;
   for (const AddedToken& token : added) names.insert(token.content);
