@@ -38,8 +38,10 @@ function(add_program name)
   cmake_parse_arguments(PROGRAM "" "" "LINKS" ${ARGN})
   string(REPLACE "-" "_" source ${name}.cpp)
   add_executable(${name} ${source})
-  set_target_properties(${name} PROPERTIES
-    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} INSTALL_RPATH "${lora_rpath}")
+  # CMake fills a path that is shorter than the installed one with colons, behind each of which the loader takes the working
+  # directory. This one is longer: the build's LibTorch, and the same.
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}
+    INSTALL_RPATH "${lora_rpath}" BUILD_RPATH "$<TARGET_FILE_DIR:torch>;${lora_rpath}")
   target_link_libraries(${name} PRIVATE ${PROGRAM_LINKS})
   lora_compile_options(${name})
   lora_use_pch(${name})
