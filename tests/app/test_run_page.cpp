@@ -53,6 +53,9 @@ TEST_CASE("a run writes a page of itself, which several runs are laid side by si
   CHECK(well_formed(together));
   CHECK_THAT(together, Contains("2 runs") && Contains("<code>training.<wbr/>learning_<wbr/>rate</code>") &&
                            Contains("<td>0.002</td>") && !Contains("batch_<wbr/>size</code>"));
+  // Text is aligned to the left, numbers to the right.
+  CHECK_THAT(together, Contains("<th class=\"text\">state</th>") && Contains("<th>steps</th>") &&
+                           Contains("<td class=\"text\">completion</td>"));
   // Without a name the page is runs.html, here; a run in the name's place is a run.
   const fs::path here = fs::current_path();
   fs::current_path(directory.path());
