@@ -2,10 +2,8 @@
 // Lines of a conversation: at a terminal with a prompt sign and, where libedit was found at build, with editing and a
 // history; else those of standard input, as they are.
 
-#include <pthread.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <clocale>
 #include <csignal>
 #include <cstdio>
@@ -17,8 +15,6 @@
 #ifdef LORA_EDIT
 #include <editline/readline.h>
 #endif
-
-#include "lora/terminal/ticker.h"
 
 namespace lora {
 
@@ -36,10 +32,6 @@ class LineReader {
     interrupted = 0;
 #ifdef LORA_EDIT
     if (at_terminal_) {
-      // A signal that comes just before libedit reads would wait for the next key: it is sent again.
-      const Ticker again(std::chrono::milliseconds(100), [reader = pthread_self(), &interrupted] {
-        if (interrupted != 0) pthread_kill(reader, SIGINT);
-      });
       char* typed = nullptr;
       while (!(typed = readline("> "))) {
         std::puts("");
