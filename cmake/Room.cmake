@@ -29,7 +29,11 @@ endfunction()
 # it was installed into (a wheel), in /opt/libtorch (a package), and last where this build has them.
 add_custom_target(programs)
 include(GNUInstallDirs)
-set(lora_rpath "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/lora-train" "$ORIGIN/../../torch/lib" /opt/libtorch/lib
+# In the build folder the first of these is a link to LibTorch. (A path of its own for the build would end with a colon,
+# which CMake adds to exchange it at the installation, and behind which the loader takes the working directory.)
+get_filename_component(lora_torch_folder ${TORCH_LIBRARY} DIRECTORY)
+file(CREATE_LINK ${lora_torch_folder} ${PROJECT_BINARY_DIR}/libtorch SYMBOLIC)
+set(lora_rpath "$ORIGIN/libtorch" "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/lora-train" "$ORIGIN/../../torch/lib" /opt/libtorch/lib
   $<TARGET_FILE_DIR:torch>)
 if(IS_DIRECTORY "${LORA_PARQUET}")
   list(APPEND lora_rpath ${LORA_PARQUET})
@@ -38,10 +42,8 @@ function(add_program name)
   cmake_parse_arguments(PROGRAM "" "" "LINKS" ${ARGN})
   string(REPLACE "-" "_" source ${name}.cpp)
   add_executable(${name} ${source})
-  # CMake fills a path that is shorter than the installed one with colons, behind each of which the loader takes the working
-  # directory. This one is longer: the build's LibTorch, and the same.
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}
-    INSTALL_RPATH "${lora_rpath}" BUILD_RPATH "$<TARGET_FILE_DIR:torch>;${lora_rpath}")
+    INSTALL_RPATH "${lora_rpath}" BUILD_WITH_INSTALL_RPATH ON)
   target_link_libraries(${name} PRIVATE ${PROGRAM_LINKS})
   lora_compile_options(${name})
   lora_use_pch(${name})
