@@ -345,14 +345,14 @@ std::string comparison(const Runs& runs) {
 std::string report_page(const std::vector<const ReportedRun*>& runs) {
   if (runs.size() == 1) {
     const ReportedRun& run = *runs.front();
-    return html_document(run.record.name, html_element("h1", html_escaped(run.record.name)) +
+    return html_document(run.record.name, html_element("h1", html_breakable(run.record.name)) +
                                               html_element("p", html_escaped(state_line(run)), "lead") + cards_of(run) +
                                               html_element("h2", "Curves") + all_charts(runs) + details(run) + "\n" +
                                               kRecordBegin + record_text(run.record) + "</script>\n");
   }
   std::string title = with_commas(static_cast<int64_t>(runs.size())) + " runs", text;
   for (const ReportedRun* run : runs) {
-    text += html_element("h2", html_escaped(run->record.name)) +
+    text += html_element("h2", html_breakable(run->record.name)) +
             html_element("p", html_escaped(state_line(*run)), "lead") + cards_of(*run) + details(*run);
   }
   return html_document(
