@@ -41,7 +41,7 @@ SOURCES = {
     "manifest": ["lora/checkpoints/manifest.cpp"],
     "training_state": ["lora/checkpoints/training_state.cpp"],
     "completion_request": ["lora/serving/completion_request.cpp", "lora/serving/api_error.cpp"],
-    "json_answer": ["lora/inference/json_grammar.cpp", "lora/inference/json_places.cpp"],
+    "json_answer": ["lora/inference/json_*.cpp", "lora/inference/decimal_range.cpp"],
 }
 # Headers with names that a recipe may have.
 RECIPE_NAMES = ["lora/recipe/*.h", "lora/*/config.h", "lora/data/*/config.h", "lora/data/mixing_config.h"]

@@ -10,7 +10,7 @@ namespace lora {
 // --help in lines that fit the terminal, or of 100 columns where there is none.
 std::shared_ptr<CLI::FormatterBase> folding_help();
 
-// What is wrong with a command line that `error` was thrown for. A word that is no option, or no command, comes before
+// What is wrong with a command line that `error` was thrown for. An unknown option or command comes before
 // everything else, with the nearest one: "--rsume: not an option of lora-train (did you mean '--resume'?)".
 std::string usage_problem(const CLI::App& app, const CLI::ParseError& error);
 

@@ -8,7 +8,7 @@
 namespace lora {
 namespace {
 
-__extension__ typedef __int128 Units;
+using Units = DecimalUnits;
 
 constexpr int64_t power_of_ten(int exponent) {
   int64_t power = 1;
@@ -55,7 +55,7 @@ DecimalRange::DecimalRange(double least, double most, bool is_integer)
   if (most_ >= beyond) most_ = beyond - 1;
 }
 
-DecimalRange::Units DecimalRange::value_of(const DecimalStart& number) {
+Units DecimalRange::value_of(const DecimalStart& number) {
   return static_cast<Units>(number.whole) * kOne +
          static_cast<Units>(number.fraction) * power_of_ten(kMostDecimalDigits - number.fraction_digits);
 }

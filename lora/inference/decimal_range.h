@@ -19,6 +19,9 @@ struct DecimalStart {
   bool operator==(const DecimalStart&) const = default;
 };
 
+// Of 10^-15 each: exact for all that is written.
+__extension__ typedef __int128 DecimalUnits;
+
 class DecimalRange {
  public:
   // [least, most] of the doubles that readers make of the texts. is_integer: whole numbers alone.
@@ -33,13 +36,11 @@ class DecimalRange {
   bool more_fraction(const DecimalStart& number) const;
 
  private:
-  // In units of 10^-15: exact for all that is written.
-  __extension__ typedef __int128 Units;
-  static Units value_of(const DecimalStart& number);
+  static DecimalUnits value_of(const DecimalStart& number);
   // Whether a number from `first` to `last`, or of that magnitude below zero, is in the range.
-  bool meets(bool is_negative, Units first, Units last) const;
+  bool meets(bool is_negative, DecimalUnits first, DecimalUnits last) const;
 
-  Units least_, most_;
+  DecimalUnits least_, most_;
   bool is_integer_;
 };
 

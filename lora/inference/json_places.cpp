@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -19,8 +18,6 @@ constexpr int64_t kMostExponentDigits = 2;
 enum NumberPart : uint8_t { kSign, kMinus, kZero, kDigits, kPoint, kFraction, kE, kExponentSign, kExponent };
 
 bool is_digit(unsigned char byte) { return byte >= '0' && byte <= '9'; }
-
-bool is_within(unsigned char byte, int first, int last) { return byte >= first && byte <= last; }
 
 void mix(uint64_t& hash, uint64_t value) {
   hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
@@ -100,56 +97,6 @@ void narrow(JsonPlace& place, unsigned char byte, Text text) {
 }
 
 }  // namespace
-
-JsonCharacter next_in_string(JsonCharacter at, unsigned char byte) {
-  const auto tail = [&](int first, int last, At next) { return is_within(byte, first, last) ? next : At::kWrong; };
-  const bool is_hex = is_digit(byte) || is_within(byte | 0x20, 'a', 'f');
-  switch (at) {
-    case At::kNone:
-      if (byte == '"') return At::kClosed;
-      if (byte == '\\') return At::kEscape;
-      if (byte < 0x20) return At::kWrong;
-      if (byte < 0x80) return At::kNone;
-      if (byte == 0xE0) return At::kTailE0;
-      if (byte == 0xED) return At::kTailED;
-      if (byte == 0xF0) return At::kTailF0;
-      if (byte == 0xF4) return At::kTailF4;
-      if (is_within(byte, 0xC2, 0xDF)) return At::kTail1;
-      if (is_within(byte, 0xE1, 0xEF)) return At::kTail2;
-      return tail(0xF1, 0xF3, At::kTail3);
-    case At::kEscape:
-      if (byte == 'u') return At::kHex4;
-      return std::string_view("\"\\/bfnrt").find(static_cast<char>(byte)) != std::string_view::npos ? At::kNone
-                                                                                                    : At::kWrong;
-    case At::kHex4:
-      if (!is_hex) return At::kWrong;
-      return (byte | 0x20) == 'd' ? At::kHexAfterD : At::kHex3;
-    case At::kHexAfterD:
-      return is_within(byte, '0', '7') ? At::kHex2 : At::kWrong;
-    case At::kHex3:
-      return is_hex ? At::kHex2 : At::kWrong;
-    case At::kHex2:
-      return is_hex ? At::kHex1 : At::kWrong;
-    case At::kHex1:
-      return is_hex ? At::kNone : At::kWrong;
-    case At::kTail1:
-      return tail(0x80, 0xBF, At::kNone);
-    case At::kTail2:
-      return tail(0x80, 0xBF, At::kTail1);
-    case At::kTail3:
-      return tail(0x80, 0xBF, At::kTail2);
-    case At::kTailE0:
-      return tail(0xA0, 0xBF, At::kTail1);
-    case At::kTailED:
-      return tail(0x80, 0x9F, At::kTail1);
-    case At::kTailF0:
-      return tail(0x90, 0xBF, At::kTail2);
-    case At::kTailF4:
-      return tail(0x80, 0x8F, At::kTail2);
-    default:
-      return At::kWrong;
-  }
-}
 
 JsonPlaces JsonSteps::begin() const {
   JsonPlace place;

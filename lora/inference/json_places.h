@@ -5,7 +5,7 @@
 // A space may follow a comma and a colon; there is no other white space. Numbers have at most 15 digits before the
 // point and after it, and two in the exponent, so that any reader takes them; with bounds they have no exponent. Names of additional properties have at
 // most 64 characters (one more than the longest name, where the object has longer ones) and no escapes, differ from the
-// others, and are at most 256 in an object. Escapes are no surrogates.
+// others, and are at most 256 in an object.
 
 #include <cstdint>
 #include <memory>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "lora/inference/decimal_range.h"
+#include "lora/inference/json_characters.h"
 #include "lora/inference/json_grammar.h"
 
 namespace lora {
@@ -21,27 +22,6 @@ namespace lora {
 inline constexpr size_t kMostJsonPlaces = 256;
 // Additional properties of an object.
 inline constexpr size_t kMostJsonNames = 256;
-
-// Within a string, its quotes apart.
-enum class JsonCharacter : uint8_t {
-  kNone,    // between two characters
-  kEscape,  // behind a backslash
-  kHex4,
-  kHex3,
-  kHex2,
-  kHex1,       // so many digits are missing
-  kHexAfterD,  // the first of four was D: no surrogate
-  kTail1,
-  kTail2,
-  kTail3,  // so many bytes are missing
-  kTailE0,
-  kTailED,
-  kTailF0,
-  kTailF4,  // the second byte is not just any (Unicode 15, table 3-7)
-  kClosed,  // by the closing quote
-  kWrong
-};
-JsonCharacter next_in_string(JsonCharacter at, unsigned char byte);
 
 // The names of additional properties that an object has, the last first.
 struct JsonNames {

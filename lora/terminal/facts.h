@@ -9,8 +9,8 @@
 
 namespace lora {
 
-// "Model       TEXT\n": the name, and from column 12 on the text. On a terminal a text that is too wide goes on in lines
-// below, under its beginning; elsewhere it is one line, for grep. A line end in the text begins a line like those.
+// "Model       TEXT\n": the name, and from column 12 on the text. On a terminal a text that is too wide is folded,
+// with all its lines at that column; elsewhere it is one line, for grep. A line end in the text begins a line like those.
 // Without a name: more about the fact before.
 std::string fact(const std::string& name, const std::string& text, const Console& shown = console());
 
@@ -18,7 +18,7 @@ std::string fact(const std::string& name, const std::string& text, const Console
 using Facts = std::vector<std::pair<std::string, std::string>>;
 std::string facts_text(const Facts& facts, const Console& shown = console());
 
-// A line for itself, which on a terminal goes on in lines below where it is too wide.
+// A line without a name. On a terminal it is folded where it is too wide.
 std::string sentence(const std::string& text, const Console& shown = console());
 
 // "Try it: lora-generate runs/mine\n": a command, in words of a shell. Where it is too wide for the terminal, it stands
