@@ -45,6 +45,14 @@ void check_near(const std::array<double, 4>& found, const std::array<double, 4>&
 TEST_CASE("temperature 0 takes the likeliest token, the first of equal ones") {
   CHECK(Sampler({}, {}).next(four()) == 1);
   CHECK(Sampler({}, {}).next(std::vector<float>{1, 2, 2, 0}) == 1);
+  // At each place of vocabularies that are whole blocks of the search, or not.
+  for (const size_t size : {1, 15, 16, 17, 32, 50}) {
+    for (size_t place = 0; place < size; ++place) {
+      std::vector<float> logits(size, -3);
+      logits[place] = logits.back() = -1;
+      CHECK(Sampler({}, {}).next(logits) == static_cast<int64_t>(place));
+    }
+  }
 }
 
 TEST_CASE("temperature divides the logits") {

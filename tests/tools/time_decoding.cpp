@@ -4,8 +4,9 @@
 //
 // MODEL: a directory with a config.json; weights are random where it has none. SEQUENCES texts of READ tokens are read
 // and written on by WRITE tokens, side by side, each with one of ADAPTERS random adapters of that rank on all projections
-// (0: the base alone). Prints {"read": tokens/s, "write": tokens/s, "bytes": of the weights, "loop": bytes/s of a loop
-// that reads as many bytes on as many threads}.
+// (0: the base alone). One text of the base is written in turn with them. Prints {"read": tokens/s, "write": tokens/s,
+// "one": tokens/s of the one text, "bytes": of the weights, "loop": bytes/s of a loop that reads as many bytes on as many
+// threads}.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -64,6 +65,43 @@ double read_loop(int64_t bytes) {
   return best;
 }
 
+using Snapshots = std::vector<std::shared_ptr<const ModelSnapshot>>;
+
+struct Speed {
+  double read = 0, write = 0;  // tokens/s
+  void take_best(const Speed& other) {
+    read = std::max(read, other.read);
+    write = std::max(write, other.write);
+  }
+};
+
+// So many texts, each by the next of the models.
+Speed time_texts(BatchDecoder& decoder, const Snapshots& models, int64_t read, int64_t write, int64_t sequences,
+                 int64_t vocabulary) {
+  ContinuousBatch batch(decoder, nullptr, {.at_once = static_cast<size_t>(sequences), .prompt_piece = 1 << 20});
+  int64_t begun = 0, written = 0;
+  for (int64_t i = 0; i < sequences; ++i) {
+    std::vector<int64_t> prompt;
+    for (int64_t k = 0; k < read; ++k) prompt.push_back((k * 31 + i * 7 + 3) % vocabulary);
+    batch.add({.model = models[static_cast<size_t>(i) % models.size()],
+               .prompt = std::move(prompt),
+               .max_new_tokens = write + 1,
+               .on_token = [&, first = true](int64_t, std::span<const float>) mutable {
+                 begun += std::exchange(first, false);
+                 ++written;
+                 return true;
+               }});
+  }
+  const double begin = now();
+  batch.pass();  // all prompts
+  const double middle = now();
+  if (begun != sequences) throw ModelError("the prompts were not read in one pass");
+  written = 0;
+  while (!batch.is_empty()) batch.pass();
+  const double end = now();
+  return {static_cast<double>(sequences * read) / (middle - begin), static_cast<double>(written) / (end - middle)};
+}
+
 int run(char** argv) {
   const auto number = [&](int i) { return std::stoll(argv[i]); };
   const std::string directory = argv[1], dtype = argv[2], quantization = argv[3];
@@ -75,46 +113,25 @@ int run(char** argv) {
   AdapterSet set(model);
   model->eval();
   BatchDecoder decoder(*model);
-  const int64_t bytes = weight_bytes(*model);
-  std::vector<std::shared_ptr<const ModelSnapshot>> snapshots;
+  const int64_t bytes = weight_bytes(*model), vocabulary = model->config().vocab_size;
+  const Snapshots base = {decoder.snapshot(*model)};
+  Snapshots adapted;
   for (int64_t i = 0; i < adapters; ++i) {
     AdapterConfig config;
     config.target_modules = AllLinear{};
     config.rank = rank;
     config.alpha = 2.0 * static_cast<double>(rank);
     set.add("a" + std::to_string(i), config, static_cast<uint64_t>(i));
-    snapshots.push_back(decoder.snapshot(*model));
+    adapted.push_back(decoder.snapshot(*model));
   }
-  set.deactivate();
-  if (snapshots.empty()) snapshots.push_back(decoder.snapshot(*model));
 
-  double best_read = 0, best_write = 0;
+  Speed one, texts;
   for (int round = 0; round < 4; ++round) {
-    ContinuousBatch batch(decoder, nullptr, {.at_once = static_cast<size_t>(sequences), .prompt_piece = 1 << 20});
-    int64_t begun = 0, written = 0;
-    for (int64_t i = 0; i < sequences; ++i) {
-      std::vector<int64_t> prompt;
-      for (int64_t k = 0; k < read; ++k) prompt.push_back((k * 31 + i * 7 + 3) % model->config().vocab_size);
-      batch.add({.model = snapshots[static_cast<size_t>(i) % snapshots.size()],
-                 .prompt = std::move(prompt),
-                 .max_new_tokens = write + 1,
-                 .on_token = [&, first = true](int64_t, std::span<const float>) mutable {
-                   begun += std::exchange(first, false);
-                   ++written;
-                   return true;
-                 }});
-    }
-    const double begin = now();
-    batch.pass();  // all prompts
-    const double middle = now();
-    if (begun != sequences) throw ModelError("the prompts were not read in one pass");
-    written = 0;
-    while (!batch.is_empty()) batch.pass();
-    best_read = std::max(best_read, static_cast<double>(sequences * read) / (middle - begin));
-    if (written > 0) best_write = std::max(best_write, static_cast<double>(written) / (now() - middle));
+    one.take_best(time_texts(decoder, base, read, write, 1, vocabulary));
+    texts.take_best(time_texts(decoder, adapted.empty() ? base : adapted, read, write, sequences, vocabulary));
   }
   const nlohmann::json found = {
-      {"read", best_read}, {"write", best_write}, {"bytes", bytes}, {"loop", read_loop(bytes)}};
+      {"read", texts.read}, {"write", texts.write}, {"one", one.write}, {"bytes", bytes}, {"loop", read_loop(bytes)}};
   std::puts(found.dump().c_str());
   return 0;
 }
