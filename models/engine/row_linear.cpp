@@ -92,32 +92,25 @@ RowLinear::RowLinear(const std::vector<LinearParts>& parts, at::ScalarType dtype
 
 kernels::LaidRows RowProducts::laid(const RowWeight& weight) const {
   const RowOrder order = kernels::row_product_kernels().order(weight, x_.rows);
-  const float* const data = order == RowOrder::kPlain   ? x_.data
-                            : order == RowOrder::kPairs ? pairs_.data()
-                                                        : tiles_.data();
-  return {order, data, x_.columns};
+  return {order, order == RowOrder::kPlain ? x_.data : floats(laid_[static_cast<size_t>(order)]), x_.columns};
 }
 
 void RowProducts::lay(std::span<const RowRun> runs, kernels::Matrix<const float> x) {
   const kernels::RowProductKernels& k = kernels::row_product_kernels();
   x_ = x;
-  bool pairs = false, tiles = false;
-  const auto note = [&](const RowWeight& weight) {
-    const RowOrder order = k.order(weight, x.rows);
-    pairs |= order == RowOrder::kPairs;
-    tiles |= order == RowOrder::kTiles;
-  };
+  std::array<bool, kernels::kRowOrders> wanted{};
+  const auto note = [&](const RowWeight& weight) { wanted[static_cast<size_t>(k.order(weight, x.rows))] = true; };
   for (const RowRun& run : runs) {
     if (run.linear->rank_ > 0) note(run.linear->down_);
     for (const auto& one : run.linear->all_) note(one.weight);
   }
-  const auto lay_as = [&](RowOrder order, std::vector<float>& memory) {
-    const size_t floats = kernels::laid_floats(order, x.rows, x.columns);
-    if (memory.size() < floats) memory.resize(floats);
-    k.lay(order, x, memory.data());
-  };
-  if (pairs) lay_as(RowOrder::kPairs, pairs_);
-  if (tiles) lay_as(RowOrder::kTiles, tiles_);
+  for (size_t i = 1; i < wanted.size(); ++i) {
+    if (!wanted[i]) continue;
+    const auto order = static_cast<RowOrder>(i);
+    const auto size = static_cast<int64_t>(kernels::laid_floats(order, x.rows, x.columns));
+    if (!laid_[i].defined() || laid_[i].numel() < size) laid_[i] = at::empty({size}, at::kFloat);
+    k.lay(order, x, laid_[i].data_ptr<float>());
+  }
 }
 
 void RowProducts::low_activations(std::span<const RowRun> runs) {

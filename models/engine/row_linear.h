@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -58,7 +59,8 @@ class RowProducts {
   void low_activations(std::span<const RowRun> runs);
 
   kernels::Matrix<const float> x_;
-  std::vector<float> pairs_, tiles_, low_memory_;
+  std::array<at::Tensor, kernels::kRowOrders> laid_;  // x in each order but the plain one, aligned to lines
+  std::vector<float> low_memory_;
   kernels::Matrix<float> low_;
 };
 

@@ -12,6 +12,7 @@
 // What follows is compiled once an instruction set.
 #include <hwy/highway.h>
 
+#include "models/engine/cpu/row_code_tiles-inl.h"
 #include "models/engine/cpu/row_sources-inl.h"
 #include "models/engine/cpu/row_tiles-inl.h"
 
@@ -87,19 +88,20 @@ HWY_NOINLINE void RowsOf(const RowWeight& w, Matrix<const float> x, size_t first
 
 RowOrder OrderOf(const RowWeight& w, [[maybe_unused]] size_t rows) {
 #if LORA_AVX512
-  if (row_tiles::Takes(w, rows)) return RowOrder::kTiles;
+  if (row_tiles::Takes(w)) return RowOrder::kTiles;
+  if (row_code_tiles::Takes(w, rows))
+    return w.encoding == RowEncoding::kInt8 ? RowOrder::kDigits : RowOrder::kHalvedDigits;
 #endif
   return w.encoding == RowEncoding::kBf16 || w.encoding == RowEncoding::kNf4 ? RowOrder::kPairs : RowOrder::kPlain;
 }
 
 void RowsRun(const RowWeight& w, const LaidRows& laid, size_t first_row, size_t first, size_t count, Matrix<float> y) {
 #if LORA_AVX512
-  if (laid.order == RowOrder::kTiles) {
-    const auto run = w.encoding == RowEncoding::kBf16   ? row_tiles::Run<row_tiles::Bf16Rows>
-                     : w.encoding == RowEncoding::kInt8 ? row_tiles::Run<row_tiles::Int8Rows>
-                                                        : row_tiles::Run<row_tiles::Nf4Rows>;
-    return run(w, laid.data, first_row, first, count, y);
-  }
+  const auto on_tiles = laid.order == RowOrder::kTiles          ? row_tiles::Run<row_tiles::Bf16Sums>
+                        : laid.order == RowOrder::kDigits       ? row_tiles::Run<row_code_tiles::Int8Sums>
+                        : laid.order == RowOrder::kHalvedDigits ? row_tiles::Run<row_code_tiles::Nf4Sums>
+                                                                : nullptr;
+  if (on_tiles) return on_tiles(w, laid.data, first_row, first, count, y);
 #endif
   const Matrix<const float> x{laid.data + first_row * laid.columns, y.rows, laid.columns, laid.columns};
   switch (w.encoding) {
@@ -117,6 +119,8 @@ void RowsRun(const RowWeight& w, const LaidRows& laid, size_t first_row, size_t 
 void LayRows(RowOrder order, Matrix<const float> x, float* to) {
 #if LORA_AVX512
   if (order == RowOrder::kTiles) return row_tiles::LayTiles(x, to);
+  if (order == RowOrder::kDigits) return row_code_tiles::LayDigits<false>(x, to);
+  if (order == RowOrder::kHalvedDigits) return row_code_tiles::LayDigits<true>(x, to);
 #endif
   const Lanes d;
   const size_t lanes = hn::Lanes(d);

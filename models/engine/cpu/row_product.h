@@ -2,9 +2,10 @@
 // y = x · Wᵀ for few rows: the products of decoding, where a weight is read from memory for a handful of tokens. Each
 // weight is read once, in the encoding it is stored in, at the memory's speed.
 //
-// x and y are float32 whatever the weight is, and sums are float32. (On AMX a number of x, or of NF4, is the sum of two
-// bfloat16: 16 bits of it count.) A row's result has the same bits whichever rows are computed beside it and however the
-// outputs are divided among threads; except int8 and NF4 on AMX, which take more than a few rows in another way.
+// x and y are float32 whatever the weight is, and sums are float32. (On AMX, of bfloat16, 16 bits of a number of x count;
+// of int8 and NF4, 24 bits of the largest number of its row.) A row's result has the same bits whichever rows are computed
+// beside it and however the outputs are divided among threads; except int8 and NF4 on AMX, which take more than a few
+// rows in another way.
 
 #include <cstddef>
 #include <cstdint>
@@ -26,17 +27,19 @@ struct RowWeight {
 };
 
 // How x is laid out for a product: as it is; for encodings that hold two neighbours in a word, the even columns of a
-// block before its odd ones; or for AMX (row_tiles-inl.h).
-enum class RowOrder : uint8_t { kPlain, kPairs, kTiles };
+// block before its odd ones; or for AMX: of bfloat16 (row_tiles-inl.h), int8 and NF4 (row_code_tiles-inl.h).
+enum class RowOrder : uint8_t { kPlain, kPairs, kTiles, kDigits, kHalvedDigits };
+constexpr size_t kRowOrders = 5;
 
 // x (rows, columns), laid out.
 struct LaidRows {
   RowOrder order = RowOrder::kPlain;
-  const float* data = nullptr;
+  const float* data = nullptr;  // in an order of AMX aligned to 64 bytes, or products take twice as long
   size_t columns = 0;
 };
 constexpr size_t laid_floats(RowOrder order, size_t rows, size_t columns) {
-  return (order == RowOrder::kTiles ? round_up<size_t>(rows, 16) : rows) * columns;
+  if (order == RowOrder::kPlain || order == RowOrder::kPairs) return rows * columns;
+  return round_up<size_t>(rows, 16) * (order == RowOrder::kTiles ? columns : 1 + columns / 4 * 3);
 }
 
 // Columns of up that lie together, so that a processor reads them one after another.
