@@ -13,17 +13,6 @@ namespace {
 constexpr size_t kColumn = 30;  // where what an option means begins, where there is room
 constexpr int kRoomy = 80;      // columns of a terminal from which on there is
 
-// Each line of a text, folded.
-std::string folded_lines(const std::string& text) {
-  std::string lines;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    lines += end == begin ? "\n" : indented(text.substr(begin, end - begin), 0);
-    begin = end + 1;
-  }
-  return lines;
-}
-
 // An option or a command: its name, and what it means beside it, or below.
 std::string entry(const std::string& name, const std::string& about) {
   const bool is_roomy = table_width() >= kRoomy;
@@ -42,12 +31,12 @@ class FoldingHelp : public CLI::Formatter {
     return entry(command->get_display_name(true), command->get_description());
   }
   std::string make_description(const CLI::App* app) const override {
-    return folded_lines(CLI::Formatter::make_description(app));
+    return indented(CLI::Formatter::make_description(app), 0);
   }
   std::string make_usage(const CLI::App* app, std::string name) const override {
-    return folded_lines(CLI::Formatter::make_usage(app, std::move(name)));
+    return indented(CLI::Formatter::make_usage(app, std::move(name)), 0);
   }
-  std::string make_footer(const CLI::App* app) const override { return folded_lines(CLI::Formatter::make_footer(app)); }
+  std::string make_footer(const CLI::App* app) const override { return indented(CLI::Formatter::make_footer(app), 0); }
 };
 
 // "--resume", "-h": of the program and of the commands that were given.

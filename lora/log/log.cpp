@@ -1,17 +1,37 @@
 #include "lora/log/log.h"
 
 #include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/dist_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
+#include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "lora/terminal/console.h"
+#include "lora/terminal/text.h"
 #include "models/base/error.h"
 
 namespace lora {
 namespace {
+
+// A line of a message in what is left beside the time, the others below it.
+class FoldedMessage : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& shown) override {
+    constexpr int kTime = 9, kLeast = 20;  // columns; "12:34:56 "
+    const int width = error_console().width;
+    const size_t room = width == 0 ? std::string::npos : static_cast<size_t>(std::max(width - kTime, kLeast));
+    std::string text;
+    for (const std::string& line : folded({message.payload.data(), message.payload.size()}, room)) {
+      text += (text.empty() ? "" : "\n" + std::string(kTime, ' ')) + line;
+    }
+    shown.append(text.data(), text.data() + text.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<FoldedMessage>(); }
+};
 
 struct Log {
   // The text between %^ and %$ gets the level's colour. The level info has no colour.
@@ -19,8 +39,10 @@ struct Log {
     const auto terminal = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
     terminal->set_color(spdlog::level::info, terminal->reset);
     const Console shown = error_console();
+    auto lines = std::make_unique<spdlog::pattern_formatter>();
     // A line that is drawn again may be there; it is drawn anew below.
-    terminal->set_pattern(shown.redraws ? "\r\x1b[K%T %^%v%$" : "%T %^%v%$");
+    lines->add_flag<FoldedMessage>('*').set_pattern(shown.redraws ? "\r\x1b[K%T %^%*%$" : "%T %^%*%$");
+    terminal->set_formatter(std::move(lines));
     if (!shown.colour) terminal->set_color_mode(spdlog::color_mode::never);
     outputs->add_sink(terminal);
     logger.flush_on(spdlog::level::info);

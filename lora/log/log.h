@@ -1,5 +1,6 @@
 #pragma once
-// Log lines of the programs: "12:34:56 message" on stderr, coloured by level if stderr is a terminal.
+// Log lines of the programs: "12:34:56 message" on stderr. If that is a terminal, they are coloured by level, and
+// folded where they are too wide for it.
 // Only programs log. A library reports by its return value or an exception.
 // Only log.cpp includes spdlog, because its fmt conflicts with the fmt in LibTorch's headers.
 //

@@ -15,13 +15,9 @@ std::string fact(const std::string& name, const std::string& text, const Console
       shown.width == 0 ? std::string::npos : std::max(as_size(shown.width), kIndent + kLeast) - kIndent;
   std::string lines, in_front = styled(name, Style::kDim, shown.colour);
   in_front += std::string(std::max(kIndent, width_of(name) + 1) - width_of(name), ' ');
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    for (const std::string& line : folded(text.substr(begin, end - begin), width)) {
-      lines += in_front + line + "\n";
-      in_front = std::string(kIndent, ' ');
-    }
-    begin = end + 1;
+  for (const std::string& line : folded(text, width)) {
+    lines += in_front + line + "\n";
+    in_front = std::string(kIndent, ' ');
   }
   return lines;
 }

@@ -90,24 +90,30 @@ std::string one_line(const std::string& text, size_t width) {
 }
 
 std::vector<std::string> folded(const std::string& text, size_t width) {
-  static constexpr std::string_view kJoints = "/._-:,;";
+  static constexpr std::string_view kJoints = "._-:,;";
   const auto is_digit = [&](size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
   std::vector<std::string> lines;
   for (size_t begin = 0; begin < text.size() || lines.empty();) {
-    size_t end = begin, used = 0, space = begin, joint = begin;
-    while (end < text.size()) {
+    size_t end = begin, used = 0, space = begin, slash = begin, joint = begin;
+    while (end < text.size() && text[end] != '\n') {
       const CodePoint character = code_point_at(text, end);
       const size_t columns = columns_of(character.value);
       if (end > begin && used + columns > width) break;
       used += columns;
       if (used > width / 3 && text[end] == ' ') space = end;
       end += character.length;
-      if (used > width / 3 && kJoints.find(text[end - 1]) != kJoints.npos && !is_digit(end)) joint = end;
+      if (used <= width / 3) continue;
+      if (text[end - 1] == '/') slash = end;
+      if (kJoints.find(text[end - 1]) != kJoints.npos && !is_digit(end)) joint = end;
     }
-    if (end < text.size() && text[end] != ' ') end = space > begin ? space : joint > begin ? joint : end;
+    const bool is_cut = end < text.size() && text[end] != '\n';
+    if (is_cut && text[end] != ' ') {
+      end = space > begin ? space : slash > begin ? slash : joint > begin ? joint : end;
+    }
     lines.push_back(text.substr(begin, end - begin));
     begin = end;
-    while (begin < text.size() && text[begin] == ' ') ++begin;
+    while (is_cut && begin < text.size() && text[begin] == ' ') ++begin;
+    if (begin < text.size() && text[begin] == '\n') ++begin;
   }
   return lines;
 }

@@ -28,8 +28,8 @@ std::string sparkline(const std::vector<double>& values, size_t width);
 // that a terminal acts on become spaces.
 std::string one_line(const std::string& text, size_t width);
 
-// The text in pieces of at most `width` columns (at least 2), cut at a space where there is one in the last two thirds,
-// or else behind a mark between words, as in paths.
+// The lines of the text, in pieces of at most `width` columns (at least 2), cut at a space where there is one in the
+// last two thirds, or else behind a slash, or another mark between words.
 std::vector<std::string> folded(const std::string& text, size_t width);
 
 }  // namespace lora

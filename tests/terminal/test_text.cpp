@@ -45,6 +45,9 @@ TEST_CASE("text is folded at spaces, behind marks between words, or where it has
   CHECK(folded("", 9) == Lines{""});
   CHECK(folded("one two three", 9) == Lines{"one two", "three"});
   CHECK(folded("model.layers.self_attn", 14) == Lines{"model.layers.", "self_attn"});
+  CHECK(folded("runs/quickstart/merged.pt", 23) == Lines{"runs/quickstart/", "merged.pt"});
   CHECK(folded("about 12,345.678", 13) == Lines{"about", "12,345.678"});
   CHECK(folded("训练数据的名字", 5) == Lines{"训练", "数据", "的名", "字"});
+  CHECK(folded("one two\n\n  three\n", 9) == Lines{"one two", "", "  three"});
+  CHECK(folded("one two  \nthree", 7) == Lines{"one two", "three"});
 }
