@@ -8,14 +8,13 @@
 #include <set>
 
 #include "lora/report/chart.h"
+#include "lora/report/comparison.h"
 #include "lora/terminal/html.h"
 #include "lora/terminal/page.h"
 #include "lora/terminal/text.h"
 
 namespace lora {
 namespace {
-
-using Runs = std::vector<const ReportedRun*>;
 
 constexpr const char* kRecordBegin = "<script type=\"application/json\" id=\"record\">";
 constexpr size_t kExcerpt = 1200;  // characters of a row or an answer
@@ -81,7 +80,7 @@ const Curve* first_of(const Curves& curves, const std::vector<const char*>& keys
 }
 
 // Lines of `keys` and of the same on validation data, a colour a run; of one run the two differ in colour, too.
-std::string chart(const Runs& runs, const std::string& title, const std::vector<const char*>& keys,
+std::string chart(const ReportedRuns& runs, const std::string& title, const std::vector<const char*>& keys,
                   const std::vector<const char*>& held_out, ChartUnit unit) {
   std::vector<ChartLine> lines;
   for (size_t i = 0; i < runs.size(); ++i) {
@@ -96,7 +95,7 @@ std::string chart(const Runs& runs, const std::string& title, const std::vector<
   return lines.empty() ? "" : html_element("div", svg_chart(title, lines, unit), "box") + "\n";
 }
 
-std::string all_charts(const Runs& runs) {
+std::string all_charts(const ReportedRuns& runs) {
   std::set<std::string> drawn = keys_without_chart();
   std::string text;
   for (const ChartOf& one : charts_of_runs()) {
@@ -141,16 +140,6 @@ std::string pairs_table(const std::vector<std::pair<std::string, std::string>>& 
   std::string body;
   for (const auto& [key, value] : pairs) body += html_row("td", {html_breakable(key), html_breakable(value)});
   return html_table("", body, "keys");
-}
-
-// "62.0 % before, 99.0 % after training", of the first and last rows that tell it; empty where none does.
-std::string exact_match(const ReportedRun& run) {
-  const Curve *exact = run.curves.find("exact_match"), *rows = run.curves.find("exact_match_rows");
-  if (!exact || !rows || rows->last() <= 0) return "";
-  const auto share = [&](double value) { return percent(value / rows->last()); };
-  const std::string last = share(exact->last());
-  return exact->points().size() < 2 ? last
-                                    : share(exact->points().front().mean()) + " before, " + last + " after training";
 }
 
 std::string samples_of(const ReportedRun& run) {
@@ -280,69 +269,46 @@ std::string details(const ReportedRun& run) {
   return text;
 }
 
-// Keys whose values are not the same in all runs.
-std::vector<std::string> differing_keys_of(const Runs& runs) {
-  std::vector<std::string> keys;
-  std::map<std::string, std::set<std::string>> values;
-  std::map<std::string, size_t> count;
-  for (const ReportedRun* run : runs) {
-    for (const auto& [key, value] : run->record.recipe) {
-      if (values[key].empty()) keys.push_back(key);
-      values[key].insert(value);
-      ++count[key];
-    }
-  }
-  std::erase_if(keys, [&](const std::string& key) {
-    return key == "output_dir" || (values[key].size() == 1 && count[key] == runs.size());
-  });
-  return keys;
+// A run has the colour of its curves.
+std::string coloured_mark(size_t run) {
+  return "<svg viewBox=\"0 0 10 10\" width=\"10\" height=\"10\" aria-hidden=\"true\"><circle class=\"k" +
+         std::to_string(run % 8) + "\" cx=\"5\" cy=\"5\" r=\"4\"/></svg> ";
 }
 
-std::string comparison(const Runs& runs) {
-  const std::vector<bool> right = {false, false, true, true, true, false, true, true};
+std::string comparison(const ReportedRuns& runs) {
+  const TextTable compared = compared_runs(runs), keys = differing_keys(runs);
   std::string body;
-  const auto cell = [](const Curve* curve, const auto& text) { return curve ? text(*curve) : std::string("–"); };
-  const auto last = [](const Curve& curve) { return number(curve.last()); };
-  for (size_t i = 0; i < runs.size(); ++i) {
-    const Curves& curves = runs[i]->curves;
-    const std::string mark =
-        "<svg viewBox=\"0 0 10 10\" width=\"10\" height=\"10\" aria-hidden=\"true\"><circle class=\"k" +
-        std::to_string(i % 8) + "\" cx=\"5\" cy=\"5\" r=\"4\"/></svg> ";
-    const Curve* held_out = curves.find("eval_loss");
-    const std::string exact = exact_match(*runs[i]);
-    body +=
-        html_row("td",
-                 {mark + html_breakable(runs[i]->record.name), html_escaped(runs[i]->record.state),
-                  with_commas(curves.last_step()), cell(curves.find("loss"), last),
-                  cell(held_out, [](const Curve& curve) { return number(curve.low()); }), exact.empty() ? "–" : exact,
-                  cell(curves.find("tokens_per_second"),
-                       [](const Curve& curve) { return with_commas(std::llround(curve.last())); }),
-                  cell(curves.find("peak_memory_bytes"),
-                       [](const Curve& curve) { return as_bytes(std::llround(curve.high())); })},
-                 right);
-  }
-  const std::vector<std::string> titles = {"run",         "state",    "steps", "loss", "lowest validation loss",
-                                           "exact match", "tokens/s", "memory"};
-  std::string text = html_table(html_row("th", titles, right), body);
-  const std::vector<std::string> keys = differing_keys_of(runs);
-  if (keys.empty()) return text;
-  std::vector<std::string> head = {"key"};
-  for (const ReportedRun* run : runs) head.push_back(html_breakable(run->record.name));
-  body.clear();
-  for (const std::string& key : keys) {
-    std::vector<std::string> cells = {html_element("code", html_breakable(key))};
-    for (const ReportedRun* run : runs) {
-      const auto found = std::ranges::find(run->record.recipe, key, &std::pair<std::string, std::string>::first);
-      cells.push_back(found == run->record.recipe.end() ? "–" : html_breakable(found->second));
+  for (size_t i = 1; i < compared.rows.size(); ++i) {
+    std::vector<std::string> cells;
+    for (size_t column = 0; column < compared.rows[i].size(); ++column) {
+      const std::string cell = html_breakable(compared.rows[i][column]);
+      cells.push_back(is_best(compared, i, column)
+                          ? html_element("span", "best", "tag good") + " " + html_element("b", cell, "good")
+                          : cell);
     }
-    body += html_row("td", cells);
+    cells[0] = coloured_mark(i - 1) + cells[0];
+    body += html_row("td", cells, compared.right);
   }
-  return text + html_element("h2", "What their recipes differ in") + html_table(html_row("th", head), body, "keys");
+  std::string text = html_table(html_row("th", compared.rows[0], compared.right), body);
+  if (keys.rows.empty()) return text;
+  std::string head;
+  body.clear();
+  for (const std::vector<std::string>& row : keys.rows) {
+    std::vector<std::string> cells;
+    for (const std::string& cell : row) cells.push_back(html_breakable(cell));
+    if (head.empty()) {
+      head = html_row("th", cells);
+    } else {
+      cells[0] = html_element("code", cells[0]);
+      body += html_row("td", cells);
+    }
+  }
+  return text + html_element("h2", "What their recipes differ in") + html_table(head, body, "keys");
 }
 
 }  // namespace
 
-std::string report_page(const std::vector<const ReportedRun*>& runs) {
+std::string report_page(const ReportedRuns& runs) {
   if (runs.size() == 1) {
     const ReportedRun& run = *runs.front();
     return html_document(run.record.name, html_element("h1", html_breakable(run.record.name)) +

@@ -101,7 +101,8 @@ ReportedRun read_reported_run(const fs::path& directory) {
   ReportedRun run;
   const fs::path page = directory / kReportFile, metrics = directory / "metrics.jsonl";
   if (!fs::exists(page) && !fs::exists(metrics)) {
-    throw StorageError(directory.string() + ": expected the directory of a run, with metrics.jsonl or report.html");
+    throw StorageError(directory.string() +
+                       ": found neither metrics.jsonl nor report.html, expected the directory of a run");
   }
   if (fs::exists(page)) {
     if (auto record = read_record(record_in(read_stored_file(page)))) run.record = std::move(*record);

@@ -50,7 +50,8 @@ std::string bars(const Histogram& histogram, int columns) {
   constexpr int kBeside = 26, kLeast = 6;  // columns of the numbers on both sides
   columns = std::clamp(table_width() - kBeside, kLeast, std::max(columns, kLeast));
   std::vector<std::vector<std::string>> rows;
-  for (size_t i = 0; i < histogram.counts.size(); ++i) {
+  const auto first = std::ranges::find_if(histogram.counts, [](int64_t count) { return count > 0; });
+  for (auto i = as_size(first - histogram.counts.begin()); i < histogram.counts.size(); ++i) {
     std::string bar;
     const auto eighths =
         most == 0 ? 0

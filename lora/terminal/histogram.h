@@ -19,7 +19,7 @@ Histogram histogram(const std::vector<int64_t>& values, int bins);
 // `bins` bins over [0, 1].
 Histogram share_histogram(const std::vector<double>& shares, int bins);
 
-// One line per bin: lower end, bar, count. Bars have so many columns at most, and fewer at a narrow terminal.
+// A line a bin, from the first that is not empty: lower end, bar of `columns` at most (of the terminal, too), count.
 std::string bars(const Histogram& histogram, int columns);
 
 // An SVG element with one bar per bin; the range and count are its title. The page sets the colours (classes bar,

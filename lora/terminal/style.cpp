@@ -7,7 +7,17 @@ namespace lora {
 namespace {
 
 constexpr const char* sequence_of(Style style) {
-  return style == Style::kDim ? "\x1b[2m" : style == Style::kBold ? "\x1b[1m" : "\x1b[36m";
+  switch (style) {
+    case Style::kDim:
+      return "\x1b[2m";
+    case Style::kBold:
+      return "\x1b[1m";
+    case Style::kHint:
+      return "\x1b[36m";
+    case Style::kBest:
+      break;
+  }
+  return "\x1b[1;32m";
 }
 
 // Where the component and a place end: behind "[recipe] a.yaml:12:5: ", or else behind "[recipe] ".

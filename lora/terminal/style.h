@@ -9,6 +9,7 @@ enum class Style {
   kDim,   // what is beside the point: titles of columns, names of facts, places
   kBold,  // what it is about
   kHint,  // what to do next
+  kBest,  // the best of several values
 };
 
 // The text in that style; with `colour` false the text as it is. Style last: sequences have no width, but count as text.

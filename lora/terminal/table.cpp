@@ -68,7 +68,8 @@ std::string grid(const TextTable& content, const std::vector<size_t>& widths, bo
       for (size_t i = 0; i < row.size(); ++i) {
         const std::string cell = part < cells[i].size() ? cells[i][part] : "";
         const std::string padding(widths[i] - std::min(widths[i], width_of(cell)), ' ');
-        const std::string shown = styled(cell, Style::kDim, colour && content.names && !is_head && i == 0);
+        const bool best = is_best(content, r, i), is_name = content.names && !is_head && i == 0;
+        const std::string shown = styled(cell, best ? Style::kBest : Style::kDim, colour && (best || is_name));
         line += "  " + (content.right[i] ? padding + shown : shown + padding);
       }
       line.erase(line.find_last_not_of(' ') + 1);
@@ -129,10 +130,21 @@ std::string blocks(const TextTable& content, int width, bool colour) {
 
 std::string table_of(const TextTable& content, int width, bool colour) {
   const std::vector<size_t> widths = column_widths(content, width == 0 ? SIZE_MAX : as_size(width));
-  return widths.empty() && !content.right.empty() ? blocks(content, width, colour) : grid(content, widths, colour);
+  const bool fits = !widths.empty() || content.right.empty();
+  if (content.best.empty() || (fits && colour)) {
+    return fits ? grid(content, widths, colour) : blocks(content, width, colour);
+  }
+  TextTable marked = content;
+  marked.best.clear();
+  for (const auto& [row, column] : content.best) marked.rows[row][column].insert(0, "*");
+  return table_of(marked, width, colour) + indented("* the best of its column", 2, width);
 }
 
 }  // namespace
+
+bool is_best(const TextTable& content, size_t row, size_t column) {
+  return std::ranges::count(content.best, std::pair(row, column)) > 0;
+}
 
 int table_width() {
   constexpr int kWithoutTerminal = 100, kLeast = 20;

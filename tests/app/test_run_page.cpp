@@ -69,7 +69,16 @@ TEST_CASE("a run writes a page of itself, which several runs are laid side by si
     CHECK_THAT(read_bytes("runs.html"), Contains("2 runs") && Contains("<td>0.002</td>"));
   }
   fs::current_path(here);
-  check_refused({"lora-inspect", (directory / "run").string(), (directory / "other").string()}, 2, {"--html"});
+  const Outcome compared = run({"lora-inspect", (directory / "run").string(), (directory / "other").string()});
+  CAPTURE(compared.out, compared.err);
+  CHECK(compared.exit_code == 0);
+  CHECK_THAT(compared.out, Contains("lowest validation loss") && Contains("*0.") &&
+                               Contains("* the best of its column\n\nWhat their recipes differ in\n") &&
+                               Contains("training.learning_rate") && !Contains("batch_size"));
+  // Of a directory, the runs in it.
+  CHECK_THAT(run({"lora-inspect", directory.path().string()}).out, Contains("lowest validation loss"));
+  check_refused({"lora-inspect", "--all", (directory / "run").string(), (directory / "other").string()}, 2,
+                {"--all: found runs to lay side by side, expected one path"});
   check_refused({"lora-inspect", directory.path().string() + "/none", "--html", (directory / "n.html").string()}, 5,
                 {"expected the directory of a run"});
 }

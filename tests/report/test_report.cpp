@@ -108,6 +108,51 @@ TEST_CASE("A page is well formed whatever the texts are, and no text becomes mar
   }
 }
 
+TEST_CASE("Runs side by side have what some of them has, and the best marked where they are measured alike") {
+  const auto run_with = [](const std::string& rate, double loss, double low) {
+    ReportedRun run;
+    run.record.name = "runs/" + rate;
+    run.record.recipe = {{"training.objective", "causal_lm"}, {"training.learning_rate", rate}, {"output_dir", rate}};
+    run.curves.add(step_row(10, loss));
+    run.curves.add({{"step", 10}, {"eval_loss", low}});
+    run.curves.add({{"step", 20}, {"eval_loss", low + 1}});
+    return run;
+  };
+  const ReportedRun one = run_with("1e-3", 0.5, 0.75), other = run_with("2e-3", 0.25, 0.5);
+  const TextTable table = compared_runs({&one, &other});
+  CHECK(table.rows == std::vector<std::vector<std::string>>{
+                          {"run", "state", "steps", "loss", "lowest validation loss", "tokens/s", "memory"},
+                          {"runs/1e-3", "training", "20", "0.5000", "0.7500", "900", "150 MB"},
+                          {"runs/2e-3", "training", "20", "0.2500", "0.5000", "900", "150 MB"}});
+  CHECK(table.best == std::vector<std::pair<size_t, size_t>>{{2, 4}});
+  CHECK(differing_keys({&one, &other}).rows ==
+        std::vector<std::vector<std::string>>{{"key", "runs/1e-3", "runs/2e-3"},
+                                              {"training.learning_rate", "1e-3", "2e-3"}});
+  CHECK_THAT(report_page({&one, &other}),
+             Contains("<td><span class=\"tag good\">best</span> <b class=\"good\">0.5000</b></td>"));
+
+  // All the same, of one run alone, or of different measures: there is no best.
+  CHECK(compared_runs({&one, &one}).best.empty());
+  CHECK(differing_keys({&one, &one}).rows.empty());
+  ReportedRun bare;
+  bare.curves.add(step_row(1, 0.1));
+  CHECK(compared_runs({&one, &bare}).best.empty());
+  CHECK(compared_runs({&one, &bare}).rows[2][4] == "–");
+  ReportedRun preferences = other;
+  preferences.record.recipe[0].second = "dpo";
+  CHECK(compared_runs({&one, &preferences}).best.empty());
+
+  ReportedRun exact = one, better = one;
+  for (const auto& [run, right] : {std::pair(&exact, 3), std::pair(&better, 4)}) {
+    run->curves.add({{"step", 0}, {"exact_match", 1}, {"exact_match_rows", 8}});
+    run->curves.add({{"step", 20}, {"exact_match", right}, {"exact_match_rows", 8}, {"eval_accuracy", 0.5}});
+  }
+  const TextTable answered = compared_runs({&better, &exact, &better});
+  CHECK(answered.rows[0][5] == "highest accuracy");
+  CHECK(answered.rows[1][6] == "12.5 % before, 50.0 % after training");
+  CHECK(answered.best == std::vector<std::pair<size_t, size_t>>{{1, 6}, {3, 6}});
+}
+
 TEST_CASE("A page gives back the record that it was made of") {
   ReportedRun run{hostile_record(), {}};
   run.record.total_steps = 12;

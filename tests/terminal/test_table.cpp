@@ -103,6 +103,26 @@ TEST_CASE("without a terminal a table has 100 columns at most, and so have the b
   CHECK_THAT(text, Catch::Matchers::Contains("123,456,789"));
 }
 
+TEST_CASE("bars begin with the first that is not empty, and keep those between") {
+  const std::string text = bars({5, {0, 0, 3, 0, 6}}, 8);
+  CHECK(text == "  10  ████      3\n  15\n  20  ████████  6\n");
+}
+
+TEST_CASE("the best cells of a column have a mark that a line explains, and it is aligned with the others") {
+  TextTable content = {{{"run", "loss"}, {"one", "0.5"}, {"two", "0.25"}}, {false, true}};
+  content.best = {{2, 1}};
+  CHECK(table(content, 80) ==
+        "  run   loss\n"
+        "  one    0.5\n"
+        "  two  *0.25\n"
+        "  * the best of its column\n");
+  CHECK(is_best(content, 2, 1));
+  CHECK_FALSE(is_best(content, 1, 1));
+  content.rows[0][0] = "a run whose name is wide";
+  content.right[0] = true;
+  CHECK_THAT(table(content, 30), Catch::Matchers::Contains("    loss *0.25\n  * the best of its column\n"));
+}
+
 TEST_CASE("indented text keeps its indentation where it goes on") {
   CHECK(indented("one two three four", 2, 12) == "  one two\n  three four\n");
   CHECK(indented("", 2, 12).empty());
