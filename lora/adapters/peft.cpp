@@ -286,8 +286,9 @@ void copy_trained_tensors(const AdaptedModel& from, const AdaptedModel& to) {
   put_trained_tensors(to, values);
 }
 
-void write_peft(const fs::path& directory, const AdaptedModel& adapted, const std::string& base_model) {
-  write_safetensors(directory / kPeftWeightsFile, trained_tensors(adapted), {{"format", "pt"}});
+void write_peft(const fs::path& directory, const AdaptedModel& adapted, const std::string& base_model,
+                const std::function<void(size_t bytes)>& on_tensor) {
+  write_safetensors(directory / kPeftWeightsFile, trained_tensors(adapted), {{"format", "pt"}}, on_tensor);
   write_file_atomically(directory / kPeftConfigFile, peft_config_text(adapted, base_model));
   write_labels(directory, adapted.model->config().labels);
 }

@@ -1,7 +1,9 @@
 #pragma once
 // Adapters on disk in PEFT's own format: adapter_config.json and adapter_model.safetensors.
 
+#include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,8 +19,9 @@ namespace lora {
 std::vector<std::pair<std::string, at::Tensor>> trained_tensors(const AdaptedModel& adapted);
 
 // Writes the two files, and a classifier's labels.json, into an existing directory; PeftModel.from_pretrained reads it.
-// `base_model` goes into base_model_name_or_path.
-void write_peft(const std::filesystem::path& directory, const AdaptedModel& adapted, const std::string& base_model);
+// `base_model` goes into base_model_name_or_path. `on_tensor`: as write_safetensors() has it.
+void write_peft(const std::filesystem::path& directory, const AdaptedModel& adapted, const std::string& base_model,
+                const std::function<void(size_t bytes)>& on_tensor = {});
 
 // Copies the trained tensors of one model into another that was adapted in the same way.
 void copy_trained_tensors(const AdaptedModel& from, const AdaptedModel& to);

@@ -41,17 +41,26 @@ std::optional<std::string> file_damage(const fs::path& directory, const std::str
   return std::nullopt;
 }
 
+bool is_plain_file(const fs::directory_entry& item) { return item.is_regular_file() && !item.is_symlink(); }
+
 }  // namespace
 
-void write_manifest(const fs::path& directory, int64_t step) try {
+void write_manifest(const fs::path& directory, int64_t step, const OnBytes& on_bytes) try {
+  int64_t done = 0, total = 0;
+  for (const auto& item : fs::recursive_directory_iterator(directory)) {
+    if (is_plain_file(item)) total += static_cast<int64_t>(item.file_size());
+  }
+  const auto on_piece = [&](size_t bytes) {
+    if (on_bytes) on_bytes(done += static_cast<int64_t>(bytes), total);
+  };
   json files = json::object();
   for (const auto& item : fs::recursive_directory_iterator(directory)) {
     const fs::path name = item.path().lexically_relative(directory);
     if (item.is_directory() && !item.is_symlink()) {
       sync_directory(item.path());
-    } else if (item.is_regular_file() && !item.is_symlink()) {
+    } else if (is_plain_file(item)) {
       sync_file(item.path());
-      files[name.generic_string()] = {{"size", item.file_size()}, {"sha256", sha256_of_file(item.path())}};
+      files[name.generic_string()] = {{"size", item.file_size()}, {"sha256", sha256_of_file(item.path(), on_piece)}};
     } else {
       throw StorageError(item.path().string() + ": a checkpoint holds regular files and directories only");
     }

@@ -67,7 +67,8 @@ std::vector<int64_t> CheckpointStore::steps() const try {
 
 fs::path CheckpointStore::directory(int64_t step) const { return root_ / directory_name(step); }
 
-fs::path CheckpointStore::write(int64_t step, const std::function<void(const fs::path&)>& fill) {
+fs::path CheckpointStore::write(int64_t step, const std::function<void(const fs::path&)>& fill,
+                                const OnBytes& on_bytes) {
   std::error_code error;
   fs::create_directories(root_, error);
   if (error) throw_storage_error(root_, "create", error.value());
@@ -82,7 +83,7 @@ fs::path CheckpointStore::write(int64_t step, const std::function<void(const fs:
     throw_storage_error(temporary.directory, "create", error.value());
   }
   fill(temporary.directory);
-  write_manifest(temporary.directory, step);
+  write_manifest(temporary.directory, step, on_bytes);
 
   const fs::path place = directory(step);
   const fs::path trash = root_ / (std::string(kTrash) + suffix);

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "models/base/on_bytes.h"
+
 namespace lora {
 
 struct Checkpoint {
@@ -42,8 +44,10 @@ class CheckpointStore {
   // complete and on the disk; it replaces an earlier one of the same step. A crash or power loss before that leaves the
   // earlier checkpoints unchanged. `fill` must check that its writes succeed, as write_safetensors() and
   // write_file_atomically() do. If `fill` throws, nothing is left behind and the exception propagates.
-  // Removes the leftovers of a killed writer first. Returns the checkpoint's directory.
-  std::filesystem::path write(int64_t step, const std::function<void(const std::filesystem::path&)>& fill);
+  // Removes the leftovers of a killed writer first. Returns the checkpoint's directory. `on_bytes`: as they are hashed,
+  // after `fill`.
+  std::filesystem::path write(int64_t step, const std::function<void(const std::filesystem::path&)>& fill,
+                              const OnBytes& on_bytes = {});
 
   // The newest checkpoint whose files all match the manifest.
   NewestCheckpoint newest_whole();

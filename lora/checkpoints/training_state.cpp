@@ -26,6 +26,12 @@ fs::path weights_file(const fs::path& directory, const AdaptedModel& adapted) {
   return directory / (has_adapter(adapted) ? "adapter_model.safetensors" : "model.safetensors");
 }
 
+int64_t bytes_of(const NamedTensors& tensors) {
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : tensors) bytes += static_cast<int64_t>(tensor.nbytes());
+  return bytes;
+}
+
 std::string to_text(const Progress& progress) {
   ordered_json state = {
       {"step", progress.step},
@@ -87,17 +93,21 @@ std::vector<std::pair<at::Tensor, at::Tensor>> fitting(const fs::path& path, con
 }  // namespace
 
 void write_training_state(const fs::path& directory, const AdaptedModel& adapted, Trainer& trainer,
-                          const std::string& base_model, const std::string& recipe_yaml) {
+                          const std::string& base_model, const std::string& recipe_yaml, const OnBytes& on_bytes) {
+  const NamedTensors moments = trainer.optimizer().state(), method = trainer.hooks().state();
+  const int64_t total = bytes_of(trained_tensors(adapted)) + bytes_of(moments) + bytes_of(method);
+  int64_t done = 0;
+  const auto on_tensor = [&](size_t bytes) {
+    if (on_bytes) on_bytes(done += static_cast<int64_t>(bytes), total);
+  };
   if (has_adapter(adapted)) {
-    write_peft(directory, adapted, base_model);
+    write_peft(directory, adapted, base_model, on_tensor);
   } else {
-    write_safetensors(weights_file(directory, adapted), trained_tensors(adapted), {{"format", "pt"}});
+    write_safetensors(weights_file(directory, adapted), trained_tensors(adapted), {{"format", "pt"}}, on_tensor);
     write_labels(directory, adapted.model->config().labels);
   }
-  write_safetensors(directory / "optimizer.safetensors", trainer.optimizer().state());
-  if (const auto state = trainer.hooks().state(); !state.empty()) {
-    write_safetensors(directory / "method.safetensors", state);
-  }
+  write_safetensors(directory / "optimizer.safetensors", moments, {}, on_tensor);
+  if (!method.empty()) write_safetensors(directory / "method.safetensors", method, {}, on_tensor);
   write_file_atomically(directory / "state.json", to_text(trainer.progress()));
   write_file_atomically(directory / "recipe.yaml", recipe_yaml);
 }

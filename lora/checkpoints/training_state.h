@@ -16,12 +16,14 @@
 
 #include "lora/adapters/adapted_model.h"
 #include "lora/training/trainer.h"
+#include "models/base/on_bytes.h"
 
 namespace lora {
 
-// `directory` must exist. `recipe_yaml` and `base_model` are written as given.
+// `directory` must exist. `recipe_yaml` and `base_model` are written as given. `on_bytes`: of the tensors, as each is
+// written.
 void write_training_state(const std::filesystem::path& directory, const AdaptedModel& adapted, Trainer& trainer,
-                          const std::string& base_model, const std::string& recipe_yaml);
+                          const std::string& base_model, const std::string& recipe_yaml, const OnBytes& on_bytes = {});
 
 // Copies only the trained weights into the model. Throws ModelError if they do not fit.
 void read_trained_weights(const std::filesystem::path& directory, const AdaptedModel& adapted);

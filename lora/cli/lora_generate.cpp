@@ -24,7 +24,6 @@
 #include "lora/inference/prompts.h"
 #include "lora/log/log.h"
 #include "lora/terminal/busy.h"
-#include "lora/terminal/text.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/json.h"
 #include "models/base/read_file.h"
@@ -228,13 +227,14 @@ nlohmann::ordered_json json_of(const Tokenizer& tokenizer, const PromptAnswer::T
 }
 
 void print_answers(AdapterSet& set, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
-                   const GenerationConfig& config, bool allow_special_tokens, int64_t log_probabilities) {
+                   GenerationConfig config, bool allow_special_tokens, int64_t log_probabilities) {
   if (!allow_special_tokens) {
     std::vector<std::string> asked;
     for (const Prompt& prompt : prompts) asked.push_back(prompt.text);
     report_spelled(tokenizer, asked, /*chat=*/false);
   }
-  auto busy = std::make_unique<Busy>("answering " + with_commas(std::ssize(prompts)) + " prompts", error_console());
+  auto busy = std::make_unique<Busy>("answering prompts", error_console());
+  config.on_end = [&, answered = int64_t{0}]() mutable { busy->at(++answered, std::ssize(prompts)); };
   const std::vector<PromptAnswer> answers =
       answer_prompts(set, tokenizer, prompts, config, allow_special_tokens, log_probabilities);
   busy.reset();

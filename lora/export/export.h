@@ -10,6 +10,7 @@
 #include "lora/adapters/adapted_model.h"
 #include "lora/data/tokenizer.h"
 #include "models/base/names.h"
+#include "models/base/on_bytes.h"
 #include "models/io/lazy_tensor.h"
 #include "models/network/decoder.h"
 
@@ -33,7 +34,7 @@ struct ExportSource {
   std::shared_ptr<const ChatTemplate> chat = {};  // that conversations were trained with; null: none were
   // Called again and again while the tensors of a file are written, with their bytes so far and in all; not by formats
   // of the adapter alone, which is small.
-  std::function<void(int64_t done, int64_t total)> on_bytes = {};
+  OnBytes on_bytes = {};
   std::function<void()> on_check = {};  // called before what was written is compared with the trained model
 
   LlamaForCausalLM& model() const { return *adapted.model; }

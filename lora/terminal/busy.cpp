@@ -45,6 +45,8 @@ void Busy::at(int64_t done, int64_t total, const std::string& counted) {
   counted_ = counted;
 }
 
+void Busy::at_bytes(int64_t done, int64_t total) { at(done, total, as_bytes(done) + " of " + as_bytes(total)); }
+
 void Busy::next(const std::string& title) {
   const std::lock_guard lock(mutex_);
   title_ = title;

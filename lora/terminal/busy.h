@@ -30,6 +30,8 @@ class Busy {
   // So much of it is done, which a person reads as `counted`; empty: as "12/40". Before the first call, and with a
   // total of 0, there is no bar. From any thread.
   void at(int64_t done, int64_t total, const std::string& counted = "");
+  // The same of bytes, which are read as "1.2 GB of 4.0 GB".
+  void at_bytes(int64_t done, int64_t total);
   // What is done from now on is something else, with a time and a count of its own. From any thread.
   void next(const std::string& title);
 

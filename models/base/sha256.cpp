@@ -69,7 +69,7 @@ std::string sampled_sha256_of_file(const std::filesystem::path& path) {
   return hash.digest();
 }
 
-std::string sha256_of_file(const std::filesystem::path& path) {
+std::string sha256_of_file(const std::filesystem::path& path, const std::function<void(size_t bytes)>& on_piece) {
   const FileDescriptor file = open_to_read(path);
   Sha256 hash;
   std::vector<char> piece(size_t{1} << 20);
@@ -79,6 +79,7 @@ std::string sha256_of_file(const std::filesystem::path& path) {
     if (bytes < 0) throw_storage_error(path, "read", errno);
     if (bytes == 0) return hash.digest();
     hash.update(piece.data(), static_cast<size_t>(bytes));
+    if (on_piece) on_piece(static_cast<size_t>(bytes));
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,8 +28,8 @@ class Sha256 {
 
 std::string sha256_of(std::string_view bytes);
 
-// Reads the file in pieces. Throws StorageError.
-std::string sha256_of_file(const std::filesystem::path& path);
+// Reads the file in pieces, and tells `on_piece` the bytes of each. Throws StorageError.
+std::string sha256_of_file(const std::filesystem::path& path, const std::function<void(size_t bytes)>& on_piece = {});
 
 // Of the file's size and of 256 blocks of 4 KiB, evenly spread from its first to its last byte; of a file of up to 1
 // MiB all bytes count. It tells other weights from the same ones in milliseconds, but may miss a change of few bytes.

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -62,9 +63,11 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 // Writes a complete file or none (see atomic_file.h). The bytes depend only on names, values and metadata, not on the
 // given order: tensors are sorted by descending dtype width, then by name, as in the Python library. Tensors may be on
 // any device and strided; one at a time is made contiguous. Throws ModelError for tensors that the format cannot hold
-// (dtype, sparse, a duplicate name), StorageError if writing fails.
+// (dtype, sparse, a duplicate name), StorageError if writing fails. `on_tensor`: told the bytes of each tensor as it is
+// written.
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
-                       const std::map<std::string, std::string>& metadata = {});
+                       const std::map<std::string, std::string>& metadata = {},
+                       const std::function<void(size_t bytes)>& on_tensor = {});
 // The same for tensors that are computed one at a time, in file order.
 void stream_safetensors(const std::filesystem::path& path, const std::vector<LazyTensor>& tensors,
                         const std::map<std::string, std::string>& metadata = {});

@@ -61,12 +61,16 @@ std::string header_text(const std::filesystem::path& path, const std::vector<con
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
-                       const std::map<std::string, std::string>& metadata) {
+                       const std::map<std::string, std::string>& metadata,
+                       const std::function<void(size_t bytes)>& on_tensor) {
   std::vector<LazyTensor> lazy;
   for (const auto& [name, tensor] : tensors) {
     if (!tensor.defined()) refuse(path, name, "found an undefined tensor");
     if (tensor.layout() != at::kStrided) refuse(path, name, "found a sparse tensor, expected a dense one");
-    lazy.push_back({name, tensor.scalar_type(), tensor.sizes().vec(), [tensor = tensor] { return tensor; }});
+    lazy.push_back({name, tensor.scalar_type(), tensor.sizes().vec(), [tensor = tensor, &on_tensor] {
+                      if (on_tensor) on_tensor(tensor.nbytes());
+                      return tensor;
+                    }});
   }
   stream_safetensors(path, lazy, metadata);
 }

@@ -55,6 +55,16 @@ TEST_CASE("a written checkpoint is the newest whole one", "[checkpoints]") {
   CHECK(newest.skipped.empty());
 }
 
+TEST_CASE("a checkpoint tells its bytes as they are hashed", "[checkpoints]") {
+  const TemporaryDirectory run;
+  std::vector<std::pair<int64_t, int64_t>> told;
+  CheckpointStore(run.path()).write(7, fill, [&](int64_t done, int64_t total) { told.emplace_back(done, total); });
+  REQUIRE(told.size() == 2);
+  CHECK((told[0].first == 2 || told[0].first == 7));  // in the order of the directory
+  CHECK(told[0].second == 9);
+  CHECK(told[1] == std::pair<int64_t, int64_t>(9, 9));
+}
+
 TEST_CASE("the manifest names every file with its size and SHA-256", "[checkpoints]") {
   const TemporaryDirectory run;
   CheckpointStore(run.path()).write(7, [](const fs::path& directory) {

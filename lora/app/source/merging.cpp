@@ -11,7 +11,6 @@
 #include "lora/export/verify.h"
 #include "lora/quantization/quantizer.h"
 #include "lora/terminal/busy.h"
-#include "lora/terminal/text.h"
 
 namespace lora {
 namespace {
@@ -72,7 +71,7 @@ std::string write_export(const std::string& format, const ExportSource& trained,
       if (chosen.beside) written = chosen.beside(trained.options, output);
       busy.next(title("writing", written));
     }
-    busy.at(done, total, as_bytes(done) + " of " + as_bytes(total));
+    busy.at_bytes(done, total);
   };
   const auto quantized = quantized_modules(source.model());
   if (!chosen.merges || quantized.empty()) {

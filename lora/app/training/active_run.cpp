@@ -232,9 +232,10 @@ void ActiveRun::step(ProgressDisplay& display) {
     return evaluation;
   };
   events.save = [&] {
-    const std::string work = work_of(name(), "checkpoint");
-    const double seconds = timed(work, [&](Busy&) { save(); });
-    display.spent(work, seconds);
+    const auto begin = std::chrono::steady_clock::now();
+    save();
+    const double seconds = elapsed_since(begin);
+    display.spent(work_of(name(), "checkpoint"), seconds);
     guess_exports(display, seconds);
   };
   events.stop_requested = [&] {
@@ -248,15 +249,19 @@ void ActiveRun::save() {
   planned_.activate();
   const Progress& progress = trainer().progress();
   if (progress.step == saved_step_) return;
+  Busy busy(work_of(name(), "checkpoint"));
+  const OnBytes on_bytes = [&](int64_t done, int64_t total) { busy.at_bytes(done, total); };
   trainer().expect_finite_weights();
   expect_same_stream();
-  directory().write_checkpoint(progress.step, [&](const std::filesystem::path& checkpoint) {
+  const auto fill = [&](const std::filesystem::path& checkpoint) {
     const PreparedRun& prepared = planned_.prepared;
-    write_training_state(checkpoint, planned_.adapted, trainer(), recipe().model.path, to_yaml(recipe()));
+    write_training_state(checkpoint, planned_.adapted, trainer(), recipe().model.path, to_yaml(recipe()), on_bytes);
     write_file_atomically(checkpoint / kBaseRecord, prepared.base);
     write_data_record(checkpoint, prepared.train(), prepared.data->stream.samples.get(), prepared.data->validation);
     if (prepared.chat) write_template_files(checkpoint, prepared.chat->files());
-  });
+    busy.next(work_of(name(), "hashing the checkpoint"));
+  };
+  directory().write_checkpoint(progress.step, fill, on_bytes);
   prune();
   saved_step_ = progress.step;
 }

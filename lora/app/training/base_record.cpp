@@ -2,6 +2,8 @@
 
 #include <ATen/Parallel.h>
 
+#include "lora/terminal/busy.h"
+#include "lora/terminal/text.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
 #include "models/base/read_file.h"
@@ -16,9 +18,12 @@ using nlohmann::ordered_json;
 
 ordered_json weights_of(const fs::path& model_directory) {
   ordered_json files = ordered_json::object();
-  for (const fs::path& file : weight_files(model_directory)) {
+  const std::vector<fs::path> all = weight_files(model_directory);
+  for (const fs::path& file : all) {
     files[file.filename().string()] = {{"bytes", fs::file_size(file)},
                                        {"sampled_sha256", sampled_sha256_of_file(file)}};
+    const int64_t done = std::ssize(files), count = std::ssize(all);
+    Busy::tell(done, count, "file " + with_commas(done) + " of " + with_commas(count));
   }
   return files;
 }

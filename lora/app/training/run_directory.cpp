@@ -168,10 +168,11 @@ void RunDirectory::append(const ordered_json& row) {
   if (events_) events_->add(row);
 }
 
-void RunDirectory::write_checkpoint(int64_t step, const std::function<void(const fs::path&)>& fill) {
+void RunDirectory::write_checkpoint(int64_t step, const std::function<void(const fs::path&)>& fill,
+                                    const OnBytes& on_bytes) {
   if (!writes_) return;
   metrics_->sync();
-  checkpoints_.write(step, fill);
+  checkpoints_.write(step, fill, on_bytes);
 }
 
 void RunDirectory::prune(int64_t keep_newest, const std::vector<int64_t>& protected_steps) {

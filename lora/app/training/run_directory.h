@@ -16,6 +16,7 @@
 #include "lora/report/event_file.h"
 #include "lora/report/live_page.h"
 #include "lora/training/trainer.h"
+#include "models/base/on_bytes.h"
 
 namespace lora {
 
@@ -63,7 +64,8 @@ class RunDirectory {
   // An evaluation row that also says how many held-out rows were answered exactly.
   void write_exact_match(int64_t step, double epoch, double loss, int64_t exact, int64_t rows);
   // See CheckpointStore. The metrics so far, on which a checkpoint relies, go to the disk before it.
-  void write_checkpoint(int64_t step, const std::function<void(const std::filesystem::path&)>& fill);
+  void write_checkpoint(int64_t step, const std::function<void(const std::filesystem::path&)>& fill,
+                        const OnBytes& on_bytes);
   void prune(int64_t keep_newest, const std::vector<int64_t>& protected_steps);
 
  private:
