@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lora/data/format.h"
+#include "lora/recipe/foreign_defaults.h"
 #include "lora/recipe/foreign_file.h"
 #include "lora/recipe/needless_keys.h"
 #include "lora/recipe/recipe_text.h"
@@ -34,7 +35,8 @@ class Converter {
   }
 
   std::string text(const std::string& file) const {
-    return file_.recipe.text(file + " of " + file_.tool + ", as a recipe.");
+    return file_.recipe.text(file + " of " + file_.tool + ", as a recipe. Its defaults are those of " +
+                             foreign_version(file_.tool) + ".");
   }
 
  private:

@@ -40,7 +40,8 @@ void ConvertedRecipe::put(const std::string& path, std::string value, const std:
   if (problem.empty()) {
     set(path, value);
   } else {
-    leave_out(key, value, problem);
+    const std::string answer = value_hint(path, value);  // " (…)", which says more than what is expected
+    leave_out(key, value, answer.empty() ? problem : answer.substr(2, answer.size() - 3));
   }
 }
 

@@ -91,6 +91,10 @@ std::vector<ForeignDefault> foreign_defaults(const ForeignSettings& settings) {
   return defaults;
 }
 
+std::string foreign_version(const std::string& tool) {
+  return tool + (tool == "axolotl" ? " 0.15" : tool == "TRL" ? " 1.16" : " 0.9.4");
+}
+
 ForeignBatch foreign_batch(const std::string& tool) {
   return tool == "axolotl" ? ForeignBatch{1, 1} : ForeignBatch{8, 1};
 }

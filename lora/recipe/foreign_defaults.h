@@ -1,12 +1,12 @@
 #pragma once
 // What other trainers do where their file is silent and lora-train would do something else.
 //
-// Read from the tools' own sources:
-//   axolotl 0.15          src/axolotl/utils/schemas/{training,peft,config,model}.py, utils/config/__init__.py,
-//                         core/builders/base.py (warm-up, checkpoints), utils/data/utils.py (long samples)
-//   LLaMA-Factory 0.9.4   src/llamafactory/hparams/{data,finetuning}_args.py, hparams/parser.py, model/adapter.py
-//   TRL 1.16              trl/trainer/{base,sft,dpo,kto,reward,model}_config.py, trl/experimental/{cpo,orpo}
-//   below all three       transformers 5.24 training_args.py; PEFT 0.21 utils/constants.py
+// Read from the tools' own sources, of the versions that foreign_version() tells:
+//   axolotl          src/axolotl/utils/schemas/{training,peft,config,model}.py, utils/config/__init__.py,
+//                    core/builders/base.py (warm-up, checkpoints), utils/data/utils.py (long samples)
+//   LLaMA-Factory    src/llamafactory/hparams/{data,finetuning}_args.py, hparams/parser.py, model/adapter.py
+//   TRL              trl/trainer/{base,sft,dpo,kto,reward,model}_config.py, trl/experimental/{cpo,orpo}
+//   below all three  transformers 5.24 training_args.py; PEFT 0.21 utils/constants.py
 
 #include <cstdint>
 #include <string>
@@ -31,6 +31,9 @@ struct ForeignDefault {
 
 // Those that hold under these settings. A value is never lora-train's own default.
 std::vector<ForeignDefault> foreign_defaults(const ForeignSettings& settings);
+
+// "TRL 1.16": a tool, as foreign_tool() names it, with the version whose keys and defaults these are.
+std::string foreign_version(const std::string& tool);
 
 // Rows of a pass and passes of a step, where the file has neither.
 struct ForeignBatch {

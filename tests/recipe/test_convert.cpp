@@ -182,7 +182,7 @@ datasets: [{path: /dev/null, type: alpaca}]
 micro_batch_size: 2
 gradient_accumulation_steps: 4
 learning_rate: 1e-4
-)") == R"(# a.yaml of axolotl, as a recipe.
+)") == R"(# a.yaml of axolotl, as a recipe. Its defaults are those of axolotl 0.15.
 # Where the file is silent and lora-train has another default, the value says whose it is.
 #
 # To settle:
@@ -236,7 +236,7 @@ eval_strategy: steps
 save_steps: 100
 save_total_limit: 3
 bf16: true
-)") == R"(# a.yaml of LLaMA-Factory, as a recipe.
+)") == R"(# a.yaml of LLaMA-Factory, as a recipe. Its defaults are those of LLaMA-Factory 0.9.4.
 # Where the file is silent and lora-train has another default, the value says whose it is.
 #
 # To settle:
@@ -290,7 +290,7 @@ dataset_name: /dev/null
 use_peft: true
 load_in_4bit: true
 save_total_limit: 1
-)") == R"(# a.yaml of TRL, as a recipe.
+)") == R"(# a.yaml of TRL, as a recipe. Its defaults are those of TRL 1.16.
 # Where the file is silent and lora-train has another default, the value says whose it is.
 #
 # To settle:
