@@ -59,7 +59,7 @@ bool AdapterSet::only_adapts_layers(const std::string& name) const {
   const AdaptedModel& one = adapted(name);
   return !trains_whole(one) && !one.embedding && !one.own_head && !one.config.lora_bias &&
          std::ranges::all_of(one.modules,
-                             [](const AdaptedModule& module) { return module.path.starts_with("model.layers."); });
+                             [](const AdaptedModule& module) { return layer_of(module.path).has_value(); });
 }
 
 const AdaptedModel& AdapterSet::adapted(const std::string& name) const {

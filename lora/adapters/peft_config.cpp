@@ -209,7 +209,6 @@ void expect_rank(const fs::path& path, const std::string& key, int64_t rank, int
 }
 
 void expect_token(const fs::path& path, int64_t id) {
-  constexpr int64_t kMostTokens = 1 << 24;  // config.json's, too
   if (id >= 0 && id < kMostTokens) return;
   throw ModelError(path.string() + ": 'trainable_token_indices' has " + std::to_string(id) +
                    "; expected ids of tokens, below " + std::to_string(kMostTokens));

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "models/base/error.h"
+#include "models/network/decoder.h"
 #include "models/network/layer_structure.h"
 #include "models/network/rope.h"
 
@@ -61,11 +62,11 @@ struct LayerTensor {
   std::string path;   // "self_attn.q_proj"
 };
 std::optional<LayerTensor> layer_tensor(const std::string& name) {
-  static const std::string kLayers = "model.layers.";
-  if (!name.starts_with(kLayers)) return std::nullopt;
-  const size_t end = name.find('.', kLayers.size()), last = name.rfind('.');
-  if (end == std::string::npos || end >= last) return std::nullopt;
-  return LayerTensor{name.substr(kLayers.size(), end - kLayers.size()), name.substr(end + 1, last - end - 1)};
+  const auto layer = layer_of(name);
+  if (!layer) return std::nullopt;
+  const size_t end = name.find('.', kLayersPath.size()), last = name.rfind('.');
+  if (end >= last) return std::nullopt;
+  return LayerTensor{std::to_string(*layer), name.substr(end + 1, last - end - 1)};
 }
 
 // Names and shapes are the same in every layer.

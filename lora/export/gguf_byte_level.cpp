@@ -6,6 +6,7 @@
 #include "lora/export/gguf_tokens.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/network/config.h"
 
 namespace lora {
 namespace {
@@ -91,7 +92,6 @@ std::string merge_text(const json& merge) {
 }  // namespace
 
 GgufTokens byte_level_tokens(const json& file, const std::string& name) {
-  constexpr size_t kMostIds = 1 << 24;
   const auto refuse = [&](const std::string& what) { throw ExportError("gguf: " + name + ": " + what); };
   GgufTokens tokens{.model = "gpt2"};
   try {
@@ -116,7 +116,7 @@ GgufTokens byte_level_tokens(const json& file, const std::string& name) {
     tokens.pre = *pre;
     const auto id_of = [&](const json& value) {
       const auto id = integer_of<size_t>(value);
-      if (id >= kMostIds) refuse("has a token of id " + std::to_string(id));
+      if (id >= static_cast<size_t>(kMostTokens)) refuse("has a token of id " + std::to_string(id));
       return id;
     };
     for (const auto& item : model.at("vocab").items()) {

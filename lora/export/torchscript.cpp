@@ -92,7 +92,7 @@ class Builder {
   at::Tensor tensor(const std::string& name) const { return tensors_.at(name)().cpu(); }
 
   jit::Module linear(const std::string& path) {
-    const bool bias = tensors_.contains(path + ".bias"), int8 = int8_ && path.starts_with("model.layers.");
+    const bool bias = tensors_.contains(path + ".bias"), int8 = int8_ && layer_of(path);
     at::Tensor weight = tensor(path + ".weight");
     std::vector<std::pair<std::string, at::Tensor>> parameters;
     if (int8) {
@@ -113,7 +113,7 @@ class Builder {
   using Children = std::vector<std::pair<std::string, jit::Module>>;
 
   jit::Module layer(int64_t index) {
-    const std::string path = "model.layers." + std::to_string(index);
+    const std::string path = std::string(kLayersPath) + std::to_string(index);
     const LayerStructure structure = layer_structure(config_, config_.layers[static_cast<size_t>(index)]);
     const std::string kind = script::layer_kind(structure);
     std::map<std::string, Children> held;  // by module; "": by the layer itself
@@ -163,7 +163,7 @@ std::shared_ptr<LlamaForCausalLM> rounded_twin(const LlamaForCausalLM& model) {
   const auto twin = bare_twin(model);
   for (const auto& item : model.named_modules("", /*include_self=*/false)) {
     const auto linear = std::dynamic_pointer_cast<Linear>(item.value());
-    if (!linear || !item.key().starts_with("model.layers.") || item.key().ends_with(".base_layer")) continue;
+    if (!linear || !layer_of(item.key()) || item.key().ends_with(".base_layer")) continue;
     const auto adapter = std::dynamic_pointer_cast<AdapterLinear>(linear);
     const at::Tensor weight = (adapter ? adapter->merged_weight() : linear->weight_matrix()).to(model.dtype());
     const auto rounded = std::make_shared<Int8Weight>(weight.cpu(), model.dtype(), model.device());

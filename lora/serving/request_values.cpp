@@ -9,11 +9,7 @@
 
 namespace lora {
 
-namespace {
-
 using Json = nlohmann::ordered_json;
-
-}  // namespace
 
 void refuse_value(const std::string& param, const std::string& expected, const Json& found) {
   std::string shown = found.dump(-1, ' ', false, Json::error_handler_t::replace);

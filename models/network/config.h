@@ -63,6 +63,9 @@ enum class QkNorm { kNone, kHead, kWhole };
 
 enum class Activation { kSilu, kGeluTanh };
 
+// Of a vocabulary: beyond any model there is.
+inline constexpr int64_t kMostTokens = 1 << 24;
+
 struct ModelConfig {
   std::string model_type;  // a model_type of families/families.h
   int64_t vocab_size = 0;

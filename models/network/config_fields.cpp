@@ -120,7 +120,7 @@ void read_shape(const Fields& fields, ModelConfig& config) {
   constexpr int64_t kMostLayers = 1'000, kMostHeads = 1 << 14, kMostColumns = 1 << 24;
   expect_at_most(fields, "num_hidden_layers", config.num_hidden_layers, kMostLayers);
   expect_at_most(fields, "num_attention_heads", config.num_attention_heads, kMostHeads);
-  expect_at_most(fields, "vocab_size", config.vocab_size, kMostColumns);
+  expect_at_most(fields, "vocab_size", config.vocab_size, kMostTokens);
   expect_at_most(fields, "hidden_size", config.hidden_size, kMostColumns);
   expect_at_most(fields, "intermediate_size", config.intermediate_size, kMostColumns);
   const int64_t kv_heads = config.num_key_value_heads ? config.num_key_value_heads : config.num_attention_heads;

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <charconv>
+
 #include "models/base/error.h"
 #include "models/engine/devices.h"
 #include "models/engine/linear_cross_entropy.h"
@@ -11,6 +13,16 @@
 #include "models/network/families/families.h"
 
 namespace lora {
+
+std::optional<int64_t> layer_of(std::string_view path) {
+  if (!path.starts_with(kLayersPath)) return std::nullopt;
+  const char *const begin = path.data() + kLayersPath.size(), *const end = path.data() + path.size();
+  int64_t layer = -1;
+  const auto [behind, problem] = std::from_chars(begin, end, layer);
+  const bool is_number = problem == std::errc() && layer >= 0 && (behind == end || *behind == '.');
+  return is_number ? std::optional(layer) : std::nullopt;
+}
+
 namespace {
 
 LinearSource dense_linears(const WeightSource& weights) {
@@ -47,9 +59,9 @@ LlamaModel::LlamaModel(const ModelConfig& config, at::ScalarType dtype, const We
   const auto list = register_module("layers", std::make_shared<torch::nn::Module>("layers"));
   for (size_t i = 0; i < config.layers.size(); ++i) {
     const std::string index = std::to_string(i);
-    layers.push_back(
-        list->register_module(index, std::make_shared<DecoderLayer>(layer_structure(config, config.layers[i]),
-                                                                    "model.layers." + index, weights, linears)));
+    layers.push_back(list->register_module(
+        index, std::make_shared<DecoderLayer>(layer_structure(config, config.layers[i]),
+                                              std::string(kLayersPath) + index, weights, linears)));
     has_local_ = has_local_ || config.layers[i].positions == Positions::kLocal;
   }
   norm = register_module("norm", std::make_shared<RMSNorm>(weights("model.norm.weight", {config.hidden_size}),

@@ -5,8 +5,11 @@
 // Shapes: N tokens of a TokenBatch, H hidden_size, V vocab_size. Activations have the model's dtype throughout; norms,
 // softmax and the loss are computed in float32. Weights are frozen, and are the source's tensors without a copy.
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "models/network/config.h"
@@ -17,6 +20,10 @@
 #include "models/network/token_batch.h"
 
 namespace lora {
+
+inline constexpr std::string_view kLayersPath = "model.layers.";  // in front of a layer's number
+// The number of the layer that a module or a tensor of this path is in; none where it is in no layer.
+std::optional<int64_t> layer_of(std::string_view path);
 
 // Maps token ids to vectors and, where the head is tied, hidden states to logits. An interface for the same reason as
 // Linear: an adapter replaces the dense embedding.

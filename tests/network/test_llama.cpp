@@ -206,3 +206,13 @@ TEST_CASE("a real trained model gives the reference's likelihoods and continuati
     CHECK(generate(*model, {ids}, {.max_new_tokens = 40})[0] == expected["greedy_40"].get<std::vector<int64_t>>());
   }
 }
+
+TEST_CASE("the number of a layer is read from the path of what is in it") {
+  CHECK(layer_of("model.layers.12.self_attn.q_proj") == 12);
+  CHECK(layer_of("model.layers.0") == 0);
+  for (const char* path : {"model.norm", "lm_head", "model.layers.", "model.layers.x.mlp", "model.layers.-1.mlp",
+                           "model.layers.1x.mlp", "layers.1.mlp"}) {
+    CAPTURE(path);
+    CHECK_FALSE(layer_of(path));
+  }
+}

@@ -30,20 +30,15 @@ std::string cards(const DataStudy& study) {
 }
 
 std::string sources(const DataStudy& study) {
+  const TextTable content = studied_sources(study);
   std::string body;
-  const std::vector<SourceColumn> columns = source_columns(study);
-  std::vector<std::string> head = {"source"};
-  std::vector<bool> right = {false};
-  for (const SourceColumn& column : columns) {
-    head.push_back(column.title);
-    right.push_back(!column.is_text);
+  for (size_t i = 0; i < study.sources.size(); ++i) {
+    std::vector<std::string> cells;
+    for (const std::string& cell : content.rows[i + 1]) cells.push_back(html_escaped(cell));
+    cells[0] = source_name(study.sources[i]);
+    body += html_row("td", cells, content.right);
   }
-  for (const SourceStudy& source : study.sources) {
-    std::vector<std::string> cells = {source_name(source)};
-    for (const SourceColumn& column : columns) cells.push_back(html_escaped(column.value(source)));
-    body += html_row("td", cells, right);
-  }
-  return html_element("h2", "Sources") + html_table(html_row("th", head, right), body) +
+  return html_element("h2", "Sources") + html_table(html_row("th", content.rows[0], content.right), body) +
          html_element("p", "Median, 95 % and longest are tokens a sample.", "dim");
 }
 

@@ -143,53 +143,50 @@ StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer, Busy& b
   return studied;
 }
 
-std::vector<SourceColumn> source_columns(const DataStudy& study) {
+TextTable studied_sources(const DataStudy& study) {
   using S = const SourceStudy&;
   static constexpr struct {
-    SourceColumn column;
-    bool always;
+    const char* title;
+    std::string (*value)(S source);
+    bool is_always_there;
+    bool is_text = false;  // not a number
   } kColumns[] = {
-      {{"rows", [](S s) { return with_commas(s.counts.rows); }}, true},
-      {{"unreadable", [](S s) { return with_commas(s.counts.unreadable); }}, false},
-      {{"dropped", [](S s) { return with_commas(s.counts.filtered); }}, true},
-      {{"too long", [](S s) { return with_commas(s.counts.too_long); }}, false},
-      {{"untrained", [](S s) { return with_commas(s.counts.untrained); }}, false},
-      {{"cut", [](S s) { return with_commas(s.counts.cut); }}, false},
-      {{"split", [](S s) { return with_commas(s.counts.split); }}, false},
-      {{"lost", [](S s) { return with_commas(lost_of(s.counts)); }}, false},
-      {{"no end", [](S s) { return with_commas(s.counts.open_answers); }}, false},
-      {{"samples", [](S s) { return with_commas(s.counts.samples); }}, true},
-      {{"tokens", [](S s) { return with_commas(s.counts.tokens); }}, true},
-      {{"trained", [](S s) { return percent(ratio(s.counts.supervised, s.counts.tokens)); }}, true},
-      {{"median", [](S s) { return with_commas(s.median); }}, true},
-      {{"95 %", [](S s) { return with_commas(s.p95); }}, true},
-      {{"longest", [](S s) { return with_commas(s.longest); }}, true},
-      {{"not read", [](S s) { return s.unread.empty() ? "0" : one_line(s.unread, 60); }, true}, false},
-      {{"spelled out", [](S s) { return s.spelled.empty() ? "0" : one_line(s.spelled, 60); }, true}, false},
+      {"rows", [](S s) { return with_commas(s.counts.rows); }, true},
+      {"unreadable", [](S s) { return with_commas(s.counts.unreadable); }, false},
+      {"dropped", [](S s) { return with_commas(s.counts.filtered); }, true},
+      {"too long", [](S s) { return with_commas(s.counts.too_long); }, false},
+      {"untrained", [](S s) { return with_commas(s.counts.untrained); }, false},
+      {"cut", [](S s) { return with_commas(s.counts.cut); }, false},
+      {"split", [](S s) { return with_commas(s.counts.split); }, false},
+      {"lost", [](S s) { return with_commas(lost_of(s.counts)); }, false},
+      {"no end", [](S s) { return with_commas(s.counts.open_answers); }, false},
+      {"samples", [](S s) { return with_commas(s.counts.samples); }, true},
+      {"tokens", [](S s) { return with_commas(s.counts.tokens); }, true},
+      {"trained", [](S s) { return percent(ratio(s.counts.supervised, s.counts.tokens)); }, true},
+      {"median", [](S s) { return with_commas(s.median); }, true},
+      {"95 %", [](S s) { return with_commas(s.p95); }, true},
+      {"longest", [](S s) { return with_commas(s.longest); }, true},
+      {"not read", [](S s) { return s.unread.empty() ? "0" : one_line(s.unread, 60); }, false, true},
+      {"spelled out", [](S s) { return s.spelled.empty() ? "0" : one_line(s.spelled, 60); }, false, true},
   };
-  std::vector<SourceColumn> columns;
-  for (const auto& one : kColumns) {
-    const SourceColumn& column = one.column;
-    if (one.always || std::ranges::any_of(study.sources, [&](S source) { return column.value(source) != "0"; })) {
-      columns.push_back(column);
-    }
+  TextTable content;
+  content.rows = {{"source"}};
+  content.right = {false};
+  for (const SourceStudy& source : study.sources) {
+    content.rows.push_back({source.path + (source.validation ? " (validation)" : "")});
   }
-  return columns;
+  for (const auto& column : kColumns) {
+    const bool is_there = std::ranges::any_of(study.sources, [&](S source) { return column.value(source) != "0"; });
+    if (!column.is_always_there && !is_there) continue;
+    content.rows[0].emplace_back(column.title);
+    content.right.push_back(!column.is_text);
+    for (size_t i = 0; i < study.sources.size(); ++i) content.rows[i + 1].push_back(column.value(study.sources[i]));
+  }
+  return content;
 }
 
 std::string data_report(const DataStudy& study) {
-  const std::vector<SourceColumn> columns = source_columns(study);
-  std::vector<std::vector<std::string>> rows(1, {"source"});
-  std::vector<bool> right = {false};
-  for (const SourceColumn& column : columns) {
-    rows[0].emplace_back(column.title);
-    right.push_back(!column.is_text);
-  }
-  for (const SourceStudy& source : study.sources) {
-    rows.push_back({source.path + (source.validation ? " (validation)" : "")});
-    for (const SourceColumn& column : columns) rows.back().push_back(column.value(source));
-  }
-  std::string text = table(rows, right);
+  std::string text = table(studied_sources(study));
   for (const SourceStudy& source : study.sources) text += facts_text(lost_facts(source.path, source.counts));
   text += "\n" + mixing_table(study.shares, study.recipe.data.mixing);
   text += indented(

@@ -13,6 +13,7 @@
 #include "lora/data/tokenizer.h"
 #include "lora/recipe/recipe.h"
 #include "lora/terminal/histogram.h"
+#include "lora/terminal/table.h"
 
 namespace lora {
 
@@ -64,14 +65,9 @@ struct StudiedData {
 };
 StudiedData study_data(const Recipe& recipe, const Tokenizer& tokenizer, Busy& busy);
 
-// A column about sources, next to their names. Columns that are empty for all sources are omitted, except the main
-// ones.
-struct SourceColumn {
-  const char* title;
-  std::string (*value)(const SourceStudy& source);
-  bool is_text = false;  // not a number
-};
-std::vector<SourceColumn> source_columns(const DataStudy& study);
+// A row a source below the titles, in the order of study.sources, with its name first. Columns that are empty for all
+// sources are omitted, except the main ones.
+TextTable studied_sources(const DataStudy& study);
 
 // The study as text: sources, shares, rules with examples, lengths.
 std::string data_report(const DataStudy& study);

@@ -2,9 +2,6 @@
 
 #include <ATen/Parallel.h>
 
-#include <cstdlib>
-#include <string_view>
-
 #include "lora/app/data/prepared_data.h"
 #include "lora/app/source/trained_source.h"
 #include "lora/app/training/machine.h"
@@ -52,10 +49,8 @@ Quantizer told(const Quantizer& quantizer, int64_t layers) {
   if (!quantizer) return {};
   return [quantizer, layers](const std::string& path, const at::Tensor& weight, const at::Tensor& bias,
                              const ModelForm& model) {
-    constexpr std::string_view kLayers = "model.layers.";
-    if (path.starts_with(kLayers)) {
-      const int64_t layer = std::atoll(path.c_str() + kLayers.size());
-      Busy::tell(layer, layers, "layer " + std::to_string(layer + 1) + " of " + std::to_string(layers));
+    if (const auto layer = layer_of(path)) {
+      Busy::tell(*layer, layers, "layer " + std::to_string(*layer + 1) + " of " + std::to_string(layers));
     }
     return quantizer(path, weight, bias, model);
   };
