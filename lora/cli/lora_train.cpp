@@ -220,8 +220,8 @@ Offer offer_recipe_names() {
   return offer;
 }
 
-// `path`: where it is written; empty: NAME.yaml here.
-int write_new_recipe(const std::string& name, const std::string& path) {
+// `path`: where it is written; empty: NAME.yaml here. `programs`: in front of a program's name.
+int write_new_recipe(const std::string& name, const std::string& path, const std::string& programs) {
   const std::filesystem::path file = path.empty() ? name + ".yaml" : path;
   const std::string text = starting_recipe(starting_recipes_directory(), name);
   if (std::filesystem::exists(file)) {
@@ -229,7 +229,7 @@ int write_new_recipe(const std::string& name, const std::string& path) {
   }
   write_file_atomically(file, text);
   say(sentence("wrote " + file.string()) +
-      command_to_copy("Edit it, then:", {"lora-train", file.string(), "--dry-run"}));
+      command_to_copy("Edit it, then:", {programs + "lora-train", file.string(), "--dry-run"}));
   return 0;
 }
 
@@ -267,15 +267,15 @@ int main(int argc, char** argv) {
     if (schema) return std::fputs(lora::recipe_schema().c_str(), stdout) < 0 ? 5 : 0;
     if (list) return lora::list_recipes();
     if (!foreign.empty()) return std::fputs(lora::converted_recipe(foreign).c_str(), stdout) < 0 ? 5 : 0;
-    if (!name.empty()) return lora::write_new_recipe(name, recipe);
+    const std::string program = argv[0];
+    options.programs = program.substr(0, program.rfind('/') + 1);
+    if (!name.empty()) return lora::write_new_recipe(name, recipe, options.programs);
     if (recipe.empty()) {
       throw lora::RecipeError(
           "RECIPE: none is given; expected lora-train RECIPE.yaml. --list-recipes shows some to "
           "start from");
     }
     lora::wait_passively(argv);
-    const std::string program = argv[0];
-    options.programs = program.substr(0, program.rfind('/') + 1);
     options.start = resume ? lora::Start::kResume : restart ? lora::Start::kRestart : lora::Start::kUnused;
     // Whoever reads the output may leave; the run still ends with its checkpoint and exports.
     std::signal(SIGPIPE, SIG_IGN);

@@ -9,6 +9,7 @@
 #include "lora/inspect/model.h"
 #include "lora/inspect/run.h"
 #include "lora/inspect/tensors.h"
+#include "lora/terminal/text.h"
 #include "models/base/error.h"
 
 namespace lora {
@@ -36,7 +37,7 @@ void inspect_adapter(const fs::path& directory, const InspectOptions& options, I
     bytes += static_cast<int64_t>(entry.end - entry.begin);
   }
   inspection.facts.push_back({"parameters", "Parameters", parameters});
-  inspection.facts.push_back({"bytes", "Bytes", bytes});
+  inspection.facts.push_back({"bytes", "Bytes", bytes, as_bytes(bytes)});
   describe_adapter(file, config, base_of(directory, options), options.each, inspection);
 }
 

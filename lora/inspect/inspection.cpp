@@ -1,7 +1,9 @@
 #include "lora/inspect/inspection.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <optional>
 
 #include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
@@ -29,14 +31,36 @@ std::string cell(const Json& value) {
   return shape;
 }
 
+// Decimals for all numbers of a column, so that they stand below one another: four digits of the least; none where all
+// are whole, or where they are too far apart.
+std::optional<int> decimals_of(const Table& content, size_t column) {
+  constexpr double kFarApart = 1e3, kLong = 1e6;
+  double least = INFINITY, most = 0;
+  bool is_whole = true;
+  for (const auto& row : content.rows) {
+    if (!row[column].is_number_float()) continue;
+    const double value = std::abs(row[column].get<double>());
+    is_whole &= value == std::floor(value);
+    if (value > 0) least = std::min(least, value);
+    most = std::max(most, value);
+  }
+  if (is_whole || std::isinf(least) || most > kFarApart * least || most > kLong) return std::nullopt;
+  return std::max(0, 3 - static_cast<int>(std::floor(std::log10(least))));
+}
+
 std::string table_text(const Table& content, size_t most_rows) {
   std::vector<std::vector<std::string>> rows(1);
   std::vector<bool> right;
   for (const Column& column : content.columns) rows[0].push_back(column.title);
   const size_t shown = std::min(content.rows.size(), most_rows);
-  for (size_t i = 0; i < shown; ++i) {
-    std::vector<std::string>& row = rows.emplace_back();
-    for (const Json& value : content.rows[i]) row.push_back(cell(value));
+  rows.resize(shown + 1);
+  for (size_t column = 0; column < content.columns.size(); ++column) {
+    const std::optional<int> decimals = decimals_of(content, column);
+    for (size_t i = 0; i < shown; ++i) {
+      const Json& value = content.rows[i][column];
+      const bool is_aligned = decimals && value.is_number_float();
+      rows[i + 1].push_back(is_aligned ? fixed(value.get<double>(), *decimals) : cell(value));
+    }
   }
   for (size_t i = 0; i < content.columns.size(); ++i) {
     right.push_back(std::ranges::any_of(content.rows, [&](const auto& row) { return row[i].is_number(); }));

@@ -71,7 +71,8 @@ void describe_metrics(const fs::path& file, Inspection& inspection) {
   add_curve(loss, "loss", "Loss", inspection);
   add_curve(eval, "eval_loss", "Validation", inspection);
   if (speed)
-    inspection.facts.push_back({"tokens_per_second", "Tokens/s", *speed, fixed(*speed, 0) + " at the last step"});
+    inspection.facts.push_back(
+        {"tokens_per_second", "Tokens/s", *speed, with_commas(std::llround(*speed)) + " at the last step"});
   if (unreadable > 0) {
     inspection.odd.push_back("metrics.jsonl has " + std::to_string(unreadable) + " lines that are not rows");
   }

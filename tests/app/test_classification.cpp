@@ -87,6 +87,25 @@ TEST_CASE("a classifier is trained from CSV, evaluated, exported and asked") {
   CHECK_THAT(file.out, Contains("colour\t"));
 }
 
+TEST_CASE("of many labels a run tells the least and the most frequent, and a dry run all") {
+  const TemporaryDirectory directory;
+  const std::string recipe = classifier_recipe(directory);
+  std::string rows = "id,category,body\n";
+  for (int label = 1; label <= 25; ++label) {
+    for (int i = 0; i < label; ++i) rows += "1,label" + std::to_string(label) + ",text " + std::to_string(i) + "\n";
+  }
+  write_bytes(directory / "train.csv", rows);
+  const std::vector<std::string> command = {"lora-train", recipe, "data.validation=null", "training.max_steps=1",
+                                            "training.eval_every=0"};
+  const Outcome outcome = run(command);
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  CHECK_THAT(outcome.out, Contains("25, with 1 (label1) to 25 (label25) samples each; --dry-run lists them\n"));
+  std::vector<std::string> dry = command;
+  dry.insert(dry.end(), {"--dry-run", "output_dir=" + (directory / "other").string()});
+  CHECK_THAT(run(dry).out, Contains("25: label1 (1), label10 (10), "));
+}
+
 TEST_CASE("a classifier's run that is stopped and resumed gives the bits of one that never stopped") {
   for (const char* adapter : {"rank: 4, alpha: 8, dropout: 0.1", "method: full"}) {
     const TemporaryDirectory whole, parts;

@@ -95,6 +95,18 @@ TEST_CASE("an adapter's pairs are told with rank, scaling and what they add to t
   CHECK_THAT(text, Contains("model.layers.*.self_attn.q_proj") && Contains("16 × 16") && Contains("Nothing odd."));
 }
 
+TEST_CASE("numbers of a column have the same decimals, where they are near enough") {
+  Inspection inspection;
+  inspection.tables = {{"of_modules",
+                        "Modules",
+                        {{"name", "module"}, {"norm", "norm"}, {"rank", "rank"}, {"far", "far apart"}},
+                        {{"q", 2.5, 8.0, 1e-6}, {"k", 10.25, 16.0, 2.0}, {"v", nullptr, 4.0, 0.0}}}};
+  CHECK_THAT(to_text(inspection, 64), Contains("  module    norm  rank  far apart\n"
+                                               "  q        2.500     8      1e-06\n"
+                                               "  k       10.250    16          2\n"
+                                               "  v                  4          0\n"));
+}
+
 TEST_CASE("what is odd about an adapter is said, and nothing of it is an error") {
   const TemporaryDirectory directory;
   const auto said = [&](const std::map<std::string, at::Tensor>& changes, double value = 0.25) {

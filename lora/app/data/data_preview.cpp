@@ -5,6 +5,7 @@
 #include "lora/data/load.h"
 #include "lora/data/render.h"
 #include "lora/data/row_part.h"
+#include "lora/terminal/facts.h"
 #include "lora/terminal/table.h"
 #include "lora/terminal/text.h"
 #include "models/base/error.h"
@@ -69,9 +70,10 @@ std::string data_preview(const Recipe& recipe, const Tokenizer& tokenizer, const
     throw DataError(source.path + ": has " + with_commas(seen) + " rows, expected one from row " +
                     with_commas(options.first) + " on");
   }
-  std::string text;
-  for (const std::string& place : places) text += (text.empty() ? "" : ", ") + place;
-  text += options.ids ? "\n" : std::string(" (") + (options.colour ? "dim" : "in ⟦ ⟧") + ": read, not trained on)\n";
+  std::string shown;
+  for (const std::string& place : places) shown += (shown.empty() ? "" : ", ") + place;
+  if (!options.ids) shown += std::string(" (") + (options.colour ? "dim" : "in ⟦ ⟧") + ": read, not trained on)";
+  std::string text = sentence(shown);
   for (int64_t i = 0; i < dataset.size(); ++i) {
     const SampleView sample = dataset[i];
     text += "\n  sample " + std::to_string(i + 1) + ", " + std::to_string(sample.length()) + " tokens\n";

@@ -96,10 +96,18 @@ std::string dataset_line(const Dataset& dataset) {
   return line;
 }
 
-std::string labels_line(const Dataset& dataset, const LabelNames& names) {
+std::string labels_line(const Dataset& dataset, const LabelNames& names, bool all) {
+  constexpr size_t kFew = 20;
   std::vector<int64_t> counts(names.size(), 0);
   for (int64_t i = 0; i < dataset.size(); ++i) ++counts[static_cast<size_t>(dataset.label(i))];
-  std::string line = with_commas(std::ssize(names)) + ": ";
+  const std::string number = with_commas(std::ssize(names));
+  if (!all && names.size() > kFew) {
+    const auto [least, most] = std::ranges::minmax_element(counts);
+    const auto name_at = [&](auto place) { return one_line(names[static_cast<size_t>(place - counts.begin())], 60); };
+    return number + ", with " + with_commas(*least) + " (" + name_at(least) + ") to " + with_commas(*most) + " (" +
+           name_at(most) + ") samples each; --dry-run lists them";
+  }
+  std::string line = number + ": ";
   for (size_t i = 0; i < names.size(); ++i) {
     line += (i > 0 ? ", " : "") + one_line(names[i], 60) + " (" + with_commas(counts[i]) + ")";
   }

@@ -27,8 +27,9 @@ std::string trained_line(const AdaptedModel& adapted);
 // "7,473 samples, 1,204,113 tokens, 901,113 of them trained; 3 cut at max_length, 1 dropped"
 std::string dataset_line(const Dataset& dataset);
 
-// "3: high (12), low (1,204), middle (0)": how many samples have each label.
-std::string labels_line(const Dataset& dataset, const LabelNames& names);
+// "3: high (12), low (1,204), middle (0)": how many samples have each label. Of many labels, unless `all` are asked
+// for, the least frequent and the most frequent.
+std::string labels_line(const Dataset& dataset, const LabelNames& names, bool all);
 
 // Where the time of `steps` steps went, in milliseconds a step, with the rate of what is products beside `peak`
 // (FLOP/s).

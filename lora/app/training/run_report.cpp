@@ -54,7 +54,9 @@ std::string data_lines(const PlannedRun& run, const NamedDatasets& sets) {
   if (recipe.data.validation_split > 0) text += fact("Split", split_line(prepared));
   text += facts_text(sources_notes(sets));
   if (recipe.training.packing && !learns_preferences(recipe.data.trains)) text += fact("Packing", packing_line(run));
-  const std::string labels = prepared.labels.empty() ? "" : fact("Labels", labels_line(train, prepared.labels.names()));
+  const std::string labels =
+      prepared.labels.empty() ? ""
+                              : fact("Labels", labels_line(train, prepared.labels.names(), prepared.options.dry_run));
   if (prepared.data->prepared) {
     return text +
            fact("Prepared", "the samples are as lora-data prepare wrote them; cleaning, templates and masks are its") +
