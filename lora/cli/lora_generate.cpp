@@ -24,6 +24,7 @@
 #include "lora/inference/prompts.h"
 #include "lora/log/log.h"
 #include "lora/terminal/busy.h"
+#include "lora/terminal/facts.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/json.h"
 #include "models/base/read_file.h"
@@ -119,6 +120,9 @@ void report_spelled(const Tokenizer& tokenizer, const std::vector<std::string>& 
               (chat ? "" : "; --allow-special-tokens makes them tokens, --chat renders a conversation"));
 }
 
+// Beside the answers.
+void tell(const std::string& text) { std::fputs(sentence(text, error_console()).c_str(), stderr); }
+
 // Answers texts: as what they are, or as a user's words in a conversation.
 class Answerer {
  public:
@@ -131,7 +135,7 @@ class Answerer {
         allow_special_tokens_(options.allow_special_tokens) {
     if (!options.chat) return;
     const auto chat_template = find_chat_template(options.chat_template, tokenizer);
-    std::fprintf(stderr, "chat template: %s\n", chat_template->name().c_str());
+    tell("chat template: " + chat_template->name());
     conversation_.emplace(tokenizer, chat_template, options.system, config);
   }
 
@@ -155,7 +159,7 @@ class Answerer {
     LineReader lines;
     if (lines.at_terminal()) {
       interrupt_answers();
-      std::fprintf(stderr, "%s; Ctrl-C stops an answer or drops a line, /quit or Ctrl-D ends\n", commands().c_str());
+      tell(commands() + "; Ctrl-C stops an answer or drops a line, /quit or Ctrl-D ends");
     }
     while (const auto line = lines.next(interrupted)) {
       if (line->empty()) continue;
@@ -201,7 +205,7 @@ class Answerer {
       conversation_->reset();
       std::fprintf(stderr, "forgotten%s\n", system_ ? ", but for what the system says" : "");
     } else if (line[0] == '/') {
-      std::fprintf(stderr, "%s; a prompt may begin with a space\n", commands().c_str());
+      tell(commands() + "; a prompt may begin with a space");
     } else {
       answer(line);
     }

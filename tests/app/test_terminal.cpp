@@ -212,6 +212,9 @@ TEST_CASE("a chat at a terminal has a prompt sign, and Ctrl-C does not end it") 
   CHECK(chat.wait_for("the base alone answers"));
   chat.type("/quit\r");
   CHECK(chat.wait() == 0);
+  for (const std::string& line : lines_of(chat.output())) {
+    if (line.starts_with("chat template: ") || line.starts_with("commands are ")) CHECK(lora::width_of(line) <= 80);
+  }
 }
 
 TEST_CASE("an answer ends where its reader says so, and is what was read") {
