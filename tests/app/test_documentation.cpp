@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Words = std::vector<std::string>;
+using CommandWords = std::vector<std::string>;
 
 const std::set<std::string> kPrograms = {"lora-train", "lora-export", "lora-generate", "lora-classify",
                                          "lora-data",  "lora-serve",  "lora-inspect"};
@@ -60,8 +60,8 @@ std::vector<Code> code_of(const fs::path& page) {
 }
 
 // The words of each command of a line, without what comments say and without the brackets of what may be left out.
-std::vector<Words> commands_in(const std::string& line) {
-  std::vector<Words> commands(1);
+std::vector<CommandWords> commands_in(const std::string& line) {
+  std::vector<CommandWords> commands(1);
   std::istringstream in(line);
   for (std::string word; in >> word;) {
     if (word.starts_with('#')) break;
@@ -81,7 +81,7 @@ const std::set<std::string>& options_of(const std::string& program, const std::s
   static std::map<std::string, std::set<std::string>> known;
   auto& options = known[program + " " + command];
   if (!options.empty()) return options;
-  for (const Words& arguments : {Words{program, "--help"}, Words{program, command, "--help"}}) {
+  for (const CommandWords& arguments : {CommandWords{program, "--help"}, CommandWords{program, command, "--help"}}) {
     if (std::ranges::count(arguments, "") > 0) continue;
     const std::string help = run(arguments).out;
     static const std::regex option("--[a-z][a-z0-9-]*");
@@ -140,7 +140,7 @@ bool has_line(const std::string& output, const std::string& line) {
   return std::regex_search(output, std::regex("(^|\n)" + pattern + "(\n|$)"));
 }
 
-std::string output_of(const std::string& command, const fs::path& directory, int& status) {
+std::string shell_output(const std::string& command, const fs::path& directory, int& status) {
   write_bytes(directory / "command.sh", command);
   const std::string shell = "cd '" + directory.string() + "' && XDG_CACHE_HOME=cache bash command.sh 2>&1";
   std::FILE* const pipe = ::popen(shell.c_str(), "r");
@@ -158,7 +158,7 @@ TEST_CASE("every option and every key in a command of the documentation exists")
   size_t options = 0, keys = 0;
   for (const fs::path& page : pages()) {
     for (const Code& code : code_of(page)) {
-      for (const Words& words : commands_in(code.text)) {
+      for (const CommandWords& words : commands_in(code.text)) {
         const auto named = std::ranges::find_if(
             words, [](const std::string& word) { return kPrograms.contains(fs::path(word).filename().string()); });
         // One that a script is given, as in --lora-data build/lora-data, is no command.
@@ -208,7 +208,7 @@ TEST_CASE("the commands of the tutorial do what it shows", "[.long]") {
     } else {
       for (const Shown& shown : shown_in(block)) {
         int status = 0;
-        const std::string output = output_of(shown.command, directory.path(), status);
+        const std::string output = shell_output(shown.command, directory.path(), status);
         CAPTURE(shown.command, output);
         CHECK(status == 0);
         ++commands;
