@@ -58,7 +58,7 @@ int64_t least_need(const std::vector<PreparedRun>& runs, const MemoryRoom& room)
 RunDevice automatic(const std::vector<PreparedRun>& runs, int64_t rank, int64_t host_bytes) {
   std::vector<at::Device> all = accelerators();
   if (all.empty()) return on_host(host_bytes);
-  std::ranges::rotate(all, all.begin() + rank % std::ssize(all));
+  std::rotate(all.begin(), all.begin() + rank % std::ssize(all), all.end());
   const int64_t needed = least_need(runs, {kNoBound, all.front()});
   for (const at::Device device : all) {
     RunDevice chosen = on(device);
