@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <system_error>
 #include <vector>
 
 #include "lora/data/format.h"
@@ -24,6 +25,12 @@ std::string list_text(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ", ") + print_text(word);
   return "[" + text + "]";
+}
+
+// A name that no file can have, such as one too long, is one of none.
+bool is_on_disk(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
 }
 
 class Converter {
@@ -70,7 +77,7 @@ class Converter {
     };
     all({"base_model", "model_name_or_path"}, [&](Key key, Value value) {
       put("model.path", print_text(value.text), key);
-      if (!std::filesystem::exists(value.text)) {
+      if (!is_on_disk(value.text)) {
         file_.recipe.settle("model.path: a directory, as  hf download " + value.text +
                             " --local-dir DIRECTORY  makes it");
       }
@@ -151,7 +158,7 @@ class Converter {
       if (words[0] == "nll" || words[0] == "chunked_nll") return;  // what trl sft computes by default
       if (words[0] == "dft") return leave_out(key, value, "no counterpart");
       file_.recipe.set_once("training.objective", words[0] == "kto" || words[0] == "apo_zero_unpaired" ? "kto" : "dpo");
-      if (words[0] != "kto") put("training.preference.loss", words[0], key);
+      if (words[0] != "kto") put("training.preference.loss", print_text(words[0]), key);
     });
     all({"train_on_inputs", "train_on_prompt"}, [&](Key, Value) { file_.recipe.set("data.train_on", "all"); });
     all({"mask_history"}, [&](Key, Value) { file_.recipe.set("data.train_on", "last_turn"); });
@@ -196,13 +203,14 @@ class Converter {
 
   // A list of axolotl's maps, or names: each becomes an entry of our list.
   void sources(const std::string& list, const std::string& key, const YamlNode& value) {
+    if (file_.recipe.has(list + ".0")) return leave_out(key, value, "another key names the data");
     size_t count = 0;
     const auto add = [&](const std::string& path, const std::string& format) {
       file_.recipe.set(
           list + "." + std::to_string(count++),
           "{path: " + print_text(path) + ", format: " + (accepts(format_names(), format) ? format : "auto") + "}");
       if (list == "data.train" && format != "text") file_.has_prompts = true;
-      if (!std::filesystem::exists(path)) {
+      if (!is_on_disk(path)) {
         file_.recipe.settle(list + ": '" + path +
                             "' as a file here: JSON Lines, JSON, CSV, and Parquet where it is built in");
       }

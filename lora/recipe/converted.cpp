@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <regex>
-#include <set>
 
 #include "lora/recipe/keys.h"
 #include "lora/recipe/recipe_text.h"
-#include "lora/recipe/values.h"
 
 namespace lora {
 namespace {
@@ -31,6 +29,7 @@ std::string nested_line(const std::string& path, const std::string& value, const
 }  // namespace
 
 void ConvertedRecipe::put(const std::string& path, std::string value, const std::string& key) {
+  if (known_keys().contains(path)) return leave_out(key, value, "a section of a recipe, whose keys count one by one");
   std::string problem = value_problem(path, value);
   static const std::regex hint("did you mean '([^']+)'");
   if (std::smatch match; std::regex_search(problem, match, hint)) {
@@ -93,37 +92,39 @@ std::string ConvertedRecipe::text(const std::string& title) const {
   return out;
 }
 
+std::string ConvertedRecipe::flow(const std::string& path, const std::string& name, std::string& comment) const {
+  if (has(path)) {
+    const std::string& own = comments_.at(path);
+    if (!own.empty()) comment += (comment.empty() ? "" : "; ") + (name.empty() ? "" : name + ": ") + own;
+    return value(path);
+  }
+  const auto keys = known_keys().find(path);
+  if (keys == known_keys().end()) return "";
+  std::string parts;
+  for (const std::string& key : keys->second) {
+    const std::string part = flow(path + "." + key, name.empty() ? key : name + "." + key, comment);
+    if (!part.empty()) parts += (parts.empty() ? "" : ", ") + key + ": " + part;
+  }
+  return parts.empty() ? "" : "{" + parts + "}";
+}
+
 std::vector<ConvertedRecipe::Line> ConvertedRecipe::lines() const {
   std::vector<Line> ordered;
-  std::set<std::string> written;
   const auto take = [&](const std::string& path) {
-    for (const auto& [key, value] : values_) {
-      if (!(key == path || key.starts_with(path + ".")) || !written.insert(key).second) continue;
-      const std::string& comment = comments_.at(key);
-      // "training.preference.beta" is a part of the map at "training.preference"; "data.train.0" is an item.
-      const size_t last = key.rfind('.');
-      const bool inner = std::ranges::count(key, '.') == 2 && !is_integer(key.substr(last + 1));
-      if (!inner) {
-        ordered.push_back({key, value, comment});
-        continue;
-      }
-      const std::string name = key.substr(last + 1), text = name + ": " + value;
-      const std::string note = comment.empty() ? "" : name + ": " + comment;
-      if (!ordered.empty() && ordered.back().path == key.substr(0, last)) {
-        Line& line = ordered.back();
-        line.value.insert(line.value.size() - 1, ", " + text);
-        line.comment += (line.comment.empty() || note.empty() ? "" : "; ") + note;
-      } else {
-        ordered.push_back({key.substr(0, last), "{" + text + "}", note});
-      }
-    }
+    std::string comment;
+    if (const std::string found = flow(path, "", comment); !found.empty()) ordered.push_back({path, found, comment});
   };
   for (const std::string& section : known_keys().at("")) {
     const auto keys = known_keys().find(section);
-    if (keys != known_keys().end()) {
-      for (const std::string& key : keys->second) take(section + "." + key);
+    if (keys == known_keys().end()) {
+      take(section);
+      continue;
     }
-    take(section);
+    for (const std::string& key : keys->second) {
+      const std::string path = section + "." + key;
+      take(path);
+      for (size_t i = 0; has(path + "." + std::to_string(i)); ++i) take(path + "." + std::to_string(i));
+    }
   }
   return ordered;
 }

@@ -11,7 +11,7 @@ namespace lora {
 class ConvertedRecipe {
  public:
   // Takes a value (YAML) for our key, if the recipe's reader does; with another tool's name for it replaced by ours.
-  // A value that is not taken is left out, as that of `key`.
+  // A value that is not taken is left out, as that of `key`, and so is one of a whole section.
   void put(const std::string& path, std::string value, const std::string& key);
   // Takes a value that is known to be right. `comment`: behind it, in its line.
   void set(const std::string& path, const std::string& value, const std::string& comment = "");
@@ -37,6 +37,8 @@ class ConvertedRecipe {
     std::string path, value, comment;
   };
   std::vector<Line> lines() const;
+  // What there is at or below `path`, in flow style; empty where there is nothing. Comments are added with the part's name.
+  std::string flow(const std::string& path, const std::string& name, std::string& comment) const;
 
   std::map<std::string, std::string> values_, comments_;  // by our path
   std::vector<std::string> left_out_, settle_;

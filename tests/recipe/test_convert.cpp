@@ -385,6 +385,37 @@ TEST_CASE("a file of another trainer is recognised where a recipe is expected") 
   CHECK_THAT(odd, Contains("learning_rate: -1  (expected a finite number > 0") && Contains("zz: \"x\\x0Ay: z\""));
 }
 
+TEST_CASE("names that no file can have and lists of many data sets come through as they are") {
+  const std::string name(300, 'x');
+  const std::string text = converted("model_name_or_path: " + name + "\ndataset_name: " + name + "\n");
+  CHECK(load_text(text).model.path == name);
+  CHECK(load_text(text).data.train[0].path == name);
+  CHECK_THAT(text, Contains("hf download " + name));
+
+  std::string list;
+  for (int i = 0; i < 12; ++i) list += (i ? ", d" : "d") + std::to_string(i);
+  const Recipe recipe = load_text(converted("base_model: m\ndatasets: [" + list + "]\n"));
+  REQUIRE(recipe.data.train.size() == 12);
+  for (size_t i = 0; i < 12; ++i) CHECK(recipe.data.train[i].path == "d" + std::to_string(i));
+}
+
+TEST_CASE("keys that stand deep in a recipe come out in their place, and none is given twice") {
+  const std::string text = converted(
+      "base_model: m\ndatasets: [d]\ndataset: e\nchar_ngrams: 7\nsim_threshold: 0.5\nmin_length: 3\n"
+      "cleaning: {length: {max_chars: 9}}\nloss_type: ['hinge # x']\nbeta: 0.2\n");
+  INFO(text);
+  const Recipe recipe = load_text(text);
+  CHECK(recipe.data.cleaning.near_duplicates.ngram_size == 7);
+  CHECK(recipe.data.cleaning.near_duplicates.threshold == 0.5);
+  CHECK(recipe.data.cleaning.length.min_chars == 3);
+  REQUIRE(recipe.data.train.size() == 1);
+  CHECK(recipe.data.train[0].path == "d");
+  for (const char* part : {"dataset: e  (another key names the data)", "cleaning: {length: {max_chars: 9}}  (a section",
+                           "loss_type: 'hinge # x'  ("}) {
+    CHECK_THAT(text, Contains(part));
+  }
+}
+
 TEST_CASE("a value is judged by itself") {
   CHECK(value_problem("training.learning_rate", "1e-4").empty());
   CHECK_THAT(value_problem("training.learning_rate", "fast"), Contains("expected a number"));
