@@ -72,8 +72,8 @@ class HashedFile : public ByteSource {
   int64_t bytes_read() const { return bytes_; }
 
   SourceFile finish() {
-    std::vector<char> rest(kBuffer);
-    while (read_file(rest.data(), rest.size()) > 0) continue;
+    char rest[1 << 14];
+    while (read_file(rest, sizeof rest) > 0) continue;
     return {path_, bytes_, hash_.digest()};
   }
 
@@ -110,7 +110,8 @@ std::vector<std::string> matching_files(const std::string& path) {
   return files;
 }
 
-Input::Input(const std::string& path) : path_(path), file_(std::make_unique<HashedFile>(path)), buffer_(kBuffer) {
+Input::Input(const std::string& path)
+    : path_(path), file_(std::make_unique<HashedFile>(path)), buffer_(std::make_unique_for_overwrite<char[]>(kBuffer)) {
   unpacked_ = unpacking(file_->peek(), *file_, path);
   underflow();
   if (starts_with("\xef\xbb\xbf")) gbump(3);
@@ -131,17 +132,16 @@ bool Input::starts_with(std::string_view bytes) const {
 
 std::string_view Input::beginning() {
   const auto done = static_cast<size_t>(gptr() - eback());
-  const size_t count = fill(static_cast<size_t>(egptr() - eback()), buffer_.size());
-  setg(buffer_.data(), buffer_.data() + done, buffer_.data() + count);
+  const size_t count = fill(static_cast<size_t>(egptr() - eback()), kBuffer);
+  setg(buffer_.get(), buffer_.get() + done, buffer_.get() + count);
   return {gptr(), count - done};
 }
 
 // Reads until the buffer has `least` bytes or the file ends. It has `count`. Returns how many it has then.
 size_t Input::fill(size_t count, size_t least) {
   for (bool end = false; count < least && !end;) {
-    char* to = buffer_.data() + count;
-    const size_t more =
-        unpacked_ ? unpacked_->read(to, buffer_.size() - count) : file_->read(to, buffer_.size() - count);
+    char* to = buffer_.get() + count;
+    const size_t more = unpacked_ ? unpacked_->read(to, kBuffer - count) : file_->read(to, kBuffer - count);
     end = more == 0;
     count += more;
   }
@@ -151,7 +151,7 @@ size_t Input::fill(size_t count, size_t least) {
 Input::int_type Input::underflow() {
   // At least as many bytes as a byte order mark has, if the file has them.
   const size_t count = fill(0, kFirstBytes);
-  setg(buffer_.data(), buffer_.data(), buffer_.data() + count);
+  setg(buffer_.get(), buffer_.get(), buffer_.get() + count);
   return count == 0 ? traits_type::eof() : traits_type::to_int_type(*gptr());
 }
 

@@ -65,7 +65,7 @@ class Input : public std::streambuf {
   std::string path_;
   std::unique_ptr<class HashedFile> file_;
   std::unique_ptr<ByteSource> unpacked_;  // null: the file is not packed
-  std::vector<char> buffer_;
+  std::unique_ptr<char[]> buffer_;
 };
 
 }  // namespace lora

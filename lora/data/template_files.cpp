@@ -1,13 +1,13 @@
 #include "lora/data/template_files.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 namespace {
@@ -95,11 +95,7 @@ std::string TemplateFiles::tools_text() const {
 
 std::string read_template_text(const fs::path& path) {
   constexpr size_t kMost = size_t{1} << 22;
-  std::ifstream file(path, std::ios::binary);
-  std::string text(kMost + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (!file.is_open() || file.bad()) throw ModelError(path.string() + ": cannot be read");
+  std::string text = read_beginning(path, kMost + 1);
   if (text.size() > kMost) throw ModelError(path.string() + ": larger than 4 MiB; expected a chat template");
   return text;
 }

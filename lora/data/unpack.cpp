@@ -3,8 +3,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <memory>
 #include <new>
-#include <vector>
 
 #include "models/base/error.h"
 
@@ -16,16 +16,17 @@ constexpr size_t kPacked = size_t{128} << 10;
 // The packed bytes, read in pieces.
 class Packed {
  public:
-  Packed(ByteSource& file, std::string path) : file_(file), path_(std::move(path)), bytes_(kPacked) {}
+  Packed(ByteSource& file, std::string path)
+      : file_(file), path_(std::move(path)), bytes_(std::make_unique_for_overwrite<char[]>(kPacked)) {}
 
   // Returns false at the end of the file.
   bool refill() {
     begin_ = 0;
-    end_ = file_.read(bytes_.data(), bytes_.size());
+    end_ = file_.read(bytes_.get(), kPacked);
     return end_ > 0;
   }
   bool empty() const { return begin_ == end_; }
-  char* data() { return bytes_.data() + begin_; }
+  char* data() { return bytes_.get() + begin_; }
   size_t size() const { return end_ - begin_; }
   void take(size_t count) { begin_ += count; }
   [[noreturn]] void fail(const std::string& message) const { throw DataError(path_ + ": " + message); }
@@ -33,7 +34,7 @@ class Packed {
  private:
   ByteSource& file_;
   const std::string path_;
-  std::vector<char> bytes_;
+  std::unique_ptr<char[]> bytes_;
   size_t begin_ = 0, end_ = 0;
 };
 

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <system_error>
 
 #include "models/base/atomic_file.h"
@@ -12,14 +14,17 @@
 namespace lora {
 namespace {
 
-// Sets `error` to an errno; zero: all bytes are returned.
-std::string read_to_end(const std::filesystem::path& path, int& error) {
+constexpr size_t kAll = std::numeric_limits<size_t>::max();
+
+// At most so many bytes. Sets `error` to an errno, or to zero.
+std::string read_bytes(const std::filesystem::path& path, size_t most, int& error) {
   const FileDescriptor file(retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
   std::string bytes;
   char piece[1 << 16];
   ssize_t count = file.get() < 0 ? -1 : 1;
-  while (count > 0) {
-    count = retry_interrupted([&] { return ::read(file.get(), piece, sizeof(piece)); });
+  while (count > 0 && bytes.size() < most) {
+    const size_t next = std::min(sizeof(piece), most - bytes.size());
+    count = retry_interrupted([&] { return ::read(file.get(), piece, next); });
     if (count > 0) bytes.append(piece, static_cast<size_t>(count));
   }
   error = count < 0 ? errno : 0;
@@ -28,16 +33,18 @@ std::string read_to_end(const std::filesystem::path& path, int& error) {
 
 }  // namespace
 
-std::string read_file(const std::filesystem::path& path) {
+std::string read_file(const std::filesystem::path& path) { return read_beginning(path, kAll); }
+
+std::string read_beginning(const std::filesystem::path& path, size_t most) {
   int error = 0;
-  std::string bytes = read_to_end(path, error);
+  std::string bytes = read_bytes(path, most, error);
   if (error != 0) throw ModelError(path.string() + ": cannot be read: " + std::generic_category().message(error));
   return bytes;
 }
 
 std::string read_stored_file(const std::filesystem::path& path) {
   int error = 0;
-  std::string bytes = read_to_end(path, error);
+  std::string bytes = read_bytes(path, kAll, error);
   if (error != 0) throw_storage_error(path, "read", error);
   return bytes;
 }

@@ -9,6 +9,9 @@ namespace lora {
 // All bytes of a file in a model's directory. Throws ModelError if it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
+// The same of its first bytes, at most so many.
+std::string read_beginning(const std::filesystem::path& path, size_t most);
+
 // All bytes of a file of a run. Throws StorageError if it cannot be read.
 std::string read_stored_file(const std::filesystem::path& path);
 
