@@ -122,10 +122,11 @@ void read_training_state(const fs::path& directory, const AdaptedModel& adapted,
     throw StorageError((directory / kLabelsFile).string() +
                        ": other labels than this run's; has the training data changed?");
   }
+  const Progress progress = read_progress(directory / "state.json");
   const auto moments = fitting(directory / "optimizer.safetensors", trainer.optimizer().state());
   read_trained_weights(directory, adapted);
   for (const auto& [tensor, stored] : moments) tensor.copy_(stored);
-  trainer.resume(read_progress(directory / "state.json"));
+  trainer.resume(progress);
   const NamedTensors state = trainer.hooks().state();  // its tensors depend on the step
   if (state.empty()) return;
   for (const auto& [tensor, stored] : fitting(directory / "method.safetensors", state)) tensor.copy_(stored);
