@@ -7,11 +7,11 @@ which scripts/fuzz_inputs makes. A dictionary is every text literal of the parse
 import re
 import struct
 
-from fuzz_inputs import configs, data, languages, models, runs, serving, tokenizer_files, tokenizer_json
+from fuzz_inputs import configs, data, foreign, languages, models, runs, serving, tokenizer_files, tokenizer_json
 from fuzz_inputs.formats import ROOT
 
 # What reads other tools' files, the project's own, or none.
-UNREAD_BY_RECIPE = ["convert", "key_descriptions", "schema", "starting"]
+UNREAD_BY_RECIPE = ["convert*", "foreign_*", "key_descriptions", "schema", "starting"]
 # The sources of each target's parser, as patterns, and with ! what is left out of these: what its dictionary is of, and
 # what its coverage is counted over.
 SOURCES = {
@@ -30,18 +30,20 @@ SOURCES = {
                             "lora/data/tokenizers/vocab_and_merges.cpp", "lora/data/template_files.cpp"],
     "tokenizer_pattern": ["lora/data/tokenizers/pattern.cpp"],
     "adapter_config": ["lora/adapters/peft_config.cpp", "lora/adapters/matcher.cpp"],
-    "adapter_directory": ["lora/adapters/peft.cpp", "lora/adapters/peft_*s.cpp", "lora/adapters/inject.cpp"],
+    "adapter_directory": ["lora/adapters/peft.cpp", "lora/adapters/peft_*s.cpp"],
     "module_pattern": ["lora/adapters/regex.cpp"],
     "chat_template": ["lora/jinja/*.cpp"],
     "recipe": ["lora/recipe/*.cpp", *(f"!lora/recipe/{name}.cpp" for name in UNREAD_BY_RECIPE)],
+    "foreign_recipe": ["lora/recipe/convert*.cpp", "lora/recipe/foreign_*.cpp"],
     "rows": ["lora/data/formats/*.cpp", "lora/data/chat.cpp", "lora/data/rows.cpp", "lora/data/input.cpp",
              "lora/data/unpack.cpp"],
     "csv": ["lora/data/csv.cpp"],
     "token_file": ["lora/data/token_file.cpp"],
     "manifest": ["lora/checkpoints/manifest.cpp"],
     "training_state": ["lora/checkpoints/training_state.cpp"],
-    "completion_request": ["lora/serving/completion_request.cpp", "lora/serving/api_error.cpp"],
-    "json_answer": ["lora/inference/json_*.cpp", "lora/inference/decimal_range.cpp"],
+    "completion_request": ["lora/serving/completion_request.cpp", "lora/serving/embedding_request.cpp",
+                           "lora/serving/request_values.cpp"],
+    "json_answer": ["lora/inference/json_*.cpp", "lora/inference/decimal_range.cpp", "!lora/inference/json_answer.cpp"],
 }
 # Headers with names that a recipe may have.
 RECIPE_NAMES = ["lora/recipe/*.h", "lora/*/config.h", "lora/data/*/config.h", "lora/data/mixing_config.h"]
@@ -60,12 +62,10 @@ MARKS = {
     "csv": ['"', '""', ",", "\t", "\r\n", "\n", "\r", "\ufeff", '",', '"\n'],
     "protobuf": ["\x0a", "\x1a", "\x12\x02", "\x15\x00\x00\x80\x3f", "\x18\x06", "<0x0A>", "<unk>", "\u2581"],
 }
+# Of what a target reads; most read JSON.
 KINDS = {
-    "safetensors": ["json"], "model_config": ["json"], "model_directory": ["json"], "adapter_directory": ["json"], "tokenizer_json": ["json", "regex"], "tokenizer_model": ["protobuf"],
-    "tokenizer_directory": ["json"], "tokenizer_pattern": ["regex"], "adapter_config": ["json", "regex"], "module_pattern":
-    ["regex"], "chat_template": ["jinja"], "recipe": ["yaml", "regex"], "rows": ["json"], "csv": ["csv"], "token_file":
-    ["json"], "manifest": ["json"], "training_state": ["json"], "completion_request":
-    ["json"], "json_answer": ["json"], "gguf": [],
+    "tokenizer_json": ["json", "regex"], "tokenizer_model": ["protobuf"], "tokenizer_pattern": ["regex"], "adapter_config": ["json", "regex"],
+    "module_pattern": ["regex"], "chat_template": ["jinja"], "recipe": ["yaml", "regex"], "foreign_recipe": ["yaml"], "csv": ["csv"], "gguf": [],
 }
 
 
@@ -87,7 +87,7 @@ def literals(patterns):
 def dictionary(target):
     patterns = SOURCES[target] + (RECIPE_NAMES if target == "recipe" else [])
     words = {word.encode().decode("unicode_escape").encode("latin-1", "ignore") for word in literals(patterns)}
-    words |= {mark.encode() for kind in KINDS[target] for mark in MARKS[kind]}
+    words |= {mark.encode() for kind in KINDS.get(target, ["json"]) for mark in MARKS[kind]}
     if target == "gguf":
         words |= {struct.pack("<I", code) for code in range(13)} | {struct.pack("<Q", n) for n in (0, 1, 32, 2**63, 2**64 - 1)}
     quoted = lambda word: "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\x{b:02x}" for b in word)
@@ -108,6 +108,7 @@ SEEDS = {
     "module_pattern": configs.module_pattern_seeds,
     "chat_template": languages.chat_template_seeds,
     "recipe": runs.recipe_seeds,
+    "foreign_recipe": foreign.foreign_recipe_seeds,
     "rows": data.row_seeds,
     "csv": data.csv_seeds,
     "token_file": data.token_file_seeds,

@@ -64,6 +64,23 @@ def row_seeds():
         for changed in variants(message, MESSAGE_CHANGES):
             yield rows_file(as_json({"messages": [MESSAGES[1], changed, MESSAGES[2]]}))
             yield rows_file(as_json({"conversations": [{"from": "gpt", "value": "w"}, changed]}))
+    # Calls that a message's role tells of, and what stands before them.
+    call = {"name": "f", "arguments": "{}"}
+    for content in ("3", "[]", "[1]", "{}", '[{"function": 3}]', '[{"function": {"name": "f"}}]', '[{"name": "f"}]', '[{"x": 1}]',
+                    as_json([call, {"name": "g", "arguments": {}}]).decode(), as_json({"name": "g", "arguments": {}}).decode()):
+        told = {"role": "function_call", "content": content}
+        for before in ([], MESSAGES[1:2], MESSAGES[4:], [MESSAGES[4] | {"weight": 1}], [told]):
+            yield rows_file(as_json({"messages": [*before, told]}))
+        yield rows_file(as_json({"messages": [MESSAGES[1], told | {"tool_calls": [CALL]}, told]}))
+    for more in ({"content": None, "function_call": call}, {"content": None, "function_call": 3}, {"tool_calls": [{"function": 3}, {"name": "f"}]},
+                 {"content": "a", "weight": 0, "train": True}, {"content": "<think>r</think>"}, {"content": "</think><think>"}):
+        yield rows_file(as_json({"messages": [MESSAGES[1], {"role": "assistant"} | more]}))
+    for row in ({"instruction": "i", "output": "o", "history": [3]}, {"instruction": "i", "output": "o", "history": [[1, "a"]]},
+                {"chosen": "aé", "rejected": "aè"}, {"chosen": "é", "rejected": "è"},
+                {"prompt": MESSAGES[:2], "chosen": MESSAGES[2:], "rejected": MESSAGES[2:]},
+                {"prompt": "p", "chosen": MESSAGES[1:3] + MESSAGES[4:], "rejected": MESSAGES[1:2] + MESSAGES[4:]},
+                {"prompt": 3, "chosen": MESSAGES[4:], "rejected": MESSAGES[4:]}):
+        yield rows_file(as_json(row))
     for column in ({"weight": 0}, {"weight": 1}):
         yield rows_file(as_json({"messages": [MESSAGES[0] | {"weight": 0}, MESSAGES[1] | column, MESSAGES[4]]}))
     deep = b"[" * 150 + b"]" * 150
@@ -167,6 +184,12 @@ def token_file_seeds():
         yield file(two, {"sources": [source | {"begin": begin, "end": end}]})
     for key in ("tokens", "samples", "ids", "forks", "values", "sources", "files", "notes", "bad_rows"):
         yield from (file(two, {key: value}) for value in ("x", 2**62, 1.5, [1], None))
+    for key, value in (("samples", 3), ("samples", 1), ("forks", 1), ("values", 1), ("ids", 64), ("ids", 8), ("longest", 2), ("tokens", 9)):
+        yield file(two, {key: value})
+        yield file(two, {key: value}, forks=[(1, 2), (0, 0)], values=[0.5, 0.0])
+    for forks in ([(1, 3), (0, 0)], [(0, 2), (0, 1)], [(0, 1), (1, 1)], [(2, 2), (0, 0)]):
+        yield file(two, forks=forks, values=[0.5, 0.0])
+    yield file([(list(range(1, 15)) * 1200, [0] + [1] * 16799), ([4, 15], [0, 1])], {"longest": 16800})
     yield file(two, {"sources": [source | {"counts": counts[1:]}]})
     yield file(two, {"sources": [source | {"unread": [["x"]]}]})
     whole = file(two)

@@ -20,6 +20,7 @@ def chat_template_seeds():
     builtin = (ROOT / "lora/data/templates/builtin.cpp").read_text()
     yield from (text.encode() for text in re.findall(r'R"\((.*?)\)"', builtin, re.S))
     yield from (text.encode() for text in expressions())
+    yield b"{{ '\xff\xf5\xf0\x9f\x98\x80'|upper|trim }}{{ '\xf0\x9f'|length }}"
 
 
 VALUES = ["'a B'", "' x,y '", "[3, 'x', none]", "[2, 1, 2]", "{'b': 1, 'a': 'C'}", "1.5", "-3", "none", "nowhere", "messages", "[]", "true", "range",
@@ -71,6 +72,60 @@ b{% endfilter %}{% set x | trim %} y {% endset %}
 {{ '  a b '.split(None, 1) }}{{ 'a,b,c'.rsplit(',', 1) }}{{ 'ab'.split('') }}{{ 'a\\r\\nb'.splitlines(true) }}""".splitlines()
 
 
+# Bounds, numbers at their ends, marks of white space, and arguments that do not go together.
+ENDS = r"""{% for i in range(200) %}{% for j in range(200) %}{% endfor %}{% endfor %}
+{% set ns = namespace(x='ab') %}{% for i in range(30) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}
+{{ '\x85 \u00a0\u1680\u2003\u2028\u2029\u202f\u205f\u3000\x1c'|trim }}{{ ' \u2003a\u3000 \u1680b\x85 '.split() }}{{ '😀é'|upper }}
+{{ 1e308 * 10 }}{{ -1e308 * 10 }}{{ 1e308 * 10 - 1e308 * 10 }}{{ (1e308 * 10)|tojson }}{{ (1e308 * 10)|int(1) }}
+{{ range(*[1], *[2]) }}
+{{ dict(**{'a': 1}, **{'b': 2}) }}
+{{ dict(*[{'a': 1}], **{'b': 2}) }}{{ range(*[1, 3])|list }}
+{{ 'a\n\nb'|indent(2) }}{{ 'a\n\nb'|indent(2, true, true) }}{{ '\n\nb'|indent('> ', true) }}
+{{ 1e300|int }}{{ '+12'|int }}{{ '1.5e300'|int }}{{ '1.5x'|int(3) }}{{ '1e5'|int }}{{ '+'|int }}{{ '1e5'|float }}{{ ''|float }}
+{{ 1.55|round(1, 'ceil') }}{{ 1.55|round(1, 'floor') }}{{ 1.55|round(1) }}{{ 1.5|round(method='x') }}{{ 1.5|round(400) }}
+{{ {'b': 1, 'a': 2}|dictsort(by='value') }}{{ {'b': 1, 'A': 2}|dictsort(true, 'value', true) }}{{ {'b': 1}|dictsort(by=1) }}
+{{ true is true }}{{ 0 is true }}{{ 0 is false }}{{ false is false }}
+{{ strftime_now('') }}{{ strftime_now('%p') }}
+{%+ if 1 +%} a {%+ endif +%} {{- 1 -}} {{+ 2 +}} {#- x -#} {#+ y +#} b
+{%- raw -%} {{ x }} {%- endraw -%} {%+ raw +%} {% x %} {%+ endraw +%} c
+ a {%- for i in [1] -%} b {%- endfor -%}
+{{ 1e+5 }}{{ 1e-5 }}{{ 1E5 }}
+{{ 1e }}
+{{ 1e+ }}
+{{ '\U0001F600\u00e9\x41\a\b\f\v\0\q' }}
+{{ '\U00110000' }}
+{{ '\ud800' }}
+{{ '\x4g' }}
+{{ 'abab'.count('') }}{{ 'abab'.count('ab') }}{{ ''.find('') }}{{ 'a'.rfind('b') }}{{ 'ab'.replace('', '-') }}
+{{ 'a'.index('b') }}
+{{ 'a'.rindex('b') }}
+{{ ''.isdigit() }}{{ '12'.isdigit() }}{{ ''.isalpha() }}{{ 'a1'.isalnum() }}{{ ''.isupper() }}{{ 'aB'.istitle() }}{{ ' '.isspace() }}{{ ''.islower() }}
+{{ '{0}}'.format(1) }}
+{{ '}'.format() }}
+{{ '{{0}} }}'.format(1) }}{{ '{1}{0}'.format(1, 2) }}
+{{ '{99999}'.format(1) }}
+{{ '{9}'.format(1) }}
+{{ '{a.b}'.format(a=1) }}
+{{ '%' % 1 }}
+{{ '%s %s' % ('a',) }}
+{{ '%s' % ('a', 'b') }}
+{{ '%i %d %s %r' % (3, 2.5, none, 'x') }}{{ '%f' % 1 }}{{ '%.3f|%5.1f' % (1.5, 2) }}
+{{ '%q' % 1 }}
+{{ 0 ** 100 }}{{ 1 ** 100 }}{{ (-1) ** 101 }}{{ (-1) ** 100 }}{{ 2 ** 100 }}{{ 2 ** -1 }}{{ 2.0 ** 0.5 }}
+{{ 5 // -1 }}{{ 5 % -1 }}{{ (-9223372036854775807 - 1) // -1 }}{{ (-9223372036854775807 - 1) % -1 }}{{ -7 // 2 }}{{ -7 % 2 }}
+{{ 1.5 * 2.5 }}{{ 1.5 // 0.5 }}{{ 1.5 % 0.5 }}{{ 1.5 - 1 }}{{ -1.5 }}{{ +1.5 }}
+{{ 1.5 / 0 }}
+{{ 1.5 // 0.0 }}
+{{ 1.5 % 0.0 }}
+{{ (1, 2, 3)[1:] }}{{ (1, 2)[-1] }}{{ 'x' in namespace(x=1) }}{{ (1,) + (2,) }}{{ [1] + [2] }}{{ 'a' in 'ab' }}{{ 'a' in {'a': 1} }}
+{{ (1,) + [2] }}
+{{ 'a' in 3 }}
+{{ 1 in 'ab' }}
+{{ 'a,b,,c'.rsplit(',', 2) }}{{ 'a b'.rsplit() }}{{ 'a,b'.split(',', 0) }}{{ ',a'.rsplit(',') }}{{ 'ab'.rsplit('abc') }}
+{{ 'a\r\nb\rc\x0bd\x1ce\x85f\u2028g\u2029'.splitlines() }}{{ 'a\n'.splitlines(true) }}{{ ''.splitlines() }}
+{% for k, v in {'a': 1}.items() %}{{ k }}{{ v }}{% endfor %}{{ {'a': 1}.values()|list }}{{ {'a': 1}|items|list }}{{ namespace(a=1).a }}""".splitlines()
+
+
 def expressions():
     """Every filter, test and method of the sources, on values and with arguments that fit and do not, and statements."""
     source = {name: (ROOT / f"lora/jinja/{name}.cpp").read_text() for name in ("filters", "methods")}
@@ -84,3 +139,4 @@ def expressions():
         for i, value in enumerate(VALUES):
             yield f"{{{{ {value}.{name}{ARGUMENTS[(number + 3 * i) % len(ARGUMENTS)] or '()'} }}}}"
     yield from OTHERS
+    yield from ENDS

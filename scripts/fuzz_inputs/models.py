@@ -90,20 +90,24 @@ def small_weights(changed={}):
 
 
 def model_directory_seeds():
-    """`choice` as tests/fuzz/model_directory.cpp has it: the name of the file, 8 for another one, 16 for new rows, 32 times
+    """As tests/fuzz/model_directory.cpp has them, `name` is a number, and `flags` 8 for another file, 16 for new rows, 32 times
     a dtype, 128 for labels."""
-    def directory(config=SMALL_MODEL, index=b"", weights=b"", choice=0):
+    def directory(config=SMALL_MODEL, index=b"", weights=b"", name=0, flags=0, quantized=False):
+        choice = flags + next(low for low in range(3, 6) if (flags + low) % 3 == name) - (0 if quantized else 3)
         return bytes([choice]) + as_json(config) + b"\0" + (index if isinstance(index, bytes) else as_json(index)) + b"\0" + weights
 
     whole = safetensors(small_weights(), {"format": "pt"})
     other = {"model_type": "gemma2", "head_dim": 2, "query_pre_attn_scalar": 2}
-    for choice in (0, 1, 2, 16, 32, 64, 96, 112, 128, 144):
-        yield directory(weights=whole, choice=choice)
+    for name in range(3):
+        yield directory(weights=whole, name=name)
+    for flags in (0, 16, 32, 48, 64, 96, 112, 128, 144, 176):
+        yield directory(weights=whole, flags=flags)
+        yield directory(SMALL_MODEL | {"torch_dtype": "float16"}, weights=whole, flags=flags, quantized=True)
     for change in ({"tie_word_embeddings": True}, {"vocab_size": 6}, {"num_hidden_layers": 2}, {"torch_dtype": "float8_e4m3fn"},
                    {"torch_dtype": "float64"}, {"attention_bias": True}, {"head_dim": 4}, {"sliding_window": 1, "model_type": "mistral",
                     "num_key_value_heads": 1}, other, {"architectures": ["LlamaForSequenceClassification"]}):
         yield directory(SMALL_MODEL | change, weights=whole)
-        yield directory(SMALL_MODEL | change, weights=whole, choice=192)
+        yield directory(SMALL_MODEL | change, weights=whole, flags=192)
     key, embedding, head = "model.norm.weight", "model.embed_tokens.weight", "lm_head.weight"
     for changed in ({key: None}, {embedding: None}, {head: None}, {"extra": ("F32", [1], bytes(4))}, {key: ("F32", [5], bytes(20))},
                     {key: ("I32", [4], bytes(16))}, {key: ("F8_E4M3", [4], bytes(4))}, {key: ("F64", [4], bytes(32))},
@@ -118,16 +122,17 @@ def model_directory_seeds():
     yield directory(SMALL_MODEL | {"tie_word_embeddings": True}, weights=safetensors(bare | {"model.x": ("F32", [1], bytes(4))}))
     classifier = SMALL_MODEL | {"architectures": ["LlamaForSequenceClassification"], "id2label": {"0": "a", "1": "b"}}
     scores = small_weights({head: None, "score.weight": ("F32", [2, 4], bytes(32))})
-    yield directory(classifier, weights=safetensors(scores), choice=128)
+    yield directory(classifier, weights=safetensors(scores), flags=128)
     yield directory(classifier, weights=safetensors(scores))
     shard = "model-00001-of-00002.safetensors"
     for names in ([shard], ["../x"], ["/etc/passwd"], ["missing"], [""], [".."], ["x" * 300], ["a\0b"], ["model.safetensors"], [shard, shard]):
         index = {"weight_map": {f"t{i}": name for i, name in enumerate(names)}}
-        yield from (directory(index=index, weights=whole, choice=choice) for choice in (0, 1, 9))
-    both = {"weight_map": {"a": shard, "b": shard.replace("1-", "2-", 1)}}
-    yield from (directory(index=both, weights=whole, choice=choice) for choice in (1, 9))
+        yield from (directory(index=index, weights=whole, name=name, flags=flags) for name, flags in ((0, 0), (1, 0), (1, 8), (0, 8)))
+    second = shard.replace("1-", "2-", 1)
+    for both in ({"a": shard, "b": second}, {"a": second}):
+        yield from (directory(index={"weight_map": both}, weights=whole, name=name, flags=8) for name in (0, 1))
     for index in (b"{", b"[]", b"{}", b'{"weight_map": []}', b'{"weight_map": {"a": 1}}', b'{"weight_map": {}}'):
-        yield directory(index=index, weights=whole, choice=1)
+        yield directory(index=index, weights=whole, name=1)
     yield directory()
     yield directory(weights=b"x")
 
@@ -142,11 +147,11 @@ def safetensors_parts(path):
 
 
 def adapter_directory_seeds():
-    """The first byte selects the base, as tests/fuzz/adapter_directory.cpp has it."""
+    """As tests/fuzz/adapter_directory.cpp has them, `change` is what a recipe has otherwise, and `name` that of no weights."""
     bases = ["default", "qwen2", "tied", "biases"]
 
-    def directory(config, tensors, base="default"):
-        return bytes([bases.index(base)]) + as_json(config) + b"\0" + (safetensors(tensors) if tensors is not None else b"")
+    def directory(config, tensors, base="default", change=0, name=0):
+        return bytes([bases.index(base) + 4 * change + 32 * name]) + as_json(config) + b"\0" + (safetensors(tensors) if tensors is not None else b"")
 
     known = [path for path in sorted(GOLDEN.glob("*/*/adapter_model.safetensors")) if path.stat().st_size < 10_000]
     for path in known:
@@ -155,7 +160,8 @@ def adapter_directory_seeds():
         config = {key: value for key, value in config.items() if value not in (None, False, {}, [])}
         base = config.get("base_model_name_or_path")
         for one in ([base] if base in bases else bases):
-            yield directory(config, safetensors_parts(path), one)
+            for change in range(8):
+                yield directory(config, safetensors_parts(path), one, change)
     layers = GOLDEN / "peft_options/layers"
     tensors = safetensors_parts(layers / "adapter_model.safetensors")
     plain = {"peft_type": "LORA", "r": 3, "lora_alpha": 4, "target_modules": ["q_proj", "model.layers.0.self_attn.k_proj", "down_proj"],
@@ -163,8 +169,11 @@ def adapter_directory_seeds():
     first = next(iter(tensors))
     shape = tensors[first][1]
     count = shape[0] * shape[1]
-    yield directory(plain, tensors)
-    yield directory(plain, None)
+    for change in range(8):
+        yield directory(plain, tensors, change=change)
+        yield directory(plain | {"modules_to_save": ["lm_head"]}, tensors, "tied", change=change)
+    for name in range(4):
+        yield directory(plain, None, name=name)
     for change in ({"r": 4}, {"lora_alpha": 5}, {"use_rslora": True}, {"use_dora": True}, {"peft_type": "ADALORA", "init_r": 3, "target_r": 2},
                    {"trainable_token_indices": [1]}, {"modules_to_save": ["norm"]}, {"task_type": "SEQ_CLS"}, {"bias": "all"},
                    {"init_lora_weights": "pissa"}, {"alpha_pattern": {"q_proj": 9}}, {"target_modules": "all-linear"}):
@@ -178,6 +187,8 @@ def adapter_directory_seeds():
     yield directory(plain, tensors | {first: ("F32", shape[::-1], tensors[first][2])})
     yield directory(plain, tensors | {first: ("F32", shape, b"\xff" * 4 * count)})
     yield directory(plain, {name: tensor for name, tensor in tensors.items() if name != first})
+    yield directory(plain | {"bias": "lora_only"}, tensors, "biases")
+    yield directory(plain | {"peft_type": "ADALORA", "init_r": 9, "target_r": 2, "rank_pattern": {"x": 2}}, tensors)
     for name in ("model.embed_tokens.weight", "lm_head.weight", "model.embed_tokens.base_layer.weight", "lm_head.original_module.weight",
                  "model.embed_tokens.token_adapter.trainable_tokens_delta", "lm_head.token_adapter.trainable_tokens_delta", "extra"):
         for rows in ([48, 16], [51, 16], [2**40, 0], [49], [1, 16]):

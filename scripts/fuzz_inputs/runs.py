@@ -106,6 +106,60 @@ YAML = ["a: b: c", "a: 1\n  b: 2", "- a\nb: 1", "a: [1", "a: {b", "a: *x", "a: &
         "base_model: x\nadapter: qlora\ndatasets: []", "model_name_or_path: x\nstage: sft", "a:\n - b\n  - c", "model_name_or_path: x\n"]
 
 
+# Values of one key at a time, as overrides.
+ONE_VALUE = {
+    "data.cache_dir": ["./x", "../x", "/x", "'it''s'", '"a\\x01\\x7f\\\\b\\""', '"a\\0b"', "1.5", "'1e5'", "'1E+5'", "'1e'", "'.inf'",
+    "é日"], "training.max_steps": ["+5", "1_000", "1:30", "0o17", "0b1", "+05", "3000000000", "1x"],
+    "training.seed": ["99999999999999999999", "-1", "'1'", "010"], "training.learning_rate": ["nan", "NaN", "inf", "Infinity", "1e400",
+    "1e-400", "+1e-4", "01.5", ".nan", "1e"], "training.micro_batch_size": ["auto", "x", "'2'"], "training.memory_limit": ["1e30", "0",
+    "0.5KiB", "nanGB"], "distributed.timeout": ["1e9", "-1h", "5", "x"], "adapter.target_modules": ["lm_head", "score", "model.layers.0",
+    "'q_proj , v_proj'", "'q_proj,'", ".", "Q_9", "['']", "null"], "adapter.rank_pattern": ["{q_proj: ~}", "~"],
+    "adapter.rank_pattern.q_proj": ["null", "3"], "adapter.alpha_pattern": ["{'': 1.0}", "{q: 1.5}", "~"],
+    "adapter.alpha_pattern.q": ["null"], "data.train.0.fields": ["{'': x}", "~", "{prompt: a, completion: ~}"],
+    "data.train.0.fields.prompt": ["null"], "data.train.0.weight": ["2.0"], "data.train.0.epochs": ["2.0"],
+    "data.train.0.template": ["null"], "data.train.0.train_on": ["null"], "data.train.00.path": ["x"], "data.train.0x.path": ["x"],
+    "data.train.99999999999999999999.path": ["x"], "adapter.modules_to_save": ["~"], "adapter.layers_to_transform": ["~"],
+    "logging": ["~", "tensorboard"], "export": ["~", "[gguf]"], "model.new_tokens": ["~"], "adapter.exclude_modules": ["~"],
+    "adapter": ["null"], "training": ["null"], "data": ["null"], "data.cleaning": ["~"], "data.mixing": ["~"],
+    "data.cleaning.length": ["~", "x"], "data.cleaning.near_duplicates": ["~", "drop"], "data.cleaning.contamination": ["~"],
+    "data.cleaning.answer_ratio": ["~"], "data.cleaning.exact_duplicates": ["drop"], "data.validation": ["~", "[]"],
+    "data.train": ["null", "x"], "training.preference": ["~", "x"], "training.preference.x": ["1"], "training.learning_rates": ["~"],
+    "training.learning_rates.head": ["1e-3"], "adapter.adalora": ["~", "[1]"], "evaluation": ["~", "1"], "distributed": ["~", "x"],
+    "model": ["~", "m"], "model.device": ["cuda:1", "gpu"], "model.dtype": ["int3"], "training.optimizer": ["adamw_torch"],
+    "training.lr_schedule": ["constant_with_warmup"], "training.objective": ["sft"], "output_dir": ["~"], "adapter.init_from": ["~"],
+    "adapter.rank": ["null"], "flash_attention": ["true"], "wandb_project": ["x"], "training.liger_kernel": ["true"], "r": ["8"],
+    "training.warmup_steps": ["0.1"], "adapters": ["~"], "adapters.0.name": ["a"], "data.validation_split": ["0.5", "5", "1.5"],
+}
+# In place of what MINIMAL has of the same sections.
+SECTIONS = """adapter: {method: full}|model: {path: m, quantization: nf4}
+adapter: {method: full}|training: {max_steps: 3, loraplus_lr_ratio: 4.0}
+evaluation: {exact_match: 2}|model: {path: m, head: sequence_classification}
+training: {max_steps: 3, objective: dpo}|model: {path: m, head: sequence_classification}
+training: {max_steps: 3, objective: dpo, preference: {loss: robust, label_smoothing: 0.1}}|data: {train: [{path: a, format: preference}]}
+export: [gguf]|adapter: {method: adalora, rank: 12}
+export: [gguf, huggingface]|adapter: {method: full, modules_to_save: [lm_head]}
+export: [gguf]|adapter: {bias: all, modules_to_save: [lm_head], lora_bias: true}
+data: {train: [{path: a, weight: 2.0}], mixing: {strategy: concatenate}}
+data: {train: [{path: a}], validation: [{path: b, weight: 2.0}], mixing: {strategy: weights}}
+data: {train: [{path: a}], validation: [{path: b, epochs: 2.0}]}
+data: {train: [{path: a}], streaming: true}|training: {epochs: 2}
+data: {train: [{path: a}], streaming: true, cleaning: {exact_duplicates: 'off', near_duplicates: 'off', conflicting_answers: {action: 'off'}}}
+data: {train: [{path: a}], streaming: true, cleaning: ~}
+data: {train: [{path: a}], cleaning: {length: {action: 'off'}, answer_ratio: {min_ratio: 0.1, action: 'off'}}}
+evaluation: {show: 3}
+distributed: {by: adapters}|output_dir: ~
+adapters: [{name: a, training: x, adapter: [1], data: {train: [{path: b}]}}]|data: ~
+adapters: [{name: a, training: {epochs: 1, max_steps: 3}, data: {train: [{path: b}], validation: [{path: c}]}}]|data: {cleaning: ~}|training: x
+adapters: [{name: a, data: {train: [{path: b}], validation: [{path: c}], validation_split: 0.1}}]|data: ~
+adapters: [{name: a, training: {warmup_steps: 1, warmup_ratio: 0.1}, data: {train: [{path: b}]}, adapter: ~}]|data: ~|output_dir: [x]
+adapters: [{name: a, data: {train: [{path: b}]}}]|data: {train: ~}|output_dir: ''
+adapters: [{name: a, data: {train: [{path: b}]}}]|data: ~|outptu_dir: x|output_dir: ~
+adapters: ~
+model: ~|adapter: ~
+data: {train: ~, validation: ~, mixing: ~}
+training: ~|evaluation: ~|distributed: ~""".splitlines()
+
+
 def keys_of(schema, path=""):
     """Each key of the recipe's schema with its names, as (key, words)."""
     for key, value in schema.get("properties", {}).items():
@@ -136,6 +190,27 @@ def recipe_seeds():
         for more in (b"", b"evaluation: {exact_match: 1}", b"model: {path: m, head: sequence_classification}"):
             replaced = (b"data:", more.split(b":")[0] + b":") if more else (b"data:",)
             yield b"".join(line for line in MINIMAL.splitlines(True) if not line.startswith(replaced)) + b"data: " + section.encode() + b"\n" + more
+    for line in SECTIONS:
+        parts = line.encode().split(b"|")
+        starts = tuple(part.split(b":")[0] + b":" for part in parts)
+        for base in (MINIMAL, REAL):
+            yield b"".join(part for part in base.splitlines(True) if not part.startswith(starts)) + b"\n".join(parts) + b"\n"
+    for key, values in ONE_VALUE.items():
+        for value in values:
+            yield MINIMAL + f"\0{key}={value}".encode()
+            yield REAL + f"\0{key}={value}".encode()
+    inherited = REAL + b"adapter: {init_from: tests/golden/peft_options/layers}\n"
+    for override in ("adapter.rank=null", "adapter.target_modules=null", "adapter.layers_pattern=null", "adapter.dropout=0.1",
+                     "model.path=tests/golden/models/qwen2"):
+        yield inherited + b"\0" + override.encode()
+    for path in sorted((ROOT / "tests/golden/peft_options").iterdir()):
+        yield REAL + f"adapter: {{init_from: tests/golden/peft_options/{path.name}}}\n".encode()
+    yield REAL.replace(b"max_steps: 3", b"epochs: 2") + b"adapter: {method: adalora, rank: 12}\n"
+    yield MINIMAL + "".join(f"k{i}: 1\n" for i in range(60)).encode()
+    yield MINIMAL + b"output_dir: x\n"
+    for text in ("# \u00e9\u65e5\U0001f600", "\t# x", "\t\n", " \t\r\n", "flash_attention: true", "wandb_name: x"):
+        yield MINIMAL + text.encode() + b"\n"
+    yield from (MINIMAL + b"# " + bad for bad in (b"\xf5", b"\xf0\x9f", b"\xe2\x28", b"\x80", b"\xc0"))
     pairs = MINIMAL.replace(b"alpaca", b"preference")
     for objective in OBJECTIVES:
         for preference in PREFERENCES:

@@ -24,6 +24,12 @@ def completion_request_seeds():
                                     "service_tier", "nowhere", "mesages"]} | {"response_format": formats, "stop": [["a"] * 17, [""], *odd],
                "stream_options": [{"include_usage": False}, {"include_obfuscation": True}, {"x": 1}, *odd], "tool_choice": ["none", "x"],
                "logit_bias": [{"": 1}, {"1" * 19: 1}, {"-1": 1}, {"1": 101}, *odd], "prompt": [["a"] * 65, ["a", [1]], [[1.5]], "", [""], *odd]}
+    inputs = ["", [], ["a", "b"], [1, 2], [[1], [2]], [[]], [1, "a"], [1.5], 3, None, [-1]]
+    yield from map(as_json, variants({"input": "a", "model": "m"}, {"input": inputs, "dimensions": odd, "encoding_format":
+                                                                    ["float", "base64", *odd], "user": ["u"], "inputs": [1]}))
+    yield as_json(chat | {"logprobs": False, "top_logprobs": 2})
+    yield as_json(chat | {"logprobs": None, "top_logprobs": 2})
+    yield as_json({key: value for key, value in chat.items() if key != "logprobs"})
     yield from map(as_json, variants(chat, changes))
     yield from map(as_json, variants(dict(prompt="text"), changes))
     yield as_json(chat | {"logprobs": False})
@@ -53,6 +59,34 @@ def json_answer_seeds():
                          ({"anyOf": [{"type": "integer", "minimum": 7}, {"exclusiveMaximum": 0}]}, "12")):
         yield as_json(schema) + b"\0" + text.encode()
     yield from (as_json(schema) + b"\0" + text.encode() for schema in schemas() for text in JSON_TEXTS)
+    yield from (as_json(schema) + b"\0" + text for schema, text in JSON_ENDS)
+    nested = {"type": "null"}
+    for _ in range(60):
+        nested = {"properties": {"next": nested}}
+    yield as_json(nested) + b"\0" + b'{"next":' * 60 + b"null"
+
+
+# With what a schema bounds, and at the ends of what UTF-8 and JSON allow.
+JSON_ENDS = [({"type": "string"}, text) for text in (
+             b'"\\q"', b'"\\u12g4"', b'"\\uZ"', b'"\\u1g"', b'"\\u123g"', b'"\\uAbCd\\/\\b"', b'"\xe0\xa0\x80\xed\x9f\xbf"',
+             b'"\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\xf3\x80\x80\x80"', b'"\xed\xa0\x80"', b'"\xf4\x90"', b'"\xe0\x80"', b'"\xc3"', b'"\x1f"', b'"\xe6\x97\xa5"')]
+JSON_ENDS += [({"type": kind} | bounds, text) for kind in ("integer", "number") for bounds in (
+    {"minimum": 5, "maximum": 3}, {"minimum": -0.5, "maximum": 12.25}, {"exclusiveMinimum": 0.1, "exclusiveMaximum": 0.3}, {"minimum": "x"},
+    {"exclusiveMinimum": -120, "maximum": -7}, {"minimum": 0.000001}, {"maximum": 99999999999}, {"minimum": 7.5, "maximum": 7.75})
+    for text in (b"0", b"-0.25", b"12.25", b"0.2000001", b"-119", b"7.6", b"00", b"1e5")]
+JSON_ENDS += [(schema, b'{"k": true, "b": [false, 1]}') for schema in (
+    {"enum": [True, False, None, 1.5, -2, "x", {"k": True}, [1]]}, {"type": "object", "properties": {"$id": {"type": "boolean"}}},
+    {"items": {"$id": "x"}}, {"anyOf": [{"const": i} for i in range(300)]}, {"properties": {f"p{i}": {} for i in range(300)}},
+    {"anyOf": [{"type": "array", "items": {"anyOf": [{"const": i + j} for i in range(40)]}} for j in range(40)]},
+    {"oneOf": [{"type": "object", "properties": {"k": {"const": 1}}}, {"type": "object", "properties": {"k": {"const": 2}}}]},
+    {"oneOf": [{"type": "object", "properties": {"k": {"const": i}, "j": {}}, "required": ["j"]} for i in (1, 2)]},
+    {"oneOf": [{"type": "object", "properties": {"k": {"const": i}}, "required": ["k"]} for i in (1, 1)]},
+    {"oneOf": [{"type": "object", "properties": {key: {"const": 1}}, "required": [key]} for key in "kj"]},
+    {"oneOf": [{"enum": ["a", 1]}, {"enum": ["b", 2.5, True]}]}, {"oneOf": [{"enum": ["a"]}, {"enum": ["a", "b"]}]},
+    {"oneOf": [{"type": "object"}, {"const": {}}]},
+    {"anyOf": [{"type": "object", "additionalProperties": {"type": "boolean"}}, {"type": "object"}]},
+    {"anyOf": [{"type": "object", "properties": {"k": {}, "a": {}}}, {"type": "object", "properties": {"k": {"type": "boolean"}}}]},
+    {"x" * 220: 1}, {"properties": {"x" * 220: {"type": "y"}}}, {"properties": {"a": {"x" * 99: {}}}})]
 
 
 JSON_TEXTS = ['{"a": 1, "b": [true, null], "c": "x"}', '[{"a": -0.5e+3}, "\\u00e9\\ud83d\\ude00\\n", 12]', '"é\U0001f600"', "0", "-1.5", "nul", "b",

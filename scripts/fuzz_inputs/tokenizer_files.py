@@ -138,8 +138,25 @@ def tokenizer_directory_seeds():
         yield directory(CONFIG, names, {"<s>": 1, "<z>": 2}, model=model)
     for added in ({"<x>": 3}, {"<x>": -1}, {"<x>": "a"}, [], {"a": 300}):
         yield directory(plain, None, added, model=model)
-    for template, tools in ((b"{{ a }}", b""), (b"{{ a }}", b"{{ b }}"), (b"", b"{{ b }}")):
+    for template, tools in ((b"{{ a }}", b""), (b"{{ a }}", b"{{ b }}"), (b"", b"{{ b }}"), (b"ab", b""), (b"abcd", b"b"), (b"abc", b"b")):
         yield directory(CONFIG, model=model, template=template, tool_template=tools)
+    for text in ("abc", "abcd", "abcde"):
+        for templates in (text, [{"name": "default", "template": text}, TEMPLATES[1]]):
+            yield directory(CONFIG | {"chat_template": templates}, model=model)
+    for name in ("x" * 201, "a\0b", 3):
+        yield directory(CONFIG | {"chat_template": TEMPLATES[:1] + [{"name": name, "template": "x"}]}, model=model)
+    bytes_of = [[f"<0x{b:02X}>", -9.0] for b in range(256)]
+    yield directory(plain, tokenizer=unigram | {"model": {"type": "Unigram", "vocab": [["<unk>", 0], *bytes_of]}}, model=tokenizer_model(1))
+    for steps in ([SPACES | {"prepend_scheme": "first"}, SPACES | {"prepend_scheme": "never"}], [SPACES, SPACES]):
+        yield directory(plain, tokenizer=unigram | {"pre_tokenizer": {"type": "Sequence", "pretokenizers": steps}}, model=model)
+    # Without names of BOS and EOS.
+    bare = tokenizer_model(1, fallback=False, pieces=FIRST[:1] + WORDS)
+    for config in ({}, {"add_bos_token": True, "add_eos_token": True}, None):
+        yield directory(config, model=bare)
+        yield directory(config, tokenizer=small | {"added_tokens": []})
+    for other in ([], {"model": []}, {"model": {"type": "Unigram"}}, {"model": {}}, 3):
+        yield directory(plain, tokenizer=other, model=model)
+        yield directory(plain, tokenizer=other)
     yield directory(b"{", model=model)
     yield directory(b"<html></html>", model=model)
     yield directory(plain, model_config=b"{", tokenizer=small)

@@ -149,9 +149,57 @@ def changed_documents(base, special):
     yield []
 
 
+def odd_documents(base, special):
+    """Documents with a text that shows what is odd in each."""
+    charsmap = lambda table: base | {"normalizer": {"type": "Precompiled", "precompiled_charsmap": in_base64(table)}}
+    whole = small_trie({97: b"xyz", 65: b""})
+    trie = whole[4:4 + 4 * 512]
+    for table in (whole, whole[:-8], struct.pack("<I", 6) + bytes(9), struct.pack("<I", 99) + bytes(9), struct.pack("<I", 4) + bytes(4),
+                  struct.pack("<I", len(trie) - 1024) + trie[:-1024] + b"x\0", b"", b"\1"):
+        yield charsmap(table), "aAa big\u0301 Ab a\u0301 b"
+    cjk = "㐀䶿 一 豈\ufaff 𠀀𪛟 𪜀𫠟 𫤠𬺯 丽\U0002fa1f \t\n\r \u00a0\u200b"
+    for flags in ({}, {"handle_chinese_chars": True, "clean_text": True}, {"handle_chinese_chars": False}):
+        yield base | {"normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None,
+                                     "lowercase": True} | flags}, cjk
+    spaces = "\x0b\x0c\x85\u00a0\u1680\u2003\u2028\u2029\u202f\u205f\u3000x\u180e"
+    marks = "\u0890\u0891\u08e2\U000110cd\U00013430 \u200c\u24b6\U0001f130\U0001f150\U0001f170 \U00011de0\U00016ff4 {}~|!@[`"
+    for kind in ("WhitespaceSplit", "Whitespace", "BertPreTokenizer", "Punctuation", "Digits"):
+        for text in (spaces, marks, "\u1160\u3131\uffa0\u115f 각ᆨ"):
+            yield base | {"pre_tokenizer": {"type": kind, "individual_digits": True, "behavior": "Isolated"}}, text
+    for normalizer in ({"type": "Strip", "strip_left": True, "strip_right": True}, {"type": "Nmt"}, {"type": "StripAccents"}, {"type": "NFKD"}):
+        for text in (spaces, marks, "", " ", "\u1160\u3131\uffa0\u115fa\u0300"):
+            yield base | {"normalizer": normalizer}, text
+    # Tokens in a text: at its ends, in words, beside spaces, and inside each other.
+    for text in ("x  <s>", " <s>", "<s> ", "xbig", "big", "big9", " big", "<s><s>", "bigbig", "<t", "</s>  </s>", "\u00a0</s>"):
+        yield base | {"added_tokens": [token | {"lstrip": True, "rstrip": True} for token in special]}, text
+        yield base | {"added_tokens": special}, text
+    flags = {"special": 1, "lstrip": "x", "content": 3, "id": 1.5, "normalized": None}
+    yield from ((base | {"added_tokens": [special[0] | {key: value}]}, "a") for key, value in flags.items())
+    yield from ((base | {"added_tokens": [special[0] | {"id": id}]}, "a") for id in (2**31, 2**63, 2**64 - 1, -2**63, "1"))
+    pieces = [["<unk>", 0.0], ["a", -1.5], ["ab", -1], ["▁", -3]]
+    with_bytes = pieces + [[f"<0x{b:02X}>", -9.0] for b in range(256)]
+    for vocab in (pieces, with_bytes, [["<unk>", 0.0]], [*pieces, [1, 2]], [*pieces, 3], [*pieces, ["x", "y"]], [*pieces, ["x", 1e999]]):
+        for fallback in (False, True):
+            model = {"type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": fallback}
+            yield base | {"model": model, "pre_tokenizer": SPACES}, "é ab zz日"
+            yield base | {"model": model | {"unk_id": None}, "pre_tokenizer": SPACES}, "é ab zz日"
+    plain = base["model"]
+    for model in (plain | {"merges": [["a", 1]]}, plain | {"merges": [[1, "a"]]}, plain | {"merges": [["a", "b", "c"]]},
+                  plain | {"unk_token": "<unk>", "fuse_unk": False, "byte_fallback": False}, plain | {"unk_token": None, "byte_fallback": False},
+                  plain | {"unk_token": "<unk>", "fuse_unk": True, "byte_fallback": False},
+                  plain | {"merges": ["a b", "b c", "ab c", "a bc"], "vocab": plain["vocab"] | {"bc": 500}}):
+        for text in ("éé xx", "abcabc zé", "▁a▁▁b", "日", "abababc bcab"):
+            yield base | {"model": model}, text
+    for decoder in ({"type": "Strip", "content": "a", "start": 1, "stop": 1}, {"type": "ByteFallback"}, {"type": "ByteLevel"}):
+        for text in ("aaa baab a", "é日\U0001f600 \xff", "Ġa Ċb Ńé"):
+            yield base | {"decoder": decoder}, text
+            yield base | {"decoder": {"type": "Sequence", "decoders": [decoder, {"type": "Fuse"}, decoder]}}, text
+
+
 def tokenizer_json_seeds():
     documents = list(tokenizer_documents())
     special = documents[0]["added_tokens"]
+    yield from (as_json(document) + b"\0" + text.encode() for document, text in odd_documents(documents[0] | {"added_tokens": []}, special))
     documents += changed_documents(documents[0] | {"added_tokens": []}, special)
     # Every document with two of the texts, and the first of each kind with all.
     for number, document in enumerate(documents):

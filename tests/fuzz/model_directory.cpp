@@ -7,6 +7,18 @@
 #include "models/network/pretrained.h"
 #include "tests/fuzz/target.h"
 
+namespace {
+
+// Keeps the weights as they are.
+lora::Quantizer dense_quantizer() {
+  return [](const std::string&, const at::Tensor& weight, const at::Tensor& bias, const lora::ModelForm& form) {
+    return std::make_shared<lora::DenseLinear>(
+        weight.to(form.device, form.dtype, /*non_blocking=*/false, /*copy=*/true), bias);
+  };
+}
+
+}  // namespace
+
 FUZZ_TARGET(model_directory) {
   if (input.empty()) return;
   constexpr const char* kNames[] = {"model.safetensors", "model-00001-of-00002.safetensors", "pytorch_model.bin"};
@@ -29,10 +41,14 @@ FUZZ_TARGET(model_directory) {
   if (choice & 0x80) head.labels = {"a", "b"};
   if (choice & 0x10) head.new_rows = lora::drawn_rows(7, lora::NewRowsInit::kCovariance, 1);
   const std::string dtype = lora::dtype_names().known[choice >> 5 & 3];
-  const auto model = lora::load_pretrained(directory, dtype, head);
+  const auto quantizer = (choice & 7) > 2 ? dense_quantizer() : lora::Quantizer();
+  const auto model = lora::load_pretrained(directory, dtype, head, quantizer);
   if (dtype != "auto" && dtype != "float16" && lora::dtype_name(model->dtype()) != dtype) ::abort();
   if (model->dtype() == at::kHalf) return;  // of a device
   const at::NoGradGuard no_grad;
   model->eval();
   model->forward(at::zeros({1, 2}, at::kLong));
+  // The file has all its weights, so that it is small.
+  lora::make_random(directory, dtype, 1, head.labels, quantizer)->forward(at::zeros({1, 2}, at::kLong));
+  lora::make_meta(directory, dtype, head.labels, quantizer);
 }

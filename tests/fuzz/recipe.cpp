@@ -29,7 +29,6 @@ FUZZ_TARGET(recipe) {
   if (!override.empty()) overrides.emplace_back(override);
   for (const auto& [name, recipe, notes] : lora::load_recipes(file.path(), overrides)) {
     if (!(read_text(lora::to_yaml(recipe)) == recipe)) ::abort();
-    if (!lora::differing_keys(recipe, recipe).empty() || !lora::allowed_changes(recipe, recipe).empty()) ::abort();
     lora::differing_keys(other_recipe(), recipe);
     lora::allowed_changes(recipe, other_recipe());
     lora::preparation_text(recipe.data);

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lora/data/chat.h"
 #include "lora/data/format.h"
 #include "lora/data/rows.h"
 #include "tests/fuzz/target.h"
@@ -22,6 +23,14 @@ std::map<std::string, std::string> renamed_columns(std::string_view text) {
   return fields;
 }
 
+void expect_reasoning_inside(const lora::Example& example) {
+  if (!example.chat) return;
+  for (const lora::ChatMessage& message : example.chat->messages) {
+    const auto [begin, end] = lora::reasoning_in(message);
+    if (begin > end || end > message.content().size()) ::abort();
+  }
+}
+
 void make_example(const lora::Format& format, const lora::DataRow& row) {
   try {
     lora::row_mark(format, row);
@@ -29,7 +38,7 @@ void make_example(const lora::Format& format, const lora::DataRow& row) {
   } catch (const lora::DataError&) {
   }
   try {
-    format.make(row);
+    expect_reasoning_inside(format.make(row));
   } catch (const lora::DataError&) {
   }
   row.unread();

@@ -12,7 +12,15 @@ namespace {
 void check_written_templates(const lora::TemplateFiles& templates) {
   const auto directory = lora::test::input_directory() / "written";
   std::filesystem::remove_all(directory);
-  std::filesystem::create_directory(directory);
+  std::filesystem::create_directories(directory / "additional_chat_templates");
+  // Into a directory of none, of one in its tokenizer_config.json, and of two files.
+  const size_t old = templates.text.size() % 3;
+  if (old == 1) lora::test::write_input(directory / "tokenizer_config.json", R"({"chat_template": "old", "x": 1})");
+  if (old == 2) {
+    lora::test::write_input(directory / "tokenizer_config.json", R"({"chat_template": "older"})");
+    lora::test::write_input(directory / "chat_template.jinja", "old");
+    lora::test::write_input(directory / "additional_chat_templates/old.jinja", "old");
+  }
   lora::write_template_files(directory, templates);
   lora::TemplateFiles again = lora::read_template_files(directory), sorted = templates;
   std::ranges::sort(sorted.others);
