@@ -386,6 +386,7 @@ const std::map<std::string, Test>& tests() {
 
 }  // namespace
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): what is called marks the arguments that it reads
 Value apply_filter(const std::string& name, const Value& input, Arguments arguments) {
   const auto found = filters().find(name);
   if (found == filters().end()) throw TemplateError("the filter '" + name + "' is not supported");
@@ -395,6 +396,7 @@ Value apply_filter(const std::string& name, const Value& input, Arguments argume
   return value;
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): what is called marks the arguments that it reads
 bool apply_test(const std::string& name, const Value& input, Arguments arguments) {
   const auto found = tests().find(name);
   if (found == tests().end()) throw TemplateError("the test '" + name + "' is not supported");

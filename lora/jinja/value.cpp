@@ -232,9 +232,9 @@ const Value* Arguments::find(size_t position, const std::string& name) {
   return found == named.end() ? nullptr : &found->second;
 }
 
-Value Arguments::get(size_t position, const std::string& name, Value otherwise) {
+Value Arguments::get(size_t position, const std::string& name, const Value& otherwise) {
   const Value* found = find(position, name);
-  return found ? *found : std::move(otherwise);
+  return found ? *found : otherwise;
 }
 
 Value Arguments::require(size_t position, const std::string& name, const std::string& function) {

@@ -104,7 +104,7 @@ class Arguments {
 
   // The parameter's value, or null. Marks the argument as read.
   const Value* find(size_t position, const std::string& name);
-  Value get(size_t position, const std::string& name, Value otherwise);
+  Value get(size_t position, const std::string& name, const Value& otherwise);
   Value require(size_t position, const std::string& name, const std::string& function);
   // Throws TemplateError if an argument was not read.
   void finish(const std::string& function) const;

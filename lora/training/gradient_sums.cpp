@@ -156,7 +156,7 @@ void sum_over(Replicas& replicas, const GradientSums& own, const std::vector<at:
   }
   const std::vector<at::Tensor>& whole = own.sums().front().tensors;
   for (size_t i = 0; i < gradients.size(); ++i) {
-    at::Tensor gradient = gradients[i];
+    const at::Tensor& gradient = gradients[i];
     if (whole.empty()) {
       gradient.zero_();
     } else if (!whole[i].is_same(gradient)) {

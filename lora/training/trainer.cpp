@@ -142,7 +142,7 @@ LossSum Trainer::compute_passes(const StepRows& rows, const OnPass& on_pass) {
   if (sum_order_ == SumOrder::kPlain) sums.add({own.first, own.end, gradients});
   sum_over(*replicas_, sums, gradients);
   if (progress_.loss_scale > 0) {
-    for (at::Tensor gradient : gradients) gradient.div_(progress_.loss_scale);
+    for (const at::Tensor& gradient : gradients) gradient.div_(progress_.loss_scale);
   }
   LossSum sum = losses.sum_over(*replicas_);
   objective_->complete(sum.measures);

@@ -62,8 +62,9 @@ class JsonBuilder {
       Json& value = values_[begin.values + i];
       if constexpr (kOrdered) {
         object.emplace_back(std::move(key), std::move(value));  // of the vector: it looks for no key
-      } else if (!object.try_emplace(std::move(key), std::move(value)).second) {
-        refuse_key(key);  // which try_emplace left alone
+      } else {
+        const auto [place, is_new] = object.try_emplace(std::move(key), std::move(value));
+        if (!is_new) refuse_key(place->first);
       }
     }
     return close(std::move(object));

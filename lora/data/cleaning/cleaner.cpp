@@ -172,7 +172,7 @@ std::string Cleaner::Places::at(int64_t row) const {
   return text_.substr(begin, ends_[i] - begin);
 }
 
-bool Cleaner::note(SourceFindings& source, Finding finding, size_t source_index) {
+bool Cleaner::note(SourceFindings& source, const Finding& finding, size_t source_index) {
   const auto rule = static_cast<size_t>(finding.rule);
   ++source.hits[rule];
   const size_t list = 2 * source_index + finding.validation;

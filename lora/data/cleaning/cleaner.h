@@ -107,7 +107,7 @@ class Cleaner {
   Fingerprints prints_of(std::span<const CleaningRow> rows) const;
   bool active(Rule rule) const { return action_of(config_, rule) != RuleAction::kOff; }
   // Counts a row that breaks `rule`. Returns true if the row is dropped for it.
-  bool note(SourceFindings& source, Finding finding, size_t source_index);
+  bool note(SourceFindings& source, const Finding& finding, size_t source_index);
 
   CleaningConfig config_;
   size_t examples_;

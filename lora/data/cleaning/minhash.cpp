@@ -13,6 +13,7 @@ namespace lora::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+// NOLINTBEGIN(readability-identifier-naming): functions of an instruction set are named as the library names its own
 // `kVectors` vectors of permutations stay in registers while all hashes pass by.
 template <size_t kVectors, class D>
 HWY_INLINE void SomePermutations(D d, const uint32_t* hashes, size_t n, const uint32_t* multipliers,
@@ -51,6 +52,7 @@ void MinHash(const uint32_t* hashes, size_t n, const uint32_t* multipliers, cons
   }
 }
 
+// NOLINTEND(readability-identifier-naming)
 }  // namespace lora::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

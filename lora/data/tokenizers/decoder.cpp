@@ -28,7 +28,7 @@ std::array<int, 0x144> alphabet() {
 void fuse(std::vector<std::string>& tokens) {
   std::string text;
   for (const std::string& token : tokens) text += token;
-  tokens.assign(1, std::move(text));
+  tokens.assign(1, text);
 }
 
 void byte_fallback(std::vector<std::string>& tokens) {

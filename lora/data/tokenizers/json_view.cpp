@@ -79,9 +79,9 @@ const json& JsonView::array() const {
   return *value_;
 }
 
-std::string JsonView::string_or(std::string_view key, std::string otherwise) const {
+std::string JsonView::string_or(std::string_view key, const std::string& otherwise) const {
   const auto found = find(key);
-  return found ? found->string() : std::move(otherwise);
+  return found ? found->string() : otherwise;
 }
 
 bool JsonView::boolean_or(std::string_view key, bool otherwise) const {

@@ -32,7 +32,7 @@ class JsonView {
   // An integer in [0, most].
   int64_t integer(int64_t most) const;
 
-  std::string string_or(std::string_view key, std::string otherwise) const;
+  std::string string_or(std::string_view key, const std::string& otherwise) const;
   bool boolean_or(std::string_view key, bool otherwise) const;
 
   const nlohmann::json& value() const { return *value_; }

@@ -107,7 +107,7 @@ void Add(Matrix<const float> x, const float* panel, Matrix<T> y, [[maybe_unused]
   // The last columns, fewer than a vector, go through a buffer of one vector.
   const OneFloat one;
   for (size_t r = 0; r < x.rows; ++r) {
-    HWY_ALIGN float last[16];
+    HWY_ALIGN float last[16] = {};
     FloatProducts::Product({x.row(r), x.stride, 1}, {panel + whole, x.columns, 16, panel_row},
                            Matrix<float>{last, 1, 16, 16}, false);
     T* const to = y.row(r) + whole;
