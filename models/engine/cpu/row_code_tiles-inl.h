@@ -16,6 +16,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "models/engine/cpu/quantized.h"
 #include "models/engine/cpu/row_product.h"
