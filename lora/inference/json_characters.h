@@ -1,5 +1,5 @@
 #pragma once
-// The characters of a JSON string, byte by byte: UTF-8 and escapes, which are no halves of surrogates.
+// The characters of a JSON string, byte by byte: UTF-8, and escapes. Those of surrogates are wrong.
 
 #include <cstdint>
 

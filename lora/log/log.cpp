@@ -17,7 +17,7 @@
 namespace lora {
 namespace {
 
-// A line of a message in what is left beside the time, the others below it.
+// Folds a message to the width that the time in front leaves free.
 class FoldedMessage : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& shown) override {

@@ -98,14 +98,14 @@ kernels::LaidRows RowProducts::laid(const RowWeight& weight) const {
 void RowProducts::lay(std::span<const RowRun> runs, kernels::Matrix<const float> x) {
   const kernels::RowProductKernels& k = kernels::row_product_kernels();
   x_ = x;
-  std::array<bool, kernels::kRowOrders> wanted{};
-  const auto note = [&](const RowWeight& weight) { wanted[static_cast<size_t>(k.order(weight, x.rows))] = true; };
+  std::array<bool, kernels::kRowOrders> is_read{};
+  const auto note = [&](const RowWeight& weight) { is_read[static_cast<size_t>(k.order(weight, x.rows))] = true; };
   for (const RowRun& run : runs) {
     if (run.linear->rank_ > 0) note(run.linear->down_);
     for (const auto& one : run.linear->all_) note(one.weight);
   }
-  for (size_t i = 1; i < wanted.size(); ++i) {
-    if (!wanted[i]) continue;
+  for (size_t i = 1; i < is_read.size(); ++i) {
+    if (!is_read[i]) continue;
     const auto order = static_cast<RowOrder>(i);
     const auto size = static_cast<int64_t>(kernels::laid_floats(order, x.rows, x.columns));
     if (!laid_[i].defined() || laid_[i].numel() < size) laid_[i] = at::empty({size}, at::kFloat);
