@@ -38,18 +38,25 @@ at::Tensor up_panels(const at::Tensor& up) {
 
 RowWeight dense_rows(const at::Tensor& matrix) {
   const bool half = matrix.scalar_type() == at::kBFloat16;
-  return {half ? RowEncoding::kBf16 : RowEncoding::kFloat, matrix.const_data_ptr(), nullptr, as_size(matrix.size(0)),
-          as_size(matrix.size(1))};
+  return {.encoding = half ? RowEncoding::kBf16 : RowEncoding::kFloat,
+          .values = matrix.const_data_ptr(),
+          .out = as_size(matrix.size(0)),
+          .in = as_size(matrix.size(1)),
+          .half = half};
 }
 
-// The weight where it is, or unpacked where nothing reads its encoding.
-RowWeight rows_of_weight(const WeightHandle& weight, std::vector<at::Tensor>& kept) {
+// The weight where it is, or unpacked where nothing reads its encoding. dtype: of the model.
+RowWeight rows_of_weight(const WeightHandle& weight, at::ScalarType dtype, std::vector<at::Tensor>& kept) {
   if (weight.packed()) {
     if (const auto encoded = weight.packed()->encoded_rows()) {
       kept.push_back(encoded->values);
       kept.push_back(encoded->scales);
-      return {encoded->encoding, encoded->values.const_data_ptr(), floats(encoded->scales),
-              as_size(weight.out_features()), as_size(weight.in_features())};
+      return {.encoding = encoded->encoding,
+              .values = encoded->values.const_data_ptr(),
+              .scales = floats(encoded->scales),
+              .out = as_size(weight.out_features()),
+              .in = as_size(weight.in_features()),
+              .half = dtype == at::kBFloat16};
     }
   }
   at::Tensor matrix = weight.matrix().detach().contiguous();
@@ -65,7 +72,7 @@ RowLinear::RowLinear(const std::vector<LinearParts>& parts, at::ScalarType dtype
   const auto keep = [&](at::Tensor t) { return kept_.emplace_back(std::move(t)); };
   std::vector<at::Tensor> downs;
   for (const LinearParts& part : parts) {
-    One one{.weight = rows_of_weight(part.weight, kept_), .finish = {}, .column = out_, .low = rank_};
+    One one{.weight = rows_of_weight(part.weight, dtype, kept_), .finish = {}, .column = out_, .low = rank_};
     one.finish.bias = floats(keep(as_floats(part.bias)));
     if (part.magnitude.defined()) one.finish.gain = floats(keep(as_floats(part.magnitude / part.row_norm)));
     std::vector<at::Tensor> ups;

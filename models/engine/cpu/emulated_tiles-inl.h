@@ -59,19 +59,6 @@ void Dot() {
     }
   }
 }
-template <int kC, int kA, int kB>
-void DotBytes() {
-  for (size_t row = 0; row < 16; ++row) {
-    for (size_t column = 0; column < 16; ++column) {
-      auto sum = static_cast<int32_t>(emulated[kC].words[row][column]);
-      for (size_t k = 0; k < 64; ++k) {
-        const auto byte = [&](uint32_t word) { return static_cast<int8_t>(word >> (k % 4 * 8) & 0xff); };
-        sum += byte(emulated[kA].words[row][k / 4]) * byte(emulated[kB].words[k / 4][column]);
-      }
-      emulated[kC].words[row][column] = static_cast<uint32_t>(sum);
-    }
-  }
-}
 
 class Scope {
  public:

@@ -29,8 +29,8 @@ bool granted() {
 #if defined(LORA_EMULATED_AMX)
   return avx512_bf16;
 #elif defined(__x86_64__) && defined(__linux__)
-  constexpr unsigned kAll = 1u << 22 | 1u << 24 | 1u << 25;  // bfloat16, tiles, bytes
-  if ((Features(0).d & kAll) != kAll) return false;
+  constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;
+  if ((Features(0).d & (kBf16 | kTiles)) != (kBf16 | kTiles)) return false;
   // Tiles are large: Linux saves their contents only for processes that request permission.
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;

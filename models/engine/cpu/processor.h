@@ -3,8 +3,8 @@
 
 namespace lora::kernels {
 
-// Whether this process may use AMX: the processor has it for bfloat16 and for bytes, the operating system grants it,
-// and it is not forbidden.
+// Whether this process may use AMX: the processor has it for bfloat16, the operating system grants it, and it is not
+// forbidden.
 bool amx();
 
 // Whether the processor has AVX512-BF16, which rounds float32 to bfloat16 and multiplies pairs of bfloat16.

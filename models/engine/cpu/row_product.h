@@ -2,8 +2,8 @@
 // y = x · Wᵀ for few rows: the products of decoding, where a weight is read from memory for a handful of tokens. Each
 // weight is read once, in the encoding it is stored in, at the memory's speed.
 //
-// x and y are float32 whatever the weight is, and sums are float32. (On AMX, of bfloat16, 16 bits of a number of x count;
-// of int8 and NF4, 24 bits of the largest number of its row.) A row's result has the same bits whichever rows are computed
+// x and y are float32 whatever the weight is, and sums are float32. In a model of bfloat16 each number of x is rounded to
+// bfloat16 first, as the inputs of its layers are in training. A row's result has the same bits whichever rows are computed
 // beside it and however the outputs are divided among threads; except int8 and NF4 on AMX, which take more than a few
 // rows in another way.
 
@@ -24,22 +24,27 @@ struct RowWeight {
   const void* values = nullptr;   // out · in values or codes, contiguous
   const float* scales = nullptr;  // int8: (out), what a code is multiplied by; nf4: (out, in / 64)
   size_t out = 0, in = 0;         // nf4: `in` is a multiple of 64
+  bool half = false;  // of a model of bfloat16: x counts in bfloat16, and so does an NF4 level times its scale
 };
 
 // How x is laid out for a product: as it is; for encodings that hold two neighbours in a word, the even columns of a
-// block before its odd ones; or for AMX: of bfloat16 (row_tiles-inl.h), int8 and NF4 (row_code_tiles-inl.h).
-enum class RowOrder : uint8_t { kPlain, kPairs, kTiles, kDigits, kHalvedDigits };
-constexpr size_t kRowOrders = 5;
+// block before its odd ones; the same two rounded to bfloat16; as bfloat16, two columns in a float's place; or as tiles
+// of AMX (row_tiles-inl.h).
+enum class RowOrder : uint8_t { kPlain, kPairs, kRounded, kRoundedPairs, kHalves, kTiles };
+constexpr size_t kRowOrders = 6;
 
 // x (rows, columns), laid out.
 struct LaidRows {
   RowOrder order = RowOrder::kPlain;
-  const float* data = nullptr;  // in an order of AMX aligned to 64 bytes, or products take twice as long
+  const float* data = nullptr;  // tiles are aligned to 64 bytes, or products take twice as long
   size_t columns = 0;
 };
+// From one row to the next; of tiles, a row's share of its 16.
+constexpr size_t laid_row(RowOrder order, size_t columns) {
+  return order == RowOrder::kHalves || order == RowOrder::kTiles ? ceil_div<size_t>(columns, 2) : columns;
+}
 constexpr size_t laid_floats(RowOrder order, size_t rows, size_t columns) {
-  if (order == RowOrder::kPlain || order == RowOrder::kPairs) return rows * columns;
-  return round_up<size_t>(rows, 16) * (order == RowOrder::kTiles ? columns : 1 + columns / 4 * 3);
+  return (order == RowOrder::kTiles ? round_up<size_t>(rows, 16) : rows) * laid_row(order, columns);
 }
 
 // Columns of up that lie together, so that a processor reads them one after another.

@@ -1,6 +1,5 @@
 // Products of few rows on AMX (see row_product.h, tiles-inl.h): rows of a weight are A tiles, x is laid out as B tiles of
-// 16 rows. Here those of bfloat16, whose A tiles are loaded where they lie: a float32 of x is the sum of two bfloat16,
-// high and low, whose products have sums of their own. row_code_tiles-inl.h has those of int8 and NF4.
+// 16 rows. A tiles of bfloat16 are loaded where they lie, those of int8 and NF4 are decoded first.
 
 #if defined(LORA_ROW_TILES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LORA_ROW_TILES_INL_H_
@@ -15,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "models/engine/cpu/row_pairs-inl.h"
 #include "models/engine/cpu/row_product.h"
 #include "models/engine/cpu/tiles-inl.h"
 
@@ -24,71 +24,135 @@ namespace lora::kernels::HWY_NAMESPACE::row_tiles {
 
 using namespace tiles;
 
-constexpr size_t kOutputs = 2 * kRows;       // of a step
-constexpr size_t kStepFloats = 2 * kFloats;  // of x's layout: the high and the low tile of 32 columns
+constexpr size_t kOutputs = 2 * kRows;   // of a step
+constexpr size_t kColumns = 2 * kDepth;  // that are multiplied at a time
+static_assert(kColumns == kNf4Block);
 
-// x (rows, columns) -> [16 rows][32 columns][high, low], with zeros for rows that are missing.
+// x (rows, columns) -> [16 rows][32 columns], with zeros for rows that are missing.
 inline void LayTiles(Matrix<const float> x, float* to) {
   const D d;
-  alignas(64) uint32_t high[kFloats], low[kFloats];
+  alignas(64) float pairs[kFloats];
   for (size_t first = 0; first < x.rows; first += kRows) {
-    for (size_t k = 0; k < x.columns; k += kDepth, to += kStepFloats) {
+    for (size_t k = 0; k < x.columns; k += kDepth, to += kFloats) {
       for (size_t r = 0; r < kRows; ++r) {
-        hn::Vec<D> even = hn::Zero(d), odd = hn::Zero(d);
-        if (first + r < x.rows) hn::LoadInterleaved2(d, x.row(first + r) + k, even, odd);
-        const Split a = SplitFloats(even), b = SplitFloats(odd);
-        hn::StoreU(Pair(a.high, b.high), W(), high + r * 16);
-        hn::StoreU(Pair(a.low, b.low), W(), low + r * 16);
+        auto both = hn::Zero(d);
+        if (first + r < x.rows) {
+          const float* const from = x.row(first + r) + k;
+          both = RoundedPairs(hn::LoadU(d, from), hn::LoadU(d, from + 16));
+        }
+        hn::Store(both, d, pairs + r * 16);
       }
-      TransposeBlock(high, 16, to);
-      TransposeBlock(low, 16, to + kFloats);
+      TransposeBlock(pairs, 16, to);
     }
   }
 }
 
-// What Unit takes as Sums has group_floats(), the floats of x's layout for 16 rows, and Run(): sums (32 outputs, 16 rows)
-// from `output` on. With kAhead it fetches the lines of the 32 outputs behind these.
-struct Bf16Sums {
-  static size_t group_floats(size_t columns) { return columns / kDepth * kStepFloats; }
+// Fetches the lines that begin at `at`, of 32 outputs.
+HWY_INLINE void FetchOutputs(const void* at, size_t row_bytes) {
+  const char* line = static_cast<const char*>(at);
+  for (size_t r = 0; r < kOutputs; ++r, line += row_bytes) hwy::Prefetch(line);
+}
 
-  template <bool kAhead>
-  static HWY_INLINE void Run(const RowWeight& w, size_t output, const float* x, float* sums) {
-    const D d;
-    const Bf16* const at = static_cast<const Bf16*>(w.values) + output * w.in;
-    const size_t row_bytes = w.in * sizeof(Bf16);
-    Zero<0>();
-    Zero<1>();
-    Zero<2>();
-    Zero<3>();
-    for (size_t k = 0; k < w.in; k += kDepth, x += kStepFloats) {
-      Load<6>(x, 64);
-      Load<7>(x + kFloats, 64);
-      Load<4>(at + k, row_bytes);
-      Dot<0, 4, 6>();
-      Dot<1, 4, 7>();
-      Load<5>(at + kRows * w.in + k, row_bytes);
-      Dot<2, 5, 6>();
-      Dot<3, 5, 7>();
-      if (!kAhead) continue;
-      const Bf16* next = at + kOutputs * w.in + k;
-      for (size_t r = 0; r < kOutputs; ++r, next += w.in) hwy::Prefetch(next);
-    }
-    alignas(64) float low[2 * kFloats];
-    Store<0>(sums, 64);
-    Store<1>(low, 64);
-    Store<2>(sums + kFloats, 64);
-    Store<3>(low + kFloats, 64);
-    for (size_t i = 0; i < 2 * kFloats; i += 16)
-      hn::Store(hn::Add(hn::Load(d, sums + i), hn::Load(d, low + i)), d, sums + i);
+// Sums of 32 outputs and 16 rows: tiles 0 and 1 those of 16 outputs, of even and of odd steps of 32 columns, since a
+// product waits for the one before it in the same tile; 2 and 3 those of the others.
+HWY_INLINE void ZeroSums() {
+  Zero<0>();
+  Zero<1>();
+  Zero<2>();
+  Zero<3>();
+}
+// sums (32 outputs, 16 rows), each times its output's step.
+template <class Source>
+HWY_INLINE void StoreSums(const RowWeight& w, size_t output, float* sums) {
+  const D d;
+  alignas(64) float odd[2 * kFloats];
+  Store<0>(sums, 64);
+  Store<1>(odd, 64);
+  Store<2>(sums + kFloats, 64);
+  Store<3>(odd + kFloats, 64);
+  for (size_t o = 0; o < kOutputs; ++o) {
+    const auto sum = hn::Add(hn::Load(d, sums + o * 16), hn::Load(d, odd + o * 16));
+    hn::Store(hn::Mul(sum, hn::Set(d, Source(w, output + o).Step())), d, sums + o * 16);
   }
-};
+}
+
+// sums (32 outputs, 16 rows) from `output` on. With kAhead the lines of the 32 outputs behind these are fetched.
+template <bool kAhead>
+HWY_INLINE void SumsAsTheyLie(const RowWeight& w, size_t output, const float* x, float* sums) {
+  const Bf16* const at = static_cast<const Bf16*>(w.values) + output * w.in;
+  const size_t row_bytes = w.in * sizeof(Bf16);
+  ZeroSums();
+  for (size_t k = 0; k < w.in; k += kColumns) {
+    Load<6>(x, 64);
+    Load<4>(at + k, row_bytes);
+    Dot<0, 4, 6>();
+    Load<5>(at + kRows * w.in + k, row_bytes);
+    Dot<2, 5, 6>();
+    if (kAhead) FetchOutputs(at + kOutputs * w.in + k, row_bytes);
+    x += kFloats;
+    if (k + kDepth == w.in) break;
+    Load<7>(x, 64);
+    Load<4>(at + k + kDepth, row_bytes);
+    Dot<1, 4, 7>();
+    Load<5>(at + kRows * w.in + k + kDepth, row_bytes);
+    Dot<3, 5, 7>();
+    if (kAhead) FetchOutputs(at + kOutputs * w.in + k + kDepth, row_bytes);
+    x += kFloats;
+  }
+  StoreSums<Bf16Pairs>(w, output, sums);
+}
+
+// The same of codes, 64 columns at a time: the next ones are decoded between the products of these.
+template <class Source, bool kAhead>
+HWY_INLINE void SumsDecoded(const RowWeight& w, size_t output, const float* x, float* sums) {
+  const D d;
+  alignas(64) float ready[2][2][2 * kFloats];  // of even and of odd 64 columns: two times 32 of them, of 32 outputs
+  const auto decode = [&](size_t k, size_t first) HWY_ATTR {
+    if (k == w.in) return;
+    auto& to = ready[k / kColumns % 2];
+    for (size_t o = first; o < first + 8; ++o) {
+      const Source source(w, output + o);
+      Wide parts[2];
+      for (size_t p = 0; p < 2; p += Source::kParts) source.Load(d, k + p * kDepth, parts + p);
+      hn::Store(parts[0], d, to[0] + o * 16);
+      hn::Store(parts[1], d, to[1] + o * 16);
+    }
+  };
+  const size_t row_bytes = Source::RowBytes(w.in);
+  const char* const behind = static_cast<const char*>(w.values) + (output + kOutputs) * row_bytes;
+  for (size_t first = 0; first < kOutputs; first += 8) decode(0, first);
+  ZeroSums();
+  for (size_t k = 0; k < w.in; k += kColumns, x += 2 * kFloats) {
+    const auto& now = ready[k / kColumns % 2];
+    Load<6>(x, 64);
+    Load<4>(now[0], 64);
+    Dot<0, 4, 6>();
+    decode(k + kColumns, 0);
+    Load<5>(now[0] + kFloats, 64);
+    Dot<2, 5, 6>();
+    decode(k + kColumns, 8);
+    Load<7>(x + kFloats, 64);
+    Load<4>(now[1], 64);
+    Dot<1, 4, 7>();
+    decode(k + kColumns, 16);
+    Load<5>(now[1] + kFloats, 64);
+    Dot<3, 5, 7>();
+    decode(k + kColumns, 24);
+    if (kAhead && Source::RowBytes(k) % 64 == 0) FetchOutputs(behind + Source::RowBytes(k), row_bytes);
+  }
+  StoreSums<Source>(w, output, sums);
+}
 
 // 32 outputs, those of [first, end) stored, of 16 rows of x, those of [row, row_end) stored.
-template <class Sums, bool kAhead>
+template <class Source, bool kAhead>
 HWY_INLINE void Unit(const RowWeight& w, size_t output, size_t first, size_t end, const float* x, size_t group,
                      size_t row, size_t row_end, Matrix<float> y) {
   alignas(64) float sums[2 * kFloats], rows[kFloats];
-  Sums::template Run<kAhead>(w, output, x, sums);
+  if constexpr (Source::kDecodes) {
+    SumsDecoded<Source, kAhead>(w, output, x, sums);
+  } else {
+    SumsAsTheyLie<kAhead>(w, output, x, sums);
+  }
   for (size_t half = 0; half < 2; ++half) {
     TransposeBlock(sums + half * kFloats, 16, rows);
     const size_t begin = output + half * kRows, from = HWY_MAX(first, begin), to = HWY_MIN(end, begin + kRows);
@@ -101,11 +165,11 @@ HWY_INLINE void Unit(const RowWeight& w, size_t output, size_t first, size_t end
 }
 
 // Rows [first_row, first_row + y.rows) of x, laid out, times the outputs. The weight has at least 32.
-template <class Sums>
+template <class Source>
 HWY_NOINLINE void Run(const RowWeight& w, const float* x, size_t first_row, size_t first, size_t count,
                       Matrix<float> y) {
   const Scope scope;
-  const size_t end = first + count, last_row = first_row + y.rows, group_floats = Sums::group_floats(w.in);
+  const size_t end = first + count, last_row = first_row + y.rows, group_floats = w.in / kDepth * kFloats;
   for (size_t o = first; o < end; o += kOutputs) {
     // The last step reaches back, so as not to read behind the weight.
     const size_t output = HWY_MIN(o, w.out - kOutputs);
@@ -114,20 +178,21 @@ HWY_NOINLINE void Run(const RowWeight& w, const float* x, size_t first_row, size
       const float* const tiles = x + group / kRows * group_floats;
       const Matrix<float> part = y.row_range(row - first_row, row_end - row);
       if (group <= first_row) {
-        Unit<Sums, true>(w, output, HWY_MAX(o, first), end, tiles, group, row, row_end, part);
+        Unit<Source, true>(w, output, HWY_MAX(o, first), end, tiles, group, row, row_end, part);
       } else {
-        Unit<Sums, false>(w, output, HWY_MAX(o, first), end, tiles, group, row, row_end, part);
+        Unit<Source, false>(w, output, HWY_MAX(o, first), end, tiles, group, row, row_end, part);
       }
     }
   }
 }
 
-// A matrix of an adapter is too short for its lines to be fetched in time.
-constexpr size_t kLeastOutputs = 4 * kOutputs;
-
-// Whether rows are multiplied so.
-inline bool Takes(const RowWeight& w) {
-  return w.encoding == RowEncoding::kBf16 && w.in % kDepth == 0 && w.out >= kLeastOutputs && amx();
+// Whether so many rows are multiplied so. Codes take time to become tiles, which a few rows do not pay for. A matrix of
+// an adapter is too short for its lines to be fetched in time.
+inline bool Takes(const RowWeight& w, size_t rows) {
+  constexpr size_t kLeastRows = 6, kLeastOutputs = 4 * kOutputs;
+  const bool as_it_lies = w.encoding == RowEncoding::kBf16;
+  const bool worth = as_it_lies ? w.in % kDepth == 0 : rows >= kLeastRows && w.in % kColumns == 0;
+  return w.half && worth && w.out >= kLeastOutputs && amx();
 }
 
 }  // namespace lora::kernels::HWY_NAMESPACE::row_tiles

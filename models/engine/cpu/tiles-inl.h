@@ -1,8 +1,8 @@
-// AMX (Intel, since Sapphire Rapids): a processor's eight tiles of 16 rows by 64 bytes, and the instructions that multiply
-// bfloat16 pairs, or four bytes, of two of them into sums in a third. Compiled for AVX-512, used where amx().
+// AMX (Intel, since Sapphire Rapids): a processor's eight tiles of 16 rows by 64 bytes, and the one instruction that
+// multiplies bfloat16 pairs of two of them into float32 sums in a third. Compiled for AVX-512, used where amx().
 //
-//   A tile: 16 rows of 32 bfloat16, or 64 bytes, along the contraction.      B tile: 16 pairs, or fours, along the
-//   contraction, 16 columns of each as one word, the first in the lowest bits.      C tile: 16 by 16 float32, or int32.
+//   A tile: 16 rows of 32 bfloat16 along the contraction.      B tile: 16 pairs along the contraction, 16 columns of
+//   each pair as one word, the first of the two in the lower half.      C tile: 16 by 16 float32.
 
 #if defined(LORA_TILES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LORA_TILES_INL_H_
@@ -50,11 +50,6 @@ HWY_INLINE void Zero() {
 template <int kC, int kA, int kB>
 HWY_INLINE void Dot() {
   asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kC), "i"(kA), "i"(kB));
-}
-// C += A · B, of bytes with a sign.
-template <int kC, int kA, int kB>
-HWY_INLINE void DotBytes() {
-  asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kC), "i"(kA), "i"(kB));
 }
 
 // Configures all eight tiles in full size while it lives.
