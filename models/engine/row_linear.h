@@ -1,7 +1,8 @@
 #pragma once
 // Projections of one input for the few rows of a decoding pass: what LinearGroup (linear_group.h) computes forward, with
-// weights read in their own encoding and x in float32 (see cpu/row_product.h). Rows may belong to different models of one shape, which
-// share most of their weights: adapters of one base. A weight that neighbouring rows share is read once for all of them.
+// weights read in their own encoding and x in float32 (see cpu/row_product.h). Rows may belong to different models of one
+// shape, which share most of their weights: adapters of one base. A weight that neighbouring rows share is read once for
+// all of them.
 
 #include <ATen/core/Tensor.h>
 

@@ -1,5 +1,5 @@
-// Rows of a weight as pairs of bfloat16, for processors with AVX512-BF16 (see row_product.h). Load gives 32 columns in their
-// order, as a row of an A tile of AMX has them too. Codes of int8 are bfloat16 without rounding.
+// Rows of a weight as pairs of bfloat16, for processors with AVX512-BF16 (see row_product.h). A part is 32 columns, as a row
+// of an A tile of AMX has them too. Codes of int8 are bfloat16 without rounding.
 
 #if defined(LORA_ROW_PAIRS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LORA_ROW_PAIRS_INL_H_
@@ -22,12 +22,31 @@
 HWY_BEFORE_NAMESPACE();
 namespace lora::kernels::HWY_NAMESPACE {
 
-// Two vectors of float32 rounded to bfloat16, as 32 columns.
+// Two vectors of float32 rounded to bfloat16, one behind the other.
 HWY_INLINE Wide RoundedPairs(Wide first, Wide second) {
   __m512i both;
   asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(both) : "v"(first.raw), "v"(second.raw));
   return Wide{_mm512_castsi512_ps(both)};
 }
+
+// Columns of x as parts, rounded: 32 in order, or of 64 the even ones before the odd ones.
+template <bool kOfPairs>
+struct Parts {
+  static constexpr size_t kCount = kOfPairs ? 2 : 1;
+  Wide of[kCount];
+  HWY_INLINE explicit Parts(const float* x) {
+    const Lanes d;
+    if constexpr (kOfPairs) {
+      Wide even[2], odd[2];
+      hn::LoadInterleaved2(d, x, even[0], odd[0]);
+      hn::LoadInterleaved2(d, x + 32, even[1], odd[1]);
+      of[0] = RoundedPairs(even[0], even[1]);
+      of[1] = RoundedPairs(odd[0], odd[1]);
+    } else {
+      of[0] = RoundedPairs(hn::LoadU(d, x), hn::LoadU(d, x + 16));
+    }
+  }
+};
 
 struct Bf16Pairs : Bf16Source {
   static constexpr size_t kParts = 1;
@@ -50,22 +69,14 @@ struct Nf4Pairs : Nf4Source<true> {
   static constexpr size_t kParts = 2;  // one block
   using Words = PairWords;
   using Nf4Source::Nf4Source;
+  // The 32 even columns of a block, then the odd ones: a byte's upper half is an even column's code.
   HWY_INLINE void Load(Lanes d, size_t k, Wide* parts) const {
-    // The bytes of the codes of eight columns twice each, as 16 bits, in each quarter.
-    alignas(64) static constexpr uint8_t kBytes[64] = {
-        0,  128, 0,  128, 1,  128, 1,  128, 2,  128, 2,  128, 3,  128, 3,  128, 4,  128, 4,  128, 5,  128,
-        5,  128, 6,  128, 6,  128, 7,  128, 7,  128, 8,  128, 8,  128, 9,  128, 9,  128, 10, 128, 10, 128,
-        11, 128, 11, 128, 12, 128, 12, 128, 13, 128, 13, 128, 14, 128, 14, 128, 15, 128, 15, 128};
-    const __m512i bytes = _mm512_load_si512(kBytes), shifts = _mm512_set1_epi32(4);  // of even columns by 4
-    // An index has five bits, of which the fifth is another code's: the levels are there twice.
     const Wide levels = hn::Mul(hn::LoadU(d, kNf4Levels.data()), hn::Set(d, scales[k / kNf4Block]));
     const __m512i table = _mm512_castps_si512(RoundedPairs(levels, levels).raw);
-    const uint8_t* const codes = row + k / 2;
-    for (size_t p = 0; p < kParts; ++p) {
-      const __m512i read = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + p * 16)));
-      const __m512i index = _mm512_srlv_epi16(_mm512_shuffle_epi8(read, bytes), shifts);
-      parts[p] = Wide{_mm512_castsi512_ps(_mm512_permutexvar_epi16(index, table))};
-    }
+    const __m512i codes = _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + k / 2)));
+    // An index has five bits, of which the fifth may be another code's: the levels are there twice.
+    parts[0] = Wide{_mm512_castsi512_ps(_mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 4), table))};
+    parts[1] = Wide{_mm512_castsi512_ps(_mm512_permutexvar_epi16(codes, table))};
   }
   static constexpr size_t RowBytes(size_t columns) { return columns / 2; }
 };

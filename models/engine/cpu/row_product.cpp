@@ -179,8 +179,9 @@ RowOrder OrderOf(const RowWeight& w, [[maybe_unused]] size_t rows) {
   const bool pairs = w.encoding == RowEncoding::kBf16 || w.encoding == RowEncoding::kNf4;
   if (!w.half) return pairs ? RowOrder::kPairs : RowOrder::kPlain;
 #if LORA_AVX512
-  if (row_tiles::Takes(w, rows)) return RowOrder::kTiles;
-  if (avx512_bf16) return RowOrder::kHalves;
+  const bool of_pairs = w.encoding == RowEncoding::kNf4;
+  if (row_tiles::Takes(w, rows)) return of_pairs ? RowOrder::kTilesOfPairs : RowOrder::kTiles;
+  if (avx512_bf16) return of_pairs ? RowOrder::kHalvesOfPairs : RowOrder::kHalves;
 #endif
   return pairs ? RowOrder::kRoundedPairs : RowOrder::kRounded;
 }
@@ -190,7 +191,7 @@ RowOrder OrderOf(const RowWeight& w, [[maybe_unused]] size_t rows) {
 template <class Source>
 void HalvesRun(const RowWeight& w, const LaidRows& laid, size_t first_row, size_t first, size_t count,
                Matrix<float> y) {
-  if (laid.order == RowOrder::kTiles) return row_tiles::Run<Source>(w, laid.data, first_row, first, count, y);
+  if (is_tiles(laid.order)) return row_tiles::Run<Source>(w, laid.data, first_row, first, count, y);
   const size_t row = laid_row(laid.order, laid.columns);
   RowsOf<Source>(w, {laid.data + first_row * row, y.rows, row, row}, first, count, y);
 }
@@ -198,7 +199,7 @@ void HalvesRun(const RowWeight& w, const LaidRows& laid, size_t first_row, size_
 
 void RowsRun(const RowWeight& w, const LaidRows& laid, size_t first_row, size_t first, size_t count, Matrix<float> y) {
 #if LORA_AVX512
-  if (laid.order == RowOrder::kTiles || laid.order == RowOrder::kHalves) {
+  if (is_tiles(laid.order) || is_halves(laid.order)) {
     const auto run = w.encoding == RowEncoding::kInt8  ? HalvesRun<Int8Pairs>
                      : w.encoding == RowEncoding::kNf4 ? HalvesRun<Nf4Pairs>
                                                        : HalvesRun<Bf16Pairs>;
@@ -227,6 +228,16 @@ void LayRow(RowOrder order, const float* from, size_t columns, float* to) {
   const Lanes d;
   const size_t lanes = hn::Lanes(d);
   size_t k = 0;
+#if LORA_AVX512
+  if (order == RowOrder::kHalvesOfPairs) {
+    for (; k < columns; k += kNf4Block, to += kNf4Block / 2) {
+      const Parts<true> parts(from + k);
+      hn::StoreU(parts.of[0], d, to);
+      hn::StoreU(parts.of[1], d, to + 16);
+    }
+    return;
+  }
+#endif
   if (order == RowOrder::kPairs || order == RowOrder::kRoundedPairs) {
     for (; k + 2 * lanes <= columns; k += 2 * lanes) {
       Wide even, odd;
@@ -243,7 +254,8 @@ void LayRow(RowOrder order, const float* from, size_t columns, float* to) {
 
 void LayRows(RowOrder order, Matrix<const float> x, float* to) {
 #if LORA_AVX512
-  if (order == RowOrder::kTiles) return row_tiles::LayTiles(x, to);
+  if (order == RowOrder::kTiles) return row_tiles::LayTiles<false>(x, to);
+  if (order == RowOrder::kTilesOfPairs) return row_tiles::LayTiles<true>(x, to);
 #endif
   for (size_t r = 0; r < x.rows; ++r) LayRow(order, x.row(r), x.columns, to + r * laid_row(order, x.columns));
 }

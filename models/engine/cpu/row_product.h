@@ -28,10 +28,21 @@ struct RowWeight {
 };
 
 // How x is laid out for a product: as it is; for encodings that hold two neighbours in a word, the even columns of a
-// block before its odd ones; the same two rounded to bfloat16; as bfloat16, two columns in a float's place; or as tiles
-// of AMX (row_tiles-inl.h).
-enum class RowOrder : uint8_t { kPlain, kPairs, kRounded, kRoundedPairs, kHalves, kTiles };
-constexpr size_t kRowOrders = 6;
+// block before its odd ones; the same two rounded to bfloat16; as bfloat16, two in a float's place, in order or the even
+// columns of each 64 before the odd ones; or both of these as tiles of AMX (row_tiles-inl.h).
+enum class RowOrder : uint8_t {
+  kPlain,
+  kPairs,
+  kRounded,
+  kRoundedPairs,
+  kHalves,
+  kHalvesOfPairs,
+  kTiles,
+  kTilesOfPairs
+};
+constexpr size_t kRowOrders = 8;
+constexpr bool is_tiles(RowOrder order) { return order == RowOrder::kTiles || order == RowOrder::kTilesOfPairs; }
+constexpr bool is_halves(RowOrder order) { return order == RowOrder::kHalves || order == RowOrder::kHalvesOfPairs; }
 
 // x (rows, columns), laid out.
 struct LaidRows {
@@ -41,10 +52,10 @@ struct LaidRows {
 };
 // From one row to the next; of tiles, a row's share of its 16.
 constexpr size_t laid_row(RowOrder order, size_t columns) {
-  return order == RowOrder::kHalves || order == RowOrder::kTiles ? ceil_div<size_t>(columns, 2) : columns;
+  return is_halves(order) || is_tiles(order) ? ceil_div<size_t>(columns, 2) : columns;
 }
 constexpr size_t laid_floats(RowOrder order, size_t rows, size_t columns) {
-  return (order == RowOrder::kTiles ? round_up<size_t>(rows, 16) : rows) * laid_row(order, columns);
+  return (is_tiles(order) ? round_up<size_t>(rows, 16) : rows) * laid_row(order, columns);
 }
 
 // Columns of up that lie together, so that a processor reads them one after another.

@@ -11,6 +11,7 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -28,21 +29,21 @@ constexpr size_t kOutputs = 2 * kRows;   // of a step
 constexpr size_t kColumns = 2 * kDepth;  // that are multiplied at a time
 static_assert(kColumns == kNf4Block);
 
-// x (rows, columns) -> [16 rows][32 columns], with zeros for rows that are missing.
-inline void LayTiles(Matrix<const float> x, float* to) {
+// x (rows, columns) -> [16 rows][part of 32 columns], with zeros for rows that are missing.
+template <bool kOfPairs>
+void LayTiles(Matrix<const float> x, float* to) {
   const D d;
-  alignas(64) float pairs[kFloats];
+  constexpr size_t kCount = Parts<kOfPairs>::kCount;
+  alignas(64) float rows[kCount][kFloats];
   for (size_t first = 0; first < x.rows; first += kRows) {
-    for (size_t k = 0; k < x.columns; k += kDepth, to += kFloats) {
-      for (size_t r = 0; r < kRows; ++r) {
-        auto both = hn::Zero(d);
-        if (first + r < x.rows) {
-          const float* const from = x.row(first + r) + k;
-          both = RoundedPairs(hn::LoadU(d, from), hn::LoadU(d, from + 16));
-        }
-        hn::Store(both, d, pairs + r * 16);
+    const size_t count = HWY_MIN(kRows, x.rows - first);
+    std::fill(rows[0], rows[0] + kCount * kFloats, 0.0f);
+    for (size_t k = 0; k < x.columns; k += kCount * kDepth) {
+      for (size_t r = 0; r < count; ++r) {
+        const Parts<kOfPairs> parts(x.row(first + r) + k);
+        for (size_t p = 0; p < kCount; ++p) hn::Store(parts.of[p], d, rows[p] + r * 16);
       }
-      TransposeBlock(pairs, 16, to);
+      for (size_t p = 0; p < kCount; ++p, to += kFloats) TransposeBlock(rows[p], 16, to);
     }
   }
 }
