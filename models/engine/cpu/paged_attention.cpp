@@ -46,6 +46,12 @@ SeenTokens TokensSeen(const PagedQueries<T>& all) {
   return {begin / kPage, ceil_div(last, kPage)};
 }
 
+// Fetches n elements into the second cache, where a page ahead has room.
+template <class T>
+HWY_INLINE void Fetch(const T* from, size_t n) {
+  for (size_t i = 0; i < n; i += 64 / sizeof(T)) __builtin_prefetch(from + i, 0, 2);
+}
+
 // Scores of R queries, q·k, from page to page: rows of `to` are to_row floats apart.
 template <size_t R, class T>
 HWY_INLINE void PageScores(const PagedQueries<T>& all, size_t first, SeenTokens seen, float* to, size_t to_row) {
@@ -53,6 +59,9 @@ HWY_INLINE void PageScores(const PagedQueries<T>& all, size_t first, SeenTokens 
   const size_t lanes = hn::Lanes(d);
   for (size_t page = seen.first_page; page < seen.pages; ++page) {
     const T* const keys = all.pages[page] + all.keys;
+    // What is read next, of the same size: pages lie anywhere in memory.
+    const T* const next =
+        page + 1 < seen.pages ? all.pages[page + 1] + all.keys : all.pages[seen.first_page] + all.values;
     float* const row = to + (page - seen.first_page) * kPage;
     size_t token = 0;
     for (; token + kAcross * lanes <= kPage; token += kAcross * lanes) {
@@ -62,6 +71,7 @@ HWY_INLINE void PageScores(const PagedQueries<T>& all, size_t first, SeenTokens 
       }
       const T* column = keys + token;
       for (size_t i = 0; i < all.dim; ++i, column += kPage) {
+        if (token == 0) Fetch(next + i * kPage, kPage);
         Wide k[kAcross];
         for (size_t v = 0; v < kAcross; ++v) k[v] = LoadFloats(d, column + v * lanes);
         for (size_t r = 0; r < R; ++r) {
@@ -135,8 +145,10 @@ HWY_INLINE void MixValues(const PagedQueries<T>& all, size_t first, SeenTokens s
   }
   for (size_t page = seen.first_page; page < seen.pages; ++page) {
     const T* value = all.pages[page] + all.values + i;
+    const T* next = all.pages[HWY_MIN(page + 1, seen.pages - 1)] + all.values + i;
     const float* const weights = p + (page - seen.first_page) * kPage;
-    for (size_t token = 0; token < kPage; ++token, value += all.dim) {
+    for (size_t token = 0; token < kPage; ++token, value += all.dim, next += all.dim) {
+      Fetch(next, V * lanes);
       Wide values[V];
       for (size_t v = 0; v < V; ++v) values[v] = LoadFloats(d, value + v * lanes);
       for (size_t r = 0; r < R; ++r) {
