@@ -155,8 +155,9 @@ int run(Team& team, const std::string& recipe_file, const std::vector<std::strin
   busy->next("choosing the device");
   const RunDevice chosen = choose_run_device(prepared, share.rank, memory);
   busy->next("loading the model");
-  const auto model = load_model(shared.model, *tokenizer, shared.training.seed,
-                                head_names(shared, prepared.front().labels), {}, chosen.device);
+  const auto model =
+      load_model(shared.model, *tokenizer, shared.training.seed, head_names(shared, prepared.front().labels), {},
+                 chosen.device, chosen.room.layers == LayerWeights::kFetched);
   AdapterSet adapters(model);
   std::vector<PlannedRun> planned;
   for (PreparedRun& run : prepared) {

@@ -63,6 +63,13 @@ std::vector<std::pair<std::string, at::Tensor>> Int8Weight::tensors() const {
   return {{"weight", codes_}, {"absmax", scales_}};
 }
 
+std::shared_ptr<const QuantizedWeight> Int8Weight::held_in(const std::vector<at::Tensor>& memory) const {
+  auto other = std::make_shared<Int8Weight>(*this);
+  other->codes_ = memory[0];
+  other->scales_ = memory[1];
+  return other;
+}
+
 at::Tensor Int8Weight::steps() const { return scales_ / std::numeric_limits<int8_t>::max(); }
 
 Encoding int8_encoding() {

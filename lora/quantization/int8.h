@@ -24,6 +24,8 @@ class Int8Weight final : public QuantizedWeight {
   std::string encoding() const override { return kName; }
   std::vector<std::pair<std::string, at::Tensor>> tensors() const override;
   double relative_error() const override { return error_; }
+  std::vector<at::Tensor> memory() const override { return {codes_, scales_}; }
+  std::shared_ptr<const QuantizedWeight> held_in(const std::vector<at::Tensor>& memory) const override;
   const at::Tensor& codes() const { return codes_; }  // (out, in) int8
   at::Tensor steps() const;                           // (out) float32: row i is codes[i] · steps[i]
 

@@ -101,6 +101,22 @@ std::vector<std::pair<std::string, at::Tensor>> Nf4Weight::tensors() const {
           {"offset", at::scalar_tensor(nested_->offset)}};
 }
 
+std::vector<at::Tensor> Nf4Weight::memory() const {
+  if (!nested_) return {codes_, scales_};
+  return {codes_, nested_->codes, nested_->absmax};
+}
+
+std::shared_ptr<const QuantizedWeight> Nf4Weight::held_in(const std::vector<at::Tensor>& memory) const {
+  auto other = std::make_shared<Nf4Weight>(*this);
+  other->codes_ = memory[0];
+  if (nested_) {
+    other->nested_ = {memory[1], memory[2], nested_->offset};
+  } else {
+    other->scales_ = memory[1];
+  }
+  return other;
+}
+
 Encoding nf4_encoding() {
   const auto pack = [](const at::Tensor& weight, const ModelForm& model,
                        const QuantizationConfig& config) -> std::shared_ptr<const QuantizedWeight> {

@@ -29,6 +29,8 @@ class Nf4Weight final : public QuantizedWeight {
   std::string encoding() const override { return kName; }
   std::vector<std::pair<std::string, at::Tensor>> tensors() const override;
   double relative_error() const override { return error_; }
+  std::vector<at::Tensor> memory() const override;
+  std::shared_ptr<const QuantizedWeight> held_in(const std::vector<at::Tensor>& memory) const override;
 
  private:
   void decode_scales(int64_t begin, int64_t end, float* scales) const;

@@ -1,6 +1,7 @@
 #pragma once
 // The interface of a quantised weight: its product, its tensors and its error.
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,7 +20,11 @@ class QuantizedWeight : public PackedWeight {
   virtual std::vector<std::pair<std::string, at::Tensor>> tensors() const = 0;
   // ‖W − Ŵ‖ / ‖W‖ (Frobenius) with Ŵ in float32. 0 if W is 0; NaN for a weight on the meta device.
   virtual double relative_error() const = 0;
-  int64_t bytes() const;
+  // The tensors that hold it: what a product reads.
+  virtual std::vector<at::Tensor> memory() const = 0;
+  // The same weight in tensors of the same shapes and values as memory(), on any device.
+  virtual std::shared_ptr<const QuantizedWeight> held_in(const std::vector<at::Tensor>& memory) const = 0;
+  int64_t bytes() const override;
 };
 
 }  // namespace lora

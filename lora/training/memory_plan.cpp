@@ -181,6 +181,43 @@ MemoryPlan with_released_weights(MemoryPlan plan, int64_t bytes) {
   return plan;
 }
 
+// The frozen weights of the layers' projections, in bytes.
+struct LayerBytes {
+  int64_t all = 0, largest = 0;  // of the largest layer
+  int64_t widest = 0;            // elements of the largest projection
+  bool trained = false;          // one of them is trained
+};
+
+LayerBytes layer_bytes(const LlamaForCausalLM& model) {
+  LayerBytes found;
+  for (const auto& layer : model.model->layers) {
+    int64_t bytes = 0;
+    for (const ProjectionGroup group : kProjectionGroups) {
+      for (const auto& linear : layer->projections(group)) {
+        const WeightHandle weight = linear->weight_handle();
+        found.widest = std::max(found.widest, weight.out_features() * weight.in_features());
+        bytes += weight.packed() ? weight.packed()->bytes() : static_cast<int64_t>(weight.dense().nbytes());
+        found.trained |= !weight.packed() && weight.dense().requires_grad();
+      }
+    }
+    found.all += bytes;
+    found.largest = std::max(found.largest, bytes);
+  }
+  return found;
+}
+
+// Whether fewer bytes are on the device where the layers are fetched into two blocks.
+bool can_be_fetched(const LayerBytes& layers) { return !layers.trained && layers.all > 2 * layers.largest; }
+
+// `element`: bytes of an activation.
+MemoryPlan with_fetched_layers(MemoryPlan plan, const LayerBytes& layers, int64_t element) {
+  plan.weights += 2 * layers.largest - layers.all;
+  // Of a projection that is used out of order, by both threads (see unpacked_bytes).
+  plan.workspace = std::max(plan.workspace, 2 * layers.widest * element);
+  plan.fetched = layers.all;
+  return plan;
+}
+
 MemoryPlan with(MemoryPlan plan, const Shapes& s, int64_t tokens, int64_t longest, Recompute level, bool fused) {
   plan.execution.tokens = tokens;
   plan.execution.fused = fused;
@@ -207,7 +244,7 @@ std::string megabytes(int64_t bytes) { return std::to_string((bytes + 999'999) /
 
 // What makes the largest part of a plan smaller, of what the run does not do already. `element`: bytes of an
 // activation.
-std::string memory_advice(const MemoryPlan& plan, const TrainingConfig& config, int64_t element) {
+std::string memory_advice(const MemoryPlan& plan, const TrainingConfig& config, int64_t element, bool could_fetch) {
   const int64_t activations = plan.activations + plan.workspace;
   const int64_t largest = std::max({plan.process, plan.weights, plan.optimizer, activations});
   if (largest == activations) {
@@ -217,7 +254,11 @@ std::string memory_advice(const MemoryPlan& plan, const TrainingConfig& config, 
     return advice + "a smaller max_length" + (element > 2 ? " or model.dtype bfloat16" : "") + " needs less";
   }
   if (largest == plan.weights) {
-    return std::string("the weights are the most: ") + (element > 2 ? "model.dtype bfloat16 or " : "") +
+    return std::string("the weights are the most: ") +
+           (could_fetch ? "training.memory auto or low, which leaves the layers in the host's memory, " : "") +
+           (element > 2   ? "model.dtype bfloat16 or "
+            : could_fetch ? "or "
+                          : "") +
            "a model.quantization needs less";
   }
   if (largest == plan.optimizer) {
@@ -227,6 +268,8 @@ std::string memory_advice(const MemoryPlan& plan, const TrainingConfig& config, 
 }
 
 }  // namespace
+
+bool can_fetch_layers(const LlamaForCausalLM& model) { return can_be_fetched(layer_bytes(model)); }
 
 DataNeed data_need(const Dataset& train, const Dataset& validation) {
   DataNeed need;
@@ -287,6 +330,14 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
   const int64_t mean_length = ceil_div(data.tokens, std::max<int64_t>(1, data.samples));
   s.step_tokens = config.batch_size * (whole_rows ? config.max_length : std::min(config.max_length, mean_length));
   if (sum_order_of(model) == SumOrder::kTree) s.sum_bytes = trained_bytes;
+  const LayerBytes layers = layer_bytes(model);
+  // The places that the layers' weights may have on a GPU, the better first.
+  std::vector<MemoryPlan> places;
+  if (room.layers != LayerWeights::kFetched) places.push_back(base);
+  if (room.layers == LayerWeights::kFetched ||
+      (room.layers == LayerWeights::kEither && config.memory != MemoryMode::kFast && can_be_fetched(layers))) {
+    places.push_back(with_fetched_layers(base, layers, s.element));
+  }
   const bool releases = fused && !room.is_device();
   const MemoryPlan leaner = releases ? with_released_weights(base, releasable_bytes(model)) : base;
   const int64_t of_room = room.is_device() ? room.bytes : room.bytes / 5 * 4;
@@ -299,46 +350,52 @@ MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<Paramete
         "this run needs " + megabytes(plan.total()) + " (weights " + megabytes(plan.weights) + ", optimizer " +
         megabytes(plan.optimizer) + ", activations " + megabytes(plan.activations + plan.workspace) + ", " +
         (room.is_device() ? "libraries " : "program and data ") + megabytes(plan.process) + "), which is more than " +
-        megabytes(limit) + "; " + memory_advice(plan, config, s.element);
+        megabytes(limit) + (plan.fetched > 0 ? ", also with its layers in the host's memory" : "") + "; " +
+        memory_advice(plan, config, s.element,
+                      room.layers == LayerWeights::kEither && plan.fetched == 0 && can_be_fetched(layers));
     if (by_recipe) throw RecipeError("training.memory_limit: " + found);
     throw Error(ExitCode::kModel, "memory", "the GPU is too small: " + found + "; model.device: cpu takes none of it");
   };
+  // The first that is within the limit.
+  const auto chosen = [&](const std::vector<MemoryPlan>& by_speed) {
+    const auto fits = std::ranges::find_if(by_speed, [&](const MemoryPlan& one) { return one.total() <= limit; });
+    return within(fits == by_speed.end() ? by_speed.back() : *fits);
+  };
   if (config.micro_batch_size) {
     const bool low = config.memory == MemoryMode::kLow;
-    const MemoryPlan plan = with(low ? leaner : base, s, *config.micro_batch_size * config.max_length, data.longest,
-                                 low ? Recompute::kLayer : Recompute::kNone, fused);
-    return room.is_device() ? within(plan) : plan;
+    const auto plan = [&](const MemoryPlan& from, bool recomputes) {
+      return with(from, s, *config.micro_batch_size * config.max_length, data.longest,
+                  recomputes ? Recompute::kLayer : Recompute::kNone, fused);
+    };
+    if (!room.is_device()) return plan(low ? leaner : base, low);
+    return chosen({plan(places.front(), low), plan(places.back(), low || places.back().fetched > 0)});
   }
   if (room.is_device()) {
     // A pass of more tokens than a step has would only reserve memory.
     const int64_t most = std::max(rounded_rows(s.step_tokens), kFewDeviceTokens);
-    const auto plan = [&](int64_t tokens, Recompute level) {
-      return with(base, s, std::min(tokens, most), data.longest, level, fused);
-    };
     std::vector<MemoryPlan> by_speed;
-    for (const int64_t tokens : kDeviceTokens) by_speed.push_back(plan(tokens, Recompute::kNone));
-    const MemoryPlan low = plan(kFewDeviceTokens, Recompute::kLayer);
-    if (config.memory == MemoryMode::kFast) return within(by_speed.front());
-    if (config.memory == MemoryMode::kLow && fused) return within(low);
-    if (fused) {
-      for (const Recompute level : {Recompute::kGateUp, Recompute::kLayer}) by_speed.push_back(plan(1024, level));
+    for (const MemoryPlan& place : places) {
+      const auto add = [&](int64_t tokens, Recompute level) {
+        by_speed.push_back(with(place, s, std::min(tokens, most), data.longest, level, fused));
+      };
+      const bool fetched = place.fetched > 0, low = config.memory == MemoryMode::kLow && fused;
+      for (const int64_t tokens : kDeviceTokens) {
+        if (!low) add(tokens, fetched && fused ? Recompute::kLayer : Recompute::kNone);
+      }
+      if (!low && !fetched && fused) {
+        for (const Recompute level : {Recompute::kGateUp, Recompute::kLayer}) add(1024, level);
+      }
+      if (fused) add(kFewDeviceTokens, Recompute::kLayer);
     }
-    for (const MemoryPlan& one : by_speed) {
-      if (one.total() <= limit) return one;
-    }
-    return within(fused ? low : by_speed.back());
+    return config.memory == MemoryMode::kFast ? within(by_speed.front()) : chosen(by_speed);
   }
   const MemoryPlan fast = with(base, s, kManyTokens, data.longest, Recompute::kNone, fused);
   const MemoryPlan low = with(leaner, s, kFewTokens, data.longest, Recompute::kLayer, fused);
   if (config.memory == MemoryMode::kFast || !fused) return within(fast);
   if (config.memory == MemoryMode::kLow) return within(low);
-  const MemoryPlan by_speed[] = {fast, with(leaner, s, kManyTokens, data.longest, Recompute::kNone, true),
-                                 with(leaner, s, kFewTokens, data.longest, Recompute::kNone, true),
-                                 with(leaner, s, kFewTokens, data.longest, Recompute::kGateUp, true)};
-  for (const MemoryPlan& plan : by_speed) {
-    if (plan.total() <= limit) return plan;
-  }
-  return within(low);
+  return chosen({fast, with(leaner, s, kManyTokens, data.longest, Recompute::kNone, true),
+                 with(leaner, s, kFewTokens, data.longest, Recompute::kNone, true),
+                 with(leaner, s, kFewTokens, data.longest, Recompute::kGateUp, true), low});
 }
 
 }  // namespace lora

@@ -76,6 +76,8 @@ class Layer {
 
   // The gradients of x (undefined unless required) and of parameters(). Frees what was kept.
   variable_list backward(const at::Tensor& dy, bool requires_input) {
+    // Without a gradient of the input the layer below has no backward pass.
+    if (batch_.fetched) batch_.fetched->enter(batch_.layer, requires_input ? batch_.layer - 1 : -1);
     recompute();
     std::vector<at::Tensor> grads(1), norm_grads;
 

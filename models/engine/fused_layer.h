@@ -9,10 +9,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "models/engine/attention.h"
 #include "models/engine/execution_plan.h"
+#include "models/engine/host_blocks.h"
 #include "models/engine/linear_group.h"
 
 namespace lora {
@@ -35,6 +37,8 @@ struct FusedBatch {
   Sequences sequences;
   at::Tensor cos, sin;  // (N, R/2) float32, of the R first of a head's dim; undefined: queries and keys are not turned
   ExecutionPlan plan = {};
+  std::shared_ptr<HostBlocks> fetched = {};  // that hold the weights of this layer, which is entered; null: none
+  int64_t layer = 0;                         // its number in them
 };
 
 // x (N, H), contiguous -> (N, H). Device and dtype are any that `operations` is for (operations.h). Differentiable

@@ -4,8 +4,13 @@
 
 namespace lora {
 
+int64_t PackedWeight::bytes() const {
+  return out_features() * in_features() * static_cast<int64_t>(c10::elementSize(dtype()));
+}
+
 at::Tensor WeightHandle::for_product(at::ScalarType dtype) const {
   if (!packed_) return dense_.to(dtype);
+  if (const at::Tensor as_it_is = packed_->as_it_is(); as_it_is.defined()) return as_it_is.to(dtype);
   // Kept between calls: fresh memory of this size would be mapped, zeroed and given back at every product.
   thread_local at::Tensor room;
   const int64_t bytes = out_features() * in_features() * static_cast<int64_t>(c10::elementSize(dtype));

@@ -31,6 +31,10 @@ class PackedWeight {
   // Writes the whole matrix to `to` (out, in): contiguous, float32, bfloat16 or float16, on this device. Does nothing on
   // the meta device.
   virtual void unpack(at::Tensor& to) const = 0;
+  // The whole matrix where it lies on this device without being unpacked, for a product that is done at once; else
+  // undefined.
+  virtual at::Tensor as_it_is() const { return {}; }
+  virtual int64_t bytes() const;  // that it is held in
   // The weight as it is held, on the CPU. Nothing where no product reads it so: then it is unpacked.
   virtual std::optional<EncodedRows> encoded_rows() const { return std::nullopt; }
 };
@@ -51,7 +55,7 @@ class WeightHandle {
   const std::shared_ptr<const PackedWeight>& packed() const { return packed_; }
 
   // The matrix (out, in) for a product that is done at once: a dense weight of that dtype is itself, a packed one is
-  // unpacked into memory that this thread's next call uses again. Do not keep it.
+  // unpacked into memory that this thread's next call uses again, unless it lies there as it is. Do not keep it.
   at::Tensor for_product(at::ScalarType dtype) const;
   // The matrix to keep, in its own dtype; a view where the weight is dense, else a new tensor.
   at::Tensor matrix() const;

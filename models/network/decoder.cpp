@@ -91,7 +91,8 @@ BatchContext LlamaModel::context(const TokenBatch& batch, ExecutionPlan plan, Kv
           has_local_ ? table(local_positions_) : RopeTable{},
           cache ? AttentionPlan{} : make_attention_plan(sequences, device),
           cache,
-          plan};
+          plan,
+          fetched};
 }
 
 at::Tensor LlamaModel::forward(const TokenBatch& batch, ExecutionPlan plan, KvCache* cache) {

@@ -60,6 +60,8 @@ class LlamaModel final : public torch::nn::Module {
   std::shared_ptr<Embedding> embed_tokens;
   std::vector<std::shared_ptr<DecoderLayer>> layers;
   std::shared_ptr<RMSNorm> norm;
+  // Where the layers' frozen weights are in the host's memory (quantization/fetching.h); null: they are on the device.
+  std::shared_ptr<HostBlocks> fetched;
 
  private:
   BatchContext context(const TokenBatch& batch, ExecutionPlan plan, KvCache* cache);

@@ -198,12 +198,14 @@ at::Tensor DecoderLayer::add(const at::Tensor& x, const std::shared_ptr<RMSNorm>
 }
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x, const BatchContext& batch, int64_t layer) {
+  if (batch.fetched) batch.fetched->enter(layer, layer + 1);
   const Operations* const operations = operations_for(x);
   if (batch.plan.fused && !batch.cache && operations) {
     const auto form = fused_form(x.scalar_type());
     if (const auto* parts = std::get_if<FusedLayerParts>(&form)) {
       const RopeTable rope = batch.rope(structure_.positions);
-      return fused_layer(x, *parts, {batch.sequences, rope.cos, rope.sin, batch.plan}, *operations);
+      return fused_layer(x, *parts, {batch.sequences, rope.cos, rope.sin, batch.plan, batch.fetched, layer},
+                         *operations);
     }
   }
   const at::Tensor h =

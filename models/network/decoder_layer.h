@@ -13,6 +13,7 @@
 
 #include "models/engine/attention.h"
 #include "models/engine/fused_layer.h"
+#include "models/engine/host_blocks.h"
 #include "models/network/kv_cache.h"
 #include "models/network/layer_structure.h"
 #include "models/network/linear.h"
@@ -34,6 +35,7 @@ struct BatchContext {
   AttentionPlan attention;  // without a cache
   KvCache* cache;           // null in training
   ExecutionPlan plan;
+  std::shared_ptr<HostBlocks> fetched = {};  // LlamaModel::fetched
 
   // The table of the layers with these positions; undefined tensors for kNone.
   RopeTable rope(Positions positions) const;

@@ -145,6 +145,77 @@ TEST_CASE("quantized, AdaLoRA and full runs on a device have the CPU's losses") 
   }
 }
 
+TEST_CASE("a model that is larger than a device is trained with its layers in the host's memory, to the same bits") {
+  const TemporaryDirectory directory;
+  // Twelve layers of 983,040 parameters: 47 MB in float32.
+  const fs::path model = directory / "model";
+  fs::create_directory(model);
+  fs::copy(quickstart() / "model/tokenizer.model", model / "tokenizer.model");
+  json config = json::parse(read_bytes(quickstart() / "model/config.json"));
+  config.update({{"hidden_size", 256}, {"intermediate_size", 1024}, {"num_hidden_layers", 12}, {"head_dim", 64}});
+  write_bytes(model / "config.json", config.dump());
+  const std::string recipe =
+      quickstart_recipe(directory, "export: [peft, torchscript, huggingface]\nevaluation: {exact_match: 1}\n");
+  const auto train = [&](const std::string& name, std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"lora-train",
+                                          recipe,
+                                          kDevice,
+                                          "model.path=" + model.string(),
+                                          "model.init=random",
+                                          "training.memory=low",
+                                          "training.max_length=64",
+                                          "evaluation.max_new_tokens=2",
+                                          "output_dir=" + (directory / name).string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_there(arguments);
+  };
+  const std::string limit = "training.memory_limit=180MB";
+  const Outcome whole = train("whole", {}), fetched = train("fetched", {limit});
+  CAPTURE(whole.err, fetched.err, whole.out);
+  REQUIRE(whole.exit_code == 0);
+  REQUIRE(fetched.exit_code == 0);
+  CHECK_THAT(fetched.out, Contains("layers of 47 MB stay in the host's memory"));
+  CHECK_THAT(whole.out, !Contains("stay in the host's memory"));
+  CHECK_THAT(fetched.out, Contains("12 of 12 fused"));
+  CHECK(comparable(directory / "fetched") == comparable(directory / "whole"));
+  CHECK(weights(directory / "fetched", 6) == weights(directory / "whole", 6));
+  // Layers were not all on the device.
+  const auto peak = [&](const char* name) {
+    int64_t most = 0;
+    for (const json& row : metrics(directory / name)) most = std::max(most, row.value("peak_memory_bytes", int64_t{0}));
+    return most;
+  };
+  CHECK(peak("whole") > 47'000'000);
+  CHECK(peak("fetched") < 47'000'000);
+  for (const char* file : {"adapter/adapter_model.safetensors", "merged.pt", "merged/model.safetensors"}) {
+    CAPTURE(file);
+    CHECK(read_bytes(directory / "fetched" / file) == read_bytes(directory / "whole" / file));
+  }
+
+  REQUIRE(train("parts", {limit}).exit_code == 0);
+  fs::remove_all(directory / "parts/checkpoints/step-000006");
+  const Outcome resumed = train("parts", {limit, "--resume"});
+  CAPTURE(resumed.err);
+  REQUIRE(resumed.exit_code == 0);
+  CHECK_THAT(resumed.out, Contains("Resuming after step 4"));
+  CHECK(weights(directory / "parts", 6) == weights(directory / "whole", 6));
+
+  // What does not fit even so, and what is not to be fetched.
+  const auto refused = [&](std::vector<std::string> more, const std::vector<std::string>& parts) {
+    more.emplace_back("--dry-run");
+    const Outcome outcome = train("refused", more);
+    CAPTURE(outcome.err, outcome.out);
+    CHECK(outcome.exit_code == 2);
+    for (const std::string& part : parts) CHECK_THAT(outcome.err, Contains(part));
+    CHECK(std::ranges::count(outcome.err, '\n') == 1);
+  };
+  refused({"training.memory_limit=105MB"},
+          {"training.memory_limit: this run needs ", "more than 105 MB, also with its layers in the host's memory; "});
+  refused({limit, "training.memory=fast"}, {"training.memory_limit: this run needs ", "more than 180 MB; "});
+  refused({limit, "adapter={method: full}", "export=[huggingface]"},
+          {"training.memory_limit: this run needs ", "more than 180 MB; "});
+}
+
 TEST_CASE("auto takes a device with room for the run, and says why it takes none") {
   const TemporaryDirectory directory;
   const std::string recipe = quickstart_recipe(directory);

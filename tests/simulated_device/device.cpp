@@ -1,5 +1,5 @@
-// What LibTorch asks of a device: its memory, its streams, of which there is one that is always done, and the few
-// operations that say what a tensor is. fallback.cpp has the others.
+// What LibTorch asks of a device: its memory, its streams (streams.h) and the few operations that say what a tensor is.
+// fallback.cpp has the others.
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -13,10 +13,12 @@
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 
+#include <atomic>
 #include <cstring>
 
 #include "tests/simulated_device/arena.h"
 #include "tests/simulated_device/host_view.h"
+#include "tests/simulated_device/streams.h"
 
 namespace lora::test {
 namespace {
@@ -62,11 +64,16 @@ REGISTER_ALLOCATOR(kType, &memory);
 struct Guard final : c10::impl::NoOpDeviceGuardImpl<kType> {
   at::Device exchangeDevice(at::Device) const override { return kDevice; }
   at::Device getDevice() const override { return kDevice; }
-  c10::Stream getStream(at::Device) const noexcept override { return c10::Stream(c10::Stream::DEFAULT, kDevice); }
-  c10::Stream getDefaultStream(at::Device) const override { return c10::Stream(c10::Stream::DEFAULT, kDevice); }
-  c10::Stream exchangeStream(c10::Stream) const noexcept override { return c10::Stream(c10::Stream::DEFAULT, kDevice); }
-  void record(void**, const c10::Stream&, c10::DeviceIndex, c10::EventFlag) const override {}
-  void block(void*, const c10::Stream&) const override {}
+  c10::Stream getStream(at::Device) const noexcept override { return current_stream(); }
+  c10::Stream getDefaultStream(at::Device) const override { return default_stream(); }
+  c10::Stream getStreamFromGlobalPool(at::Device, bool) const override { return copy_stream(); }
+  c10::Stream exchangeStream(c10::Stream stream) const noexcept override { return set_current_stream(stream); }
+  void record(void** event, const c10::Stream& stream, c10::DeviceIndex, c10::EventFlag) const override {
+    *event = event_on(stream);
+  }
+  void block(void* event, const c10::Stream& stream) const override {
+    if (stream == default_stream()) wait_for(event);
+  }
   bool queryEvent(void*) const override { return true; }
   void recordDataPtrOnStream(const c10::DataPtr&, const c10::Stream&) const override {}
 };
@@ -96,6 +103,8 @@ const bool is_registered = [] {
   return true;
 }();
 
+std::atomic<int64_t> reads = 0;
+
 constexpr c10::DispatchKeySet kKeys(c10::DispatchKey::PrivateUse1);
 
 at::Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
@@ -115,7 +124,12 @@ const at::Tensor& resize(const at::Tensor& self, at::IntArrayRef size, std::opti
 }
 
 // Between the two sides, or on the device.
-at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
+at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_blocking) {
+  if (from.is_cpu() && non_blocking && current_stream() == copy_stream()) {
+    queue_copy(from, to);
+    return to;
+  }
+  if (to.is_cpu()) count_simulated_read();
   const auto view = [](const at::Tensor& t) { return t.device().type() == kType ? host_view(t) : t; };
   const at::AutoDispatchBelowAutograd no_autograd;
   view(to).copy_(view(from));
@@ -139,6 +153,8 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
 at::Device simulated_device() { return kDevice; }
 SimulatedMemory simulated_memory() { return Arena::get().memory(); }
 void reset_simulated_peak() { Arena::get().reset_peak(); }
+int64_t simulated_reads() { return reads; }
+void count_simulated_read() { ++reads; }
 
 at::Tensor host_view(const at::Tensor& t) {
   std::byte* const first = Arena::get().inside(t.storage().data());

@@ -4,6 +4,8 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
+#include <set>
+#include <string>
 #include <vector>
 
 #include "tests/simulated_device/arena.h"
@@ -91,6 +93,13 @@ c10::IValue take_back(const Lent& lent, const c10::IValue& value) {
   return list;
 }
 
+// Whether the host has to know a value before it can continue.
+bool waits(const c10::OperatorHandle& op) {
+  static const std::set<std::string> all = {"aten::_local_scalar_dense", "aten::equal",      "aten::nonzero",
+                                            "aten::masked_select",       "aten::unique_dim", "aten::_unique2"};
+  return all.contains(op.schema().name());
+}
+
 void compute_on_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const at::AutoDispatchBelowAutograd no_autograd;
   Lent lent(op);
@@ -100,6 +109,7 @@ void compute_on_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     const bool is_written = arguments[i].alias_info() && arguments[i].alias_info()->isWrite();
     (*stack)[begin + i] = lend_value(lent, (*stack)[begin + i], is_written);
   }
+  if (waits(op)) count_simulated_read();
   op.callBoxed(*stack);
   lent.fill_grown();
   const size_t results = op.schema().returns().size();

@@ -22,6 +22,11 @@ struct SimulatedMemory {
 SimulatedMemory simulated_memory();
 void reset_simulated_peak();
 
+// How often the host has waited for a value of the device so far: a copy to its memory, a scalar, a size that follows from
+// values.
+int64_t simulated_reads();
+void count_simulated_read();
+
 // Has its flash attention compute something else.
 void break_flash_attention(bool on);
 

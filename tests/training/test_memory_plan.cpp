@@ -219,3 +219,65 @@ TEST_CASE("on a GPU auto takes the longest passes that fit, then recomputes, and
   p.config.batch_size = 1;
   CHECK(plan(int64_t{1} << 40).execution.tokens == 1024);
 }
+
+TEST_CASE("on a GPU the layers are fetched where no plan fits with them there, in the longest passes that fit") {
+  const TemporaryDirectory directory;
+  std::ofstream(directory.path() / "config.json")
+      << R"({"model_type": "llama", "vocab_size": 1000, "hidden_size": 1024, "intermediate_size": 4096,
+             "num_hidden_layers": 64, "num_attention_heads": 8, "num_key_value_heads": 8, "torch_dtype": "bfloat16"})";
+  constexpr int64_t kLayer = (4 * 1024 * 1024 + 3 * 1024 * 4096) * 2;
+  TrainingConfig config;
+  config.max_steps = 1;
+  config.batch_size = 64;
+  config.max_length = 1024;
+  const auto plan = [&](int64_t bytes, LayerWeights layers, const std::string& method = "lora") {
+    const auto model = make_meta(directory.path(), "bfloat16");
+    AdapterConfig adapter;
+    adapter.method = method;
+    if (method != "full") adapter.target_modules = AllLinear{};
+    inject(model, adapter, 1, /*fresh=*/false);
+    CHECK(can_fetch_layers(*model) == (method != "full"));
+    return plan_memory(*model, make_parameter_groups(trainable_parameters(*model), config), config,
+                       {.longest = 100, .samples = 10, .tokens = 900, .distinct = 50},
+                       {bytes, at::Device(at::kCUDA, 0), layers});
+  };
+  constexpr int64_t kMuch = int64_t{1} << 40;
+  const MemoryPlan all = plan(kMuch, LayerWeights::kEither);
+  CHECK(all.fetched == 0);
+  std::vector<int64_t> tokens;
+  MemoryPlan found = all;
+  for (bool fits = true; fits;) {
+    try {
+      found = plan(found.total() - 1, LayerWeights::kEither);
+      if (found.fetched == 0) continue;
+      tokens.push_back(found.execution.tokens);
+      CHECK(found.execution.recompute == Recompute::kLayer);
+      CHECK(found.fetched == 64 * kLayer);
+      CHECK(all.weights - found.weights == 62 * kLayer);
+    } catch (const Error& error) {
+      fits = false;
+      CHECK(error.code() == ExitCode::kModel);
+      CHECK_THAT(error.what(), Contains("[memory] the GPU is too small: this run needs") &&
+                                   Contains("also with its layers in the host's memory; "));
+    }
+  }
+  // The activations of 8,192 tokens are more than the layers, beside which 512 fit.
+  CHECK(tokens == std::vector<int64_t>{4096, 2048, 1024, 512});
+
+  // Between what fits with fetched layers and without.
+  const int64_t little = found.total() + kLayer;
+  config.memory = MemoryMode::kLow;
+  CHECK(plan(kMuch, LayerWeights::kEither).fetched == 0);
+  CHECK(plan(little, LayerWeights::kEither).fetched > 0);
+  CHECK(plan(kMuch, LayerWeights::kFetched).fetched > 0);
+  CHECK_THROWS_WITH(plan(little, LayerWeights::kOnDevice), Contains("the GPU is too small"));
+  CHECK_THROWS_WITH(plan(little, LayerWeights::kEither, "full"), Contains("the GPU is too small"));
+  config.memory = MemoryMode::kFast;
+  CHECK_THROWS_WITH(plan(little, LayerWeights::kEither), Contains("training.memory auto or low"));
+  config.memory = MemoryMode::kAuto;
+  config.micro_batch_size = 1;
+  CHECK(plan(kMuch, LayerWeights::kEither).fetched == 0);
+  const MemoryPlan rows = plan(2 * little, LayerWeights::kEither);
+  CHECK(rows.fetched > 0);
+  CHECK(rows.execution.tokens == 1024);
+}

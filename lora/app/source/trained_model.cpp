@@ -6,6 +6,7 @@
 #include "lora/app/source/trained_source.h"
 #include "lora/app/training/machine.h"
 #include "lora/log/log.h"
+#include "lora/quantization/fetching.h"
 #include "lora/quantization/quantizer.h"
 #include "lora/terminal/busy.h"
 #include "lora/training/objective.h"
@@ -59,9 +60,12 @@ Quantizer told(const Quantizer& quantizer, int64_t layers) {
 }  // namespace
 
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
-                                             const LabelNames& labels, const NewRows& new_rows, at::Device device) {
-  const Quantizer quantizer = told(make_quantizer({section.quantization, section.double_quantization}),
-                                   read_model_config(section.path).num_hidden_layers);
+                                             const LabelNames& labels, const NewRows& new_rows, at::Device device,
+                                             bool fetched) {
+  Quantizer quantizer = told(make_quantizer({section.quantization, section.double_quantization}),
+                             read_model_config(section.path).num_hidden_layers);
+  const auto blocks = fetched ? std::make_shared<HostBlocks>(device) : nullptr;
+  if (fetched) quantizer = fetching(std::move(quantizer), blocks);
   HeadOptions head{labels, seed, new_rows};
   if (!section.new_tokens.empty()) {
     if (section.init == ModelInit::kRandom) {
@@ -72,8 +76,11 @@ std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const 
     head.new_rows = drawn_rows(tokenizer.vocab_size(), section.new_tokens_init, seed);
     for (const std::string& name : section.new_tokens) head.new_tokens.push_back(tokenizer.id_of(name).value());
   }
-  return section.init == ModelInit::kRandom ? make_random(section.path, section.dtype, seed, labels, quantizer, device)
-                                            : load_pretrained(section.path, section.dtype, head, quantizer, device);
+  auto model = section.init == ModelInit::kRandom
+                   ? make_random(section.path, section.dtype, seed, labels, quantizer, device)
+                   : load_pretrained(section.path, section.dtype, head, quantizer, device);
+  model->model->fetched = blocks;
+  return model;
 }
 
 at::Device device_for(const std::string& name, const std::string& model_directory) {

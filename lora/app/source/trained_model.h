@@ -26,9 +26,10 @@ LabelNames head_names(const Recipe& recipe, const Labels& labels);
 // Loads the network of a `model` section. The tokenizer may have ids for which it has no row. With labels it is a
 // classifier, whose head is fresh unless the directory has one. A section with new_tokens gets rows for those of
 // `tokenizer`; else `new_rows` says which rows are added. The device is the caller's choice, not the section's.
+// `fetched`: the layers' frozen weights stay in the host's memory; for a device other than the CPU.
 std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const Tokenizer& tokenizer, uint64_t seed,
                                              const LabelNames& labels = {}, const NewRows& new_rows = {},
-                                             at::Device device = at::kCPU);
+                                             at::Device device = at::kCPU, bool fetched = false);
 
 // The device of such a name for the model of a directory. auto: the first GPU whose free memory has room for its weights
 // and for what an answer takes beside them, else the CPU. Throws as named_device does.

@@ -61,7 +61,7 @@ std::vector<MethodNeed> baselines(const AdaptedModel& adapted, const TrainingCon
     }
     MethodNeed need{row_name(baseline, adapter.rank), other.trainable_parameters, other.total_parameters, {}};
     need.plan = plan_memory(*other.model, make_parameter_groups(trainable_parameters(*other.model), config), config,
-                            data, {std::numeric_limits<int64_t>::max(), adapted.model->device()});
+                            data, {.bytes = std::numeric_limits<int64_t>::max(), .device = adapted.model->device()});
     // A quantized base stays the run's own under another adapter.
     if (!baseline.trains_network && !find_method(adapted.config.method).trains_network) {
       need.plan.weights = plan.weights + 4 * (need.parameters - adapted.total_parameters);

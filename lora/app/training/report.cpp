@@ -186,7 +186,10 @@ std::string layers_line(const LlamaForCausalLM& model, ExecutionPlan plan) {
 std::string memory_line(const MemoryPlan& plan) {
   return "about " + as_bytes(plan.total()) + " at the peak: weights " + as_bytes(plan.weights) + ", optimizer " +
          as_bytes(plan.optimizer) + ", activations " + as_bytes(plan.activations + plan.workspace) +
-         ", program and data " + as_bytes(plan.process);
+         ", program and data " + as_bytes(plan.process) +
+         (plan.fetched > 0 ? "; layers of " + as_bytes(plan.fetched) +
+                                 " stay in the host's memory, from which they are fetched one after another"
+                           : "");
 }
 
 std::string passes_line(ExecutionPlan plan) {
