@@ -10,14 +10,17 @@
 #include <utility>
 #include <vector>
 
+#include "models/engine/readings.h"
+
 namespace lora {
 
 class TrainingHooks {
  public:
   virtual ~TrainingHooks() = default;
 
-  // The step's backward passes are done: adds the gradient of the method's own loss term to those of the parameters.
-  virtual void after_backward() {}
+  // The step's backward passes are done: adds the gradient of the method's own loss term to those of the parameters. Numbers
+  // that it has to know of the step are read by `readings` before the next call, with the step's own.
+  virtual void after_backward(Readings& /*readings*/) {}
   // The gradients are clipped, the optimizer's update is next: may change them.
   virtual void before_update() {}
   // `step` updates are done. Parameters may be changed; the gradients are those that the last update used.

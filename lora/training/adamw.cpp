@@ -44,22 +44,17 @@ void AdamW::zero_grad() {
   for (Group& group : groups_) group.grads.zero_();
 }
 
-double AdamW::grad_norm() const {
+at::Tensor AdamW::grad_norm() const {
   // A piece at a time: one float32 sum over millions of small squares comes out too low, by a thousandth at 5 million.
   constexpr int64_t kPiece = 1 << 16;
-  std::vector<at::Tensor> of_groups;
+  at::Tensor sum;
   for (const Group& group : groups_) {
     std::vector<at::Tensor> norms;
     for (const at::Tensor& piece : group.grads.split(kPiece)) norms.push_back(at::linalg_vector_norm(piece));
-    of_groups.push_back(at::linalg_vector_norm(at::stack(norms).to(at::kDouble)));
+    const at::Tensor norm = at::linalg_vector_norm(at::stack(norms).to(at::kDouble));
+    sum = sum.defined() ? sum + norm * norm : norm * norm;
   }
-  const at::Tensor read = at::stack(of_groups).cpu();  // at once: a device is waited for
-  double sum = 0;
-  for (int64_t i = 0; i < read.numel(); ++i) {
-    const double norm = read.const_data_ptr<double>()[i];
-    sum += norm * norm;
-  }
-  return std::sqrt(sum);
+  return sum.sqrt();
 }
 
 std::vector<at::Tensor> AdamW::gradients() const {

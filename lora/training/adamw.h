@@ -26,8 +26,8 @@ class AdamW {
   void zero_grad();
   // All gradients, one flat tensor a parameter group; they alias the optimizer's own.
   std::vector<at::Tensor> gradients() const;
-  // The 2-norm over all gradients, as it is now.
-  double grad_norm() const;
+  // The 2-norm over all gradients, as it is now: () float64. A device is not waited for.
+  at::Tensor grad_norm() const;
   // Scales all gradients, whose 2-norm is `norm`, to at most `max_norm`, as torch.nn.utils.clip_grad_norm_ does. 0
   // means no clipping.
   void clip_grad(double norm, double max_norm);

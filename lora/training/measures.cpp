@@ -16,6 +16,25 @@ void Measures::add(std::string_view name, double sum, int64_t count) {
   mean.count += count;
 }
 
+void Measures::add(std::string_view name, const at::Tensor& sum, int64_t count) {
+  if (count == 0) return;
+  Mean& mean = of(name);
+  mean.count += count;
+  unread_.push_back({static_cast<size_t>(&mean - means_.data()), sum.detach()});
+}
+
+void Measures::read_with(Readings& readings) {
+  for (Unread& one : unread_) {
+    if (one.sum.defined()) readings.add(one.sum, one.value);
+    one.sum.reset();
+  }
+}
+
+void Measures::settle() {
+  for (const Unread& one : unread_) means_[one.mean].sum += one.value;
+  unread_.clear();
+}
+
 void Measures::set(std::string_view name, double value) {
   Mean& mean = of(name);
   mean.sum = value;

@@ -25,7 +25,7 @@ std::pair<at::Tensor, at::Tensor> Objective::reference_of(LlamaForCausalLM&, con
   return {};
 }
 
-double Objective::shared_part(LlamaForCausalLM&, const PassInput&, const Terms&) const { return 0; }
+at::Tensor Objective::shared_part(LlamaForCausalLM&, const PassInput&, const Terms&) const { return {}; }
 
 const Names& objective_names() {
   static const Names names = [] {

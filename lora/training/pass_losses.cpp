@@ -6,27 +6,26 @@
 
 namespace lora {
 
-std::vector<double> PassLosses::losses() const {
-  std::vector<double> all;
-  if (waiting_.empty()) {
-    for (const LossSum& pass : passes_) all.push_back(pass.loss);
-    return all;
+void PassLosses::read_with(Readings& readings) {
+  for (PassLoss& pass : passes_) {
+    if (pass.unread.defined()) readings.add(pass.unread, pass.loss);
+    pass.unread.reset();
+    pass.measures.read_with(readings);
   }
-  const at::Tensor read = at::stack(waiting_).to(at::kDouble).cpu();
-  all.assign(read.const_data_ptr<double>(), read.const_data_ptr<double>() + read.numel());
-  return all;
 }
 
-LossSum PassLosses::sum_over(Replicas& replicas) const {
+LossSum PassLosses::sum_over(Replicas& replicas) {
+  Readings rest;
+  read_with(rest);
+  rest.read();
   nlohmann::json own = nlohmann::json::array();
-  const std::vector<double> read = losses();
-  for (size_t i = 0; i < passes_.size(); ++i) {
-    const LossSum& pass = passes_[i];
+  for (PassLoss& pass : passes_) {
+    pass.measures.settle();
     nlohmann::json means = nlohmann::json::array();
     for (const Measures::Mean& mean : pass.measures.means()) {
       means.push_back({mean.name, mean.sum, mean.count, mean.is_set});
     }
-    own.push_back({read[i], means});
+    own.push_back({pass.loss, means});
   }
   LossSum all;
   for (const nlohmann::json& passes : gather_values(replicas, own)) {

@@ -22,19 +22,21 @@ class PassLosses {
  public:
   // Of this replica's next pass.
   void add(double loss, Measures measures = {}) { passes_.push_back({loss, std::move(measures)}); }
-  // The same for a loss () that a device is still to compute: it is read with the others, by sum_over().
-  void add(const at::Tensor& loss, Measures measures) {
-    waiting_.push_back(loss.detach());
-    passes_.push_back({0, std::move(measures)});
-  }
-  // Of all replicas' passes. Every replica calls it once.
-  LossSum sum_over(Replicas& replicas) const;
+  // The same for a loss () that a device is still to compute.
+  void add(const at::Tensor& loss, Measures measures = {}) { passes_.push_back({0, std::move(measures), loss}); }
+  // Hands over what a device is still to compute to be read before sum_over(), with what else the caller reads. No pass may
+  // be added afterwards.
+  void read_with(Readings& readings);
+  // Of all replicas' passes. Every replica calls it once. Reads what was not handed over.
+  LossSum sum_over(Replicas& replicas);
 
  private:
-  std::vector<double> losses() const;
-
-  std::vector<LossSum> passes_;
-  std::vector<at::Tensor> waiting_;  // of all passes, or of none
+  struct PassLoss {
+    double loss;
+    Measures measures;
+    at::Tensor unread = {};  // the loss, where a device is still to compute it
+  };
+  std::vector<PassLoss> passes_;
 };
 
 }  // namespace lora

@@ -95,9 +95,15 @@ StepMetrics Trainer::step(const OnPass& on_pass) {
   const auto start = std::chrono::steady_clock::now();
   const ProfileTo profile(profile_);
   const StepRows rows = rows_.next(plan_.tokens);
-  auto [loss, measures] = compute_passes(rows, on_pass);
-  hooks_->after_backward();
-  const double norm = optimizer_.grad_norm();
+  PassLosses losses = compute_passes(rows, on_pass);
+  Readings readings;  // what the host has to know of the step: a device is waited for once
+  hooks_->after_backward(readings);
+  double norm = 0;
+  readings.add(optimizer_.grad_norm(), norm);
+  losses.read_with(readings);
+  readings.read();
+  auto [loss, measures] = losses.sum_over(*replicas_);
+  objective_->complete(measures);
   const double factor = schedule_(progress_.step), scale = progress_.loss_scale;
   const bool overflowed = overflows(loss, norm), finite = !overflowed && is_finite(loss, norm);
   if (finite) update(norm, factor);
@@ -114,7 +120,7 @@ StepMetrics Trainer::step(const OnPass& on_pass) {
 }
 
 // Makes the optimizer's gradients those of the whole step.
-LossSum Trainer::compute_passes(const StepRows& rows, const OnPass& on_pass) {
+PassLosses Trainer::compute_passes(const StepRows& rows, const OnPass& on_pass) {
   const Block own = own_block(std::ssize(rows.passes), *replicas_);
   const std::vector<at::Tensor> gradients = optimizer_.gradients();
   model_.train();
@@ -131,7 +137,7 @@ LossSum Trainer::compute_passes(const StepRows& rows, const OnPass& on_pass) {
       Measures measures;
       const at::Tensor part = objective_->loss(model_, {rows_.data(), reference_, pass, plan_}, whole, measures);
       (progress_.loss_scale > 0 ? part * progress_.loss_scale : part).backward();
-      losses.add(part, std::move(measures));  // a device is not waited for
+      losses.add(part.detach(), std::move(measures));  // a device is not waited for
     }
     if (sum_order_ == SumOrder::kPlain) continue;  // autograd has added it to those before
     sums.add({i, i + 1, has_terms ? gradients : std::vector<at::Tensor>()});
@@ -144,9 +150,7 @@ LossSum Trainer::compute_passes(const StepRows& rows, const OnPass& on_pass) {
   if (progress_.loss_scale > 0) {
     for (const at::Tensor& gradient : gradients) gradient.div_(progress_.loss_scale);
   }
-  LossSum sum = losses.sum_over(*replicas_);
-  objective_->complete(sum.measures);
-  return sum;
+  return losses;
 }
 
 // Dropout's randomness is a function of seed, step and pass, so that no generator's state has to be kept, and that a

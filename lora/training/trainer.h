@@ -109,7 +109,7 @@ class Trainer {
  private:
   void seed_dropout(int64_t draw) const;
   Whole whole_of_step(const StepRows& rows, Block own);
-  LossSum compute_passes(const StepRows& rows, const OnPass& on_pass);
+  PassLosses compute_passes(const StepRows& rows, const OnPass& on_pass);
   bool is_finite(double loss, double norm);
   bool overflows(double loss, double norm) const;
   void update(double norm, double factor);

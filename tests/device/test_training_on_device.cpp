@@ -4,49 +4,15 @@
 
 #include <cmath>
 
-#include "lora/adapters/registry.h"
 #include "lora/checkpoints/training_state.h"
 #include "lora/training/loss_scale.h"
 #include "lora/training/memory_plan.h"
-#include "models/network/pretrained.h"
 #include "tests/catch.h"
-#include "tests/device/tested_device.h"
+#include "tests/device/device_run.h"
 #include "tests/temporary_directory.h"
-#include "tests/training/small_run.h"
 
 using namespace lora;
 using namespace lora::test;
-
-namespace {
-
-struct DeviceRun {
-  explicit DeviceRun(const TrainingConfig& config, at::Device where, const std::string& dtype = "float32",
-                     const std::string& method = "lora")
-      : train(make_dataset(23)), validation(make_dataset(9)) {
-    model = load_pretrained(golden_model("default"), dtype, {}, {}, where);
-    AdapterConfig adapter;
-    adapter.method = method;
-    adapter.adalora = {.target_r = 4, .tinit = 1, .tfinal = 2, .delta_t = 1};
-    adapter.target_modules = AllLinear{};
-    adapter.dropout = method == "dora" ? 0 : 0.1;
-    adapted = inject(model, adapter, config.seed);
-    trainer = std::make_unique<Trainer>(*model, config, RowCursor(train, config, /*shuffle=*/true), &validation);
-    trainer->set_hooks(training_hooks(adapted, trainer->total_steps()));
-  }
-
-  std::vector<at::Tensor> weights() const {
-    std::vector<at::Tensor> copies;
-    for (const auto& one : trainable_parameters(*model)) copies.push_back(one.tensor.detach().cpu());
-    return copies;
-  }
-
-  Dataset train, validation;
-  std::shared_ptr<LlamaForCausalLM> model;
-  AdaptedModel adapted;
-  std::unique_ptr<Trainer> trainer;
-};
-
-}  // namespace
 
 TEST_CASE("steps and evaluations on a device have the CPU's losses, whatever the method", "[any_device]") {
   for (const char* method : {"lora", "dora", "adalora", "lora_fa", "full"}) {

@@ -19,7 +19,7 @@ constexpr auto kInfinity = std::numeric_limits<float>::infinity();
 // Puts an infinity into one gradient of the given steps, counted from 1.
 struct BadGradients : TrainingHooks {
   BadGradients(Trainer& which_trainer, std::set<int> which) : trainer(which_trainer), steps(std::move(which)) {}
-  void after_backward() override {
+  void after_backward(Readings&) override {
     if (steps.contains(++step)) trainer.optimizer().gradients().front().view(-1)[3] = kInfinity;
   }
   Trainer& trainer;

@@ -122,19 +122,21 @@ class AdaLoraHooks final : public TrainingHooks {
     }
   }
 
-  void after_backward() override {
+  void after_backward(Readings& readings) override {
     const at::NoGradGuard no_grad;
-    const double weight = config_.orth_reg_weight / static_cast<double>(2 * layers_.size());
-    orth_loss_ = 0;
-    for (const auto& layer : layers_) {
-      orth_loss_ += weight * add_orthogonality(layer->lora_A, weight);
-      orth_loss_ += weight * add_orthogonality(layer->lora_B.t(), layer->lora_B.mutable_grad().t(), weight);
+    norms_.assign(2 * layers_.size(), 0);
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      at::Tensor &a = layers_[i]->lora_A, &b = layers_[i]->lora_B;
+      readings.add(add_orthogonality(a, a.mutable_grad()), norms_[2 * i]);
+      readings.add(add_orthogonality(b.t(), b.mutable_grad().t()), norms_[2 * i + 1]);
     }
   }
 
   void after_update(int64_t step) override {
     const at::NoGradGuard no_grad;
-    metrics_ = {{"orth_loss", orth_loss_}};
+    double orth_loss = 0;
+    for (const double norm : norms_) orth_loss += orthogonality_weight() * norm;
+    metrics_ = {{"orth_loss", orth_loss}};
     const int64_t last = config_.total_step - config_.tfinal;
     if (step < last) {
       for (Average& average : averages_) average.update(config_);
@@ -178,15 +180,22 @@ class AdaLoraHooks final : public TrainingHooks {
     at::Tensor score() const { return sensitivity * uncertainty; }
   };
 
-  // Adds weight · ∂‖MMᵀ - I‖ to `gradient`, both (r, n), and returns the norm.
-  static double add_orthogonality(const at::Tensor& m, const at::Tensor& gradient, double weight) {
-    const at::Tensor off = at::mm(m.detach(), m.detach().t()) - at::eye(m.size(0), gradient.options());
-    const double norm = off.norm().item<double>();
-    if (norm > 0) gradient.addmm_(off, m.detach(), 1, 2 * weight / norm);
+  // Of each of the two norms a layer.
+  double orthogonality_weight() const { return config_.orth_reg_weight / static_cast<double>(2 * layers_.size()); }
+
+  // Adds weight · ∂‖MMᵀ - I‖ to `gradient`, both (r, n), and returns the norm ().
+  at::Tensor add_orthogonality(const at::Tensor& m, const at::Tensor& gradient) const {
+    const double weight = orthogonality_weight();
+    at::Tensor off = at::mm(m.detach(), m.detach().t()) - at::eye(m.size(0), gradient.options());
+    at::Tensor norm = off.norm();
+    if (norm.is_cpu()) {
+      const auto value = norm.item<double>();
+      if (value > 0) gradient.addmm_(off, m.detach(), 1, 2 * weight / value);
+    } else {  // without waiting for the norm
+      const at::Tensor factor = at::where(norm > 0, 2 * weight / norm, at::zeros_like(norm));
+      gradient.addmm_(off.mul_(factor), m.detach());
+    }
     return norm;
-  }
-  static double add_orthogonality(at::Tensor& parameter, double weight) {
-    return add_orthogonality(parameter, parameter.mutable_grad(), weight);
   }
 
   // A triplet's score: that of its Λ, and the means over its row of Q and its column of P (eq. 7).
@@ -200,23 +209,33 @@ class AdaLoraHooks final : public TrainingHooks {
     for (size_t i = 0; i < layers_.size(); ++i) scores.push_back(scores_of(i));
     int64_t left = initial_;
     if (budget < initial_) {
-      const double threshold = std::get<0>(at::kthvalue(at::cat(scores), initial_ - budget)).item<double>();
-      left = 0;
+      const at::Tensor threshold = std::get<0>(at::kthvalue(at::cat(scores), initial_ - budget));
+      std::vector<at::Tensor> dropped;
       for (size_t i = 0; i < layers_.size(); ++i) {
         const at::Tensor drop = scores[i].le(threshold);
         layers_[i]->lora_E.detach().masked_fill_(drop.view({-1, 1}), 0.0);
-        left += drop.numel() - drop.sum().item<int64_t>();
+        dropped.push_back(drop.sum());
       }
+      for (const int64_t count : read_counts(dropped)) left -= count;
     }
     metrics_["rank_budget"] = budget;
     metrics_["rank_total"] = left;
   }
 
   void note_final_ranks() {
-    for (const AdaptedModule& module : modules_) {
-      const auto& layer = static_cast<const AdaLoraLinear&>(*module.layer);
-      metrics_["rank_pattern"][module.path] = layer.lora_E.count_nonzero().item<int64_t>();
-    }
+    std::vector<at::Tensor> ranks;
+    for (const auto& layer : layers_) ranks.push_back(layer->lora_E.count_nonzero());
+    const std::vector<int64_t> read = read_counts(ranks);
+    for (size_t i = 0; i < read.size(); ++i) metrics_["rank_pattern"][modules_[i].path] = read[i];
+  }
+
+  // Waits for a device once.
+  static std::vector<int64_t> read_counts(const std::vector<at::Tensor>& counts) {
+    std::vector<double> values(counts.size());
+    Readings readings;
+    for (size_t i = 0; i < counts.size(); ++i) readings.add(counts[i], values[i]);
+    readings.read();
+    return {values.begin(), values.end()};
   }
 
   // From now on nothing is pruned: what is zero stays zero, and the averages are not needed.
@@ -232,7 +251,7 @@ class AdaLoraHooks final : public TrainingHooks {
   int64_t initial_ = 0, target_ = 0;
   std::vector<Average> averages_;   // of Q, Λ and P of each layer in turn; none once settled
   std::vector<at::Tensor> pruned_;  // (r, 1) bool, one a layer; none until settled
-  double orth_loss_ = 0;
+  std::vector<double> norms_;       // ‖MMᵀ - I‖ of Q and P of each layer, of the step
   nlohmann::ordered_json metrics_ = nlohmann::ordered_json::object();
 };
 

@@ -26,11 +26,10 @@ class Kto final : public Objective {
 
   // The divergence from the reference is estimated from answers to other prompts, over the whole step.
   bool has_shared_part() const override { return config_.loss != PairLoss::kApoZero; }
-  double shared_part(LlamaForCausalLM& model, const PassInput& input, const Terms& of_whole) const override {
+  at::Tensor shared_part(LlamaForCausalLM& model, const PassInput& input, const Terms& of_whole) const override {
     const at::NoGradGuard no_grad;
     const at::Tensor now = exchanged(model, input.data, input.pass, input.plan);
-    return (now - values(input, input.reference.second, now)).sum().item<double>() /
-           static_cast<double>(of_whole.units);
+    return (now - values(input, input.reference.second, now)).sum() / static_cast<double>(of_whole.units);
   }
 
   at::Tensor loss(LlamaForCausalLM& model, const PassInput& input, const Whole& whole,
@@ -44,7 +43,9 @@ class Kto final : public Objective {
     const at::Tensor distance = config_.beta * (ratio - divergence);
     const at::Tensor losses = config_.desirable_weight * good * (1 - at::sigmoid(distance)) +
                               config_.undesirable_weight * bad * (1 - at::sigmoid(-distance));
-    measure(ratio.detach(), log_p.detach(), good, divergence, measures);
+    double marked_good = 0;
+    for (const int64_t sample : input.pass) marked_good += input.data[sample].value;
+    measure(ratio.detach(), log_p.detach(), good, static_cast<int64_t>(marked_good), divergence, measures);
     return (losses.sum() / static_cast<double>(whole.terms.units)).to(at::kFloat);
   }
 
@@ -71,14 +72,14 @@ class Kto final : public Objective {
         input.pass, [&](int64_t sample) { return all[static_cast<size_t>(sample)]; }, like);
   }
 
-  void measure(const at::Tensor& ratio, const at::Tensor& log_p, const at::Tensor& good, double divergence,
-               Measures& measures) const {
+  // `marked_good`: how many of `good` are 1.
+  void measure(const at::Tensor& ratio, const at::Tensor& log_p, const at::Tensor& good, int64_t marked_good,
+               double divergence, Measures& measures) const {
     for (const bool chosen : {true, false}) {
       const at::Tensor of = chosen ? good : 1 - good;
-      const auto count = of.sum().item<double>();
+      const int64_t count = chosen ? marked_good : good.size(0) - marked_good;
       const auto add = [&](const std::string& name, const at::Tensor& x) {
-        measures.add(name + (chosen ? "chosen" : "rejected"), (x * of).sum().item<double>(),
-                     static_cast<int64_t>(count));
+        measures.add(name + (chosen ? "chosen" : "rejected"), (x * of).sum(), count);
       };
       add("rewards/", config_.beta * ratio);
       add("logps/", log_p);

@@ -135,7 +135,7 @@ class PairObjective final : public Objective {
       if (kind_.counts_prompts) likelihood = likelihood + sums[2 * n];
       const auto tokens = static_cast<double>(whole.terms.tokens);
       loss = loss - weight_ * likelihood / tokens;
-      measures.add("nll_loss", -likelihood.item<double>(), count_terms(*this, input.data, input.pass).tokens);
+      measures.add("nll_loss", -likelihood.detach(), count_terms(*this, input.data, input.pass).tokens);
     }
     measure(pairs, measures);
     return loss.to(at::kFloat);
@@ -162,9 +162,7 @@ class PairObjective final : public Objective {
   void measure(const Pairs& pairs, Measures& measures) const {
     const at::NoGradGuard no_grad;
     const int64_t n = pairs.chosen.size(0);
-    const auto add = [&](std::string_view name, const at::Tensor& of_pairs) {
-      measures.add(name, of_pairs.sum().item<double>(), n);
-    };
+    const auto add = [&](std::string_view name, const at::Tensor& of_pairs) { measures.add(name, of_pairs.sum(), n); };
     const at::Tensor chosen = config_.beta * (kind_.has_reference ? pairs.chosen_ratio() : pairs.chosen);
     const at::Tensor rejected = config_.beta * (kind_.has_reference ? pairs.rejected_ratio() : pairs.rejected);
     add("rewards/chosen", chosen);

@@ -27,7 +27,7 @@ class Reward final : public Objective {
       losses = losses + config_.center_rewards_coefficient * (chosen + rejected).square();
     }
     const auto add = [&](std::string_view name, const at::Tensor& x) {
-      measures.add(name, x.detach().sum().item<double>(), x.size(0));
+      measures.add(name, x.detach().sum(), x.size(0));
     };
     add("accuracy", (chosen > rejected).to(at::kDouble));
     add("margin", chosen - rejected);
