@@ -15,6 +15,14 @@ Terms& Terms::operator+=(const Terms& other) {
   return *this;
 }
 
+PassBatch Objective::batch(const LlamaForCausalLM& model, const Dataset& data, const Pass& pass) const {
+  return {.text = pass_batch(model, data, pass)};
+}
+
+PassBatch Objective::batch_of(const LlamaForCausalLM& model, const PassInput& input) const {
+  return input.batch ? *input.batch : batch(model, input.data, input.pass);
+}
+
 void Objective::evaluate(LlamaForCausalLM& model, const PassInput& input, const Whole& whole,
                          Evaluation& evaluation) const {
   evaluation.loss += loss(model, input, whole, evaluation.measures).item<double>();
@@ -62,9 +70,8 @@ Terms count_terms(const Objective& objective, const Dataset& data, std::span<con
 
 int64_t supervised_tokens(const SampleView& sample) { return std::ranges::count(sample.supervised, uint8_t{1}); }
 
-at::Tensor supervised_loss(LlamaForCausalLM& model, const PassInput& input) {
-  const TrainBatch batch = pass_batch(model, input.data, input.pass);
-  return model.loss_sum(batch.tokens, batch.targets, input.plan);
+at::Tensor supervised_loss(LlamaForCausalLM& model, const TrainBatch& text, ExecutionPlan plan) {
+  return model.loss_sum(text.tokens, text.targets, plan);
 }
 
 Whole whole_of(const Objective& objective, LlamaForCausalLM& model, const Dataset& data, const Reference& reference,

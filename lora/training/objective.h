@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "lora/training/answer_batch.h"
 #include "lora/training/config.h"
 #include "lora/training/measures.h"
 #include "lora/training/passes.h"
@@ -39,12 +40,19 @@ struct Reference {
   bool empty() const { return first.empty(); }
 };
 
+// The tensors of a pass, those that its objective reads: texts with their targets, or answers.
+struct PassBatch {
+  TrainBatch text = {};
+  AnswerBatch answers = {};
+};
+
 // One forward pass over samples of a step or of a validation set.
 struct PassInput {
   const Dataset& data;
   const Reference& reference;  // of `data`
   const Pass& pass;
   ExecutionPlan plan;
+  const PassBatch* batch = nullptr;  // Objective::batch() of the pass, made ahead; null: it is made when it is read
 };
 
 // What the loss of a pass depends on beside its own samples.
@@ -59,6 +67,8 @@ class Objective {
   virtual ~Objective() = default;
 
   virtual Terms terms(const SampleView& sample) const = 0;
+  // The tensors that loss() reads, on the model's device but for the targets of texts. They depend on the samples alone.
+  virtual PassBatch batch(const LlamaForCausalLM& model, const Dataset& data, const Pass& pass) const;
   // The part of a pass in the loss, which is divided by the terms of the whole already: () float32, with its graph.
   virtual at::Tensor loss(LlamaForCausalLM& model, const PassInput& input, const Whole& whole,
                           Measures& measures) const = 0;
@@ -78,6 +88,9 @@ class Objective {
   // Whether the loss of each pass needs a number that is summed over all of them first, and this pass's part of it: () float64.
   virtual bool has_shared_part() const { return false; }
   virtual at::Tensor shared_part(LlamaForCausalLM& model, const PassInput& input, const Terms& of_whole) const;
+
+ protected:
+  PassBatch batch_of(const LlamaForCausalLM& model, const PassInput& input) const;
 };
 
 // A row of the table.
@@ -109,7 +122,7 @@ Terms count_terms(const Objective& objective, const Dataset& data, std::span<con
 // For objectives whose terms are the supervised tokens: how many a sample has, and LlamaForCausalLM::loss_sum of a
 // pass.
 int64_t supervised_tokens(const SampleView& sample);
-at::Tensor supervised_loss(LlamaForCausalLM& model, const PassInput& input);
+at::Tensor supervised_loss(LlamaForCausalLM& model, const TrainBatch& text, ExecutionPlan plan);
 
 // The terms of the whole, and where the objective has one the sum of shared_part() over those passes that have a term:
 // `passes` of this replica and those of the others. `before`: is called with the index of each pass before it.

@@ -77,11 +77,19 @@ void RowCursor::begin_epoch(int64_t epoch) {
 StepRows RowCursor::next(int64_t pass_tokens) {
   if (!has_next()) throw DataError("the training data has ended; a step needs at least one row");
   if (place_.row >= rows_.size()) begin_epoch(place_.epoch + 1);
-  const int64_t first = place_.row;
-  place_.row = std::min(first + config_.batch_size, rows_.size());
-  return {rows_.rows(first, place_.row),
-          split_into_passes(rows_, first, place_.row, lengths_, config_.micro_batch_size, pass_tokens)};
+  StepRows rows = *ahead(pass_tokens);
+  place_.row = step_end();
+  return rows;
 }
+
+std::optional<StepRows> RowCursor::ahead(int64_t pass_tokens) const {
+  if (place_.row >= rows_.size()) return std::nullopt;
+  return StepRows{rows_.rows(place_.row, step_end()),
+                  split_into_passes(rows_, place_.row, step_end(), lengths_, config_.micro_batch_size, pass_tokens)};
+}
+
+// Behind the rows of the next step of this epoch.
+int64_t RowCursor::step_end() const { return std::min(place_.row + config_.batch_size, rows_.size()); }
 
 double RowCursor::epochs_done() const {
   if (stream_) return static_cast<double>(stream_->passes());

@@ -3,6 +3,7 @@
 // seed and the place, so that a place is all that a checkpoint keeps.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace lora {
 struct RowPlace {
   int64_t epoch = 0;  // of a stream: the window
   int64_t row = 0;    // the next one of that epoch
+  bool operator==(const RowPlace&) const = default;
 };
 
 // The rows of one step. Valid until the cursor moves.
@@ -39,6 +41,8 @@ class RowCursor {
   // The next batch_size rows, fewer at an epoch's end, in passes of at most `pass_tokens` tokens or of
   // micro_batch_size rows. Throws DataError where there is no row.
   StepRows next(int64_t pass_tokens);
+  // What next() would return, where that is of the place's epoch: the cursor does not move.
+  std::optional<StepRows> ahead(int64_t pass_tokens) const;
 
   const RowPlace& place() const { return place_; }
   // Goes to a place of this data. Returns false where a stream ends before it; the cursor is then of no use.
@@ -53,6 +57,7 @@ class RowCursor {
  private:
   RowCursor(const Dataset& data, SampleStream* stream, const TrainingConfig& config, bool shuffle, Mixture mixture);
   EpochPlan plan_of(int64_t epoch) const;
+  int64_t step_end() const;
   void begin_epoch(int64_t epoch);
 
   const Dataset* data_;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include "lora/adapters/inject.h"
 #include "lora/data/shuffle.h"
@@ -94,13 +95,15 @@ void Trainer::set_references(Reference training, Reference validation) {
 StepMetrics Trainer::step(const OnPass& on_pass) {
   const auto start = std::chrono::steady_clock::now();
   const ProfileTo profile(profile_);
+  const std::vector<PassBatch> batches = take_prepared();
   const StepRows rows = rows_.next(plan_.tokens);
-  PassLosses losses = compute_passes(rows, on_pass);
+  PassLosses losses = compute_passes(rows, batches, on_pass);
   Readings readings;  // what the host has to know of the step: a device is waited for once
   hooks_->after_backward(readings);
   double norm = 0;
   readings.add(optimizer_.grad_norm(), norm);
   losses.read_with(readings);
+  if (!model_.device().is_cpu()) prepare_ahead();
   readings.read();
   auto [loss, measures] = losses.sum_over(*replicas_);
   objective_->complete(measures);
@@ -119,8 +122,29 @@ StepMetrics Trainer::step(const OnPass& on_pass) {
                        .measures = std::move(measures)});
 }
 
-// Makes the optimizer's gradients those of the whole step.
-PassLosses Trainer::compute_passes(const StepRows& rows, const OnPass& on_pass) {
+// Makes the batches of the next step, where that is of the same epoch. (Behind its end a stream would read, and what this
+// step still reads of the data would be gone.)
+void Trainer::prepare_ahead() {
+  if (progress_.step + 1 >= total_steps_) return;
+  const std::optional<StepRows> rows = rows_.ahead(plan_.tokens);
+  if (!rows) return;
+  Prepared next{rows_.place(), plan_.tokens, {}};
+  const Block own = own_block(std::ssize(rows->passes), *replicas_);
+  for (int64_t i = own.first; i < own.end; ++i) {
+    next.batches.push_back(objective_->batch(model_, rows_.data(), rows->passes[as_size(i)]));
+  }
+  prepared_ = std::move(next);
+}
+
+// What was made ahead for the rows that are next; nothing where that was for other rows, or nothing was made.
+std::vector<PassBatch> Trainer::take_prepared() {
+  const std::optional<Prepared> made = std::exchange(prepared_, std::nullopt);
+  if (!made || made->place != rows_.place() || made->tokens != plan_.tokens) return {};
+  return made->batches;
+}
+
+// Makes the optimizer's gradients those of the whole step. `batches`: of this replica's passes, or none.
+PassLosses Trainer::compute_passes(const StepRows& rows, const std::vector<PassBatch>& batches, const OnPass& on_pass) {
   const Block own = own_block(std::ssize(rows.passes), *replicas_);
   const std::vector<at::Tensor> gradients = optimizer_.gradients();
   model_.train();
@@ -135,7 +159,8 @@ PassLosses Trainer::compute_passes(const StepRows& rows, const OnPass& on_pass) 
     if (has_terms) {
       seed_dropout(i);
       Measures measures;
-      const at::Tensor part = objective_->loss(model_, {rows_.data(), reference_, pass, plan_}, whole, measures);
+      const PassBatch* const batch = batches.empty() ? nullptr : &batches[as_size(i - own.first)];
+      const at::Tensor part = objective_->loss(model_, {rows_.data(), reference_, pass, plan_, batch}, whole, measures);
       (progress_.loss_scale > 0 ? part * progress_.loss_scale : part).backward();
       losses.add(part.detach(), std::move(measures));  // a device is not waited for
     }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "lora/adapters/training_hooks.h"
@@ -109,7 +110,9 @@ class Trainer {
  private:
   void seed_dropout(int64_t draw) const;
   Whole whole_of_step(const StepRows& rows, Block own);
-  PassLosses compute_passes(const StepRows& rows, const OnPass& on_pass);
+  PassLosses compute_passes(const StepRows& rows, const std::vector<PassBatch>& batches, const OnPass& on_pass);
+  void prepare_ahead();
+  std::vector<PassBatch> take_prepared();
   bool is_finite(double loss, double norm);
   bool overflows(double loss, double norm) const;
   void update(double norm, double factor);
@@ -129,6 +132,14 @@ class Trainer {
   Schedule schedule_;
   std::unique_ptr<TrainingHooks> hooks_ = std::make_unique<TrainingHooks>();
   ExecutionPlan plan_;
+  // The batches of this replica's passes of the step at `place`, made while the device computed the step before. They follow
+  // from the data and the place, so that no checkpoint has them.
+  struct Prepared {
+    RowPlace place;
+    int64_t tokens;  // of a pass
+    std::vector<PassBatch> batches;
+  };
+  std::optional<Prepared> prepared_;
   Progress progress_;
   WorkTimes* profile_ = nullptr;
 };

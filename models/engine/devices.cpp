@@ -117,7 +117,8 @@ void prefer_same_bits() {
 }
 
 at::Tensor on_device(const at::Tensor& t, at::Device device) {
-  return t.to(at::TensorOptions(device), /*non_blocking=*/true);
+  const bool needs_pinned = t.is_cpu() && device.is_cuda();
+  return (needs_pinned ? t.pin_memory() : t).to(at::TensorOptions(device), /*non_blocking=*/true);
 }
 
 }  // namespace lora

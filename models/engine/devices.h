@@ -35,8 +35,8 @@ std::optional<int64_t> peak_device_bytes(at::Device device);
 // of sums by index. For all devices of the process; on the CPU they do so anyhow.
 void prefer_same_bits();
 
-// `t` on the device: itself where it is there. The host does not wait for the device; it may change `t` afterwards, for
-// memory that is not pinned has been read by then.
+// `t` on the device: itself where it is there. The host does not wait for the device, and may change `t` afterwards: what is
+// on the way is a copy. (For CUDA in pinned memory, since the others are copied when the device comes to it.)
 at::Tensor on_device(const at::Tensor& t, at::Device device);
 
 }  // namespace lora

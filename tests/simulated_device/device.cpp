@@ -103,7 +103,7 @@ const bool is_registered = [] {
   return true;
 }();
 
-std::atomic<int64_t> reads = 0;
+std::atomic<int64_t> reads = 0, writes = 0;
 
 constexpr c10::DispatchKeySet kKeys(c10::DispatchKey::PrivateUse1);
 
@@ -130,6 +130,7 @@ at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_bloc
     return to;
   }
   if (to.is_cpu()) count_simulated_read();
+  if (from.is_cpu()) ++writes;
   const auto view = [](const at::Tensor& t) { return t.device().type() == kType ? host_view(t) : t; };
   const at::AutoDispatchBelowAutograd no_autograd;
   view(to).copy_(view(from));
@@ -155,6 +156,7 @@ SimulatedMemory simulated_memory() { return Arena::get().memory(); }
 void reset_simulated_peak() { Arena::get().reset_peak(); }
 int64_t simulated_reads() { return reads; }
 void count_simulated_read() { ++reads; }
+int64_t simulated_writes() { return writes; }
 
 at::Tensor host_view(const at::Tensor& t) {
   std::byte* const first = Arena::get().inside(t.storage().data());

@@ -26,6 +26,8 @@ void reset_simulated_peak();
 // values.
 int64_t simulated_reads();
 void count_simulated_read();
+// How often the host has copied something to the device so far.
+int64_t simulated_writes();
 
 // Has its flash attention compute something else.
 void break_flash_attention(bool on);

@@ -17,6 +17,10 @@ class Kto final : public Objective {
 
   Terms terms(const SampleView& sample) const override { return {.units = 1, .tokens = supervised_tokens(sample)}; }
 
+  PassBatch batch(const LlamaForCausalLM& model, const Dataset& data, const Pass& pass) const override {
+    return {.answers = answer_batch(model, data, pass)};
+  }
+
   bool needs_reference() const override { return true; }
   std::pair<at::Tensor, at::Tensor> reference_of(LlamaForCausalLM& model, const Dataset& data, const Pass& pass,
                                                  ExecutionPlan plan) const override {
@@ -34,7 +38,7 @@ class Kto final : public Objective {
 
   at::Tensor loss(LlamaForCausalLM& model, const PassInput& input, const Whole& whole,
                   Measures& measures) const override {
-    const at::Tensor log_p = answer_log_probabilities(model, answer_batch(model, input.data, input.pass), input.plan);
+    const at::Tensor log_p = answer_log_probabilities(model, batch_of(model, input).answers, input.plan);
     const at::Tensor ratio = log_p - values(input, input.reference.first, log_p);
     const double divergence = std::max(0.0, whole.shared);
     const at::Tensor good = values_of(

@@ -116,9 +116,13 @@ class PairObjective final : public Objective {
     return {.units = 1, .tokens = supervised_tokens(chosen)};
   }
 
+  PassBatch batch(const LlamaForCausalLM& model, const Dataset& data, const Pass& pass) const override {
+    return {.answers = answer_batch(model, data, pass, options())};
+  }
+
   at::Tensor loss(LlamaForCausalLM& model, const PassInput& input, const Whole& whole,
                   Measures& measures) const override {
-    const AnswerBatch batch = answer_batch(model, input.data, input.pass, options());
+    const AnswerBatch batch = batch_of(model, input).answers;
     const at::Tensor sums = answer_log_probabilities(model, batch, input.plan);
     const int64_t n = std::ssize(input.pass);
     const auto halves = [&](const at::Tensor& x) { return std::pair(x.narrow(0, 0, n), x.narrow(0, n, n)); };

@@ -13,10 +13,13 @@ class Reward final : public Objective {
 
   Terms terms(const SampleView& sample) const override { return {.units = 1, .tokens = supervised_tokens(sample)}; }
 
+  PassBatch batch(const LlamaForCausalLM& model, const Dataset& data, const Pass& pass) const override {
+    return {.answers = answer_batch(model, data, pass, {.share_prompt = config_.share_prompt, .count_prompts = false})};
+  }
+
   at::Tensor loss(LlamaForCausalLM& model, const PassInput& input, const Whole& whole,
                   Measures& measures) const override {
-    const AnswerBatch batch =
-        answer_batch(model, input.data, input.pass, {.share_prompt = config_.share_prompt, .count_prompts = false});
+    const AnswerBatch batch = batch_of(model, input).answers;
     const at::Tensor rewards = model.logits_at(batch.tokens, batch.ends, input.plan).squeeze(1).to(at::kDouble);
     const int64_t n = std::ssize(input.pass);
     const at::Tensor chosen = rewards.narrow(0, 0, n), rejected = rewards.narrow(0, n, n);

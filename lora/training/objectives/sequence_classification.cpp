@@ -13,12 +13,12 @@ class SequenceClassification final : public Objective {
   Terms terms(const SampleView& sample) const override { return {.units = 1, .tokens = supervised_tokens(sample)}; }
 
   at::Tensor loss(LlamaForCausalLM& model, const PassInput& input, const Whole& whole, Measures&) const override {
-    return supervised_loss(model, input) / static_cast<double>(whole.terms.tokens);
+    return supervised_loss(model, batch_of(model, input).text, input.plan) / static_cast<double>(whole.terms.tokens);
   }
 
   void evaluate(LlamaForCausalLM& model, const PassInput& input, const Whole& whole,
                 Evaluation& evaluation) const override {
-    const TrainBatch batch = pass_batch(model, input.data, input.pass);
+    const TrainBatch batch = batch_of(model, input).text;
     const at::Tensor ends = (batch.targets != kIgnoredTarget).nonzero().squeeze(1);
     const at::Tensor expected = batch.targets.index_select(0, ends);
     const at::Tensor logits = model.logits_at(batch.tokens, on_device(ends, model.device()), input.plan).cpu();
