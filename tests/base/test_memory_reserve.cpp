@@ -13,6 +13,10 @@ TEST_CASE("a memory reserve is given up at the first allocation that fails, and 
     CHECK_THROWS_AS(std::get_new_handler()(), std::bad_alloc);
   }
   CHECK(std::get_new_handler() == before);
+}
+
+TEST_CASE("a memory reserve that is refused leaves the handler as it was", "[no_memory]") {
+  const std::new_handler before = std::get_new_handler();
   CHECK_THROWS_AS(MemoryReserve(size_t{1} << 62), std::bad_alloc);
   CHECK(std::get_new_handler() == before);
 }
