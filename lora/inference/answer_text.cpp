@@ -31,24 +31,24 @@ std::string AnswerText::pending_text() const {
 std::string AnswerText::add(int64_t id) {
   if (is_stopped_) return "";
   window_.push_back(id);
-  std::string text = pending_text();
+  const std::string text = pending_text();
   if (text.ends_with(kReplacement) && window_.size() - shown_ < kMostPending) return "";
   shown_ = window_.size();
   if (shown_ > 2 * kContext) {
     window_.erase(window_.begin(), window_.end() - static_cast<std::ptrdiff_t>(kContext));
     shown_ = window_.size();
   }
-  return release(std::move(text), /*all=*/false);
+  return release(text, /*all=*/false);
 }
 
 std::string AnswerText::rest() {
   if (is_stopped_) return "";
-  std::string text = pending_text();
+  const std::string text = pending_text();
   shown_ = window_.size();
-  return release(std::move(text), /*all=*/true);
+  return release(text, /*all=*/true);
 }
 
-std::string AnswerText::release(std::string text, bool all) {
+std::string AnswerText::release(const std::string& text, bool all) {
   held_ += text;
   size_t end = stop_place(held_, stops_);
   is_stopped_ = end != held_.npos;

@@ -24,7 +24,7 @@ class AnswerText {
 
  private:
   std::string pending_text() const;
-  std::string release(std::string text, bool all);
+  std::string release(const std::string& text, bool all);
 
   const Tokenizer& tokenizer_;
   std::vector<std::string> stops_;

@@ -152,7 +152,8 @@ void JsonSteps::begin_value(size_t index, int16_t level, const std::shared_ptr<c
       if (byte == '"') put(at_stand(std::move(place), Stand::kString), to);
       return;
     default:
-      if (byte == (node.kind == Kind::kArray ? '[' : '{')) put(at_stand(std::move(place), Stand::kFirst), to);
+      const unsigned char opens = node.kind == Kind::kArray ? '[' : '{';
+      if (byte == opens) put(at_stand(std::move(place), Stand::kFirst), to);
   }
 }
 

@@ -72,7 +72,7 @@ class Converter {
     using Key = const std::string&;
     using Value = const YamlNode&;
     if (!specials_.empty()) return specials_;
-    const auto all = [&](std::vector<const char*> keys, const Handler& handler) {
+    const auto all = [&](const std::vector<const char*>& keys, const Handler& handler) {
       for (const char* key : keys) specials_[key] = handler;
     };
     all({"base_model", "model_name_or_path"}, [&](Key key, Value value) {
