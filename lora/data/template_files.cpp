@@ -8,6 +8,7 @@
 #include "models/base/error.h"
 #include "models/base/json.h"
 #include "models/base/read_file.h"
+#include "models/base/utf8.h"
 
 namespace lora {
 namespace {
@@ -36,9 +37,16 @@ std::vector<fs::path> additional_paths(const fs::path& directory) {
   return paths;
 }
 
+std::string read_up_to_limit(const fs::path& path) {
+  constexpr size_t kMost = size_t{1} << 22;
+  std::string text = read_beginning(path, kMost + 1);
+  if (text.size() > kMost) throw ModelError(path.string() + ": larger than 4 MiB; expected a chat template");
+  return text;
+}
+
 Json read_template_config(const fs::path& path) {
   if (!fs::is_regular_file(path)) return Json::object();
-  Json config = parse_json_or_discard<Json>(read_template_text(path));
+  Json config = parse_json_or_discard<Json>(read_up_to_limit(path));
   return config.is_object() ? config : Json::object();  // the tokenizer's reader says what is wrong with it
 }
 
@@ -94,9 +102,8 @@ std::string TemplateFiles::tools_text() const {
 }
 
 std::string read_template_text(const fs::path& path) {
-  constexpr size_t kMost = size_t{1} << 22;
-  std::string text = read_beginning(path, kMost + 1);
-  if (text.size() > kMost) throw ModelError(path.string() + ": larger than 4 MiB; expected a chat template");
+  std::string text = read_up_to_limit(path);
+  if (!is_utf8(text)) throw ModelError(path.string() + ": not UTF-8; expected a chat template");
   return text;
 }
 
@@ -106,7 +113,11 @@ TemplateFiles read_template_files(const fs::path& directory) {
   }
   TemplateFiles templates{kTemplateFile, read_template_text(directory / kTemplateFile)};
   for (const fs::path& path : additional_paths(directory)) {
-    templates.others.emplace_back(path.stem().string(), read_template_text(path));
+    const std::string name = path.stem().string();
+    if (!is_utf8(name)) {
+      throw ModelError((directory / kTemplateFolder).string() + ": the name of a chat template is not UTF-8");
+    }
+    templates.others.emplace_back(name, read_template_text(path));
   }
   return templates;
 }

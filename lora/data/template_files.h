@@ -20,11 +20,12 @@ struct TemplateFiles {
   bool same_texts(const TemplateFiles& other) const { return text == other.text && others == other.others; }
 };
 
-// The directory's own. Throws ModelError for a file that cannot be read, a value that is not a template, and a list
-// without a "default", with a name twice, or with one that cannot be a file's.
+// The directory's own, all of it UTF-8, since tokenizer_config.json cannot hold other bytes. Throws ModelError for a file
+// that cannot be read or is not UTF-8, a value that is not a template, and a list without a "default", with a name twice,
+// or with one that cannot be a file's.
 TemplateFiles read_template_files(const std::filesystem::path& directory);
 
-// The text of a file. Throws ModelError if it cannot be read or is larger than 4 MiB.
+// The text of a file. Throws ModelError if it cannot be read, is larger than 4 MiB, or is not UTF-8.
 std::string read_template_text(const std::filesystem::path& path);
 
 // The files that read_template_files() would read in the directory, apart from tokenizer_config.json.

@@ -67,6 +67,20 @@ TEST_CASE("a template whose name cannot be a file's is neither read nor written"
   CHECK_FALSE(std::filesystem::exists(directory.path().parent_path() / "b.jinja"));
 }
 
+TEST_CASE("a template that is not UTF-8 is refused: a configuration could not hold its bytes") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "chat_template.jinja", "{{ a }}\xbc");
+  CHECK_THROWS_WITH(read_template_files(directory.path()), Contains("chat_template.jinja: not UTF-8"));
+  CHECK_THROWS_WITH(read_template_text(directory / "chat_template.jinja"), Contains("not UTF-8"));
+  write_bytes(directory / "chat_template.jinja", "{{ a }}");
+  std::filesystem::create_directory(directory / "additional_chat_templates");
+  write_bytes(directory / "additional_chat_templates/tool_use.jinja", "\xbc");
+  CHECK_THROWS_WITH(read_template_files(directory.path()), Contains("tool_use.jinja: not UTF-8"));
+  std::filesystem::remove(directory / "additional_chat_templates/tool_use.jinja");
+  write_bytes(directory / "additional_chat_templates/a\xbc.jinja", "{{ a }}");
+  CHECK_THROWS_WITH(read_template_files(directory.path()), Contains("the name of a chat template is not UTF-8"));
+}
+
 TEST_CASE("two templates of one name are refused: readers disagree on which one counts") {
   const TemporaryDirectory directory;
   const json one = {{"name", "default"}, {"template", "a"}}, other = {{"name", "default"}, {"template", "b"}};
