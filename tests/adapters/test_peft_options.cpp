@@ -191,7 +191,7 @@ TEST_CASE("what an embedding cannot carry is refused by name") {
              Contains("expected one of the two"));
   CHECK_THAT(refused("tied", [](AdapterConfig& c) { c.trainable_token_indices = {1}; }),
              Contains("expected one of the two"));
-  const auto rows = [&](std::vector<int64_t> indices) {
+  const auto rows = [&](const std::vector<int64_t>& indices) {
     return refused("tied", [&](AdapterConfig& c) {
       c.target_modules = AllLinear{};
       c.trainable_token_indices = indices;

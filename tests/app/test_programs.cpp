@@ -344,7 +344,7 @@ TEST_CASE("lora-export combines adapters, and says what that lost") {
                "adapter.rank=2", "training.seed=7"})
               .exit_code == 0);
   const std::string a = (one / "run").string(), b = (two / "run/adapter").string();
-  const auto combine = [&](const std::string& name, std::vector<std::string> options) {
+  const auto combine = [&](const std::string& name, const std::vector<std::string>& options) {
     std::vector<std::string> arguments = {"lora-export", "--combine", a + "=0.7", b + "=-0.3"};
     arguments.insert(arguments.end(), options.begin(), options.end());
     arguments.insert(arguments.end(), {"--output", (one / name).string()});

@@ -26,7 +26,7 @@ output_dir: )" + (directory / "run").string() + "\ndata: {train: [{path: '" +
     return (directory / "recipe.yaml").string();
   }
   std::string adapter() const { return read_bytes(directory / "run/adapter/adapter_model.safetensors"); }
-  Outcome train(std::vector<std::string> more = {}, const std::string& input = "") const {
+  Outcome train(const std::vector<std::string>& more = {}, const std::string& input = "") const {
     std::vector<std::string> arguments = {"lora-train", (directory / "recipe.yaml").string()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     if (std::ranges::count(more, "--resume") == 0) fs::remove_all(directory / "run");

@@ -73,7 +73,7 @@ TEST_CASE("requests are answered one after another on one connection, sent toget
 }
 
 TEST_CASE("a reply in pieces comes in chunks, and to HTTP/1.0 until the end of the connection") {
-  Serving serving([](HttpRequest, std::shared_ptr<HttpReply> reply) {
+  Serving serving([](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
     std::thread([reply] {
       reply->start("text/event-stream");
       for (const char* piece : {"one", "", "two"}) reply->write(piece);
@@ -140,7 +140,7 @@ TEST_CASE("a silent client is dropped, and holds nobody up") {
 TEST_CASE("a reply knows that its client has left, and a reply that nobody gives is a 500") {
   std::mutex mutex;
   std::shared_ptr<HttpReply> kept;
-  Serving serving([&](HttpRequest request, std::shared_ptr<HttpReply> reply) {
+  Serving serving([&](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
     if (request.path != "/keep") return;
     const std::lock_guard lock(mutex);
     kept = std::move(reply);
@@ -170,7 +170,7 @@ TEST_CASE("a client that does not read is dropped when too much waits for it") {
   limits.unsent_bytes = 1 << 20;
   std::atomic<bool> is_gone{false};
   Serving serving(
-      [&](HttpRequest, std::shared_ptr<HttpReply> reply) {
+      [&](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
         std::thread([&is_gone, reply] {
           reply->start("text/plain");
           for (int i = 0; i < 4000 && !reply->gone(); ++i) {
@@ -203,7 +203,7 @@ TEST_CASE("connections over the limit are told so") {
 
 TEST_CASE("a server that ends finishes what it began, and takes nothing new") {
   std::atomic<bool> began{false};
-  auto serving = std::make_unique<Serving>([&](HttpRequest, std::shared_ptr<HttpReply> reply) {
+  auto serving = std::make_unique<Serving>([&](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
     std::thread([&began, reply] {
       began = true;
       std::this_thread::sleep_for(std::chrono::milliseconds(300));

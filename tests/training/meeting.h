@@ -54,7 +54,7 @@ class OneOfMany final : public Replicas {
 };
 
 // Runs `body` once for each of `count` replicas, all at once.
-inline void run_together(int64_t count, const std::function<void(std::shared_ptr<Replicas>)>& body) {
+inline void run_together(int64_t count, const std::function<void(const std::shared_ptr<Replicas>&)>& body) {
   Meeting meeting(count);
   std::vector<std::thread> threads;
   for (int64_t rank = 0; rank < count; ++rank) {

@@ -77,7 +77,7 @@ TEST_CASE("any number of processes gives the bits of one, also where their passe
     const at::Tensor expected = *tree_sum(leaves, 0, passes);
     for (const int64_t count : {2, 3, 4, 5, 8}) {
       std::vector<at::Tensor> sums(static_cast<size_t>(count));
-      run_together(count, [&](std::shared_ptr<Replicas> replicas) {
+      run_together(count, [&](const std::shared_ptr<Replicas>& replicas) {
         sums[static_cast<size_t>(replicas->rank())] = summed(*replicas, leaves, 51);
       });
       CAPTURE(passes, count);
@@ -89,7 +89,7 @@ TEST_CASE("any number of processes gives the bits of one, also where their passe
 TEST_CASE("a step without any gradient has a gradient of zero, on any number of processes") {
   const std::vector<std::optional<at::Tensor>> leaves(4);
   CHECK(at::equal(summed(alone(), leaves, 3), at::zeros({3})));
-  run_together(2, [&](std::shared_ptr<Replicas> replicas) {
+  run_together(2, [&](const std::shared_ptr<Replicas>& replicas) {
     if (!at::equal(summed(*replicas, leaves, 3), at::zeros({3}))) std::abort();
   });
 }
@@ -98,7 +98,7 @@ TEST_CASE("a tensor of several slices is added as a small one is") {
   constexpr int64_t kLength = (1 << 24) + 5;
   const at::Tensor a = at::arange(kLength, at::kFloat), b = at::full({kLength}, 0.25);
   at::Tensor sums[2];
-  run_together(2, [&](std::shared_ptr<Replicas> replicas) {
+  run_together(2, [&](const std::shared_ptr<Replicas>& replicas) {
     GradientSums own(2, SumOrder::kTree);
     const int64_t rank = replicas->rank();
     at::Tensor buffer = rank == 0 ? a.clone() : b.clone();
@@ -113,7 +113,7 @@ TEST_CASE("a tensor of several slices is added as a small one is") {
 TEST_CASE("the plain order holds one sum a process, added in the order of ranks") {
   const std::vector<float> values = {1e8F, 1.0F, -1e8F, 1.0F};
   at::Tensor result[2];
-  run_together(2, [&](std::shared_ptr<Replicas> replicas) {
+  run_together(2, [&](const std::shared_ptr<Replicas>& replicas) {
     const auto rank = static_cast<size_t>(replicas->rank());
     GradientSums own(4, SumOrder::kPlain);
     at::Tensor sum = at::full({1}, values[2 * rank]) + values[2 * rank + 1];

@@ -50,7 +50,7 @@ TEST_CASE("replicas that share a step's passes make the same bits as one that do
   REQUIRE(whole.steps.size() == 4);
   for (const int64_t count : {2, 3, 5}) {
     std::vector<Trained> parts(static_cast<size_t>(count));
-    run_together(count, [&](std::shared_ptr<Replicas> replicas) {
+    run_together(count, [&](const std::shared_ptr<Replicas>& replicas) {
       parts[static_cast<size_t>(replicas->rank())] = trained(config, replicas);
     });
     CAPTURE(count);
@@ -69,7 +69,7 @@ TEST_CASE("replicas that share a step's passes make the same bits as one that do
 }
 
 TEST_CASE("gathered values are any number, infinite ones too") {
-  run_together(2, [&](std::shared_ptr<Replicas> replicas) {
+  run_together(2, [&](const std::shared_ptr<Replicas>& replicas) {
     const double own = replicas->rank() == 0 ? std::numeric_limits<double>::infinity() : std::nan("");
     const auto all = gather_values(*replicas, {own, 0.1 + static_cast<double>(replicas->rank())});
     const bool right = all.size() == 2 && std::isinf(all[0][0].get<double>()) && std::isnan(all[1][0].get<double>()) &&
