@@ -52,7 +52,7 @@ class Serving {
   std::thread thread_;
 };
 
-void echo(HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
+void echo(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   reply->send({.type = "text/plain", .body = request.method + " " + request.path + " " + request.body + "."});
 }
 
