@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ranges>
+#include <span>
 #include <thread>
 
 #include "lora/app/source/trained_model.h"
@@ -77,7 +77,7 @@ TEST_CASE("tables fit a terminal of any width, with names that are wide") {
       const std::vector<std::string> lines = lines_of(terminal->output());
       // Words of the command at the end are never cut.
       const auto command = std::ranges::find(lines, "Try it:");
-      for (const std::string& line : std::ranges::subrange(lines.begin(), command)) {
+      for (const std::string& line : std::span(lines.begin(), command)) {
         if (!line.starts_with("  ")) continue;
         ++tables;
         CAPTURE(width, line);

@@ -111,7 +111,7 @@ TEST_CASE("the gradient of a preference loss is that of differences") {
       };
       at::Tensor parameter = trainable_parameters(*run.model).front().tensor;
       loss().backward();
-      const at::Tensor gradient = parameter.grad();
+      const at::Tensor& gradient = parameter.grad();
       const at::NoGradGuard no_grad;
       const at::Tensor direction = gradient / gradient.norm();
       const double step = 1e-2;
