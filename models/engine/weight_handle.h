@@ -1,6 +1,6 @@
 #pragma once
-// What a projection multiplies by, as operations see it: a dense matrix, or one that is held in fewer bits and made
-// dense for one product at a time.
+// What a projection multiplies by, as operations see it: a dense matrix, or one that is held otherwise, in fewer bits or in the
+// host's memory, and made dense on the device for one product at a time.
 
 #include <ATen/core/Tensor.h>
 
@@ -20,7 +20,7 @@ struct EncodedRows {
   at::Tensor scales;  // float32, or undefined
 };
 
-// A frozen matrix (out, in) in some encoding; immutable, so that threads may share it.
+// A frozen matrix (out, in) in some encoding, or elsewhere than on the device; immutable, so that threads may share it.
 class PackedWeight {
  public:
   virtual ~PackedWeight() = default;

@@ -90,7 +90,7 @@ TEST_CASE("a plan that splits a step otherwise takes no rows that were prepared 
   }
 }
 
-TEST_CASE("a run that stops on a request goes on with the row behind the last one that was trained on") {
+TEST_CASE("a run that stops on a request continues with the row behind the last one that was trained on") {
   const TrainingConfig config = three_passes();
   DeviceRun whole(config, device), parts(config, device);
   std::vector<double> expected, found;
