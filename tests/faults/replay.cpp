@@ -55,7 +55,7 @@ Disk::Id Disk::make(bool directory, uint64_t file) {
   return nodes_.size() - 1;
 }
 
-void Disk::change(const std::vector<NameChange>& changes) {
+void Disk::change(std::vector<NameChange> changes) {
   for (const NameChange& one : changes) {
     Names& names = nodes_[one.directory].names_now;
     if (one.node == kNone) {

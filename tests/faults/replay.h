@@ -55,7 +55,7 @@ class Disk {
 
   Id find(const std::filesystem::path& path) const;
   std::pair<Id, std::string> place(const std::filesystem::path& path) const;
-  void change(const std::vector<NameChange>& changes);
+  void change(std::vector<NameChange> changes);
   Id make(bool directory, uint64_t file);
   void collect(const std::vector<Names>& names, Id node, const std::string& path, const Choice& choice,
                std::map<std::string, std::string>& to) const;
