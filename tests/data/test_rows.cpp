@@ -150,7 +150,8 @@ TEST_CASE("a file that cannot be read is named") {
   REQUIRE(::mkfifo((directory / "pipe").c_str(), 0600) == 0);
   CHECK_THROWS_WITH(for_each_row({(directory / "pipe").string(), "text", 1.0, {}}, ignore),
                     Contains("pipe: is a named pipe"));
-  CHECK_THAT(read_file(directory / "utf16.jsonl", "\xff\xfe{\0").error, Contains("utf16.jsonl: is UTF-16 text"));
+  CHECK_THAT(read_file(directory / "utf16.jsonl", std::string("\xff\xfe{\0", 4)).error,
+             Contains("utf16.jsonl: is UTF-16 text"));
   CHECK_THAT(read_file(directory / "a.parquet", "PAR1....PAR1").error,
              Contains("a.parquet: ") && Contains("Parquet file"));
 }
