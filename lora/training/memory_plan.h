@@ -68,8 +68,9 @@ bool can_fetch_layers(const LlamaForCausalLM& model);
 //         the passes are, and recomputed: 8,192 to 512 tokens. The limit is the GPU's memory, or memory_limit where it is
 //         less. A GPU that even the least of these is too large for is an Error (exit code 4).
 // Layers that are trained whole are not fetched. A micro_batch_size sets the tokens instead. Without `fused` only the tokens
-// and the layers' place are chosen, and activations are a rough guess. `beside`: bytes of the method's own state (Trainer::method_bytes), and of the weights, gradients and moments
-// of other adapters on the same base. Throws RecipeError where even the least is more than memory_limit.
+// and the layers' place are chosen, and activations are a rough guess. `beside`: bytes of the method's own state
+// (Trainer::method_bytes), and of the weights, gradients and moments of other adapters on the same base. Throws RecipeError
+// where even the least is more than memory_limit.
 MemoryPlan plan_memory(const LlamaForCausalLM& model, const std::vector<ParameterGroup>& groups,
                        const TrainingConfig& config, const DataNeed& data, const MemoryRoom& room, int64_t beside = 0);
 

@@ -85,7 +85,8 @@ class Objective {
   virtual std::pair<at::Tensor, at::Tensor> reference_of(LlamaForCausalLM& model, const Dataset& data, const Pass& pass,
                                                          ExecutionPlan plan) const;
 
-  // Whether the loss of each pass needs a number that is summed over all of them first, and this pass's part of it: () float64.
+  // Whether the loss of each pass needs a number that is summed over all of them first, and this pass's part of it: ()
+  // float64.
   virtual bool has_shared_part() const { return false; }
   virtual at::Tensor shared_part(LlamaForCausalLM& model, const PassInput& input, const Terms& of_whole) const;
 

@@ -1,6 +1,6 @@
 #pragma once
-// What a projection multiplies by, as operations see it: a dense matrix, or one that is held otherwise, in fewer bits or in the
-// host's memory, and made dense on the device for one product at a time.
+// What a projection multiplies by, as operations see it: a dense matrix, or one that is held otherwise, in fewer bits or in
+// the host's memory, and made dense on the device for one product at a time.
 
 #include <ATen/core/Tensor.h>
 

@@ -19,9 +19,10 @@ struct RunDevice {
 
 // auto: the first GPU whose free memory has room for the least of the runs' plans, which are made of shapes alone, or else
 // the first that has it where the layers are fetched from the host's memory; else the CPU. `room.layers` says which it is:
-// they are fetched where a run's plan does not fit otherwise. Of several processes on a machine each begins with another GPU: with the one of its rank among them. `host_bytes`:
-// of the machine's memory. Throws as named_device does, RecipeError for float16 without a GPU, and Error (exit code 4)
-// for a GPU without room for the least plans, or a host without room for fetched layers.
+// they are fetched where a run's plan does not fit otherwise. Of several processes on a machine each begins with another
+// GPU: with the one of its rank among them. `host_bytes`: of the machine's memory. Throws as named_device does, RecipeError
+// for float16 without a GPU, and Error (exit code 4) for a GPU without room for the least plans, or a host without room for
+// fetched layers.
 RunDevice choose_run_device(const std::vector<PreparedRun>& runs, int64_t rank, int64_t host_bytes);
 
 // Throws Error (exit code 4) where other programs leave less of the GPU than that.
