@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "models/base/error.h"
+#include "models/base/utf8.h"
 
 namespace lora {
 namespace {
@@ -29,6 +30,21 @@ int continuation_bytes(unsigned char first) {
   if (first >= 0xC2 && first < 0xE0) return 1;
   if (first >= 0xE0 && first < 0xF0) return 2;
   return first >= 0xF0 && first < 0xF5 ? 3 : -1;
+}
+
+// A scalar as UTF-8: the library writes the escapes \N and \_ as one byte each.
+std::string in_utf8(const std::string& scalar) {
+  if (is_utf8(scalar)) return scalar;
+  std::string text;
+  for (size_t i = 0; i < scalar.size();) {
+    const size_t length = utf8_length(scalar, i);
+    const bool escape = length == 0 && (scalar[i] == '\x85' || scalar[i] == '\xA0');
+    if (escape) text += '\xC2';
+    const size_t bytes = length == 0 ? 1 : length;
+    text += scalar.substr(i, bytes);
+    i += bytes;
+  }
+  return text;
 }
 
 // The library takes some control characters for the end of the file, guesses encodings, and describes a tab by the line
@@ -92,7 +108,7 @@ class TreeBuilder : public YAML::EventHandler {
                 const std::string& value) override {
     begin(mark, tag, anchor);
     YamlNode scalar = node(YamlNode::Kind::kScalar, mark);
-    scalar.text = value;
+    scalar.text = in_utf8(value);
     scalar.quoted = tag == "!";
     add(std::move(scalar), mark);
   }

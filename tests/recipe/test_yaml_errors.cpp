@@ -2,6 +2,8 @@
 
 #include <sstream>
 
+#include "lora/recipe/document.h"
+#include "lora/recipe/problems.h"
 #include "lora/recipe/recipe.h"
 #include "tests/catch.h"
 #include "tests/recipe/bad_lines.h"
@@ -141,6 +143,13 @@ TEST_CASE("an error is reported once, and what follows from it is not") {
 
 TEST_CASE("a tab elsewhere than in the indentation does no harm") {
   CHECK(error_of(with_line(2, "  path: x\t# the model\n\t\n\t# done")) == "loaded");
+}
+
+TEST_CASE("escapes of YAML's that are two bytes of UTF-8 are both of them") {
+  Problems problems;
+  const YamlNode root = parse_document("a: \"x\\Ny\\_z\"\n", {"recipe.yaml", true}, problems);
+  REQUIRE(problems.empty());
+  CHECK(root.entries.front().value.text == "x\xC2\x85y\xC2\xA0z");
 }
 
 TEST_CASE("a message stays one line of moderate length whatever the file holds") {
