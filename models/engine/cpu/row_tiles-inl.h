@@ -82,23 +82,19 @@ template <bool kAhead>
 HWY_INLINE void SumsAsTheyLie(const RowWeight& w, size_t output, const float* x, float* sums) {
   const Bf16* const at = static_cast<const Bf16*>(w.values) + output * w.in;
   const size_t row_bytes = w.in * sizeof(Bf16);
+  // A step of 32 columns, an even or an odd one.
+  const auto step = [&]<int kOdd>(size_t k) HWY_ATTR {
+    Load<6 + kOdd>(x + k / kDepth * kFloats, 64);
+    Load<4>(at + k, row_bytes);
+    Dot<kOdd, 4, 6 + kOdd>();
+    Load<5>(at + kRows * w.in + k, row_bytes);
+    Dot<2 + kOdd, 5, 6 + kOdd>();
+    if (kAhead) FetchOutputs(at + kOutputs * w.in + k, row_bytes);
+  };
   ZeroSums();
   for (size_t k = 0; k < w.in; k += kColumns) {
-    Load<6>(x, 64);
-    Load<4>(at + k, row_bytes);
-    Dot<0, 4, 6>();
-    Load<5>(at + kRows * w.in + k, row_bytes);
-    Dot<2, 5, 6>();
-    if (kAhead) FetchOutputs(at + kOutputs * w.in + k, row_bytes);
-    x += kFloats;
-    if (k + kDepth == w.in) break;
-    Load<7>(x, 64);
-    Load<4>(at + k + kDepth, row_bytes);
-    Dot<1, 4, 7>();
-    Load<5>(at + kRows * w.in + k + kDepth, row_bytes);
-    Dot<3, 5, 7>();
-    if (kAhead) FetchOutputs(at + kOutputs * w.in + k + kDepth, row_bytes);
-    x += kFloats;
+    step.template operator()<0>(k);
+    if (k + kDepth < w.in) step.template operator()<1>(k + kDepth);
   }
   StoreSums<Bf16Pairs>(w, output, sums);
 }
