@@ -100,21 +100,24 @@ endfunction()
 # with these headers a source starts at 3 s (GCC 12), with torch/torch.h at 7 s, without any at 15 s. A source with
 # machine flags of its own sets SKIP_PRECOMPILE_HEADERS, as the header was compiled without them.
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/lora_pch.cpp CONTENT "")
-add_library(lora_pch OBJECT ${PROJECT_BINARY_DIR}/lora_pch.cpp)
-target_link_libraries(lora_pch PRIVATE torch nlohmann_json::nlohmann_json)
-target_precompile_headers(lora_pch PRIVATE
-  <torch/csrc/autograd/custom_function.h> <torch/nn/module.h> <nlohmann/json.hpp>
-  <algorithm> <cmath> <cstdint> <filesystem> <fstream> <functional> <map> <memory> <numeric> <optional> <set> <sstream>
-  <string> <string_view> <unordered_map> <utility> <variant> <vector>)
-lora_compile_options(lora_pch)
-
 # What ccache needs: of GCC the header's name in the preprocessed text, of Clang a header without its time.
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
   set(LORA_PCH_FLAGS -fpch-preprocess)
 elseif(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
   set(LORA_PCH_FLAGS "SHELL:-Xclang -fno-pch-timestamp")
 endif()
-target_compile_options(lora_pch PRIVATE ${LORA_PCH_FLAGS})
+
+function(lora_precompile name)  # and further flags
+  add_library(${name} OBJECT ${PROJECT_BINARY_DIR}/lora_pch.cpp)
+  target_link_libraries(${name} PRIVATE torch nlohmann_json::nlohmann_json)
+  target_precompile_headers(${name} PRIVATE
+    <torch/csrc/autograd/custom_function.h> <torch/nn/module.h> <nlohmann/json.hpp>
+    <algorithm> <cmath> <cstdint> <filesystem> <fstream> <functional> <map> <memory> <numeric> <optional> <set> <sstream>
+    <string> <string_view> <unordered_map> <utility> <variant> <vector>)
+  lora_compile_options(${name})
+  target_compile_options(${name} PRIVATE ${LORA_PCH_FLAGS} ${ARGN})
+endfunction()
+lora_precompile(lora_pch)
 
 function(lora_use_pch name)
   target_precompile_headers(${name} REUSE_FROM lora_pch)
