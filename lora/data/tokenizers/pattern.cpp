@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <initializer_list>
-#include <new>
 
 #include "lora/data/tokenizers/newer_characters.h"
 #include "models/base/error.h"
+#include "models/base/pcre2_errors.h"
 
 namespace lora {
 namespace {
@@ -46,14 +46,6 @@ int search(const pcre2_code* code, std::string_view text, size_t at, pcre2_match
     at = last + 1;
     while (at < text.size() && (text[at] & 0xC0) == 0x80) ++at;  // to a character's first byte
   }
-}
-
-// Memory that is not there says nothing of the pattern.
-std::string error_text(int code) {
-  if (code == PCRE2_ERROR_NOMEMORY || code == PCRE2_ERROR_HEAP_FAILED) throw std::bad_alloc();
-  PCRE2_UCHAR buffer[256];
-  pcre2_get_error_message(code, buffer, sizeof buffer);
-  return reinterpret_cast<const char*>(buffer);
 }
 
 // Oniguruma's \s is the property White_Space. PCRE2's \s also contains U+180E.
@@ -224,12 +216,11 @@ class Rewriter {
 }  // namespace
 
 struct PatternScratch::State {
-  pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
-  pcre2_match_context* context = pcre2_match_context_create(nullptr);
+  pcre2_match_data* data = pcre2_made(pcre2_match_data_create(1, nullptr));
+  pcre2_match_context* context = pcre2_made(pcre2_match_context_create(nullptr));
   pcre2_jit_stack* stack = pcre2_jit_stack_create(kStackStart, kStackLimit, nullptr);
 
   State() {
-    if (!data || !context) throw std::bad_alloc();
     pcre2_set_match_limit(context, kMatchLimit);
     pcre2_set_depth_limit(context, kDepthLimit);
     if (stack) pcre2_jit_stack_assign(context, nullptr, stack);
@@ -261,7 +252,7 @@ Pattern Pattern::regex(const std::string& source, const JsonView& place) {
       pcre2_compile(reinterpret_cast<PCRE2_SPTR>(rewritten.data()), rewritten.size(),
                     PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT, &error,
                     &offset, nullptr);
-  if (!code) place.fail("the regular expression '" + source + "': " + error_text(error));
+  if (!code) place.fail("the regular expression '" + source + "': " + pcre2_error_text(error));
   Pattern pattern;
   pattern.text_ = place.place() + ": the regular expression '" + source + "'";
   pattern.code_ = std::shared_ptr<void>(code, [](void* c) { pcre2_code_free(static_cast<pcre2_code*>(c)); });
@@ -288,7 +279,7 @@ std::optional<TextRange> Pattern::next(std::string_view text, size_t at, Pattern
   const int result = search(static_cast<pcre2_code*>(code_.get()), text, at, state.data, state.context);
   if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (result < 0) {
-    throw ModelError(text_ + " on a text of " + std::to_string(text.size()) + " bytes: " + error_text(result));
+    throw ModelError(text_ + " on a text of " + std::to_string(text.size()) + " bytes: " + pcre2_error_text(result));
   }
   const PCRE2_SIZE* range = pcre2_get_ovector_pointer(state.data);
   return TextRange{range[0], range[1]};
