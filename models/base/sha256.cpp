@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <vector>
 
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
@@ -72,13 +71,13 @@ std::string sampled_sha256_of_file(const std::filesystem::path& path) {
 std::string sha256_of_file(const std::filesystem::path& path, const std::function<void(size_t bytes)>& on_piece) {
   const FileDescriptor file = open_to_read(path);
   Sha256 hash;
-  std::vector<char> piece(size_t{1} << 20);
+  char piece[1 << 16];
   while (true) {
-    const ssize_t bytes = ::read(file.get(), piece.data(), piece.size());
+    const ssize_t bytes = ::read(file.get(), piece, sizeof piece);
     if (bytes < 0 && errno == EINTR) continue;
     if (bytes < 0) throw_storage_error(path, "read", errno);
     if (bytes == 0) return hash.digest();
-    hash.update(piece.data(), static_cast<size_t>(bytes));
+    hash.update(piece, static_cast<size_t>(bytes));
     if (on_piece) on_piece(static_cast<size_t>(bytes));
   }
 }
