@@ -1,7 +1,6 @@
 #include "lora/serving/request_values.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "lora/serving/api_error.h"
 #include "models/base/did_you_mean.h"
@@ -18,14 +17,10 @@ void refuse_value(const std::string& param, const std::string& expected, const J
 }
 
 double number_in(const std::string& param, const Json& value, double least, double most) {
-  const auto said = [&] {
-    std::string text = "a number";
-    if (std::isfinite(most)) return text + " from " + Json(least).dump() + " to " + Json(most).dump();
-    return text + " of at least " + Json(least).dump();
-  };
-  if (!value.is_number()) refuse_value(param, said(), value);
-  const auto number = value.get<double>();
-  if (!std::isfinite(number) || number < least || number > most) refuse_value(param, said(), value);
+  const std::string expected = "a number from " + Json(least).dump() + " to " + Json(most).dump();
+  if (!value.is_number()) refuse_value(param, expected, value);
+  const auto number = value.get<double>();  // finite, as all numbers of JSON
+  if (number < least || number > most) refuse_value(param, expected, value);
   return number;
 }
 

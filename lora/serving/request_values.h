@@ -14,7 +14,6 @@ namespace lora {
 using PromptInput = std::variant<std::string, std::vector<int64_t>>;  // text, or tokens
 
 inline constexpr int64_t kAnyInteger = std::numeric_limits<int64_t>::max();
-inline constexpr double kAnyNumber = std::numeric_limits<double>::infinity();
 
 // The whole body: an object.
 nlohmann::ordered_json body_object(const std::string& body);
