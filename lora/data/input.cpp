@@ -1,7 +1,6 @@
 #include "lora/data/input.h"
 
 #include <fcntl.h>
-#include <glob.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "models/base/error.h"
 #include "models/base/file_descriptor.h"
 #include "models/base/file_kind.h"
+#include "models/base/path_pattern.h"
 #include "models/base/sha256.h"
 
 namespace lora {
@@ -98,15 +98,9 @@ class HashedFile : public ByteSource {
 
 std::vector<std::string> matching_files(const std::string& path) {
   std::error_code error;
-  if (path == "-" || path.find_first_of("*?[") == std::string::npos || std::filesystem::exists(path, error)) {
-    return {path};
-  }
-  glob_t found{};
-  const int status = ::glob(path.c_str(), GLOB_NOSORT, nullptr, &found);
-  std::vector<std::string> files(found.gl_pathv, found.gl_pathv + found.gl_pathc);
-  ::globfree(&found);
-  if (status != 0 || files.empty()) throw DataError(path + ": no file matches this pattern");
-  std::ranges::sort(files);  // glob's order depends on the locale
+  if (path == "-" || !is_path_pattern(path) || std::filesystem::exists(path, error)) return {path};
+  std::vector<std::string> files = matching_paths(path);
+  if (files.empty()) throw DataError(path + ": no file matches this pattern");
   return files;
 }
 

@@ -1,7 +1,5 @@
 #include "lora/recipe/paths.h"
 
-#include <glob.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
@@ -14,6 +12,7 @@
 #include "lora/recipe/starting.h"
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
+#include "models/base/path_pattern.h"
 #include "models/network/model_directory.h"
 
 namespace lora {
@@ -23,17 +22,9 @@ namespace fs = std::filesystem;
 
 enum class PathKind { kModel, kAdapter, kData, kTemplate };
 
-bool is_pattern(const std::string& path) { return path.find_first_of("*?[") != std::string::npos; }
-
 bool is_there(const std::string& path) {
   std::error_code error;
-  if (fs::exists(path, error)) return true;
-  if (!is_pattern(path)) return false;
-  glob_t found{};
-  const int status = ::glob(path.c_str(), GLOB_NOSORT, nullptr, &found);
-  const bool any = status == 0 && found.gl_pathc > 0;
-  ::globfree(&found);
-  return any;
+  return fs::exists(path, error) || (is_path_pattern(path) && !matching_paths(path).empty());
 }
 
 // Calls `visit(key, path, kind)` for every path that a run of the recipe reads.
@@ -96,13 +87,13 @@ std::string nearest_in_folder(const fs::path& path) {
 std::optional<Error> missing(const std::string& key, const std::string& path, PathKind kind, const std::string& place,
                              const fs::path& recipe_directory) {
   if (is_there(path)) return {};
-  std::string tried = whole_path(path), hint = is_pattern(path) ? "" : nearest_in_folder(path);
+  std::string tried = whole_path(path), hint = is_path_pattern(path) ? "" : nearest_in_folder(path);
   if (const std::string other = beside(recipe_directory, path); other != tried && !fs::path(path).is_absolute()) {
     tried += " and " + other;
-    if (hint.empty() && !is_pattern(path)) hint = nearest_in_folder(other);
+    if (hint.empty() && !is_path_pattern(path)) hint = nearest_in_folder(other);
   }
   const char* what = kind == PathKind::kModel || kind == PathKind::kAdapter ? "no such directory"
-                     : is_pattern(path)                                     ? "no file matches this pattern"
+                     : is_path_pattern(path)                                ? "no file matches this pattern"
                                                                             : "no such file";
   if (const std::string made = maker_of(path); !made.empty()) hint = made;
   if (hint.empty() && kind == PathKind::kModel) hint = download_hint(path);
@@ -119,7 +110,7 @@ std::string real_path(const std::string& path) {
   std::error_code error;
   const fs::path real = fs::canonical(path, error);
   if (!error) return real.string();
-  if (!is_pattern(path)) return path;
+  if (!is_path_pattern(path)) return path;
   const fs::path folder = fs::canonical(fs::path(path).has_parent_path() ? fs::path(path).parent_path() : ".", error);
   return error ? path : (folder / fs::path(path).filename()).string();
 }
