@@ -81,7 +81,7 @@ int run(Options options) {
   std::vector<std::string> names;
   for (const auto& model : models.all()) names.push_back(model->name);
   {
-    Scheduler scheduler(decoder, config, models.tokenizer(), options.scheduler);
+    Scheduler scheduler(decoder, models.tokenizer(), options.scheduler);
     service.emplace(models, scheduler, options.service);
     log_info("serves " + listed(names) + " at http://" + options.host + ":" + std::to_string(server.port()));
     const int signal = server.run(options.drain_seconds);

@@ -83,7 +83,9 @@ std::vector<Classification> classify_plainly(LlamaForCausalLM& model, const Toke
 
 std::vector<Classification> classify(LlamaForCausalLM& model, const Tokenizer& tokenizer,
                                      const std::vector<std::string>& texts, int64_t max_length) {
-  if (BatchDecoder::problem(model)) return classify_plainly(model, tokenizer, texts, max_length);
+  // On a GPU the network attends to all texts of a pass at once, and keeps no keys and values.
+  if (!model.device().is_cpu() || BatchDecoder::problem(model))
+    return classify_plainly(model, tokenizer, texts, max_length);
   const at::NoGradGuard no_grad;
   model.eval();
   BatchDecoder decoder(model);

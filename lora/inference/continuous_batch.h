@@ -3,8 +3,13 @@
 // token of every answer, whatever its adapter. Between two such passes prompts are read by a piece, so that a long prompt
 // holds nobody up. Orca (Yu et al. 2022, section 3); pieces of prompts as in Sarathi-Serve (Agrawal et al. 2024).
 //
+// A device has so many pages for keys and values. Where they run out, texts of the cache go first; then the answer that came
+// last is paused: its pages go to the others, and it is read again when there is room for it (vLLM's preemption by
+// recomputation: Kwon et al. 2023, section 4.5). A waiting request is taken when there is room for its prompt.
+//
 // An answer does not depend on the others beside it, but for the rounding of products with another number of rows.
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -52,15 +57,16 @@ class ContinuousBatch {
   void add(TokenRequest request) { waiting_.push_back(std::move(request)); }
 
   // Computes the next token of all answers, and a piece of prompts. Throws the errors of BatchDecoder::pass; the
-  // batch is to be cleared then.
+  // batch is to be cleared then. A single text with more tokens than the device has pages for is one of these.
   void pass();
-  bool is_empty() const { return waiting_.empty() && running_.empty(); }
+  bool is_empty() const { return waiting_.empty() && running_.empty() && paused_.empty(); }
   void clear();
 
   size_t running() const { return running_.size(); }
-  size_t waiting() const { return waiting_.size(); }
+  size_t waiting() const { return waiting_.size() + paused_.size(); }
   int64_t passes() const { return passes_; }
   int64_t tokens_read() const { return tokens_read_; }  // of prompts, without the known ones
+  int64_t pauses() const { return pauses_; }
 
  private:
   struct Running {
@@ -70,7 +76,9 @@ class ContinuousBatch {
     int64_t known;                // tokens of the prompt that the cache had
     std::vector<int64_t> answer;  // the last one is not in the sequence yet
     std::vector<double> hidden;   // for on_mean: the sum so far
-    bool reads_prompt() const { return sequence.length < static_cast<int64_t>(request.prompt.size()); }
+    // Tokens that are read before the next one is written: the prompt, and of an answer that was paused what it has.
+    int64_t text_length() const { return std::ssize(request.prompt) + std::max<int64_t>(0, std::ssize(answer) - 1); }
+    bool reads() const { return sequence.length < text_length(); }
   };
   using Place = std::list<Running>::iterator;
 
@@ -79,6 +87,12 @@ class ContinuousBatch {
   void write();
   void read();
   int64_t read_piece(Place answer, int64_t most);
+  bool has_room(int64_t pages);
+  bool has_room_for(const Running& one, int64_t tokens);
+  int64_t claimed_pages() const;
+  int64_t with_pages() const;
+  Place last_with_pages(Place first);
+  void pause(Place answer);
   void accept(Place answer, std::span<const float> logits);
   void end(Place answer, AnswerEnd how);
 
@@ -86,8 +100,8 @@ class ContinuousBatch {
   PrefixCache* cache_;
   BatchLimits limits_;
   std::deque<TokenRequest> waiting_;
-  std::list<Running> running_;
-  int64_t passes_ = 0, tokens_read_ = 0;
+  std::list<Running> running_, paused_;  // as they came
+  int64_t passes_ = 0, tokens_read_ = 0, pauses_ = 0;
 };
 
 }  // namespace lora

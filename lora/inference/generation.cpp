@@ -45,7 +45,7 @@ Generator::Generator(LlamaForCausalLM& model, KvDtype kv_dtype, int64_t kept_byt
   }
   decoder_ = std::make_unique<BatchDecoder>(model, kv_dtype);
   snapshot_ = decoder_->snapshot(model);
-  cache_ = std::make_unique<PrefixCache>(decoder_->layout(), model.config(), kept_bytes);
+  cache_ = std::make_unique<PrefixCache>(*decoder_, kept_bytes);
 }
 
 Generated Generator::generate(const std::vector<std::vector<int64_t>>& prompts, const GenerationConfig& config,

@@ -1,6 +1,6 @@
 #pragma once
 // Generation by the network's own forward pass and a KvCache: the reference of batch_decoder.h, and what answers for
-// models that are not decoded so (on a GPU, in float64).
+// models that are not decoded so (adapters with a forward pass of their own, float64).
 
 #include <cstdint>
 #include <functional>

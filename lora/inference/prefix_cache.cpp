@@ -1,7 +1,5 @@
 #include "lora/inference/prefix_cache.h"
 
-#include <ATen/ops/clone.h>
-
 #include <algorithm>
 
 #include "models/base/numbers.h"
@@ -22,8 +20,8 @@ KvSequence first_tokens(const KvSequence& sequence, size_t tokens) {
 
 }  // namespace
 
-PrefixCache::PrefixCache(const KvLayout& layout, const ModelConfig& config, int64_t bytes)
-    : layout_(layout), limit_(config.rope.type == RopeConfig::Type::kLongRope ? 0 : bytes) {}
+PrefixCache::PrefixCache(const BatchDecoder& decoder, int64_t bytes)
+    : decoder_(decoder), limit_(decoder.reads_in_pieces() ? bytes : 0) {}
 
 KvSequence PrefixCache::find(const std::shared_ptr<const ModelSnapshot>& model, std::span<const int64_t> prompt) {
   auto best = texts_.end();
@@ -39,7 +37,7 @@ KvSequence PrefixCache::find(const std::shared_ptr<const ModelSnapshot>& model, 
   // The last page goes on with other tokens than here.
   if (most % as_size(kPageTokens) != 0) {
     std::shared_ptr<KvPage>& last = sequence.pages.back();
-    last = std::make_shared<KvPage>(KvPage{last->memory.clone()});
+    last = decoder_.copy_of(*last);
   }
   return sequence;
 }
@@ -61,7 +59,7 @@ void PrefixCache::keep(const std::shared_ptr<const ModelSnapshot>& model, std::s
   if (bytes_of(text) > limit_) return;
   bytes_ += bytes_of(text);
   texts_.push_front(std::move(text));
-  while (bytes_ > limit_) drop(std::prev(texts_.end()));
+  while (bytes_ > limit_) drop_oldest();
 }
 
 void PrefixCache::forget(const std::shared_ptr<const ModelSnapshot>& model) {
@@ -72,13 +70,19 @@ void PrefixCache::forget(const std::shared_ptr<const ModelSnapshot>& model) {
   }
 }
 
+bool PrefixCache::drop_oldest() {
+  if (texts_.empty()) return false;
+  drop(std::prev(texts_.end()));
+  return true;
+}
+
 void PrefixCache::drop(std::list<Text>::iterator text) {
   bytes_ -= bytes_of(*text);
   texts_.erase(text);
 }
 
 int64_t PrefixCache::bytes_of(const Text& text) const {
-  return static_cast<int64_t>(text.sequence.pages.size()) * layout_.page_bytes();
+  return static_cast<int64_t>(text.sequence.pages.size()) * decoder_.layout().page_bytes();
 }
 
 }  // namespace lora

@@ -15,9 +15,9 @@ namespace lora {
 // Used by one thread.
 class PrefixCache {
  public:
-  // Keeps at most so many bytes, the longest unused text going first. `config`: of the model. LongRoPE's keys depend on
-  // the length of the whole text, so nothing is kept there.
-  PrefixCache(const KvLayout& layout, const ModelConfig& config, int64_t bytes);
+  // Of texts that this decoder reads, which is borrowed. Keeps at most so many bytes, the longest unused text going first.
+  // LongRoPE's keys depend on the length of the whole text, so nothing is kept there.
+  PrefixCache(const BatchDecoder& decoder, int64_t bytes);
 
   // A sequence of the longest known beginning of `prompt`, and never all of it: the last token is read for its logits.
   // It shares the full pages and has a copy of a page that is not full. Empty where nothing is known.
@@ -30,6 +30,9 @@ class PrefixCache {
   // Forgets all texts of a model, and with them its weights.
   void forget(const std::shared_ptr<const ModelSnapshot>& model);
 
+  // Drops the text that was unused for longest; false where there is none.
+  bool drop_oldest();
+
   int64_t bytes() const { return bytes_; }
 
  private:
@@ -41,7 +44,7 @@ class PrefixCache {
   void drop(std::list<Text>::iterator text);
   int64_t bytes_of(const Text& text) const;
 
-  KvLayout layout_;
+  const BatchDecoder& decoder_;
   int64_t limit_, bytes_ = 0;  // pages that two texts share count twice
   std::list<Text> texts_;      // the one used last comes first
 };

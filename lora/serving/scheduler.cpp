@@ -68,10 +68,10 @@ class AnswerWriting {
 };
 
 struct Scheduler::State {
-  State(BatchDecoder& decoder, const ModelConfig& config, const Tokenizer& given_tokenizer, SchedulerLimits given)
+  State(BatchDecoder& decoder, const Tokenizer& given_tokenizer, SchedulerLimits given)
       : tokenizer(given_tokenizer),
         limits(given),
-        cache(decoder.layout(), config, given.cache_bytes),
+        cache(decoder, given.cache_bytes),
         batch(decoder, &cache, {as_size(given.at_once), given.prompt_piece}) {}
 
   void run();
@@ -96,9 +96,8 @@ struct Scheduler::State {
   std::thread thread;
 };
 
-Scheduler::Scheduler(BatchDecoder& decoder, const ModelConfig& config, const Tokenizer& tokenizer,
-                     SchedulerLimits limits)
-    : state_(std::make_unique<State>(decoder, config, tokenizer, limits)) {
+Scheduler::Scheduler(BatchDecoder& decoder, const Tokenizer& tokenizer, SchedulerLimits limits)
+    : state_(std::make_unique<State>(decoder, tokenizer, limits)) {
   state_->thread = std::thread([this] { state_->run(); });
 }
 

@@ -65,8 +65,8 @@ struct SchedulerCounts {
 
 class Scheduler {
  public:
-  // Borrows all but the limits; nobody else may use the decoder. `config`: of its model.
-  Scheduler(BatchDecoder& decoder, const ModelConfig& config, const Tokenizer& tokenizer, SchedulerLimits limits);
+  // Borrows all but the limits; nobody else may use the decoder.
+  Scheduler(BatchDecoder& decoder, const Tokenizer& tokenizer, SchedulerLimits limits);
   // Ends the thread; answers that are being written end with an error.
   ~Scheduler();
   Scheduler(const Scheduler&) = delete;

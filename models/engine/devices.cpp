@@ -99,6 +99,19 @@ std::optional<DeviceMemory> device_memory([[maybe_unused]] at::Device device) {
   return std::nullopt;
 }
 
+std::optional<int64_t> room_on_device([[maybe_unused]] at::Device device) {
+#ifdef LORA_DEVICE_MEMORY
+  const auto memory = device_memory(device);
+  c10::DeviceAllocator* const allocator = allocator_of(device);
+  if (!memory || !allocator->initialized()) return memory ? std::optional(memory->free) : std::nullopt;
+  constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  const auto stats = allocator->getDeviceStats(device.index());
+  return memory->free + std::max<int64_t>(0, stats.reserved_bytes[kAll].current - stats.allocated_bytes[kAll].current);
+#else
+  return std::nullopt;
+#endif
+}
+
 std::optional<int64_t> peak_device_bytes([[maybe_unused]] at::Device device) {
 #ifdef LORA_DEVICE_MEMORY
   c10::DeviceAllocator* const allocator = allocator_of(device);

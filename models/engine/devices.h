@@ -28,6 +28,10 @@ struct DeviceMemory {
 };
 std::optional<DeviceMemory> device_memory(at::Device device);
 
+// Bytes that tensors may yet take of a device: what is free, and what LibTorch keeps of tensors that are gone. Nothing where
+// LibTorch does not tell.
+std::optional<int64_t> room_on_device(at::Device device);
+
 // The most bytes that tensors held on a device so far. Nothing where LibTorch does not tell.
 std::optional<int64_t> peak_device_bytes(at::Device device);
 

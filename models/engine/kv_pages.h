@@ -20,17 +20,19 @@ inline constexpr int64_t kPageTokens = 32;
 
 enum class KvDtype { kModel, kInt8 };
 
-// Memory of one page: [layer][keys, values][kv head]. Keys of a head are (dim, kPageTokens), so that a product with a
-// query gives the scores of neighbouring tokens in neighbouring lanes; values are (kPageTokens, dim). Of 8 bits, the
-// scales follow, (kPageTokens) float32.
+// One page. On the CPU it has memory of its own, [layer][keys, values][kv head]: keys of a head are (dim, kPageTokens), so
+// that a product with a query gives the scores of neighbouring tokens in neighbouring lanes; values are (kPageTokens, dim).
+// Of 8 bits, the scales follow, (kPageTokens) float32. On another device it is a place in tensors that all pages share
+// (device_pages.h).
 struct KvPage {
-  at::Tensor memory;  // float32, bfloat16 or int8
+  at::Tensor memory = {};  // float32, bfloat16 or int8; undefined on a device
+  int64_t place = 0;       // on a device
 };
 
 // What all pages of a model have in common.
 struct KvLayout {
   int64_t layers, kv_heads, dim;
-  at::ScalarType dtype;  // kFloat, kBFloat16 or kChar
+  at::ScalarType dtype;  // kFloat, kBFloat16 or kChar; on a device kHalf too
 
   int64_t head_elements() const;
   int64_t layer_elements() const { return 2 * kv_heads * head_elements(); }
@@ -38,7 +40,7 @@ struct KvLayout {
   // Where the keys, or the values, of a head begin in a page.
   int64_t keys(int64_t layer, int64_t head) const { return layer * layer_elements() + head * head_elements(); }
   int64_t values(int64_t layer, int64_t head) const { return keys(layer, kv_heads + head); }
-  std::shared_ptr<KvPage> new_page() const;  // zeros
+  std::shared_ptr<KvPage> new_page() const;  // zeros, on the CPU
 };
 
 // A sequence's tokens so far: token t is in page t / kPageTokens.

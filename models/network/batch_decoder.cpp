@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "models/base/error.h"
@@ -14,6 +15,7 @@
 #include "models/engine/cpu/scratch.h"
 #include "models/engine/operations.h"
 #include "models/engine/row_counts.h"
+#include "models/network/device_decoder.h"
 #include "models/network/model_snapshot.h"
 
 namespace lora {
@@ -23,6 +25,8 @@ using kernels::Matrix;
 
 // Elements that a thread is given at a time in the steps between products: below this, dividing costs more.
 constexpr int64_t kStepElements = 16384;
+
+constexpr int64_t kManyPages = std::numeric_limits<int64_t>::max() / kPageTokens;
 
 Matrix<float> rows_of(const at::Tensor& t, int64_t rows) {
   return {t.data_ptr<float>(), as_size(rows), as_size(t.size(1)), as_size(t.size(1))};
@@ -85,8 +89,10 @@ struct BatchDecoder::Pass {
 };
 
 std::optional<std::string> BatchDecoder::problem(const LlamaForCausalLM& model) {
-  if (!model.device().is_cpu()) return "it is not on the CPU";
-  if (model.dtype() != at::kFloat && model.dtype() != at::kBFloat16) return "it is neither float32 nor bfloat16";
+  const bool may_be_half = !model.device().is_cpu();
+  if (model.dtype() != at::kFloat && model.dtype() != at::kBFloat16 && !(may_be_half && model.dtype() == at::kHalf)) {
+    return std::string("it is neither float32 nor bfloat16") + (may_be_half ? " nor float16" : "");
+  }
   for (const auto& layer : model.model->layers) {
     const auto form = layer->fused_form(model.dtype());
     if (const auto* reason = std::get_if<NotFused>(&form)) return reason->reason();
@@ -94,7 +100,7 @@ std::optional<std::string> BatchDecoder::problem(const LlamaForCausalLM& model) 
   return std::nullopt;
 }
 
-BatchDecoder::BatchDecoder(const LlamaForCausalLM& model, KvDtype kv_dtype)
+BatchDecoder::BatchDecoder(const LlamaForCausalLM& model, KvDtype kv_dtype, int64_t most_pages)
     : config_(model.config()),
       dtype_(model.dtype()),
       layout_{config_.num_hidden_layers, config_.num_key_value_heads, config_.head_dim,
@@ -109,9 +115,19 @@ BatchDecoder::BatchDecoder(const LlamaForCausalLM& model, KvDtype kv_dtype)
     structures_.push_back(layer->structure());
     has_local_ |= layer->structure().positions == Positions::kLocal;
   }
+  if (!model.device().is_cpu()) on_device_ = std::make_unique<DeviceDecoder>(model, layout_, most_pages);
 }
 
 BatchDecoder::~BatchDecoder() = default;
+
+std::shared_ptr<KvPage> BatchDecoder::copy_of(const KvPage& page) const {
+  if (on_device_) return on_device_->pages().copy_of(page);
+  return std::make_shared<KvPage>(KvPage{.memory = page.memory.clone()});
+}
+
+int64_t BatchDecoder::most_pages() const { return on_device_ ? on_device_->pages().most() : kManyPages; }
+
+int64_t BatchDecoder::free_pages() const { return on_device_ ? on_device_->pages().free() : kManyPages; }
 
 std::shared_ptr<const ModelSnapshot> BatchDecoder::snapshot(LlamaForCausalLM& model) const {
   return std::make_shared<const ModelSnapshot>(model);
@@ -128,16 +144,8 @@ void BatchDecoder::expect_ids(std::span<const DecoderSpan> spans) const {
 }
 
 BatchDecoder::Pass BatchDecoder::begin(std::span<const DecoderSpan> asked) {
-  expect_ids(asked);
   Pass pass;
-  std::vector<const DecoderSpan*> order;
-  for (const DecoderSpan& span : asked) order.push_back(&span);
-  // Rows of one model side by side, in the order in which the models come.
-  std::vector<const ModelSnapshot*> models;
-  for (const DecoderSpan& span : asked) {
-    if (std::ranges::find(models, span.model) == models.end()) models.push_back(span.model);
-  }
-  std::ranges::stable_sort(order, {}, [&](const DecoderSpan* span) { return std::ranges::find(models, span->model); });
+  const std::vector<const DecoderSpan*> order = spans_by_model(asked);
   std::vector<int64_t> starts, lengths;
   for (const DecoderSpan* span : order) {
     const auto count = static_cast<int64_t>(span->ids.size());
@@ -146,7 +154,8 @@ BatchDecoder::Pass BatchDecoder::begin(std::span<const DecoderSpan> asked) {
     starts.push_back(span->sequence->length);
     lengths.push_back(count);
   }
-  pass.many = models.size() == 1 && pass.rows >= kRowStep && pass.rows > std::ssize(pass.spans);
+  pass.many =
+      order.front()->model == order.back()->model && pass.rows >= kRowStep && pass.rows > std::ssize(pass.spans);
   pass.global = positions_.of(starts, lengths, at::kCPU);
   if (has_local_) pass.local = local_positions_.of(starts, lengths, at::kCPU);
 
@@ -244,7 +253,7 @@ void BatchDecoder::norm_rows(const Pass& pass, size_t index, NormPlace place, Ma
       const size_t begin = std::max(first, as_size(span.row)),
                    end = std::min(first + count, as_size(span.row + span.count));
       if (begin >= end) continue;
-      const at::Tensor& weight = span.asked->model->layers[index].norm(place);
+      const at::Tensor& weight = span.asked->model->layers[index].norm(place).multiplier;
       elementwise().rms_norm(x.row_range(begin, end - begin), {weight.const_data_ptr<float>(), as_size(weight.numel())},
                              y.row_range(begin, end - begin), static_cast<float>(config_.rms_norm_eps));
     }
@@ -351,7 +360,7 @@ void BatchDecoder::add_hidden(const Pass& pass) {
     const std::span<double> sum = span.asked->hidden;
     if (sum.empty()) continue;
     const Matrix<float> normed = rows_of(buffers_->normed, pass.rows).row_range(as_size(span.row), as_size(span.count));
-    const at::Tensor& weight = span.asked->model->final_norm;
+    const at::Tensor& weight = span.asked->model->final_norm.multiplier;
     elementwise().rms_norm(rows_of(buffers_->stream, pass.rows).row_range(as_size(span.row), as_size(span.count)),
                            {weight.const_data_ptr<float>(), as_size(weight.numel())}, normed,
                            static_cast<float>(config_.rms_norm_eps));
@@ -378,9 +387,10 @@ Matrix<const float> BatchDecoder::head(const Pass& pass, std::span<const Decoder
     const auto count = as_size(span.asked->logits);
     places[as_size(span.asked - asked.data())] = row;
     if (count == 0) continue;
+    const at::Tensor& weight = model.final_norm.multiplier;
     elementwise().rms_norm(stream.row_range(as_size(span.row + span.count) - count, count),
-                           {model.final_norm.const_data_ptr<float>(), as_size(model.final_norm.numel())},
-                           last.row_range(row, count), static_cast<float>(config_.rms_norm_eps));
+                           {weight.const_data_ptr<float>(), as_size(weight.numel())}, last.row_range(row, count),
+                           static_cast<float>(config_.rms_norm_eps));
     if (&model != before) runs.push_back({static_cast<int64_t>(row), 0, model.head()});
     runs.back().count += span.asked->logits;
     before = &model;
@@ -427,6 +437,8 @@ Matrix<const float> BatchDecoder::head(const Pass& pass, std::span<const Decoder
 Matrix<const float> BatchDecoder::pass(std::span<const DecoderSpan> spans) {
   const at::NoGradGuard no_gradients;
   if (spans.empty()) return {};
+  expect_ids(spans);
+  if (on_device_) return on_device_->pass(spans);
   const Pass pass = begin(spans);
   embed(pass);
   for (size_t i = 0; i < structures_.size(); ++i) layer(pass, i);

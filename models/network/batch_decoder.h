@@ -7,6 +7,8 @@
 // made when a pass has more rows than any before it, and as sequences grow. A pass that reads texts by one model (several
 // tokens of a sequence, at least kRowStep rows in all) is computed by the products of training (LinearGroup), in the
 // model's dtype.
+//
+// All of this is on the CPU. On another device ATen's operations compute a pass (device_decoder.h).
 
 #include <cstdint>
 #include <memory>
@@ -19,22 +21,11 @@
 #include "models/engine/kv_pages.h"
 #include "models/engine/row_linear.h"
 #include "models/network/decoder.h"
+#include "models/network/decoder_span.h"
 
 namespace lora {
 
-// A model as it was when this was made: later changes of the network (another adapter, a step of training) are not seen.
-// Weights are shared with it, without a copy.
-class ModelSnapshot;
-
-// New tokens of a sequence.
-struct DecoderSpan {
-  KvSequence* sequence;
-  std::span<const int64_t> ids;  // at least one, in [0, vocab_size)
-  const ModelSnapshot* model;
-  int64_t logits;  // how many of the last tokens' logits are wanted
-  // (H), or empty: the tokens' hidden states behind the last norm are added to it.
-  std::span<double> hidden = {};
-};
+class DeviceDecoder;
 
 // Used by one thread, without gradients. Its passes work on all threads.
 class BatchDecoder {
@@ -42,8 +33,9 @@ class BatchDecoder {
   // Why a model is not decoded so; nothing where it is.
   static std::optional<std::string> problem(const LlamaForCausalLM& model);
 
-  // For models of this shape. Throws ModelError where there is a problem().
-  explicit BatchDecoder(const LlamaForCausalLM& model, KvDtype kv_dtype = KvDtype::kModel);
+  // For models of this shape, on this one's device. Throws ModelError where there is a problem(). most_pages: of keys and
+  // values on a device that is not the CPU; 0: what its memory has room for now.
+  explicit BatchDecoder(const LlamaForCausalLM& model, KvDtype kv_dtype = KvDtype::kModel, int64_t most_pages = 0);
   ~BatchDecoder();
   BatchDecoder(const BatchDecoder&) = delete;
   BatchDecoder& operator=(const BatchDecoder&) = delete;
@@ -52,12 +44,18 @@ class BatchDecoder {
   std::shared_ptr<const ModelSnapshot> snapshot(LlamaForCausalLM& model) const;
   const KvLayout& layout() const { return layout_; }
   int64_t hidden_size() const { return config_.hidden_size; }
+  // A page for a sequence that parts from another one within it. Throws as pass() does.
+  std::shared_ptr<KvPage> copy_of(const KvPage& page) const;
+  // Pages that sequences may have in all, and those that are not taken. On the CPU there is no bound.
+  int64_t most_pages() const;
+  int64_t free_pages() const;
   // Whether a text may be read in several passes. LongRoPE's angles depend on the length of all of it.
   bool reads_in_pieces() const { return config_.rope.type != RopeConfig::Type::kLongRope; }
 
   // Computes the spans' tokens; their sequences grow by them. Each sequence has at most one span. Returns the logits
   // wanted, (rows, V) float32 in the order of the spans; valid until the next pass. Throws ModelError, before anything
-  // has changed, for an id without a row and for positions that RopePositions refuses.
+  // has changed, for an id without a row and for positions that RopePositions refuses; Error (exit code 4) where a device
+  // has too few pages left for the sequences.
   kernels::Matrix<const float> pass(std::span<const DecoderSpan> spans);
 
  private:
@@ -84,6 +82,7 @@ class BatchDecoder {
   bool has_local_ = false, is_classifier_;
   RowProducts products_;
   std::unique_ptr<Buffers> buffers_;
+  std::unique_ptr<DeviceDecoder> on_device_;  // null: the model is on the CPU
 };
 
 }  // namespace lora

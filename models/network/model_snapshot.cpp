@@ -21,14 +21,15 @@ std::vector<LinearParts> held(std::vector<LinearParts> all) {
   return all;
 }
 
-at::Tensor multiplier(const at::Tensor& weight, NormKind kind) {
+NormSnapshot norm_of(const at::Tensor& weight, NormKind kind) {
   if (!weight.defined()) return {};
-  return Norm{.weight = weight.detach(), .one_plus = kind == NormKind::kOnePlus}.multiplier().contiguous();
+  const Norm norm{.weight = weight.detach(), .one_plus = kind == NormKind::kOnePlus};
+  return {norm.multiplier().contiguous(), norm.weight};
 }
 
 }  // namespace
 
-const at::Tensor& LayerSnapshot::norm(NormPlace place) const {
+const NormSnapshot& LayerSnapshot::norm(NormPlace place) const {
   switch (place) {
     case NormPlace::kQueries:
       return q_norm;
@@ -49,7 +50,7 @@ const at::Tensor& LayerSnapshot::norm(NormPlace place) const {
 ModelSnapshot::ModelSnapshot(LlamaForCausalLM& model) {
   const at::NoGradGuard no_gradients;
   const at::ScalarType dtype = model.dtype();
-  const Operations& operations = *operations_for(at::kCPU, dtype);
+  const bool is_on_cpu = model.device().is_cpu();
   const NormKind kind = model.config().norm_kind;
   for (const auto& layer : model.model->layers) {
     auto form = layer->fused_form(dtype);
@@ -58,16 +59,20 @@ ModelSnapshot::ModelSnapshot(LlamaForCausalLM& model) {
     LayerSnapshot& all = layers.emplace_back();
     for (auto* group : {&parts.qkv, &parts.o, &parts.gate_up, &parts.down}) {
       const std::vector<LinearParts> mine = held(std::move(*group));
-      all.groups.push_back({RowLinear(mine, dtype), LinearGroup(mine, dtype, operations)});
+      if (is_on_cpu) {
+        all.groups.push_back({RowLinear(mine, dtype), LinearGroup(mine, dtype, *operations_for(at::kCPU, dtype))});
+      } else {
+        all.device_groups.emplace_back(mine, dtype);
+      }
     }
-    all.before_attention = multiplier(parts.before_attention, kind);
-    all.after_attention = multiplier(parts.after_attention, kind);
-    all.before_mlp = multiplier(parts.before_mlp, kind);
-    all.after_mlp = multiplier(parts.after_mlp, kind);
-    all.q_norm = multiplier(parts.q_norm, kind);
-    all.k_norm = multiplier(parts.k_norm, kind);
+    all.before_attention = norm_of(parts.before_attention, kind);
+    all.after_attention = norm_of(parts.after_attention, kind);
+    all.before_mlp = norm_of(parts.before_mlp, kind);
+    all.after_mlp = norm_of(parts.after_mlp, kind);
+    all.q_norm = norm_of(parts.q_norm, kind);
+    all.k_norm = norm_of(parts.k_norm, kind);
   }
-  final_norm = multiplier(model.model->norm->weight, kind);
+  final_norm = norm_of(model.model->norm->weight, kind);
 
   const std::shared_ptr<Embedding> embedding = model.model->embed_tokens;
   if (embedding->is_plain()) {
@@ -87,7 +92,12 @@ ModelSnapshot::ModelSnapshot(LlamaForCausalLM& model) {
     if (embedding->is_plain()) parts = LinearParts{.weight = embedding->weight_matrix()};
     project_head_ = [embedding](const at::Tensor& hidden) { return embedding->project(hidden); };
   }
-  if (parts) head_ = std::make_shared<RowLinear>(held({*parts}), dtype);
+  if (!parts) return;
+  if (is_on_cpu) {
+    head_ = std::make_shared<RowLinear>(held({*parts}), dtype);
+  } else {
+    device_head_ = std::make_shared<aten::DeviceLinear>(held({*parts}), dtype);
+  }
 }
 
 }  // namespace lora

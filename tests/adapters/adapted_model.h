@@ -29,11 +29,13 @@ inline std::vector<std::pair<std::string, AdapterConfig>> every_method() {
   return configs;
 }
 
-// Every trained weight: B is zero at first.
+// Every trained weight: B is zero at first. The same on any device.
 inline void randomise(const LlamaForCausalLM& model, uint64_t seed) {
   const at::NoGradGuard no_grad;
   at::manual_seed(seed);
-  for (const auto& [name, tensor, role] : trainable_parameters(model)) at::Tensor(tensor).normal_(0, 0.1);
+  for (const auto& [name, tensor, role] : trainable_parameters(model)) {
+    at::Tensor(tensor).copy_(at::empty(tensor.sizes(), tensor.options().device(at::kCPU)).normal_(0, 0.1));
+  }
 }
 
 inline at::Tensor probe() { return at::arange(3, 43, at::kLong).view({2, 20}); }

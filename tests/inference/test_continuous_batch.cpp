@@ -6,59 +6,13 @@
 
 #include <set>
 
-#include "lora/adapters/adapter_set.h"
 #include "lora/inference/plain_generation.h"
 #include "lora/quantization/quantizer.h"
-#include "models/network/pretrained.h"
-#include "tests/adapters/adapted_model.h"
 #include "tests/catch.h"
-#include "tests/golden.h"
+#include "tests/inference/several_adapters.h"
 
 using namespace lora;
 using namespace lora::test;
-
-namespace {
-
-std::vector<int64_t> text(int64_t first, int64_t count) {
-  std::vector<int64_t> ids;
-  for (int64_t i = first; i < first + count; ++i) ids.push_back((i * 31 + 7) % 48);
-  return ids;
-}
-
-// A model with the adapters of every method, and a decoder for all of them.
-struct Several {
-  explicit Several(const std::string& dtype = "float32", const Quantizer& quantizer = {})
-      : model(load_pretrained(golden_model("default"), dtype, {}, quantizer)), set(model) {
-    model->eval();
-    for (const auto& [name, config] : every_method()) {
-      set.add(name, config, 1);
-      randomise(*model, 2 + names.size());
-      names.push_back(name);
-    }
-    set.deactivate();
-    decoder = std::make_unique<BatchDecoder>(*model);
-    for (const std::string& name : names) {
-      set.activate(name);
-      snapshots.push_back(decoder->snapshot(*model));
-    }
-    set.deactivate();
-    names.emplace_back();
-    snapshots.push_back(decoder->snapshot(*model));
-  }
-
-  void use(size_t index) {
-    if (names[index].empty()) return set.deactivate();
-    set.activate(names[index]);
-  }
-
-  std::shared_ptr<LlamaForCausalLM> model;
-  AdapterSet set;
-  std::vector<std::string> names;  // the last is the base: empty
-  std::unique_ptr<BatchDecoder> decoder;
-  std::vector<std::shared_ptr<const ModelSnapshot>> snapshots;
-};
-
-}  // namespace
 
 TEST_CASE("answers by adapters of every method in one batch are those of each adapter alone on the plain path") {
   Several all;
@@ -118,7 +72,7 @@ TEST_CASE("with a quantised base too") {
 
 TEST_CASE("a known beginning is not read again, and never another adapter's") {
   Several all;
-  PrefixCache cache(all.decoder->layout(), all.model->config(), int64_t{1} << 30);
+  PrefixCache cache(*all.decoder, int64_t{1} << 30);
   const GenerationConfig config{.max_new_tokens = 6};
   const std::vector<int64_t> prompt = text(0, 50);
   const auto ask = [&](size_t i, const std::vector<int64_t>& ids, PrefixCache* known) {
@@ -150,7 +104,7 @@ TEST_CASE("a known beginning is not read again, and never another adapter's") {
 TEST_CASE("a cache without room keeps what was used last") {
   Several all;
   const int64_t page = all.decoder->layout().page_bytes();
-  PrefixCache cache(all.decoder->layout(), all.model->config(), 2 * page);
+  PrefixCache cache(*all.decoder, 2 * page);
   const GenerationConfig config{.max_new_tokens = 1};
   const auto read = [&](int64_t first, int64_t count) {
     return generate_batch(*all.decoder, &cache, {{all.snapshots[0], text(first, count)}}, config).read;
@@ -230,7 +184,7 @@ TEST_CASE("an answer nobody wants any more leaves, and the others stay") {
 TEST_CASE("the mean of a text's hidden states is the network's, by every adapter, beside answers that are written") {
   const at::NoGradGuard no_gradients;
   Several all;
-  PrefixCache cache(all.decoder->layout(), all.model->config(), int64_t{1} << 30);
+  PrefixCache cache(*all.decoder, int64_t{1} << 30);
   ContinuousBatch batch(*all.decoder, &cache, {.at_once = 6, .prompt_piece = 37});
   std::vector<std::vector<int64_t>> prompts;
   std::vector<std::vector<double>> means(2 * all.names.size());
