@@ -144,10 +144,10 @@ inline Failure failure_of_exception(const std::string& program) {
     return of(StorageError("a file cannot be read to its end"));
   } catch (const std::exception& e) {
     if (is_out_of_device_memory(e)) {
-      return {static_cast<int>(ExitCode::kModel),
-              "[memory] the GPU has no more memory for " + program +
-                  "; a lower training.memory_limit plans a run that needs less, and "
-                  "other programs may use the GPU too (nvidia-smi)"};
+      const std::string hint = program == "lora-train" ? "a lower training.memory_limit plans a run that needs less"
+                                                       : "--device cpu takes the machine's";
+      return {static_cast<int>(ExitCode::kModel), "[memory] the GPU has no more memory for " + program + "; " + hint +
+                                                      ", and other programs may use the GPU too (nvidia-smi)"};
     }
     if (is_out_of_memory(e)) return no_memory(program);
     return {1, "[internal] " + program + ": " + e.what()};

@@ -251,7 +251,11 @@ TEST_CASE("devices that are not there, or too small, end a program with one mess
 }
 
 TEST_CASE("a device without memory for what it is asked ends a program with one message") {
+  const std::vector<std::string> ask = {
+      "lora-generate", (quickstart() / "model").string(), "--device", "privateuseone", "--prompt", "x"};
   check_refused_there(
-      {"lora-generate", (quickstart() / "model").string(), "--device", "privateuseone", "--prompt", "x"}, 4,
-      {"[memory] the GPU has no more memory for lora-generate"}, "100000");
+      ask, 4, {"[memory] privateuseone:0 has 100 kB free, and the weights of ", "take 2.3 MB; expected --device cpu"},
+      "100000");
+  check_refused_there(ask, 4, {"expected quantization int8, which takes 983 kB; or quantization nf4, "}, "1800000");
+  check_refused_there(ask, 4, {"[memory] the GPU has no more memory for lora-generate; --device cpu"}, "2400000");
 }

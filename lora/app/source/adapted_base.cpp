@@ -107,7 +107,7 @@ TrainedModel load_shared(const AdaptedBaseOptions& options, const std::optional<
   TrainedModel base;
   base.section = section;
   base.tokenizer = std::move(tokenizer);
-  base.adapted.model = load_model(section, *base.tokenizer, 0, {}, {}, device_for(options.device, options.model));
+  base.adapted.model = load_model(section, *base.tokenizer, 0, {}, {}, device_for(options.device, section));
   return base;
 }
 

@@ -9,6 +9,7 @@
 #include "lora/quantization/fetching.h"
 #include "lora/quantization/quantizer.h"
 #include "lora/terminal/busy.h"
+#include "lora/terminal/text.h"
 #include "lora/training/objective.h"
 #include "models/base/error.h"
 #include "models/base/thread_count.h"
@@ -83,14 +84,49 @@ std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const 
   return model;
 }
 
-at::Device device_for(const std::string& name, const std::string& model_directory) {
-  if (name != "auto") return named_device(name);
+namespace {
+
+// Bytes of a model's weights, of shapes alone.
+int64_t weight_bytes(const ModelSection& section, const std::string& quantization) {
+  const auto model = make_meta(section.path, section.dtype, read_model_config(section.path).labels,
+                               make_quantizer({quantization, section.double_quantization}));
+  int64_t bytes = 0;
+  for (const at::Tensor& t : model->parameters()) bytes += static_cast<int64_t>(t.nbytes());
+  for (const at::Tensor& t : model->buffers()) bytes += static_cast<int64_t>(t.nbytes());
+  return bytes;
+}
+
+void expect_room_for_weights(at::Device device, const ModelSection& section) {
+  const auto room = room_on_device(device);
+  if (!room) return;
+  const int64_t needed = weight_bytes(section, section.quantization);
+  if (needed <= *room) return;
+  std::string fits;
+  for (const char* encoding : {"int8", "nf4"}) {
+    if (section.quantization != "none") break;
+    const int64_t bytes = weight_bytes(section, encoding);
+    if (bytes < *room) fits += std::string("quantization ") + encoding + ", which takes " + as_bytes(bytes) + "; or ";
+  }
+  throw Error(ExitCode::kModel, "memory",
+              device.str() + " has " + as_bytes(*room) + " free, and the weights of " + section.path + " take " +
+                  as_bytes(needed) + "; expected " + fits + "--device cpu");
+}
+
+}  // namespace
+
+at::Device device_for(const std::string& name, const ModelSection& section) {
+  if (name != "auto") {
+    const at::Device device = named_device(name);
+    if (!device.is_cpu()) expect_room_for_weights(device, section);
+    return device;
+  }
   constexpr int64_t kBeside = 1'000'000'000;  // bytes
-  int64_t weights = 0;
-  for (const fs::path& file : weight_files(model_directory)) weights += static_cast<int64_t>(fs::file_size(file));
-  for (const at::Device device : accelerators()) {
+  const std::vector<at::Device> all = accelerators();
+  if (all.empty()) return at::kCPU;
+  const int64_t weights = weight_bytes(section, section.quantization);
+  for (const at::Device device : all) {
     const auto memory = device_memory(device);
-    if (memory && memory->free >= weights / 4 * 5 + kBeside) return device;
+    if (memory && memory->free >= weights / 20 * 21 + kBeside) return device;
   }
   return at::kCPU;
 }
@@ -136,7 +172,7 @@ TrainedModel load_base(const std::string& model_directory, const TrainedSource& 
   trained.tokenizer = tokenizer_of(source, model_directory);
   trained.chat = chat_of(source, *trained.tokenizer);
   trained.adapted.model =
-      load_model(base, *trained.tokenizer, seed, labels, new_rows_of(source), device_for(device, model_directory));
+      load_model(base, *trained.tokenizer, seed, labels, new_rows_of(source), device_for(device, base));
   return trained;
 }
 
@@ -146,7 +182,7 @@ TrainedModel load_plain(const std::string& model_directory, const std::string& d
   plain.section = {.path = model_directory, .dtype = dtype};
   plain.tokenizer = load_tokenizer(model_directory);
   plain.adapted.model = load_model(plain.section, *plain.tokenizer, 0, read_model_config(model_directory).labels, {},
-                                   device_for(device, model_directory));
+                                   device_for(device, plain.section));
   plain.line = "model " + model_directory;
   return plain;
 }

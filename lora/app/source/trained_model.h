@@ -31,9 +31,10 @@ std::shared_ptr<LlamaForCausalLM> load_model(const ModelSection& section, const 
                                              const LabelNames& labels = {}, const NewRows& new_rows = {},
                                              at::Device device = at::kCPU, bool fetched = false);
 
-// The device of such a name for the model of a directory. auto: the first GPU whose free memory has room for its weights
-// and for what an answer takes beside them, else the CPU. Throws as named_device does.
-at::Device device_for(const std::string& name, const std::string& model_directory);
+// The device of such a name for the model of a section. auto: the first GPU whose free memory has room for its weights and
+// for what an answer takes beside them, else the CPU. Throws as named_device does, and Error (exit code 4) where the named
+// one has no room for the weights.
+at::Device device_for(const std::string& name, const ModelSection& section);
 
 // "llama, 5 layers, hidden 64, vocabulary 512, float32"
 std::string model_line(const LlamaForCausalLM& model);
