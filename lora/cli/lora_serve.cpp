@@ -31,12 +31,25 @@ struct Options {
   ServiceOptions service;
 };
 
-int64_t settle_context(int64_t asked, const ModelConfig& config) {
-  if (asked > config.max_position_embeddings) {
-    throw RecipeError("--context " + std::to_string(asked) + ": the model has " +
-                      std::to_string(config.max_position_embeddings) + " positions");
+// Tokens that a request may have: the model's positions, and what a device has pages for.
+int64_t settle_context(int64_t asked, const ModelConfig& config, const BatchDecoder& decoder) {
+  const int64_t positions = config.max_position_embeddings;
+  if (asked > positions) {
+    throw RecipeError("--context " + std::to_string(asked) + ": the model has " + std::to_string(positions) +
+                      " positions");
   }
-  return asked > 0 ? asked : config.max_position_embeddings;
+  const int64_t wanted = asked > 0 ? asked : positions;
+  const int64_t room = decoder.most_pages() * kPageTokens;
+  if (wanted <= room) return wanted;
+  if (asked > 0) {
+    throw Error(ExitCode::kModel, "memory",
+                "--context " + std::to_string(asked) + ": the GPU has room for the keys and values of " +
+                    std::to_string(room) +
+                    " tokens; expected no more than these, --kv-cache-dtype int8 or --quantization nf4");
+  }
+  log_info("a request may have " + std::to_string(room) + " tokens, for which the GPU has room, of the model's " +
+           std::to_string(positions));
+  return room;
 }
 
 void expect_safe(const Options& options, const HttpServer& server) {
@@ -62,20 +75,14 @@ int run(Options options) {
   expect_safe(options, server);
   rules.is_loopback = server.is_loopback();
 
-  if (options.base.device != "auto" && options.base.device != "cpu") {
-    throw ServingError("--device " + options.base.device +
-                       ": answers of several models at once are computed on the CPU alone; expected cpu "
-                       "(lora-generate answers on a GPU)");
-  }
-  options.base.device = "cpu";
   auto busy = std::make_unique<Busy>("reading the model", error_console());
   AdaptedBase base = load_adapted_base(options.base);
   busy.reset();
   const ModelConfig& config = base.set.model()->config();
-  options.service.context = settle_context(options.service.context, config);
   options.scheduler.cache_bytes = options.cache_mib << 20;
   if (const auto problem = BatchDecoder::problem(*base.set.model())) throw ModelError(base.model + ": " + *problem);
   BatchDecoder decoder(*base.set.model(), options.kv_dtype);
+  options.service.context = settle_context(options.service.context, config, decoder);
   ServedModels models(base, decoder, options.name.empty() ? named_path(base.model).name : options.name,
                       options.chat_template);
   std::vector<std::string> names;
@@ -83,6 +90,11 @@ int run(Options options) {
   {
     Scheduler scheduler(decoder, models.tokenizer(), options.scheduler);
     service.emplace(models, scheduler, options.service);
+    const at::Device device = base.set.model()->device();
+    if (!device.is_cpu()) {
+      log_info(device.str() + " has room for the keys and values of " +
+               std::to_string(decoder.most_pages() * kPageTokens) + " tokens");
+    }
     log_info("serves " + listed(names) + " at http://" + options.host + ":" + std::to_string(server.port()));
     const int signal = server.run(options.drain_seconds);
     log_info(signal == 0 ? "ended" : "ended by signal " + std::to_string(signal));
