@@ -1,6 +1,6 @@
-// How fast a model reads and writes, for scripts/bench_generation.
+// How fast a model reads and writes, for scripts/bench_generation and scripts/check_gpu.
 //
-//   time_decoding MODEL DTYPE QUANTIZATION THREADS READ WRITE SEQUENCES ADAPTERS RANK
+//   time_decoding MODEL DTYPE QUANTIZATION THREADS READ WRITE SEQUENCES ADAPTERS RANK [DEVICE]
 //
 // MODEL: a directory with a config.json; weights are random where it has none. SEQUENCES texts of READ tokens are read
 // and written on by WRITE tokens, side by side, each with one of ADAPTERS random adapters of that rank on all projections
@@ -20,6 +20,7 @@
 #include "lora/quantization/quantizer.h"
 #include "models/base/error.h"
 #include "models/base/threads.h"
+#include "models/engine/devices.h"
 #include "models/network/pretrained.h"
 
 namespace {
@@ -33,6 +34,7 @@ int64_t weight_bytes(const LlamaForCausalLM& model) {
   int64_t bytes = 0;
   const auto add = [&](const WeightHandle& weight) {
     if (!weight.packed()) return bytes += static_cast<int64_t>(weight.dense().nbytes()), void();
+    if (!weight.device().is_cpu()) return bytes += weight.packed()->bytes(), void();
     const auto rows = weight.packed()->encoded_rows();
     if (!rows) throw ModelError("the encoding is not read as it is held");
     bytes += static_cast<int64_t>(rows->values.nbytes() + (rows->scales.defined() ? rows->scales.nbytes() : 0));
@@ -102,14 +104,15 @@ Speed time_texts(BatchDecoder& decoder, const Snapshots& models, int64_t read, i
   return {static_cast<double>(sequences * read) / (middle - begin), static_cast<double>(written) / (end - middle)};
 }
 
-int run(char** argv) {
+int run(int argc, char** argv) {
+  const at::Device device = argc > 10 ? named_device(argv[10]) : at::Device(at::kCPU);
   const auto number = [&](int i) { return std::stoll(argv[i]); };
   const std::string directory = argv[1], dtype = argv[2], quantization = argv[3];
   const int64_t read = number(5), write = number(6), sequences = number(7), adapters = number(8), rank = number(9);
   at::set_num_threads(static_cast<int>(number(4)));
   const Quantizer quantizer = make_quantizer({.encoding = quantization});
-  const auto model = has_weights(directory) ? load_pretrained(directory, dtype, {}, quantizer)
-                                            : make_random(directory, dtype, 0, {}, quantizer);
+  const auto model = has_weights(directory) ? load_pretrained(directory, dtype, {}, quantizer, device)
+                                            : make_random(directory, dtype, 0, {}, quantizer, device);
   AdapterSet set(model);
   model->eval();
   BatchDecoder decoder(*model);
@@ -139,12 +142,13 @@ int run(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 10) {
-    std::fprintf(stderr, "time_decoding MODEL DTYPE QUANTIZATION THREADS READ WRITE SEQUENCES ADAPTERS RANK\n");
+  if (argc != 10 && argc != 11) {
+    std::fprintf(stderr,
+                 "time_decoding MODEL DTYPE QUANTIZATION THREADS READ WRITE SEQUENCES ADAPTERS RANK [DEVICE]\n");
     return 2;
   }
   try {
-    return run(argv);
+    return run(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
