@@ -5,6 +5,7 @@
 #include <fstream>
 #include <new>
 #include <system_error>
+#include <type_traits>
 
 #include "lora/adapters/registry.h"
 #include "lora/recipe/adapters_list.h"
@@ -46,7 +47,9 @@ class Reader {
 
   template <typename T, typename Rule>
   void value(const std::string& key, T& member, const Rule& rule) {
-    const YamlEntry* entry = find(key);
+    // Where null is a value, an override's null is this value, which may not be the default.
+    constexpr bool kTakesNull = std::is_same_v<Rule, OrNull> || std::is_same_v<Rule, TemplateOrNull>;
+    const YamlEntry* entry = kTakesNull ? find_or_unset(key) : find(key);
     if (!entry) return;
     const std::string path = inside(path_, key);
     T read = member;
@@ -131,10 +134,15 @@ class Reader {
 
   void note(const std::string& message) { problems_.add(RecipeError(message)); }
 
-  const YamlEntry* find(const std::string& key) const {
+  const YamlEntry* find_or_unset(const std::string& key) const {
     if (!map_) return nullptr;
     const auto entry = std::ranges::find(map_->entries, key, &YamlEntry::key);
-    return entry == map_->entries.end() || entry->value.unset ? nullptr : &*entry;
+    return entry == map_->entries.end() ? nullptr : &*entry;
+  }
+
+  const YamlEntry* find(const std::string& key) const {
+    const YamlEntry* entry = find_or_unset(key);
+    return entry && entry->value.unset ? nullptr : entry;
   }
 
   const YamlNode* map_;

@@ -56,7 +56,8 @@ TEST_CASE("a pattern of files and standard input need no quotes in an override")
   CHECK(load_text(kMinimal, {"data.train.0.path=-"}).data.train.at(0).path == "-");
 }
 
-TEST_CASE("null takes a key back to its default") {
+TEST_CASE("null takes a key back to its default, and is its value where null is one") {
+  CHECK(load_text(kMinimal, {"data.cache_dir=null"}).data.cache_dir.empty());
   const Recipe recipe = load_text(kMinimal, {"training.max_steps=null", "training.epochs=0.5"});
   CHECK_FALSE(recipe.training.max_steps);
   CHECK(recipe.training.epochs == 0.5);
