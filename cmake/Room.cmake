@@ -95,7 +95,7 @@ function(lora_compile_options name)
     $<$<BOOL:${LORA_WERROR}>:-Werror>)
 endfunction()
 
-# The precompiled header is compiled once and read by every target: LibTorch's headers alone take longer than most
+# The precompiled header is compiled once for the rooms and once for their tests: LibTorch's headers alone take longer than most
 # sources. It holds no more than most sources need, since what it instantiates is instantiated again in each of them:
 # with these headers a source starts at 3 s (GCC 12), with torch/torch.h at 7 s, without any at 15 s. A source with
 # machine flags of its own sets SKIP_PRECOMPILE_HEADERS, as the header was compiled without them.
@@ -107,7 +107,8 @@ elseif(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
   set(LORA_PCH_FLAGS "SHELL:-Xclang -fno-pch-timestamp")
 endif()
 
-function(lora_precompile name)  # and further flags
+# lora_precompile(NAME [FLAG...]): the target NAME, which compiles the header with these flags.
+function(lora_precompile name)
   add_library(${name} OBJECT ${PROJECT_BINARY_DIR}/lora_pch.cpp)
   target_link_libraries(${name} PRIVATE torch nlohmann_json::nlohmann_json)
   target_precompile_headers(${name} PRIVATE
@@ -119,7 +120,12 @@ function(lora_precompile name)  # and further flags
 endfunction()
 lora_precompile(lora_pch)
 
+# lora_use_pch(TARGET [PRECOMPILED [FLAG...]]): with the flags that it was compiled with; by default the rooms'.
 function(lora_use_pch name)
-  target_precompile_headers(${name} REUSE_FROM lora_pch)
-  target_compile_options(${name} PRIVATE ${LORA_PCH_FLAGS})
+  list(POP_FRONT ARGN precompiled)
+  if(NOT precompiled)
+    set(precompiled lora_pch)
+  endif()
+  target_precompile_headers(${name} REUSE_FROM ${precompiled})
+  target_compile_options(${name} PRIVATE ${LORA_PCH_FLAGS} ${ARGN})
 endfunction()

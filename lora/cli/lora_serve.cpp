@@ -38,9 +38,9 @@ int64_t settle_context(int64_t asked, const ModelConfig& config, const BatchDeco
     throw RecipeError("--context " + std::to_string(asked) + ": the model has " + std::to_string(positions) +
                       " positions");
   }
-  const int64_t wanted = asked > 0 ? asked : positions;
+  const int64_t most = asked > 0 ? asked : positions;
   const int64_t room = decoder.most_pages() * kPageTokens;
-  if (wanted <= room) return wanted;
+  if (most <= room) return most;
   if (asked > 0) {
     throw Error(ExitCode::kModel, "memory",
                 "--context " + std::to_string(asked) + ": the GPU has room for the keys and values of " +
