@@ -60,9 +60,9 @@ Log& log() {
 
 }  // namespace
 
-void log_info(const std::string& message) { log().logger.info(message); }
-void log_warning(const std::string& message) { log().logger.warn("warning: " + message); }
-void log_error(const std::string& message) { log().logger.error("error: " + message); }
+void log_info(const std::string& message) { log().logger.info(harmless(message)); }
+void log_warning(const std::string& message) { log().logger.warn("warning: " + harmless(message)); }
+void log_error(const std::string& message) { log().logger.error("error: " + harmless(message)); }
 
 void log_nothing() { log().logger.set_level(spdlog::level::off); }
 

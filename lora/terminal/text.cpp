@@ -19,6 +19,9 @@ std::string format(const char* pattern, Args... args) {
   return buffer;
 }
 
+// Whether a terminal does something else with it than to show it.
+bool acts(char32_t character) { return character < 0x20 || (character >= 0x7F && character < 0xA0); }
+
 }  // namespace
 
 std::string with_commas(int64_t value) {
@@ -75,15 +78,27 @@ std::string kind_of(const std::string& path) {
 
 std::string percent(double share, int digits) { return fixed(100 * share, digits) + " %"; }
 
+std::string harmless(const std::string& text) {
+  std::string shown;
+  for (size_t at = 0; at < text.size();) {
+    const CodePoint character = code_point_at(text, at);
+    shown += character.value == '\n'       ? "\n"
+             : acts(character.value)       ? " "
+             : character.value == kInvalid ? "\uFFFD"
+                                           : text.substr(at, character.length);
+    at += character.length;
+  }
+  return shown;
+}
+
 std::string one_line(const std::string& text, size_t width) {
   std::string line;
   size_t used = 0;
   for (size_t at = 0; at < text.size();) {
     const CodePoint character = code_point_at(text, at);
-    const bool acts = character.value < 0x20 || (character.value >= 0x7F && character.value < 0xA0);
-    used += acts ? 1 : columns_of(character.value);
+    used += acts(character.value) ? 1 : columns_of(character.value);
     if (used > width) return line + "…";
-    line += character.value == '\n' ? "↵" : acts ? " " : text.substr(at, character.length);
+    line += character.value == '\n' ? "↵" : acts(character.value) ? " " : text.substr(at, character.length);
     at += character.length;
   }
   return line;

@@ -28,6 +28,10 @@ std::string sparkline(const std::vector<double>& values, size_t width);
 // that a terminal acts on become spaces.
 std::string one_line(const std::string& text, size_t width);
 
+// The text with a space in place of each character that a terminal acts on, but for line ends, and U+FFFD in place of
+// what is not UTF-8: for messages, which have names and values from files of strangers in them.
+std::string harmless(const std::string& text);
+
 // The lines of the text, in pieces of at most `width` columns (at least 2), cut at a space where there is one in the
 // last two thirds, or else behind a slash, or another mark between words.
 std::vector<std::string> folded(const std::string& text, size_t width);

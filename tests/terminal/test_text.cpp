@@ -51,3 +51,8 @@ TEST_CASE("text is folded at spaces, behind marks between words, or where it has
   CHECK(folded("one two\n\n  three\n", 9) == Lines{"one two", "", "  three"});
   CHECK(folded("one two  \nthree", 7) == Lines{"one two", "three"});
 }
+
+TEST_CASE("a message has nothing that a terminal acts on but its line ends") {
+  CHECK(harmless("a\x1b[2Jb\tc\nd\xC2\x9B"
+                 "e\xFF") == "a [2Jb c\nd e\uFFFD");
+}
