@@ -12,6 +12,7 @@
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 namespace {
@@ -30,8 +31,9 @@ std::optional<bool> is_after(const std::string& line, int64_t step) {
 }  // namespace
 
 MetricsFile::MetricsFile(std::filesystem::path path)
-    : path_(std::move(path)),
-      file_(retry_interrupted([&] { return ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666); })) {
+    : path_(std::move(path)), file_(retry_interrupted([&] {
+        return ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
+      })) {
   if (file_.get() < 0) throw_storage_error(path_, "open", errno);
 }
 
@@ -53,6 +55,7 @@ DroppedRows drop_rows_after(const std::filesystem::path& path, int64_t step) {
   DroppedRows dropped;
   std::error_code error;
   if (!std::filesystem::exists(path, error) && !error) return dropped;
+  expect_stored_file(path);
   std::ifstream lines(path);
   if (!lines) throw_storage_error(path, "read", errno);
 

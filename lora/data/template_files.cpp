@@ -45,7 +45,7 @@ std::string read_up_to_limit(const fs::path& path) {
 }
 
 Json read_template_config(const fs::path& path) {
-  if (!fs::is_regular_file(path)) return Json::object();
+  if (!fs::exists(path)) return Json::object();
   Json config = parse_json_or_discard<Json>(read_up_to_limit(path));
   return config.is_object() ? config : Json::object();  // the tokenizer's reader says what is wrong with it
 }
@@ -108,7 +108,7 @@ std::string read_template_text(const fs::path& path) {
 }
 
 TemplateFiles read_template_files(const fs::path& directory) {
-  if (!fs::is_regular_file(directory / kTemplateFile)) {
+  if (!fs::exists(directory / kTemplateFile)) {
     return from_config(read_template_config(directory / kTemplateConfig), directory / kTemplateConfig);
   }
   TemplateFiles templates{kTemplateFile, read_template_text(directory / kTemplateFile)};
@@ -123,7 +123,7 @@ TemplateFiles read_template_files(const fs::path& directory) {
 }
 
 std::vector<fs::path> template_paths(const fs::path& directory) {
-  if (!fs::is_regular_file(directory / kTemplateFile)) return {};
+  if (!fs::exists(directory / kTemplateFile)) return {};
   std::vector<fs::path> paths = additional_paths(directory);
   paths.insert(paths.begin(), directory / kTemplateFile);
   return paths;

@@ -21,7 +21,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_dir
     if (fs::is_regular_file(model_directory / name)) files.push_back(model_directory / name);
   }
   files.insert(files.end(), config.files.begin(), config.files.end());
-  const auto has = [&](const char* name) { return fs::is_regular_file(model_directory / name); };
+  // A pipe or a folder of such a name is refused where it is read.
+  const auto has = [&](const char* name) { return fs::exists(model_directory / name); };
 
   if (const fs::path path = model_directory / "tokenizer.json"; has("tokenizer.json")) {
     const nlohmann::json document = read_json(path);

@@ -1,7 +1,6 @@
 #include "lora/inference/exact_match.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "lora/data/encode_options.h"
@@ -10,6 +9,7 @@
 #include "lora/inference/generation.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 
@@ -34,9 +34,8 @@ std::vector<int64_t> end_ids(const LlamaForCausalLM& model, const Tokenizer& tok
   if (tokenizer.eos_id()) ids.push_back(*tokenizer.eos_id());
   if (tokenizer.files().empty()) return ids;
   const auto path = tokenizer.files().front().parent_path() / "generation_config.json";
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return ids;
-  const nlohmann::json config = parse_json_or_discard<nlohmann::json>(file);
+  if (!std::filesystem::exists(path)) return ids;
+  const auto config = parse_json_or_discard<nlohmann::json>(read_file(path));
   if (!config.is_object()) throw ModelError(path.string() + ": not a JSON object");
   const nlohmann::json eos = config.value("eos_token_id", nlohmann::json());
   for (const auto& id : eos.is_array() ? eos : nlohmann::json::array({eos})) {

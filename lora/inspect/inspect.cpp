@@ -68,7 +68,9 @@ Inspection inspect(const fs::path& path, const InspectOptions& options) {
     return inspection;
   }
   expect_no_mlx_adapter(path);
-  if (!fs::is_directory(path)) throw ModelError(path.string() + ": there is no such file or directory");
+  if (!fs::exists(path)) throw ModelError(path.string() + ": there is no such file or directory");
+  if (!fs::is_directory(path))
+    throw ModelError(path.string() + ": is a pipe or a device; expected a file or directory");
   if (fs::exists(path / "checkpoints") || fs::exists(path / "metrics.jsonl")) {
     inspection.kind = "run";
     const fs::path weights = describe_run(path, inspection);

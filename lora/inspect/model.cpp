@@ -1,6 +1,5 @@
 #include "lora/inspect/model.h"
 
-#include <fstream>
 #include <map>
 #include <set>
 
@@ -9,6 +8,7 @@
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 #include "models/network/pretrained.h"
 
 namespace lora {
@@ -19,8 +19,7 @@ using Json = nlohmann::ordered_json;
 
 // Adds the main values of config.json as written, also for an unsupported family.
 void describe_config(const fs::path& file, Inspection& inspection) {
-  std::ifstream in(file, std::ios::binary);
-  const Json config = parse_json_or_discard<Json>(in);
+  const Json config = parse_json_or_discard<Json>(read_file(file));
   if (!config.is_object()) {
     inspection.odd.push_back(file.string() + ": not a JSON object");
     return;

@@ -10,6 +10,7 @@
 #include "lora/terminal/text.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 namespace {
@@ -53,6 +54,8 @@ void add_curve(const Curve& curve, const char* key, const char* title, Inspectio
 
 // Counts rows that are not a JSON object, such as the last line of a killed writer; they are not an error.
 void describe_metrics(const fs::path& file, Inspection& inspection) {
+  if (!fs::exists(file)) return;
+  expect_stored_file(file);
   std::ifstream in(file, std::ios::binary);
   if (!in) return;
   Curve loss, eval;
@@ -99,8 +102,7 @@ void describe_recipe(const fs::path& file, Inspection& inspection) {
 }
 
 void describe_state(const fs::path& file, Inspection& inspection) {
-  std::ifstream in(file, std::ios::binary);
-  const Json state = parse_json_or_discard<Json>(in);
+  const Json state = parse_json_or_discard<Json>(read_stored_file(file));
   if (!state.is_object() || !number(state, "step")) {
     inspection.odd.push_back(file.string() + ": not a checkpoint's state");
     return;
@@ -153,8 +155,7 @@ fs::path describe_run(const fs::path& run, Inspection& inspection) {
 void describe_checkpoint(const fs::path& checkpoint, Inspection& inspection) {
   describe_recipe(checkpoint / "recipe.yaml", inspection);
   describe_state(checkpoint / "state.json", inspection);
-  std::ifstream in(checkpoint / "state.json", std::ios::binary);
-  const Json state = parse_json_or_discard<Json>(in);
+  const Json state = parse_json_or_discard<Json>(read_stored_file(checkpoint / "state.json"));
   const auto step = state.is_object() ? number(state, "step") : std::nullopt;
   if (!step) return;
   try {

@@ -108,6 +108,7 @@ ReportedRun read_reported_run(const fs::path& directory) {
     if (auto record = read_record(record_in(read_stored_file(page)))) run.record = std::move(*record);
   }
   run.record.name = directory.lexically_normal().string();
+  if (fs::exists(metrics)) expect_stored_file(metrics);
   std::ifstream rows(metrics, std::ios::binary);
   for (std::string line; std::getline(rows, line);) {
     const auto row = parse_json_or_discard<ordered_json>(line);

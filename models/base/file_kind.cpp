@@ -83,6 +83,8 @@ std::string file_kind(std::string_view bytes) {
 }
 
 std::string file_kind_of(const std::filesystem::path& file) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(file, ignored)) return "";  // a pipe would be waited for
   std::ifstream in(file, std::ios::binary);
   std::array<char, kEnough> bytes;
   in.read(bytes.data(), bytes.size());

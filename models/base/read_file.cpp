@@ -1,6 +1,7 @@
 #include "models/base/read_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,11 +15,20 @@
 namespace lora {
 namespace {
 
+// In place of an errno.
+constexpr int kNotAFile = -1;
+constexpr const char* kNotAFileText = ": is a pipe or a device; expected a file";
+
 constexpr size_t kAll = std::numeric_limits<size_t>::max();
 
-// At most so many bytes. Sets `error` to an errno, or to zero.
+// At most so many bytes. Sets `error` to an errno, or to zero. A pipe would be waited for, and a device may have no end.
 std::string read_bytes(const std::filesystem::path& path, size_t most, int& error) {
-  const FileDescriptor file(retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
+  const FileDescriptor file(retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
+  struct stat status {};
+  if (file.get() >= 0 && ::fstat(file.get(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+    error = kNotAFile;
+    return "";
+  }
   std::string bytes;
   char piece[1 << 16];
   ssize_t count = file.get() < 0 ? -1 : 1;
@@ -38,6 +48,7 @@ std::string read_file(const std::filesystem::path& path) { return read_beginning
 std::string read_beginning(const std::filesystem::path& path, size_t most) {
   int error = 0;
   std::string bytes = read_bytes(path, most, error);
+  if (error == kNotAFile) throw ModelError(path.string() + kNotAFileText);
   if (error != 0) throw ModelError(path.string() + ": cannot be read: " + std::generic_category().message(error));
   return bytes;
 }
@@ -45,8 +56,14 @@ std::string read_beginning(const std::filesystem::path& path, size_t most) {
 std::string read_stored_file(const std::filesystem::path& path) {
   int error = 0;
   std::string bytes = read_bytes(path, kAll, error);
+  if (error == kNotAFile) throw StorageError(path.string() + kNotAFileText);
   if (error != 0) throw_storage_error(path, "read", error);
   return bytes;
+}
+
+void expect_stored_file(const std::filesystem::path& path) {
+  if (!std::filesystem::is_regular_file(path))
+    throw StorageError(path.string() + ": is a pipe, a device or a directory; expected a file");
 }
 
 }  // namespace lora

@@ -1,5 +1,5 @@
 #pragma once
-// Reads small files.
+// Reads small files. A pipe or a device is none, and an error.
 
 #include <filesystem>
 #include <string>
@@ -14,5 +14,8 @@ std::string read_beginning(const std::filesystem::path& path, size_t most);
 
 // All bytes of a file of a run. Throws StorageError if it cannot be read.
 std::string read_stored_file(const std::filesystem::path& path);
+
+// Throws StorageError where a run's file that is read row by row is none.
+void expect_stored_file(const std::filesystem::path& path);
 
 }  // namespace lora

@@ -1,13 +1,12 @@
 #include "models/network/config.h"
 #include "models/base/json.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
 #include "models/base/file_kind.h"
+#include "models/base/read_file.h"
 #include "models/network/config_fields.h"
 #include "models/network/families/families.h"
 
@@ -77,13 +76,11 @@ ModelConfig parse_model_config(const std::string& text, const std::string& where
 
 ModelConfig read_model_config(const std::filesystem::path& directory) {
   const std::filesystem::path file = directory / "config.json";
-  std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file)) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored) || std::filesystem::is_directory(file, ignored)) {
     throw ModelError(directory.string() + ": no readable config.json; expected a Hugging Face model directory");
   }
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse_model_config(text.str(), file.string());
+  return parse_model_config(read_file(file), file.string());
 }
 
 }  // namespace lora

@@ -47,6 +47,7 @@ std::string other_directory(const fs::path& path) {
 
 void expect_directory(const fs::path& path) {
   if (fs::is_directory(path)) return;
+  if (path.empty()) throw ModelError("the model's path is empty; expected a directory");
   std::error_code error;
   if (!fs::exists(path, error)) {
     throw ModelError(path.string() + ": no such directory" + hub_hint(path.string(), "") + "; looked for " +

@@ -4,13 +4,13 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <system_error>
 
 #include "models/base/did_you_mean.h"
 #include "models/base/error.h"
+#include "models/base/read_file.h"
 #include "models/io/safetensors.h"
 #include "models/io/same_values.h"
 
@@ -43,9 +43,8 @@ std::string shape_text(at::IntArrayRef shape) {
 // The names of the files in an index.
 std::set<std::string> shards(const fs::path& index) {
   try {
-    std::ifstream in(index, std::ios::binary);
     std::set<std::string> names;
-    const auto map = parse_json<json>(in).at("weight_map").get<std::map<std::string, std::string>>();
+    const auto map = parse_json<json>(read_file(index)).at("weight_map").get<std::map<std::string, std::string>>();
     for (const auto& [tensor, name] : map) names.insert(name);
     return names;
   } catch (const json::exception& e) {

@@ -1,13 +1,13 @@
 #include "lora/data/tokenizers/tokenizer_config.h"
 
 #include <charconv>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <unordered_set>
 
 #include "lora/data/tokenizers/json_view.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 namespace {
@@ -80,9 +80,9 @@ void read_names_map(const JsonView& file, TokenizerConfig& config) {
 
 // The model's reader says what is wrong with a config.json.
 void read_model_type(const std::filesystem::path& path, TokenizerConfig& config) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return;
-  const nlohmann::json model = parse_json_or_discard<nlohmann::json>(file);
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return;
+  const auto model = parse_json_or_discard<nlohmann::json>(read_file(path));
   const auto text = [&](const char* key) {
     return model.is_object() && model.contains(key) && model[key].is_string() ? model[key].get<std::string>() : "";
   };
@@ -119,7 +119,7 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
   TokenizerConfig config;
   const auto read = [&](const char* name, void (*take)(const JsonView&, TokenizerConfig&)) {
     const auto path = directory / name;
-    if (!std::filesystem::is_regular_file(path)) return;
+    if (!std::filesystem::exists(path)) return;
     const nlohmann::json document = read_json(path);
     take(JsonView(document, path.string()), config);
     config.files.push_back(path);

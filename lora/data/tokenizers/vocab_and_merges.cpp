@@ -1,10 +1,11 @@
 #include "lora/data/tokenizers/vocab_and_merges.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "lora/data/tokenizers/json_view.h"
 #include "models/base/error.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 namespace {
@@ -19,14 +20,12 @@ json byte_level(bool use_regex) {
 }
 
 json read_merges(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw ModelError(path.string() + ": cannot be read");
+  std::istringstream file(read_file(path));
   json merges = json::array();
   for (std::string line; std::getline(file, line);) {
     if (line.ends_with('\r')) line.pop_back();
     if (!line.empty() && !line.starts_with("#version")) merges.push_back(line);
   }
-  if (file.bad()) throw ModelError(path.string() + ": cannot be read");
   return merges;
 }
 
