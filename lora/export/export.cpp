@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "lora/adapters/merged.h"
+#include "lora/export/earlier_export.h"
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 
@@ -52,6 +53,11 @@ void remove_leftovers(const fs::path& target) {
   for (const fs::path& leftover : leftovers) fs::remove_all(leftover, ignored);
 }
 
+void expect_no_directory(const fs::path& output) {
+  if (output.has_filename() && !fs::is_directory(output)) return;
+  throw StorageError(output.string() + ": is a directory; expected the path of a file");
+}
+
 void expect_allowed(const ExportFormat& format, const ExportSource& source) {
   if (!format.refuses) return;
   const std::string reason = format.refuses(source.adapted.config);
@@ -89,9 +95,15 @@ void check_options(const ExportFormat& format, const ExportOptions& options) {
   throw ExportError(format.name + ": outtype '" + options.outtype + "'; expected one of " + joined(format.outtypes));
 }
 
-void check_export(const std::string& name, const ExportSource& source) {
+void check_export(const std::string& name, const ExportSource& source, const fs::path& output) {
   const ExportFormat& format = export_format(name);
   expect_allowed(format, source);
+  if (format.is_directory) {
+    expect_replaceable(output, source.model_directory);
+  } else {
+    expect_no_directory(output);
+  }
+  if (format.beside) expect_replaceable(format.beside(source.options, output), source.model_directory);
   if (format.check) format.check(source);
   if (format.merges) merged_tensors(source.model());  // every layer has a place for what is merged into it
 }
@@ -119,9 +131,7 @@ void count_bytes(const std::vector<LazyTensor*>& tensors, const ExportSource& so
 
 void write_file(const fs::path& output, const std::function<void(const fs::path&)>& fill) {
   const fs::path target = fs::absolute(output).lexically_normal();
-  if (!target.has_filename() || fs::is_directory(target)) {
-    throw StorageError(target.string() + ": is a directory; expected the path of a file");
-  }
+  expect_no_directory(target);
   const fs::path temporary = beside(target);
   const auto clean = [&] {
     std::error_code ignored;
@@ -143,12 +153,11 @@ void write_file(const fs::path& output, const std::function<void(const fs::path&
   }
 }
 
-void write_directory(const fs::path& output, const std::function<void(const fs::path&)>& fill) {
+void write_directory(const fs::path& output, const fs::path& model_directory,
+                     const std::function<void(const fs::path&)>& fill) {
   const fs::path target = fs::absolute(output).lexically_normal();
   const fs::path final_path = target.has_filename() ? target : target.parent_path();
-  if (fs::exists(final_path) && !fs::is_directory(final_path)) {
-    throw StorageError(final_path.string() + ": is a file; expected a directory or nothing there");
-  }
+  expect_replaceable(final_path, model_directory);
   const fs::path temporary = beside(final_path), old = beside(final_path, ".old");
   try {
     fs::remove_all(temporary);

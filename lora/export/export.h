@@ -54,7 +54,8 @@ struct ExportFormat {
   std::function<void(const ExportSource&)> check = nullptr;
   // Why an adapter of this configuration cannot be written; empty where it can. Null: every one can.
   std::string (*refuses)(const AdapterConfig& config) = nullptr;
-  bool merges = true;  // the adapters into the base
+  bool merges = true;         // the adapters into the base
+  bool is_directory = false;  // what is written; else a file
   std::vector<std::string> outtypes = {"auto"};
   // The second place that `write` writes to; empty: none. Null: never one.
   std::filesystem::path (*beside)(const ExportOptions& options, const std::filesystem::path& output) = nullptr;
@@ -73,8 +74,9 @@ const ExportFormat& export_format(const std::string& name);
 // Throws ExportError for options that the format does not have.
 void check_options(const ExportFormat& format, const ExportOptions& options);
 
-// Throws what export_as would throw because of what the model and its adapter are: to be called before training.
-void check_export(const std::string& name, const ExportSource& source);
+// Throws what export_as would throw because of what the model and its adapter are, and of what is at `output`: to be
+// called before training.
+void check_export(const std::string& name, const ExportSource& source, const std::filesystem::path& output);
 
 // Writes `output` in the format of that name and returns a line for the person. Throws ExportError (exit code 2) for
 // what the format has no place for, StorageError where it cannot write.
@@ -90,9 +92,9 @@ std::string merged_config(const ExportSource& source);
 // Gives `fill` a hidden path beside `output`, then renames that file to `output`. Throws StorageError.
 void write_file(const std::filesystem::path& output, const std::function<void(const std::filesystem::path&)>& fill);
 
-// Gives `fill` a hidden directory beside `output`, then renames it to `output`, in place of an earlier directory.
-// Throws StorageError.
-void write_directory(const std::filesystem::path& output,
+// Gives `fill` a hidden directory beside `output`, then renames it to `output`, in place of an earlier export. Throws
+// StorageError, also where expect_replaceable(output, model_directory) does.
+void write_directory(const std::filesystem::path& output, const std::filesystem::path& model_directory,
                      const std::function<void(const std::filesystem::path&)>& fill);
 
 }  // namespace lora

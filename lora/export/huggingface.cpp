@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cstdio>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -15,6 +14,7 @@
 #include "models/base/atomic_file.h"
 #include "models/base/error.h"
 #include "models/base/json.h"
+#include "models/base/read_file.h"
 #include "models/io/safetensors.h"
 #include "models/network/families/families.h"
 #include "models/network/pretrained.h"
@@ -83,16 +83,12 @@ void copy_companions(const ExportSource& source, const fs::path& directory) {
 }
 
 std::string write_huggingface(const ExportSource& source, const fs::path& output) {
-  if (std::error_code ignored; fs::equivalent(output, source.model_directory, ignored)) {
-    throw StorageError(output.string() +
-                       ": is the base model's directory, which is read while the merged one is written");
-  }
   std::vector<LazyTensor> tensors = merged_tensors(source.model());
   std::vector<LazyTensor*> all;
   for (LazyTensor& tensor : tensors) all.push_back(&tensor);
   count_bytes(all, source);
   std::string line;
-  write_directory(output, [&](const fs::path& directory) {
+  write_directory(output, source.model_directory, [&](const fs::path& directory) {
     write_weights(directory, tensors, source.options.max_shard_size);
     write_file_atomically(directory / "config.json", merged_config(source));
     copy_companions(source, directory);
@@ -113,8 +109,7 @@ std::string write_huggingface(const ExportSource& source, const fs::path& output
 }  // namespace
 
 std::string merged_config(const ExportSource& source) {
-  std::ifstream in(source.model_directory / "config.json", std::ios::binary);
-  auto config = parse_json<ordered_json>(in);
+  auto config = parse_json<ordered_json>(read_file(source.model_directory / "config.json"));
   // The stored dtype may differ from the base model's. transformers 5 renamed the key.
   const std::string dtype = dtype_name(source.model().dtype());
   config.erase("dtype");
@@ -134,7 +129,11 @@ std::string merged_config(const ExportSource& source) {
 }
 
 ExportFormat huggingface_format() {
-  return {.name = "huggingface", .default_name = "merged", .write = write_huggingface, .elsewhere = {"hf"}};
+  return {.name = "huggingface",
+          .default_name = "merged",
+          .write = write_huggingface,
+          .is_directory = true,
+          .elsewhere = {"hf"}};
 }
 
 }  // namespace lora

@@ -27,7 +27,7 @@ std::string verify_adapter(const ExportSource& source, const std::filesystem::pa
 std::string write_form(const ExportSource& source, const AdaptedModel& form, const std::filesystem::path& output) {
   std::string line;
   expect_new_rows_trained(form);
-  write_directory(output, [&](const std::filesystem::path& directory) {
+  write_directory(output, source.model_directory, [&](const std::filesystem::path& directory) {
     // With the tokens that the rows are of, to which PEFT's model is to be resized; and with the chat template.
     if (source.chat || source.tokenizer_directory() != source.model_directory) {
       for (const auto& file : source.tokenizer_files) {
@@ -64,7 +64,8 @@ ExportFormat peft_format() {
                        ? "method " + method.name + " has no adapter; huggingface writes the whole model"
                        : "";
           },
-          .merges = false};
+          .merges = false,
+          .is_directory = true};
 }
 
 // AdaLoRA's adapter as a plain LoRA one.
@@ -76,7 +77,8 @@ ExportFormat lora_format() {
             if (find_method(config.method).as_lora) return "";
             return "makes a LoRA adapter of an AdaLoRA one; expected peft with method " + config.method;
           },
-          .merges = false};
+          .merges = false,
+          .is_directory = true};
 }
 
 }  // namespace lora

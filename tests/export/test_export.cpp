@@ -154,9 +154,9 @@ TEST_CASE("the Hugging Face directory is the merged model, and replaces an earli
     const TemporaryDirectory directory;
     const Trained trained(name);
     fs::create_directories(directory / "merged");
-    write_bytes(directory / "merged" / "stale", "old");
+    write_bytes(directory / "merged" / "model-00001-of-00002.safetensors", "old");
     export_as("huggingface", trained.source(), directory / "merged");
-    CHECK_FALSE(fs::exists(directory / "merged" / "stale"));
+    CHECK_FALSE(fs::exists(directory / "merged" / "model-00001-of-00002.safetensors"));
     const auto again = load_pretrained(directory / "merged", "auto");
     const at::NoGradGuard no_grad;
     const at::Tensor ids = at::arange(3, 43, at::kLong).view({2, 20});

@@ -66,7 +66,10 @@ PlannedRun adapt(PreparedRun prepared, AdapterSet& set) {
   run.trainer =
       std::make_unique<Trainer>(run.model(), recipe.training, std::move(rows), held_out, run.prepared.options.replicas);
   run.trainer->set_hooks(training_hooks(run.adapted, run.trainer->total_steps()));
-  for (const std::string& name : recipe.exports) check_export(name, run.export_source());
+  for (const std::string& name : recipe.exports) {
+    check_export(name, run.export_source(),
+                 std::filesystem::path(recipe.output_dir) / export_format(name).default_name);
+  }
   return run;
 }
 
