@@ -52,24 +52,36 @@ std::string to_text(const Progress& progress) {
   return state.dump(2) + "\n";
 }
 
+// A count of what a run can have done: beyond 2^53 a JSON reader may round it.
+int64_t count_of(const json& value) {
+  const int64_t count = integer_of(value);
+  if (count >= 0 && count < int64_t{1} << 53) return count;
+  throw json::other_error::create(501, "expected a count, found " + value.dump(), &value);
+}
+
 Progress read_progress(const fs::path& path) {
   try {
     const json state = parse_json<json>(read_stored_file(path));
     Progress progress;
-    progress.step = integer_of(state.at("step"));
-    progress.place.epoch = integer_of(state.at("epoch"));
-    progress.place.row = integer_of(state.at("row"));
-    progress.tokens = integer_of(state.at("tokens"));
-    progress.supervised_tokens = integer_of(state.at("supervised_tokens"));
+    progress.step = count_of(state.at("step"));
+    progress.place.epoch = count_of(state.at("epoch"));
+    progress.place.row = count_of(state.at("row"));
+    progress.tokens = count_of(state.at("tokens"));
+    progress.supervised_tokens = count_of(state.at("supervised_tokens"));
     if (!state.at("best_loss").is_null()) state.at("best_loss").get_to(progress.best_loss);
-    progress.best_step = integer_of(state.at("best_step"));
-    progress.evaluations_without_gain = integer_of(state.at("evaluations_without_gain"));
+    progress.best_step = count_of(state.at("best_step"));
+    progress.evaluations_without_gain = count_of(state.at("evaluations_without_gain"));
     // Not in the checkpoints of earlier versions, which skipped nothing.
-    progress.skipped_steps = integer_of(state.value("skipped_steps", json(0)));
-    progress.skipped_in_row = integer_of(state.value("skipped_in_row", json(0)));
+    progress.skipped_steps = count_of(state.value("skipped_steps", json(0)));
+    progress.skipped_in_row = count_of(state.value("skipped_in_row", json(0)));
     if (state.contains("loss_scale")) {
       state.at("loss_scale").get_to(progress.loss_scale);
-      progress.steps_at_scale = integer_of(state.at("steps_at_scale"));
+      progress.steps_at_scale = count_of(state.at("steps_at_scale"));
+    }
+    if (progress.place.epoch > progress.step) {  // a step has rows of one epoch alone
+      throw json::other_error::create(
+          501, "epoch " + std::to_string(progress.place.epoch) + " after " + std::to_string(progress.step) + " steps",
+          &state);
     }
     return progress;
   } catch (const json::exception& e) {

@@ -22,6 +22,7 @@
 #include "lora/recipe/recipe_text.h"
 #include "lora/training/objective.h"
 #include "models/base/error.h"
+#include "models/base/read_file.h"
 
 namespace lora {
 namespace {
@@ -150,8 +151,9 @@ class Reader {
   Problems& problems_;
 };
 
-YamlNode read_tree(const std::filesystem::path& file, const std::vector<std::string>& overrides, Problems& problems) {
-  YamlNode root = parse_document(read_recipe_bytes(file), {file.string(), true}, problems);
+YamlNode read_tree(const std::string& text, const std::filesystem::path& file,
+                   const std::vector<std::string>& overrides, Problems& problems) {
+  YamlNode root = parse_document(text, {file.string(), true}, problems);
   if (!root.is(YamlNode::Kind::kMap)) {
     throw RecipeError(root.is(YamlNode::Kind::kNull)
                           ? file.string() + ": empty; expected a recipe, with model, adapter, data and training"
@@ -220,7 +222,7 @@ void expect_adapter_method(const NamedTree& tree, const Recipe& recipe) {
 std::vector<NamedRecipe> load_all(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                                   Purpose purpose) {
   Problems problems;
-  const YamlNode root = read_tree(file, overrides, problems);
+  const YamlNode root = read_tree(read_recipe_bytes(file), file, overrides, problems);
   std::vector<NamedRecipe> recipes;
   if (!has_adapters(root)) {
     recipes.push_back(read_recipe("", root, file, purpose, problems));
@@ -287,9 +289,12 @@ std::string value_problem(const std::string& path, const std::string& value) {
   return "";
 }
 
-Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+namespace {
+
+Recipe one_recipe(const std::string& text, const std::filesystem::path& file,
+                  const std::vector<std::string>& overrides) {
   Problems problems;
-  const YamlNode root = read_tree(file, overrides, problems);
+  const YamlNode root = read_tree(text, file, overrides, problems);
   if (has_adapters(root)) {
     throw RecipeError(place_of(root, "adapters") + ": adapters: a list of several runs; expected a recipe of one");
   }
@@ -297,6 +302,14 @@ Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::str
   problems.throw_any();
   return recipe;
 }
+
+}  // namespace
+
+Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  return one_recipe(read_recipe_bytes(file), file, overrides);
+}
+
+Recipe load_stored_recipe(const std::filesystem::path& file) { return one_recipe(read_stored_file(file), file, {}); }
 
 std::vector<NamedRecipe> load_recipes(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
   return load_all(file, overrides, Purpose::kRead);

@@ -89,6 +89,9 @@ struct Recipe {
 // line each: "FILE:LINE:COLUMN: unknown key 'lora_rnak' in 'adapter' (did you mean 'rank'?)".
 Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
+// The recipe that a run or a checkpoint has written. StorageError where the file cannot be read.
+Recipe load_stored_recipe(const std::filesystem::path& file);
+
 // The trainings of a recipe file, all on one base: a single one without a name, or one for each entry of its list
 // `adapters` (see adapters_list.h). Each is the recipe that would train that adapter alone, in output_dir/NAME; all
 // have the same model, threads and memory.

@@ -57,6 +57,8 @@ int64_t RowCursor::steps_in(double epochs) const {
 bool RowCursor::seek(const RowPlace& place) {
   if (stream_ && !stream_->seek(place.epoch)) return false;
   if (place.epoch != place_.epoch) begin_epoch(place.epoch);
+  // Whoever reads a stream again knows better than its number of rows whether it is the same.
+  if (place.row < 0 || (!stream_ && place.row > rows_.size())) return false;
   place_.row = place.row;
   return true;
 }

@@ -45,7 +45,8 @@ class RowCursor {
   std::optional<StepRows> ahead(int64_t pass_tokens) const;
 
   const RowPlace& place() const { return place_; }
-  // Goes to a place of this data. Returns false where a stream ends before it; the cursor is then of no use.
+  // Goes to a place of this data. Returns false where there is none, or a stream ends before it; the cursor is then of no
+  // use.
   bool seek(const RowPlace& place);
 
   const Dataset& data() const { return *data_; }         // of a stream: the window

@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 TrainedSource checkpoint_source(const fs::path& directory) {
-  TrainedSource source{directory, "", {}, load_recipe(directory / "recipe.yaml")};
+  TrainedSource source{directory, "", {}, load_stored_recipe(directory / "recipe.yaml")};
   source.base_model = source.recipe->model.path;
   source.adapter = source.recipe->adapter;
   // The one thing of the adapter that follows from the run's data, not from its recipe alone.
@@ -38,7 +38,7 @@ fs::path chosen_checkpoint(const fs::path& run) {
   CheckpointStore store(run);
   const auto newest = store.newest_whole().checkpoint;
   if (!newest) throw StorageError(run.string() + ": no whole checkpoint in this run");
-  if (!load_recipe(newest->directory / "recipe.yaml").training.keep_best) return newest->directory;
+  if (!load_stored_recipe(newest->directory / "recipe.yaml").training.keep_best) return newest->directory;
   const std::string state = read_stored_file(newest->directory / "state.json");
   const int64_t best = integer_of(parse_json<nlohmann::json>(state).value("best_step", nlohmann::json(0)));
   return best > 0 ? store.verified(best) : newest->directory;

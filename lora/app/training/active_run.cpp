@@ -97,9 +97,18 @@ ActiveRun::ActiveRun(PlannedRun planned) : planned_(std::move(planned)) {
     // Of a stream, it reads the rows again that were trained on.
     timed(work_of(name(), "continuing after step " + with_commas(checkpoint->step)),
           [&](Busy&) { read_training_state(checkpoint->directory, planned_.adapted, trainer()); });
+    if (const int64_t step = trainer().progress().step; step != checkpoint->step) {
+      throw StorageError((checkpoint->directory / "state.json").string() + ": of step " + std::to_string(step) +
+                         "; expected step " + std::to_string(checkpoint->step));
+    }
     if (prepared.streams()) {
       expect_same_data(checkpoint->directory, prepared.train(), prepared.data->stream.samples.get(),
                        prepared.data->validation);
+      if (const RowCursor& rows = trainer().rows(); rows.place().row > rows.epoch_rows().size()) {
+        throw StorageError((checkpoint->directory / "state.json").string() + ": row " +
+                           std::to_string(rows.place().row) + "; expected at most " +
+                           std::to_string(rows.epoch_rows().size()));
+      }
     }
     resumed_step_ = saved_step_ = trainer().progress().step;
     epoch_ = trainer().rows().epochs_done();

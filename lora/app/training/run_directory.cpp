@@ -93,7 +93,7 @@ void RunDirectory::find_checkpoint() {
 void RunDirectory::expect_same_run(const Recipe& recipe) {
   if (!resume_from_) return;
   const fs::path file = resume_from_->directory / "recipe.yaml";
-  const Recipe then = load_recipe(file);
+  const Recipe then = load_stored_recipe(file);
   std::vector<std::string> keys = differing_keys(then, recipe);
   // An earlier version wrote its default here, where now the file of adapter.init_from decides.
   const auto targets = std::ranges::find(keys, "adapter.target_modules");

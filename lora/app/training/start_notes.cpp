@@ -51,7 +51,7 @@ std::string prepared_note(const PlannedRun& run) {
 std::string rate_note(const PlannedRun& run) {
   if (!run.prepared.directory || !run.prepared.directory->resume_from()) return "";
   const Checkpoint& checkpoint = *run.prepared.directory->resume_from();
-  const TrainingConfig before = load_recipe(checkpoint.directory / "recipe.yaml").training;
+  const TrainingConfig before = load_stored_recipe(checkpoint.directory / "recipe.yaml").training;
   const TrainingConfig& now = run.recipe().training;
   if (before.learning_rate != now.learning_rate) return "";  // allowed_changes() says it
   const auto rate = [&](const TrainingConfig& training) {
