@@ -84,6 +84,19 @@ void use(AdapterSet& set, const std::string& name) {
   }
 }
 
+// CLI11's ranges let it through.
+std::string nan_problem(const std::string& text) {
+  return std::isnan(std::strtod(text.c_str(), nullptr)) ? "found " + text + ", expected a number" : "";
+}
+
+// strtoull, by which CLI11 reads it, takes a sign, and the largest number for a larger one.
+std::string seed_problem(const std::string& text) {
+  uint64_t seed = 0;
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, seed);
+  return read.ec == std::errc() && read.ptr == end ? "" : "found " + text + ", expected a whole number below 2^64";
+}
+
 volatile std::sig_atomic_t interrupted = 0;
 
 // Ctrl-C ends the answer that is being written, or drops the line that is being typed.
@@ -120,6 +133,18 @@ void report_spelled(const Tokenizer& tokenizer, const std::vector<std::string>& 
               (chat ? "" : "; --allow-special-tokens makes them tokens, --chat renders a conversation"));
 }
 
+// Says where texts are longer than the model was made for: beyond it, what it writes is of little worth.
+void report_long(const LlamaForCausalLM& model, const std::vector<int64_t>& lengths) {
+  const int64_t positions = model.config().max_position_embeddings;
+  const int64_t longer = std::ranges::count_if(lengths, [&](int64_t length) { return length > positions; });
+  if (longer == 0) return;
+  const std::string which = lengths.size() == 1 ? "prompt and answer have "
+                                                : with_commas(longer) + " of " + with_commas(std::ssize(lengths)) +
+                                                      " prompts and answers have up to ";
+  log_warning(which + with_commas(std::ranges::max(lengths)) + " tokens, more than the " + with_commas(positions) +
+              " positions that the model was made for");
+}
+
 // Beside the answers.
 void tell(const std::string& text) { std::fputs(sentence(text, error_console()).c_str(), stderr); }
 
@@ -153,6 +178,7 @@ class Answerer {
     std::fputs(interrupted != 0 ? " …\n" : "\n", stdout);
     std::fflush(stdout);
     if (speed_) std::fprintf(stderr, "%s\n", speed_line(made).c_str());
+    report_long(*set_.model(), {made.length});
   }
 
   void converse() {
@@ -242,6 +268,9 @@ void print_answers(AdapterSet& set, const Tokenizer& tokenizer, const std::vecto
   const std::vector<PromptAnswer> answers =
       answer_prompts(set, tokenizer, prompts, config, allow_special_tokens, log_probabilities);
   busy.reset();
+  std::vector<int64_t> lengths;
+  for (const PromptAnswer& answer : answers) lengths.push_back(answer.length);
+  report_long(*set.model(), lengths);
   for (size_t i = 0; i < prompts.size(); ++i) {
     const std::string adapter = prompts[i].adapter.empty() ? kNoAdapter : prompts[i].adapter;
     nlohmann::ordered_json row = {{"prompt", prompts[i].text}, {"adapter", adapter}, {"answer", answers[i].text}};
@@ -262,6 +291,11 @@ int run(Options options) {
   busy.reset();
   const auto& tokenizer = base.shared.tokenizer;
   const auto& model = base.set.model();
+  for (const auto& [id, bias] : options.generation.sampling.logit_bias) {
+    if (id < model->config().vocab_size) continue;
+    throw RecipeError("--logit-bias: the model has no token " + std::to_string(id) + "; expected an id below " +
+                      std::to_string(model->config().vocab_size));
+  }
   AdapterSet& set = base.set;
   GenerationConfig config = options.generation;
   config.eos_ids = end_ids(*model, *tokenizer);
@@ -275,8 +309,10 @@ int run(Options options) {
   const std::string first = !options.use.empty() ? options.use : names.size() == 1 ? names.front() : kNoAdapter;
   use(set, first);
   if (!options.prompts.empty()) {
-    print_answers(set, *tokenizer, load_prompts(options.prompts, set, first), config, options.allow_special_tokens,
-                  options.log_probabilities);
+    std::vector<std::string> unread;
+    const std::vector<Prompt> prompts = load_prompts(options.prompts, set, first, unread);
+    if (!unread.empty()) log_warning(options.prompts + ": not read: " + listed(unread));
+    print_answers(set, *tokenizer, prompts, config, options.allow_special_tokens, options.log_probabilities);
     return 0;
   }
   Options settled = options;
@@ -326,21 +362,27 @@ int main(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   lora::SamplingConfig& sampling = options.generation.sampling;
   app.add_option("--temperature", sampling.temperature, "0: the likeliest token each time")
-      ->check(CLI::Range(0.0, 100.0));
+      ->check(CLI::Range(0.0, 100.0))
+      ->check(lora::nan_problem);
   app.add_option("--top-k", sampling.top_k, "Draw from so many of the likeliest tokens; 0: from all")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--top-p", sampling.top_p, "Draw from the likeliest tokens that reach this probability")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(CLI::Range(0.0, 1.0))
+      ->check(lora::nan_problem);
   app.add_option("--min-p", sampling.min_p, "Draw from tokens at least this times as likely as the likeliest")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(CLI::Range(0.0, 1.0))
+      ->check(lora::nan_problem);
   app.add_option("--repetition-penalty", sampling.repetition_penalty,
                  "Divides the logits of tokens of prompt and answer where they are positive, else multiplies them")
-      ->check(CLI::Range(0.01, 100.0));
+      ->check(CLI::Range(0.01, 100.0))
+      ->check(lora::nan_problem);
   app.add_option("--frequency-penalty", sampling.frequency_penalty,
                  "Taken from a token's logit for each time that the answer has it")
-      ->check(CLI::Range(-100.0, 100.0));
+      ->check(CLI::Range(-100.0, 100.0))
+      ->check(lora::nan_problem);
   app.add_option("--presence-penalty", sampling.presence_penalty, "Taken from the logits of tokens that the answer has")
-      ->check(CLI::Range(-100.0, 100.0));
+      ->check(CLI::Range(-100.0, 100.0))
+      ->check(lora::nan_problem);
   app.add_option("--logit-bias", options.logit_bias,
                  "ID=BIAS: added to the logit of the token with this id; may be given several times")
       ->take_all()
@@ -361,7 +403,7 @@ int main(int argc, char** argv) {
       ->default_str("")
       ->needs(prompts)
       ->check(CLI::Range(int64_t{0}, int64_t{1000}));
-  app.add_option("--seed", sampling.seed, "The same seed, the same text");
+  app.add_option("--seed", sampling.seed, "The same seed, the same text")->check(lora::seed_problem);
   return lora::run_program(app, argc, argv, [&] {
     lora::wait_passively(argv);
     options.prompt_given = prompt->count() > 0;

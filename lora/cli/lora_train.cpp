@@ -265,9 +265,15 @@ int main(int argc, char** argv) {
       ->type_name("FILE");
   app.add_flag("--schema", schema, "Print the recipe's JSON Schema, by which editors complete and check");
   return lora::run_program(app, argc, argv, [&] {
-    if (schema) return std::fputs(lora::recipe_schema().c_str(), stdout) < 0 ? 5 : 0;
+    if (schema) {
+      std::fputs(lora::recipe_schema().c_str(), stdout);
+      return 0;
+    }
     if (list) return lora::list_recipes();
-    if (!foreign.empty()) return std::fputs(lora::converted_recipe(foreign).c_str(), stdout) < 0 ? 5 : 0;
+    if (!foreign.empty()) {
+      std::fputs(lora::converted_recipe(foreign).c_str(), stdout);
+      return 0;
+    }
     const std::string program = argv[0];
     options.programs = program.substr(0, program.rfind('/') + 1);
     if (!name.empty()) return lora::write_new_recipe(name, recipe, options.programs);

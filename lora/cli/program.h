@@ -24,6 +24,7 @@
 #include "lora/cli/help_texts.h"
 #include "lora/terminal/console.h"
 #include "lora/terminal/style.h"
+#include "lora/terminal/text.h"
 #include "models/base/error.h"
 #include "models/base/mapped_file.h"
 #include "models/base/out_of_memory.h"
@@ -156,8 +157,19 @@ inline Failure failure_of_exception(const std::string& program) {
 
 // Says on stderr what is wrong, and returns the exit code.
 inline int report_failure(const Failure& failure) {
-  std::fprintf(stderr, "%s\n", styled_message(failure.message, error_console().colour).c_str());
+  std::fprintf(stderr, "%s\n", styled_message(harmless(failure.message), error_console().colour).c_str());
   return failure.code;
+}
+
+// A file that has not taken all that was written to standard output: its disk is full. A reader that leaves, or an output
+// that was closed before, is no fault.
+inline int code_of_output() {
+  struct stat status {};
+  const bool is_lost = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+  if (!is_lost || ::fstat(STDOUT_FILENO, &status) != 0 || S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode))
+    return 0;
+  return report_failure({static_cast<int>(ExitCode::kStorage),
+                         "[storage] standard output: cannot be written to its end; has its disk room?"});
 }
 
 // Parses the command line, then runs `body` and turns what it throws into one message on stderr and an exit code.
@@ -166,7 +178,10 @@ inline int run_program(Program& app, int argc, char** argv, const std::function<
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);  // --help and the like
+    if (e.get_exit_code() == 0) {  // --help and the like
+      app.exit(e);
+      return code_of_output();
+    }
     return report_failure({static_cast<int>(ExitCode::kRecipe), "[usage] " + usage_problem(app, e)});
   }
   // A file-size limit is an error like any other failed write, not the end of the process.
@@ -174,7 +189,8 @@ inline int run_program(Program& app, int argc, char** argv, const std::function<
   report_lost_pages();
   ::umask(::umask(0) | S_IWOTH);  // no file that everyone may write
   try {
-    return body();
+    const int code = body();
+    return code == 0 ? code_of_output() : code;
   } catch (...) {
     return report_failure(failure_of_exception(app.get_name()));
   }

@@ -142,8 +142,10 @@ WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options
 }
 
 std::vector<int64_t> encode_chat_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat_template, const Chat& chat,
-                                        size_t count, const jinja::Date& now, bool allow_special_tokens) {
-  const jinja::Text text = chat_template.render(chat, count, true, now);
+                                        size_t count, const jinja::Date& now, bool allow_special_tokens,
+                                        std::set<std::string>* unread) {
+  const jinja::Text text = chat_template.render(chat, count, true, now, unread);
+  if (unread && loses_tools(chat, text)) unread->insert("tools");
   const std::vector<Token> tokens = encode_rendered(tokenizer, text, allow_special_tokens);
   std::vector<int64_t> ids;
   if (lacks_bos(tokenizer, tokens)) ids.push_back(*tokenizer.bos_id());

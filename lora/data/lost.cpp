@@ -59,6 +59,10 @@ class Parts {
 
 }  // namespace
 
+bool loses_tools(const Chat& chat, const jinja::Text& text) {
+  return !chat.tools.is_null() && std::ranges::count(text.runs(), ChatTemplate::kToolsOrigin, &jinja::Run::origin) == 0;
+}
+
 SourceCounts lost_parts(const ChatTemplate& chat_template, const Chat& chat, const jinja::Text& text,
                         const std::vector<size_t>& trained) {
   SourceCounts counts;
@@ -67,8 +71,7 @@ SourceCounts lost_parts(const ChatTemplate& chat_template, const Chat& chat, con
   for (const MessageRun& run : message_runs(text)) {
     if (!only_blanks(bytes.substr(run.begin, run.end - run.begin))) written[run.message].add(run.part);
   }
-  const bool tools = std::ranges::count(text.runs(), ChatTemplate::kToolsOrigin, &jinja::Run::origin) > 0;
-  counts.lost_tools = !chat.tools.is_null() && !tools;
+  counts.lost_tools = loses_tools(chat, text);
   for (size_t i = 0; i < chat.messages.size(); ++i) {
     const ChatMessage& message = chat.messages[i];
     const bool is_trained = std::ranges::binary_search(trained, i);

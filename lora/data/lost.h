@@ -13,4 +13,7 @@ namespace lora {
 SourceCounts lost_parts(const ChatTemplate& chat_template, const Chat& chat, const jinja::Text& text,
                         const std::vector<size_t>& trained);
 
+// Whether the conversation has tools of which nothing is in the text.
+bool loses_tools(const Chat& chat, const jinja::Text& text);
+
 }  // namespace lora

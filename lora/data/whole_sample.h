@@ -44,9 +44,11 @@ EncodedExample fit(WholeSample whole, const EncodeOptions& options);
 WholeSample encode_chat(const Tokenizer& tokenizer, const EncodeOptions& options, const Chat& chat);
 
 // The tokens from which a model continues after the first `count` messages. They are the same as in training, including
-// BOS if the template or the tokenizer adds it.
+// BOS if the template or the tokenizer adds it. `unread`, where it is given, gains the keys that ChatTemplate::render
+// tells, and "tools" where the template writes nothing of the conversation's tools.
 std::vector<int64_t> encode_chat_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat_template, const Chat& chat,
-                                        size_t count, const jinja::Date& now, bool allow_special_tokens = false);
+                                        size_t count, const jinja::Date& now, bool allow_special_tokens = false,
+                                        std::set<std::string>* unread = nullptr);
 
 // The special tokens that end an answer in this template.
 std::vector<int64_t> end_of_turn_ids(const Tokenizer& tokenizer, const ChatTemplate& chat_template);

@@ -16,8 +16,10 @@ jinja::Date today() {
 
 }  // namespace
 
-std::vector<int64_t> chat_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat_template, const Chat& chat) {
-  return encode_chat_prompt(tokenizer, chat_template, chat, chat.messages.size(), today());
+std::vector<int64_t> chat_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat_template, const Chat& chat,
+                                 std::set<std::string>* unread) {
+  return encode_chat_prompt(tokenizer, chat_template, chat, chat.messages.size(), today(),
+                            /*allow_special_tokens=*/false, unread);
 }
 
 }  // namespace lora

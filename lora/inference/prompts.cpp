@@ -62,8 +62,8 @@ void generate_in_turn(AdapterSet& set, const std::vector<std::vector<int64_t>>& 
 
 }  // namespace
 
-std::vector<Prompt> load_prompts(const std::filesystem::path& file, const AdapterSet& set,
-                                 const std::string& otherwise) {
+std::vector<Prompt> load_prompts(const std::filesystem::path& file, const AdapterSet& set, const std::string& otherwise,
+                                 std::vector<std::string>& unread) {
   std::vector<Prompt> prompts;
   DataSource source;
   source.path = file.string();
@@ -79,6 +79,9 @@ std::vector<Prompt> load_prompts(const std::filesystem::path& file, const Adapte
                       did_you_mean(prompt.adapter, set.names()) + "; loaded: " + (loaded.empty() ? "none" : loaded));
     }
     prompts.push_back(std::move(prompt));
+    for (const std::string& name : row.unread()) {
+      if (std::ranges::count(unread, name) == 0) unread.push_back(name);
+    }
   });
   if (prompts.empty()) throw DataError(file.string() + ": no prompts in it");
   return prompts;
@@ -96,6 +99,7 @@ std::vector<PromptAnswer> answer_prompts(AdapterSet& set, const Tokenizer& token
   }
   std::vector<PromptAnswer> made(prompts.size());
   const auto on_token = [&](size_t i, int64_t id, std::span<const float> logits) {
+    ++made[i].length;
     if (likeliest_count >= 0) {
       made[i].tokens.push_back({id, log_probability(logits, id), likeliest(logits, likeliest_count)});
     }
@@ -106,7 +110,10 @@ std::vector<PromptAnswer> answer_prompts(AdapterSet& set, const Tokenizer& token
   if (problem) expect_model_dtype(config.kv_dtype, *problem);
   (problem ? generate_in_turn : generate_side_by_side)(set, ids, prompts, config, on_token);
   set.deactivate();
-  for (size_t i = 0; i < prompts.size(); ++i) made[i].text += texts[i].rest();
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    made[i].text += texts[i].rest();
+    made[i].length += std::ssize(ids[i]);
+  }
   return made;
 }
 

@@ -18,10 +18,10 @@ struct Prompt {
 };
 
 // Reads rows of JSONL or of one JSON array: {"prompt": "…", "adapter": "fr"}. A row without an adapter uses
-// `otherwise`; "none" is the base model. Throws DataError with the line for an invalid row or an adapter that is not in
-// `set`.
-std::vector<Prompt> load_prompts(const std::filesystem::path& file, const AdapterSet& set,
-                                 const std::string& otherwise);
+// `otherwise`; "none" is the base model. Puts the names of other columns into `unread`, each once. Throws DataError with
+// the line for an invalid row or an adapter that is not in `set`.
+std::vector<Prompt> load_prompts(const std::filesystem::path& file, const AdapterSet& set, const std::string& otherwise,
+                                 std::vector<std::string>& unread);
 
 struct PromptAnswer {
   // A token of the answer, with the likeliest ones at its place.
@@ -31,6 +31,7 @@ struct PromptAnswer {
     std::vector<std::pair<int64_t, double>> likeliest;  // ids and log-probabilities, likeliest first
   };
   std::string text;
+  int64_t length = 0;         // tokens: prompt and answer
   std::vector<Token> tokens;  // where `likeliest` was asked for
 };
 

@@ -39,6 +39,7 @@ StreamedAnswer stream_answer(Generator& generator, const Tokenizer& tokenizer, c
     return !ended && !text.is_stopped();
   };
   answer.read = generator.generate({prompt}, config, on_token).read;
+  answer.length = std::ssize(prompt) + answer.written;
   const auto end = Clock::now();
   if (answer.written == 0) first = end;
   if (!ended) show(text.rest());

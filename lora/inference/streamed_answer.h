@@ -14,6 +14,7 @@ namespace lora {
 struct StreamedAnswer {
   std::string text;
   int64_t read = 0, written = 0;                 // tokens: prompt without the known ones; answer
+  int64_t length = 0;                            // tokens: whole prompt and answer
   double read_seconds = 0, written_seconds = 0;  // until the first token; after it
 };
 

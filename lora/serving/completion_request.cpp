@@ -39,7 +39,9 @@ std::map<int64_t, double> biases(const Json& value) {
     if (key.empty() || key.size() > 18 || key.find_first_not_of("0123456789") != std::string::npos) {
       refuse_value("logit_bias", "token ids as keys", value);
     }
-    found[std::stoll(key)] = number_in("logit_bias", item.value(), -100, 100);
+    if (!found.emplace(std::stoll(key), number_in("logit_bias", item.value(), -100, 100)).second) {
+      refuse_value("logit_bias", "each token once", value);
+    }
   }
   return found;
 }

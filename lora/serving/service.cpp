@@ -5,6 +5,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <map>
 #include <random>
+#include <set>
 
 #include "lora/adapters/adapter_name.h"
 #include "lora/data/sample.h"
@@ -26,11 +27,11 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr char kModels[] = "/v1/models";
+constexpr char kModels[] = "/v1/models", kHealth[] = "/health";
 // The routes by name, for metrics and for refusing another method.
 const std::map<std::string, std::string>& routes() {
   static const std::map<std::string, std::string> all = {{"/", "GET"},
-                                                         {"/health", "GET"},
+                                                         {kHealth, "GET"},
                                                          {"/metrics", "GET"},
                                                          {kModels, "GET"},
                                                          {"/v1/completions", "POST"},
@@ -72,6 +73,7 @@ std::map<std::string, std::string> read_texts(const std::string& body, const std
 
 // Links are followed before the comparison, so that none leads out.
 fs::path below(const fs::path& directory, const std::string& path) {
+  if (path.find('\0') != path.npos) throw ApiError(400, "'lora_path': has a zero byte", "lora_path");  // a path's end
   std::error_code error;
   const fs::path root = fs::canonical(directory, error);
   const fs::path found = error ? fs::path() : fs::canonical(root / path, error);
@@ -80,6 +82,16 @@ fs::path below(const fs::path& directory, const std::string& path) {
     throw ApiError(404, "'lora_path': no such directory below the one that adapters are loaded from", "lora_path");
   }
   return found;
+}
+
+// What a request says and no token of the prompt holds would be lost without a word. Who speaks, and of which call a
+// result is, are no words: OpenAI's clients send them for every template.
+void expect_read(const std::set<std::string>& unread) {
+  for (const std::string& key : unread) {
+    if (key == "name" || key == "tool_call_id") continue;
+    if (key == "tools") throw ApiError(400, "'tools': the model's chat template has no place for them", key);
+    throw ApiError(400, "'messages': the model's chat template does not read '" + key.substr(0, 200) + "'", "messages");
+  }
 }
 
 SamplingConfig sampling_of(const CompletionRequest& request, uint64_t seed, std::shared_ptr<const JsonForm> json) {
@@ -131,6 +143,8 @@ Service::~Service() { finish(); }
 void Service::finish() { state_->reader.join(); }
 
 void Service::answer(HttpRequest request, std::shared_ptr<HttpReply> reply) {
+  // Whether the server lives does not wait for the requests that are read.
+  if (request.path == kHealth) return reply->send(state_->respond(request));
   boost::asio::post(state_->reader, [this, request = std::move(request), reply = std::move(reply)] {
     try {
       if (request.path == "/v1/chat/completions" || request.path == "/v1/completions") {
@@ -171,7 +185,7 @@ HttpResponse Service::State::respond(const HttpRequest& request) {
     return response;
   }
   if (path == "/") return page();
-  if (path == "/health") return json_response({{"status", "ok"}});
+  if (path == kHealth) return json_response({{"status", "ok"}});
   if (path == "/metrics") return {.type = "text/plain; version=0.0.4", .body = metrics.text(scheduler.counts())};
   if (path == kModels) return list_models("");
   return path == "/v1/load_lora_adapter" ? load_adapter(request.body) : unload_adapter(request.body);
@@ -243,7 +257,9 @@ std::vector<std::vector<int64_t>> Service::State::prompts_of(const CompletionReq
   std::vector<std::vector<int64_t>> prompts;
   if (request.is_chat) {
     if (!model.chat) throw ApiError(400, "the model has no chat template: " + model.chat_problem, "messages");
-    prompts.push_back(chat_prompt(models.tokenizer(), *model.chat, request.chat));
+    std::set<std::string> unread;
+    prompts.push_back(chat_prompt(models.tokenizer(), *model.chat, request.chat, &unread));
+    expect_read(unread);
   }
   for (const PromptInput& prompt : request.prompts) prompts.push_back(tokens_of(prompt, "prompt"));
   return prompts;
@@ -281,6 +297,13 @@ void Service::State::complete(const HttpRequest& request, const std::shared_ptr<
   const CompletionRequest asked =
       request.path == "/v1/chat/completions" ? read_chat_request(request.body) : read_completion_request(request.body);
   const auto model = model_of(asked.model);
+  const int64_t rows = models.network().config().vocab_size;
+  for (const auto& [id, bias] : asked.logit_bias) {
+    if (id < rows) continue;
+    throw ApiError(400,
+                   "'logit_bias': found token " + std::to_string(id) + ", and the model has " + std::to_string(rows),
+                   "logit_bias");
+  }
   const auto prompts = prompts_of(asked, *model);
   const auto json = form_of(asked);
   const uint64_t seed = asked.seed ? *asked.seed : std::random_device{}();

@@ -189,6 +189,25 @@ TEST_CASE("lora-generate tells log-probabilities, shifts logits, ends at a text 
   check_refused({"lora-generate", model, "--prompt", "x", "--logprobs", "1"}, 2,
                 {"[usage] --logprobs requires --prompts"});
   check_refused({"lora-generate", model, "--prompt", "x", "--logit-bias", "a=1"}, 2, {"a=1"});
+  write_bytes(directory / "columns.jsonl", R"({"prompt": "Anna", "temprature": 1})");
+  CHECK_THAT(
+      run({"lora-generate", model, "--prompts", (directory / "columns.jsonl").string(), "--max-new-tokens", "1"}).err,
+      Contains("columns.jsonl: not read: 'temprature'"));
+  std::string wordy;
+  for (int i = 0; i < 300; ++i) wordy += "Anna ";
+  write_bytes(directory / "long.jsonl", json{{"prompt", wordy}}.dump() + "\n" + R"({"prompt": "Anna"})");
+  CHECK_THAT(run({"lora-generate", model, "--prompt", wordy, "--max-new-tokens", "1"}).err,
+             Contains("tokens, more than the 256 positions"));
+  CHECK_THAT(
+      run({"lora-generate", model, "--prompts", (directory / "long.jsonl").string(), "--max-new-tokens", "1"}).err,
+      Contains("1 of 2 prompts and answers have up to"));
+  check_refused({"lora-generate", model, "--prompt", "x", "--logit-bias", "99999=1"}, 2, {"no token 99999"});
+  for (const char* option : {"--temperature", "--top-p", "--min-p", "--repetition-penalty", "--frequency-penalty"}) {
+    check_refused({"lora-generate", model, "--prompt", "x", option, "nan"}, 2, {option, "nan"});
+  }
+  for (const char* seed : {"-1", "18446744073709551616", "1.5"}) {
+    check_refused({"lora-generate", model, "--prompt", "x", "--seed", seed}, 2, {"--seed", seed});
+  }
   check_refused({"lora-generate", model, "--prompt", "x", "--kv-cache-dtype", "int4"}, 2, {"int4 not in {auto,int8}"});
 }
 

@@ -163,6 +163,20 @@ TEST_CASE("an answer by a schema is JSON that keeps to it, whole or streamed, an
   const Answer refused = ask(server, "/v1/chat/completions", chat);
   CHECK(refused.status == 400);
   CHECK_THAT(refused.body, Contains("'pattern'"));
+  chat.erase("response_format");
+
+  // What no token of the prompt would hold.
+  chat["tools"] = json::array({{{"type", "function"}, {"function", {{"name", "f"}}}}});
+  const Answer tools = ask(server, "/v1/chat/completions", chat);
+  CHECK(tools.status == 400);
+  CHECK_THAT(tools.body, Contains("no place for them"));
+  chat.erase("tools");
+  chat["messages"][0]["name"] = "anna";
+  CHECK(ask(server, "/v1/chat/completions", chat).status == 200);
+  chat["messages"][0]["mood"] = "curious";
+  const Answer mood = ask(server, "/v1/chat/completions", chat);
+  CHECK(mood.status == 400);
+  CHECK_THAT(mood.body, Contains("does not read 'mood'"));
 
   write_bytes(directory / "schema.json", R"({"type": "string", "pattern": "a"})");
   check_refused({"lora-generate", (quickstart() / "model").string(), "--prompt", "x", "--json-schema",
@@ -275,6 +289,11 @@ TEST_CASE("adapters come and go while the server runs, from below one directory 
   CHECK(ask(server, "/v1/unload_lora_adapter", {{"lora_name", "c"}}).status == 200);
   CHECK(ask(server, "/v1/unload_lora_adapter", {{"lora_name", "c"}}).status == 404);
   CHECK(ask(server, "/v1/completions", request("c")).status == 404);
+  json biased = request("a");
+  biased["logit_bias"] = {{"99999", 1}};
+  CHECK(ask(server, "/v1/completions", biased).status == 400);
+  CHECK(ask(server, "/v1/load_lora_adapter", {{"lora_name", "d"}, {"lora_path", std::string("a\0b", 3)}}).status ==
+        400);
   CHECK(text("a") == generated("a", "What comes after 3?"));
 }
 

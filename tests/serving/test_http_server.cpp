@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "lora/serving/serving_error.h"
+#include "tests/catch.h"
 #include "tests/serving/client.h"
 
 using namespace lora;

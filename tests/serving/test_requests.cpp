@@ -91,6 +91,7 @@ TEST_CASE("what cannot be is refused with its parameter") {
   check_refused([] { chat(R"(, "stop": [""])"); }, "stop", "not empty");
   check_refused([] { chat(R"(, "stop": 5)"); }, "stop", "a text");
   check_refused([] { chat(R"(, "logit_bias": {"a": 1})"); }, "logit_bias", "token ids");
+  check_refused([] { chat(R"(, "logit_bias": {"1": 1, "01": 2})"); }, "logit_bias", "each token once");
   check_refused([] { chat(R"(, "stream": "yes")"); }, "stream", "true or false");
   check_refused([] { chat(R"(, "stream_options": {"include_usage": true})"); }, "stream_options", "\"stream\": true");
   check_refused([] { chat(R"(, "top_logprobs": 2)"); }, "top_logprobs", "\"logprobs\": true");
