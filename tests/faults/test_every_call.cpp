@@ -193,6 +193,11 @@ TEST_CASE("A: every system call of a resumed run fails once with EIO", "[.sweep]
   hurt_all(broken_off, errors(broken_off()->calls(kResume), "fail", {EIO}, kResume));
 }
 
+TEST_CASE("A: every system call of a resumed run fails once with each other error", "[.sweep]") {
+  hurt_all(broken_off, errors(broken_off()->calls(kResume), "fail",
+                              {ENOSPC, EDQUOT, EACCES, EMFILE, EXDEV, ENOMEM, EINTR}, kResume));
+}
+
 // No signal interrupts every call for ever, and the standard library tries such a call again without end.
 TEST_CASE("A: from some system call on, all of its kind fail, a sample", "[.long]") {
   hurt_all(fresh,

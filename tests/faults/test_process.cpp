@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "tests/app/runs.h"
+#include "tests/faults/fixtures.h"
 #include "tests/faults/hurt_run.h"
 
 using namespace lora;
@@ -18,8 +19,6 @@ namespace {
 // So many that a signal comes before the last.
 const std::string kSteps = "training.max_steps=60", kSaveEvery = "training.checkpoint_every=20",
                   kEvaluations = "training.eval_every=30";
-
-Outcome with_bash(const std::string& line) { return run({"/bin/bash", "-c", line}); }
 
 std::string train_command(const std::string& recipe) { return "'" + program("lora-train").string() + "' " + recipe; }
 

@@ -5,6 +5,7 @@
 
 #include "models/io/safetensors.h"
 #include "tests/app/runs.h"
+#include "tests/faults/fixtures.h"
 
 using namespace lora;
 using namespace lora::test;
@@ -12,17 +13,6 @@ namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
 
 namespace {
-
-// Every file under a directory but the lock, with its bytes.
-std::map<std::string, std::string> files_in(const fs::path& directory) {
-  std::map<std::string, std::string> files;
-  for (const auto& item : fs::recursive_directory_iterator(directory)) {
-    if (item.is_regular_file() && item.path().filename() != ".lock") {
-      files[fs::relative(item.path(), directory).string()] = read_bytes(item.path());
-    }
-  }
-  return files;
-}
 
 void replace_in(const fs::path& file, const std::string& old, const std::string& fresh) {
   std::string text = read_bytes(file);
