@@ -262,6 +262,10 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
     }
     config.alpha = take_number("lora_alpha", 8);
     config.dropout = take_number("lora_dropout", 0);
+    if (!(config.dropout >= 0 && config.dropout <= 1)) {
+      throw ModelError(path.string() + ": 'lora_dropout' is " + ordered_json(config.dropout).dump() +
+                       "; expected a number from 0 to 1");
+    }
     config.target_modules = parse_patterns(take("target_modules"));
     config.exclude_modules = parse_patterns(take("exclude_modules"));
     const auto as_list = [](const ordered_json& value) {
@@ -274,8 +278,9 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
       config.layers_pattern = as_list(pattern).get<std::vector<std::string>>();
     }
     if (config.layers_to_transform.empty()) config.layers_pattern.clear();
-    const ordered_json ranks = take("rank_pattern"), alphas = take("alpha_pattern");
+    const ordered_json ranks = take("rank_pattern");
     for (const auto& item : ranks.items()) config.rank_pattern.emplace_back(item.key(), integer_of(item.value()));
+    const ordered_json alphas = take("alpha_pattern");
     for (const auto& item : alphas.items()) config.alpha_pattern.emplace_back(item.key(), item.value());
     if (const ordered_json saved = take("modules_to_save"); !saved.is_null()) config.modules_to_save = saved;
     // PEFT lists the heads of every family there.
