@@ -176,8 +176,10 @@ int RowReader::skip_space() {
 void RowReader::read_header() {
   if (!csv_->next(columns_)) throw DataError(path_ + ": empty; expected a first line that names the columns");
   std::set<std::string> seen;
-  for (const std::string& column : columns_) {
-    // A column without a name is a written index; no format reads it.
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    std::string& column = columns_[i];
+    // The first without a name is a written index; no format reads it. Another one gets a name to be counted by.
+    if (i > 0 && column.empty()) column = "(column " + std::to_string(i + 1) + ")";
     if (!column.empty() && !seen.insert(column).second) {
       throw DataError(csv_->where() + ": two columns are named '" + column + "'");
     }

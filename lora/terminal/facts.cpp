@@ -9,7 +9,8 @@
 
 namespace lora {
 
-std::string fact(const std::string& name, const std::string& text, const Console& shown) {
+std::string fact(const std::string& given, const std::string& text, const Console& shown) {
+  const std::string name = one_line(given, SIZE_MAX);
   constexpr size_t kIndent = 12, kLeast = 20;
   const size_t width =
       shown.width == 0 ? std::string::npos : std::max(as_size(shown.width), kIndent + kLeast) - kIndent;

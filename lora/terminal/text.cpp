@@ -104,7 +104,8 @@ std::string one_line(const std::string& text, size_t width) {
   return line;
 }
 
-std::vector<std::string> folded(const std::string& text, size_t width) {
+std::vector<std::string> folded(const std::string& given, size_t width) {
+  const std::string text = harmless(given);
   static constexpr std::string_view kJoints = "._-:,;";
   const auto is_digit = [&](size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
   std::vector<std::string> lines;

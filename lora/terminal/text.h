@@ -32,7 +32,7 @@ std::string one_line(const std::string& text, size_t width);
 // what is not UTF-8: for messages, which have names and values from files of strangers in them.
 std::string harmless(const std::string& text);
 
-// The lines of the text, in pieces of at most `width` columns (at least 2), cut at a space where there is one in the
+// The lines of the text, harmless, in pieces of at most `width` columns (at least 2), cut at a space where there is one in the
 // last two thirds, or else behind a slash, or another mark between words.
 std::vector<std::string> folded(const std::string& text, size_t width);
 

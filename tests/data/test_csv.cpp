@@ -102,6 +102,19 @@ TEST_CASE("a CSV file's rows have its header's columns and the lines they begin 
   CHECK(rows("body\n").empty());
 }
 
+TEST_CASE("a column without a name is not read, which is told unless it is an index at the front") {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "rows.csv", ",body,\n0,a,\n1,b,lost\n");
+  std::vector<std::vector<std::string>> unread;
+  DataSource source;
+  source.path = (directory / "rows.csv").string();
+  for_each_row(source, [&](const DataRow& row) {
+    row.text("body");
+    unread.push_back(row.unread());
+  });
+  CHECK(unread == std::vector<std::vector<std::string>>{{}, {"(column 3)"}});
+}
+
 TEST_CASE("a header or a row that does not fit is refused") {
   CHECK_THAT(rows(""), Contains("rows.csv: empty; expected a first line that names the columns"));
   CHECK_THAT(rows("body,body\n1,2\n"), Contains("rows.csv:1: two columns are named 'body'"));

@@ -30,6 +30,7 @@ TEST_CASE("a fact is one line in a file, and goes on below its text on a termina
         "Memory      about 157 MB at the peak: weights 2.5 MB,\n"
         "            optimizer 786 kB, activations 14 MB\n");
   CHECK(fact("Not counted", "rows", kFile) == "Not counted rows\n");
+  CHECK(fact("a\x1b[2J", "b\x1b[31m", kFile) == "a [2J       b [31m\n");  // of a file's metadata
   CHECK(fact("", "more", kFile) == "            more\n");
   CHECK(fact("Model", "llama\n2 of its rows are new", kFile) ==
         "Model       llama\n            2 of its rows are new\n");

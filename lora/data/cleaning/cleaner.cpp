@@ -240,7 +240,7 @@ std::vector<uint8_t> Cleaner::train(std::span<const CleaningRow> rows) {
         finding.other_where = (rule == Rule::kContamination ? validation_places_ : train_places_).at(other);
       finding.similarity = similarity;
       finding.detail = detail;
-      return note(source, std::move(finding), row.source);
+      return note(source, finding, row.source);
     };
     bool dropped = false;
     for (const auto& [rule, detail] : judged[i].broken) {
