@@ -55,5 +55,5 @@ TEST_CASE("text is folded at spaces, behind marks between words, or where it has
 TEST_CASE("a message has nothing that a terminal acts on but its line ends") {
   CHECK(harmless("a\x1b[2Jb\tc\nd\xC2\x9B"
                  "e\xFF") == "a [2Jb c\nd e\uFFFD");
-  CHECK(folded("a\x1b[2J b", 5) == Lines{"a [2J", "b"});
+  CHECK(folded("a\x1b[2J b", 5) == std::vector<std::string>{"a [2J", "b"});
 }
