@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "models/engine/packed_linear.h"
+#include "models/engine/frozen_linear.h"
 
 namespace lora {
 
@@ -13,7 +13,7 @@ QuantizedLinear::QuantizedLinear(std::shared_ptr<const QuantizedWeight> weight, 
 }
 
 at::Tensor QuantizedLinear::forward(const at::Tensor& x) {
-  const at::Tensor y = packed_linear(x, weight_);
+  const at::Tensor y = frozen_linear(x, weight_handle());
   return bias_.defined() ? y + bias_.to(y.scalar_type()) : y;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/base/numbers.h"
+#include "models/engine/dense_product.h"
 #include "models/engine/operations.h"
 #include "models/engine/profile.h"
 #include "models/engine/row_counts.h"
@@ -71,7 +72,7 @@ HeadLosses head_losses(const at::Tensor& x, const at::Tensor& weight, const at::
     losses.push_back(chunk_losses(operations, counted, targets.narrow(0, begin, real), gradient, scale));
     if (factors.defined()) counted.mul_(factors.narrow(0, begin, real).unsqueeze(1));
     logits.narrow(0, real, n - real).zero_();
-    if (needs_dw) result.dw.add_(at::mm(logits.t(), xs));
+    if (needs_dw) result.dw.add_(dense_product(logits.t(), xs));
     if (!needs_dx) continue;
     // These rows of x are not read again: their gradient takes their place.
     if (own) {

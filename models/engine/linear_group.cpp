@@ -6,6 +6,7 @@
 #include <span>
 
 #include "models/engine/conventions.h"
+#include "models/engine/dense_product.h"
 #include "models/engine/dropout.h"
 #include "models/engine/operations.h"
 #include "models/engine/profile.h"
@@ -272,7 +273,9 @@ void LinearGroup::parameter_gradients(const at::Tensor& dy, const at::Tensor& dz
     const at::Tensor slice = dz.narrow(1, column, out), dy_slice = dy.narrow(1, column, out);
     const at::Tensor z = kept.z.defined() ? kept.z.narrow(1, column, out) : at::Tensor();
     column += out;
-    if (trained(part.weight.dense())) grads.push_back(at::mm(slice.t(), x).to(part.weight.dense().scalar_type()));
+    if (trained(part.weight.dense())) {
+      grads.push_back(dense_product(slice.t(), x).to(part.weight.dense().scalar_type()));
+    }
     if (trained(part.bias)) grads.push_back(dy_slice.sum(0, false, wide_dtype(dtype_)).to(part.bias.scalar_type()));
     if (!part.lora_A.defined()) continue;
     const size_t index = next++;

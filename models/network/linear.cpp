@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "models/base/error.h"
+#include "models/engine/dense_product.h"
+#include "models/engine/frozen_linear.h"
 
 namespace lora {
 
@@ -13,6 +15,10 @@ DenseLinear::DenseLinear(at::Tensor w, at::Tensor b) {
 
 at::Tensor DenseLinear::forward(const at::Tensor& x) {
   const auto dtype = x.scalar_type();
+  if (!weight.requires_grad() && is_slow_in_library(x)) {
+    const at::Tensor y = frozen_linear(x, weight);
+    return bias.defined() ? y + bias.to(dtype) : y;
+  }
   return bias.defined() ? at::linear(x, weight.to(dtype), bias.to(dtype)) : at::linear(x, weight.to(dtype));
 }
 

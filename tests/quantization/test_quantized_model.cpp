@@ -10,8 +10,10 @@
 #include "lora/quantization/nf4.h"
 #include "lora/quantization/quantizer.h"
 #include "models/base/error.h"
+#include "models/engine/operations.h"
 #include "models/io/safetensors.h"
 #include "tests/catch.h"
+#include "tests/compare.h"
 #include "tests/golden.h"
 #include "tests/temporary_directory.h"
 
@@ -81,12 +83,16 @@ TEST_CASE("a quantized base gives the very loss and gradients of its dense value
         REQUIRE(quantized_modules(*dense).empty());
         adapt(packed, 0.1);
         adapt(dense, 0.1);
+        // Where kernels take the product, dx is rounded after each packed weight, and once after all dense ones.
+        const bool rounds = operations_for(at::kCPU, packed->dtype())->takes_product(packed->dtype(), 96, {60, 60});
         for (const bool fused : {false, true}) {
+          const double bound = fused && rounds ? 1e-2 : 0;
           for (const Recompute level : {Recompute::kNone, Recompute::kGateUp, Recompute::kLayer}) {
             const auto found = loss_and_gradients(*packed, fused, level);
             const auto wanted = loss_and_gradients(*dense, fused, level);
             REQUIRE(found.size() == wanted.size());
-            for (size_t i = 0; i < found.size(); ++i) CHECK(found[i].equal(wanted[i]));
+            CHECK(found[0].equal(wanted[0]));
+            for (size_t i = 1; i < found.size(); ++i) CHECK(relative(found[i], wanted[i]) <= bound);
           }
         }
       }

@@ -43,6 +43,11 @@ bool granted() {
 
 const bool avx512_bf16 = (Features(1).a & (1u << 5)) != 0;
 
+const bool library_has_bf16 = [] {
+  constexpr unsigned kAvx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;  // F, DQ, BW, VL
+  return (Features(0).b & kAvx512) == kAvx512;
+}();
+
 bool amx() {
   static const bool usable = granted();
   return usable && !forbidden_now.load(std::memory_order_relaxed);

@@ -56,14 +56,15 @@ struct Products {
     for (; r < c.rows; ++r) Tile<1, V>(a.from(r), b, c.row(r), c.stride, add);
   }
 
-  // The columns of c are whole vectors; b has at least as many. (Not inlined: registers then suffice for the loops.)
-  template <class T>
+  // The columns of c are whole vectors; b has at least as many. R rows at a time. (Not inlined: registers then suffice
+  // for the loops.)
+  template <size_t R = 4, class T>
   static HWY_NOINLINE void Product(LeftSide a, Matrix<const float> b, Matrix<T> c, bool add) {
     const size_t lanes = hn::Lanes(Lanes());
     constexpr size_t kWide = HWY_MAX_BYTES >= 64 ? 4 : 2;  // as many registers as there are
     size_t n = 0;
     for (; n + kWide * lanes <= c.columns; n += kWide * lanes) {
-      Rows<4, kWide>(a, b.column_range(n, kWide * lanes), c.column_range(n, kWide * lanes), add);
+      Rows<R, kWide>(a, b.column_range(n, kWide * lanes), c.column_range(n, kWide * lanes), add);
     }
     for (; n < c.columns; n += lanes) Rows<8, 1>(a, b.column_range(n, lanes), c.column_range(n, lanes), add);
   }

@@ -12,6 +12,7 @@
 // What follows is compiled once an instruction set.
 #include <hwy/highway.h>
 
+#include "models/engine/cpu/product_lanes-inl.h"
 #include "models/engine/cpu/product_tiles-inl.h"
 #include "models/engine/cpu/product_vectors-inl.h"
 
@@ -139,18 +140,31 @@ bool Takes(size_t rows, size_t depth, size_t columns) {
   const bool can = std::is_same_v<T, float> || avx512_bf16;  // a processor that has AMX has AVX512-BF16
   return can && rows % 32 == 0 && depth % 32 == 0 && columns % 32 == 0;
 }
+template <class T>
+size_t ScratchFloats(const FoldedProduct<T>& product, size_t columns) {
+  const size_t deepest = deepest_chunk(product.terms), words = deepest * sizeof(T) / sizeof(float);
+  const bool partial = product.terms.size() > 1 || deepest < product.terms[0].depth();  // keeps sums between chunks
+  const size_t ranks = product.folded.ranks(), rows = product.c.rows;
+  return 2 * kSums + rows * ranks + (words + 2 * ranks) * columns + (partial ? rows * columns : 0);
+}
 #else
 template <class T>
-void Run(const FoldedProduct<T>&, ColumnRange, float*) {}
+void Run(const FoldedProduct<T>& product, ColumnRange columns, float* scratch) {
+  on_lanes::Product<T>(product, columns, scratch).Run();
+}
 template <class T>
 bool Takes(size_t, size_t, size_t) {
-  return false;
+  return std::is_same_v<T, Bf16>;  // LibTorch's product of float32 is as fast
+}
+template <class T>
+size_t ScratchFloats(const FoldedProduct<T>& product, size_t columns) {
+  return on_lanes::ScratchFloats(product.c.rows, columns);
 }
 #endif
 
 template <class T>
 WeightProductKernels<T> WeightProduct() {
-  return {.takes = Takes<T>, .run = Run<T>};
+  return {.takes = Takes<T>, .scratch_floats = ScratchFloats<T>, .run = Run<T>};
 }
 template WeightProductKernels<float> WeightProduct();
 template WeightProductKernels<Bf16> WeightProduct();

@@ -1,7 +1,7 @@
 #pragma once
 // Products of activations and weights with a low-rank adapter folded into the same float32 sums, so that the result is
-// rounded once: C = Σ A_i · M_i + low · P + D. In bfloat16 on AMX or AVX512-BF16, in float32 on AVX-512.
-// (LibTorch's product needs a second pass over C for the adapter.)
+// rounded once: C = Σ A_i · M_i + low · P + D. In bfloat16 on AMX or AVX512-BF16, in float32 on AVX-512, and in bfloat16
+// on processors without AVX-512. (LibTorch's product needs a second pass over C for the adapter.)
 
 #include <algorithm>
 #include <cstddef>
@@ -52,8 +52,11 @@ struct ColumnRange {
 // T: float or Bf16. The caller divides the columns among threads.
 template <class T>
 struct WeightProductKernels {
-  // Whether `run` takes products of this size on this processor: sizes have to be multiples of 32.
+  // Whether `run` takes products of this size on this processor. On AVX-512 sizes have to be multiples of 32.
   bool (*takes)(size_t rows, size_t depth, size_t columns);
+
+  // Scratch memory of one call that computes so many columns.
+  size_t (*scratch_floats)(const FoldedProduct<T>& product, size_t columns);
 
   // Computes these columns of C.
   void (*run)(const FoldedProduct<T>& product, ColumnRange columns, float* scratch);
@@ -70,15 +73,6 @@ size_t deepest_chunk(std::span<const ProductTerm<T>> terms) {
   size_t deepest = 0;
   for (const auto& term : terms) deepest = std::max(deepest, chunk_depth<T>(term.depth()));
   return deepest;
-}
-
-// Scratch memory of one call that computes so many columns.
-template <class T>
-size_t weight_product_scratch_floats(const FoldedProduct<T>& product, size_t columns) {
-  const size_t deepest = deepest_chunk(product.terms), words = deepest * sizeof(T) / sizeof(float);
-  const bool partial = product.terms.size() > 1 || deepest < product.terms[0].depth();  // keeps sums between chunks
-  const size_t ranks = product.folded.ranks(), rows = product.c.rows;
-  return 2 * 32 * 32 + rows * ranks + (words + 2 * ranks) * columns + (partial ? rows * columns : 0);
 }
 
 }  // namespace lora::kernels

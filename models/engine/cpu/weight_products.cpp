@@ -66,13 +66,12 @@ void run(const kernels::Kernels<T>& k, std::span<const WeightProduct> products) 
   share_out(static_cast<int64_t>(pieces.size()), [&](int64_t index, int64_t) {
     const auto& [job, now] = pieces[as_size(index)];
     const kernels::FoldedProduct<T> product = job->product();
-    k.weight_product.run(product, now, thread_scratch(kernels::weight_product_scratch_floats(product, now.count)));
+    k.weight_product.run(product, now, thread_scratch(k.weight_product.scratch_floats(product, now.count)));
   });
 }
 
 }  // namespace
 
-// All sizes multiples of 32, on a processor that the kernels are for.
 bool takes_product(at::ScalarType dtype, int64_t rows, at::IntArrayRef weight) {
   bool takes = false;
   kernels::for_type(dtype, [&](auto type) {
