@@ -50,12 +50,12 @@ ModulePatterns parse_patterns(const ordered_json& value) {
 
 // Keys that say nothing of the result: where the file comes from, how PEFT was to begin, what only a method reads that
 // is refused by another key, how others trained it (ms-swift's lora_dtype and its LoRA+ rates) or ran it (merge_weights
-// of PEFT's first versions). (fan_in_fan_out is of GPT-2's transposed layers; at a Linear PEFT takes it back.)
+// of PEFT's first versions).
 bool is_informative(const std::string& key) {
   static const std::set<std::string> keys = {
       "auto_mapping", "base_model_name_or_path", "inference_mode", "peft_type", "task_type", "revision", "peft_version",
       "loftq_config", "runtime_config", "qalora_group_size", "eva_config", "megatron_core", "corda_config",
-      "lora_ga_config", "fan_in_fan_out",
+      "lora_ga_config",
       // of other programs
       "lora_dtype", "lorap_lr_ratio", "lorap_emb_lr", "merge_weights", "torch_dtype", "transformers_version"};
   return keys.contains(key);
@@ -251,6 +251,10 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
       const ordered_json value = take(key);
       return value.is_null() ? fallback : value.get<double>();
     };
+    const auto take_flag = [&](const char* key) {
+      const ordered_json value = take(key);
+      return !value.is_null() && value.get<bool>();
+    };
     if (method.take_config) {
       method.take_config(file, config);
     } else {
@@ -288,9 +292,10 @@ PeftAdapter read_peft_config(const fs::path& directory, const std::vector<std::s
       std::erase_if(config.modules_to_save,
                     [](const std::string& name) { return name == "score" || name == "classifier"; });
     }
-    config.use_rslora = take("use_rslora") == true;
-    config.lora_bias = take("lora_bias") == true;
-    config.ensure_weight_tying = take("ensure_weight_tying") == true;
+    config.use_rslora = take_flag("use_rslora");
+    config.lora_bias = take_flag("lora_bias");
+    config.ensure_weight_tying = take_flag("ensure_weight_tying");
+    take_flag("fan_in_fan_out");  // of GPT-2's transposed layers; at a Linear PEFT takes it back
     config.trainable_token_indices = token_indices(take("trainable_token_indices"), path);
     for (const int64_t id : config.trainable_token_indices) expect_token(path, id);
     config.init = init_of(take("init_lora_weights"), path);

@@ -348,7 +348,9 @@ TEST_CASE("an adapter whose file holds what no adapter can is refused by the nam
       {{{"r", int64_t{1} << 40}}, "'r' is 1099511627776"},
       {{{"rank_pattern", {{"q_proj", -1}}}}, "'rank_pattern.q_proj' is -1"},
       {{{"lora_alpha", nullptr}}, "'lora_alpha' is null"},
-      {{{"lora_alpha", "8"}}, "'lora_alpha': "}};
+      {{{"lora_alpha", "8"}}, "'lora_alpha': "},
+      {{{"use_rslora", "yes"}}, "'use_rslora': "},
+      {{{"fan_in_fan_out", "x"}}, "'fan_in_fan_out': "}};
   for (const auto& [options, message] : cases) {
     INFO(options.dump());
     const ChangedAdapter adapter("rows", unchanged, options);
