@@ -97,7 +97,11 @@ std::vector<std::pair<at::Tensor, at::Tensor>> fitting(const fs::path& path, con
     if (!file.contains(name) || file.tensor(name).sizes() != tensor.sizes()) {
       throw StorageError(path.string() + ": '" + name + "' is missing or of another shape; is the recipe the same?");
     }
-    pairs.emplace_back(tensor, file.tensor(name));
+    const at::Tensor stored = file.tensor(name);
+    if (!stored.isfinite().all().item<bool>()) {
+      throw StorageError(path.string() + ": '" + name + "' has numbers that are not finite, which no run has saved");
+    }
+    pairs.emplace_back(tensor, stored);
   }
   return pairs;
 }

@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "lora/checkpoints/manifest.h"
@@ -82,6 +84,24 @@ TEST_CASE("A: numbers of a checkpoint's state that no run has are refused by the
     CHECK((outcome.exit_code == 5 || outcome.exit_code == 3));
     CHECK_THAT(outcome.err, Contains(outcome.exit_code == 5 ? "state.json: " : "the checkpoint's place after step 6"));
   }
+}
+
+TEST_CASE("A: moments of a checkpoint that are not finite are refused by the tensor's name") {
+  const TemporaryDirectory directory;
+  const std::string recipe = quickstart_recipe(directory);
+  REQUIRE(run({"lora-train", recipe}).exit_code == 0);
+  const fs::path checkpoint = CheckpointStore(directory / "run").directory(6),
+                 file = checkpoint / "optimizer.safetensors";
+  std::string bytes = read_bytes(file);
+  const float none = NAN;
+  std::memcpy(bytes.data() + bytes.size() - sizeof none, &none, sizeof none);  // the last number of the last tensor
+  write_bytes(file, bytes);
+  fs::remove(checkpoint / "manifest.json");
+  write_manifest(checkpoint, 6);
+  const Outcome outcome = run({"lora-train", recipe, "training.max_steps=8", "--resume"});
+  CAPTURE(outcome.err);
+  CHECK(outcome.exit_code == 5);
+  CHECK_THAT(outcome.err, Contains(file.string() + ": '") && Contains("has numbers that are not finite"));
 }
 
 TEST_CASE("B: standard output on a disk that is full is exit code 5, and a reader that leaves is none") {
