@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <map>
+#include <mutex>
 #include <random>
 #include <set>
 
@@ -132,20 +133,27 @@ struct Service::State {
   Scheduler& scheduler;
   const ServiceOptions options;
   ServingMetrics metrics;
-  std::shared_ptr<const TokenTexts> token_texts;  // made for the first answer of JSON, on the reader's thread
-  boost::asio::thread_pool reader{1};
+  std::mutex making_texts;
+  std::shared_ptr<const TokenTexts> token_texts;  // made for the first answer of JSON
+  // Long requests take seconds to read; others do not wait for them.
+  boost::asio::thread_pool reader{1}, long_reader{1};
 };
 
 Service::Service(ServedModels& models, Scheduler& scheduler, ServiceOptions options)
     : state_(std::make_unique<State>(models, scheduler, std::move(options))) {}
 Service::~Service() { finish(); }
 
-void Service::finish() { state_->reader.join(); }
+void Service::finish() {
+  state_->reader.join();
+  state_->long_reader.join();
+}
 
 void Service::answer(HttpRequest request, std::shared_ptr<HttpReply> reply) {
   // Whether the server lives does not wait for the requests that are read.
   if (request.path == kHealth) return reply->send(state_->respond(request));
-  boost::asio::post(state_->reader, [this, request = std::move(request), reply = std::move(reply)] {
+  constexpr size_t kLong = 64 << 10;
+  auto& reader = request.body.size() > kLong ? state_->long_reader : state_->reader;
+  boost::asio::post(reader, [this, request = std::move(request), reply = std::move(reply)] {
     try {
       if (request.path == "/v1/chat/completions" || request.path == "/v1/completions") {
         if (request.method == "POST") return state_->complete(request, reply);
@@ -287,10 +295,14 @@ int64_t Service::State::room_for(const CompletionRequest& request, const std::ve
 
 std::shared_ptr<const JsonForm> Service::State::form_of(const CompletionRequest& request) {
   if (!request.json) return nullptr;
-  if (!token_texts) {
-    token_texts = std::make_shared<const TokenTexts>(models.tokenizer(), models.network().config().vocab_size);
-  }
-  return std::make_shared<const JsonForm>(*request.json, token_texts);
+  const auto texts = [&] {
+    const std::scoped_lock lock(making_texts);
+    if (!token_texts) {
+      token_texts = std::make_shared<const TokenTexts>(models.tokenizer(), models.network().config().vocab_size);
+    }
+    return token_texts;
+  }();
+  return std::make_shared<const JsonForm>(*request.json, texts);
 }
 
 void Service::State::complete(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {

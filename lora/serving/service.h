@@ -27,7 +27,8 @@ struct ServiceOptions {
   std::filesystem::path adapters;  // adapters may be loaded from below it; empty: they may not
 };
 
-// Borrows the models and the scheduler. Requests are read and tokenised on a thread of its own.
+// Borrows the models and the scheduler. Requests are read and tokenised on two threads of its own: long
+// ones, which take seconds, on one of them.
 class Service {
  public:
   Service(ServedModels& models, Scheduler& scheduler, ServiceOptions options);
