@@ -14,7 +14,7 @@ struct Dict;
 
 // Bounds on a rendering. A template that exceeds them throws.
 struct Limits {
-  int64_t steps = 50'000'000;           // nodes evaluated, items visited, values compared
+  int64_t steps = 50'000'000;           // nodes evaluated, items visited, values compared, pieces of text appended
   size_t bytes = size_t{1} << 28;       // of the result
   size_t made_bytes = size_t{1} << 30;  // of all texts and lists that are made on the way
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 namespace lora::jinja {
 
@@ -29,6 +30,12 @@ std::vector<size_t> character_offsets(std::string_view text) {
   for (size_t at = 0; at < text.size(); at += character_length(text, at)) offsets.push_back(at);
   offsets.push_back(text.size());
   return offsets;
+}
+
+size_t find_bytes(std::string_view bytes, std::string_view part, size_t from) {
+  if (from > bytes.size()) return std::string_view::npos;
+  const void* const found = ::memmem(bytes.data() + from, bytes.size() - from, part.data(), part.size());
+  return found ? static_cast<size_t>(static_cast<const char*>(found) - bytes.data()) : std::string_view::npos;
 }
 
 size_t count_characters(std::string_view text) { return character_offsets(text).size() - 1; }

@@ -19,6 +19,10 @@ uint32_t code_point(std::string_view text, size_t at, size_t length);
 std::vector<size_t> character_offsets(std::string_view text);
 size_t count_characters(std::string_view text);
 
+// Where `part` begins in `bytes`, first at or behind `from`; npos: nowhere. Takes time in proportion to the bytes, whatever
+// is in them: std::string's own takes their product.
+size_t find_bytes(std::string_view bytes, std::string_view part, size_t from = 0);
+
 // White space as str.strip() and str.split() define it.
 bool is_space(uint32_t code_point);
 

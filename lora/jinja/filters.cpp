@@ -19,12 +19,12 @@ Value attribute_of(const Value& item, const Value& path) {
   if (path.is_none() || path.is_undefined()) return item;
   if (path.integer()) return subscript(item, path);
   Value value = item;
-  std::string rest = expect_text(path, "attribute").bytes();
-  for (;;) {
-    const size_t dot = rest.find('.');
-    value = subscript(value, text(rest.substr(0, dot)));
+  const std::string& names = expect_text(path, "attribute").bytes();
+  for (size_t begin = 0;;) {
+    const size_t dot = names.find('.', begin);
+    value = subscript(value, text(names.substr(begin, dot - begin)));
     if (dot == std::string::npos) return value;
-    rest.erase(0, dot + 1);
+    begin = dot + 1;
   }
 }
 

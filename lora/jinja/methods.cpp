@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string_view>
 
+#include "lora/jinja/budget.h"
 #include "lora/jinja/characters.h"
 #include "lora/jinja/error.h"
 #include "lora/jinja/operations.h"
@@ -40,25 +43,27 @@ std::vector<Value> split_at_spaces(const Text& text, int64_t most, bool from_rig
   return parts;
 }
 
+// Where the separator begins, from left to right; at most so many places, from the left or the right; negative: all.
+std::vector<size_t> places_of(const Text& text, const Text& separator, int64_t most, bool from_right) {
+  std::string bytes = text.bytes(), part = separator.bytes();
+  if (from_right) {
+    std::ranges::reverse(bytes);
+    std::ranges::reverse(part);
+  }
+  std::vector<size_t> places;
+  for (size_t at = find_bytes(bytes, part);
+       at != std::string::npos && (most < 0 || static_cast<int64_t>(places.size()) < most);
+       at = find_bytes(bytes, part, at + part.size())) {
+    Budget::pay_steps(4);  // for the place, and for what is done there
+    places.push_back(from_right ? bytes.size() - at - part.size() : at);
+  }
+  if (from_right) std::ranges::reverse(places);
+  return places;
+}
+
 std::vector<Value> split(const Text& text, const Text& separator, int64_t most, bool from_right) {
   if (separator.empty()) throw TemplateError("split(): the separator is empty");
-  std::vector<size_t> places;
-  const std::string& bytes = text.bytes();
-  if (from_right) {
-    for (size_t end = bytes.size();
-         (most < 0 || static_cast<int64_t>(places.size()) < most) && end >= separator.size();) {
-      const size_t at = bytes.rfind(separator.bytes(), end - separator.size());
-      if (at == std::string::npos) break;
-      places.insert(places.begin(), at);
-      end = at;
-    }
-  } else {
-    for (size_t at = bytes.find(separator.bytes());
-         at != std::string::npos && (most < 0 || static_cast<int64_t>(places.size()) < most);
-         at = bytes.find(separator.bytes(), at + separator.size())) {
-      places.push_back(at);
-    }
-  }
+  std::vector<size_t> places = places_of(text, separator, most, from_right);
   std::vector<Value> parts;
   size_t begin = 0;
   for (const size_t at : places) {
@@ -92,7 +97,9 @@ bool starts_or_ends(const Text& text, const Value& with, bool starts) {
   if (const List* several = with.list()) {
     return std::ranges::any_of(several->items, [&](const Value& one) { return starts_or_ends(text, one, starts); });
   }
-  const std::string& part = expect_text(with, starts ? "startswith" : "endswith").bytes();
+  const Text& sought = expect_text(with, starts ? "startswith" : "endswith");
+  pay_to_read(sought);
+  const std::string& part = sought.bytes();
   return starts ? text.bytes().starts_with(part) : text.bytes().ends_with(part);
 }
 
@@ -109,14 +116,15 @@ bool all_characters(const Text& text, const std::string& name) {
 
 // The character index of `part`, or -1.
 int64_t find(const Text& text, const Text& part, bool last) {
-  const size_t at = last ? text.bytes().rfind(part.bytes()) : text.bytes().find(part.bytes());
+  size_t at = part.empty() && last ? text.size() : find_bytes(text.bytes(), part.bytes());
   if (at == std::string::npos) return -1;
+  if (last && !part.empty()) at = places_of(text, part, 1, /*from_right=*/true).front();
   return static_cast<int64_t>(count_characters(std::string_view(text.bytes()).substr(0, at)));
 }
 
 int64_t count(const Text& text, const Text& part) {
   if (part.empty()) return static_cast<int64_t>(count_characters(text.bytes())) + 1;
-  return static_cast<int64_t>(split(text, part, kAll, false).size()) - 1;
+  return static_cast<int64_t>(places_of(text, part, kAll, false).size());
 }
 
 // str.format() with "{}", "{0}" and "{name}". Format specifications and attribute access are not supported.
@@ -317,11 +325,18 @@ int64_t expect_integer(const Value& value, const std::string& function) {
 
 Text strip(const Text& text, const Value& characters, Side side) {
   const std::vector<size_t> offsets = character_offsets(text.bytes());
-  const std::string* taken = characters.text() ? &characters.text()->bytes() : nullptr;
+  std::set<std::string_view> taken;
+  if (const Text* given = characters.text()) {
+    pay_to_read(*given);
+    const std::string_view bytes = given->bytes();
+    for (size_t at = 0; at < bytes.size(); at += character_length(bytes, at)) {
+      taken.insert(bytes.substr(at, character_length(bytes, at)));
+    }
+  }
   const auto goes = [&](size_t i) {
     const size_t at = offsets[i], length = offsets[i + 1] - at;
-    return taken ? taken->find(text.bytes().substr(at, length)) != std::string::npos
-                 : is_space(code_point(text.bytes(), at, length));
+    return characters.text() ? taken.contains(std::string_view(text.bytes()).substr(at, length))
+                             : is_space(code_point(text.bytes(), at, length));
   };
   size_t begin = 0, end = offsets.size() - 1;
   while (side != Side::kRight && begin < end && goes(begin)) ++begin;
@@ -332,8 +347,14 @@ Text strip(const Text& text, const Value& characters, Side side) {
 Text replace(const Text& text, const Text& from, const Text& to, int64_t count) {
   if (from.empty()) throw TemplateError("replace(): what to replace is empty");
   Text out;
-  const std::vector<Value> parts = split(text, from, count, false);
-  return join(parts, to);
+  size_t begin = 0;
+  for (const size_t at : places_of(text, from, count, false)) {
+    out.append(text.part(begin, at));
+    out.append(to);
+    begin = at + from.size();
+  }
+  out.append(text.part(begin, text.size()));
+  return out;
 }
 
 Text join(const std::vector<Value>& items, const Text& between) {
@@ -346,16 +367,18 @@ Text join(const std::vector<Value>& items, const Text& between) {
 }
 
 Text change_case(const Text& text, const std::string& function) {
+  pay_to_read(text);
   if (std::ranges::any_of(text.bytes(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; })) {
     throw TemplateError(function + " of letters beyond ASCII is not supported");
   }
   const std::string& bytes = text.bytes();
+  const bool upper = function == "upper", capitalize = function == "capitalize", title = function == "title",
+             title_filter = function == "title filter";
   return text.mapped([&](size_t i, char c) {
     const auto letter = [](char one) { return std::isalpha(static_cast<unsigned char>(one)) != 0; };
-    const bool up = function == "upper" || (function == "capitalize" && i == 0) ||
-                    (function == "title" && (i == 0 || !letter(bytes[i - 1]))) ||
-                    (function == "title filter" &&
-                     (i == 0 || std::string_view("- \t\n\r\f\v({[<").find(bytes[i - 1]) != std::string_view::npos));
+    const bool up =
+        upper || (capitalize && i == 0) || (title && (i == 0 || !letter(bytes[i - 1]))) ||
+        (title_filter && (i == 0 || std::string_view("- \t\n\r\f\v({[<").find(bytes[i - 1]) != std::string_view::npos));
     return static_cast<char>(up ? std::toupper(static_cast<unsigned char>(c))
                                 : std::tolower(static_cast<unsigned char>(c)));
   });

@@ -85,7 +85,7 @@ bool contains(const Value& container, const Value& item) {
   if (const Text* text = container.text()) {
     if (!item.text()) refuse("in", item, container);
     pay_to_read(*text);
-    return text->bytes().find(item.text()->bytes()) != std::string::npos;
+    return find_bytes(text->bytes(), item.text()->bytes()) != std::string::npos;
   }
   if (const Dict* dict = container.dict(); dict && dict->kind == Dict::Kind::kDict) return dict->find(item) != nullptr;
   return std::ranges::any_of(iterate(container), [&](const Value& one) { return equal(one, item); });
@@ -161,7 +161,7 @@ Value subscript(const Value& object, const Value& key) {
   if (const Dict* dict = object.dict(); dict && dict->kind == Dict::Kind::kDict) {
     if (const Value* found = dict->find(key)) return *found;
   } else if (const auto index = key.integer(); index && (object.list() || object.text())) {
-    // Indices count characters, not bytes.
+    if (object.text()) pay_to_read(*object.text());  // indices count characters, not bytes
     const std::vector<size_t> offsets =
         object.text() ? character_offsets(object.text()->bytes()) : std::vector<size_t>();
     const auto size = static_cast<int64_t>(object.text() ? offsets.size() - 1 : object.list()->items.size());
@@ -178,6 +178,7 @@ Value subscript(const Value& object, const Value& key) {
 Value slice(const Value& object, const Value& begin, const Value& end, const Value& step) {
   expect_defined(object);
   if (!object.text() && !object.list()) throw TemplateError("a '" + object.type() + "' has no slices");
+  if (object.text()) pay_to_read(*object.text());
   const auto given = [](const Value& value) -> std::optional<int64_t> {
     if (value.is_undefined() || value.is_none()) return {};
     return expect_integer(value, "a slice");
@@ -199,6 +200,7 @@ Value slice(const Value& object, const Value& begin, const Value& end, const Val
   for (int64_t at = first; by > 0 ? at < last : at > last;) {
     const auto i = static_cast<size_t>(at);
     if (object.list()) {
+      Budget::pay_steps(1);
       list.items.push_back(object.list()->items[i]);
     } else if (by == 1) {
       return object.text()->part(offsets[i], offsets[static_cast<size_t>(last)]);

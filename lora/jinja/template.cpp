@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "lora/jinja/budget.h"
 #include "lora/jinja/filters.h"
 #include "lora/jinja/globals.h"
 #include "lora/jinja/operations.h"
@@ -24,6 +25,7 @@ struct Scope {
   const Value* find(const std::string& name) const {
     for (const Scope* scope = this; scope; scope = scope->parent.get()) {
       const auto& all = scope->variables;
+      Budget::pay_steps(static_cast<int64_t>(all.size() / 8));
       const auto found =
           std::ranges::find(all, name, [](const auto& variable) -> const std::string& { return variable.first; });
       if (found != all.end()) return &found->second;
@@ -31,6 +33,7 @@ struct Scope {
     return nullptr;
   }
   void set(const std::string& name, Value value) {
+    Budget::pay_steps(static_cast<int64_t>(variables.size() / 8));
     const auto found =
         std::ranges::find(variables, name, [](const auto& variable) -> const std::string& { return variable.first; });
     if (found == variables.end()) {
@@ -252,6 +255,7 @@ class Interpreter {
     for (const auto& [key, value] : dict.dict()->all()) {
       if (!key.text()) throw TemplateError("a dict of arguments has a key that is a '" + key.type() + "'");
       const std::string& name = key.text()->bytes();
+      Budget::pay_steps(static_cast<int64_t>(arguments.named.size() / 8));
       if (std::ranges::any_of(arguments.named, [&](const auto& one) { return one.first == name; })) {
         throw TemplateError("several values for the argument '" + name + "'");
       }

@@ -15,6 +15,7 @@ Text::Text(std::string bytes, Origin origin) : bytes_(std::move(bytes)) {
 
 void Text::append(std::string_view bytes, Origin origin, bool generated) {
   if (bytes.empty()) return;
+  Budget::pay_steps(1);
   if (bytes.size() > kLongestText - std::min(kLongestText, bytes_.size())) {
     throw TemplateError("makes a text of more than " + std::to_string(kLongestText) + " bytes");
   }

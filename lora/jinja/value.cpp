@@ -50,7 +50,10 @@ bool less_at(const Value& a, const Value& b, int depth) {
   Budget::pay_steps(1);
   if (a.integer() && b.integer()) return *a.integer() < *b.integer();
   if (a.number() && b.number()) return *a.number() < *b.number();
-  if (a.text() && b.text()) return a.text()->bytes() < b.text()->bytes();
+  if (a.text() && b.text()) {
+    pay_to_read(*a.text());
+    return a.text()->bytes() < b.text()->bytes();
+  }
   if (a.list() && b.list()) {
     return std::ranges::lexicographical_compare(
         a.list()->items, b.list()->items, [&](const Value& x, const Value& y) { return less_at(x, y, depth + 1); });
@@ -140,7 +143,9 @@ Value::Value(Dict dict) {
   data_ = std::move(shared);
 }
 
-Value::Value(Function function) : data_(std::make_shared<const Function>(std::move(function))) {}
+Value::Value(Function function) : data_(std::make_shared<const Function>(std::move(function))) {
+  Budget::pay_bytes(kValueBytes);
+}
 
 const Text* Value::text() const {
   const auto* held = std::get_if<std::shared_ptr<const Text>>(&data_);
@@ -194,6 +199,7 @@ std::string Value::type() const {
 }
 
 const std::vector<std::pair<Value, Value>>& Dict::all() const {
+  Budget::pay_steps(static_cast<int64_t>(entries.size()));
   for (const auto& [key, value] : entries) {
     if (asked && key.text()) asked->insert(key.text()->bytes());
   }
@@ -208,6 +214,7 @@ const Value* Dict::find(const Value& key) const {
 
 const Value* Dict::find(std::string_view key) const {
   if (asked) asked->emplace(key);
+  Budget::pay_steps(static_cast<int64_t>(entries.size() / 8));
   const auto found = std::ranges::find_if(
       entries, [&](const auto& entry) { return entry.first.text() && entry.first.text()->bytes() == key; });
   return found == entries.end() ? nullptr : &found->second;
@@ -225,6 +232,7 @@ void Dict::set(const Value& key, Value value) {
 }
 
 const Value* Arguments::find(size_t position, const std::string& name) {
+  Budget::pay_steps(static_cast<int64_t>(named.size() / 8));
   read_positional_ = std::max(read_positional_, position + 1);
   if (position < positional.size()) return &positional[position];
   read_named_.push_back(name);
@@ -249,6 +257,7 @@ void Arguments::finish(const std::string& function) const {
                         std::to_string(positional.size()));
   }
   for (const auto& [name, value] : named) {
+    Budget::pay_steps(static_cast<int64_t>(read_named_.size() / 8));
     if (std::ranges::count(read_named_, name) == 0) throw TemplateError(function + "() has no argument '" + name + "'");
   }
 }
@@ -273,7 +282,7 @@ Value from_json(const nlohmann::ordered_json& json, Origin origin) {
   return dict;
 }
 
-void pay_to_read(const Text& text) { Budget::pay_steps(static_cast<int64_t>(text.size() / 64)); }
+void pay_to_read(const Text& text) { Budget::pay_steps(static_cast<int64_t>(text.size() / 8)); }
 
 bool equal(const Value& a, const Value& b) { return equal_at(a, b, 0); }
 bool less(const Value& a, const Value& b) { return less_at(a, b, 0); }
