@@ -155,9 +155,10 @@ inline Failure failure_of_exception(const std::string& program) {
   }
 }
 
-// Says on stderr what is wrong, and returns the exit code.
+// Says on stderr what is wrong, and returns the exit code. A file's names and patterns may be of any length.
 inline int report_failure(const Failure& failure) {
-  std::fprintf(stderr, "%s\n", styled_message(harmless(failure.message), error_console().colour).c_str());
+  const std::string message = without_middle(harmless(failure.message), 8000);
+  std::fprintf(stderr, "%s\n", styled_message(message, error_console().colour).c_str());
   return failure.code;
 }
 

@@ -91,6 +91,15 @@ std::string harmless(const std::string& text) {
   return shown;
 }
 
+std::string without_middle(const std::string& text, size_t most) {
+  if (text.size() <= most) return text;
+  const auto is_inside = [&](size_t at) { return (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80; };
+  size_t end = most / 4 * 3, begin = text.size() - most / 4;
+  while (end > 0 && is_inside(end)) --end;
+  while (begin < text.size() && is_inside(begin)) ++begin;
+  return text.substr(0, end) + " … (" + std::to_string(begin - end) + " bytes) … " + text.substr(begin);
+}
+
 std::string one_line(const std::string& text, size_t width) {
   std::string line;
   size_t used = 0;

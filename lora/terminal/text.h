@@ -32,6 +32,10 @@ std::string one_line(const std::string& text, size_t width);
 // what is not UTF-8: for messages, which have names and values from files of strangers in them.
 std::string harmless(const std::string& text);
 
+// The text, or where it has more than `most` bytes its first three quarters of so many and its last, with the number of
+// bytes that are left out between the two: an error ends with its hint.
+std::string without_middle(const std::string& text, size_t most);
+
 // The lines of the text, harmless, in pieces of at most `width` columns (at least 2), cut at a space where there is one in the
 // last two thirds, or else behind a slash, or another mark between words.
 std::vector<std::string> folded(const std::string& text, size_t width);

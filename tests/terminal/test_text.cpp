@@ -57,3 +57,9 @@ TEST_CASE("a message has nothing that a terminal acts on but its line ends") {
                  "e\xFF") == "a [2Jb c\nd e\uFFFD");
   CHECK(folded("a\x1b[2J b", 5) == std::vector<std::string>{"a [2J", "b"});
 }
+
+TEST_CASE("a message that is too long keeps its beginning and its end, and no part of a character") {
+  CHECK(without_middle("short", 5) == "short");
+  CHECK(without_middle(std::string(100, 'a') + "hint", 16) == std::string(12, 'a') + " … (88 bytes) … hint");
+  CHECK(without_middle("aäääääääää!", 8) == "aää … (14 bytes) … !");
+}
