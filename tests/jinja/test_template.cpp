@@ -158,7 +158,7 @@ TEST_CASE("texts, lists and their depth are bounded wherever a template makes th
         "ns.x.join([ns.x, ns.x, ns.x])", "'%s%s'|format(ns.x, ns.x)", "'%s%s' % (ns.x, ns.x)"}) {
     stopped(doubled(value), "bytes");
   }
-  stopped(doubled("ns.x * 2"), "too long");
+  stopped(doubled("ns.x * 2"), "bytes");
   stopped(start + loop + "{% set ns.l = ns.l + ns.l + [1] %}{% endfor %}", "bytes");
   stopped(start + "{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}", "nested more than 200 deep");
   stopped(start + "{% for i in range(9999) %}{% set ns.l = {'a': ns.l} %}{% endfor %}", "nested more than 200 deep");

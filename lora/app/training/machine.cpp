@@ -17,6 +17,7 @@
 #include <map>
 #include <string>
 
+#include "models/engine/dense_product.h"
 #include "models/engine/devices.h"
 #include "models/engine/operations.h"
 
@@ -144,7 +145,7 @@ double measured_peak(at::Device device, at::ScalarType dtype) {
     best = std::max(best, 2.0 * static_cast<double>(n * in * out) / seconds);
   };
   for (int i = 0; i < 6; ++i) {
-    measure([&] { at::mm_out(y, x, w.t()); });
+    if (!takes_own || !is_slow_in_library(x)) measure([&] { at::mm_out(y, x, w.t()); });
     if (takes_own) measure([&] { operations->weight_products({&own, 1}); });
   }
   return best;
