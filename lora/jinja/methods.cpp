@@ -45,10 +45,11 @@ std::vector<Value> split_at_spaces(const Text& text, int64_t most, bool from_rig
 
 // Where the separator begins, from left to right; at most so many places, from the left or the right; negative: all.
 std::vector<size_t> places_of(const Text& text, const Text& separator, int64_t most, bool from_right) {
-  std::string bytes = text.bytes(), part = separator.bytes();
+  std::string_view bytes = text.bytes(), part = separator.bytes();
+  std::string reversed_bytes, reversed_part;
   if (from_right) {
-    std::ranges::reverse(bytes);
-    std::ranges::reverse(part);
+    bytes = reversed_bytes.assign(bytes.rbegin(), bytes.rend());
+    part = reversed_part.assign(part.rbegin(), part.rend());
   }
   std::vector<size_t> places;
   for (size_t at = find_bytes(bytes, part);
@@ -116,9 +117,13 @@ bool all_characters(const Text& text, const std::string& name) {
 
 // The character index of `part`, or -1.
 int64_t find(const Text& text, const Text& part, bool last) {
-  size_t at = part.empty() && last ? text.size() : find_bytes(text.bytes(), part.bytes());
+  size_t at = part.empty() ? text.size() : std::string::npos;
+  if (!last) {
+    at = find_bytes(text.bytes(), part.bytes());
+  } else if (!part.empty()) {
+    for (const size_t place : places_of(text, part, 1, /*from_right=*/true)) at = place;
+  }
   if (at == std::string::npos) return -1;
-  if (last && !part.empty()) at = places_of(text, part, 1, /*from_right=*/true).front();
   return static_cast<int64_t>(count_characters(std::string_view(text.bytes()).substr(0, at)));
 }
 

@@ -1,4 +1,4 @@
-// The product on processors without AVX-512. LibTorch computes products of bfloat16 there without vectors, 20 to 100
+// The product on processors without AVX-512. LibTorch computes products of bfloat16 there without vectors, 5 to 100
 // times slower than those of float32, so A and M are widened to float32 a block at a time. Any sizes.
 
 #if defined(LORA_PRODUCT_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
